@@ -1,0 +1,212 @@
+//! What users define: tables, topics, plugins.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use crate::{Lsn, PluginId, TableId, TopicId, Volatility};
+
+/// When an append is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// After fdatasync: survives power loss.
+    #[default]
+    Sync,
+    /// After the write into the page cache: survives a crash of the process only.
+    Os,
+}
+
+/// Choices of a table, as in `CREATE TABLE … WITH (…)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableOptions {
+    /// The event-time column: a NOT NULL timestamp. Append time serves without one.
+    pub time_column: Option<String>,
+    /// 1 to 65,536; it only grows.
+    pub partitions: u32,
+    /// Columns whose hash chooses the partition; empty: round robin by batch.
+    pub partition_key: Vec<String>,
+    /// By append time; `None` keeps rows for ever.
+    pub retention_ms: Option<u64>,
+    /// Of segment and log bytes over all partitions; `None` has no bound.
+    pub retention_bytes: Option<u64>,
+    pub durability: Durability,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        TableOptions {
+            time_column: None,
+            partitions: 1,
+            partition_key: Vec::new(),
+            retention_ms: Some(3 * 24 * 3600 * 1000),
+            retention_bytes: None,
+            durability: Durability::Sync,
+        }
+    }
+}
+
+/// A table to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    pub namespace: String,
+    pub name: String,
+    /// Types outside the closed list of `docs/types.md` are refused or, where they are another encoding of a listed
+    /// type, taken as that.
+    pub schema: SchemaRef,
+    pub options: TableOptions,
+}
+
+/// A column to add; always nullable, because older rows read as null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSpec {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+impl From<ColumnSpec> for Field {
+    fn from(column: ColumnSpec) -> Field {
+        Field::new(column.name, column.data_type, true)
+    }
+}
+
+/// A table as it stood at one catalog version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableInfo {
+    pub id: TableId,
+    pub namespace: String,
+    pub name: String,
+    /// Schema version `v` is `schemas[v - 1]`. Fields are only ever added at the end.
+    pub schemas: Vec<SchemaRef>,
+    pub options: TableOptions,
+    /// The record that created it.
+    pub created: Lsn,
+}
+
+impl TableInfo {
+    /// The newest schema.
+    pub fn schema(&self) -> &SchemaRef {
+        self.schemas.last().unwrap_or_else(|| unreachable!("a table has at least one schema"))
+    }
+
+    /// The newest schema version; versions count from 1.
+    pub fn schema_version(&self) -> u32 {
+        u32::try_from(self.schemas.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a topic does about a row that fails to evaluate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Readers get the error at that offset and do not pass it.
+    #[default]
+    Stop,
+    /// The row is left out and counted.
+    Skip,
+}
+
+/// A topic to create. `definition` is opaque to the engine; the [`crate::TopicCompiler`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    pub namespace: String,
+    pub name: String,
+    pub table: TableId,
+    /// The table's schema version the definition was compiled against.
+    pub table_schema_version: u32,
+    pub definition: String,
+    pub output_schema: SchemaRef,
+    /// The plugin versions it calls; they can't be dropped while it stands.
+    pub plugins: Vec<PluginId>,
+    pub on_error: OnError,
+}
+
+/// Where a topic's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopicSource {
+    /// Every table's own topic: its rows unchanged.
+    Identity,
+    /// A stored definition, evaluated when read.
+    Select { definition: String, plugins: Vec<PluginId> },
+}
+
+/// A topic as it stood at one catalog version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicInfo {
+    pub id: TopicId,
+    pub namespace: String,
+    pub name: String,
+    pub table: TableId,
+    pub table_schema_version: u32,
+    pub source: TopicSource,
+    pub output_schema: SchemaRef,
+    pub on_error: OnError,
+    /// Counts from 1; RELOAD raises it.
+    pub version: u32,
+    pub created: Lsn,
+}
+
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginKind {
+    /// Columns in, a selection bitmap out.
+    Filter,
+}
+
+/// Limits of one plugin, from `CREATE PLUGIN … WITH (…)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginLimits {
+    /// Linear memory and tables of one instance.
+    pub memory_bytes: u64,
+    /// Wall time of one call.
+    pub call_timeout_ms: u64,
+    /// Instances that may run at once.
+    pub concurrency: u32,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        PluginLimits { memory_bytes: 64 << 20, call_timeout_ms: 1_000, concurrency: 4 }
+    }
+}
+
+/// What a module says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginDescription {
+    pub kind: PluginKind,
+    /// The contract it was built against, such as `millstream:plugin@0.1.0`.
+    pub contract: String,
+    pub parameters: Vec<(String, DataType)>,
+    pub returns: DataType,
+    pub volatility: Volatility,
+}
+
+/// A plugin to load.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    pub namespace: String,
+    pub name: String,
+    pub module: Arc<[u8]>,
+    pub limits: PluginLimits,
+    /// Text handed to the guest at open: `WITH (config = '…')`.
+    pub config: String,
+}
+
+/// A loaded plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    pub id: PluginId,
+    pub namespace: String,
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the module, lower-case hex; the module lies in `plugins/<sha256>.wasm` of the data directory.
+    pub sha256: String,
+    pub module_bytes: u64,
+    pub description: PluginDescription,
+    pub limits: PluginLimits,
+    pub config: String,
+    pub created: Lsn,
+}

@@ -1,0 +1,41 @@
+//! The disk under the log, so that tests can crash it. Segments go through `object_store`, the state store through
+//! fjall; neither is seen here.
+
+mod real;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use real::RealDisk;
+
+/// A place for files. Names become durable with [`Disk::sync_dir`], bytes with [`DiskFile::sync`].
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a file; an existing one is an error.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Renames over whatever is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Paths of the files in a directory, in name order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Creates a directory and its parents.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes free for new data on the disk that holds `dir`.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync + fmt::Debug {
+    fn len(&self) -> io::Result<u64>;
+    /// Fills `buffer` from `position`; a short file is `UnexpectedEof`.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()>;
+    /// Writes all slices one after the other from `position`.
+    fn write_at(&self, slices: &[&[u8]], position: u64) -> io::Result<()>;
+    fn truncate(&self, len: u64) -> io::Result<()>;
+    /// fdatasync.
+    fn sync(&self) -> io::Result<()>;
+}

@@ -1,0 +1,59 @@
+//! Figures and listings that operators see.
+
+use crate::{Lsn, Offset, PartitionId, TableId};
+
+/// A recorded segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub first_offset: Offset,
+    pub next_offset: Offset,
+    pub schema_version: u32,
+    pub bytes: u64,
+    /// The object's path under the segment store.
+    pub path: String,
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    pub min_append_us: i64,
+    pub max_append_us: i64,
+}
+
+/// Counters since opening, and gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineStats {
+    pub durable_lsn: Lsn,
+    pub epoch: u64,
+    pub rows_appended: u64,
+    pub bytes_appended: u64,
+    pub commits: u64,
+    pub syncs: u64,
+    pub sync_micros: u64,
+    pub submissions: u64,
+    pub submissions_refused: u64,
+    pub log_files: u64,
+    pub log_bytes: u64,
+    pub log_bytes_written: u64,
+    pub tail_bytes: u64,
+    pub segments: u64,
+    pub segment_bytes: u64,
+    pub segment_bytes_written: u64,
+    /// Log bytes not yet in segments.
+    pub segment_backlog_bytes: u64,
+    pub evaluation_hits: u64,
+    pub evaluation_misses: u64,
+    pub rows_skipped: u64,
+    pub checkpoint_lsn: Lsn,
+    pub groups: u64,
+    pub members: u64,
+    pub free_disk_bytes: u64,
+}
+
+/// Something an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    pub at_us: i64,
+    /// `torn_tail_cut`, `epoch_raised`, `segment_damaged`, `offset_reset`, `row_skipped`, …
+    pub kind: &'static str,
+    pub message: String,
+}

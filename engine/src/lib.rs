@@ -1,0 +1,45 @@
+//! The Millstream engine: one durable commit log, and everything derived from it.
+//!
+//! The engine owns tables, topics, consumer groups, delivery and segments. It is a synchronous core: it listens on
+//! nothing, knows no SQL text and no Wasm. What it needs from those rooms it asks for through the traits in
+//! [`operator`]: a SQL topic and a Wasm filter reach it as the same kind of object.
+//!
+//! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
+
+mod catalog;
+mod clock;
+mod consumer;
+pub mod disk;
+mod engine;
+mod error;
+mod groups;
+mod ids;
+mod info;
+mod operator;
+mod options;
+mod producer;
+mod record;
+mod scan;
+mod shared;
+mod submission;
+
+pub use catalog::{
+    ColumnSpec, Durability, OnError, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSpec, TableInfo,
+    TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
+};
+pub use clock::{Clock, SystemClock};
+pub use consumer::{
+    Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
+    OffsetReset, PartitionOffsets, SeekTo,
+};
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
+pub use info::{EngineEvent, EngineStats, SegmentInfo};
+pub use operator::{
+    BatchOperator, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature, InputColumn,
+    OperatorError, PluginHost, RowMap, ScalarFunction, TopicCompiler, Volatility,
+};
+pub use options::{EngineOptions, Principal, SegmentStore};
+pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};

@@ -1,0 +1,140 @@
+//! The engine's traits that others implement. SQL topics and Wasm plugins meet only here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+
+use crate::{PluginDescription, PluginInfo, PluginLimits, Result, TableInfo, TopicInfo};
+
+/// A column that an operator reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InputColumn {
+    /// A field of the table's newest schema, by position. Rows older than the field read as null.
+    Field(usize),
+    /// `_partition`, Int32.
+    Partition,
+    /// `_offset`, Int64.
+    Offset,
+    /// `_append_ts`, Timestamp(µs, "UTC").
+    AppendTs,
+}
+
+/// A compiled, stateless step over batches: a SQL topic, the pushed-down part of a query, a Wasm filter.
+///
+/// Equal input gives equal output: the engine shares one evaluation among all readers of a range.
+pub trait BatchOperator: Send + Sync + fmt::Debug {
+    /// The columns of the batches that [`Self::evaluate`] takes, in their order. Nothing else is decoded.
+    fn inputs(&self) -> &[InputColumn];
+    /// The schema of what it gives.
+    fn output_schema(&self) -> &SchemaRef;
+    /// For each chunk whether it can be left out because no row of it can match. `true` skips the chunk.
+    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool>;
+    /// Evaluates one batch whose columns are [`Self::inputs`].
+    fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError>;
+    /// True when output = the table's rows unchanged, so that encoded bytes can be forwarded.
+    fn is_identity(&self) -> bool {
+        false
+    }
+}
+
+/// What [`BatchOperator::evaluate`] gives.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The output rows.
+    pub batch: RecordBatch,
+    /// Which input row each output row comes from.
+    pub rows: RowMap,
+}
+
+/// Maps output rows to input rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowMap {
+    /// Output row `i` is input row `i`, and none is missing.
+    Every,
+    /// Output row `i` comes from input row `indices[i]`; never decreasing.
+    Indices(Vec<u32>),
+}
+
+/// Statistics of a run of rows, a column each for [`BatchOperator::inputs`], in that order.
+#[derive(Debug, Clone)]
+pub struct ChunkStatistics {
+    pub row_count: u64,
+    /// `None` where nothing is known of the column.
+    pub columns: Vec<Option<ColumnStatistics>>,
+}
+
+/// Bounds of one column in one chunk.
+#[derive(Debug, Clone)]
+pub struct ColumnStatistics {
+    /// One-element arrays of the column's type; `None` if unknown. Bounds may be wider than the data, never narrower.
+    pub min: Option<ArrayRef>,
+    pub max: Option<ArrayRef>,
+    pub null_count: Option<u64>,
+}
+
+/// Why an evaluation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The expression or guest returned an error about its input (a cast, a division by zero).
+    Data,
+    /// The guest trapped.
+    Trap,
+    /// The guest used more time than its limit.
+    Timeout,
+    /// The guest asked for more memory than its limit.
+    Memory,
+    /// The guest's answer does not hold to the contract.
+    BadOutput,
+    /// The machinery failed; no row is at fault.
+    Host,
+}
+
+/// A failed evaluation. Trap, error, time-out and bad output stay distinct up to the user.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct OperatorError {
+    pub kind: FailureKind,
+    pub message: String,
+}
+
+/// How far a function's result may be reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Volatility {
+    /// Depends on the arguments alone.
+    Immutable,
+    /// May give another answer at another time; refused in topics.
+    Volatile,
+}
+
+/// The declared types of a [`ScalarFunction`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSignature {
+    /// Parameter names and types, in order. A call without arguments binds columns of these names.
+    pub parameters: Vec<(String, DataType)>,
+    pub returns: DataType,
+    pub volatility: Volatility,
+}
+
+/// A function over columns that SQL can call; a Wasm filter is one that returns Boolean.
+pub trait ScalarFunction: Send + Sync + fmt::Debug {
+    fn name(&self) -> &str;
+    fn signature(&self) -> &FunctionSignature;
+    /// `arguments` have the declared types and `rows` rows each; the answer must have `rows` rows.
+    fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError>;
+}
+
+/// Turns a topic's stored definition into an operator. The SQL room implements it.
+pub trait TopicCompiler: Send + Sync + fmt::Debug {
+    fn compile(&self, topic: &TopicInfo, table: &TableInfo) -> Result<Arc<dyn BatchOperator>>;
+}
+
+/// Runs plugins. The plugin host implements it.
+pub trait PluginHost: Send + Sync + fmt::Debug {
+    /// Compiles a module and asks it what it is, within `limits`.
+    fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription>;
+    /// Makes a loaded filter callable. Cheap after the first time: compiled code is cached.
+    fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>>;
+}

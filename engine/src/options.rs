@@ -1,0 +1,97 @@
+//! How an engine is opened, and who calls it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use crate::clock::{Clock, SystemClock};
+use crate::disk::{Disk, RealDisk};
+
+/// Who makes a call. Every engine call takes one; `access::check` is the one place that decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    name: Arc<str>,
+}
+
+impl Principal {
+    /// Whoever connects without credentials.
+    pub fn anonymous() -> Principal {
+        Principal { name: Arc::from("anonymous") }
+    }
+
+    /// The name shown in logs and `system.members`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Where segments are kept.
+#[derive(Debug, Clone, Default)]
+pub enum SegmentStore {
+    /// `segments/` under the data directory, every file and directory synced before it is recorded.
+    #[default]
+    Local,
+    /// Any object store; a finished put is taken as durable.
+    Remote { store: Arc<dyn ObjectStore>, prefix: String, url: String },
+}
+
+/// Settings of [`crate::Engine::open_with`]; `EngineOptions::new(dir)` gives the defaults.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    pub dir: PathBuf,
+    pub disk: Arc<dyn Disk>,
+    pub clock: Arc<dyn Clock>,
+    /// Seed of everything random in the engine; `None` takes one from the operating system.
+    pub seed: Option<u64>,
+    /// A log file is rolled when it would grow past this.
+    pub log_file_bytes: u64,
+    /// Log bytes above which the tables that pin the oldest file are cut into segments whatever their size.
+    pub log_budget_bytes: u64,
+    /// A commit holds at most this much; so does a submission.
+    pub max_commit_bytes: usize,
+    /// Bytes of submissions that may wait for the writer before callers are held back.
+    pub queue_bytes: usize,
+    /// Recent batches kept in memory for readers.
+    pub tail_bytes: usize,
+    /// Evaluated topic batches kept for the groups that read the same range.
+    pub evaluation_cache_bytes: usize,
+    /// A partition's unsegmented bytes at which it is cut into a segment.
+    pub segment_bytes: u64,
+    /// The age of the oldest unsegmented row at which a partition is cut all the same.
+    pub segment_age_ms: u64,
+    /// Threads that write segments; 0 pauses segmentation (rows then stay in the log).
+    pub segment_threads: usize,
+    pub segment_store: SegmentStore,
+    /// Free bytes on the data disk below which appends fail with a retryable error.
+    pub free_space_floor_bytes: u64,
+    /// How often retention, expiry and segment work are looked at.
+    pub maintenance_interval_ms: u64,
+    /// Groups a topic may have.
+    pub max_groups_per_topic: usize,
+}
+
+impl EngineOptions {
+    /// The defaults over a directory of this machine.
+    pub fn new(dir: impl Into<PathBuf>) -> EngineOptions {
+        EngineOptions {
+            dir: dir.into(),
+            disk: Arc::new(RealDisk),
+            clock: Arc::new(SystemClock::default()),
+            seed: None,
+            log_file_bytes: 128 << 20,
+            log_budget_bytes: 8 << 30,
+            max_commit_bytes: 8 << 20,
+            queue_bytes: 32 << 20,
+            tail_bytes: 64 << 20,
+            evaluation_cache_bytes: 32 << 20,
+            segment_bytes: 64 << 20,
+            segment_age_ms: 10 * 60 * 1000,
+            segment_threads: 1,
+            segment_store: SegmentStore::Local,
+            free_space_floor_bytes: 256 << 20,
+            maintenance_interval_ms: 1_000,
+            max_groups_per_topic: 100,
+        }
+    }
+}

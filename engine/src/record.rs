@@ -1,0 +1,151 @@
+//! What the log holds. A record states a decision (assigned, created, committed), never an input, so that applying it is
+//! a pure function: [`crate::state::State::apply`] looks at no clock and takes no chance.
+
+use std::sync::Arc;
+
+use arrow_schema::Field;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Appended, GroupMode, Lsn, Offset, PartitionId, PluginId, PluginInfo, ProducerStamp, TableId, TableInfo, TopicId,
+    TopicInfo,
+};
+
+/// Where and when a record was committed; read from the commit header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordContext {
+    pub lsn: Lsn,
+    /// µs since the Unix epoch, never decreasing along the log.
+    pub append_us: i64,
+    pub epoch: u64,
+}
+
+/// One record, without the rows' bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    Rows(RowsRecord),
+    Offsets(OffsetsRecord),
+    Producer(ProducerRecord),
+    Change(Box<Change>),
+    /// A log file was sealed: its index file is durable. `first` is the file's first LSN.
+    Sealed {
+        first: Lsn,
+    },
+    CleanShutdown,
+}
+
+/// Rows appended to one partition. Takes `rows` LSNs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowsRecord {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub schema_version: u32,
+    pub base_offset: Offset,
+    pub rows: u32,
+    /// Lowest and highest event time in µs (floored, ceiled, saturating); append time where the table has no time column.
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    /// Bytes of the frame in the log, header and padding included.
+    pub frame_bytes: u32,
+}
+
+/// Committed offsets of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OffsetsRecord {
+    pub group: GroupKey,
+    /// Next offsets to read.
+    pub entries: Vec<(TopicId, PartitionId, Offset)>,
+}
+
+/// The answer a producer stamp was given, so that a repeat gets the same. Lies in the same commit as its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProducerRecord {
+    pub table: TableId,
+    pub stamp: ProducerStamp,
+    pub appended: Vec<Appended>,
+}
+
+/// A group's name within its namespace; for broadcast groups `client` keeps the clients' offsets apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct GroupKey {
+    pub namespace: Arc<str>,
+    pub group: Arc<str>,
+    pub client: Option<Arc<str>>,
+}
+
+/// A change of what is defined or derived. Stored as JSON: fields may be added with a default, never renamed or removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    NamespaceCreated {
+        name: String,
+    },
+    NamespaceDropped {
+        name: String,
+    },
+    TableCreated(TableInfo),
+    ColumnsAdded {
+        table: TableId,
+        fields: Vec<Field>,
+    },
+    PartitionsAdded {
+        table: TableId,
+        partitions: u32,
+    },
+    TableDropped {
+        table: TableId,
+    },
+    TopicCreated(TopicInfo),
+    TopicReplaced(TopicInfo),
+    /// Forgets the topic's committed offsets too.
+    TopicDropped {
+        topic: TopicId,
+    },
+    PluginCreated(PluginInfo),
+    /// Every version of the name.
+    PluginDropped {
+        plugin: PluginId,
+    },
+    GroupCreated {
+        namespace: String,
+        group: String,
+        mode: GroupMode,
+    },
+    GroupDropped {
+        namespace: String,
+        group: String,
+    },
+    /// One step of the manifest: `added` take the place of `removed`, atomically.
+    SegmentsChanged {
+        table: TableId,
+        partition: PartitionId,
+        added: Vec<SegmentMeta>,
+        removed: Vec<u64>,
+    },
+    /// Retention: rows below `start` are gone.
+    StartMoved {
+        table: TableId,
+        partition: PartitionId,
+        start: Offset,
+    },
+}
+
+/// A segment as the manifest records it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentMeta {
+    /// Never reused: the LSN the log had reached when the file was begun, and a counter, make the file's name.
+    pub id: u64,
+    pub first_offset: Offset,
+    pub next_offset: Offset,
+    pub schema_version: u32,
+    pub bytes: u64,
+    /// Bytes the rows took in the log.
+    pub log_bytes: u64,
+    pub path: String,
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    pub min_append_us: i64,
+    pub max_append_us: i64,
+    /// CRC32C of the whole file.
+    pub crc32c: u32,
+}

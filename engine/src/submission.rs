@@ -1,0 +1,56 @@
+//! What one caller wants atomic. The writer either takes all of it into one commit or refuses all of it.
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+use crate::record::{Change, GroupKey, OffsetsRecord};
+use crate::{Durability, EncodedBatch, Offset, PartitionId, ProducerStamp, TableId};
+
+/// An atomic request to the writer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Submission {
+    pub rows: Vec<RowsPart>,
+    pub offsets: Vec<OffsetsRecord>,
+    pub changes: Vec<Change>,
+    /// Checked before anything else: a repeat is answered without writing.
+    pub stamp: Option<(TableId, ProducerStamp)>,
+    /// Checked against the state that includes every submission ahead of this one.
+    pub preconditions: Vec<Precondition>,
+    pub durability: Durability,
+}
+
+/// Rows for one partition. The writer gives them offsets; small parts of one partition become one frame.
+#[derive(Debug, Clone)]
+pub(crate) struct RowsPart {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub schema_version: u32,
+    pub rows: u32,
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    pub payload: RowsPayload,
+}
+
+/// Encoding happens on the caller's thread, unless the rows are few: then the writer joins them with others first.
+#[derive(Debug, Clone)]
+pub(crate) enum RowsPayload {
+    /// To be coalesced: fewer than `write::COALESCE_ROWS` rows and `write::COALESCE_BYTES` bytes.
+    Small(RecordBatch),
+    /// A whole encapsulated IPC record-batch message (continuation marker, length, flatbuffer, body), ready for the file.
+    Encoded { message: Bytes, split: EncodedBatch, crc32c: u32 },
+}
+
+/// A condition that must hold when the submission's turn comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    /// Nothing was defined or dropped since this version.
+    CatalogVersion(u64),
+    /// The group's members still are of this generation.
+    Generation { group: GroupKey, generation: u64 },
+    /// The partition ends here.
+    EndOffset { table: TableId, partition: PartitionId, end: Offset },
+    /// The partition's segments are still the ones a merge or cut started from.
+    SegmentsUnchanged { table: TableId, partition: PartitionId, segments_version: u64 },
+    /// The table exists and rows of this schema version are taken.
+    SchemaVersion { table: TableId, version: u32 },
+}

@@ -1,0 +1,38 @@
+# Every target sets up what it needs, or says what is missing. `scripts/setup` holds the how.
+
+SHELL := /bin/bash
+export MILLSTREAM_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millstream
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+BIN := $(CARGO_TARGET_DIR)/debug/millstream
+
+.PHONY: demo test bench lint build guests clean
+
+build:
+	@scripts/setup rust
+	cargo build --locked -p millstream
+
+guests:
+	@scripts/setup rust
+	scripts/build-guests
+
+demo: build guests
+	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
+
+test: build guests
+	@scripts/setup python java s3
+	cargo test --locked --workspace
+	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
+		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
+
+bench: guests
+	@scripts/setup rust
+	cargo run --locked --release -p millstream-bench
+
+lint:
+	@scripts/setup rust
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+clean:
+	cargo clean

@@ -1,0 +1,105 @@
+//! Holds the workspace to ARCHITECTURE.md: who may depend on whom, who owns which outside crate, which paths exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// The arrows that may exist between our crates; tests and benches may use any.
+const EDGES: &[(&str, &[&str])] = &[
+    ("millstream", &["millstream-sql", "millstream-plugin-host", "millstream-engine", "millstream-client"]),
+    ("millstream-sql", &["millstream-engine"]),
+    ("millstream-plugin-host", &["millstream-engine"]),
+    ("millstream-engine", &[]),
+    ("millstream-client", &[]),
+];
+
+/// Outside crates that only the named crates may depend on.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("datafusion", &["millstream-sql"]),
+    ("wasmtime", &["millstream-plugin-host"]),
+    ("axum", &["millstream"]),
+    ("clap", &["millstream"]),
+    ("tonic", &["millstream", "millstream-client"]),
+    ("fjall", &["millstream-engine"]),
+];
+
+/// Packages that measure and test the others.
+const OUTSIDE: &[&str] = &["millstream-tests", "millstream-bench"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec().expect("cargo metadata");
+    metadata
+        .packages
+        .iter()
+        .filter(|package| !OUTSIDE.contains(&package.name.as_str()))
+        .map(|package| {
+            let names = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development);
+            (package.name.to_string(), names.map(|d| d.name.clone()).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_only_along_the_allowed_edges() {
+    let dependencies = dependencies();
+    let known: BTreeMap<_, _> = EDGES.iter().copied().collect();
+    for (package, names) in &dependencies {
+        let allowed = known.get(package.as_str()).unwrap_or_else(|| panic!("{package} is not in the table of edges"));
+        for name in names.iter().filter(|name| name.starts_with("millstream")) {
+            assert!(allowed.contains(&name.as_str()), "{package} must not depend on {name}");
+        }
+    }
+    for package in known.keys() {
+        assert!(dependencies.contains_key(*package), "{package} is in the table of edges but not in the workspace");
+    }
+}
+
+#[test]
+fn outside_crates_have_one_owner() {
+    for (package, names) in dependencies() {
+        for (outside, owners) in OWNERS {
+            let uses = names.iter().any(|name| name == outside || name.starts_with(&format!("{outside}-")));
+            assert!(!uses || owners.contains(&package.as_str()), "{package} must not depend on {outside}");
+        }
+    }
+}
+
+#[test]
+fn every_path_that_the_architecture_page_names_exists() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut seen = 0;
+    for name in text.split('`').skip(1).step_by(2).filter(|name| looks_like_path(name)) {
+        seen += 1;
+        assert!(root().join(name).exists(), "ARCHITECTURE.md names {name}, which does not exist");
+    }
+    assert!(seen > 10, "ARCHITECTURE.md names only {seen} paths");
+}
+
+fn looks_like_path(name: &str) -> bool {
+    name.contains('/') && !name.contains(['<', '*', ' ', ':', '(', '-']) && !name.starts_with('/')
+}
+
+/// Files over this many lines are where nobody looks; the limit only ever goes down.
+const LONGEST_FILE: usize = 700;
+
+#[test]
+fn no_source_file_outgrows_the_limit() {
+    let mut pending = vec![root()];
+    while let Some(dir) = pending.pop() {
+        for entry in std::fs::read_dir(&dir).expect("readable folder") {
+            let path = entry.expect("entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && name != "node_modules" && !name.starts_with('.') {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let lines = std::fs::read_to_string(&path).expect("readable file").lines().count();
+                assert!(lines <= LONGEST_FILE, "{} has {lines} lines; split it", path.display());
+            }
+        }
+    }
+}

@@ -1,1 +1,3 @@
+//! The Millstream client: producers, consumer groups and SQL over Arrow Flight.
 
+pub mod protocol;

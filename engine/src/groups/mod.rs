@@ -38,6 +38,11 @@ impl Member {
     pub fn fetch(&self, topic: TopicId, max_bytes: usize) -> Result<Option<Delivery>> {
         unimplemented!()
     }
+    /// Restarts the max-poll interval: the application has asked for rows. [`Self::poll`] does it itself; [`Self::fetch`],
+    /// which a front door calls ahead of the application, does not.
+    pub fn polled(&self) -> Result<()> {
+        unimplemented!()
+    }
     /// Completes when a fetch may find something new: rows, an assignment, a seek.
     pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
         unimplemented!()

@@ -1,1 +1,20 @@
+//! SQL over the engine: text to plan to engine calls, and topics compiled to [`millstream_engine::BatchOperator`]s.
+//!
+//! This crate is the only owner of DataFusion; none of its types appear in the public API. It knows no protocol and no
+//! Wasm: plugins reach it as [`millstream_engine::ScalarFunction`]s through the engine.
+//!
+//! Start at [`SqlEngine`]; the language is described in `docs/sql.md`.
 
+mod error;
+mod options;
+mod outcome;
+mod prepared;
+mod session;
+mod sql_engine;
+
+pub use error::{Error, Position, Result};
+pub use options::SqlOptions;
+pub use outcome::{BatchStream, Outcome};
+pub use prepared::Prepared;
+pub use session::SqlSession;
+pub use sql_engine::SqlEngine;

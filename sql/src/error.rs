@@ -1,0 +1,91 @@
+//! What can go wrong with a statement.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use millstream_engine::{ErrorKind, FailureKind, OperatorError};
+
+/// The SQL room's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A place in a statement's text; lines and columns count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub line: u64,
+    pub column: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// An error of a statement.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The text is not a statement.
+    #[error("syntax error at {position}: {message}")]
+    Syntax { message: String, position: Position },
+    /// The statement is understood and refused, with the clause that is at fault.
+    #[error("{message}{}", at(.position))]
+    Unsupported { message: String, position: Option<Position> },
+    /// The statement is well formed and wrong: an unknown column, a type that does not fit, an option out of range.
+    #[error("{message}{}", at(.position))]
+    Invalid { message: String, position: Option<Position> },
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] millstream_engine::Error),
+    /// A plugin or an expression failed on the rows it was given.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// An expression failed on a row (a cast, a division by zero).
+    #[error("{0}")]
+    Execution(String),
+    /// The queries' memory limit is reached.
+    #[error("the query needs more memory than the limit of {limit} bytes allows: {message}")]
+    Memory { limit: usize, message: String },
+    /// A file of COPY or CREATE PLUGIN.
+    #[error("{path}: {message}")]
+    File { path: PathBuf, message: String },
+    /// A file outside the directories that are allowed.
+    #[error("{path} is outside the directories that files may be read from and written to")]
+    FileNotAllowed { path: PathBuf },
+    /// A defect in Millstream.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+fn at(position: &Option<Position>) -> String {
+    position.map(|position| format!(" (at {position})")).unwrap_or_default()
+}
+
+impl Error {
+    /// What the caller must do; doors map it to their protocols.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Syntax { .. } | Error::Invalid { .. } | Error::Execution(_) | Error::File { .. } => {
+                ErrorKind::InvalidInput
+            }
+            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Engine(error) => error.kind(),
+            Error::Operator(error) => match error.kind {
+                FailureKind::Host => ErrorKind::Internal,
+                FailureKind::Data => ErrorKind::InvalidInput,
+                _ => ErrorKind::FailedPrecondition,
+            },
+            Error::Memory { .. } => ErrorKind::ResourceExhausted,
+            Error::FileNotAllowed { .. } => ErrorKind::PermissionDenied,
+            Error::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Where in the statement, if that is known.
+    pub fn position(&self) -> Option<Position> {
+        match self {
+            Error::Syntax { position, .. } => Some(*position),
+            Error::Unsupported { position, .. } | Error::Invalid { position, .. } => *position,
+            _ => None,
+        }
+    }
+}

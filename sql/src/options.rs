@@ -1,0 +1,27 @@
+//! Settings of the SQL room.
+
+use std::path::PathBuf;
+
+/// Settings of [`crate::SqlEngine::new`].
+#[derive(Debug, Clone)]
+pub struct SqlOptions {
+    /// What all running queries together may hold in memory; a query over it fails with `ResourceExhausted`.
+    pub memory_limit_bytes: usize,
+    /// Directories that COPY and CREATE PLUGIN may read from and write to; `None` allows every path.
+    pub file_roots: Option<Vec<PathBuf>>,
+    /// How many partitions of a table one query reads at once.
+    pub threads: usize,
+    /// Rows per batch that queries aim at.
+    pub batch_rows: usize,
+}
+
+impl Default for SqlOptions {
+    fn default() -> Self {
+        SqlOptions {
+            memory_limit_bytes: 256 << 20,
+            file_roots: None,
+            threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),
+            batch_rows: 8192,
+        }
+    }
+}

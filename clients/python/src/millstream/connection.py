@@ -1,0 +1,58 @@
+"""SQL over Flight SQL. For DB-API use the ADBC driver; this is for scripts."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.flight as flight
+from google.protobuf import any_pb2
+
+from ._transport import DEFAULT_URL, call_options, open_client
+from .errors import from_arrow
+
+
+def connect(url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None) -> Connection:
+    """Opens a connection for SQL statements."""
+    return Connection(url, user=user, password=password)
+
+
+class Connection:
+    """Runs statements; use it as a context manager."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None):
+        self._client = open_client(url)
+        self._options = call_options(user, password, self._client)
+
+    def execute(self, sql: str) -> pa.Table:
+        """Runs one statement and gives its rows; a statement without rows gives what the server says of it."""
+        descriptor = flight.FlightDescriptor.for_command(_statement_query(sql))
+        try:
+            info = self._client.get_flight_info(descriptor, self._options)
+            tables = [self._client.do_get(endpoint.ticket, self._options).read_all() for endpoint in info.endpoints]
+        except pa.ArrowException as error:
+            raise from_arrow(error) from error
+        return pa.concat_tables(tables) if tables else info.schema.empty_table()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _statement_query(sql: str) -> bytes:
+    """A packed ``CommandStatementQuery``: field 1 is the text."""
+    text = sql.encode()
+    value = bytearray([0x0A])
+    length = len(text)
+    while length > 0x7F:
+        value.append(length & 0x7F | 0x80)
+        length >>= 7
+    value.append(length)
+    name = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
+    return any_pb2.Any(type_url=name, value=bytes(value) + text).SerializeToString()

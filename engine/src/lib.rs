@@ -9,19 +9,26 @@
 mod catalog;
 mod clock;
 mod consumer;
+mod cursor;
 pub mod disk;
 mod engine;
 mod error;
+mod evaluation;
+mod events;
 mod groups;
 mod ids;
 mod info;
+mod log;
 mod operator;
 mod options;
 mod producer;
 mod record;
 mod scan;
+mod segments;
 mod shared;
+mod state;
 mod submission;
+mod watchers;
 
 pub use catalog::{
     ColumnSpec, Durability, OnError, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSpec, TableInfo,

@@ -14,6 +14,7 @@ use crate::{
 /// Where and when a record was committed; read from the commit header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordContext {
+    /// The record's first LSN. LSNs count from 1; 0 stands for nothing.
     pub lsn: Lsn,
     /// µs since the Unix epoch, never decreasing along the log.
     pub append_us: i64,
@@ -32,6 +33,31 @@ pub(crate) enum Record {
         first: Lsn,
     },
     CleanShutdown,
+}
+
+impl Record {
+    /// How many LSNs it takes.
+    pub(crate) fn lsns(&self) -> u64 {
+        match self {
+            Record::Rows(rows) => u64::from(rows.rows).max(1),
+            _ => 1,
+        }
+    }
+
+    /// The table whose readers should look again.
+    pub(crate) fn table(&self) -> Option<TableId> {
+        match self {
+            Record::Rows(rows) => Some(rows.table),
+            Record::Change(change) => match change.as_ref() {
+                Change::ColumnsAdded { table, .. }
+                | Change::PartitionsAdded { table, .. }
+                | Change::TableDropped { table }
+                | Change::StartMoved { table, .. } => Some(*table),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Rows appended to one partition. Takes `rows` LSNs.

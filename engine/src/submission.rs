@@ -6,7 +6,8 @@ use bytes::Bytes;
 use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::{Durability, EncodedBatch, Offset, PartitionId, ProducerStamp, TableId};
 
-/// An atomic request to the writer.
+/// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, rows, and the producer's
+/// answer last. Created tables, topics and plugins carry id 0; the writer fills in the LSN of the record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Submission {
     pub rows: Vec<RowsPart>,

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::*;
 
+/// Live groups, their members and assignments.
+#[derive(Debug, Default)]
+pub(crate) struct Coordinator {}
+
 /// A live member of a group. Dropping it leaves the group.
 #[derive(Debug)]
 pub struct Member {}

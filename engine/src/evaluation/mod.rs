@@ -1,0 +1,5 @@
+//! Lands with its owner.
+
+/// Placeholder of the module.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluations {}

@@ -1,0 +1,69 @@
+//! Whether a submission may enter the log.
+
+use super::State;
+use crate::record::GroupKey;
+use crate::submission::{Precondition, Submission};
+use crate::{Appended, Error, Result};
+
+/// The answer to a submission whose turn has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    New,
+    /// Its stamp was taken before: this is the first answer. The first submission may still be under way, so the repeat is
+    /// answered no earlier than a commit that is written after it.
+    Duplicate(Vec<Appended>),
+}
+
+impl State {
+    /// Checks stamp, preconditions and changes against this state, which includes every submission ahead. `generation` gives
+    /// a live group's current generation.
+    pub(crate) fn admit(
+        &self,
+        submission: &Submission,
+        generation: &dyn Fn(&GroupKey) -> Option<u64>,
+    ) -> Result<Admission> {
+        if let Some((table, stamp)) = submission.stamp
+            && let Some(answer) = self.producers.check(table, stamp)?
+        {
+            return Ok(Admission::Duplicate(answer));
+        }
+        for precondition in &submission.preconditions {
+            self.check(precondition, generation)?;
+        }
+        Ok(Admission::New)
+    }
+
+    fn check(&self, precondition: &Precondition, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<()> {
+        match precondition {
+            Precondition::CatalogVersion(version) if self.catalog_version() != *version => {
+                Err(Error::Busy("the catalog changed meanwhile".to_owned()))
+            }
+            Precondition::Generation { group, generation: expected } if generation(group) != Some(*expected) => {
+                Err(Error::Fenced(format!("group {:?} has gone on from generation {expected}", group.group)))
+            }
+            Precondition::EndOffset { table, partition, end } => {
+                let found = self.partition(*table, *partition).map(|partition| partition.end);
+                if found == Some(*end) {
+                    return Ok(());
+                }
+                let found = found.map_or_else(|| "does not exist".to_owned(), |end| format!("ends at {end}"));
+                Err(Error::FailedPrecondition(format!("partition {partition} {found}, not at {end}")))
+            }
+            Precondition::SegmentsUnchanged { table, partition, segments_version } => {
+                let found = self.partition(*table, *partition).map(|partition| partition.segments_version);
+                if found == Some(*segments_version) {
+                    return Ok(());
+                }
+                Err(Error::Busy(format!("the segments of partition {partition} changed meanwhile")))
+            }
+            Precondition::SchemaVersion { table, version } => match self.catalog.table(*table) {
+                None => Err(Error::NotFound { what: "table", name: format!("#{table}") }),
+                Some(info) if *version == 0 || *version > info.schema_version() => {
+                    Err(Error::FailedPrecondition(format!("table {:?} has no schema version {version}", info.name)))
+                }
+                Some(_) => Ok(()),
+            },
+            Precondition::CatalogVersion(_) | Precondition::Generation { .. } => Ok(()),
+        }
+    }
+}

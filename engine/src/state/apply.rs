@@ -1,0 +1,183 @@
+//! The fold over records.
+
+use std::sync::Arc;
+
+use super::State;
+use super::dirty::Key;
+use crate::record::{Change, Record, RecordContext};
+use crate::{TableId, TableInfo, TopicId};
+
+impl State {
+    /// Takes a durable record up. Records at or below [`State::applied`] were applied before and are skipped.
+    pub(crate) fn apply(&mut self, context: RecordContext, record: &Record) {
+        if context.lsn > self.applied {
+            self.apply_ahead(context, record);
+        }
+    }
+
+    /// As [`State::apply`], without the skip: the writer fixes decisions before it has numbered all records of a commit.
+    pub(crate) fn apply_ahead(&mut self, context: RecordContext, record: &Record) {
+        self.applied.0 = self.applied.0.max(context.lsn.0 + record.lsns() - 1);
+        self.append_us = self.append_us.max(context.append_us);
+        self.epoch = self.epoch.max(context.epoch);
+        match record {
+            Record::Rows(rows) => {
+                if let Some(partition) = self.catalog.partition_mut(rows.table, rows.partition) {
+                    partition.append(context, rows);
+                    self.mark(Key::Partition(rows.table, rows.partition));
+                }
+            }
+            Record::Offsets(offsets) => {
+                let catalog = &self.catalog;
+                self.groups.commit(offsets, |topic| catalog.topic(topic).is_some());
+                for &(topic, partition, _) in &offsets.entries {
+                    self.mark(Key::Committed(offsets.group.clone(), topic, partition));
+                }
+                self.mark(Key::Group(offsets.group.namespace.clone(), offsets.group.group.clone()));
+            }
+            Record::Producer(producer) => {
+                self.producers.record(producer, context.append_us);
+                self.mark(Key::Producer(producer.table, producer.stamp.id));
+            }
+            Record::Change(change) => self.apply_change(change),
+            Record::Sealed { .. } | Record::CleanShutdown => {}
+        }
+        for (table, id) in self.producers.forget(self.append_us) {
+            self.mark(Key::Producer(table, id));
+        }
+    }
+
+    fn apply_change(&mut self, change: &Change) {
+        match change {
+            Change::GroupCreated { namespace, group, mode } => {
+                let (namespace, group): (Arc<str>, Arc<str>) =
+                    (Arc::from(namespace.as_str()), Arc::from(group.as_str()));
+                self.groups.create(namespace.clone(), group.clone(), *mode);
+                self.mark(Key::Group(namespace, group));
+            }
+            Change::GroupDropped { namespace, group } => {
+                for (key, topic, partition) in self.groups.remove(namespace, group) {
+                    self.mark(Key::Committed(key, topic, partition));
+                }
+                self.mark(Key::Group(Arc::from(namespace.as_str()), Arc::from(group.as_str())));
+            }
+            Change::SegmentsChanged { table, partition, added, removed } => {
+                if let Some(state) = self.catalog.partition_mut(*table, *partition) {
+                    for first in state.change_segments(added, removed) {
+                        self.mark(Key::Segment(*table, *partition, first));
+                    }
+                    self.mark(Key::Partition(*table, *partition));
+                }
+            }
+            Change::StartMoved { table, partition, start } => {
+                if let Some(state) = self.catalog.partition_mut(*table, *partition) {
+                    state.move_start(*start);
+                    self.mark(Key::Partition(*table, *partition));
+                }
+            }
+            _ => {
+                self.apply_definition(change);
+                self.catalog.changed();
+            }
+        }
+    }
+
+    fn apply_definition(&mut self, change: &Change) {
+        match change {
+            Change::NamespaceCreated { name } => {
+                self.catalog.put_namespace(name);
+                self.mark(Key::Namespace(Arc::from(name.as_str())));
+            }
+            Change::NamespaceDropped { name } => {
+                self.catalog.remove_namespace(name);
+                self.mark(Key::Namespace(Arc::from(name.as_str())));
+            }
+            Change::TableCreated(info) => {
+                for partition in 0..info.options.partitions {
+                    self.mark(Key::Partition(info.id, partition));
+                }
+                self.put_table(info.clone());
+            }
+            Change::ColumnsAdded { table, fields } => {
+                if let Some(info) = self.catalog.table(*table) {
+                    let mut info = TableInfo::clone(info);
+                    let schema = info.schema();
+                    let all = schema.fields().iter().cloned().chain(fields.iter().cloned().map(Arc::new));
+                    let schema =
+                        arrow_schema::Schema::new_with_metadata(all.collect::<Vec<_>>(), schema.metadata().clone());
+                    info.schemas.push(Arc::new(schema));
+                    self.put_table(info);
+                }
+            }
+            Change::PartitionsAdded { table, partitions } => {
+                if let Some(info) = self.catalog.table(*table) {
+                    let mut info = TableInfo::clone(info);
+                    for partition in info.options.partitions..*partitions {
+                        self.mark(Key::Partition(*table, partition));
+                    }
+                    info.options.partitions = info.options.partitions.max(*partitions);
+                    self.put_table(info);
+                }
+            }
+            Change::TableDropped { table } => self.drop_table(*table),
+            Change::TopicCreated(topic) | Change::TopicReplaced(topic) => {
+                self.mark(Key::Topic(topic.id));
+                self.catalog.put_topic(Arc::new(topic.clone()));
+            }
+            Change::TopicDropped { topic } => self.drop_topic(*topic),
+            Change::PluginCreated(info) => {
+                self.mark(Key::Plugin(info.id));
+                self.catalog.put_plugin(Arc::new(info.clone()));
+            }
+            Change::PluginDropped { plugin } => {
+                for version in self.catalog.remove_plugin(*plugin) {
+                    self.mark(Key::Plugin(version));
+                }
+            }
+            Change::GroupCreated { .. }
+            | Change::GroupDropped { .. }
+            | Change::SegmentsChanged { .. }
+            | Change::StartMoved { .. } => {}
+        }
+    }
+
+    fn put_table(&mut self, info: TableInfo) {
+        self.mark(Key::Table(info.id));
+        self.catalog.put_table(Arc::new(info));
+    }
+
+    fn drop_table(&mut self, table: TableId) {
+        let topics: Vec<TopicId> = self.catalog.topics_of_table(table).map(|topic| topic.id).collect();
+        for topic in topics {
+            self.drop_topic(topic);
+        }
+        self.forget_offsets(TopicId(table.0));
+        let mut keys = vec![Key::Table(table)];
+        for (partition, state) in (0..).zip(self.catalog.partitions(table).unwrap_or_default()) {
+            keys.push(Key::Partition(table, partition));
+            keys.extend(state.segments.keys().map(|first| Key::Segment(table, partition, *first)));
+        }
+        for key in keys {
+            self.mark(key);
+        }
+        self.catalog.remove_table(table);
+    }
+
+    fn drop_topic(&mut self, topic: TopicId) {
+        self.mark(Key::Topic(topic));
+        self.catalog.remove_topic(topic);
+        self.forget_offsets(topic);
+    }
+
+    fn forget_offsets(&mut self, topic: TopicId) {
+        for (key, topic, partition) in self.groups.forget_topic(topic) {
+            self.mark(Key::Committed(key, topic, partition));
+        }
+    }
+
+    fn mark(&mut self, key: Key) {
+        if let Some(dirty) = &mut self.dirty {
+            dirty.insert(key);
+        }
+    }
+}

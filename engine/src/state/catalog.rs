@@ -1,0 +1,277 @@
+//! What is defined: namespaces, tables with their partitions, topics, plugins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::PartitionState;
+use crate::{PluginId, PluginInfo, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+
+/// The namespace that every store has.
+pub(crate) const DEFAULT_NAMESPACE: &str = "public";
+/// The namespace of the engine's own listings; nothing can be created in it.
+pub(crate) const SYSTEM_NAMESPACE: &str = "system";
+
+/// Name to things, within one namespace.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Names {
+    /// Identity topics included: a table is found by its topic's id, which is its own.
+    topics: BTreeMap<Arc<str>, TopicId>,
+    /// Versions of a plugin, oldest first.
+    plugins: BTreeMap<Arc<str>, Vec<PluginId>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Table {
+    info: Arc<TableInfo>,
+    partitions: Vec<PartitionState>,
+    /// Topics over it, its identity topic not among them.
+    topics: BTreeSet<TopicId>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Plugin {
+    info: Arc<PluginInfo>,
+    /// Topics that call this version.
+    topics: BTreeSet<TopicId>,
+}
+
+/// Everything defined at one point of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Catalog {
+    version: u64,
+    namespaces: BTreeMap<Arc<str>, Names>,
+    tables: BTreeMap<TableId, Table>,
+    topics: BTreeMap<TopicId, Arc<TopicInfo>>,
+    plugins: BTreeMap<PluginId, Plugin>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Catalog {
+            version: 0,
+            namespaces: BTreeMap::from([(Arc::from(DEFAULT_NAMESPACE), Names::default())]),
+            tables: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Catalog {
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains_key(name)
+    }
+
+    /// In name order.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.namespaces.keys()
+    }
+
+    /// The name of something in the namespace, if it holds anything.
+    pub(crate) fn anything_in(&self, namespace: &str) -> Option<&str> {
+        let names = self.namespaces.get(namespace)?;
+        names.topics.keys().chain(names.plugins.keys()).next().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {
+        self.tables.get(&id).map(|table| &table.info)
+    }
+
+    pub(crate) fn table_named(&self, namespace: &str, name: &str) -> Option<&Arc<TableInfo>> {
+        self.table(TableId(self.topic_id(namespace, name)?.0))
+    }
+
+    /// In id order.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableInfo>> {
+        self.tables.values().map(|table| &table.info)
+    }
+
+    /// The table's partitions, in order.
+    pub(crate) fn partitions(&self, id: TableId) -> Option<&[PartitionState]> {
+        self.tables.get(&id).map(|table| table.partitions.as_slice())
+    }
+
+    /// Topics over the table but its identity topic, in id order.
+    pub(crate) fn topics_of_table(&self, id: TableId) -> impl Iterator<Item = &Arc<TopicInfo>> {
+        let topics = self.tables.get(&id).into_iter().flat_map(|table| &table.topics);
+        topics.filter_map(|topic| self.topics.get(topic))
+    }
+
+    /// Identity topics included.
+    pub(crate) fn topic(&self, id: TopicId) -> Option<&Arc<TopicInfo>> {
+        self.topics.get(&id)
+    }
+
+    /// Identity topics included.
+    pub(crate) fn topic_named(&self, namespace: &str, name: &str) -> Option<&Arc<TopicInfo>> {
+        self.topics.get(&self.topic_id(namespace, name)?)
+    }
+
+    /// All topics, identity ones included, in id order.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<TopicInfo>> {
+        self.topics.values()
+    }
+
+    pub(crate) fn plugin(&self, id: PluginId) -> Option<&Arc<PluginInfo>> {
+        self.plugins.get(&id).map(|plugin| &plugin.info)
+    }
+
+    /// Versions of a plugin, oldest first.
+    pub(crate) fn plugin_versions(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl DoubleEndedIterator<Item = &Arc<PluginInfo>> {
+        let versions = self.namespaces.get(namespace).and_then(|names| names.plugins.get(name));
+        versions.into_iter().flatten().filter_map(|id| self.plugin(*id))
+    }
+
+    /// The newest version.
+    pub(crate) fn plugin_named(&self, namespace: &str, name: &str) -> Option<&Arc<PluginInfo>> {
+        self.plugin_versions(namespace, name).next_back()
+    }
+
+    /// Every version of every plugin, in id order.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = &Arc<PluginInfo>> {
+        self.plugins.values().map(|plugin| &plugin.info)
+    }
+
+    /// Topics that call this version of a plugin.
+    pub(crate) fn topics_of_plugin(&self, id: PluginId) -> impl Iterator<Item = &Arc<TopicInfo>> {
+        let topics = self.plugins.get(&id).into_iter().flat_map(|plugin| &plugin.topics);
+        topics.filter_map(|topic| self.topics.get(topic))
+    }
+
+    fn topic_id(&self, namespace: &str, name: &str) -> Option<TopicId> {
+        self.namespaces.get(namespace)?.topics.get(name).copied()
+    }
+}
+
+/// The fold. What it is told has been admitted, so it refuses nothing: it does what makes sense of the record, the same
+/// in every replay.
+impl Catalog {
+    pub(super) fn changed(&mut self) {
+        self.version += 1;
+    }
+
+    pub(super) fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+
+    pub(super) fn put_namespace(&mut self, name: &str) {
+        self.namespaces.entry(Arc::from(name)).or_default();
+    }
+
+    pub(super) fn remove_namespace(&mut self, name: &str) {
+        self.namespaces.remove(name);
+    }
+
+    /// A new table, or the newer state of one; `partitions` may only grow.
+    pub(super) fn put_table(&mut self, info: Arc<TableInfo>) {
+        let identity = Arc::new(identity_topic(&info));
+        self.names(&info.namespace).topics.insert(Arc::from(info.name.as_str()), identity.id);
+        self.topics.insert(identity.id, identity);
+        let table = self.tables.entry(info.id).or_insert_with(|| Table {
+            info: info.clone(),
+            partitions: Vec::new(),
+            topics: BTreeSet::new(),
+        });
+        let partitions = usize::try_from(info.options.partitions).unwrap_or(usize::MAX);
+        if table.partitions.len() < partitions {
+            table.partitions.resize_with(partitions, PartitionState::default);
+        }
+        table.info = info;
+    }
+
+    /// Its identity topic goes too. Topics over it must be gone.
+    pub(super) fn remove_table(&mut self, id: TableId) -> Option<Arc<TableInfo>> {
+        let table = self.tables.remove(&id)?;
+        self.topics.remove(&TopicId(id.0));
+        self.names(&table.info.namespace).topics.remove(table.info.name.as_str());
+        Some(table.info)
+    }
+
+    pub(super) fn partition_mut(&mut self, id: TableId, partition: u32) -> Option<&mut PartitionState> {
+        self.tables.get_mut(&id)?.partitions.get_mut(usize::try_from(partition).ok()?)
+    }
+
+    /// A new topic, or the newer version of one.
+    pub(super) fn put_topic(&mut self, topic: Arc<TopicInfo>) {
+        self.unlink_topic(topic.id);
+        self.names(&topic.namespace).topics.insert(Arc::from(topic.name.as_str()), topic.id);
+        if let Some(table) = self.tables.get_mut(&topic.table) {
+            table.topics.insert(topic.id);
+        }
+        if let TopicSource::Select { plugins, .. } = &topic.source {
+            for id in plugins {
+                if let Some(plugin) = self.plugins.get_mut(id) {
+                    plugin.topics.insert(topic.id);
+                }
+            }
+        }
+        self.topics.insert(topic.id, topic);
+    }
+
+    pub(super) fn remove_topic(&mut self, id: TopicId) -> Option<Arc<TopicInfo>> {
+        self.unlink_topic(id);
+        let topic = self.topics.remove(&id)?;
+        self.names(&topic.namespace).topics.remove(topic.name.as_str());
+        Some(topic)
+    }
+
+    pub(super) fn put_plugin(&mut self, info: Arc<PluginInfo>) {
+        let versions = self.names(&info.namespace).plugins.entry(Arc::from(info.name.as_str())).or_default();
+        if !versions.contains(&info.id) {
+            versions.push(info.id);
+        }
+        self.plugins.insert(info.id, Plugin { info, topics: BTreeSet::new() });
+    }
+
+    /// Every version of the name that `id` has; gives their ids.
+    pub(super) fn remove_plugin(&mut self, id: PluginId) -> Vec<PluginId> {
+        let Some(info) = self.plugin(id).cloned() else { return Vec::new() };
+        let versions = self.names(&info.namespace).plugins.remove(info.name.as_str()).unwrap_or_default();
+        for version in &versions {
+            self.plugins.remove(version);
+        }
+        versions
+    }
+
+    fn names(&mut self, namespace: &str) -> &mut Names {
+        self.namespaces.entry(Arc::from(namespace)).or_default()
+    }
+
+    fn unlink_topic(&mut self, id: TopicId) {
+        let Some(topic) = self.topics.get(&id) else { return };
+        if let Some(table) = self.tables.get_mut(&topic.table) {
+            table.topics.remove(&id);
+        }
+        if let TopicSource::Select { plugins, .. } = &topic.source {
+            for plugin in plugins {
+                if let Some(plugin) = self.plugins.get_mut(plugin) {
+                    plugin.topics.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+/// Every table's own topic: its rows in its newest schema.
+fn identity_topic(table: &TableInfo) -> TopicInfo {
+    TopicInfo {
+        id: TopicId(table.id.0),
+        namespace: table.namespace.clone(),
+        name: table.name.clone(),
+        table: table.id,
+        table_schema_version: table.schema_version(),
+        source: TopicSource::Identity,
+        output_schema: table.schema().clone(),
+        on_error: crate::OnError::Stop,
+        version: table.schema_version(),
+        created: table.created,
+    }
+}

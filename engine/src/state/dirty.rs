@@ -1,0 +1,25 @@
+//! What a checkpoint has to write.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::record::GroupKey;
+use crate::{Offset, PartitionId, PluginId, TableId, TopicId};
+
+/// One entry of the state store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Key {
+    Namespace(Arc<str>),
+    Table(TableId),
+    Topic(TopicId),
+    Plugin(PluginId),
+    Partition(TableId, PartitionId),
+    /// By first offset.
+    Segment(TableId, PartitionId, Offset),
+    Group(Arc<str>, Arc<str>),
+    Committed(GroupKey, TopicId, PartitionId),
+    Producer(TableId, u128),
+}
+
+/// Entries that differ from the last checkpoint.
+pub(super) type Dirty = HashSet<Key>;

@@ -1,0 +1,126 @@
+//! Everything the log says, folded: the catalog, partitions and their segments, consumer groups' offsets, producers.
+//!
+//! [`State::apply`] is a pure function of the records; two copies that saw the same log are equal, whatever checkpoint
+//! they began from. The engine keeps two: the writer's, which runs ahead to check preconditions, and the readers', which
+//! holds durable records only and is written to the [`Store`] at checkpoints.
+
+mod admit;
+mod apply;
+mod catalog;
+mod dirty;
+mod groups;
+mod partition;
+mod producers;
+mod store;
+
+use crate::record::GroupKey;
+use std::sync::Arc;
+
+use crate::{Lsn, Offset, PartitionId, PluginId, PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
+
+pub(crate) use admit::Admission;
+pub(crate) use catalog::Catalog;
+pub(crate) use groups::GroupState;
+pub(crate) use partition::PartitionState;
+pub(crate) use store::Store;
+
+/// The fold. Lookups and changes cost O(log n) of what they name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    /// The last LSN applied; LSNs count from 1, so 0 is a new store.
+    applied: Lsn,
+    /// Append time of the newest commit applied.
+    append_us: i64,
+    epoch: u64,
+    catalog: Catalog,
+    groups: groups::Groups,
+    producers: producers::Producers,
+    /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
+    dirty: Option<dirty::Dirty>,
+}
+
+/// Equal when folded from the same records: what awaits a checkpoint does not count.
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        self.applied == other.applied
+            && self.append_us == other.append_us
+            && self.epoch == other.epoch
+            && self.catalog == other.catalog
+            && self.groups == other.groups
+            && self.producers == other.producers
+    }
+}
+
+impl State {
+    /// An empty state of which checkpoints can be taken.
+    pub(crate) fn tracked() -> State {
+        State { dirty: Some(dirty::Dirty::default()), ..State::default() }
+    }
+
+    /// The writer's copy: not tracked, and to be changed with [`State::apply_ahead`].
+    pub(crate) fn ahead(&self) -> State {
+        State { dirty: None, ..self.clone() }
+    }
+
+    /// The last LSN that has been applied.
+    pub(crate) fn applied(&self) -> Lsn {
+        self.applied
+    }
+
+    /// Append time of the newest commit applied, µs.
+    pub(crate) fn append_us(&self) -> i64 {
+        self.append_us
+    }
+
+    /// The highest log epoch seen.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What users have defined.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Grows with every change of the catalog.
+    pub(crate) fn catalog_version(&self) -> u64 {
+        self.catalog.version()
+    }
+
+    pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {
+        self.catalog.table(id)
+    }
+
+    /// Identity topics included.
+    pub(crate) fn topic(&self, id: TopicId) -> Option<&Arc<TopicInfo>> {
+        self.catalog.topic(id)
+    }
+
+    pub(crate) fn plugin(&self, id: PluginId) -> Option<&Arc<PluginInfo>> {
+        self.catalog.plugin(id)
+    }
+
+    pub(crate) fn partition(&self, table: TableId, partition: PartitionId) -> Option<&PartitionState> {
+        self.catalog.partitions(table)?.get(usize::try_from(partition).ok()?)
+    }
+
+    /// The group's next offset to read, `None` before its first commit.
+    pub(crate) fn committed(&self, group: &GroupKey, topic: TopicId, partition: PartitionId) -> Option<Offset> {
+        self.groups.committed(group, topic, partition)
+    }
+
+    /// The group as created, its committed offsets with it.
+    pub(crate) fn group(&self, namespace: &str, group: &str) -> Option<&GroupState> {
+        self.groups.get(namespace, group)
+    }
+
+    /// Every group, by namespace and name.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &str, &GroupState)> {
+        self.groups.iter()
+    }
+
+    /// Groups that have committed offsets on a topic, as (namespace, group).
+    pub(crate) fn groups_of_topic(&self, topic: TopicId) -> impl Iterator<Item = (&str, &str)> {
+        self.groups.of_topic(topic)
+    }
+}

@@ -1,0 +1,96 @@
+//! One partition: its range of offsets, and which of them lie in segments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::Offset;
+use crate::record::{RecordContext, RowsRecord, SegmentMeta};
+
+/// A partition as the log has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PartitionState {
+    /// The oldest retained offset.
+    pub start: Offset,
+    /// One past the newest offset.
+    pub end: Offset,
+    /// By first offset, without overlaps.
+    pub segments: BTreeMap<Offset, Arc<SegmentMeta>>,
+    /// Counts the changes of `segments`.
+    pub segments_version: u64,
+    /// Offsets below lie in segments or are gone; those from here to `end` lie in the log only.
+    pub segmented_to: Offset,
+    /// Bytes of the frames from `segmented_to` on. An estimate after retention has passed rows that never were in a segment.
+    pub log_bytes: u64,
+    /// Bytes of the recorded segments.
+    pub segment_bytes: u64,
+    /// No row from `segmented_to` on was appended earlier, µs; `None` when all rows are in segments.
+    pub oldest_unsegmented_append_us: Option<i64>,
+}
+
+impl PartitionState {
+    /// Segments that hold an offset from `from` on, in order.
+    pub(crate) fn segments_from(&self, from: Offset) -> impl Iterator<Item = &Arc<SegmentMeta>> {
+        let first = match self.segments.range(..=from).next_back() {
+            Some((first, segment)) if segment.next_offset > from => *first,
+            _ => from,
+        };
+        self.segments.range(first..).map(|(_, segment)| segment)
+    }
+
+    /// Takes a frame up. The log assigned its offsets, so they follow on; anything else was applied before.
+    pub(super) fn append(&mut self, context: RecordContext, rows: &RowsRecord) {
+        if rows.base_offset < self.end {
+            return;
+        }
+        self.end = rows.base_offset + u64::from(rows.rows);
+        self.log_bytes += u64::from(rows.frame_bytes);
+        self.oldest_unsegmented_append_us.get_or_insert(context.append_us);
+    }
+
+    /// Gives the first offsets of the entries that changed.
+    pub(super) fn change_segments(&mut self, added: &[SegmentMeta], removed: &[u64]) -> Vec<Offset> {
+        let mut touched = Vec::with_capacity(added.len() + removed.len());
+        if !removed.is_empty() {
+            let gone = self.segments.values().filter(|segment| removed.contains(&segment.id));
+            touched.extend(gone.map(|segment| segment.first_offset));
+            for first in &touched {
+                if let Some(segment) = self.segments.remove(first) {
+                    self.segment_bytes = self.segment_bytes.saturating_sub(segment.bytes);
+                }
+            }
+        }
+        for segment in added {
+            if segment.next_offset > self.segmented_to {
+                self.log_bytes = self.log_bytes.saturating_sub(segment.log_bytes);
+                self.segmented_to = segment.next_offset;
+                self.oldest_unsegmented_append_us = (self.segmented_to < self.end).then_some(segment.max_append_us);
+            }
+            self.segment_bytes += segment.bytes;
+            self.segments.insert(segment.first_offset, Arc::new(segment.clone()));
+            touched.push(segment.first_offset);
+        }
+        if self.segmented_to >= self.end {
+            self.log_bytes = 0;
+        }
+        self.segments_version += 1;
+        touched
+    }
+
+    /// Retention. Segments below stay listed until a manifest change removes them.
+    pub(super) fn move_start(&mut self, start: Offset) {
+        let start = start.min(self.end);
+        if start <= self.start {
+            return;
+        }
+        self.start = start;
+        if start > self.segmented_to {
+            let (kept, all) = (self.end - start, self.end - self.segmented_to);
+            let scaled = u128::from(self.log_bytes) * u128::from(kept) / u128::from(all);
+            self.log_bytes = u64::try_from(scaled).unwrap_or(u64::MAX);
+            self.segmented_to = start;
+            if kept == 0 {
+                self.oldest_unsegmented_append_us = None;
+            }
+        }
+    }
+}

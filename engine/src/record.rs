@@ -172,6 +172,8 @@ pub(crate) struct SegmentMeta {
     pub max_event_us: i64,
     pub min_append_us: i64,
     pub max_append_us: i64,
-    /// CRC32C of the whole file.
-    pub crc32c: u32,
+    /// Where page index and footer begin. The footer holds checksums of what lies before.
+    pub body_bytes: u64,
+    /// CRC32C of what lies from `body_bytes` on.
+    pub tail_crc32c: u32,
 }

@@ -1,0 +1,120 @@
+//! How rows lie in a segment file: pages, row groups, runs, and what the footer says beyond Parquet's own.
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use arrow_schema::{DataType, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::TableInfo;
+
+/// Rows of a full page, and of the longest run.
+pub(super) const PAGE_ROWS: usize = 16_384;
+
+/// Rows of a full row group.
+pub(super) const ROW_GROUP_ROWS: usize = 8 * PAGE_ROWS;
+
+/// Log bytes of the rows at which a row group is closed before it is full.
+pub(super) const ROW_GROUP_BYTES: u64 = 16 << 20;
+
+/// Uncompressed bytes that a run of a row group should not pass.
+const RUN_BYTES: u64 = 4 << 20;
+
+/// Dictionaries larger than this are given up, so that columns of many values don't pay for one.
+const DICTIONARY_BYTES: usize = 64 << 10;
+
+/// The same for texts, which gain more.
+const TEXT_DICTIONARY_BYTES: usize = 256 << 10;
+
+/// The footer's key of [`Description`], as JSON.
+pub(super) const DESCRIPTION_KEY: &str = "millstream.segment";
+
+/// What the file says of itself. Fields may be added with a default, never renamed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Description {
+    /// Version of the layout, 1.
+    pub format: u32,
+    pub namespace: String,
+    pub table: String,
+    pub table_id: u64,
+    pub partition: u32,
+    pub schema_version: u32,
+    pub first_offset: u64,
+    pub next_offset: u64,
+    /// Top-level columns, by position, that hold a NaN. Parquet's bounds leave NaN out, so they say nothing of these.
+    pub nan_columns: Vec<usize>,
+}
+
+/// A row group's place in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RowGroupSpan {
+    pub first_row: u64,
+    pub rows: u64,
+    /// Its rows are read in runs of this many, counted from its first.
+    pub run_rows: u64,
+}
+
+impl RowGroupSpan {
+    pub(super) fn runs(&self) -> u64 {
+        self.rows.div_ceil(self.run_rows)
+    }
+}
+
+/// Spans in file order; a function of the file alone, so that all readers see the same runs.
+pub(super) fn row_groups(metadata: &ParquetMetaData) -> Vec<RowGroupSpan> {
+    let mut first_row = 0;
+    let spans = metadata.row_groups().iter().map(|group| {
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+        let bytes = u64::try_from(group.total_byte_size()).unwrap_or(0);
+        let mut run_rows = PAGE_ROWS as u64;
+        while run_rows > 1 && bytes.saturating_mul(run_rows) > RUN_BYTES.saturating_mul(rows.max(1)) {
+            run_rows /= 2;
+        }
+        let span = RowGroupSpan { first_row, rows, run_rows };
+        first_row += rows;
+        span
+    });
+    spans.collect()
+}
+
+/// The value of a footer key.
+pub(super) fn footer_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+}
+
+/// Encodings per column: dictionaries where values repeat, deltas for what grows, zstd over all.
+pub(super) fn writer_properties(table: &TableInfo, file_schema: &Schema) -> WriterProperties {
+    let zstd = ZstdLevel::try_new(1).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("millstream ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(zstd))
+        .set_max_row_group_row_count(None)
+        .set_max_row_group_bytes(None)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES);
+    let stored = file_schema.fields().len() - 2;
+    for (position, field) in file_schema.fields().iter().enumerate() {
+        let column = ColumnPath::from(field.name().as_str());
+        let grows = position >= stored || table.options.time_column.as_deref() == Some(field.name());
+        match field.data_type() {
+            DataType::Int64 | DataType::Timestamp(..) if grows => {
+                properties = properties
+                    .set_column_dictionary_enabled(column.clone(), false)
+                    .set_column_encoding(column.clone(), Encoding::DELTA_BINARY_PACKED);
+            }
+            DataType::Utf8 | DataType::Binary => {
+                properties = properties.set_column_dictionary_page_size_limit(column.clone(), TEXT_DICTIONARY_BYTES);
+            }
+            _ => {}
+        }
+        if position < stored && table.options.partition_key.contains(field.name()) {
+            properties = properties
+                .set_column_bloom_filter_fpp(column.clone(), 0.01)
+                .set_column_bloom_filter_max_ndv(column, ROW_GROUP_ROWS as u64);
+        }
+    }
+    properties.build()
+}

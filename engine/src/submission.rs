@@ -1,10 +1,10 @@
 //! What one caller wants atomic. The writer either takes all of it into one commit or refuses all of it.
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
 
+use crate::log::EncodedRows;
 use crate::record::{Change, GroupKey, OffsetsRecord};
-use crate::{Durability, EncodedBatch, Offset, PartitionId, ProducerStamp, TableId};
+use crate::{Durability, Offset, PartitionId, ProducerStamp, TableId};
 
 /// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, rows, and the producer's
 /// answer last. Created tables, topics and plugins carry id 0; the writer fills in the LSN of the record.
@@ -37,8 +37,8 @@ pub(crate) struct RowsPart {
 pub(crate) enum RowsPayload {
     /// To be coalesced: fewer than `write::COALESCE_ROWS` rows and `write::COALESCE_BYTES` bytes.
     Small(RecordBatch),
-    /// A whole encapsulated IPC record-batch message (continuation marker, length, flatbuffer, body), ready for the file.
-    Encoded { message: Bytes, split: EncodedBatch, crc32c: u32 },
+    /// A whole IPC record-batch message, ready for the file.
+    Encoded(EncodedRows),
 }
 
 /// A condition that must hold when the submission's turn comes.

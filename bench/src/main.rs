@@ -1,1 +1,71 @@
-fn main() {}
+//! `make bench`: one JSON line a figure, each limit measured in the same run. `millstream-bench [--quick] [NAME…]` runs the
+//! groups of figures whose names are given.
+
+mod cold;
+mod data;
+mod groups;
+mod ingest;
+mod limits;
+mod open;
+mod process;
+mod raw;
+mod report;
+mod scale;
+mod single;
+mod topics;
+
+use report::Figure;
+
+/// Whatever went wrong; a bench that fails says so and the others go on.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How much to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Smaller volumes: shows that everything runs, not how fast.
+    pub quick: bool,
+}
+
+impl Scale {
+    /// `full`, or `quick` with `--quick`.
+    pub fn pick<T>(self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+type Group = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
+
+const GROUPS: &[Group] = &[
+    ("ingest", ingest::run),
+    ("ingest_with_segments", ingest::run_with_segments),
+    ("single_rows", single::run),
+    ("topics", topics::run),
+    ("raw", raw::run),
+    ("cold", cold::run),
+    ("groups", groups::run),
+    ("open", open::run),
+    ("memory", ingest::run_memory),
+    ("latency", single::run_latency),
+    ("scale", scale::run),
+];
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scale = Scale { quick: arguments.iter().any(|argument| argument == "--quick") };
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let mut failed = false;
+    for (name, run) in GROUPS {
+        if !wanted.is_empty() && !wanted.iter().any(|w| w == name) {
+            continue;
+        }
+        match run(scale) {
+            Ok(figures) => figures.iter().for_each(Figure::print),
+            Err(error) => {
+                failed = true;
+                eprintln!("bench: {name} failed: {error}");
+            }
+        }
+    }
+    if failed { std::process::ExitCode::FAILURE } else { std::process::ExitCode::SUCCESS }
+}

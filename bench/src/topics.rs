@@ -1,0 +1,117 @@
+//! Topics read in process beside DataFusion running the same SELECT over the same batches, on one thread each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatch;
+use datafusion::datasource::MemTable;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use millstream_engine::{AutoOffsetReset, ConsumerConfig, Engine, Principal};
+
+use crate::process::Server;
+use crate::report::{Figure, median};
+use crate::store::Store;
+use crate::{Result, Scale, data, remote};
+
+const ROUNDS: usize = 7;
+const SELECT: &str = "SELECT * FROM flights WHERE dep_delay > 60";
+const WASM: &str = "SELECT * FROM flights WHERE late(dep_delay)";
+
+/// Figures `topic_sql_in_process`, `topic_wasm_in_process`, `topic_wasm_over_flight`.
+pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+    let copies = scale.pick(1, 8);
+    let flights = data::flights()?;
+    let batches: Vec<RecordBatch> = std::iter::repeat_n(flights, copies).flatten().collect();
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let store = Store::open(|options| {
+        // Hot: everything stays in memory, nothing is turned into segments meanwhile.
+        options.tail_bytes = 1 << 30;
+        options.segment_threads = 0;
+    })?;
+    store.load("flights", &batches)?;
+    store.sql(&format!("CREATE PLUGIN late FROM '{}'", crate::store::guest("late_departures")?.display()))?;
+
+    let datafusion = median_of(|_| datafusion_select(&batches))?;
+    let sql = median_of(|round| topic(&store, &format!("sql_{round}"), SELECT, rows))?;
+    let wasm = median_of(|round| topic(&store, &format!("wasm_{round}"), WASM, rows))?;
+    let rate = |seconds: f64| rows as f64 / seconds;
+    let mut figures = vec![
+        Figure::reported("topic_sql_in_process", rate(sql), "rows/s", format!("{rows} flights, hot, one reader; limit: DataFusion on one thread"))
+            .at_least(rate(datafusion), 0.8),
+        Figure::reported("topic_wasm_in_process", rate(wasm), "rows/s", "the same rows by the Rust-guest filter; limit: the SQL topic")
+            .at_least(rate(sql), 0.5),
+    ];
+    figures.push(over_flight(&batches, rows)?);
+    Ok(figures)
+}
+
+fn median_of(mut round: impl FnMut(usize) -> Result<f64>) -> Result<f64> {
+    round(ROUNDS)?; // not counted: it fills caches and pools
+    Ok(median((0..ROUNDS).map(round).collect::<Result<Vec<_>>>()?))
+}
+
+fn datafusion_select(batches: &[RecordBatch]) -> Result<f64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+        let schema = batches.first().ok_or("no rows")?.schema();
+        context.register_table("flights", Arc::new(MemTable::try_new(schema, vec![batches.to_vec()])?))?;
+        let start = Instant::now();
+        let found = context.sql(SELECT).await?.collect().await?;
+        let seconds = start.elapsed().as_secs_f64();
+        assert!(found.iter().map(RecordBatch::num_rows).sum::<usize>() > 0, "DataFusion found no late flight");
+        Ok(seconds)
+    })
+}
+
+/// Seconds to read a new topic from start to end as the only member of a new group.
+fn topic(store: &Store, name: &str, select: &str, rows: usize) -> Result<f64> {
+    store.sql(&format!("CREATE TOPIC {name} AS {select}"))?;
+    read_to_end(&store.engine, name, name, rows)
+}
+
+/// Reads a topic over a table of `rows` rows in one partition, in a group of its own.
+pub fn read_to_end(engine: &Engine, topic: &str, group: &str, rows: usize) -> Result<f64> {
+    let config = ConsumerConfig {
+        group_id: group.to_owned(),
+        auto_offset_reset: AutoOffsetReset::Earliest,
+        enable_auto_commit: false,
+        ..ConsumerConfig::default()
+    };
+    let member = engine.join(&Principal::anonymous(), config, &[topic.to_owned()])?;
+    let start = Instant::now();
+    let mut position = 0;
+    while position < rows as u64 {
+        for delivery in member.poll(8 << 20, Duration::from_secs(10))? {
+            position = delivery.next_offset;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    member.leave()?;
+    Ok(seconds)
+}
+
+fn over_flight(batches: &[RecordBatch], rows: usize) -> Result<Figure> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("data"), &["--segment-threads", "0", "--tail-bytes", "1073741824"])?;
+    let guest = crate::store::guest("late_departures")?;
+    remote::block_on(async {
+        let client = remote::connect(&server.url).await?;
+        remote::load(&client, "flights", batches).await?;
+        remote::sql(&client, &format!("CREATE PLUGIN late FROM '{}'", guest.display())).await?;
+        let mut seconds: Vec<[f64; 2]> = Vec::new();
+        for round in 0..=ROUNDS {
+            let mut both = [0.0; 2];
+            for (kind, select) in [SELECT, WASM].into_iter().enumerate() {
+                let name = format!("t{kind}_{round}");
+                remote::sql(&client, &format!("CREATE TOPIC {name} AS {select}")).await?;
+                both[kind] = remote::read_to_end(&server.url, &name, &name, rows as u64).await?.seconds;
+            }
+            seconds.push(both);
+        }
+        let of = |kind: usize| median(seconds.iter().skip(1).map(|both| both[kind]).collect());
+        let rate = |seconds: f64| rows as f64 / seconds;
+        let note = "source rows/s to one Flight consumer; limit: the SQL topic to the same consumer";
+        Ok(Figure::reported("topic_wasm_over_flight", rate(of(1)), "rows/s", note).at_least(rate(of(0)), 0.8))
+    })
+}

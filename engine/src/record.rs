@@ -153,6 +153,9 @@ pub(crate) enum Change {
         table: TableId,
         partition: PartitionId,
         start: Offset,
+        /// No retained row that lies in the log only has a lower LSN; 0 where that is not known.
+        #[serde(default)]
+        lsn: Lsn,
     },
 }
 
@@ -167,6 +170,8 @@ pub(crate) struct SegmentMeta {
     pub bytes: u64,
     /// Bytes the rows took in the log.
     pub log_bytes: u64,
+    /// One past the LSN of its last row.
+    pub next_lsn: Lsn,
     pub path: String,
     pub min_event_us: i64,
     pub max_event_us: i64,

@@ -69,9 +69,9 @@ impl State {
                     self.mark(Key::Partition(*table, *partition));
                 }
             }
-            Change::StartMoved { table, partition, start } => {
+            Change::StartMoved { table, partition, start, lsn } => {
                 if let Some(state) = self.catalog.partition_mut(*table, *partition) {
-                    state.move_start(*start);
+                    state.move_start(*start, *lsn);
                     self.mark(Key::Partition(*table, *partition));
                 }
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Offset;
 use crate::record::{RecordContext, RowsRecord, SegmentMeta};
+use crate::{Lsn, Offset};
 
 /// A partition as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +25,9 @@ pub(crate) struct PartitionState {
     pub segment_bytes: u64,
     /// No row from `segmented_to` on was appended earlier, µs; `None` when all rows are in segments.
     pub oldest_unsegmented_append_us: Option<i64>,
+    /// No row from `segmented_to` on has a lower LSN; `None` when all rows are in segments. The lowest of all partitions is
+    /// what the log must keep.
+    pub oldest_unsegmented_lsn: Option<Lsn>,
 }
 
 impl PartitionState {
@@ -45,6 +48,7 @@ impl PartitionState {
         self.end = rows.base_offset + u64::from(rows.rows);
         self.log_bytes += u64::from(rows.frame_bytes);
         self.oldest_unsegmented_append_us.get_or_insert(context.append_us);
+        self.oldest_unsegmented_lsn.get_or_insert(context.lsn);
     }
 
     /// Gives the first offsets of the entries that changed.
@@ -64,6 +68,7 @@ impl PartitionState {
                 self.log_bytes = self.log_bytes.saturating_sub(segment.log_bytes);
                 self.segmented_to = segment.next_offset;
                 self.oldest_unsegmented_append_us = (self.segmented_to < self.end).then_some(segment.max_append_us);
+                self.oldest_unsegmented_lsn = (self.segmented_to < self.end).then_some(segment.next_lsn);
             }
             self.segment_bytes += segment.bytes;
             self.segments.insert(segment.first_offset, Arc::new(segment.clone()));
@@ -77,7 +82,7 @@ impl PartitionState {
     }
 
     /// Retention. Segments below stay listed until a manifest change removes them.
-    pub(super) fn move_start(&mut self, start: Offset) {
+    pub(super) fn move_start(&mut self, start: Offset, lsn: Lsn) {
         let start = start.min(self.end);
         if start <= self.start {
             return;
@@ -90,6 +95,9 @@ impl PartitionState {
             self.segmented_to = start;
             if kept == 0 {
                 self.oldest_unsegmented_append_us = None;
+                self.oldest_unsegmented_lsn = None;
+            } else {
+                self.oldest_unsegmented_lsn = self.oldest_unsegmented_lsn.max(Some(lsn));
             }
         }
     }

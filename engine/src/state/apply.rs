@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::State;
 use super::dirty::Key;
+use super::{PartitionState, State};
 use crate::record::{Change, Record, RecordContext};
 use crate::{TableId, TableInfo, TopicId};
 
@@ -30,10 +30,11 @@ impl State {
             Record::Offsets(offsets) => {
                 let catalog = &self.catalog;
                 self.groups.commit(offsets, |topic| catalog.topic(topic).is_some());
-                for &(topic, partition, _) in &offsets.entries {
-                    self.mark(Key::Committed(offsets.group.clone(), topic, partition));
+                if let Some(dirty) = &mut self.dirty {
+                    let key = |&(topic, partition, _): &_| Key::Committed(offsets.group.clone(), topic, partition);
+                    dirty.extend(offsets.entries.iter().map(key));
+                    dirty.insert(Key::Group(offsets.group.namespace.clone(), offsets.group.group.clone()));
                 }
-                self.mark(Key::Group(offsets.group.namespace.clone(), offsets.group.group.clone()));
             }
             Record::Producer(producer) => {
                 self.producers.record(producer, context.append_us);
@@ -93,9 +94,6 @@ impl State {
                 self.mark(Key::Namespace(Arc::from(name.as_str())));
             }
             Change::TableCreated(info) => {
-                for partition in 0..info.options.partitions {
-                    self.mark(Key::Partition(info.id, partition));
-                }
                 self.put_table(info.clone());
             }
             Change::ColumnsAdded { table, fields } => {
@@ -112,9 +110,6 @@ impl State {
             Change::PartitionsAdded { table, partitions } => {
                 if let Some(info) = self.catalog.table(*table) {
                     let mut info = TableInfo::clone(info);
-                    for partition in info.options.partitions..*partitions {
-                        self.mark(Key::Partition(*table, partition));
-                    }
                     info.options.partitions = info.options.partitions.max(*partitions);
                     self.put_table(info);
                 }
@@ -154,7 +149,9 @@ impl State {
         self.forget_offsets(TopicId(table.0));
         let mut keys = vec![Key::Table(table)];
         for (partition, state) in (0..).zip(self.catalog.partitions(table).unwrap_or_default()) {
-            keys.push(Key::Partition(table, partition));
+            if *state != PartitionState::default() {
+                keys.push(Key::Partition(table, partition));
+            }
             keys.extend(state.segments.keys().map(|first| Key::Segment(table, partition, *first)));
         }
         for key in keys {

@@ -43,8 +43,9 @@ impl Groups {
         self.by_topic.get(&topic).into_iter().flatten().map(|(n, g)| (n.as_ref(), g.as_ref()))
     }
 
-    pub(super) fn any_in(&self, namespace: &str) -> bool {
-        self.groups.contains_key(namespace)
+    /// The name of a group in the namespace, if it has one.
+    pub(super) fn any_in(&self, namespace: &str) -> Option<&str> {
+        self.groups.get(namespace)?.keys().next().map(AsRef::as_ref)
     }
 
     pub(super) fn create(&mut self, namespace: Arc<str>, group: Arc<str>, mode: GroupMode) {

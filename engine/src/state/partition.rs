@@ -81,6 +81,12 @@ impl PartitionState {
         touched
     }
 
+    /// Puts back a segment that was stored.
+    pub(super) fn restore_segment(&mut self, segment: SegmentMeta) {
+        self.segment_bytes += segment.bytes;
+        self.segments.insert(segment.first_offset, Arc::new(segment));
+    }
+
     /// Retention. Segments below stay listed until a manifest change removes them.
     pub(super) fn move_start(&mut self, start: Offset, lsn: Lsn) {
         let start = start.min(self.end);

@@ -1,7 +1,11 @@
 //! Whether a submission may enter the log.
 
-use super::State;
-use crate::record::GroupKey;
+mod changes;
+
+use changes::Earlier;
+
+use super::{PartitionState, State};
+use crate::record::{GroupKey, OffsetsRecord};
 use crate::submission::{Precondition, Submission};
 use crate::{Appended, Error, Result};
 
@@ -30,7 +34,33 @@ impl State {
         for precondition in &submission.preconditions {
             self.check(precondition, generation)?;
         }
+        let mut earlier = Earlier::default();
+        for change in &submission.changes {
+            self.admit_change(change, &mut earlier)?;
+        }
+        for offsets in &submission.offsets {
+            self.admit_offsets(offsets, &earlier)?;
+        }
+        for part in &submission.rows {
+            self.known_partition(part.table, part.partition)?;
+        }
         Ok(Admission::New)
+    }
+
+    fn admit_offsets(&self, record: &OffsetsRecord, earlier: &Earlier<'_>) -> Result<()> {
+        let GroupKey { namespace, group, .. } = &record.group;
+        if self.group(namespace, group).is_none() && !earlier.created_groups.contains(&(namespace, group)) {
+            return Err(Error::NotFound { what: "consumer group", name: group.as_ref().to_owned() });
+        }
+        for &(topic, partition, offset) in &record.entries {
+            let info = self.topic(topic);
+            let info = info.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{topic}") })?;
+            let PartitionState { start, end, .. } = *self.known_partition(info.table, partition)?;
+            if offset > end {
+                return Err(Error::OffsetOutOfRange { partition, offset, start, end });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, precondition: &Precondition, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<()> {

@@ -1,0 +1,228 @@
+//! Whether changes fit what is defined. The facade has said the same in friendlier words already; this is the check that
+//! no race gets past, because it sees every submission ahead.
+
+use std::collections::HashSet;
+
+use crate::record::{Change, SegmentMeta};
+use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
+use crate::state::{PartitionState, State};
+use crate::{Error, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+
+/// What earlier changes of the same submission have done.
+#[derive(Debug, Default)]
+pub(super) struct Earlier<'a> {
+    names: HashSet<(&'static str, &'a str, &'a str)>,
+    dropped_topics: HashSet<TopicId>,
+    pub(super) created_groups: HashSet<(&'a str, &'a str)>,
+}
+
+impl State {
+    pub(super) fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
+        match change {
+            Change::NamespaceCreated { name } => {
+                free(!self.catalog.has_namespace(name) && name != SYSTEM_NAMESPACE, "namespace", name)?;
+                earlier.take("namespace", "", name)
+            }
+            Change::NamespaceDropped { name } => self.admit_namespace_drop(name),
+            Change::TableCreated(info) => {
+                self.admit_name(&info.namespace, &info.name)?;
+                earlier.take("table or topic", &info.namespace, &info.name)
+            }
+            Change::ColumnsAdded { table, fields } => {
+                let info = self.known_table(*table)?;
+                let mut names: HashSet<&str> =
+                    info.schema().fields().iter().map(|field| field.name().as_str()).collect();
+                fields.iter().try_for_each(|field| free(names.insert(field.name()), "column", field.name()))
+            }
+            Change::PartitionsAdded { table, partitions } => {
+                let info = self.known_table(*table)?;
+                if *partitions > info.options.partitions {
+                    return Ok(());
+                }
+                let has = info.options.partitions;
+                Err(Error::InvalidInput(format!(
+                    "table {:?} has {has} partitions; the number can only grow",
+                    info.name
+                )))
+            }
+            Change::TableDropped { table } => self.admit_table_drop(*table, earlier),
+            Change::TopicCreated(topic) => {
+                self.admit_name(&topic.namespace, &topic.name)?;
+                self.admit_topic(topic)?;
+                earlier.take("table or topic", &topic.namespace, &topic.name)
+            }
+            Change::TopicReplaced(topic) => self.admit_topic_replacement(topic),
+            Change::TopicDropped { topic } => {
+                self.select_topic(*topic)?;
+                earlier.dropped_topics.insert(*topic);
+                Ok(())
+            }
+            Change::PluginCreated(info) => {
+                self.known_namespace(&info.namespace)?;
+                let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
+                free(info.version == newest.saturating_add(1), "plugin", &info.name)?;
+                earlier.take("plugin", &info.namespace, &info.name)
+            }
+            Change::PluginDropped { plugin } => self.admit_plugin_drop(*plugin, earlier),
+            Change::GroupCreated { namespace, group, .. } => {
+                self.known_namespace(namespace)?;
+                free(self.group(namespace, group).is_none(), "consumer group", group)?;
+                free(earlier.created_groups.insert((namespace, group)), "consumer group", group)
+            }
+            Change::GroupDropped { namespace, group } => match self.group(namespace, group) {
+                Some(_) => Ok(()),
+                None => Err(Error::NotFound { what: "consumer group", name: group.clone() }),
+            },
+            Change::SegmentsChanged { table, partition, added, removed } => {
+                admit_segments(self.known_partition(*table, *partition)?, added, removed)
+            }
+            Change::StartMoved { table, partition, start } => {
+                let found = self.known_partition(*table, *partition)?;
+                if (found.start..=found.end).contains(start) {
+                    return Ok(());
+                }
+                let message = format!("start offset {start} is outside {}..={}", found.start, found.end);
+                Err(Error::FailedPrecondition(message))
+            }
+        }
+    }
+
+    fn known_namespace(&self, name: &str) -> Result<()> {
+        if self.catalog.has_namespace(name) {
+            return Ok(());
+        }
+        Err(Error::NotFound { what: "namespace", name: name.to_owned() })
+    }
+
+    pub(super) fn known_table(&self, id: TableId) -> Result<&TableInfo> {
+        let found = self.catalog.table(id).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::NotFound { what: "table", name: format!("#{id}") })
+    }
+
+    pub(super) fn known_partition(&self, table: TableId, partition: PartitionId) -> Result<&PartitionState> {
+        let info = self.known_table(table)?;
+        self.partition(table, partition).ok_or_else(|| Error::NotFound {
+            what: "partition",
+            name: format!("{partition} of {} ({} partitions)", info.name, info.options.partitions),
+        })
+    }
+
+    fn admit_name(&self, namespace: &str, name: &str) -> Result<()> {
+        self.known_namespace(namespace)?;
+        let Some(topic) = self.catalog.topic_named(namespace, name) else { return Ok(()) };
+        free(false, if topic.source == TopicSource::Identity { "table" } else { "topic" }, name)
+    }
+
+    fn admit_topic(&self, topic: &TopicInfo) -> Result<()> {
+        let table = self.known_table(topic.table)?;
+        if table.namespace != topic.namespace {
+            return Err(Error::InvalidInput(format!(
+                "topic {:?} of namespace {:?} can't read table {:?} of namespace {:?}",
+                topic.name, topic.namespace, table.name, table.namespace
+            )));
+        }
+        if !(1..=table.schema_version()).contains(&topic.table_schema_version) {
+            let version = topic.table_schema_version;
+            return Err(Error::InvalidInput(format!("table {:?} has no schema version {version}", table.name)));
+        }
+        let TopicSource::Select { plugins, .. } = &topic.source else {
+            return Err(Error::InvalidInput("identity topics come with their table".to_owned()));
+        };
+        for id in plugins {
+            let plugin = self.catalog.plugin(*id);
+            if plugin.is_none_or(|plugin| plugin.namespace != topic.namespace) {
+                return Err(Error::NotFound { what: "plugin", name: format!("#{id}") });
+            }
+        }
+        Ok(())
+    }
+
+    fn admit_topic_replacement(&self, topic: &TopicInfo) -> Result<()> {
+        let found = self.select_topic(topic.id)?;
+        if found.namespace != topic.namespace || found.name != topic.name {
+            return Err(Error::InvalidInput(format!("topic {:?} can't be renamed", found.name)));
+        }
+        if found.version.checked_add(1) != Some(topic.version) {
+            return Err(Error::Busy(format!("topic {:?} was replaced meanwhile", topic.name)));
+        }
+        self.admit_topic(topic)
+    }
+
+    fn admit_namespace_drop(&self, name: &str) -> Result<()> {
+        self.known_namespace(name)?;
+        if name == DEFAULT_NAMESPACE {
+            return Err(Error::FailedPrecondition(format!("namespace {name:?} can't be dropped")));
+        }
+        let by = self.catalog.anything_in(name).or_else(|| self.groups.any_in(name));
+        by.map_or(Ok(()), |by| in_use("namespace", name, format!("{by:?}")))
+    }
+
+    fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
+        let table = self.known_table(id)?;
+        let mut topics = self.catalog.topics_of_table(id).filter(|topic| !earlier.dropped_topics.contains(&topic.id));
+        topics.next().map_or(Ok(()), |topic| in_use("table", &table.name, format!("topic {:?}", topic.name)))
+    }
+
+    fn admit_plugin_drop(&self, id: PluginId, earlier: &Earlier<'_>) -> Result<()> {
+        let found = self.catalog.plugin(id);
+        let plugin = found.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        for version in self.catalog.plugin_versions(&plugin.namespace, &plugin.name) {
+            let mut topics = self.catalog.topics_of_plugin(version.id);
+            if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
+                return in_use("plugin", &plugin.name, format!("topic {:?}", topic.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn select_topic(&self, id: TopicId) -> Result<&TopicInfo> {
+        match self.catalog.topic(id) {
+            Some(topic) if topic.source == TopicSource::Identity => Err(Error::FailedPrecondition(format!(
+                "topic {:?} is its table's own: it comes, changes and goes with the table",
+                topic.name
+            ))),
+            Some(topic) => Ok(topic),
+            None => Err(Error::NotFound { what: "topic", name: format!("#{id}") }),
+        }
+    }
+}
+
+impl<'a> Earlier<'a> {
+    fn take(&mut self, what: &'static str, namespace: &'a str, name: &'a str) -> Result<()> {
+        free(self.names.insert((what, namespace, name)), what, name)
+    }
+}
+
+fn free(free: bool, what: &'static str, name: &str) -> Result<()> {
+    if free { Ok(()) } else { Err(Error::AlreadyExists { what, name: name.to_owned() }) }
+}
+
+fn in_use<T>(what: &'static str, name: &str, by: String) -> Result<T> {
+    Err(Error::InUse { what, name: name.to_owned(), by })
+}
+
+/// The manifest stays ordered, without overlap, and without a gap below `segmented_to`.
+fn admit_segments(partition: &PartitionState, added: &[SegmentMeta], removed: &[u64]) -> Result<()> {
+    let wrong = |message: String| Err(Error::FailedPrecondition(format!("segment manifest: {message}")));
+    let gone: HashSet<u64> = removed.iter().copied().collect();
+    let known = partition.segments.values().filter(|segment| gone.contains(&segment.id)).count();
+    if known != gone.len() {
+        return wrong("a segment to remove is not listed".to_owned());
+    }
+    let mut segmented_to = partition.segmented_to;
+    for segment in added {
+        let (first, next) = (segment.first_offset, segment.next_offset);
+        if first >= next || next > partition.end || first > segmented_to {
+            return wrong(format!("{first}..{next} does not join {segmented_to}..{}", partition.end));
+        }
+        if partition.segments_from(first).any(|other| other.first_offset < next && !gone.contains(&other.id)) {
+            return wrong(format!("{first}..{next} overlaps another segment"));
+        }
+        segmented_to = segmented_to.max(next);
+    }
+    let disjoint = |pair: &[SegmentMeta]| matches!(pair, [a, b] if a.next_offset <= b.first_offset);
+    if !added.windows(2).all(disjoint) {
+        return wrong("segments to add are out of order".to_owned());
+    }
+    Ok(())
+}

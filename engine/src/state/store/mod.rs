@@ -1,0 +1,136 @@
+//! Checkpoints of the state, in an embedded LSM. Format: `docs/state-store.md`.
+
+mod codec;
+mod load;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+
+use super::State;
+use super::dirty::Dirty;
+use crate::{Error, Lsn, Result};
+
+/// The whole state is in memory, so the LSM's own caches only serve opening.
+const CACHE_BYTES: u64 = 1 << 20;
+const MEMTABLE_BYTES: u64 = 8 << 20;
+/// The least the LSM takes.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// The state store under `<dir>/state`. Only [`Store::checkpoint`] writes to it.
+pub(crate) struct Store {
+    path: PathBuf,
+    database: Database,
+    entries: Keyspace,
+    checkpointed: Mutex<Lsn>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .field("checkpointed", &self.checkpointed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, creating it if it is not there. An engine that has it open elsewhere gives `FailedPrecondition`.
+    pub(crate) fn open(dir: &Path) -> Result<Store> {
+        let path = dir.join("state");
+        remove_unfinished(&path)?;
+        let database = Database::builder(&path)
+            .worker_threads(1)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()
+            .map_err(|error| store_error(&path, &error))?;
+        let entries = database
+            .keyspace("state", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
+            .map_err(|error| store_error(&path, &error))?;
+        Ok(Store { path, database, entries, checkpointed: Mutex::new(Lsn(0)) })
+    }
+
+    /// The state as of the last checkpoint; replay goes on after [`State::applied`].
+    pub(crate) fn load(&self) -> Result<State> {
+        let state = load::load(&self.path, &self.entries)?;
+        *self.checkpointed.lock() = state.applied();
+        Ok(state)
+    }
+
+    /// Writes what has changed since the last checkpoint, with the applied LSN, in one synced batch. Costs what has
+    /// changed; readers of the state go on meanwhile, changes wait for the encoding but not for the disk.
+    pub(crate) fn checkpoint(&self, state: &RwLock<State>) -> Result<()> {
+        let mut checkpointed = self.checkpointed.lock();
+        let mut changing = state.write();
+        if changing.applied() == *checkpointed {
+            return Ok(());
+        }
+        let dirty = changing.dirty.replace(Dirty::default()).unwrap_or_default();
+        let reading = RwLockWriteGuard::downgrade(changing);
+        let applied = reading.applied();
+        let batch = self.batch(&reading, &dirty);
+        drop(reading);
+        let written = batch.and_then(|batch| batch.commit().map_err(|error| store_error(&self.path, &error)));
+        match written {
+            Ok(()) => *checkpointed = applied,
+            Err(_) => {
+                if let Some(later) = &mut state.write().dirty {
+                    later.extend(dirty);
+                }
+            }
+        }
+        written
+    }
+
+    /// The applied LSN of the last checkpoint: the log up to it is not needed to open.
+    pub(crate) fn checkpoint_lsn(&self) -> Lsn {
+        *self.checkpointed.lock()
+    }
+
+    fn batch(&self, state: &State, dirty: &Dirty) -> Result<fjall::OwnedWriteBatch> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        for key in dirty {
+            match codec::value(state, key)? {
+                Some(value) => batch.insert(&self.entries, codec::key(key), value),
+                None => batch.remove(&self.entries, codec::key(key)),
+            }
+        }
+        batch.insert(&self.entries, codec::HEAD_KEY, codec::head(state)?);
+        Ok(batch)
+    }
+}
+
+/// A crash while the LSM was being created leaves a directory that it will not open and that never held a checkpoint.
+fn remove_unfinished(path: &Path) -> Result<()> {
+    let io = |error: std::io::Error| Error::Io { path: path.to_owned(), message: error.to_string() };
+    if !path.try_exists().map_err(io)? {
+        return Ok(());
+    }
+    match std::fs::metadata(path.join("version")) {
+        Ok(marker) if marker.len() > 0 => Ok(()),
+        Ok(_) => std::fs::remove_dir_all(path).map_err(io),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::remove_dir_all(path).map_err(io),
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn store_error(path: &Path, error: &fjall::Error) -> Error {
+    match error {
+        fjall::Error::Locked => {
+            Error::FailedPrecondition(format!("{} is open in another engine; close that first", path.display()))
+        }
+        fjall::Error::Io(error) => Error::Io { path: path.to_owned(), message: error.to_string() },
+        fjall::Error::Poisoned => {
+            Error::Io { path: path.to_owned(), message: "the state store refuses writes after a failed one".to_owned() }
+        }
+        other => Error::Corrupt { path: path.to_owned(), position: 0, message: format!("state store: {other}") },
+    }
+}
+
+/// An entry that can't be read back.
+fn damaged(path: &Path, what: impl fmt::Display) -> Error {
+    Error::Corrupt { path: path.to_owned(), position: 0, message: format!("state store: {what}") }
+}

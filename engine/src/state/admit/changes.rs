@@ -76,7 +76,7 @@ impl State {
             Change::SegmentsChanged { table, partition, added, removed } => {
                 admit_segments(self.known_partition(*table, *partition)?, added, removed)
             }
-            Change::StartMoved { table, partition, start } => {
+            Change::StartMoved { table, partition, start, .. } => {
                 let found = self.known_partition(*table, *partition)?;
                 if (found.start..=found.end).contains(start) {
                     return Ok(());

@@ -54,6 +54,7 @@ impl State {
         }
         for &(topic, partition, offset) in &record.entries {
             let info = self.topic(topic);
+            let info = info.filter(|info| info.namespace.as_str() == namespace.as_ref());
             let info = info.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{topic}") })?;
             let PartitionState { start, end, .. } = *self.known_partition(info.table, partition)?;
             if offset > end {

@@ -35,6 +35,7 @@ pub(super) struct StoredPartition {
     segmented_to: Offset,
     log_bytes: u64,
     oldest_unsegmented_append_us: Option<i64>,
+    oldest_unsegmented_lsn: Option<Lsn>,
 }
 
 impl StoredPartition {
@@ -46,6 +47,7 @@ impl StoredPartition {
             segmented_to: partition.segmented_to,
             log_bytes: partition.log_bytes,
             oldest_unsegmented_append_us: partition.oldest_unsegmented_append_us,
+            oldest_unsegmented_lsn: partition.oldest_unsegmented_lsn,
         }
     }
 
@@ -57,6 +59,7 @@ impl StoredPartition {
         partition.segmented_to = self.segmented_to;
         partition.log_bytes = self.log_bytes;
         partition.oldest_unsegmented_append_us = self.oldest_unsegmented_append_us;
+        partition.oldest_unsegmented_lsn = self.oldest_unsegmented_lsn;
     }
 }
 

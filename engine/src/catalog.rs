@@ -176,6 +176,8 @@ impl Default for PluginLimits {
 /// What a module says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginDescription {
+    /// What it calls itself; `PluginInfo::name` is what the catalog calls it.
+    pub name: String,
     pub kind: PluginKind,
     /// The contract it was built against, such as `millstream:plugin@0.1.0`.
     pub contract: String,

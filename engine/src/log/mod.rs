@@ -34,6 +34,16 @@ impl Log {
         unimplemented!()
     }
 
+    /// As [`Self::frame_at`], of the memory tail alone.
+    pub(crate) fn tail_frame_at(&self, table: TableId, partition: PartitionId, offset: Offset) -> Option<Arc<Frame>> {
+        unimplemented!()
+    }
+
+    /// Bytes of the log's files.
+    pub(crate) fn bytes(&self) -> u64 {
+        unimplemented!()
+    }
+
     /// The highest durable LSN.
     pub(crate) fn durable(&self) -> Lsn {
         unimplemented!()

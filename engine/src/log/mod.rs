@@ -39,6 +39,11 @@ impl Log {
         unimplemented!()
     }
 
+    /// Whether [`Self::trim`] would delete a file.
+    pub(crate) fn can_trim(&self, keep_from: Lsn) -> bool {
+        unimplemented!()
+    }
+
     /// Bytes of the log's files.
     pub(crate) fn bytes(&self) -> u64 {
         unimplemented!()

@@ -24,7 +24,7 @@ use crate::{EngineOptions, Result};
 
 pub(crate) use open::Segment;
 pub(crate) use prune::Pruning;
-pub(crate) use work::Job;
+pub(crate) use work::{Job, Task, due};
 
 use open::Leases;
 use run::Pool;

@@ -9,8 +9,7 @@ use crate::evaluation::Evaluations;
 use crate::events::Events;
 use crate::groups::Coordinator;
 use crate::log::Log;
-use crate::maintenance::Maintenance;
-use crate::record::{Change, Record, RecordContext};
+use crate::record::{Record, RecordContext};
 use crate::segments::Segments;
 use crate::state::{State, Store};
 use crate::watchers::Watchers;
@@ -28,9 +27,8 @@ pub(crate) struct Shared {
     pub compiler: RwLock<Option<Arc<dyn TopicCompiler>>>,
     pub host: RwLock<Option<Arc<dyn PluginHost>>>,
     pub watchers: Watchers,
-    pub events: Events,
+    pub events: Arc<Events>,
     pub segments: Segments,
-    pub maintenance: Maintenance,
     pub groups: Coordinator,
     pub evaluations: Evaluations,
 }
@@ -41,11 +39,6 @@ impl Shared {
         {
             let mut state = self.state.write();
             for (context, record) in records {
-                if let Record::Change(change) = record
-                    && let Change::TableDropped { table } = **change
-                {
-                    self.segments.bury_table(&state, table);
-                }
                 state.apply(*context, record);
             }
         }

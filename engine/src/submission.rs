@@ -7,7 +7,7 @@ use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::{Durability, Offset, PartitionId, ProducerStamp, TableId};
 
 /// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, rows, and the producer's
-/// answer last. Created tables, topics and plugins carry id 0; the writer fills in the LSN of the record.
+/// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics and plugins carry id 0; the writer fills in the LSN of the record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Submission {
     pub rows: Vec<RowsPart>,
@@ -27,6 +27,7 @@ pub(crate) struct RowsPart {
     pub partition: PartitionId,
     pub schema_version: u32,
     pub rows: u32,
+    /// An empty range, `i64::MAX` and `i64::MIN`, where the table has no time column: the writer puts append time.
     pub min_event_us: i64,
     pub max_event_us: i64,
     pub payload: RowsPayload,

@@ -2,7 +2,6 @@
 //! fjall; neither is seen here.
 
 mod real;
-mod sim;
 
 use std::fmt;
 use std::io;
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use real::RealDisk;
-pub use sim::{Fault, SimDisk};
 
 /// A place for files. Names become durable with [`Disk::sync_dir`], bytes with [`DiskFile::sync`].
 pub trait Disk: Send + Sync + fmt::Debug {
@@ -26,9 +24,19 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Creates a directory and its parents.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes an exclusive lock on a file, made if it is not there. `None` if another opener has it. Disks that one process has
+    /// to itself need none.
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
+        let _ = path;
+        Ok(Some(DiskLock(None)))
+    }
     /// Bytes free for new data on the disk that holds `dir`.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
+
+/// Held as long as a store is open.
+#[derive(Debug)]
+pub struct DiskLock(#[expect(dead_code, reason = "the lock is let go when the file is closed")] Option<std::fs::File>);
 
 /// An open file.
 pub trait DiskFile: Send + Sync + fmt::Debug {

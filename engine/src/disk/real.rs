@@ -1,6 +1,6 @@
 //! Files of this machine.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::io::pwritev;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, DiskLock};
 
 /// At most this many slices go to the kernel in one call (IOV_MAX on Linux).
 const MAX_SLICES: usize = 1024;
@@ -52,6 +52,15 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(DiskLock(Some(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {

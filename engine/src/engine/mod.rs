@@ -4,7 +4,6 @@
 mod define;
 mod deliver;
 mod inspect;
-mod maintain;
 mod read;
 mod write;
 

@@ -1,26 +1,135 @@
 //! The commit log: the one write-ahead log, its files, and what readers take from it. Byte layouts are drawn in
 //! `docs/log-format.md`.
+//!
+//! Submitters queue; one writer thread admits, numbers, writes and syncs; one apply thread makes commits visible and answers,
+//! while the writer is at the next commit.
 
+mod apply;
+mod bytes;
+mod cache;
+mod core;
+mod create;
+mod figures;
+mod files;
+mod format;
 mod frame;
+mod index;
 mod ipc;
+mod layout;
+mod payload;
+mod plan;
+mod queue;
+mod read;
+mod rebuild;
+mod recover;
+mod space;
+mod tail;
+mod walk;
+mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use self::core::Core;
+use self::files::{Files, index_path};
+use self::format::LogId;
+use self::recover::Recovery;
+use self::writer::{End, Writer};
+use crate::disk::DiskLock;
+use crate::events::Events;
+use crate::record::{GroupKey, Record, RecordContext};
+use crate::state::State;
+use crate::submission::Submission;
+use crate::{EngineOptions, EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
 
 pub(crate) use frame::Frame;
+pub(crate) use index::IndexEntry;
 pub(crate) use ipc::{EncodedRows, encode, sliced_bytes};
 
-use crate::submission::Submission;
-use crate::{Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
+/// Commits that may wait for the apply thread before the writer does.
+const COMMITS_UNAPPLIED: usize = 4;
+
+/// What the log tells the rest of the engine, and asks of it. Called from the log's threads.
+pub(crate) trait CommitSink: Send + Sync {
+    /// Takes a durable commit up (a written one, where all its submissions ask for no more) and wakes readers.
+    fn apply_commit(&self, records: &[(RecordContext, Record)]);
+    /// Writes a checkpoint of all that has been applied; all of it lies in sealed, synced files.
+    fn checkpoint(&self) -> Result<()>;
+    /// The current generation of a live group.
+    fn generation(&self, group: &GroupKey) -> Option<u64>;
+}
 
 /// The open log.
-#[derive(Debug, Default)]
-pub(crate) struct Log {}
+#[derive(Debug)]
+pub(crate) struct Log {
+    core: Arc<Core>,
+    events: Arc<Events>,
+    /// Where the writer starts; taken by [`Log::start`].
+    end: Mutex<Option<End>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: DiskLock,
+}
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
 impl Log {
-    /// Queues a submission for the writer; blocks while the queue is full.
+    /// Opens the log under `<dir>/log`, creating it if it is not there, and applies to `state`, which is that of the last
+    /// checkpoint, every record after it. `Corrupt` where durable records are damaged, `Busy` where another process has it.
+    pub(crate) fn open(options: &EngineOptions, events: Arc<Events>, state: &mut State) -> Result<Log> {
+        let dir = options.dir.join("log");
+        let io = |error: std::io::Error| Error::Io { path: options.dir.clone(), message: error.to_string() };
+        options.disk.create_dir(&options.dir).map_err(io)?;
+        let lock = options.disk.lock(&options.dir.join("LOCK")).map_err(io)?;
+        let lock = lock.ok_or_else(|| Error::Busy(format!("{} is open elsewhere", options.dir.display())))?;
+        let recovery = Recovery {
+            disk: &options.disk,
+            dir: &dir,
+            events: &events,
+            new_log_id: LogId(random(options.seed)?),
+            now_us: options.clock.wall_us(),
+        };
+        let recovered = recovery.run(state)?;
+        let durable = Lsn(recovered.end.next_lsn.0.saturating_sub(1));
+        let unsealed = recovered.end.sealed.and_then(|first| recovered.files.iter().find(|file| file.first == first));
+        let unsealed = unsealed.cloned();
+        let files = Files::new(options.disk.clone(), dir, recovered.log_id, recovered.files, events.clone());
+        if let Some(file) = unsealed {
+            files.ensure_index(&file)?;
+        }
+        let core = Arc::new(Core::new(options, files, recovered.epoch, durable));
+        Ok(Log { core, events, end: Mutex::new(Some(recovered.end)), threads: Mutex::default(), _lock: lock })
+    }
+
+    /// Starts the threads. `ahead` is the writer's copy of the state that [`Log::open`] has brought up to date.
+    pub(crate) fn start(&self, ahead: State, sink: Arc<dyn CommitSink>) -> Result<()> {
+        let Some(end) = self.end.lock().take() else { return Ok(()) };
+        let (sender, messages) = crossbeam_channel::bounded(COMMITS_UNAPPLIED);
+        let writer = Writer::new(self.core.clone(), sink.clone(), sender, ahead, end);
+        let (core, events) = (self.core.clone(), self.events.clone());
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+            thread.map_err(|error| Error::Internal(format!("the thread {name} could not be started: {error}")))
+        };
+        let applier = spawn("log-apply", Box::new(move || apply::run(&core, &events, sink.as_ref(), &messages)))?;
+        self.threads.lock().push(applier);
+        self.threads.lock().push(spawn("log-writer", Box::new(move || writer.run()))?);
+        Ok(())
+    }
+
+    /// Queues a submission for the writer; blocks while the queue is full. One that no commit can hold is refused here.
     pub(crate) fn submit(&self, submission: Submission) -> Result<PendingReceipt> {
-        unimplemented!()
+        let size = queue::estimate(&submission)?;
+        let limit = self.core.settings.max_commit_bytes;
+        if size > limit {
+            return Err(Error::TooLarge {
+                what: "the submission",
+                size: size as u64,
+                limit: limit as u64,
+                hint: "send it as several",
+            });
+        }
+        self.core.queue.push(submission, size)
     }
 
     /// The frame that holds an offset: from the memory tail, else from the log's files. `None` when the log does not hold it
@@ -31,41 +140,98 @@ impl Log {
         partition: PartitionId,
         offset: Offset,
     ) -> Result<Option<Arc<Frame>>> {
-        unimplemented!()
+        let key = (table, partition);
+        if let Some(frame) = self.core.tail.find(key, offset) {
+            return Ok(Some(frame));
+        }
+        self.core.files.frame(key, offset).map(|frame| frame.map(Arc::new))
     }
 
-    /// As [`Self::frame_at`], of the memory tail alone.
-    pub(crate) fn tail_frame_at(&self, table: TableId, partition: PartitionId, offset: Offset) -> Option<Arc<Frame>> {
-        unimplemented!()
-    }
-
-    /// Whether [`Self::trim`] would delete a file.
-    pub(crate) fn can_trim(&self, keep_from: Lsn) -> bool {
-        unimplemented!()
-    }
-
-    /// Bytes of the log's files.
-    pub(crate) fn bytes(&self) -> u64 {
-        unimplemented!()
+    /// What the log's index knows of the frame that holds an offset: enough to skip it without reading it.
+    pub(crate) fn entry_at(
+        &self,
+        table: TableId,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Result<Option<IndexEntry>> {
+        Ok(self.core.files.locate((table, partition), offset)?.map(|(_, entry)| entry))
     }
 
     /// The highest durable LSN.
     pub(crate) fn durable(&self) -> Lsn {
-        unimplemented!()
+        self.core.durable()
     }
 
     /// The epoch of this opening.
     pub(crate) fn epoch(&self) -> u64 {
-        unimplemented!()
+        self.core.epoch
+    }
+
+    /// The first LSN of every file, oldest first, and its bytes. The last one is being written.
+    pub(crate) fn files(&self) -> Vec<(Lsn, u64)> {
+        self.core.files.sizes()
     }
 
     /// Deletes the files that hold nothing at or above `keep_from`. Only after a checkpoint that covers them.
     pub(crate) fn trim(&self, keep_from: Lsn) -> Result<()> {
-        unimplemented!()
+        self.core.files.trim(keep_from)
     }
 
-    /// Writes the clean-shutdown record and stops the threads. Later submissions get `Closed`.
-    pub(crate) fn close(&self) -> Result<()> {
-        unimplemented!()
+    /// Fills in the log's figures.
+    pub(crate) fn stats(&self, stats: &mut EngineStats) {
+        let figures = &self.core.figures;
+        (stats.log_files, stats.log_bytes) = self.core.files.size();
+        stats.durable_lsn = self.durable();
+        stats.epoch = self.epoch();
+        stats.rows_appended = figures.rows_appended.get();
+        stats.bytes_appended = figures.bytes_appended.get();
+        stats.commits = figures.commits.get();
+        stats.syncs = figures.syncs.get();
+        stats.sync_micros = figures.sync_micros.get();
+        stats.submissions = figures.submissions.get();
+        stats.submissions_refused = figures.submissions_refused.get();
+        stats.log_bytes_written = figures.log_bytes_written.get();
+        stats.tail_bytes = self.core.tail.bytes();
+        stats.free_disk_bytes = figures.free_disk_bytes.get();
     }
+
+    /// Writes what is queued and the clean-shutdown record, and stops the threads. Later submissions get `Closed`. An error
+    /// if the log had failed: then there is no such record.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.core.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let here = std::thread::current().id();
+        for thread in threads.into_iter().rev() {
+            // The last handle of the engine may be dropped on one of the log's own threads.
+            if thread.thread().id() != here && thread.join().is_err() {
+                return Err(Error::Internal("a thread of the log has panicked".to_owned()));
+            }
+        }
+        match self.core.queue.refusal() {
+            Some(error @ Error::LogFailed { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the log was not closed cleanly");
+        }
+    }
+}
+
+/// An index file that can't be made right.
+fn corrupt_index(log_path: &Path) -> Error {
+    Error::Corrupt { path: index_path(log_path), position: 0, message: "the rebuilt index does not check".to_owned() }
+}
+
+fn random(seed: Option<u64>) -> Result<u64> {
+    if let Some(seed) = seed {
+        return Ok(xxhash_rust::xxh3::xxh3_64(&seed.to_le_bytes()));
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
 }

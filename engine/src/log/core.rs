@@ -1,0 +1,62 @@
+//! What submitters, readers and the log's threads share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::figures::Figures;
+use super::files::Files;
+use super::queue::Queue;
+use super::tail::Tail;
+use crate::{Clock, EngineOptions, Error, Lsn};
+
+/// The settings that concern the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub log_file_bytes: u64,
+    pub max_commit_bytes: usize,
+    pub free_space_floor_bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub files: Files,
+    pub tail: Tail,
+    pub queue: Queue,
+    pub figures: Figures,
+    pub epoch: u64,
+    durable: AtomicU64,
+}
+
+impl Core {
+    pub(super) fn new(options: &EngineOptions, files: Files, epoch: u64, durable: Lsn) -> Core {
+        Core {
+            settings: Settings {
+                log_file_bytes: options.log_file_bytes,
+                max_commit_bytes: options.max_commit_bytes,
+                free_space_floor_bytes: options.free_space_floor_bytes,
+            },
+            clock: options.clock.clone(),
+            files,
+            tail: Tail::new(options.tail_bytes),
+            queue: Queue::new(options.queue_bytes),
+            figures: Figures::default(),
+            epoch,
+            durable: AtomicU64::new(durable.0),
+        }
+    }
+
+    pub(super) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_durable(&self, lsn: Lsn) {
+        self.durable.store(lsn.0, Ordering::Release);
+    }
+}
+
+/// The error that every submitter gets once something has failed.
+pub(super) fn failed(operation: &'static str, error: impl std::fmt::Display) -> Error {
+    Error::LogFailed { operation, message: error.to_string() }
+}

@@ -1,0 +1,340 @@
+//! From submissions to the records of one commit: admission, offsets, LSNs, ids, and the joining of small parts.
+//!
+//! Changes, offset commits and whole frames get their LSNs when they are admitted. Small parts are gathered by partition and
+//! become frames at the end of the commit; a submission that must come after them in the log (a change, or a whole frame for
+//! the same partition) closes the commit and opens the next.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use futures::channel::oneshot;
+
+use super::format::FrameKind;
+use super::index::Key;
+use super::ipc::{self, EncodedRows};
+use super::payload;
+use super::queue::Queued;
+use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, RowsRecord};
+use crate::state::{Admission, State};
+use crate::submission::{RowsPart, RowsPayload, Submission};
+use crate::{Appended, Durability, Error, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId};
+
+/// A joined frame takes no more rows and no more bytes than this; then another one is begun.
+const JOINED_ROWS: u32 = 65_536;
+const JOINED_BYTES: usize = 1 << 20;
+
+/// A record that has its LSN but not yet its place in the file.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub lsn: Lsn,
+    /// `frame_bytes` of rows is set when the place is known.
+    pub record: Record,
+    pub payload: Payload,
+}
+
+#[derive(Debug)]
+pub(super) enum Payload {
+    Rows(EncodedRows),
+    Control(FrameKind, Vec<u8>),
+}
+
+/// An answer that is given once the commit is applied.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub sender: oneshot::Sender<Result<Receipt>>,
+    pub receipt: Receipt,
+}
+
+/// A commit in the making.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub append_us: i64,
+    pub epoch: u64,
+    next_lsn: Lsn,
+    pub records: Vec<Planned>,
+    groups: Vec<Group>,
+    open: HashMap<Key, usize>,
+    answers: Vec<(Answer, Vec<Joined>)>,
+    bytes: usize,
+    /// Whether some submission must survive power loss once answered.
+    pub sync: bool,
+    pub refused: u64,
+}
+
+/// Small parts of one partition that become one frame.
+#[derive(Debug)]
+struct Group {
+    record: RowsRecord,
+    bytes: usize,
+    batches: Vec<RecordBatch>,
+}
+
+impl Group {
+    fn encode(&self) -> Result<EncodedRows> {
+        match self.batches.as_slice() {
+            [batch] => ipc::encode(batch),
+            batches => {
+                let schema = batches.first().map(RecordBatch::schema);
+                let schema = schema.ok_or_else(|| Error::Internal("an empty group of rows".to_owned()))?;
+                let joined = concat_batches(&schema, batches).map_err(|error| Error::Internal(error.to_string()))?;
+                ipc::encode(&joined)
+            }
+        }
+    }
+}
+
+/// Where a submission's rows lie in a group: its LSNs are known when the group has them.
+#[derive(Debug, Clone, Copy)]
+struct Joined {
+    group: usize,
+    /// Rows of the group up to and including the submission's last.
+    rows_to_end: u32,
+}
+
+impl Plan {
+    pub(super) fn new(next_lsn: Lsn, append_us: i64, epoch: u64) -> Plan {
+        Plan {
+            append_us,
+            epoch,
+            next_lsn,
+            records: Vec::new(),
+            groups: Vec::new(),
+            open: HashMap::new(),
+            answers: Vec::new(),
+            bytes: 0,
+            sync: false,
+            refused: 0,
+        }
+    }
+
+    /// Nothing to write; there may be repeats to answer all the same.
+    pub(super) fn writes_nothing(&self) -> bool {
+        self.records.is_empty() && self.groups.is_empty()
+    }
+
+    /// Whether a submission must wait for the next commit.
+    pub(super) fn closes_before(&self, queued: &Queued, max_bytes: usize) -> bool {
+        let submission = &queued.submission;
+        let full = self.bytes > 0 && self.bytes.saturating_add(queued.bytes) > max_bytes;
+        let after_small_parts = !self.groups.is_empty()
+            && (!submission.changes.is_empty()
+                || submission.rows.iter().any(|part| {
+                    matches!(part.payload, RowsPayload::Encoded(_))
+                        && self.open.contains_key(&(part.table, part.partition))
+                }));
+        full || after_small_parts
+    }
+
+    /// Admits a submission, or refuses it alone and whole. An error is a defect: the plan is then of no use.
+    pub(super) fn add(
+        &mut self,
+        queued: Queued,
+        ahead: &mut State,
+        generation: &dyn Fn(&GroupKey) -> Option<u64>,
+    ) -> Result<()> {
+        let Queued { submission, bytes, answer } = queued;
+        let durability = submission.durability;
+        match admit(&submission, ahead, generation) {
+            Ok(Admission::New) => {
+                self.bytes = self.bytes.saturating_add(bytes);
+                self.sync |= durability == Durability::Sync;
+                let (receipt, joined) = self.place(submission, ahead)?;
+                self.answers.push((Answer { sender: answer, receipt }, joined));
+            }
+            Ok(Admission::Duplicate(appended)) => {
+                let lsn = Lsn(self.next_lsn.0.saturating_sub(1));
+                let receipt = Receipt { lsn, appended, duplicate: true, durability };
+                self.answers.push((Answer { sender: answer, receipt }, Vec::new()));
+            }
+            Err(error) => {
+                self.refused += 1;
+                // Whoever has stopped waiting needs no answer.
+                let _ = answer.send(Err(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record of the log's own.
+    pub(super) fn add_own(&mut self, record: Record, ahead: &mut State) -> Result<()> {
+        self.sync = true;
+        self.push_control(record, ahead).map(drop)
+    }
+
+    /// Turns the groups into frames. Gives the answers, their LSNs filled in.
+    pub(super) fn finish(&mut self) -> Result<Vec<Answer>> {
+        let mut starts = Vec::with_capacity(self.groups.len());
+        for group in std::mem::take(&mut self.groups) {
+            let (lsn, rows) = (self.next_lsn, group.encode()?);
+            starts.push(lsn);
+            self.next_lsn = Lsn(lsn.0 + u64::from(group.record.rows));
+            self.records.push(Planned { lsn, record: Record::Rows(group.record), payload: Payload::Rows(rows) });
+        }
+        let answers = std::mem::take(&mut self.answers);
+        Ok(answers
+            .into_iter()
+            .map(|(mut answer, joined)| {
+                for part in joined {
+                    let start = starts.get(part.group).map_or(0, |start| start.0);
+                    let last = Lsn(start + u64::from(part.rows_to_end) - 1);
+                    answer.receipt.lsn = answer.receipt.lsn.max(last);
+                }
+                answer
+            })
+            .collect())
+    }
+
+    /// The first LSN after the plan's records.
+    pub(super) fn next_lsn(&self) -> Lsn {
+        self.next_lsn
+    }
+
+    /// Every waiting submitter, when the plan can't be carried out.
+    pub(super) fn refuse_all(&mut self, error: &Error) {
+        for (answer, _) in self.answers.drain(..) {
+            let _ = answer.sender.send(Err(error.clone()));
+        }
+    }
+
+    /// Gives an admitted submission its offsets and LSNs.
+    fn place(&mut self, submission: Submission, ahead: &mut State) -> Result<(Receipt, Vec<Joined>)> {
+        let mut last = Lsn(0);
+        for mut change in submission.changes {
+            assign_id(&mut change, self.next_lsn);
+            last = self.push_control(Record::Change(Box::new(change)), ahead)?;
+        }
+        for offsets in submission.offsets {
+            last = self.push_control(Record::Offsets(offsets), ahead)?;
+        }
+        let whole: Vec<Key> = submission.rows.iter().filter(|part| is_whole(part)).map(key_of).collect();
+        let (mut appended, mut joined) = (Vec::with_capacity(submission.rows.len()), Vec::new());
+        for part in submission.rows {
+            let base = end_of(ahead, &part)?;
+            let record = rows_record(&part, base, self.append_us);
+            appended.push(Appended {
+                table: part.table,
+                partition: part.partition,
+                first_offset: base,
+                rows: u64::from(part.rows),
+            });
+            match part.payload {
+                RowsPayload::Small(batch) if !whole.contains(&(record.table, record.partition)) => {
+                    // The LSN is provisional; nothing that admission looks at depends on it.
+                    ahead.apply_ahead(self.context(), &Record::Rows(record));
+                    joined.push(self.join(record, batch));
+                }
+                RowsPayload::Small(batch) => last = self.push_rows(record, ipc::encode(&batch)?, ahead),
+                RowsPayload::Encoded(rows) => last = self.push_rows(record, rows, ahead),
+            }
+        }
+        if let Some((table, stamp)) = submission.stamp {
+            let answer = ProducerRecord { table, stamp, appended: appended.clone() };
+            last = self.push_control(Record::Producer(answer), ahead)?;
+        }
+        Ok((Receipt { lsn: last, appended, duplicate: false, durability: submission.durability }, joined))
+    }
+
+    /// Puts a small part into its partition's group.
+    fn join(&mut self, record: RowsRecord, batch: RecordBatch) -> Joined {
+        let key = (record.table, record.partition);
+        let bytes = ipc::sliced_bytes(&batch);
+        let open = self.open.get(&key).copied().filter(|at| {
+            self.groups.get(*at).is_some_and(|group| {
+                group.record.schema_version == record.schema_version
+                    && group.record.rows.saturating_add(record.rows) <= JOINED_ROWS
+                    && group.bytes.saturating_add(bytes) <= JOINED_BYTES
+            })
+        });
+        if let Some(at) = open
+            && let Some(group) = self.groups.get_mut(at)
+        {
+            group.record.rows += record.rows;
+            group.record.min_event_us = group.record.min_event_us.min(record.min_event_us);
+            group.record.max_event_us = group.record.max_event_us.max(record.max_event_us);
+            group.bytes += bytes;
+            group.batches.push(batch);
+            return Joined { group: at, rows_to_end: group.record.rows };
+        }
+        let joined = Joined { group: self.groups.len(), rows_to_end: record.rows };
+        self.open.insert(key, joined.group);
+        self.groups.push(Group { record, bytes, batches: vec![batch] });
+        joined
+    }
+
+    fn push_rows(&mut self, record: RowsRecord, rows: EncodedRows, ahead: &mut State) -> Lsn {
+        self.push(Record::Rows(record), Payload::Rows(rows), ahead)
+    }
+
+    fn push_control(&mut self, record: Record, ahead: &mut State) -> Result<Lsn> {
+        let (kind, payload) = payload::encode(&record)?;
+        Ok(self.push(record, Payload::Control(kind, payload), ahead))
+    }
+
+    /// Numbers a record and applies it ahead; gives its last LSN.
+    fn push(&mut self, record: Record, payload: Payload, ahead: &mut State) -> Lsn {
+        ahead.apply_ahead(self.context(), &record);
+        let (lsn, next) = (self.next_lsn, Lsn(self.next_lsn.0 + record.lsns()));
+        self.records.push(Planned { lsn, record, payload });
+        self.next_lsn = next;
+        Lsn(next.0 - 1)
+    }
+
+    /// Of the record that comes next.
+    fn context(&self) -> RecordContext {
+        RecordContext { lsn: self.next_lsn, append_us: self.append_us, epoch: self.epoch }
+    }
+}
+
+/// Checks a submission against the state that includes everything ahead of it.
+fn admit(submission: &Submission, ahead: &State, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<Admission> {
+    let admission = ahead.admit(submission, generation)?;
+    if admission == Admission::New {
+        for part in &submission.rows {
+            end_of(ahead, part)?;
+        }
+    }
+    Ok(admission)
+}
+
+/// Where a partition ends. An error if it does not exist, or no longer.
+fn end_of(ahead: &State, part: &RowsPart) -> Result<Offset> {
+    let state = ahead.partition(part.table, part.partition).ok_or_else(|| Error::NotFound {
+        what: "partition",
+        name: format!("{} of table #{}", part.partition, part.table),
+    })?;
+    Ok(state.end)
+}
+
+/// An id is the LSN of the record that creates the thing.
+fn assign_id(change: &mut Change, lsn: Lsn) {
+    match change {
+        Change::TableCreated(table) => (table.id, table.created) = (TableId(lsn.0), lsn),
+        Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
+        Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
+        _ => {}
+    }
+}
+
+/// Parts that know no event time, shown by an empty range, take append time.
+fn rows_record(part: &RowsPart, base_offset: Offset, append_us: i64) -> RowsRecord {
+    let timeless = part.min_event_us > part.max_event_us;
+    RowsRecord {
+        table: part.table,
+        partition: part.partition,
+        schema_version: part.schema_version,
+        base_offset,
+        rows: part.rows,
+        min_event_us: if timeless { append_us } else { part.min_event_us },
+        max_event_us: if timeless { append_us } else { part.max_event_us },
+        frame_bytes: 0,
+    }
+}
+
+fn is_whole(part: &&RowsPart) -> bool {
+    matches!(part.payload, RowsPayload::Encoded(_))
+}
+
+fn key_of(part: &RowsPart) -> Key {
+    (part.table, part.partition)
+}

@@ -1,0 +1,69 @@
+//! The newest frames, in memory, shared by every reader.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::frame::Frame;
+use super::index::Key;
+use crate::Offset;
+
+/// Frames in the order of their commits, at most `limit` bytes of them: the oldest go first, whatever their partition.
+#[derive(Debug)]
+pub(super) struct Tail {
+    limit: u64,
+    bytes: AtomicU64,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    partitions: HashMap<Key, VecDeque<Arc<Frame>>>,
+    order: VecDeque<(Key, u64)>,
+}
+
+impl Tail {
+    pub(super) fn new(limit: usize) -> Tail {
+        Tail { limit: limit as u64, bytes: AtomicU64::new(0), inner: RwLock::default() }
+    }
+
+    /// Bytes of the frames held.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Adds the frames of one commit, in order. The newest frame stays even if it alone is over the limit.
+    pub(super) fn push(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+        let mut evicted = Vec::new();
+        let mut inner = self.inner.write();
+        for frame in frames {
+            let (key, size) = ((frame.table, frame.partition), u64::from(frame.frame_bytes));
+            inner.order.push_back((key, size));
+            inner.partitions.entry(key).or_default().push_back(frame);
+            self.bytes.fetch_add(size, Ordering::Relaxed);
+        }
+        while self.bytes() > self.limit && inner.order.len() > 1 {
+            let Some((key, size)) = inner.order.pop_front() else { break };
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            if let Some(frames) = inner.partitions.get_mut(&key) {
+                evicted.extend(frames.pop_front());
+                if frames.is_empty() {
+                    inner.partitions.remove(&key);
+                }
+            }
+        }
+        // Large buffers are freed outside the lock.
+        drop(inner);
+        drop(evicted);
+    }
+
+    /// The frame that holds an offset.
+    pub(super) fn find(&self, key: Key, offset: Offset) -> Option<Arc<Frame>> {
+        let inner = self.inner.read();
+        let frames = inner.partitions.get(&key)?;
+        let after = frames.partition_point(|frame| frame.base_offset <= offset);
+        frames.get(after.checked_sub(1)?).filter(|frame| offset < frame.next_offset()).cloned()
+    }
+}

@@ -1,0 +1,223 @@
+//! Reads a log file commit by commit, believing nothing that does not check.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{
+    COMMIT_ALIGNMENT, COMMIT_HEADER_LEN, CommitHeader, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader,
+    FrameKind, LogId, Malformed,
+};
+use super::payload;
+use crate::disk::DiskFile;
+use crate::record::Record;
+use crate::{Error, Lsn, Result};
+
+/// Bytes asked of the disk at once; a commit may be longer.
+const WINDOW_BYTES: usize = 4 << 20;
+
+/// What must hold of the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub lsn: Lsn,
+    /// At least.
+    pub epoch: u64,
+    /// At least.
+    pub append_us: i64,
+}
+
+/// A commit whose checksums all hold.
+#[derive(Debug)]
+pub(super) struct ReadCommit {
+    pub header: CommitHeader,
+    pub records: Vec<ReadRecord>,
+}
+
+/// A record and where its frame lies.
+#[derive(Debug)]
+pub(super) struct ReadRecord {
+    pub position: u64,
+    pub header: FrameHeader,
+    pub record: Record,
+}
+
+/// The outcome of reading at a position.
+#[derive(Debug)]
+pub(super) enum Step {
+    Commit(ReadCommit),
+    /// The file ends here.
+    End,
+    /// Something else than the expected commit stands here.
+    Damaged(&'static str),
+}
+
+/// A file being read from front to back.
+#[derive(Debug)]
+pub(super) struct Walker {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    len: u64,
+    window: Vec<u8>,
+    window_at: u64,
+    pub(super) log_id: LogId,
+}
+
+impl Walker {
+    /// Starts after the header of a file. `Ok(Err(_))`: the header does not check.
+    pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<Result<(Walker, FileHeader), &'static str>> {
+        let len = file.len().map_err(|error| io_error(path, &error))?;
+        let mut walker =
+            Walker { file, path: path.to_owned(), len, window: Vec::new(), window_at: 0, log_id: LogId(0) };
+        let Some(bytes) = walker.bytes(0, FILE_HEADER_LEN)?.and_then(|bytes| bytes.first_chunk()) else {
+            return Ok(Err("the file is shorter than its header"));
+        };
+        match FileHeader::decode(bytes) {
+            Ok(header) => {
+                walker.log_id = header.log_id;
+                Ok(Ok((walker, header)))
+            }
+            Err(Malformed::Damaged(what)) => Ok(Err(what)),
+            Err(Malformed::Unknown(what)) => Err(walker.corrupt(0, format!("unknown {what}"))),
+        }
+    }
+
+    /// The file's length when it was opened.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Reads the commit at `position`.
+    pub(super) fn step(&mut self, position: u64, expected: Expected) -> Result<Step> {
+        if position == self.len {
+            return Ok(Step::End);
+        }
+        match self.header(position)? {
+            Err(Malformed::Damaged(what)) => Ok(Step::Damaged(what)),
+            Err(Malformed::Unknown(what)) => Err(self.corrupt(position, format!("unknown {what}"))),
+            Ok(header) if header.epoch < expected.epoch => Ok(Step::Damaged("a commit of an earlier epoch")),
+            Ok(header) if header.first_lsn != expected.lsn => Ok(Step::Damaged("a commit out of order")),
+            Ok(header) if header.append_us < expected.append_us => Ok(Step::Damaged("a commit with an earlier time")),
+            Ok(header) => self.commit(position, header),
+        }
+    }
+
+    /// The highest durable LSN, and the highest epoch, that headers of commits after `position` state. Only headers that can
+    /// follow what is expected at `position` count.
+    pub(super) fn statements_after(&mut self, position: u64, expected: Expected) -> Result<Option<(Lsn, u64)>> {
+        let mut found: Option<(Lsn, u64)> = None;
+        let mut at = position.saturating_add(COMMIT_ALIGNMENT as u64);
+        while at < self.len {
+            if let Ok(header) = self.header(at)?
+                && header.first_lsn >= expected.lsn
+                && header.epoch >= expected.epoch
+            {
+                let (lsn, epoch) = found.unwrap_or_default();
+                found = Some((lsn.max(header.durable_lsn), epoch.max(header.epoch)));
+            }
+            at = at.saturating_add(COMMIT_ALIGNMENT as u64);
+        }
+        Ok(found)
+    }
+
+    /// An error about this file.
+    pub(super) fn corrupt(&self, position: u64, message: impl Into<String>) -> Error {
+        Error::Corrupt { path: self.path.clone(), position, message: message.into() }
+    }
+
+    fn header(&mut self, position: u64) -> Result<Result<CommitHeader, Malformed>> {
+        let log_id = self.log_id;
+        let bytes = self.bytes(position, COMMIT_HEADER_LEN)?.and_then(|bytes| bytes.first_chunk());
+        Ok(bytes.map_or(Err(Malformed::Damaged("the commit header is cut short")), |bytes| {
+            CommitHeader::decode(bytes, log_id)
+        }))
+    }
+
+    fn commit(&mut self, position: u64, header: CommitHeader) -> Result<Step> {
+        let (log_id, path) = (self.log_id, self.path.clone());
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if length < COMMIT_HEADER_LEN || !length.is_multiple_of(COMMIT_ALIGNMENT) {
+            return Ok(Step::Damaged("the commit has an impossible length"));
+        }
+        let Some(bytes) = self.bytes(position, length)? else {
+            return Ok(Step::Damaged("the commit is cut short"));
+        };
+        let corrupt = |at: usize, message: String| Error::Corrupt {
+            path: path.clone(),
+            position: position.saturating_add(at as u64),
+            message,
+        };
+        let (mut at, mut lsn) = (COMMIT_HEADER_LEN, header.first_lsn);
+        let mut records = Vec::new();
+        let mut headers = Vec::new();
+        for _ in 0..header.records {
+            let Some(frame_bytes) = bytes.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_LEN>()) else {
+                return Ok(Step::Damaged("the commit holds fewer records than it says"));
+            };
+            let frame = match FrameHeader::decode(frame_bytes, log_id) {
+                Ok(frame) if frame.lsn == lsn => frame,
+                Ok(_) => return Ok(Step::Damaged("a record out of order")),
+                Err(Malformed::Damaged(what)) => return Ok(Step::Damaged(what)),
+                Err(Malformed::Unknown(what)) => return Err(corrupt(at, format!("unknown {what}"))),
+            };
+            let Some(payload) = payload_of(bytes, at, &frame) else {
+                return Ok(Step::Damaged("a record is cut short"));
+            };
+            if crc32c::crc32c(payload) != frame.payload_crc32c {
+                return Ok(Step::Damaged("a record does not match its checksum"));
+            }
+            let record = payload::decode(&frame, payload).map_err(|reason| corrupt(at, reason))?;
+            records.push(ReadRecord { position: position.saturating_add(at as u64), header: frame, record });
+            headers.push(frame_bytes.as_slice());
+            at = at.saturating_add(usize::try_from(frame.frame_bytes()).unwrap_or(usize::MAX));
+            lsn = Lsn(lsn.0.saturating_add(frame.lsns()));
+        }
+        if header.checksum(log_id, headers) != header.crc32c {
+            return Ok(Step::Damaged("a commit does not match its checksum"));
+        }
+        Ok(Step::Commit(ReadCommit { header, records }))
+    }
+
+    /// Bytes of the file, `None` where it ends before.
+    fn bytes(&mut self, position: u64, length: usize) -> Result<Option<&[u8]>> {
+        if position.checked_add(length as u64).is_none_or(|end| end > self.len) {
+            return Ok(None);
+        }
+        let start = position.checked_sub(self.window_at).and_then(|start| usize::try_from(start).ok());
+        let held = start.is_some_and(|start| start.saturating_add(length) <= self.window.len());
+        if !held {
+            let rest = usize::try_from(self.len - position).unwrap_or(usize::MAX);
+            self.window.resize(length.max(WINDOW_BYTES).min(rest), 0);
+            self.window_at = position;
+            self.file.read_at(&mut self.window, position).map_err(|error| io_error(&self.path, &error))?;
+        }
+        let start = if held { start.unwrap_or(0) } else { 0 };
+        Ok(self.window.get(start..start + length))
+    }
+}
+
+impl ReadCommit {
+    /// The LSN after the commit's last.
+    pub(super) fn next_lsn(&self) -> Lsn {
+        let last = self.records.last();
+        last.map_or(self.header.first_lsn, |record| Lsn(record.header.lsn.0.saturating_add(record.header.lsns())))
+    }
+
+    /// What must hold of the commit after this one.
+    pub(super) fn expected_next(&self) -> Expected {
+        Expected { lsn: self.next_lsn(), epoch: self.header.epoch, append_us: self.header.append_us }
+    }
+
+    /// Frames of rows, for indexes.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &ReadRecord> {
+        self.records.iter().filter(|record| record.header.kind == FrameKind::Rows)
+    }
+}
+
+fn payload_of<'a>(bytes: &'a [u8], at: usize, frame: &FrameHeader) -> Option<&'a [u8]> {
+    let start = at.checked_add(usize::try_from(frame.payload_at).ok()?)?;
+    bytes.get(start..start.checked_add(usize::try_from(frame.length).ok()?)?)
+}
+
+/// An I/O error with its path.
+pub(super) fn io_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::Io { path: path.to_owned(), message: error.to_string() }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{Lsn, PluginId, TableId, TopicId, Volatility};
+use crate::{Error, Lsn, PluginId, Result, TableId, TopicId, Volatility};
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -88,6 +88,14 @@ impl TableInfo {
     /// The newest schema.
     pub fn schema(&self) -> &SchemaRef {
         self.schemas.last().unwrap_or_else(|| unreachable!("a table has at least one schema"))
+    }
+
+    /// The schema of a version that the table has had.
+    pub(crate) fn schema_of(&self, version: u32) -> Result<&SchemaRef> {
+        let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+        index
+            .and_then(|index| self.schemas.get(index))
+            .ok_or_else(|| Error::Internal(format!("table {:?} has no schema version {version}", self.name)))
     }
 
     /// The newest schema version; versions count from 1.
@@ -176,6 +184,8 @@ impl Default for PluginLimits {
 /// What a module says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginDescription {
+    /// What it calls itself; `PluginInfo::name` is what the catalog calls it.
+    pub name: String,
     pub kind: PluginKind,
     /// The contract it was built against, such as `millstream:plugin@0.1.0`.
     pub contract: String,

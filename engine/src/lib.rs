@@ -6,6 +6,7 @@
 //!
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
+mod access;
 mod catalog;
 mod clock;
 mod consumer;
@@ -19,10 +20,12 @@ mod groups;
 mod ids;
 mod info;
 mod log;
+mod maintenance;
 mod operator;
 mod options;
 mod producer;
 mod record;
+mod retention;
 mod scan;
 mod segments;
 mod shared;

@@ -128,7 +128,14 @@ pub trait ScalarFunction: Send + Sync + fmt::Debug {
 
 /// Turns a topic's stored definition into an operator. The SQL room implements it.
 pub trait TopicCompiler: Send + Sync + fmt::Debug {
-    fn compile(&self, topic: &TopicInfo, table: &TableInfo) -> Result<Arc<dyn BatchOperator>>;
+    /// `functions` are the plugin versions that the topic records, in the order of [`crate::TopicSource::Select`]'s
+    /// `plugins`. The compiler calls nothing back into the engine, and the engine holds no lock while it runs.
+    fn compile(
+        &self,
+        topic: &TopicInfo,
+        table: &TableInfo,
+        functions: &[Arc<dyn ScalarFunction>],
+    ) -> Result<Arc<dyn BatchOperator>>;
 }
 
 /// Runs plugins. The plugin host implements it.

@@ -9,7 +9,8 @@ use crate::evaluation::Evaluations;
 use crate::events::Events;
 use crate::groups::Coordinator;
 use crate::log::Log;
-use crate::record::{Record, RecordContext};
+use crate::maintenance::Maintenance;
+use crate::record::{Change, Record, RecordContext};
 use crate::segments::Segments;
 use crate::state::{State, Store};
 use crate::watchers::Watchers;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub watchers: Watchers,
     pub events: Arc<Events>,
     pub segments: Segments,
+    pub maintenance: Maintenance,
     pub groups: Coordinator,
     pub evaluations: Evaluations,
 }
@@ -39,6 +41,11 @@ impl Shared {
         {
             let mut state = self.state.write();
             for (context, record) in records {
+                if let Record::Change(change) = record
+                    && let Change::TableDropped { table } = **change
+                {
+                    self.segments.bury_table(&state, table);
+                }
                 state.apply(*context, record);
             }
         }

@@ -7,7 +7,8 @@ use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::{Durability, Offset, PartitionId, ProducerStamp, TableId};
 
 /// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, rows, and the producer's
-/// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics and plugins carry id 0; the writer fills in the LSN of the record.
+/// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics
+/// and plugins carry id 0; the writer fills in the LSN of the record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Submission {
     pub rows: Vec<RowsPart>,

@@ -3,13 +3,24 @@
 //! readers of a topic share evaluations, and following `next_offset` crosses the three places without gap or duplicate.
 
 mod project;
+mod scan;
+mod seek;
+
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use crate::log::Frame;
+use crate::segments::{Pruning, Segment};
 use crate::shared::Shared;
-use crate::{BatchOperator, EncodedBatch, Error, Offset, PartitionId, Result, TableId};
+use crate::{BatchOperator, EncodedBatch, Error, Offset, PartitionId, Result, TableId, TableInfo};
 
 pub(crate) use project::{Projection, append_ts_type, constant_append_ts};
+pub(crate) use scan::scan;
+pub(crate) use seek::offset_at;
+
+/// How often a lookup is repeated when rows move from the log into segments under it.
+const ATTEMPTS: usize = 8;
 
 /// Gives the chunk that holds `offset`; `None` at the durable end. Offsets below the start are `OffsetOutOfRange`.
 ///
@@ -22,8 +33,111 @@ pub(crate) fn chunk_at(
     offset: Offset,
     pruner: Option<&dyn BatchOperator>,
 ) -> Result<Option<Chunk>> {
-    let _ = (shared, projection, table, partition, offset, pruner);
-    Err(Error::Unsupported("reading lands with its owner".to_owned()))
+    let pruning = Pruning { operator: pruner, event_time_us: None };
+    pruned_chunk_at(shared, projection, table, partition, offset, &pruning)
+}
+
+/// As [`chunk_at`], with bounds on event time too.
+pub(crate) fn pruned_chunk_at(
+    shared: &Shared,
+    projection: &Projection,
+    table: TableId,
+    partition: PartitionId,
+    offset: Offset,
+    pruning: &Pruning<'_>,
+) -> Result<Option<Chunk>> {
+    for _ in 0..ATTEMPTS {
+        let (info, place) = locate(shared, table, partition, offset)?;
+        match place {
+            Place::End => return Ok(None),
+            Place::Segment(segment) => {
+                if let Some(frame) = shared.log.tail_frame_at(table, partition, offset) {
+                    return frame_chunk(&frame, &info, projection, pruning).map(Some);
+                }
+                let read = shared.segments.chunk(&segment, (&info, partition), projection, offset, pruning);
+                if let Err(Error::Corrupt { .. }) = &read {
+                    shared.events.push("segment_damaged", format!("reading {table}/{partition} at {offset}: {read:?}"));
+                }
+                return read.map(Some);
+            }
+            Place::Log => {
+                if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
+                    return frame_chunk(&frame, &info, projection, pruning).map(Some);
+                }
+                // The log was trimmed after the look at the state: by now a segment holds the rows, or retention has
+                // moved the start.
+            }
+        }
+    }
+    Err(Error::Internal(format!(
+        "offset {offset} of table {table} partition {partition} lies neither in log nor segments"
+    )))
+}
+
+/// Start and durable end of a partition.
+pub(crate) fn bounds(shared: &Shared, table: TableId, partition: PartitionId) -> Result<(Offset, Offset)> {
+    let state = shared.state.read();
+    let info = state.table(table).ok_or_else(|| no_table(table))?;
+    let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
+    Ok((found.start, found.end))
+}
+
+enum Place {
+    End,
+    Log,
+    Segment(Arc<Segment>),
+}
+
+fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
+    let state = shared.state.read();
+    let info = state.table(table).ok_or_else(|| no_table(table))?;
+    let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
+    if offset < found.start || offset > found.end {
+        return Err(Error::OffsetOutOfRange { partition, offset, start: found.start, end: found.end });
+    }
+    let place = if offset == found.end {
+        Place::End
+    } else {
+        match found.segments_from(offset).next() {
+            Some(meta) if meta.first_offset <= offset => Place::Segment(shared.segments.lease(meta)),
+            _ => Place::Log,
+        }
+    };
+    Ok((info.clone(), place))
+}
+
+fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection, pruning: &Pruning<'_>) -> Result<Chunk> {
+    let rows = if pruning.rules_out(frame.min_event_us, frame.max_event_us) {
+        ChunkRows::Pruned
+    } else {
+        let batch = frame.batch(info.schema_of(frame.schema_version)?)?;
+        let count = batch.num_rows();
+        ChunkRows::Batch(projection.batch(
+            frame.partition,
+            frame.base_offset,
+            count,
+            |index| Ok(batch.columns().get(index).cloned()),
+            || Ok(constant_append_ts(frame.append_us, count)),
+        )?)
+    };
+    Ok(Chunk {
+        base_offset: frame.base_offset,
+        next_offset: frame.next_offset(),
+        rows,
+        append_us: frame.append_us,
+        min_event_us: frame.min_event_us,
+        max_event_us: frame.max_event_us,
+        schema_version: frame.schema_version,
+        encoded: (frame.schema_version == info.schema_version()).then(|| frame.encoded.clone()),
+    })
+}
+
+fn no_table(table: TableId) -> Error {
+    Error::NotFound { what: "table", name: format!("#{table}") }
+}
+
+fn no_partition(info: &TableInfo, partition: PartitionId) -> Error {
+    Error::NotFound { what: "partition", name: format!("{}/{partition}", info.name) }
 }
 
 /// A canonical run of rows: one log frame, or one fixed run of a segment's row group.

@@ -2,6 +2,7 @@
 //! fjall; neither is seen here.
 
 mod real;
+mod sim;
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use real::RealDisk;
+pub use sim::{Fault, SimDisk};
 
 /// A place for files. Names become durable with [`Disk::sync_dir`], bytes with [`DiskFile::sync`].
 pub trait Disk: Send + Sync + fmt::Debug {

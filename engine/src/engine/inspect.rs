@@ -4,10 +4,6 @@ use crate::*;
 
 #[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
 impl Engine {
-    /// Cuts everything durable of a table into segments now, and trims the log behind it.
-    pub fn cut_segments(&self, who: &Principal, id: TableId) -> Result<()> {
-        unimplemented!()
-    }
     pub fn segments(&self, who: &Principal) -> Result<Vec<SegmentInfo>> {
         unimplemented!()
     }

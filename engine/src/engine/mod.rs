@@ -4,6 +4,7 @@
 mod define;
 mod deliver;
 mod inspect;
+mod maintain;
 mod read;
 mod write;
 

@@ -157,6 +157,21 @@ impl Log {
         Ok(self.core.files.locate((table, partition), offset)?.map(|(_, entry)| entry))
     }
 
+    /// As [`Self::frame_at`], of the memory tail alone.
+    pub(crate) fn tail_frame_at(&self, table: TableId, partition: PartitionId, offset: Offset) -> Option<Arc<Frame>> {
+        unimplemented!()
+    }
+
+    /// Whether [`Self::trim`] would delete a file.
+    pub(crate) fn can_trim(&self, keep_from: Lsn) -> bool {
+        unimplemented!()
+    }
+
+    /// Bytes of the log's files.
+    pub(crate) fn bytes(&self) -> u64 {
+        unimplemented!()
+    }
+
     /// The highest durable LSN.
     pub(crate) fn durable(&self) -> Lsn {
         self.core.durable()

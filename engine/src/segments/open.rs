@@ -71,7 +71,10 @@ impl Footer {
         let damaged = |position, message: String| Error::Corrupt { path: path.clone(), position, message };
         let tail_bytes = meta.bytes.saturating_sub(meta.body_bytes);
         if meta.body_bytes > meta.bytes || tail_bytes > MAX_TAIL_BYTES {
-            return Err(damaged(0, format!("the manifest states {} bytes with a body of {}", meta.bytes, meta.body_bytes)));
+            return Err(damaged(
+                0,
+                format!("the manifest states {} bytes with a body of {}", meta.bytes, meta.body_bytes),
+            ));
         }
         let file = store.open_file(&meta.path)?;
         let tail = file.read(&[meta.body_bytes..meta.bytes])?.pop().unwrap_or_default();
@@ -86,7 +89,8 @@ impl Footer {
         let metadata = parsed().map_err(|error| damaged(meta.body_bytes, error.to_string()))?;
         let value = |key: &str| layout::footer_value(metadata.metadata(), key);
         let checksums = value(CHECKSUMS_KEY).and_then(|text| Checksums::parse(text, meta.body_bytes));
-        let checksums = checksums.ok_or_else(|| damaged(meta.body_bytes, "the footer holds no checksums".to_owned()))?;
+        let checksums =
+            checksums.ok_or_else(|| damaged(meta.body_bytes, "the footer holds no checksums".to_owned()))?;
         let description = value(layout::DESCRIPTION_KEY).and_then(|text| serde_json::from_str(text).ok());
         let description: Description =
             description.ok_or_else(|| damaged(meta.body_bytes, "the footer holds no description".to_owned()))?;
@@ -192,7 +196,9 @@ impl Leases {
 impl LeasesInner {
     /// Lets go of the least recently used footers over the bounds.
     fn shrink(&mut self) {
-        let bytes = |segment: &Segment| segment.opened.try_lock().and_then(|opened| opened.as_ref().map(|o| o.bytes)).unwrap_or(0);
+        let bytes = |segment: &Segment| {
+            segment.opened.try_lock().and_then(|opened| opened.as_ref().map(|o| o.bytes)).unwrap_or(0)
+        };
         let mut total: usize = self.cached.values().map(|segment| bytes(segment)).sum();
         while self.cached.len() > CACHED_FILES || (total > CACHED_BYTES && self.cached.len() > 1) {
             let oldest = self.cached.iter().min_by_key(|(_, segment)| segment.used.load(Ordering::Relaxed));

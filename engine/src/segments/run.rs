@@ -63,8 +63,13 @@ impl RunReader {
         Ok(RunReader { position, end, run_rows, fetched_bytes, reader })
     }
 
-    /// The columns of the next run.
-    pub(super) fn next_run(&mut self, footer: &Footer) -> Result<Vec<ArrayRef>> {
+    /// The columns of the file that it gives.
+    pub(super) fn columns(&self) -> Arc<[usize]> {
+        self.position.columns.clone()
+    }
+
+    /// The next run: its rows, and a column for each of [`Self::columns`].
+    pub(super) fn next_run(&mut self, footer: &Footer) -> Result<(u64, Vec<ArrayRef>)> {
         let rows = self.run_rows.min(self.end - self.position.row);
         let mut batches: Vec<RecordBatch> = Vec::with_capacity(1);
         let mut missing = as_rows(rows);
@@ -80,11 +85,11 @@ impl RunReader {
         }
         self.position.row += rows;
         match batches.as_slice() {
-            [batch] => Ok(batch.columns().to_vec()),
-            [] => Ok(Vec::new()),
+            [batch] => Ok((rows, batch.columns().to_vec())),
+            [] => Ok((rows, Vec::new())),
             [first, ..] => {
                 let whole = concat_batches(&first.schema(), &batches).map_err(|error| footer.undecodable(&error))?;
-                Ok(whole.columns().to_vec())
+                Ok((rows, whole.columns().to_vec()))
             }
         }
     }

@@ -1,1 +1,28 @@
+//! Runs Millstream plugins: Wasm components of the contract in `plugins/wit`, compiled and sandboxed by wasmtime.
+//!
+//! This is the only room that knows wasmtime. It knows no SQL: what a plugin answers reaches the engine through the
+//! engine's own traits. Nothing a module does may panic the process, hold a thread past its time or use memory past its
+//! limit, and nothing it answers is used unchecked.
+//!
+//! The way of a call: [`WasmHost`] checks and compiles a module ([`module`], [`compile`], [`cache`]) and makes a
+//! [`filter`] of it; the filter takes an [`instance`] from its bounded [`pool`], hands it the arguments as one
+//! [`message`] and checks the answer.
 
+mod cache;
+mod compile;
+mod contract;
+mod deadline;
+mod failure;
+mod figures;
+mod filter;
+mod guest;
+mod host;
+mod instance;
+mod message;
+mod module;
+mod pool;
+
+pub use contract::CONTRACT;
+pub use figures::Figures;
+pub use host::{HostOptions, WasmHost};
+pub use module::MAX_MODULE_BYTES;

@@ -13,7 +13,7 @@ use super::io_error;
 use crate::{Error, Result};
 
 /// Unfinished files carry this prefix and lie in the root.
-const UNFINISHED: &str = ".unfinished-";
+pub(super) const UNFINISHED: &str = ".unfinished-";
 
 #[derive(Debug)]
 pub(crate) struct LocalStore {

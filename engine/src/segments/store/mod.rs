@@ -131,3 +131,18 @@ impl StoredFile {
 fn io_error(path: impl Into<std::path::PathBuf>, error: &dyn std::fmt::Display) -> Error {
     Error::Io { path: path.into(), message: error.to_string() }
 }
+
+/// Whether a listed path is of a form that only this module makes; other files are left alone.
+pub(super) fn is_ours(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        [unfinished] => unfinished.starts_with(local::UNFINISHED),
+        [_, _, partition, file] => {
+            let numbers = file.strip_suffix(".parquet").and_then(|stem| stem.split_once('-'));
+            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            partition.strip_prefix('p').is_some_and(is_number)
+                && numbers.is_some_and(|(offset, id)| offset.len() == 20 && is_number(offset) && is_number(id))
+        }
+        _ => false,
+    }
+}

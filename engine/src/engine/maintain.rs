@@ -1,0 +1,18 @@
+//! Work that threads do by themselves, asked for at once.
+
+use crate::*;
+
+impl Engine {
+    /// Cuts everything durable of a table into segments now, and trims the log behind it.
+    pub fn cut_segments(&self, who: &Principal, id: TableId) -> Result<()> {
+        access::check(who)?;
+        maintenance::cut_table(&self.shared, id)
+    }
+
+    /// Does everything that is due by the engine's clock before it returns: retention, segments to be cut or merged,
+    /// trimming of the log, deletion of files that nobody reads any more.
+    pub fn maintain(&self, who: &Principal) -> Result<()> {
+        access::check(who)?;
+        maintenance::run_now(&self.shared)
+    }
+}

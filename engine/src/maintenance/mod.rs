@@ -1,0 +1,61 @@
+//! What goes on beside reading and writing: retention, cutting and merging segments, trimming the log, deleting files.
+//!
+//! One thread looks every `maintenance_interval_ms` for what is due by the engine's clock; `segment_threads` others write
+//! segments. They hold the engine weakly and end with it.
+
+mod threads;
+
+use crate::segments::{self, Job, Task};
+use crate::shared::Shared;
+use crate::{Lsn, Result, TableId, retention};
+
+pub(crate) use threads::Maintenance;
+
+/// Does everything that is due on this thread.
+pub(crate) fn run_now(shared: &Shared) -> Result<()> {
+    let now_us = shared.options.clock.wall_us();
+    retention::apply(shared, now_us)?;
+    if shared.options.segment_threads > 0 {
+        for job in due_jobs(shared, now_us) {
+            job.run_in_background(shared, &|| false)?;
+        }
+    }
+    trim(shared)?;
+    shared.segments.sweep()
+}
+
+/// Cuts every durable row of a table into segments, and trims the log behind them.
+pub(crate) fn cut_table(shared: &Shared, table: TableId) -> Result<()> {
+    let jobs: Vec<Job> = {
+        let state = shared.state.read();
+        state.table(table).ok_or_else(|| crate::Error::NotFound { what: "table", name: format!("#{table}") })?;
+        let partitions = (0..).zip(state.catalog().partitions(table).unwrap_or_default());
+        partitions.map(|(partition, found)| Job { table, partition, task: Task::CutTo(found.end) }).collect()
+    };
+    for job in jobs {
+        job.run(shared, &|| false)?;
+    }
+    trim(shared)
+}
+
+fn due_jobs(shared: &Shared, now_us: i64) -> Vec<Job> {
+    let over = shared.log.bytes().saturating_sub(shared.options.log_budget_bytes);
+    segments::due(shared, now_us, over)
+}
+
+/// Deletes log files that nothing needs: their rows are in segments or gone, and a checkpoint taken after that was
+/// recorded covers the rest.
+fn trim(shared: &Shared) -> Result<()> {
+    let needed = {
+        let state = shared.state.read();
+        let partitions =
+            state.catalog().tables().flat_map(|info| state.catalog().partitions(info.id).unwrap_or_default());
+        partitions.filter_map(|found| found.oldest_unsegmented_lsn).min().unwrap_or(Lsn(u64::MAX))
+    };
+    if !shared.log.can_trim(needed) {
+        return Ok(());
+    }
+    shared.checkpoint()?;
+    let replayed_from = Lsn(shared.store.checkpoint_lsn().0.saturating_add(1));
+    shared.log.trim(needed.min(replayed_from))
+}

@@ -1,0 +1,166 @@
+//! The threads of maintenance.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::segments::Job;
+use crate::shared::Shared;
+use crate::{Error, Result, retention};
+
+/// How long threads wait before they look whether the engine is still there.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
+
+/// The threads of one open engine.
+#[derive(Debug, Default)]
+pub(crate) struct Maintenance {
+    board: Arc<Board>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the threads tell one another.
+#[derive(Debug, Default)]
+struct Board {
+    notes: Mutex<Notes>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    stopping: bool,
+    jobs: VecDeque<Job>,
+    /// Jobs that a thread is at.
+    running: Vec<Job>,
+    /// The last failure, so that one that repeats is told once.
+    failure: Option<String>,
+}
+
+impl Maintenance {
+    /// Starts the threads of an engine that is open.
+    pub(crate) fn start(&self, shared: &Arc<Shared>) -> Result<()> {
+        let mut threads = self.threads.lock();
+        let mut spawn = |name: &str, run: fn(&Weak<Shared>, &Board)| {
+            let (shared, board) = (Arc::downgrade(shared), self.board.clone());
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared, &board));
+            thread.map(|thread| threads.push(thread)).map_err(|error| Error::Internal(format!("no thread: {error}")))
+        };
+        spawn("maintenance", maintain)?;
+        for _ in 0..shared.options.segment_threads {
+            spawn("segments", work)?;
+        }
+        Ok(())
+    }
+
+    /// Stops the threads and waits for them; a segment half written is given up.
+    pub(crate) fn stop(&self) {
+        self.board.notes.lock().stopping = true;
+        self.board.changed.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // The engine's last owner may be one of the threads, which can't wait for itself.
+            if thread.thread().id() != thread::current().id() {
+                // A panic has been reported by the thread itself.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Board {
+    fn is_stopping(&self) -> bool {
+        self.notes.lock().stopping
+    }
+
+    /// Waits for a while, or until something changes; true if the engine is to end.
+    fn wait(&self, notes: &mut parking_lot::MutexGuard<'_, Notes>, time: Duration) -> bool {
+        if !notes.stopping {
+            self.changed.wait_for(notes, time.min(LOOK_AROUND));
+        }
+        notes.stopping
+    }
+
+    /// Tells a failure, once while it stays the same.
+    fn report(&self, shared: &Shared, what: &str, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => {}
+            Err(Error::Closed) => self.notes.lock().stopping = true,
+            Err(error) => {
+                let message = format!("{what}: {error}");
+                let mut notes = self.notes.lock();
+                if notes.failure.as_ref() != Some(&message) {
+                    notes.failure = Some(message.clone());
+                    drop(notes);
+                    shared.events.push("maintenance_failed", message);
+                }
+            }
+        }
+    }
+
+    /// Jobs that nobody is at take the place of those left from before.
+    fn post(&self, jobs: Vec<Job>) {
+        let mut notes = self.notes.lock();
+        let fresh = jobs.into_iter().filter(|job| !notes.running.contains(job)).collect();
+        notes.jobs = fresh;
+        self.changed.notify_all();
+    }
+
+    /// The next job; `None` when the engine ends.
+    fn take(&self, shared: &Weak<Shared>) -> Option<Job> {
+        let mut notes = self.notes.lock();
+        loop {
+            if notes.stopping || shared.strong_count() == 0 {
+                return None;
+            }
+            if let Some(job) = notes.jobs.pop_front() {
+                notes.running.push(job);
+                return Some(job);
+            }
+            self.wait(&mut notes, LOOK_AROUND);
+        }
+    }
+}
+
+fn maintain(shared: &Weak<Shared>, board: &Board) {
+    let mut last = Instant::now();
+    loop {
+        let Some(interval) =
+            shared.upgrade().map(|shared| Duration::from_millis(shared.options.maintenance_interval_ms.max(1)))
+        else {
+            return;
+        };
+        while last.elapsed() < interval {
+            let mut notes = board.notes.lock();
+            if board.wait(&mut notes, interval.saturating_sub(last.elapsed())) || shared.strong_count() == 0 {
+                return;
+            }
+        }
+        last = Instant::now();
+        let Some(shared) = shared.upgrade() else { return };
+        let now_us = shared.options.clock.wall_us();
+        board.report(&shared, "retention", retention::apply(&shared, now_us));
+        if shared.options.segment_threads > 0 {
+            board.post(super::due_jobs(&shared, now_us));
+        }
+        board.report(&shared, "trimming the log", super::trim(&shared));
+        board.report(&shared, "deleting segments", shared.segments.sweep());
+    }
+}
+
+fn work(shared: &Weak<Shared>, board: &Board) {
+    while let Some(job) = board.take(shared) {
+        let Some(shared) = shared.upgrade() else { return };
+        let outcome = job.run_in_background(&shared, &|| board.is_stopping());
+        board.report(&shared, "writing segments", outcome);
+        board.report(&shared, "trimming the log", super::trim(&shared));
+        board.notes.lock().running.retain(|running| *running != job);
+    }
+}

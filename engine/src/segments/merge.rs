@@ -1,0 +1,131 @@
+//! Joining small neighbours into one segment.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use super::cut::{self, Before};
+use super::open::Segment;
+use super::prune::Pruning;
+use super::writer::{Extent, Rows, SegmentWriter};
+use crate::cursor::{ChunkRows, Projection};
+use crate::record::SegmentMeta;
+use crate::shared::Shared;
+use crate::{Error, InputColumn, PartitionId, Result, TableId};
+
+/// Fewer neighbours are not worth a new file.
+const MIN_NEIGHBOURS: usize = 4;
+
+/// More are left for the next time.
+const MAX_NEIGHBOURS: usize = 64;
+
+/// Joins one run of small neighbours of a partition; `false` when there is none.
+pub(super) fn merge_one(shared: &Shared, table: TableId, partition: PartitionId) -> Result<bool> {
+    let (before, sources) = {
+        let state = shared.state.read();
+        let Some(found) = state.partition(table, partition) else { return Ok(false) };
+        let metas: Vec<&Arc<SegmentMeta>> = found.segments.values().collect();
+        let Some(run) = choose(&metas, shared.options.segment_bytes) else { return Ok(false) };
+        let sources: Vec<Arc<Segment>> =
+            metas.get(run).unwrap_or_default().iter().map(|meta| shared.segments.lease(meta)).collect();
+        drop(state);
+        let Some(before) = Before::of(shared, table, partition) else { return Ok(false) };
+        (before, sources)
+    };
+    let meta = write(shared, &before, &sources)?;
+    let removed: Vec<u64> = sources.iter().map(|source| source.meta.id).collect();
+    cut::record(shared, &before, meta, removed)?;
+    for source in &sources {
+        shared.segments.bury(source.meta.clone());
+    }
+    Ok(true)
+}
+
+/// Adjacent segments of one schema version that make at most `limit` log bytes together, where none is more than half
+/// of the whole: so a row is written again only when its segment at least doubles.
+pub(super) fn choose(metas: &[&Arc<SegmentMeta>], limit: u64) -> Option<std::ops::Range<usize>> {
+    let mut start = 0;
+    while start + MIN_NEIGHBOURS <= metas.len() {
+        let first = metas.get(start)?;
+        let (mut end, mut sum, mut largest) = (start, 0_u64, 0_u64);
+        let mut best = None;
+        let mut expected = first.first_offset;
+        for meta in metas.iter().skip(start).take(MAX_NEIGHBOURS) {
+            let grown = sum.saturating_add(meta.log_bytes);
+            if meta.schema_version != first.schema_version || meta.first_offset != expected || grown > limit {
+                break;
+            }
+            (sum, largest, expected) = (grown, largest.max(meta.log_bytes), meta.next_offset);
+            end += 1;
+            if end - start >= MIN_NEIGHBOURS && largest <= sum / 2 {
+                best = Some(start..end);
+            }
+        }
+        if best.is_some() {
+            return best;
+        }
+        start += 1;
+    }
+    None
+}
+
+fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<SegmentMeta> {
+    let segments = &shared.segments;
+    let Some(first) = sources.first().map(|source| source.meta.clone()) else {
+        return Err(Error::Internal("a merge of nothing".to_owned()));
+    };
+    let schema = before.table.schema_of(first.schema_version)?;
+    let mut inputs: Vec<InputColumn> = (0..schema.fields().len()).map(InputColumn::Field).collect();
+    inputs.push(InputColumn::AppendTs);
+    let projection = Projection::new(&before.table, &inputs)?;
+    let id = segments.next_id(shared);
+    let mut writer = SegmentWriter::new(
+        &segments.store,
+        id,
+        &before.table,
+        before.partition,
+        first.schema_version,
+        first.first_offset,
+    )?;
+    let mut extent = Extent::empty();
+    for source in sources {
+        let meta = &source.meta;
+        let rows = (meta.next_offset - meta.first_offset).max(1);
+        let mut at = meta.first_offset;
+        while at < meta.next_offset {
+            let place = (before.table.as_ref(), before.partition);
+            let chunk = segments.chunk(source, place, &projection, at, &Pruning::default())?;
+            let ChunkRows::Batch(batch) = chunk.rows else {
+                return Err(Error::Internal("a read without pruning was pruned".to_owned()));
+            };
+            let share = u128::from(meta.log_bytes) * u128::from(chunk.next_offset - at) / u128::from(rows);
+            push(&mut writer, schema, &batch, u64::try_from(share).unwrap_or(u64::MAX))?;
+            at = chunk.next_offset;
+        }
+        extent.include(&Extent {
+            min_event_us: meta.min_event_us,
+            max_event_us: meta.max_event_us,
+            min_append_us: meta.min_append_us,
+            max_append_us: meta.max_append_us,
+            log_bytes: meta.log_bytes,
+            next_lsn: meta.next_lsn,
+        });
+    }
+    writer.finish(&segments.store, &extent)
+}
+
+fn push(
+    writer: &mut SegmentWriter,
+    schema: &arrow_schema::SchemaRef,
+    batch: &RecordBatch,
+    log_bytes: u64,
+) -> Result<()> {
+    let mut columns = batch.columns().to_vec();
+    let Some(append_ts) = columns.pop() else {
+        return Err(Error::Internal("a segment without _append_ts".to_owned()));
+    };
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| Error::Internal(format!("merged rows don't fit their schema: {error}")))?;
+    writer.push(Rows { batch: &batch, append_ts, log_bytes })
+}

@@ -1,0 +1,122 @@
+//! What has to be cut or merged, and who does it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{cut, merge};
+use crate::shared::Shared;
+use crate::{Error, Lsn, Offset, PartitionId, Result, TableId};
+
+/// One partition to work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub task: Task,
+}
+
+/// What is to be done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Segments of `segment_bytes` while there is enough for one.
+    CutFull,
+    /// Everything below the offset.
+    CutTo(Offset),
+    Merge,
+}
+
+/// Partitions that somebody works on: two never cut the same one at once.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    busy: Mutex<HashSet<(TableId, PartitionId)>>,
+    freed: Condvar,
+}
+
+struct Claim<'a> {
+    claims: &'a Claims,
+    of: (TableId, PartitionId),
+}
+
+impl Claims {
+    fn wait_for(&self, of: (TableId, PartitionId)) -> Claim<'_> {
+        let mut busy = self.busy.lock();
+        while !busy.insert(of) {
+            self.freed.wait(&mut busy);
+        }
+        Claim { claims: self, of }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.claims.busy.lock().remove(&self.of);
+        self.claims.freed.notify_all();
+    }
+}
+
+impl Job {
+    /// Does the job on this thread, waiting for others that work on the partition. `stop` is asked between segments.
+    pub(crate) fn run(&self, shared: &Shared, stop: &dyn Fn() -> bool) -> Result<()> {
+        let _claim = shared.segments.claims.wait_for((self.table, self.partition));
+        while !stop() {
+            let more = match self.task {
+                Task::CutFull => {
+                    self.backlog_bytes(shared) >= shared.options.segment_bytes
+                        && cut::cut_one(shared, self.table, self.partition, Offset::MAX)?
+                }
+                Task::CutTo(end) => cut::cut_one(shared, self.table, self.partition, end)?,
+                Task::Merge => merge::merge_one(shared, self.table, self.partition)?,
+            };
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::run`], where a change by retention or by a drop meanwhile is no failure.
+    pub(crate) fn run_in_background(&self, shared: &Shared, stop: &dyn Fn() -> bool) -> Result<()> {
+        match self.run(shared, stop) {
+            Err(Error::Busy(_) | Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn backlog_bytes(&self, shared: &Shared) -> u64 {
+        shared.state.read().partition(self.table, self.partition).map_or(0, |partition| partition.log_bytes)
+    }
+}
+
+/// Jobs that are due: partitions with enough bytes, with rows that are old enough, and, while the log holds more than
+/// `log_bytes_over` too much, those that pin its oldest file.
+pub(crate) fn due(shared: &Shared, now_us: i64, log_bytes_over: u64) -> Vec<Job> {
+    let options = &shared.options;
+    let age_us = i64::try_from(options.segment_age_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let state = shared.state.read();
+    let mut jobs = Vec::new();
+    let mut pinning: BTreeMap<Lsn, Job> = BTreeMap::new();
+    for info in state.catalog().tables() {
+        for (partition, found) in (0..).zip(state.catalog().partitions(info.id).unwrap_or_default()) {
+            let job = |task| Job { table: info.id, partition, task };
+            let old = found.oldest_unsegmented_append_us.is_some_and(|oldest| now_us.saturating_sub(oldest) >= age_us);
+            if old {
+                jobs.push(job(Task::CutTo(found.end)));
+            } else if found.log_bytes >= options.segment_bytes {
+                jobs.push(job(Task::CutFull));
+            } else if let Some(lsn) = found.oldest_unsegmented_lsn.filter(|_| log_bytes_over > 0) {
+                pinning.insert(lsn, job(Task::CutTo(found.end)));
+            }
+            let metas: Vec<_> = found.segments.values().collect();
+            if merge::choose(&metas, options.segment_bytes).is_some() {
+                jobs.push(job(Task::Merge));
+            }
+        }
+    }
+    // LSNs count rows and not bytes, so how far to go is found by doing: the oldest few, and then looking again.
+    jobs.extend(pinning.into_values().take(PINNING_AT_ONCE));
+    jobs
+}
+
+/// Partitions over the log's budget that are cut before the log is looked at again.
+const PINNING_AT_ONCE: usize = 64;

@@ -1,0 +1,280 @@
+//! Writing one segment file. Rows stream through: at most one page's rows wait decoded, and one row group encoded.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+
+use super::checksum::{CHECKSUMS_KEY, ChecksummedWriter};
+use super::layout::{self, DESCRIPTION_KEY, Description, PAGE_ROWS, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
+use super::store::Store;
+use crate::cursor::append_ts_type;
+use crate::record::SegmentMeta;
+use crate::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
+
+/// Waiting rows are written when their share of the log passes this, though they don't fill a page.
+const PENDING_BYTES: u64 = 4 << 20;
+
+/// Bytes of a name that go into a path.
+const MAX_NAME_BYTES: usize = 120;
+
+/// Rows for a segment, as they come from a frame or from another segment.
+pub(super) struct Rows<'a> {
+    /// Columns of the segment's schema version.
+    pub batch: &'a RecordBatch,
+    /// `_append_ts`, a value for each row.
+    pub append_ts: ArrayRef,
+    /// Their share of the log.
+    pub log_bytes: u64,
+}
+
+/// Bounds of the rows written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    pub min_append_us: i64,
+    pub max_append_us: i64,
+    pub log_bytes: u64,
+    pub next_lsn: Lsn,
+}
+
+impl Extent {
+    pub(super) fn empty() -> Extent {
+        Extent {
+            min_event_us: i64::MAX,
+            max_event_us: i64::MIN,
+            min_append_us: i64::MAX,
+            max_append_us: i64::MIN,
+            log_bytes: 0,
+            next_lsn: Lsn(0),
+        }
+    }
+
+    pub(super) fn include(&mut self, other: &Extent) {
+        self.min_event_us = self.min_event_us.min(other.min_event_us);
+        self.max_event_us = self.max_event_us.max(other.max_event_us);
+        self.min_append_us = self.min_append_us.min(other.min_append_us);
+        self.max_append_us = self.max_append_us.max(other.max_append_us);
+        self.log_bytes += other.log_bytes;
+        self.next_lsn = self.next_lsn.max(other.next_lsn);
+    }
+}
+
+/// A segment being written.
+pub(super) struct SegmentWriter {
+    id: u64,
+    path: String,
+    display: PathBuf,
+    table: Arc<TableInfo>,
+    partition: PartitionId,
+    schema_version: u32,
+    schema: SchemaRef,
+    writer: ArrowWriter<ChecksummedWriter>,
+    first_offset: Offset,
+    next_offset: Offset,
+    pending: Vec<RecordBatch>,
+    pending_rows: usize,
+    pending_bytes: u64,
+    group_rows: usize,
+    group_bytes: u64,
+    nan_columns: Vec<usize>,
+}
+
+impl SegmentWriter {
+    pub(super) fn new(
+        store: &Store,
+        id: u64,
+        table: &Arc<TableInfo>,
+        partition: PartitionId,
+        schema_version: u32,
+        first_offset: Offset,
+    ) -> Result<SegmentWriter> {
+        let path = path(table, partition, first_offset, id);
+        let schema = file_schema(table, schema_version)?;
+        let upload = ChecksummedWriter::new(store.create(&path)?);
+        let properties = layout::writer_properties(table, &schema);
+        let display = store.display(&path);
+        let writer =
+            ArrowWriter::try_new(upload, schema.clone(), Some(properties)).map_err(|error| failed(&display, &error))?;
+        Ok(SegmentWriter {
+            id,
+            path,
+            display,
+            table: table.clone(),
+            partition,
+            schema_version,
+            schema,
+            writer,
+            first_offset,
+            next_offset: first_offset,
+            pending: Vec::new(),
+            pending_rows: 0,
+            pending_bytes: 0,
+            group_rows: 0,
+            group_bytes: 0,
+            nan_columns: Vec::new(),
+        })
+    }
+
+    /// Rows that follow on those before.
+    pub(super) fn push(&mut self, rows: Rows<'_>) -> Result<()> {
+        let count = rows.batch.num_rows();
+        self.note_nans(rows.batch);
+        let base = i64::try_from(self.next_offset).unwrap_or(i64::MAX);
+        let mut columns = rows.batch.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from_iter_values((base..).take(count))));
+        columns.push(rows.append_ts);
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| {
+            Error::Internal(format!("rows of partition {} don't fit their schema: {error}", self.partition))
+        })?;
+        self.next_offset += count as u64;
+        self.pending_bytes += rows.log_bytes;
+        self.take_up(batch)
+    }
+
+    /// Finishes the file; what it gives is durable, and may be recorded.
+    pub(super) fn finish(mut self, store: &Store, extent: &Extent) -> Result<SegmentMeta> {
+        self.write_pending()?;
+        let description = self.description();
+        let written = (|| {
+            self.writer.flush()?;
+            self.writer.sync()?;
+            let checksums = self.writer.inner_mut().seal_body();
+            self.writer.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
+            self.writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
+            self.writer.into_inner()
+        })();
+        let written = written.map_err(|error: ParquetError| failed(&self.display, &error))?;
+        let (upload, bytes, body_bytes, tail_crc32c) = written.into_parts();
+        upload.finish()?;
+        debug_assert_eq!(store.display(&self.path), self.display);
+        Ok(SegmentMeta {
+            id: self.id,
+            first_offset: self.first_offset,
+            next_offset: self.next_offset,
+            schema_version: self.schema_version,
+            bytes,
+            log_bytes: extent.log_bytes,
+            next_lsn: extent.next_lsn,
+            path: self.path,
+            min_event_us: extent.min_event_us,
+            max_event_us: extent.max_event_us,
+            min_append_us: extent.min_append_us,
+            max_append_us: extent.max_append_us,
+            body_bytes,
+            tail_crc32c,
+        })
+    }
+
+    /// Cuts the rows into pages of full length: runs that begin where pages begin are decoded without waste.
+    fn take_up(&mut self, mut batch: RecordBatch) -> Result<()> {
+        loop {
+            let room = PAGE_ROWS - self.pending_rows;
+            if batch.num_rows() < room {
+                self.pending_rows += batch.num_rows();
+                self.pending.push(batch);
+                break;
+            }
+            self.pending.push(batch.slice(0, room));
+            self.pending_rows += room;
+            self.write_pending()?;
+            batch = batch.slice(room, batch.num_rows() - room);
+            if batch.num_rows() == 0 {
+                break;
+            }
+        }
+        if self.pending_bytes >= PENDING_BYTES { self.write_pending() } else { Ok(()) }
+    }
+
+    fn write_pending(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let rows = std::mem::take(&mut self.pending_rows);
+        let page = match pending.as_slice() {
+            [] => return Ok(()),
+            [one] => one.clone(),
+            many => concat_batches(&self.schema, many)
+                .map_err(|error| Error::Internal(format!("can't join rows for {}: {error}", self.path)))?,
+        };
+        self.writer.write(&page).map_err(|error| failed(&self.display, &error))?;
+        self.group_rows += rows;
+        self.group_bytes += std::mem::take(&mut self.pending_bytes);
+        if self.group_rows >= ROW_GROUP_ROWS || self.group_bytes >= ROW_GROUP_BYTES {
+            self.writer.flush().map_err(|error| failed(&self.display, &error))?;
+            self.group_rows = 0;
+            self.group_bytes = 0;
+        }
+        Ok(())
+    }
+
+    fn note_nans(&mut self, batch: &RecordBatch) {
+        for (index, column) in batch.columns().iter().enumerate() {
+            let found = match column.data_type() {
+                DataType::Float32 => column.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),
+                DataType::Float64 => column.as_primitive::<Float64Type>().values().iter().any(|value| value.is_nan()),
+                _ => false,
+            };
+            if found && !self.nan_columns.contains(&index) {
+                self.nan_columns.push(index);
+            }
+        }
+    }
+
+    fn description(&self) -> String {
+        let description = Description {
+            format: 1,
+            namespace: self.table.namespace.clone(),
+            table: self.table.name.clone(),
+            table_id: self.table.id.0,
+            partition: self.partition,
+            schema_version: self.schema_version,
+            first_offset: self.first_offset,
+            next_offset: self.next_offset,
+            nan_columns: self.nan_columns.clone(),
+        };
+        // A struct of numbers and strings always has a JSON form.
+        serde_json::to_string(&description).unwrap_or_default()
+    }
+}
+
+/// The table's columns of one schema version, then `_offset` and `_append_ts`.
+fn file_schema(table: &TableInfo, version: u32) -> Result<SchemaRef> {
+    let schema = table.schema_of(version)?;
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("_offset", DataType::Int64, false)));
+    fields.push(Arc::new(Field::new("_append_ts", append_ts_type(), false)));
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+}
+
+/// `<namespace>/<table>-<table id>/p<partition>/<first offset>-<id>.parquet`.
+fn path(table: &TableInfo, partition: PartitionId, first_offset: Offset, id: u64) -> String {
+    let (namespace, name) = (encoded(&table.namespace), encoded(&table.name));
+    format!("{namespace}/{name}-{}/p{partition}/{first_offset:020}-{id}.parquet", table.id)
+}
+
+/// A name as one part of a path: bytes other than letters, digits, `_` and `-` are percent-encoded. Names that get too
+/// long for a file system are cut: the table's id keeps paths apart.
+fn encoded(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if path.len() > MAX_NAME_BYTES {
+            break;
+        }
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => path.push(char::from(byte)),
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path
+}
+
+fn failed(path: &std::path::Path, error: &ParquetError) -> Error {
+    Error::Io { path: path.to_owned(), message: format!("can't write the segment: {error}") }
+}

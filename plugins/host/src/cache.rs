@@ -1,0 +1,255 @@
+//! Compiled code on disk.
+//!
+//! Loading compiled code means running it, so a file is used only if it carries a MAC made with a key that lies beside
+//! it, readable by this user alone. Whatever is wrong with a file (damage, forgery, another compiler) has one result: it
+//! is ignored, and written anew.
+//!
+//! ```text
+//! <dir>/key                     32 random bytes, mode 0600
+//! <dir>/<name>.code             magic "MSCODE\0\1" | MAC, 32 bytes | compiled code
+//! MAC = keyed BLAKE3(key, name | "\0" | compiled code);  name = hex BLAKE3(SHA-256 of the module | compiler's settings)
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use millstream_engine::{Error, Result};
+
+use crate::module::{Digest, hex};
+
+const MAGIC: &[u8; 8] = b"MSCODE\0\x01";
+const MAC_BYTES: usize = 32;
+const HEADER_BYTES: usize = MAGIC.len() + MAC_BYTES;
+const EXTENSION: &str = "code";
+
+/// A directory of authenticated compiled code.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    dir: PathBuf,
+    key: [u8; 32],
+    /// All that compiled code depends on besides the module.
+    settings: String,
+    limit_bytes: u64,
+}
+
+/// What was found for a module.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Code(Vec<u8>),
+    Nothing,
+    /// A file that must not be used, and why.
+    Refused(String),
+}
+
+impl Cache {
+    pub(crate) fn open(dir: &Path, settings: String, limit_bytes: u64) -> Result<Cache> {
+        let io = |e: io::Error| Error::Io { path: dir.to_owned(), message: e.to_string() };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+        let key = load_key(&dir.join("key"))?;
+        Ok(Cache { dir: dir.to_owned(), key, settings, limit_bytes })
+    }
+
+    pub(crate) fn load(&self, module: &Digest) -> Found {
+        let name = self.name(module);
+        let bytes = match fs::read(self.path(&name)) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+            Err(e) => return Found::Refused(e.to_string()),
+        };
+        let Some((header, code)) = bytes.split_at_checked(HEADER_BYTES) else {
+            return Found::Refused("the file is cut short".to_owned());
+        };
+        let (magic, mac) = header.split_at(MAGIC.len());
+        let Ok(mac) = <[u8; MAC_BYTES]>::try_from(mac) else {
+            return Found::Refused("the file is cut short".to_owned());
+        };
+        if magic != MAGIC {
+            return Found::Refused("the file has another format".to_owned());
+        }
+        // The comparison of BLAKE3 hashes takes the same time wherever they differ.
+        if self.mac(&name, code) != blake3::Hash::from_bytes(mac) {
+            return Found::Refused("the file was not written with this directory's key".to_owned());
+        }
+        Found::Code(code.to_vec())
+    }
+
+    /// Keeps compiled code. A failure costs a compilation at the next start, so it is a warning.
+    pub(crate) fn store(&self, module: &Digest, code: &[u8]) {
+        let name = self.name(module);
+        let path = self.path(&name);
+        let mac = self.mac(&name, code);
+        let written = write_whole(&path, &[MAGIC, mac.as_bytes(), code]).and_then(|()| self.prune(&path));
+        if let Err(e) = written {
+            tracing::warn!(path = %path.display(), "compiled code is not kept: {e}");
+        }
+    }
+
+    fn name(&self, module: &Digest) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(module);
+        hasher.update(self.settings.as_bytes());
+        hex(hasher.finalize().as_bytes())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name).with_extension(EXTENSION)
+    }
+
+    fn mac(&self, name: &str, code: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(name.as_bytes());
+        hasher.update(b"\0");
+        hasher.update(code);
+        hasher.finalize()
+    }
+
+    /// Drops the oldest files while all together are over the limit; `newest` stays.
+    fn prune(&self, newest: &Path) -> io::Result<()> {
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == EXTENSION) {
+                let metadata = fs::metadata(&path)?;
+                files.push((metadata.modified()?, metadata.len(), path));
+            }
+        }
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, path) in files {
+            if total <= self.limit_bytes {
+                break;
+            }
+            if path != newest {
+                fs::remove_file(&path)?;
+                total -= bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the key, or makes one where there is none that only this user can read.
+fn load_key(path: &Path) -> Result<[u8; 32]> {
+    let io = |e: io::Error| Error::Io { path: path.to_owned(), message: e.to_string() };
+    match read_key(path) {
+        Ok(Some(key)) => return Ok(key),
+        Ok(None) => tracing::warn!(path = %path.display(), "the key of the code cache is unusable; making another"),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(io(e)),
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|e| Error::Internal(format!("the system gives no random bytes: {e}")))?;
+    write_whole(path, &[&key]).map_err(io)?;
+    Ok(key)
+}
+
+/// `None` when the file has another length, or others may read or write it.
+fn read_key(path: &Path) -> io::Result<Option<[u8; 32]>> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut key = [0; 32];
+    if metadata.len() != 32 || metadata.mode() & 0o077 != 0 {
+        return Ok(None);
+    }
+    file.read_exact(&mut key)?;
+    Ok(Some(key))
+}
+
+/// Replaces a file as a whole: readers see the old one or the new one.
+fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
+    if let Err(e) = written.and_then(|()| fs::rename(&temporary, path)) {
+        let _ = fs::remove_file(&temporary);
+        return Err(e);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: Digest = [7; 32];
+
+    fn cache(dir: &Path) -> Cache {
+        Cache::open(dir, "settings".to_owned(), 1 << 20).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn only_file(dir: &Path) -> PathBuf {
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|e| e == EXTENSION));
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    }
+
+    #[test]
+    fn code_is_found_by_another_opening_and_under_its_own_settings_only() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(cache(dir.path()).load(&MODULE), Found::Nothing);
+        cache(dir.path()).store(&MODULE, b"code");
+        assert_eq!(cache(dir.path()).load(&MODULE), Found::Code(b"code".to_vec()));
+        assert_eq!(cache(dir.path()).load(&[8; 32]), Found::Nothing);
+        let other = Cache::open(dir.path(), "other settings".to_owned(), 1 << 20).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(other.load(&MODULE), Found::Nothing);
+    }
+
+    #[test]
+    fn a_file_changed_in_any_byte_or_cut_anywhere_is_refused() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        let cache = cache(dir.path());
+        cache.store(&MODULE, b"code");
+        let path = only_file(dir.path());
+        let whole = fs::read(&path).unwrap_or_else(|e| panic!("{e}"));
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap_or_else(|e| panic!("{e}"));
+            matches!(cache.load(&MODULE), Found::Refused(_))
+        };
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            assert!(refused(&changed), "byte {at} is not covered");
+            assert!(refused(&whole[..at]), "a file of {at} bytes is taken");
+        }
+        assert!(!refused(&whole));
+    }
+
+    #[test]
+    fn a_file_does_not_stand_for_another_module() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        let cache = cache(dir.path());
+        cache.store(&MODULE, b"code");
+        let moved = cache.path(&cache.name(&[9; 32]));
+        fs::copy(only_file(dir.path()), moved).unwrap_or_else(|e| panic!("{e}"));
+        assert!(matches!(cache.load(&[9; 32]), Found::Refused(_)));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        cache(dir.path()).store(&MODULE, b"code");
+        let key = dir.path().join("key");
+        let mode = |path: &Path| fs::metadata(path).map(|m| m.mode() & 0o777).unwrap_or_default();
+        assert_eq!(mode(&key), 0o600);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(matches!(cache(dir.path()).load(&MODULE), Found::Refused(_)));
+        assert_eq!(mode(&key), 0o600);
+    }
+
+    #[test]
+    fn the_oldest_code_gives_way() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        let small = Cache::open(dir.path(), "settings".to_owned(), 150).unwrap_or_else(|e| panic!("{e}"));
+        small.store(&[1; 32], &[0; 60]);
+        small.store(&[2; 32], &[0; 60]);
+        assert_eq!(small.load(&[1; 32]), Found::Nothing);
+        assert_eq!(small.load(&[2; 32]), Found::Code(vec![0; 60]));
+    }
+}

@@ -1,0 +1,212 @@
+//! Module bytes -> code that can be instantiated: checked, compiled or taken from the cache, and linked.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use millstream_engine::{Error, Result};
+use parking_lot::Mutex;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::cache::{Cache, Found};
+use crate::contract::{BATCH_FILTER, CONTRACT, LOGGING, PACKAGE, TYPES};
+use crate::figures::Counters;
+use crate::guest::{self, Guest};
+use crate::host::HostOptions;
+use crate::module;
+
+/// Stack of compiled code, on the calling thread.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Address space kept for each memory, so that compiled code needs no bounds checks.
+const RESERVATION_BYTES: u64 = 4 << 30;
+
+/// Compiles and links modules. One compilation runs at a time: its memory is not bounded by any limit of a plugin.
+pub(crate) struct Compiler {
+    engine: Engine,
+    linker: Linker<Guest>,
+    cache: Cache,
+    compiling: Mutex<()>,
+    counters: Arc<Counters>,
+}
+
+/// A filter that can be instantiated.
+#[derive(Clone)]
+pub(crate) struct Compiled {
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) exports: FilterExports,
+}
+
+/// Where the functions of `batch-filter` are.
+#[derive(Clone)]
+pub(crate) struct FilterExports {
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) filter: ComponentExportIndex,
+}
+
+impl fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiler").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
+    }
+}
+
+impl Compiler {
+    pub(crate) fn new(options: &HostOptions, counters: Arc<Counters>) -> Result<Compiler> {
+        let engine = new_engine(options)?;
+        let mut linker = Linker::new(&engine);
+        guest::grant(&mut linker).map_err(|e| Error::Internal(format!("the plugin contract is not linked: {e:#}")))?;
+        let cache = Cache::open(&options.cache_dir, settings_of(&engine), options.cache_bytes)?;
+        Ok(Compiler { engine, linker, cache, compiling: Mutex::new(()), counters })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Compiled> {
+        module::check(bytes)?;
+        let component = self.component(bytes)?;
+        check_imports(&component)?;
+        let exports = find_filter(&component)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|e| Error::InvalidInput(format!("the module does not fit the contract: {e:#}")))?;
+        Ok(Compiled { pre, exports })
+    }
+
+    fn component(&self, bytes: &[u8]) -> Result<Component> {
+        let digest = module::digest(bytes);
+        let _one = self.compiling.lock();
+        match self.cache.load(&digest) {
+            Found::Code(code) => match self.load(&code) {
+                Ok(component) => {
+                    self.counters.cache_hits.add(1);
+                    return Ok(component);
+                }
+                Err(e) => self.refused(&e.to_string()),
+            },
+            Found::Nothing => {}
+            Found::Refused(reason) => self.refused(&reason),
+        }
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|e| Error::InvalidInput(format!("the module does not compile: {e:#}")))?;
+        self.counters.compilations.add(1);
+        match component.serialize() {
+            Ok(code) => self.cache.store(&digest, &code),
+            Err(e) => tracing::warn!("compiled code is not kept: {e:#}"),
+        }
+        Ok(component)
+    }
+
+    fn refused(&self, reason: &str) {
+        self.counters.cache_refusals.add(1);
+        tracing::warn!("cached compiled code is not used, and compiled anew: {reason}");
+    }
+
+    /// Makes code out of bytes that [`Cache::load`] gave.
+    #[expect(unsafe_code, reason = "loading compiled code is unsafe by nature; the cache authenticates it")]
+    fn load(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes carry a MAC of this directory's key over them and over the name that stands for the module
+        // and the compiler's settings, so they are what `Component::serialize` gave for just these.
+        unsafe { Component::deserialize(&self.engine, code) }
+    }
+}
+
+fn new_engine(options: &HostOptions) -> Result<Engine> {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES)
+        .memory_init_cow(true)
+        .memory_reservation(RESERVATION_BYTES)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(options.max_instances)
+        .total_core_instances(options.max_instances.saturating_mul(4))
+        .total_memories(options.max_instances)
+        .total_tables(options.max_instances.saturating_mul(4))
+        .max_memories_per_component(1)
+        .max_core_instances_per_component(16)
+        .max_tables_per_component(16)
+        .max_memory_size(usize::try_from(options.max_memory_bytes).unwrap_or(usize::MAX));
+    let pooled = Engine::new(config.clone().allocation_strategy(InstanceAllocationStrategy::Pooling(pool)));
+    // Where address space is limited, instances are slower to make but no less contained.
+    let engine = pooled.or_else(|e| {
+        tracing::warn!("plugin instances are not pooled: {e:#}");
+        Engine::new(config.allocation_strategy(InstanceAllocationStrategy::OnDemand))
+    });
+    engine.map_err(|e| Error::Internal(format!("the Wasm engine does not start: {e:#}")))
+}
+
+/// All that compiled code depends on besides the module.
+fn settings_of(engine: &Engine) -> String {
+    struct Collect(blake3::Hasher);
+    impl Hasher for Collect {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut collect = Collect(blake3::Hasher::new());
+    // wasmtime's version, the target and its features, and every setting of the compiler.
+    engine.precompile_compatibility_hash().hash(&mut collect);
+    collect.0.finalize().to_hex().to_string()
+}
+
+/// Refuses a component that wants anything but what the contract grants.
+fn check_imports(component: &Component) -> Result<()> {
+    let engine = component.engine();
+    for (name, import) in component.component_type().imports(engine) {
+        let granted = match &import.ty {
+            _ if name == TYPES || name == LOGGING => true,
+            // An instance of types alone gives a guest nothing.
+            ComponentItem::ComponentInstance(instance) => {
+                instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+            }
+            _ => false,
+        };
+        if !granted {
+            return Err(Error::InvalidInput(format!(
+                "the module imports {name:?}, which is not granted; a plugin may import {LOGGING:?} and nothing else \
+                 (for Rust, build for wasm32-unknown-unknown and not for a WASI target)"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the functions of the one kind that is offered.
+fn find_filter(component: &Component) -> Result<FilterExports> {
+    let exports = component.component_type();
+    let names: BTreeSet<&str> = exports.exports(component.engine()).map(|(name, _)| name).collect();
+    if !names.contains(BATCH_FILTER) {
+        let ours: Vec<&str> = names.iter().copied().filter(|name| name.starts_with(PACKAGE)).collect();
+        let found = if ours.is_empty() { "nothing of a Millstream plugin".to_owned() } else { ours.join(", ") };
+        return Err(Error::InvalidInput(format!(
+            "the module exports {found}; this server runs {BATCH_FILTER:?} of the contract {CONTRACT}"
+        )));
+    }
+    let instance = component.get_export_index(None, BATCH_FILTER);
+    let find = |name: &str| {
+        component
+            .get_export_index(instance.as_ref(), name)
+            .ok_or_else(|| Error::InvalidInput(format!("the module exports {BATCH_FILTER:?} without {name:?}")))
+    };
+    Ok(FilterExports { describe: find("describe")?, open: find("open")?, filter: find("filter")? })
+}

@@ -1,0 +1,109 @@
+//! What the host keeps beside each instance: how much memory it may have, and what it has said.
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime::{ResourceLimiter, StoreContextMut};
+
+use crate::contract::{LOGGING, Level};
+use crate::failure::clip;
+
+/// Log lines that one call may write; the rest is dropped.
+const LINES_PER_CALL: u32 = 64;
+
+/// What one table element is counted as.
+const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// The data of a store.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    plugin: Arc<str>,
+    memory_limit: usize,
+    memory_used: usize,
+    denied: bool,
+    lines_left: u32,
+    last_error: Option<String>,
+}
+
+impl Guest {
+    pub(crate) fn new(plugin: Arc<str>, memory_limit: u64) -> Guest {
+        Guest {
+            plugin,
+            memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
+            memory_used: 0,
+            denied: false,
+            lines_left: LINES_PER_CALL,
+            last_error: None,
+        }
+    }
+
+    /// Forgets what belongs to the last call.
+    pub(crate) fn next_call(&mut self) {
+        self.denied = false;
+        self.lines_left = LINES_PER_CALL;
+        self.last_error = None;
+    }
+
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// True when this call asked for memory above the limit.
+    pub(crate) fn was_denied_memory(&self) -> bool {
+        self.denied
+    }
+
+    /// The last line that this call wrote as an error: where a guest of ours says why it panicked.
+    pub(crate) fn take_last_error(&mut self) -> Option<String> {
+        self.last_error.take()
+    }
+
+    fn grow(&mut self, from: usize, to: usize) -> bool {
+        let used = self.memory_used.saturating_sub(from).saturating_add(to);
+        self.denied |= used > self.memory_limit;
+        if used <= self.memory_limit {
+            self.memory_used = used;
+        }
+        used <= self.memory_limit
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        if self.lines_left == 0 {
+            return;
+        }
+        self.lines_left -= 1;
+        let line = clip(line);
+        let plugin = &*self.plugin;
+        match level {
+            Level::Error => tracing::error!(target: "millstream::plugin", plugin, "{line}"),
+            Level::Warning => tracing::warn!(target: "millstream::plugin", plugin, "{line}"),
+            Level::Info => tracing::info!(target: "millstream::plugin", plugin, "{line}"),
+            Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, "{line}"),
+        }
+        if level == Level::Error {
+            self.last_error = Some(line);
+        }
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
+        Ok(self.grow(bytes(current), bytes(desired)))
+    }
+}
+
+/// Defines all that a guest may import.
+pub(crate) fn grant(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.instance(LOGGING)?.func_wrap(
+        "log",
+        |mut store: StoreContextMut<'_, Guest>, (level, line): (Level, String)| {
+            store.data_mut().log(level, &line);
+            Ok(())
+        },
+    )
+}

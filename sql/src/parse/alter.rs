@@ -1,0 +1,124 @@
+//! ALTER, DROP and COMMIT OFFSETS.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+use millstream_engine::SeekTo;
+
+use super::{AlterTable, Cursor, Options, Statement, Target};
+use crate::{Error, Position, Result};
+
+pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statement> {
+    cursor.expect_words(&["ALTER"])?;
+    if cursor.words(&["CONSUMER", "GROUP"]) {
+        return parse_set_offsets(cursor);
+    }
+    if cursor.words(&["TABLE"]) {
+        let name = cursor.name()?;
+        return Ok(Statement::AlterTable { name, change: parse_table_change(cursor, start)? });
+    }
+    if cursor.peek_word(0, "TOPIC") {
+        let message = "ALTER TOPIC is not offered: RELOAD TOPIC takes over the table's new columns".to_owned();
+        return Err(Error::Unsupported { message, position: Some(start) });
+    }
+    Err(cursor.expected("TABLE or CONSUMER GROUP"))
+}
+
+fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable> {
+    if cursor.words(&["SET"]) {
+        return Ok(AlterTable::Set { options: Options::parse_list(cursor)? });
+    }
+    if !cursor.peek_word(0, "ADD") {
+        let message = "ALTER TABLE takes ADD COLUMN or SET (partitions = n): columns are never dropped or changed, \
+                       because older rows keep them"
+            .to_owned();
+        return Err(Error::Unsupported { message, position: Some(start) });
+    }
+    let mut columns = Vec::new();
+    loop {
+        cursor.expect_words(&["ADD"])?;
+        let _ = cursor.words(&["COLUMN"]);
+        let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+        columns.push((cursor.with(|parser| parser.parse_column_def())?, if_not_exists));
+        if !cursor.consume(&Token::Comma) {
+            return Ok(AlterTable::AddColumns { columns });
+        }
+    }
+}
+
+fn parse_set_offsets(cursor: &mut Cursor) -> Result<Statement> {
+    let group = cursor.name()?;
+    cursor.expect_words(&["SET", "OFFSET", "TO"])?;
+    let to = if cursor.words(&["EARLIEST"]) {
+        Target::Seek(SeekTo::Start)
+    } else if cursor.words(&["LATEST"]) {
+        Target::Seek(SeekTo::End)
+    } else if cursor.words(&["TIMESTAMP"]) {
+        Target::Timestamp(cursor.string()?)
+    } else if matches!(cursor.sql().peek_token().token, Token::Number(..)) {
+        Target::Seek(SeekTo::Offset(cursor.number()?))
+    } else {
+        return Err(cursor.expected("EARLIEST, LATEST, TIMESTAMP '…' or an offset"));
+    };
+    let (mut topic, mut partition) = (None, None);
+    if cursor.words(&["ON"]) {
+        let _ = cursor.words(&["TOPIC"]);
+        topic = Some(cursor.name()?);
+        if cursor.words(&["PARTITION"]) {
+            partition = Some(cursor.number()?);
+        }
+    }
+    Ok(Statement::SetOffsets { group, to, topic, partition })
+}
+
+pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Statement> {
+    cursor.expect_words(&["DROP"])?;
+    if cursor.words(&["CONSUMER", "GROUP"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        let group = cursor.name()?;
+        return Ok(Statement::DropGroup { group, if_exists, force: cursor.words(&["FORCE"]) });
+    }
+    if cursor.words(&["TABLE"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        let name = cursor.name()?;
+        return Ok(Statement::DropTable { name, if_exists, force: cursor.words(&["FORCE"]) });
+    }
+    if cursor.words(&["TOPIC"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        let name = cursor.name()?;
+        return Ok(Statement::DropTopic { name, if_exists, force: cursor.words(&["FORCE"]) });
+    }
+    if cursor.words(&["PLUGIN"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        return Ok(Statement::DropPlugin { name: cursor.name()?, if_exists });
+    }
+    if cursor.words(&["SCHEMA"]) || cursor.words(&["NAMESPACE"]) || cursor.words(&["DATABASE"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        return Ok(Statement::DropNamespace { name: cursor.name()?, if_exists });
+    }
+    let what = cursor.sql().peek_token().token.to_string().to_uppercase();
+    match what.as_str() {
+        "VIEW" | "INDEX" | "FUNCTION" | "USER" | "ROLE" | "SEQUENCE" | "MATERIALIZED" => Err(Error::Unsupported {
+            message: format!("DROP {what} is not offered: Millstream has no such thing"),
+            position: Some(start),
+        }),
+        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, SCHEMA or CONSUMER GROUP")),
+    }
+}
+
+/// After `COMMIT OFFSETS`.
+pub(super) fn parse_commit_offsets(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect_words(&["ON"])?;
+    let _ = cursor.words(&["TOPIC"]);
+    let topic = cursor.name()?;
+    cursor.expect_words(&["FOR"])?;
+    let _ = cursor.words(&["CONSUMER"]);
+    cursor.expect_words(&["GROUP"])?;
+    let group = cursor.name()?;
+    let client = match cursor.words(&["CLIENT"]) {
+        false => None,
+        true => Some(match cursor.sql().peek_token().token {
+            Token::SingleQuotedString(_) => cursor.string()?,
+            _ => crate::names::fold(&cursor.identifier()?),
+        }),
+    };
+    Ok(Statement::CommitOffsets { topic, group, client })
+}

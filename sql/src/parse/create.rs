@@ -1,0 +1,108 @@
+//! CREATE.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::{CreatePlugin, CreateTable, CreateTopic, Cursor, Options, PluginSource, Statement};
+use crate::{Error, Position, Result};
+
+pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<Statement> {
+    cursor.expect_words(&["CREATE"])?;
+    let replace = cursor.words(&["OR", "REPLACE"]);
+    if cursor.words(&["PLUGIN"]) {
+        return parse_create_plugin(cursor, replace);
+    }
+    if replace {
+        return Err(cursor.expected("PLUGIN (only plugins can be replaced; a topic is changed by RELOAD TOPIC)"));
+    }
+    if cursor.words(&["TABLE"]) {
+        return parse_create_table(cursor);
+    }
+    if cursor.words(&["TOPIC"]) {
+        return Ok(Statement::CreateTopic(Box::new(parse_create_topic(cursor)?)));
+    }
+    if cursor.words(&["SCHEMA"]) || cursor.words(&["NAMESPACE"]) || cursor.words(&["DATABASE"]) {
+        let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+        return Ok(Statement::CreateNamespace { name: cursor.name()?, if_not_exists });
+    }
+    let what = cursor.sql().peek_token().token.to_string().to_uppercase();
+    let reason = match what.as_str() {
+        "VIEW" | "MATERIALIZED" => "a topic is the stored form of a SELECT: CREATE TOPIC … AS SELECT …",
+        "EXTERNAL" => "files are read by COPY table FROM 'file'",
+        "INDEX" => "segments carry statistics and blooms of their own",
+        "FUNCTION" => "functions are Wasm plugins: CREATE PLUGIN … FROM 'module.wasm'",
+        "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
+        "USER" | "ROLE" => "there are no roles yet",
+        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN or SCHEMA")),
+    };
+    Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
+}
+
+fn parse_create_table(cursor: &mut Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.name()?;
+    if cursor.peek_word(0, "AS") {
+        return Err(Error::Unsupported {
+            message: "CREATE TABLE … AS is not offered: create the table, then INSERT INTO it".to_owned(),
+            position: Some(cursor.position()),
+        });
+    }
+    cursor.expect(&Token::LParen)?;
+    let mut columns = Vec::new();
+    while !cursor.consume(&Token::RParen) {
+        for constraint in ["PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK"] {
+            if cursor.peek_word(0, constraint) && !matches!(cursor.sql().peek_nth_token(1).token, Token::Comma) {
+                return Err(Error::Unsupported {
+                    message: format!("{constraint} is not offered: a table is an append-only log"),
+                    position: Some(cursor.position()),
+                });
+            }
+        }
+        columns.push(cursor.with(|parser| parser.parse_column_def())?);
+        if !cursor.consume(&Token::Comma) {
+            cursor.expect(&Token::RParen)?;
+            break;
+        }
+    }
+    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, columns, options: Options::parse(cursor)? }))
+}
+
+/// After `CREATE TOPIC`.
+pub(super) fn parse_create_topic(cursor: &mut Cursor) -> Result<CreateTopic> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.name()?;
+    let options = Options::parse(cursor)?;
+    cursor.expect_words(&["AS"])?;
+    let mark = cursor.mark();
+    let query = *cursor.with(|parser| parser.parse_query())?;
+    Ok(CreateTopic { name, if_not_exists, options, query, tokens: cursor.since(mark) })
+}
+
+fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> {
+    let name = cursor.name()?;
+    cursor.expect_words(&["FROM"])?;
+    let source = match cursor.sql().peek_token().token {
+        Token::HexStringLiteral(digits) => {
+            let position = cursor.position();
+            cursor.sql().advance_token();
+            let bytes = from_hex(&digits).ok_or_else(|| Error::Invalid {
+                message: "x'…' takes an even number of hexadecimal digits".to_owned(),
+                position: Some(position),
+            })?;
+            PluginSource::Bytes(bytes)
+        }
+        Token::SingleQuotedString(path) => {
+            cursor.sql().advance_token();
+            PluginSource::Path(path)
+        }
+        _ => return Err(cursor.expected("'path.wasm' or x'bytes'")),
+    };
+    Ok(Statement::CreatePlugin(CreatePlugin { name, replace, source, options: Options::parse(cursor)? }))
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    digits.as_bytes().chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
+}

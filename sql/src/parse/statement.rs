@@ -1,0 +1,120 @@
+//! The statements we tell apart. Names are as written; they are resolved when the statement is executed.
+
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{ColumnDef, Ident, Insert, ObjectName, Query};
+use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
+use millstream_engine::SeekTo;
+
+use super::Options;
+
+/// A parsed statement.
+#[derive(Debug, Clone)]
+pub(crate) enum Statement {
+    /// SELECT, VALUES, WITH …, and EXPLAIN of those.
+    Query(Box<DfStatement>),
+    Insert(Box<Insert>),
+    CopyFrom(CopyFrom),
+    CopyTo(CopyTo),
+    CreateNamespace { name: ObjectName, if_not_exists: bool },
+    DropNamespace { name: ObjectName, if_exists: bool },
+    Use { namespace: ObjectName },
+    CreateTable(CreateTable),
+    AlterTable { name: ObjectName, change: AlterTable },
+    DropTable { name: ObjectName, if_exists: bool, force: bool },
+    CreateTopic(Box<CreateTopic>),
+    ExplainCreateTopic(Box<CreateTopic>),
+    ExplainTopic { name: ObjectName },
+    DropTopic { name: ObjectName, if_exists: bool, force: bool },
+    ReloadTopic { name: ObjectName },
+    CreatePlugin(CreatePlugin),
+    DropPlugin { name: ObjectName, if_exists: bool },
+    SetOffsets { group: ObjectName, to: Target, topic: Option<ObjectName>, partition: Option<u64> },
+    DropGroup { group: ObjectName, if_exists: bool, force: bool },
+    CommitOffsets { topic: ObjectName, group: ObjectName, client: Option<String> },
+    Show(Show),
+}
+
+/// `CREATE TABLE`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateTable {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) columns: Vec<ColumnDef>,
+    pub(crate) options: Options,
+}
+
+/// What `ALTER TABLE` does.
+#[derive(Debug, Clone)]
+pub(crate) enum AlterTable {
+    AddColumns { columns: Vec<(ColumnDef, bool)> },
+    Set { options: Options },
+}
+
+/// `CREATE TOPIC`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateTopic {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) options: Options,
+    pub(crate) query: Query,
+    /// The query's tokens, for the places of clauses that the syntax tree has no place for.
+    pub(crate) tokens: Vec<TokenWithSpan>,
+}
+
+/// `CREATE PLUGIN`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreatePlugin {
+    pub(crate) name: ObjectName,
+    pub(crate) replace: bool,
+    pub(crate) source: PluginSource,
+    pub(crate) options: Options,
+}
+
+/// Where a plugin's module comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum PluginSource {
+    Path(String),
+    Bytes(Vec<u8>),
+}
+
+/// `COPY t FROM 'file'`.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyFrom {
+    pub(crate) table: ObjectName,
+    pub(crate) columns: Vec<Ident>,
+    pub(crate) path: String,
+    pub(crate) options: Options,
+}
+
+/// `COPY … TO 'file'`.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyTo {
+    pub(crate) query: Query,
+    pub(crate) path: String,
+    pub(crate) options: Options,
+}
+
+/// Where `SET OFFSET TO` goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Seek(SeekTo),
+    /// A timestamp literal, read when executed.
+    Timestamp(String),
+}
+
+/// Listings.
+#[derive(Debug, Clone)]
+pub(crate) enum Show {
+    Namespaces,
+    Tables,
+    Topics,
+    Plugins,
+    Groups,
+    Consumers,
+    Subscriptions,
+    Segments,
+    Functions,
+    Describe(ObjectName),
+    CreateTable(ObjectName),
+    CreateTopic(ObjectName),
+}

@@ -1,0 +1,211 @@
+//! What is changed in a query's syntax tree before DataFusion plans it: plugins are found, `p()` gets the plugin's
+//! declared columns, `*` leaves out the pseudo-columns, and named arguments of `poll` take their places.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+
+use datafusion::execution::SessionState;
+use datafusion::sql::sqlparser::ast::{
+    ExceptSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit, VisitMut, Visitor,
+    VisitorMut, WildcardAdditionalOptions,
+};
+
+use crate::names::{fold, ident_position};
+use crate::plugin::Plugin;
+use crate::{Error, Result, poll, pseudo};
+
+/// What a rewrite asks about the world.
+pub(crate) trait Scope {
+    /// The pseudo-columns of a relation that `*` must leave out.
+    fn hidden(&self, relation: &ObjectName) -> Vec<&'static str>;
+    /// The plugin of this (folded) name in the current namespace.
+    fn plugin(&self, name: &str) -> Result<Option<Plugin>>;
+}
+
+/// Whether a statement names a pseudo-column anywhere.
+pub(crate) fn names_pseudo(node: &impl Visit) -> bool {
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            let named = match expr {
+                Expr::Identifier(ident) => pseudo::is_pseudo(&fold(ident)),
+                Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|ident| pseudo::is_pseudo(&fold(ident))),
+                _ => false,
+            };
+            if named { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    node.visit(&mut Finder).is_break()
+}
+
+/// Rewrites `node` in place; gives the plugins it calls, by name.
+pub(crate) fn rewrite(
+    node: &mut impl VisitMut,
+    scope: &dyn Scope,
+    functions: &SessionState,
+    pseudo: bool,
+) -> Result<BTreeMap<String, Plugin>> {
+    let mut rewriter = Rewriter { scope, functions, pseudo, ctes: HashSet::new(), plugins: BTreeMap::new() };
+    match node.visit(&mut rewriter) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(rewriter.plugins),
+    }
+}
+
+struct Rewriter<'a> {
+    scope: &'a dyn Scope,
+    functions: &'a SessionState,
+    pseudo: bool,
+    ctes: HashSet<String>,
+    plugins: BTreeMap<String, Plugin>,
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Some(with) = &query.with {
+            self.ctes.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if self.pseudo {
+            self.narrow_wildcards(select);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::Table { name, args: Some(args), .. } = factor
+            && let [part] = name.0.as_slice()
+            && part.as_ident().is_some_and(|ident| fold(ident) == poll::NAME)
+            && let Err(error) = poll::place_arguments(&mut args.args)
+        {
+            return ControlFlow::Break(error);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Function(function) = expr
+            && let Err(error) = self.resolve_plugin(function)
+        {
+            return ControlFlow::Break(error);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Rewriter<'_> {
+    fn resolve_plugin(&mut self, function: &mut Function) -> Result<()> {
+        let [part] = function.name.0.as_slice() else { return Ok(()) };
+        let Some(ident) = part.as_ident().cloned() else { return Ok(()) };
+        let name = fold(&ident);
+        if is_builtin(self.functions, &name) {
+            return Ok(());
+        }
+        let plugin = match self.plugins.get(&name) {
+            Some(plugin) => plugin.clone(),
+            None => match self.scope.plugin(&name)? {
+                Some(plugin) => plugin,
+                None => return Ok(()),
+            },
+        };
+        if let Some(given) = argument_count(&function.args) {
+            let parameters = &plugin.function.signature().parameters;
+            if given == 0 {
+                function.args = columns_of(parameters.iter().map(|(name, _)| name.as_str()), &ident);
+            } else if given != parameters.len() {
+                let wanted: Vec<_> = parameters.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
+                let message =
+                    format!("plugin {name} takes ({}), or () for columns of these names", wanted.join(", "));
+                return Err(Error::Invalid { message, position: ident_position(&ident) });
+            }
+        }
+        self.plugins.insert(name, plugin);
+        Ok(())
+    }
+
+    /// Adds `EXCEPT (_partition, …)` to wildcards over relations that have hidden columns.
+    fn narrow_wildcards(&self, select: &mut Select) {
+        let mut hidden_of = Vec::new();
+        for table in &select.from {
+            for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
+                if let TableFactor::Table { name, alias, .. } = factor {
+                    let alias = alias.as_ref().map(|alias| fold(&alias.name));
+                    let own = name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
+                    let cte = name.0.len() == 1 && self.ctes.contains(&own);
+                    let hidden = if cte { Vec::new() } else { self.scope.hidden(name) };
+                    hidden_of.push((alias.unwrap_or(own), hidden));
+                }
+            }
+        }
+        for item in &mut select.projection {
+            match item {
+                SelectItem::Wildcard(options) => {
+                    let all: Vec<&str> = hidden_of.iter().flat_map(|(_, hidden)| hidden.iter().copied()).collect();
+                    except(options, &all);
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    let wanted = name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
+                    if let Some((_, hidden)) = hidden_of.iter().find(|(alias, _)| *alias == wanted) {
+                        except(options, hidden);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether DataFusion has a function of this name.
+pub(crate) fn is_builtin(functions: &SessionState, name: &str) -> bool {
+    functions.scalar_functions().contains_key(name)
+        || functions.aggregate_functions().contains_key(name)
+        || functions.window_functions().contains_key(name)
+        || functions.table_functions().contains_key(name)
+        || functions.higher_order_functions().contains_key(name)
+        || SPECIAL_FORMS.contains(&name)
+}
+
+/// Function-like syntax that DataFusion's planner handles itself.
+const SPECIAL_FORMS: [&str; 4] = ["unnest", "grouping", "struct", "exists"];
+
+/// How many plain arguments a call has; `None` when it has something else in its parentheses.
+fn argument_count(arguments: &FunctionArguments) -> Option<usize> {
+    match arguments {
+        FunctionArguments::None => Some(0),
+        FunctionArguments::Subquery(_) => None,
+        FunctionArguments::List(list) => Some(list.args.len()),
+    }
+}
+
+fn columns_of<'a>(names: impl Iterator<Item = &'a str>, call: &Ident) -> FunctionArguments {
+    let argument = |name: &str| {
+        let ident = Ident { value: name.to_owned(), quote_style: Some('"'), span: call.span };
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ident)))
+    };
+    let args = names.map(argument).collect();
+    FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() })
+}
+
+fn except(options: &mut WildcardAdditionalOptions, hidden: &[&str]) {
+    let mut names: Vec<Ident> = options
+        .opt_except
+        .take()
+        .map(|except| std::iter::once(except.first_element).chain(except.additional_elements).collect())
+        .unwrap_or_default();
+    for name in hidden {
+        if !names.iter().any(|known| fold(known) == *name) {
+            names.push(Ident::new(*name));
+        }
+    }
+    let mut names = names.into_iter();
+    options.opt_except = names
+        .next()
+        .map(|first_element| ExceptSelectItem { first_element, additional_elements: names.collect() });
+}

@@ -1,0 +1,81 @@
+//! `EXPLAIN CREATE TOPIC` and `EXPLAIN TOPIC`.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::SessionState;
+use millstream_engine::{BatchOperator, InputColumn, OnError, TableInfo};
+
+use super::operator::Operator;
+use super::stateless::Stateless;
+use crate::convert::from_datafusion;
+use crate::plugin::plugin_of;
+use crate::types::to_sql;
+use crate::{Error, Result, pseudo};
+
+/// The columns of the answer.
+pub(crate) fn explain_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("item", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, false),
+    ]))
+}
+
+/// Says what of a topic is pushed down to the reader, one row for each item.
+pub(crate) fn explain(
+    stateless: &Stateless,
+    table: &TableInfo,
+    schema_version: u32,
+    on_error: OnError,
+    state: &SessionState,
+) -> Result<RecordBatch> {
+    let identity = stateless.is_identity(table.schema());
+    let operator = Operator::compile(stateless, identity, state).map_err(|error| from_datafusion(error, 0))?;
+    let (functions, plugins) = stateless.functions();
+    let plugins: Vec<_> = plugins
+        .iter()
+        .filter_map(|udf| plugin_of(udf).map(|plugin| format!("{} (id {})", udf.name(), plugin.id)))
+        .collect();
+    let filters: Vec<_> = stateless.filters.iter().map(ToString::to_string).collect();
+    let mut rows = vec![
+        ("source", format!("table {}.{}, schema version {schema_version}", table.namespace, table.name)),
+        ("columns read", or_none(&columns_read(&operator, table))),
+        ("pushed-down predicate", or_none(&filters)),
+        ("chunks skipped unless", operator.prunable().unwrap_or_else(|| "none".to_owned())),
+        ("functions", or_none(&functions.into_iter().collect::<Vec<_>>())),
+        ("plugins", or_none(&plugins)),
+        ("on error", crate::listing::on_error(on_error).to_owned()),
+        ("rows forwarded unchanged", if identity { "yes" } else { "no" }.to_owned()),
+    ];
+    for output in &stateless.outputs {
+        let null = if output.field.is_nullable() { "" } else { " NOT NULL" };
+        let text = format!("{} {}{null} = {}", output.field.name(), to_sql(output.field.data_type()), output.expr);
+        rows.push(("output", text));
+    }
+    let (items, values): (Vec<&str>, Vec<String>) = rows.into_iter().unzip();
+    RecordBatch::try_new(
+        explain_schema(),
+        vec![Arc::new(StringArray::from(items)), Arc::new(StringArray::from(values))],
+    )
+    .map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn columns_read(operator: &Operator, table: &TableInfo) -> Vec<String> {
+    let name = |input: &InputColumn| match input {
+        InputColumn::Field(index) => {
+            table.schema().fields().get(*index).map_or_else(String::new, |field| field.name().clone())
+        }
+        InputColumn::Partition => pseudo::NAMES[0].to_owned(),
+        InputColumn::Offset => pseudo::NAMES[1].to_owned(),
+        InputColumn::AppendTs => pseudo::NAMES[2].to_owned(),
+    };
+    operator.inputs().iter().map(name).collect()
+}
+
+fn or_none(items: &[String]) -> String {
+    match items {
+        [] => "none".to_owned(),
+        items => items.join(", "),
+    }
+}

@@ -1,0 +1,17 @@
+//! Topics: from a SELECT to a [`millstream_engine::BatchOperator`].
+//!
+//! `check` refuses what a stateless topic can't be, `plan` makes a [`Stateless`] of the rest, and `operator` compiles
+//! that. History queries over tables and topics go through the same `Stateless`, so that a topic equals its SELECT.
+
+mod check;
+mod compile;
+mod explain;
+mod operator;
+mod plan;
+mod prune;
+mod stateless;
+
+pub(crate) use compile::{TopicDefinition, compile_definition, define, schema_at, stateless_of, table_of};
+pub(crate) use explain::{explain, explain_schema};
+pub(crate) use operator::{Operator, panic_text};
+pub(crate) use stateless::Stateless;

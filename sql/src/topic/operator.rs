@@ -1,0 +1,189 @@
+//! A [`Stateless`] compiled: physical expressions evaluated directly on the engine's batches.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{FilterBuilder, prep_null_mask_filter};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, DataFusionError, Result as DfResult};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, InputColumn, OperatorError, RowMap};
+
+use super::prune::Pruner;
+use super::stateless::Stateless;
+use crate::convert::into_operator;
+use crate::pseudo;
+
+/// Filters first, one after the other, each followed by dropping the columns that only it needed; then the output
+/// expressions, on the rows that are left.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    inputs: Vec<InputColumn>,
+    output: SchemaRef,
+    filters: Vec<Filter>,
+    expressions: Vec<Arc<dyn PhysicalExpr>>,
+    pruner: Option<Pruner>,
+    identity: bool,
+}
+
+#[derive(Debug)]
+struct Filter {
+    predicate: Arc<dyn PhysicalExpr>,
+    /// The columns of this filter's batch that are still needed after it.
+    keep: Vec<usize>,
+}
+
+impl Operator {
+    /// Compiles. `identity` says that the rows are the newest schema's, unchanged, so that encoded bytes can be sent on.
+    pub(crate) fn compile(stateless: &Stateless, identity: bool, state: &SessionState) -> DfResult<Operator> {
+        let layouts = layouts(stateless);
+        let mut props = ExecutionProps::new();
+        props.mark_start_execution(Arc::clone(state.config_options()));
+        let compile = |expr: &Expr, layout: &[usize]| -> DfResult<Arc<dyn PhysicalExpr>> {
+            let schema = DFSchema::try_from(project(&stateless.input, layout))?;
+            create_physical_expr(expr, &schema, &props, &PhysicalPlanningContext::default())
+        };
+        let mut filters = Vec::with_capacity(stateless.filters.len());
+        for (step, filter) in stateless.filters.iter().enumerate() {
+            let (here, next) = (&layouts[step], &layouts[step + 1]);
+            let keep = next.iter().filter_map(|column| here.binary_search(column).ok()).collect();
+            filters.push(Filter { predicate: compile(filter, here)?, keep });
+        }
+        let expressions = stateless
+            .outputs
+            .iter()
+            .map(|output| compile(&output.expr, &layouts[stateless.filters.len()]))
+            .collect::<DfResult<Vec<_>>>()?;
+        let first = &layouts[0];
+        let whole = stateless.filters.iter().cloned().reduce(Expr::and);
+        let pruner = match whole {
+            None => None,
+            Some(whole) => Pruner::new(compile(&whole, first)?, Arc::new(project(&stateless.input, first))),
+        };
+        let inputs = first.iter().map(|index| pseudo::input(*index, stateless.columns)).collect();
+        Ok(Operator { inputs, output: stateless.output_schema(), filters, expressions, pruner, identity })
+    }
+
+    /// What chunks are tested for before they are opened, as text; `None` if nothing can be skipped.
+    pub(crate) fn prunable(&self) -> Option<String> {
+        self.pruner.as_ref().map(Pruner::describe)
+    }
+
+    fn run(&self, input: &RecordBatch) -> DfResult<Evaluated> {
+        let mut batch = input.clone();
+        let mut rows: Option<Vec<u32>> = None;
+        for filter in &self.filters {
+            let mask = mask(&filter.predicate, &batch)?;
+            let kept = batch.project(&filter.keep)?;
+            let selected = mask.true_count();
+            if selected == mask.len() {
+                batch = kept;
+                continue;
+            }
+            let positions = mask.values().set_indices_u32();
+            rows = Some(match rows {
+                None => positions.collect(),
+                Some(before) => positions.filter_map(|position| before.get(position as usize).copied()).collect(),
+            });
+            batch = match selected {
+                0 => kept.slice(0, 0),
+                _ => FilterBuilder::new(&mask).optimize().build().filter_record_batch(&kept)?,
+            };
+        }
+        let count = batch.num_rows();
+        let mut columns = Vec::with_capacity(self.expressions.len());
+        for expression in &self.expressions {
+            columns.push(expression.evaluate(&batch)?.into_array(count)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)?;
+        Ok(Evaluated { batch, rows: rows.map_or(RowMap::Every, RowMap::Indices) })
+    }
+}
+
+impl BatchOperator for Operator {
+    fn inputs(&self) -> &[InputColumn] {
+        &self.inputs
+    }
+
+    fn output_schema(&self) -> &SchemaRef {
+        &self.output
+    }
+
+    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {
+        match &self.pruner {
+            Some(pruner) => pruner.prune(chunks),
+            None => vec![false; chunks.len()],
+        }
+    }
+
+    fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
+        // A panic in an expression is a defect of the expression, and must not take the reader's thread with it.
+        match catch_unwind(AssertUnwindSafe(|| self.run(input))) {
+            Ok(evaluated) => evaluated.map_err(into_operator),
+            Err(panic) => Err(OperatorError {
+                kind: FailureKind::Host,
+                message: format!("an expression panicked: {}", panic_text(panic.as_ref())),
+            }),
+        }
+    }
+
+    fn is_identity(&self) -> bool {
+        self.identity
+    }
+}
+
+/// Which columns of the input each filter's batch has, and, last, the outputs' batch; sorted.
+fn layouts(stateless: &Stateless) -> Vec<Vec<usize>> {
+    let mut needed = BTreeSet::new();
+    let add = |expr: &Expr, needed: &mut BTreeSet<usize>| {
+        needed.extend(expr.column_refs().into_iter().filter_map(|column| stateless.input.index_of(&column.name).ok()));
+    };
+    for output in &stateless.outputs {
+        add(&output.expr, &mut needed);
+    }
+    let mut layouts = vec![needed.iter().copied().collect::<Vec<_>>()];
+    for filter in stateless.filters.iter().rev() {
+        add(filter, &mut needed);
+        layouts.push(needed.iter().copied().collect());
+    }
+    layouts.reverse();
+    // A batch needs a column to have rows by; the offset costs nothing to make.
+    if let Some(first) = layouts.first_mut()
+        && first.is_empty()
+    {
+        first.push(stateless.columns + 1);
+    }
+    layouts
+}
+
+fn project(schema: &Schema, layout: &[usize]) -> Schema {
+    Schema::new(layout.iter().map(|index| schema.field(*index).clone()).collect::<Vec<Field>>())
+}
+
+/// The rows that pass: null is false.
+fn mask(predicate: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> DfResult<BooleanArray> {
+    let answer = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
+    let Some(mask) = answer.as_any().downcast_ref::<BooleanArray>() else {
+        return Err(DataFusionError::Plan(format!("a condition is of type {}, not Boolean", answer.data_type())));
+    };
+    Ok(match mask.null_count() {
+        0 => mask.clone(),
+        _ => prep_null_mask_filter(mask),
+    })
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

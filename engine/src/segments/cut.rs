@@ -104,7 +104,7 @@ fn write(shared: &Shared, before: &Before, until: Offset) -> Result<Option<Segme
             next = self::frame(shared, before, at)?.filter(|frame| frame.schema_version == version);
         }
     }
-    writer.finish(&segments.store, &extent).map(Some)
+    writer.finish(&extent).map(Some)
 }
 
 /// `None` when the rows have gone into a segment or below the start meanwhile.

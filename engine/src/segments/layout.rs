@@ -5,9 +5,11 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use arrow_schema::{DataType, Schema};
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
+use super::sample;
 use crate::TableInfo;
 
 /// Rows of a full page, and of the longest run.
@@ -85,8 +87,8 @@ pub(super) fn footer_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Opti
     pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
-/// Encodings per column: dictionaries where values repeat, deltas for what grows, zstd over all.
-pub(super) fn writer_properties(table: &TableInfo, file_schema: &Schema) -> WriterProperties {
+/// Encodings per column: dictionaries where the values of the first page repeat, deltas for what grows, zstd over all.
+pub(super) fn writer_properties(table: &TableInfo, first_page: &RecordBatch) -> WriterProperties {
     let zstd = ZstdLevel::try_new(1).unwrap_or_default();
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("millstream ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -95,20 +97,20 @@ pub(super) fn writer_properties(table: &TableInfo, file_schema: &Schema) -> Writ
         .set_max_row_group_bytes(None)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES);
-    let stored = file_schema.fields().len() - 2;
-    for (position, field) in file_schema.fields().iter().enumerate() {
+    let schema = first_page.schema();
+    let stored = first_page.num_columns() - 2;
+    for (position, (field, values)) in schema.fields().iter().zip(first_page.columns()).enumerate() {
         let column = ColumnPath::from(field.name().as_str());
+        let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::Binary);
+        let limit = if is_text { TEXT_DICTIONARY_BYTES } else { DICTIONARY_BYTES };
+        properties = properties.set_column_dictionary_page_size_limit(column.clone(), limit);
         let grows = position >= stored || table.options.time_column.as_deref() == Some(field.name());
-        match field.data_type() {
-            DataType::Int64 | DataType::Timestamp(..) if grows => {
-                properties = properties
-                    .set_column_dictionary_enabled(column.clone(), false)
-                    .set_column_encoding(column.clone(), Encoding::DELTA_BINARY_PACKED);
-            }
-            DataType::Utf8 | DataType::Binary => {
-                properties = properties.set_column_dictionary_page_size_limit(column.clone(), TEXT_DICTIONARY_BYTES);
-            }
-            _ => {}
+        if grows && matches!(field.data_type(), DataType::Int64 | DataType::Timestamp(..)) {
+            properties = properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column.clone(), Encoding::DELTA_BINARY_PACKED);
+        } else if !sample::repeats(values, limit) {
+            properties = properties.set_column_dictionary_enabled(column.clone(), false);
         }
         if position < stored && table.options.partition_key.contains(field.name()) {
             properties = properties

@@ -111,7 +111,7 @@ fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<S
             next_lsn: meta.next_lsn,
         });
     }
-    writer.finish(&segments.store, &extent)
+    writer.finish(&extent)
 }
 
 fn push(

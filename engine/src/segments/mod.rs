@@ -10,8 +10,11 @@ mod open;
 mod prune;
 mod read;
 mod run;
+mod sample;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writer;
 

@@ -68,6 +68,13 @@ impl Extent {
     }
 }
 
+enum Sink {
+    Waiting(ChecksummedWriter),
+    Writing(ArrowWriter<ChecksummedWriter>),
+    /// Only between two states, and after a failure.
+    Broken,
+}
+
 /// A segment being written.
 pub(super) struct SegmentWriter {
     id: u64,
@@ -77,7 +84,8 @@ pub(super) struct SegmentWriter {
     partition: PartitionId,
     schema_version: u32,
     schema: SchemaRef,
-    writer: ArrowWriter<ChecksummedWriter>,
+    /// Begun with the first page, whose values choose the encodings.
+    writer: Sink,
     first_offset: Offset,
     next_offset: Offset,
     pending: Vec<RecordBatch>,
@@ -99,11 +107,8 @@ impl SegmentWriter {
     ) -> Result<SegmentWriter> {
         let path = path(table, partition, first_offset, id);
         let schema = file_schema(table, schema_version)?;
-        let upload = ChecksummedWriter::new(store.create(&path)?);
-        let properties = layout::writer_properties(table, &schema);
         let display = store.display(&path);
-        let writer =
-            ArrowWriter::try_new(upload, schema.clone(), Some(properties)).map_err(|error| failed(&display, &error))?;
+        let writer = Sink::Waiting(ChecksummedWriter::new(store.create(&path)?));
         Ok(SegmentWriter {
             id,
             path,
@@ -141,21 +146,23 @@ impl SegmentWriter {
     }
 
     /// Finishes the file; what it gives is durable, and may be recorded.
-    pub(super) fn finish(mut self, store: &Store, extent: &Extent) -> Result<SegmentMeta> {
+    pub(super) fn finish(mut self, extent: &Extent) -> Result<SegmentMeta> {
         self.write_pending()?;
         let description = self.description();
+        let Sink::Writing(mut writer) = self.writer else {
+            return Err(Error::Internal(format!("{} has no rows", self.path)));
+        };
         let written = (|| {
-            self.writer.flush()?;
-            self.writer.sync()?;
-            let checksums = self.writer.inner_mut().seal_body();
-            self.writer.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
-            self.writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
-            self.writer.into_inner()
+            writer.flush()?;
+            writer.sync()?;
+            let checksums = writer.inner_mut().seal_body();
+            writer.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
+            writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
+            writer.into_inner()
         })();
         let written = written.map_err(|error: ParquetError| failed(&self.display, &error))?;
         let (upload, bytes, body_bytes, tail_crc32c) = written.into_parts();
         upload.finish()?;
-        debug_assert_eq!(store.display(&self.path), self.display);
         Ok(SegmentMeta {
             id: self.id,
             first_offset: self.first_offset,
@@ -203,15 +210,31 @@ impl SegmentWriter {
             many => concat_batches(&self.schema, many)
                 .map_err(|error| Error::Internal(format!("can't join rows for {}: {error}", self.path)))?,
         };
-        self.writer.write(&page).map_err(|error| failed(&self.display, &error))?;
         self.group_rows += rows;
         self.group_bytes += std::mem::take(&mut self.pending_bytes);
-        if self.group_rows >= ROW_GROUP_ROWS || self.group_bytes >= ROW_GROUP_BYTES {
-            self.writer.flush().map_err(|error| failed(&self.display, &error))?;
+        let group_is_full = self.group_rows >= ROW_GROUP_ROWS || self.group_bytes >= ROW_GROUP_BYTES;
+        if group_is_full {
             self.group_rows = 0;
             self.group_bytes = 0;
         }
-        Ok(())
+        let written = self.begin(&page).and_then(|writer| {
+            writer.write(&page)?;
+            if group_is_full { writer.flush() } else { Ok(()) }
+        });
+        written.map_err(|error| failed(&self.display, &error))
+    }
+
+    fn begin(&mut self, first_page: &RecordBatch) -> Result<&mut ArrowWriter<ChecksummedWriter>, ParquetError> {
+        if let Sink::Waiting(_) = self.writer
+            && let Sink::Waiting(upload) = std::mem::replace(&mut self.writer, Sink::Broken)
+        {
+            let properties = layout::writer_properties(&self.table, first_page);
+            self.writer = Sink::Writing(ArrowWriter::try_new(upload, self.schema.clone(), Some(properties))?);
+        }
+        match &mut self.writer {
+            Sink::Writing(writer) => Ok(writer),
+            Sink::Waiting(_) | Sink::Broken => Err(ParquetError::General("an earlier write failed".to_owned())),
+        }
     }
 
     fn note_nans(&mut self, batch: &RecordBatch) {

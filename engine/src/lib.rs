@@ -31,7 +31,9 @@ mod segments;
 mod shared;
 mod state;
 mod submission;
+mod types;
 mod watchers;
+mod write;
 
 pub use catalog::{
     ColumnSpec, Durability, OnError, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSpec, TableInfo,

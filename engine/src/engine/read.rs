@@ -2,18 +2,19 @@
 
 use tokio::sync::watch;
 
+use crate::access::Action;
 use crate::*;
 
 impl Engine {
     /// Reads ranges of a table through an operator.
     pub fn scan(&self, who: &Principal, request: ScanRequest) -> Result<Scan> {
-        access::check(who)?;
+        self.enter(who, Action::Read, None)?;
         cursor::scan(&self.shared, request)
     }
 
     /// The first offset appended at or after `time_us`; the end offset if there is none.
     pub fn offset_at(&self, who: &Principal, table: TableId, partition: PartitionId, time_us: i64) -> Result<Offset> {
-        access::check(who)?;
+        self.enter(who, Action::Read, None)?;
         cursor::offset_at(&self.shared, table, partition, time_us)
     }
 

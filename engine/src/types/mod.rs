@@ -1,0 +1,11 @@
+//! The closed list of types that tables hold, and how everything else becomes one of them. `docs/types.md` is the list.
+
+mod conform;
+mod convert;
+mod schema;
+mod size;
+mod stored;
+
+pub(crate) use conform::conform;
+pub(crate) use schema::{MAX_COLUMNS, RESERVED_COLUMNS, normalize_columns, normalize_schema};
+pub(crate) use stored::{is_stored, stored_type};

@@ -1,0 +1,92 @@
+//! What happens to rows on their caller's thread: checked, spread over partitions, cut into frames, encoded.
+
+mod event_time;
+mod hash;
+mod partition;
+mod pieces;
+
+use arrow_array::RecordBatch;
+
+use crate::log;
+use crate::submission::{RowsPart, RowsPayload};
+use crate::{Append, EngineOptions, Error, PartitionChoice, PartitionId, Result, TableInfo};
+
+pub(crate) use hash::{hashable, key_hashes};
+pub(crate) use partition::RoundRobin;
+pub(crate) use pieces::pieces;
+
+/// Parts below both bounds go to the writer as they are: it makes one frame of those that meet in a commit.
+pub(crate) const COALESCE_ROWS: usize = 512;
+pub(crate) const COALESCE_BYTES: usize = 32 << 10;
+
+/// A frame's bounds: what a reader takes and decodes at a time.
+const FRAME_ROWS: usize = 65_536;
+const FRAME_BYTES: usize = 1 << 20;
+
+/// What a frame takes in a commit besides its rows, generously.
+const FRAME_OVERHEAD: usize = 256;
+
+/// The append as parts for the writer, in partition order; rows of one partition stay in their order. `spare` is what is left
+/// of the submission's size, and is reduced by what the parts take.
+pub(crate) fn prepare(
+    table: &TableInfo,
+    append: &Append,
+    turn: &RoundRobin,
+    options: &EngineOptions,
+    spare: &mut usize,
+) -> Result<Vec<RowsPart>> {
+    let batch = crate::types::conform(&append.batch, table.schema(), options.max_commit_bytes)?;
+    if batch.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    fits(log::sliced_bytes(&batch), options, spare)?;
+    let placed = match append.partition {
+        PartitionChoice::Named(partition) => vec![(named(table, partition)?, batch)],
+        PartitionChoice::ByKey => partition::place(table, batch, turn)?,
+    };
+    let mut parts = Vec::with_capacity(placed.len());
+    for (partition, rows) in placed {
+        for frame in pieces(&rows, FRAME_ROWS, FRAME_BYTES) {
+            let part = part(table, partition, frame)?;
+            let bytes = match &part.payload {
+                RowsPayload::Small(rows) => log::sliced_bytes(rows),
+                RowsPayload::Encoded(rows) => rows.len(),
+            };
+            *spare = spare.checked_sub(bytes + FRAME_OVERHEAD).ok_or_else(|| too_large(options, *spare, bytes))?;
+            parts.push(part);
+        }
+    }
+    Ok(parts)
+}
+
+fn part(table: &TableInfo, partition: PartitionId, rows: RecordBatch) -> Result<RowsPart> {
+    let (min_event_us, max_event_us) = event_time::bounds(table, &rows)?;
+    let count = u32::try_from(rows.num_rows()).map_err(|_| Error::Internal("a frame of too many rows".to_owned()))?;
+    let small = rows.num_rows() < COALESCE_ROWS && log::sliced_bytes(&rows) < COALESCE_BYTES;
+    let payload = if small { RowsPayload::Small(rows) } else { RowsPayload::Encoded(log::encode(&rows)?) };
+    let schema_version = table.schema_version();
+    Ok(RowsPart { table: table.id, partition, schema_version, rows: count, min_event_us, max_event_us, payload })
+}
+
+fn named(table: &TableInfo, partition: PartitionId) -> Result<PartitionId> {
+    let partitions = table.options.partitions;
+    if partition < partitions {
+        return Ok(partition);
+    }
+    Err(Error::InvalidInput(format!("table {:?} has {partitions} partitions, there is no {partition}", table.name)))
+}
+
+/// Refuses before encoding what can't fit after it.
+fn fits(bytes: usize, options: &EngineOptions, spare: &usize) -> Result<()> {
+    if bytes <= *spare { Ok(()) } else { Err(too_large(options, *spare, bytes)) }
+}
+
+fn too_large(options: &EngineOptions, spare: usize, bytes: usize) -> Error {
+    let before = options.max_commit_bytes.saturating_sub(spare);
+    Error::TooLarge {
+        what: "a submission",
+        size: u64::try_from(before.saturating_add(bytes)).unwrap_or(u64::MAX),
+        limit: u64::try_from(options.max_commit_bytes).unwrap_or(u64::MAX),
+        hint: "cut the batch (Engine::split_for_append) and append the pieces one after the other",
+    }
+}

@@ -21,6 +21,7 @@ mod ids;
 mod info;
 mod log;
 mod maintenance;
+mod modules;
 mod operator;
 mod options;
 mod producer;

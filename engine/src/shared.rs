@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::evaluation::Evaluations;
 use crate::events::Events;
 use crate::groups::Coordinator;
-use crate::log::Log;
+use crate::log::{CommitSink, Log};
 use crate::maintenance::Maintenance;
-use crate::record::{Change, Record, RecordContext};
+use crate::modules::Modules;
+use crate::record::{Change, GroupKey, Record, RecordContext};
 use crate::segments::Segments;
 use crate::state::{State, Store};
 use crate::watchers::Watchers;
-use crate::{EngineOptions, Error, PluginHost, Result, TableId, TableInfo, TopicCompiler, TopicId, TopicInfo};
+use crate::write::RoundRobin;
+use crate::{
+    EngineOptions, Error, PluginHost, PluginId, Result, ScalarFunction, TableId, TableInfo, TopicCompiler, TopicId, TopicInfo,
+};
 
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.
 #[derive(Debug)]
@@ -33,24 +38,50 @@ pub(crate) struct Shared {
     pub maintenance: Maintenance,
     pub groups: Coordinator,
     pub evaluations: Evaluations,
+    /// Files of plugins, and the functions that are in use.
+    pub modules: Modules,
+    pub turns: RoundRobin,
+    pub closing: Closing,
+}
+
+/// How far the closing of an engine is.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    begun: AtomicBool,
+    /// Held while closing: who closes at the same time waits, and has the same answer.
+    answer: Mutex<Option<Result<()>>>,
 }
 
 impl Shared {
-    /// Makes the records of a durable commit visible to readers, and wakes those who wait for the tables they touch.
-    pub(crate) fn apply_commit(&self, records: &[(RecordContext, Record)]) {
-        {
-            let mut state = self.state.write();
-            for (context, record) in records {
-                if let Record::Change(change) = record
-                    && let Change::TableDropped { table } = **change
-                {
-                    self.segments.bury_table(&state, table);
-                }
-                state.apply(*context, record);
-            }
+    /// `Closed` once closing has begun.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closing.begun.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Stops what works by itself, then the groups, then the log; what was queued before is still answered. The last
+    /// checkpoint makes the next opening short.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut answer = self.closing.answer.lock();
+        if let Some(answer) = answer.as_ref() {
+            return answer.clone();
         }
-        let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
-        self.watchers.wake(touched);
+        self.closing.begun.store(true, Ordering::Release);
+        self.maintenance.stop();
+        self.groups.stop();
+        let closed = self.log.close().and_then(|()| self.checkpoint());
+        self.watchers.wake_all();
+        self.store.close();
+        *answer = Some(closed.clone());
+        closed
+    }
+
+    /// The callable function of one plugin version. All callers share it, and so its pool of instances.
+    pub(crate) fn plugin_function(&self, id: PluginId) -> Result<Arc<dyn ScalarFunction>> {
+        let plugin = self.state.read().plugin(id).cloned();
+        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        let host = self.host.read().clone();
+        let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
+        self.modules.function(&plugin, |module| host.filter(&plugin, module))
     }
 
     /// Writes everything applied since the last checkpoint to the state store, in one synced batch.
@@ -66,5 +97,32 @@ impl Shared {
     pub(crate) fn topic(&self, id: TopicId) -> Result<Arc<TopicInfo>> {
         let state = self.state.read();
         state.topic(id).cloned().ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{id}") })
+    }
+}
+
+impl CommitSink for Shared {
+    fn apply_commit(&self, records: &[(RecordContext, Record)]) {
+        {
+            let mut state = self.state.write();
+            for (context, record) in records {
+                if let Record::Change(change) = record
+                    && let Change::TableDropped { table } = **change
+                {
+                    self.segments.bury_table(&state, table);
+                }
+                state.apply(*context, record);
+            }
+        }
+        let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
+        self.groups.applied(records, &touched);
+        self.watchers.wake(touched);
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        Shared::checkpoint(self)
+    }
+
+    fn generation(&self, group: &GroupKey) -> Option<u64> {
+        self.groups.generation(group)
     }
 }

@@ -1,26 +1,50 @@
-//! Namespaces, tables, topics and plugins: what users define.
+//! Namespaces and tables.
 
 use std::sync::Arc;
 
+use arrow_schema::Field;
+
+use super::names::{check_name, check_namespace, check_options, check_partitions};
+use crate::access::Action;
+use crate::record::Change;
+use crate::types::{normalize_columns, normalize_schema};
 use crate::*;
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
+/// Versions that a table's schema may have; columns can be added several at a time.
+const MAX_SCHEMA_VERSIONS: u32 = 1_024;
+
 impl Engine {
     pub fn create_namespace(&self, who: &Principal, name: &str) -> Result<()> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(name))?;
+        check_namespace(name)?;
+        self.record(vec![Change::NamespaceCreated { name: name.to_owned() }]).map(drop)
     }
+
     /// Refused while it holds anything.
     pub fn drop_namespace(&self, who: &Principal, name: &str) -> Result<()> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(name))?;
+        self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop)
     }
+
+    /// In name order.
     pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
-        unimplemented!()
+        self.enter(who, Action::Read, None)?;
+        Ok(self.shared.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
     }
 
     /// Creates a table and, with it, its identity topic.
     pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("table", &spec.name)?;
+        let schema = normalize_schema(&spec.schema)?;
+        check_options(&spec.options, &schema)?;
+        let TableSpec { namespace, name, options, .. } = spec;
+        let info = TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, created: Lsn(0) };
+        let lsn = self.record(vec![Change::TableCreated(info)])?;
+        self.shared.table(TableId(lsn.0))
     }
+
     /// Adds nullable columns at the end: a new schema version.
     pub fn add_columns(
         &self,
@@ -29,8 +53,22 @@ impl Engine {
         name: &str,
         columns: Vec<ColumnSpec>,
     ) -> Result<Arc<TableInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(namespace))?;
+        let table = self.find_table(namespace, name)?;
+        if columns.is_empty() {
+            return Ok(table);
+        }
+        if table.schema_version() >= MAX_SCHEMA_VERSIONS {
+            return Err(Error::FailedPrecondition(format!(
+                "table {name:?} has had {MAX_SCHEMA_VERSIONS} schema versions, which is the limit; create a new table"
+            )));
+        }
+        let columns: Vec<Field> = columns.into_iter().map(Field::from).collect();
+        let fields = normalize_columns(table.schema().fields(), columns.iter())?;
+        self.record(vec![Change::ColumnsAdded { table: table.id, fields }])?;
+        self.shared.table(table.id)
     }
+
     /// Raises the number of partitions.
     pub fn set_partitions(
         &self,
@@ -39,72 +77,84 @@ impl Engine {
         name: &str,
         partitions: u32,
     ) -> Result<Arc<TableInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(namespace))?;
+        check_partitions(partitions)?;
+        let table = self.find_table(namespace, name)?;
+        if table.options.partitions == partitions {
+            return Ok(table);
+        }
+        self.record(vec![Change::PartitionsAdded { table: table.id, partitions }])?;
+        self.shared.table(table.id)
     }
+
     /// Refused while topics read it or a group has members on it; `force` drops those topics and ends those members too.
     pub fn drop_table(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
-        unimplemented!()
+        self.enter(who, Action::Define, Some(namespace))?;
+        let dropped = self.define(|engine| {
+            let table = engine.find_table(namespace, name)?;
+            if !force {
+                engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
+                engine.record(vec![Change::TableDropped { table: table.id }])?;
+                return Ok(vec![TopicId(table.id.0)]);
+            }
+            let topics = engine.shared.state.read().catalog().topics_of_table(table.id).map(|topic| topic.id).collect();
+            engine.drop_with_topics(table.id, topics)
+        })?;
+        for topic in &dropped {
+            self.shared.evaluations.forget(*topic);
+            self.shared.turns.forget(TableId(topic.0));
+        }
+        Ok(())
     }
+
     pub fn table(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_table(namespace, name)
     }
+
     pub fn table_by_id(&self, who: &Principal, id: TableId) -> Result<Arc<TableInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Read, None)?;
+        self.shared.table(id)
     }
+
     /// All tables of all namespaces, by namespace and name.
     pub fn tables(&self, who: &Principal) -> Result<Vec<Arc<TableInfo>>> {
-        unimplemented!()
+        self.enter(who, Action::Read, None)?;
+        let mut tables: Vec<_> = self.shared.state.read().catalog().tables().cloned().collect();
+        tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(tables)
     }
+
     /// (start, end) offsets of every partition, in order.
     pub fn table_offsets(&self, who: &Principal, id: TableId) -> Result<Vec<(Offset, Offset)>> {
-        unimplemented!()
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let partitions = state.catalog().partitions(id);
+        let partitions = partitions.ok_or_else(|| Error::NotFound { what: "table", name: format!("#{id}") })?;
+        Ok(partitions.iter().map(|partition| (partition.start, partition.end)).collect())
     }
 
-    pub fn create_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
-        unimplemented!()
-    }
-    /// RELOAD: the same name and id, the next version, a new output schema. Refused while members are subscribed.
-    pub fn replace_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
-        unimplemented!()
-    }
-    /// Refused while groups have members or committed offsets on it; `force` ends the members and forgets the offsets.
-    pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
-        unimplemented!()
-    }
-    /// Identity topics included.
-    pub fn topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
-        unimplemented!()
-    }
-    pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
-        unimplemented!()
-    }
-    /// All topics but the identity ones, by namespace and name.
-    pub fn topics(&self, who: &Principal) -> Result<Vec<Arc<TopicInfo>>> {
-        unimplemented!()
-    }
-    /// The compiled topic; compiled once and kept while in use.
-    pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
-        unimplemented!()
+    /// Refuses a drop or change under the members of groups.
+    pub(super) fn refuse_members(&self, what: &'static str, name: &str, topic: TopicId) -> Result<()> {
+        let Some(group) = self.shared.groups.member_on(topic) else { return Ok(()) };
+        Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
     }
 
-    /// Inspects, stores and records a module. `replace` makes the next version of a name that exists.
-    pub fn create_plugin(&self, who: &Principal, spec: PluginSpec, replace: bool) -> Result<Arc<PluginInfo>> {
-        unimplemented!()
+    fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
+        let state = self.shared.state.read();
+        let table = state.catalog().table_named(namespace, name).cloned();
+        table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
     }
-    /// Refused while a topic calls any version of it.
-    pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        unimplemented!()
-    }
-    /// The newest version.
-    pub fn plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
-        unimplemented!()
-    }
-    /// Newest versions, by namespace and name.
-    pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
-        unimplemented!()
-    }
-    /// The callable function of one plugin version.
-    pub fn plugin_function(&self, who: &Principal, id: PluginId) -> Result<Arc<dyn ScalarFunction>> {
-        unimplemented!()
+
+    /// A topic that was created after `topics` were listed makes the log refuse: then they are to be listed again.
+    fn drop_with_topics(&self, table: TableId, topics: Vec<TopicId>) -> Result<Vec<TopicId>> {
+        let mut changes: Vec<Change> = topics.iter().map(|topic| Change::TopicDropped { topic: *topic }).collect();
+        changes.push(Change::TableDropped { table });
+        match self.record(changes) {
+            Ok(_) => Ok(topics.into_iter().chain([TopicId(table.0)]).collect()),
+            Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
+            Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -1,18 +1,60 @@
 //! Segments, figures and events.
 
+use crate::access::Action;
 use crate::*;
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
 impl Engine {
+    /// The recorded segments, by table, partition and offset.
     pub fn segments(&self, who: &Principal) -> Result<Vec<SegmentInfo>> {
-        unimplemented!()
+        self.enter(who, Action::Operate, None)?;
+        let state = self.shared.state.read();
+        let mut segments = Vec::new();
+        for table in state.catalog().tables() {
+            for (partition, found) in (0..).zip(state.catalog().partitions(table.id).unwrap_or_default()) {
+                segments.extend(found.segments.values().map(|segment| SegmentInfo {
+                    table: table.id,
+                    partition,
+                    first_offset: segment.first_offset,
+                    next_offset: segment.next_offset,
+                    schema_version: segment.schema_version,
+                    bytes: segment.bytes,
+                    path: segment.path.clone(),
+                    min_event_us: segment.min_event_us,
+                    max_event_us: segment.max_event_us,
+                    min_append_us: segment.min_append_us,
+                    max_append_us: segment.max_append_us,
+                }));
+            }
+        }
+        Ok(segments)
     }
+
     /// Figures for `system.log` and `/metrics`.
     pub fn stats(&self) -> EngineStats {
-        unimplemented!()
+        let mut stats = EngineStats { checkpoint_lsn: self.shared.store.checkpoint_lsn(), ..EngineStats::default() };
+        self.shared.log.fill(&mut stats);
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        for found in catalog.tables().filter_map(|table| catalog.partitions(table.id)).flatten() {
+            stats.segments += u64::try_from(found.segments.len()).unwrap_or(u64::MAX);
+            stats.segment_bytes += found.segment_bytes;
+            stats.segment_backlog_bytes += found.log_bytes;
+        }
+        drop(state);
+        let written = &self.shared.segments.figures().bytes_written;
+        stats.segment_bytes_written = written.load(std::sync::atomic::Ordering::Relaxed);
+        let evaluations = self.shared.evaluations.figures();
+        stats.evaluation_hits = evaluations.hits;
+        stats.evaluation_misses = evaluations.misses;
+        stats.rows_skipped = evaluations.rows_skipped;
+        let groups = self.shared.groups.figures();
+        stats.groups = groups.groups;
+        stats.members = groups.members;
+        stats
     }
+
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.
     pub fn events(&self) -> Vec<EngineEvent> {
-        unimplemented!()
+        self.shared.events.list()
     }
 }

@@ -5,21 +5,44 @@ mod define;
 mod deliver;
 mod inspect;
 mod maintain;
+mod names;
+mod open;
+mod plugins;
 mod read;
+mod topics;
 mod write;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::access::Action;
+use crate::record::Change;
+use crate::shared::Shared;
+use crate::submission::Submission;
 use crate::*;
+
+/// How often a definition is tried again when another one came between its check and its record.
+const DEFINE_ATTEMPTS: usize = 16;
 
 /// One open store. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) shared: Arc<crate::shared::Shared>,
+    pub(crate) shared: Arc<Shared>,
+    _closer: Arc<Closer>,
 }
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
+/// Closes the store when no [`Engine`] is left; the engine's own threads do not count.
+#[derive(Debug)]
+struct Closer(Arc<Shared>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            tracing::error!(%error, "the store could not be closed in order");
+        }
+    }
+}
+
 impl Engine {
     /// Opens the store in `dir` with default settings, creating it if it is not there.
     pub fn open(dir: impl AsRef<Path>) -> Result<Engine> {
@@ -28,21 +51,49 @@ impl Engine {
 
     /// Opens with settings of your own.
     pub fn open_with(options: EngineOptions) -> Result<Engine> {
-        unimplemented!()
+        let shared = open::open(options)?;
+        let engine = Engine { _closer: Arc::new(Closer(shared.clone())), shared };
+        open::start(&engine.shared)?;
+        Ok(engine)
     }
 
-    /// Hands the engine what compiles topics. Topics can't be read before.
+    /// Hands the engine what compiles topics. Topics can't be read before. The compiler must not keep a clone of this
+    /// engine: it would never close by itself.
     pub fn set_topic_compiler(&self, compiler: Arc<dyn TopicCompiler>) {
-        unimplemented!()
+        *self.shared.compiler.write() = Some(compiler);
     }
 
     /// Hands the engine what runs plugins.
     pub fn set_plugin_host(&self, host: Arc<dyn PluginHost>) {
-        unimplemented!()
+        *self.shared.host.write() = Some(host);
     }
 
-    /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`.
+    /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.
     pub fn close(&self) -> Result<()> {
-        unimplemented!()
+        self.shared.close()
+    }
+
+    /// What every call begins with.
+    pub(crate) fn enter(&self, who: &Principal, action: Action, namespace: Option<&str>) -> Result<()> {
+        self.shared.check_open()?;
+        access::check(who, action, namespace)
+    }
+
+    /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a
+    /// single change creates.
+    fn record(&self, changes: Vec<Change>) -> Result<Lsn> {
+        let submission = Submission { changes, ..Submission::default() };
+        Ok(self.shared.log.submit(submission)?.wait()?.lsn)
+    }
+
+    /// Makes changes from what stands now and records them, again if something else was defined meanwhile.
+    fn define<T>(&self, mut attempt: impl FnMut(&Engine) -> Result<T>) -> Result<T> {
+        for _ in 1..DEFINE_ATTEMPTS {
+            match attempt(self) {
+                Err(Error::Busy(_)) => {}
+                done => return done,
+            }
+        }
+        attempt(self)
     }
 }

@@ -1,21 +1,73 @@
 //! Appends.
 
+use arrow_array::RecordBatch;
+
+use crate::access::Action;
+use crate::submission::{Precondition, Submission};
 use crate::*;
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
+/// Pieces that [`Engine::split_for_append`] cuts, as a share of what a submission may hold: small enough that the copies
+/// and frame heads of a batch spread over partitions still fit.
+const PIECES_PER_SUBMISSION: usize = 4;
+
 impl Engine {
     /// Queues rows for one table. The batch is checked, encoded and split by partition on the caller's thread; blocks while
     /// the writer's queue is full.
     pub fn append(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<PendingReceipt> {
-        unimplemented!()
+        self.append_all(who, vec![append], stamp)
     }
-    /// Several appends as one submission: seen whole or not at all.
+
+    /// Several appends as one submission: seen whole or not at all. All tables are of one namespace; a stamp counts in the
+    /// stream of the first one.
     pub fn append_all(
         &self,
         who: &Principal,
         appends: Vec<Append>,
         stamp: Option<ProducerStamp>,
     ) -> Result<PendingReceipt> {
-        unimplemented!()
+        let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
+        let mut spare = self.shared.options.max_commit_bytes;
+        let mut namespace: Option<String> = None;
+        for append in &appends {
+            self.shared.check_open()?;
+            let table = self.shared.table(append.table)?;
+            if *namespace.get_or_insert_with(|| table.namespace.clone()) != table.namespace {
+                return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
+            }
+            self.enter(who, Action::Produce, Some(&table.namespace))?;
+            let parts = write::prepare(&table, append, &self.shared.turns, &self.shared.options, &mut spare)?;
+            submission.rows.extend(parts);
+            let version = table.schema_version();
+            submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+            if table.options.durability == Durability::Sync {
+                submission.durability = Durability::Sync;
+            }
+        }
+        submission.stamp = match (stamp, appends.first()) {
+            (Some(stamp), Some(first)) => Some((first.table, stamp)),
+            (Some(_), None) => return Err(Error::InvalidInput("a producer stamp needs an append".to_owned())),
+            (None, _) => None,
+        };
+        if submission.rows.is_empty() && submission.stamp.is_none() {
+            return self.nothing_appended(submission.durability);
+        }
+        self.shared.log.submit(submission)
+    }
+
+    /// Cuts a batch into pieces that can be appended one by one, in order and without copying. A single row that is too
+    /// large stays a piece of its own, and its append says so.
+    pub fn split_for_append(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
+        let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
+        write::pieces(batch, usize::MAX, bytes)
+    }
+
+    /// An append of no rows needs no record.
+    fn nothing_appended(&self, durability: Durability) -> Result<PendingReceipt> {
+        self.shared.check_open()?;
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        let lsn = self.shared.log.durable();
+        // The receiver is right here, so this can't fail.
+        let _ = sender.send(Ok(Receipt { lsn, appended: Vec::new(), duplicate: false, durability }));
+        Ok(PendingReceipt { receiver })
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::{Lsn, Offset, PartitionId, PluginId, PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
 
 pub(crate) use admit::Admission;
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
 pub(crate) use groups::GroupState;
 pub(crate) use partition::PartitionState;
 pub(crate) use store::Store;

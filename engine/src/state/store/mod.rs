@@ -5,6 +5,7 @@ mod load;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
@@ -22,9 +23,14 @@ const JOURNAL_BYTES: u64 = 64 << 20;
 /// The state store under `<dir>/state`. Only [`Store::checkpoint`] writes to it.
 pub(crate) struct Store {
     path: PathBuf,
+    /// `None` once closed; held while a checkpoint is written.
+    opened: Mutex<Option<Opened>>,
+    checkpointed: AtomicU64,
+}
+
+struct Opened {
     database: Database,
     entries: Keyspace,
-    checkpointed: Mutex<Lsn>,
 }
 
 impl fmt::Debug for Store {
@@ -50,32 +56,36 @@ impl Store {
         let entries = database
             .keyspace("state", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
             .map_err(|error| store_error(&path, &error))?;
-        Ok(Store { path, database, entries, checkpointed: Mutex::new(Lsn(0)) })
+        let opened = Mutex::new(Some(Opened { database, entries }));
+        Ok(Store { path, opened, checkpointed: AtomicU64::new(0) })
     }
 
     /// The state as of the last checkpoint; replay goes on after [`State::applied`].
     pub(crate) fn load(&self) -> Result<State> {
-        let state = load::load(&self.path, &self.entries)?;
-        *self.checkpointed.lock() = state.applied();
+        let opened = self.opened.lock();
+        let opened = opened.as_ref().ok_or(Error::Closed)?;
+        let state = load::load(&self.path, &opened.entries)?;
+        self.checkpointed.store(state.applied().0, Ordering::Release);
         Ok(state)
     }
 
     /// Writes what has changed since the last checkpoint, with the applied LSN, in one synced batch. Costs what has
     /// changed; readers of the state go on meanwhile, changes wait for the encoding but not for the disk.
     pub(crate) fn checkpoint(&self, state: &RwLock<State>) -> Result<()> {
-        let mut checkpointed = self.checkpointed.lock();
+        let opened = self.opened.lock();
+        let opened = opened.as_ref().ok_or(Error::Closed)?;
         let mut changing = state.write();
-        if changing.applied() == *checkpointed {
+        let applied = changing.applied();
+        if applied == self.checkpoint_lsn() {
             return Ok(());
         }
         let dirty = changing.dirty.replace(Dirty::default()).unwrap_or_default();
         let reading = RwLockWriteGuard::downgrade(changing);
-        let applied = reading.applied();
-        let batch = self.batch(&reading, &dirty);
+        let batch = opened.batch(&reading, &dirty);
         drop(reading);
         let written = batch.and_then(|batch| batch.commit().map_err(|error| store_error(&self.path, &error)));
         match written {
-            Ok(()) => *checkpointed = applied,
+            Ok(()) => self.checkpointed.store(applied.0, Ordering::Release),
             Err(_) => {
                 if let Some(later) = &mut state.write().dirty {
                     later.extend(dirty);
@@ -87,9 +97,21 @@ impl Store {
 
     /// The applied LSN of the last checkpoint: the log up to it is not needed to open.
     pub(crate) fn checkpoint_lsn(&self) -> Lsn {
-        *self.checkpointed.lock()
+        Lsn(self.checkpointed.load(Ordering::Acquire))
     }
 
+    /// Lets the files go, so that they can be opened again. Checkpoints answer `Closed` from now on.
+    pub(crate) fn close(&self) {
+        self.opened.lock().take();
+    }
+
+    /// The store has seen what the log has lost.
+    pub(crate) fn ahead_of_log(&self, applied: Lsn, durable: Lsn) -> Error {
+        damaged(&self.path, format!("it has applied LSN {applied}, but the log ends at {durable}"))
+    }
+}
+
+impl Opened {
     fn batch(&self, state: &State, dirty: &Dirty) -> Result<fjall::OwnedWriteBatch> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for key in dirty {

@@ -1,0 +1,101 @@
+//! Plugins: their modules lie in `plugins/<sha256>.wasm`, durable before the record that names them.
+
+use std::sync::Arc;
+
+use super::names::{check_name, check_namespace};
+use crate::access::Action;
+use crate::record::Change;
+use crate::*;
+
+const MAX_CONFIG_BYTES: usize = 64 << 10;
+
+impl Engine {
+    /// Inspects, stores and records a module. `replace` makes the next version of a name that exists.
+    pub fn create_plugin(&self, who: &Principal, spec: PluginSpec, replace: bool) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("plugin", &spec.name)?;
+        if spec.config.len() > MAX_CONFIG_BYTES {
+            let size = spec.config.len() as u64;
+            let hint = "keep large settings in the module";
+            return Err(Error::TooLarge { what: "a plugin's config", size, limit: MAX_CONFIG_BYTES as u64, hint });
+        }
+        let found = self.find_plugin(&spec.namespace, &spec.name);
+        if found.is_ok() && !replace {
+            return Err(Error::AlreadyExists { what: "plugin", name: spec.name });
+        }
+        self.shared.modules.check_size(&spec.module)?;
+        let host = self.shared.host.read().clone();
+        let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
+        let description = host.inspect(&spec.module, &spec.limits)?;
+        self.shared.modules.keep(&spec.module, |sha256| {
+            self.define(|engine| {
+                let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);
+                let info = PluginInfo {
+                    id: PluginId(0),
+                    namespace: spec.namespace.clone(),
+                    name: spec.name.clone(),
+                    version: newest.saturating_add(1),
+                    sha256: sha256.to_owned(),
+                    module_bytes: spec.module.len() as u64,
+                    description: description.clone(),
+                    limits: spec.limits.clone(),
+                    config: spec.config.clone(),
+                    created: Lsn(0),
+                };
+                match engine.record(vec![Change::PluginCreated(info)]) {
+                    Ok(lsn) => engine.plugin_by_id(PluginId(lsn.0)),
+                    Err(Error::AlreadyExists { name, .. }) if replace => {
+                        Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+        })
+    }
+
+    /// Refused while a topic calls any version of it.
+    pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let plugin = self.find_plugin(namespace, name)?;
+        self.record(vec![Change::PluginDropped { plugin: plugin.id }])?;
+        self.shared.modules.sweep(&self.shared.state, &self.shared.events);
+        Ok(())
+    }
+
+    /// The newest version.
+    pub fn plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin(namespace, name)
+    }
+
+    /// Newest versions, by namespace and name.
+    pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        let is_newest = |plugin: &&Arc<PluginInfo>| {
+            catalog.plugin_named(&plugin.namespace, &plugin.name).is_some_and(|newest| newest.id == plugin.id)
+        };
+        let mut plugins: Vec<_> = catalog.plugins().filter(is_newest).cloned().collect();
+        plugins.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(plugins)
+    }
+
+    /// The callable function of one plugin version. All callers share it, and so its pool of instances.
+    pub fn plugin_function(&self, who: &Principal, id: PluginId) -> Result<Arc<dyn ScalarFunction>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.plugin_function(id)
+    }
+
+    fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+        let state = self.shared.state.read();
+        let plugin = state.catalog().plugin_named(namespace, name).cloned();
+        plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })
+    }
+
+    fn plugin_by_id(&self, id: PluginId) -> Result<Arc<PluginInfo>> {
+        let state = self.shared.state.read();
+        state.plugin(id).cloned().ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })
+    }
+}

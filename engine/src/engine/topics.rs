@@ -1,0 +1,129 @@
+//! Topics.
+
+use std::sync::Arc;
+
+use super::names::{check_name, check_namespace};
+use crate::access::Action;
+use crate::record::Change;
+use crate::types::{MAX_COLUMNS, is_stored};
+use crate::*;
+
+/// Bytes of a topic's stored definition.
+const MAX_DEFINITION_BYTES: usize = 1 << 20;
+
+impl Engine {
+    pub fn create_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("topic", &spec.name)?;
+        check_definition(&spec)?;
+        let lsn = self.record(vec![Change::TopicCreated(topic_info(spec, TopicId(0), 1, Lsn(0)))])?;
+        self.shared.topic(TopicId(lsn.0))
+    }
+
+    /// RELOAD: the same name and id, the next version, a new output schema. Refused while members are subscribed.
+    pub fn replace_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_definition(&spec)?;
+        let id = self.define(|engine| {
+            let topic = engine.find_topic(&spec.namespace, &spec.name)?;
+            engine.refuse_members("topic", &topic.name, topic.id)?;
+            let info = topic_info(spec.clone(), topic.id, topic.version.saturating_add(1), topic.created);
+            engine.record(vec![Change::TopicReplaced(info)])?;
+            Ok(topic.id)
+        })?;
+        self.shared.evaluations.forget(id);
+        self.shared.topic(id)
+    }
+
+    /// Refused while groups have members or committed offsets on it; `force` ends the members and forgets the offsets.
+    pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let topic = self.find_topic(namespace, name)?;
+        if !force {
+            self.refuse_members("topic", name, topic.id)?;
+            let state = self.shared.state.read();
+            if let Some((_, group)) = state.groups_of_topic(topic.id).next() {
+                let by = format!("the committed offsets of consumer group {group:?}");
+                return Err(Error::InUse { what: "topic", name: name.to_owned(), by });
+            }
+        }
+        self.record(vec![Change::TopicDropped { topic: topic.id }])?;
+        self.shared.evaluations.forget(topic.id);
+        Ok(())
+    }
+
+    /// Identity topics included.
+    pub fn topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_topic(namespace, name)
+    }
+
+    pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.topic(id)
+    }
+
+    /// All topics but the identity ones, by namespace and name.
+    pub fn topics(&self, who: &Principal) -> Result<Vec<Arc<TopicInfo>>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let mut topics: Vec<_> =
+            state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity).cloned().collect();
+        drop(state);
+        topics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(topics)
+    }
+
+    /// The compiled topic; compiled once and kept while in use.
+    pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
+        self.enter(who, Action::Read, None)?;
+        let topic = self.shared.topic(id)?;
+        self.shared.evaluations.operator(&self.shared, &topic)
+    }
+
+    fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+        let state = self.shared.state.read();
+        let topic = state.catalog().topic_named(namespace, name).cloned();
+        topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.to_owned() })
+    }
+}
+
+fn check_definition(spec: &TopicSpec) -> Result<()> {
+    if spec.definition.len() > MAX_DEFINITION_BYTES {
+        return Err(Error::TooLarge {
+            what: "a topic's definition",
+            size: spec.definition.len() as u64,
+            limit: MAX_DEFINITION_BYTES as u64,
+            hint: "split it into several topics",
+        });
+    }
+    let fields = spec.output_schema.fields();
+    if fields.is_empty() || fields.len() > MAX_COLUMNS {
+        let count = fields.len();
+        return Err(Error::InvalidInput(format!("a topic has 1 to {MAX_COLUMNS} columns, not {count}")));
+    }
+    match fields.iter().find(|field| !is_stored(field.data_type())) {
+        Some(field) => Err(Error::Unsupported(format!(
+            "column {:?} of the topic is of type {}, which is not delivered (docs/types.md lists what is)",
+            field.name(),
+            field.data_type()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> TopicInfo {
+    TopicInfo {
+        id,
+        namespace: spec.namespace,
+        name: spec.name,
+        table: spec.table,
+        table_schema_version: spec.table_schema_version,
+        source: TopicSource::Select { definition: spec.definition, plugins: spec.plugins },
+        output_schema: spec.output_schema,
+        on_error: spec.on_error,
+        version,
+        created,
+    }
+}

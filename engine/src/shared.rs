@@ -18,7 +18,8 @@ use crate::state::{State, Store};
 use crate::watchers::Watchers;
 use crate::write::RoundRobin;
 use crate::{
-    EngineOptions, Error, PluginHost, PluginId, Result, ScalarFunction, TableId, TableInfo, TopicCompiler, TopicId, TopicInfo,
+    EngineOptions, Error, PluginHost, PluginId, Result, ScalarFunction, TableId, TableInfo, TopicCompiler, TopicId,
+    TopicInfo,
 };
 
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.

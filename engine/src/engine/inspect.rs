@@ -32,7 +32,7 @@ impl Engine {
     /// Figures for `system.log` and `/metrics`.
     pub fn stats(&self) -> EngineStats {
         let mut stats = EngineStats { checkpoint_lsn: self.shared.store.checkpoint_lsn(), ..EngineStats::default() };
-        self.shared.log.fill(&mut stats);
+        self.shared.log.stats(&mut stats);
         let state = self.shared.state.read();
         let catalog = state.catalog();
         for found in catalog.tables().filter_map(|table| catalog.partitions(table.id)).flatten() {

@@ -34,7 +34,9 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
 pub(super) fn check_namespace(name: &str) -> Result<()> {
     check_name("namespace", name)?;
     if name == SYSTEM_NAMESPACE {
-        return Err(Error::InvalidInput(format!("namespace {name:?} is the engine's own: nothing can be created in it")));
+        return Err(Error::InvalidInput(format!(
+            "namespace {name:?} is the engine's own: nothing can be created in it"
+        )));
     }
     Ok(())
 }

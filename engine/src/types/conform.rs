@@ -40,7 +40,8 @@ fn by_name<'a>(batch: &'a RecordBatch, to: &Schema) -> Result<HashMap<&'a str, &
         }
     }
     let known: HashSet<&str> = to.fields().iter().map(|field| field.name().as_str()).collect();
-    let Some(name) = batch.schema_ref().fields().iter().map(|field| field.name()).find(|name| !known.contains(name.as_str()))
+    let Some(name) =
+        batch.schema_ref().fields().iter().map(|field| field.name()).find(|name| !known.contains(name.as_str()))
     else {
         return Ok(columns);
     };

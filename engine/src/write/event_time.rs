@@ -1,8 +1,10 @@
 //! Bounds of a frame's event time.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType};
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::{Error, Result, TableInfo};
@@ -41,7 +43,8 @@ mod tests {
 
     #[test]
     fn nanoseconds_widen_and_seconds_saturate() {
-        let check = |value, unit, expected| assert_eq!((micros(value, unit, false), micros(value, unit, true)), expected);
+        let check =
+            |value, unit, expected| assert_eq!((micros(value, unit, false), micros(value, unit, true)), expected);
         check(-1, TimeUnit::Nanosecond, (-1, 0));
         check(1_999, TimeUnit::Nanosecond, (1, 2));
         check(2_000, TimeUnit::Nanosecond, (2, 2));

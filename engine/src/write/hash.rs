@@ -38,7 +38,10 @@ pub(crate) fn key_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> 
 enum Key<'a> {
     Boolean(&'a BooleanArray),
     /// Widened: integers, dates and times.
-    Number { values: Vec<i64>, column: &'a ArrayRef },
+    Number {
+        values: Vec<i64>,
+        column: &'a ArrayRef,
+    },
     Decimal(&'a PrimitiveArray<Decimal128Type>),
     Text(&'a StringArray),
     Bytes(&'a BinaryArray),

@@ -35,7 +35,11 @@ impl RoundRobin {
 }
 
 /// The rows by partition, in partition order, each partition's in their order.
-pub(super) fn place(table: &TableInfo, batch: RecordBatch, turn: &RoundRobin) -> Result<Vec<(PartitionId, RecordBatch)>> {
+pub(super) fn place(
+    table: &TableInfo,
+    batch: RecordBatch,
+    turn: &RoundRobin,
+) -> Result<Vec<(PartitionId, RecordBatch)>> {
     if table.options.partition_key.is_empty() || table.options.partitions <= 1 {
         return Ok(vec![(turn.next(table), batch)]);
     }

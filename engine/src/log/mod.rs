@@ -159,17 +159,17 @@ impl Log {
 
     /// As [`Self::frame_at`], of the memory tail alone.
     pub(crate) fn tail_frame_at(&self, table: TableId, partition: PartitionId, offset: Offset) -> Option<Arc<Frame>> {
-        unimplemented!()
+        self.core.tail.find((table, partition), offset)
     }
 
     /// Whether [`Self::trim`] would delete a file.
     pub(crate) fn can_trim(&self, keep_from: Lsn) -> bool {
-        unimplemented!()
+        self.files().get(1).is_some_and(|(first, _)| *first <= keep_from)
     }
 
     /// Bytes of the log's files.
     pub(crate) fn bytes(&self) -> u64 {
-        unimplemented!()
+        self.core.files.size().1
     }
 
     /// The highest durable LSN.

@@ -1,6 +1,7 @@
 //! Time comes from outside, so that tests can move it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Wall and monotonic time.
@@ -33,5 +34,41 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+}
+
+/// A clock that stands still until it is moved, for tests of this and other crates.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    wall_us: AtomicI64,
+    monotonic_us: AtomicU64,
+}
+
+impl ManualClock {
+    /// The monotonic clock begins at 0.
+    pub fn new(wall_us: i64) -> ManualClock {
+        ManualClock { wall_us: AtomicI64::new(wall_us), monotonic_us: AtomicU64::new(0) }
+    }
+
+    /// Moves both clocks on.
+    pub fn advance(&self, by: Duration) {
+        let us = by.as_micros();
+        self.wall_us.fetch_add(i64::try_from(us).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.monotonic_us.fetch_add(u64::try_from(us).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// Steps the wall clock, in either direction, as an operator or NTP does.
+    pub fn set_wall_us(&self, wall_us: i64) {
+        self.wall_us.store(wall_us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn wall_us(&self) -> i64 {
+        self.wall_us.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.monotonic_us.load(Ordering::SeqCst))
     }
 }

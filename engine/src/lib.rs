@@ -40,7 +40,7 @@ pub use catalog::{
     ColumnSpec, Durability, OnError, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSpec, TableInfo,
     TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
 };
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
     OffsetReset, PartitionOffsets, SeekTo,

@@ -1,13 +1,35 @@
-//! Lands with its owner.
+//! Reading topics: operators compiled once, canonical chunks evaluated once for all groups that read them.
+
+mod cache;
+mod chunk;
+mod compact;
+mod evaluate;
+mod identity;
+mod operators;
+mod skips;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
-use crate::{BatchOperator, Result, TopicId, TopicInfo};
+use crate::{BatchOperator, Error, FailureKind, Offset, OperatorError, PartitionId, Result, TopicId, TopicInfo};
 
-/// Placeholder of the module.
-#[derive(Debug, Default)]
-pub(crate) struct Evaluations {}
+use cache::{Cache, Place};
+pub(crate) use chunk::EvaluatedChunk;
+use operators::{Compiled, Operators};
+use skips::SkipEvents;
+
+/// Compiled topics and evaluated chunks of one engine.
+#[derive(Debug)]
+pub(crate) struct Evaluations {
+    operators: Operators,
+    cache: Cache,
+    rows_skipped: AtomicU64,
+    skip_events: SkipEvents,
+}
 
 /// Counters since opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +39,106 @@ pub(crate) struct EvaluationFigures {
     pub rows_skipped: u64,
 }
 
-#[allow(unused_variables, reason = "signatures first: bodies land with their modules")]
 impl Evaluations {
+    /// `cache_bytes` bounds the evaluated rows that are kept.
     pub(crate) fn new(cache_bytes: usize) -> Evaluations {
-        Evaluations {}
+        Evaluations {
+            operators: Operators::default(),
+            cache: Cache::new(cache_bytes),
+            rows_skipped: AtomicU64::new(0),
+            skip_events: SkipEvents::default(),
+        }
     }
+
+    /// The topic's operator, compiled on first use.
     pub(crate) fn operator(&self, shared: &Shared, topic: &TopicInfo) -> Result<Arc<dyn BatchOperator>> {
-        Err(crate::Error::Unsupported("evaluation lands with its owner".to_owned()))
+        Ok(self.operators.get(shared, topic)?.operator.clone())
     }
-    pub(crate) fn forget(&self, topic: TopicId) {}
+
+    /// The evaluated chunk that holds `position`; `None` at the end of the partition. Below the start: `OffsetOutOfRange`.
+    /// At a row that fails to evaluate under [`crate::OnError::Stop`]: `Evaluation`.
+    pub(crate) fn chunk_at(
+        &self,
+        shared: &Shared,
+        topic: &TopicInfo,
+        partition: PartitionId,
+        position: Offset,
+    ) -> Result<Option<Arc<EvaluatedChunk>>> {
+        let place = Place { topic: topic.id, version: topic.version, partition };
+        let evaluated = self.cache.get(place, position, || self.evaluate_at(shared, topic, partition, position))?;
+        match evaluated.as_ref().and_then(|chunk| chunk.fault.as_ref()) {
+            Some((offset, source)) if *offset <= position => {
+                Err(Error::Evaluation { topic: topic.name.clone(), partition, offset: *offset, source: source.clone() })
+            }
+            _ => Ok(evaluated),
+        }
+    }
+
+    /// Frees what is held for a topic that was dropped or replaced.
+    pub(crate) fn forget(&self, topic: TopicId) {
+        self.operators.forget(topic);
+        self.cache.forget(topic);
+        self.skip_events.forget(topic);
+    }
+
     pub(crate) fn figures(&self) -> EvaluationFigures {
-        EvaluationFigures { hits: 0, misses: 0, rows_skipped: 0 }
+        let (hits, misses) = self.cache.figures();
+        EvaluationFigures { hits, misses, rows_skipped: self.rows_skipped.load(Ordering::Relaxed) }
     }
+
+    fn evaluate_at(
+        &self,
+        shared: &Shared,
+        topic: &TopicInfo,
+        partition: PartitionId,
+        position: Offset,
+    ) -> Result<Option<EvaluatedChunk>> {
+        let compiled = self.operators.get(shared, topic)?;
+        let Compiled { operator, projection } = &*compiled;
+        let pruner = Some(operator.as_ref());
+        let chunk = cursor::chunk_at(shared, projection, topic.table, partition, position, pruner)?;
+        let Some(chunk) = chunk else { return Ok(None) };
+        let ChunkRows::Batch(input) = &chunk.rows else {
+            return Ok(Some(EvaluatedChunk::empty(chunk.base_offset, chunk.next_offset, topic.output_schema.clone())));
+        };
+        if operator.is_identity() {
+            return Ok(Some(EvaluatedChunk::raw(&chunk, input.clone(), topic.table_schema_version)));
+        }
+        let failed = |offset: Offset, source: OperatorError| Error::Evaluation {
+            topic: topic.name.clone(),
+            partition,
+            offset,
+            source,
+        };
+        // After a fault the whole chunk's entry ends there: who seeks past it reads on from his position.
+        let mut base = chunk.base_offset;
+        let mut outcome = evaluate::evaluate(operator.as_ref(), input, topic.on_error)
+            .map_err(|source| failed(chunk.base_offset, source))?;
+        let past_fault = outcome.fault.as_ref().is_some_and(|(row, _)| base + offset(*row) < position);
+        if past_fault {
+            let rows = usize::try_from(position - base).unwrap_or(usize::MAX).min(input.num_rows());
+            base = position;
+            let rest = input.slice(rows, input.num_rows() - rows);
+            outcome =
+                evaluate::evaluate(operator.as_ref(), &rest, topic.on_error).map_err(|source| failed(base, source))?;
+        }
+        if outcome.batch.num_columns() != topic.output_schema.fields().len() {
+            let message = format!(
+                "the operator gave {} columns, the topic has {}",
+                outcome.batch.num_columns(),
+                topic.output_schema.fields().len()
+            );
+            return Err(failed(base, OperatorError { kind: FailureKind::Host, message }));
+        }
+        if let Some((row, error)) = outcome.skipped.first() {
+            let skipped = u64::try_from(outcome.skipped.len()).unwrap_or(u64::MAX);
+            self.rows_skipped.fetch_add(skipped, Ordering::Relaxed);
+            self.skip_events.tell(shared, topic, partition, base + offset(*row), skipped, error);
+        }
+        Ok(Some(EvaluatedChunk::evaluated(base, chunk.next_offset, outcome)))
+    }
+}
+
+fn offset(row: usize) -> Offset {
+    Offset::try_from(row).unwrap_or(Offset::MAX)
 }

@@ -1,16 +1,67 @@
 //! Consumer groups: membership, assignment, positions, commits.
+//!
+//! Membership and positions live in memory; committed offsets live in the log's state. A group is here while it has
+//! members. Its generation is `(log epoch << 32) | counter`, so that a restart fences every member of before.
+//!
+//! Locks: a group's, then any of the coordinator's own or the state's; never a group's under one of those.
 
-use std::collections::BTreeSet;
+mod admin;
+mod assign;
+mod commit;
+mod config;
+mod deadlines;
+mod fetch;
+mod group;
+mod join;
+mod listeners;
+mod member;
+mod named;
+mod poll;
+mod positions;
+mod replay;
+mod setup;
+mod ticker;
+mod wake;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::record::{GroupKey, Record, RecordContext};
+use parking_lot::{Mutex, RwLock};
+
+use crate::record::{Change, GroupKey, Record, RecordContext};
 use crate::shared::Shared;
-use crate::*;
+use crate::{GroupMode, TableId, TopicId};
 
-/// Live groups, their members and assignments.
+use deadlines::Deadlines;
+use group::{Group, MemberState};
+use listeners::Listeners;
+pub use member::Member;
+use named::NamedMembers;
+use setup::Setups;
+use ticker::Ticker;
+
+/// The live groups of one engine.
 #[derive(Debug, Default)]
-pub(crate) struct Coordinator {}
+pub(crate) struct Coordinator {
+    groups: RwLock<HashMap<GroupKey, Arc<Group>>>,
+    /// What the writer checks commits against.
+    generations: RwLock<HashMap<GroupKey, u64>>,
+    counter: AtomicU32,
+    member_numbers: AtomicU64,
+    deadlines: Deadlines,
+    listeners: Listeners,
+    /// Groups whose topics or partitions have changed, to be shared out anew. The log's threads only note them here:
+    /// rebalancing may wait for the log.
+    changed: Mutex<Vec<Arc<Group>>>,
+    any_changed: AtomicBool,
+    named: NamedMembers,
+    setups: Setups,
+    ticker: Ticker,
+    closed: AtomicBool,
+    /// Committed offsets that retention had passed.
+    resets: AtomicU64,
+}
 
 /// Gauges and counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,93 +69,118 @@ pub(crate) struct GroupFigures {
     /// With members.
     pub groups: u64,
     pub members: u64,
+    /// Times that a committed offset below the start followed `auto.offset.reset`, since opening.
+    pub offset_resets: u64,
 }
 
-#[allow(unused_variables, reason = "signatures first: bodies land with their modules")]
 impl Coordinator {
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
-        Ok(())
-    }
-    pub(crate) fn stop(&self) {}
+    /// The current generation of a live group (with a client: of that client's members), for the writer.
     pub(crate) fn generation(&self, key: &GroupKey) -> Option<u64> {
-        None
+        self.generations.read().get(key).copied()
     }
-    pub(crate) fn applied(&self, records: &[(RecordContext, Record)], tables: &BTreeSet<TableId>) {}
+
+    /// Called with every durable commit, after the state has it: wakes readers of the tables touched, and notes the groups
+    /// that definitions have changed under. Never waits.
+    pub(crate) fn applied(&self, records: &[(RecordContext, Record)], tables: &BTreeSet<TableId>) {
+        for table in tables {
+            self.listeners.wake(*table);
+        }
+        let mut groups = Vec::new();
+        for (_, record) in records {
+            let Record::Change(change) = record else { continue };
+            match change.as_ref() {
+                Change::PartitionsAdded { table, .. } | Change::TableDropped { table } => {
+                    groups.extend(self.listeners.groups_of_table(*table));
+                }
+                Change::TopicDropped { topic } => groups.extend(self.listeners.groups_of_topic(*topic)),
+                _ => {}
+            }
+        }
+        if !groups.is_empty() {
+            self.changed.lock().append(&mut groups);
+            self.any_changed.store(true, Ordering::Release);
+            self.ticker.hurry();
+        }
+    }
+
+    /// Expires members whose time has come and rebalances groups whose topics changed. The engine's thread and every member
+    /// call do this; tests that move the clock may too.
+    pub(crate) fn tick(&self, shared: &Shared) {
+        let now = shared.options.clock.monotonic();
+        while let Some((member, group)) = self.deadlines.pop(now) {
+            if let Some(group) = group.upgrade() {
+                group.look_at(shared, member, now);
+            }
+        }
+        if self.any_changed.swap(false, Ordering::AcqRel) {
+            let groups = std::mem::take(&mut *self.changed.lock());
+            let distinct: BTreeMap<*const Group, Arc<Group>> =
+                groups.into_iter().map(|group| (Arc::as_ptr(&group), group)).collect();
+            for group in distinct.into_values() {
+                let mut inner = group.inner.lock();
+                if !inner.retired {
+                    group.rebalance(shared, &mut inner, Vec::new());
+                }
+            }
+        }
+    }
+
+    /// Names a group with live members on the topic, if there is one.
     pub(crate) fn member_on(&self, topic: TopicId) -> Option<String> {
-        None
+        self.listeners.groups_of_topic(topic).first().map(|group| group.name.group.to_string())
     }
+
     pub(crate) fn figures(&self) -> GroupFigures {
-        GroupFigures { groups: 0, members: 0 }
+        let groups: Vec<Arc<Group>> = self.groups.read().values().cloned().collect();
+        let members: usize = groups.iter().map(|group| group.inner.lock().members.len()).sum();
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        GroupFigures {
+            groups: count(groups.len()),
+            members: count(members),
+            offset_resets: self.resets.load(Ordering::Relaxed),
+        }
     }
-}
 
-/// A live member of a group. Dropping it leaves the group.
-#[derive(Debug)]
-pub struct Member {}
+    /// The live group of that name, made if there is none.
+    fn live(&self, name: &GroupKey, mode: GroupMode) -> Arc<Group> {
+        if let Some(group) = self.groups.read().get(name) {
+            return group.clone();
+        }
+        let mut groups = self.groups.write();
+        groups.entry(name.clone()).or_insert_with(|| Arc::new(Group::new(name.clone(), mode))).clone()
+    }
 
-#[allow(unused_variables, clippy::unimplemented, reason = "signatures first: bodies land with their modules")]
-impl Member {
-    pub fn id(&self) -> &str {
-        unimplemented!()
+    fn find(&self, name: &GroupKey) -> Option<Arc<Group>> {
+        self.groups.read().get(name).cloned()
     }
-    /// The generation of the current assignment.
-    pub fn generation(&self) -> u64 {
-        unimplemented!()
+
+    /// The group has no members any more: nothing is left of it here.
+    fn retire(&self, group: &Group) {
+        let mut groups = self.groups.write();
+        if groups.get(&group.name).is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), group)) {
+            groups.remove(&group.name);
+            self.generations.write().remove(&group.name);
+        }
     }
-    pub fn assignment(&self) -> Vec<Assignment> {
-        unimplemented!()
+
+    fn forget_member(&self, member: &MemberState) {
+        for topic in member.topics.values() {
+            self.listeners.remove(&member.core, topic);
+        }
+        self.deadlines.remove(member.deadline, member.core.number);
+        self.named.forget(&member.core);
+        if member.core.key.client.is_some() {
+            self.generations.write().remove(&member.core.key);
+        }
     }
-    /// The topics subscribed to.
-    pub fn topics(&self) -> Vec<std::sync::Arc<TopicInfo>> {
-        unimplemented!()
-    }
-    /// Keeps the session alive; says whether the assignment has changed since [`Self::generation`] was last read.
-    /// `Fenced` once the session has timed out or the group was dropped.
-    pub fn heartbeat(&self) -> Result<bool> {
-        unimplemented!()
-    }
-    /// Gives rows of the assigned partitions and moves positions past them; waits up to `wait` for the first. At most
-    /// `max_bytes` (but at least one row). Does the automatic commit of the rows handed out before, when it is due.
-    pub fn poll(&self, max_bytes: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        unimplemented!()
-    }
-    /// As [`Self::poll`], of one topic, without waiting. `Ok(None)` when nothing is ready.
-    pub fn fetch(&self, topic: TopicId, max_bytes: usize) -> Result<Option<Delivery>> {
-        unimplemented!()
-    }
-    /// Restarts the max-poll interval: the application has asked for rows. [`Self::poll`] does it itself; [`Self::fetch`],
-    /// which a front door calls ahead of the application, does not.
-    pub fn polled(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// Completes when a fetch may find something new: rows, an assignment, a seek.
-    pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        unimplemented!()
-    }
-    /// Commits next-to-read offsets. Refused (`Fenced`) if the generation has moved on or a partition is not assigned.
-    pub fn commit(&self, offsets: &[(Assignment, Offset)]) -> Result<PendingReceipt> {
-        unimplemented!()
-    }
-    /// Commits every position.
-    pub fn commit_positions(&self) -> Result<PendingReceipt> {
-        unimplemented!()
-    }
-    /// Moves the position only.
-    pub fn seek(&self, partition: Assignment, to: SeekTo) -> Result<Offset> {
-        unimplemented!()
-    }
-    pub fn pause(&self, partitions: &[Assignment]) -> Result<()> {
-        unimplemented!()
-    }
-    pub fn resume(&self, partitions: &[Assignment]) -> Result<()> {
-        unimplemented!()
-    }
-    /// Start, end, committed and position of every assigned partition.
-    pub fn offsets(&self) -> Result<Vec<PartitionOffsets>> {
-        unimplemented!()
-    }
-    /// Leaves; with automatic commit, commits positions first.
-    pub fn leave(self) -> Result<()> {
-        unimplemented!()
+
+    fn publish_next_generation(&self, shared: &Shared, keys: BTreeSet<GroupKey>) -> u64 {
+        let counter = self.counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let generation = (shared.log.epoch() << 32) | u64::from(counter);
+        let mut generations = self.generations.write();
+        for key in keys {
+            generations.insert(key, generation);
+        }
+        generation
     }
 }

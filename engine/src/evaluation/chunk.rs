@@ -1,0 +1,135 @@
+//! An evaluated chunk, and the parts of it that deliveries take.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use super::compact::compact;
+use super::evaluate::Outcome;
+use super::offset;
+use crate::cursor::Chunk;
+use crate::log::sliced_bytes;
+use crate::{EncodedBatch, Offset, OperatorError, RowMap};
+
+/// A topic's rows of one canonical chunk, shared by everyone who reads it.
+#[derive(Debug)]
+pub(crate) struct EvaluatedChunk {
+    pub base: Offset,
+    /// One past the last source row that this answers for.
+    pub next: Offset,
+    pub batch: RecordBatch,
+    /// The source offset of each row, rising.
+    pub offsets: Arc<[Offset]>,
+    /// The first row that could not be evaluated; rows from it on are not in `batch`.
+    pub fault: Option<(Offset, OperatorError)>,
+    /// Bytes of `batch` and `offsets`.
+    pub bytes: usize,
+    /// The whole chunk as it lies in the log, if it is raw.
+    pub encoded: Option<EncodedBatch>,
+    /// False where making it anew costs next to nothing: a raw frame in memory.
+    pub keep: bool,
+}
+
+/// Rows from a position on, within a reader's limits.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub batch: RecordBatch,
+    pub offsets: Arc<[Offset]>,
+    /// The position after these rows.
+    pub next: Offset,
+    pub bytes: usize,
+    pub encoded: Option<EncodedBatch>,
+}
+
+impl EvaluatedChunk {
+    pub(super) fn empty(base: Offset, next: Offset, schema: SchemaRef) -> EvaluatedChunk {
+        let batch = RecordBatch::new_empty(schema);
+        EvaluatedChunk { base, next, batch, offsets: Arc::from([]), fault: None, bytes: 0, encoded: None, keep: true }
+    }
+
+    /// The table's rows unchanged. `version` is the schema version that readers of the topic were told.
+    pub(super) fn raw(chunk: &Chunk, batch: RecordBatch, version: u32) -> EvaluatedChunk {
+        let encoded = chunk.encoded.clone().filter(|_| chunk.schema_version == version);
+        let offsets: Arc<[Offset]> = (chunk.base_offset..chunk.next_offset).collect();
+        EvaluatedChunk {
+            base: chunk.base_offset,
+            next: chunk.next_offset,
+            bytes: sliced_bytes(&batch) + std::mem::size_of_val(&*offsets),
+            batch,
+            offsets,
+            fault: None,
+            keep: chunk.encoded.is_none(),
+            encoded,
+        }
+    }
+
+    pub(super) fn evaluated(base: Offset, next: Offset, outcome: Outcome) -> EvaluatedChunk {
+        let offsets: Arc<[Offset]> = match &outcome.rows {
+            RowMap::Every => (base..).take(outcome.batch.num_rows()).collect(),
+            RowMap::Indices(rows) => rows.iter().map(|row| base + Offset::from(*row)).collect(),
+        };
+        let batch = compact(outcome.batch);
+        EvaluatedChunk {
+            base,
+            next,
+            bytes: sliced_bytes(&batch) + std::mem::size_of_val(&*offsets),
+            batch,
+            offsets,
+            fault: outcome.fault.map(|(row, error)| (base + offset(row), error)),
+            encoded: None,
+            keep: true,
+        }
+    }
+
+    /// Whether a reader at `position` finds its answer here. Past a fault it does not.
+    pub(super) fn answers(&self, position: Offset) -> bool {
+        let end = self.fault.as_ref().map_or(self.next, |(at, _)| at + 1);
+        self.base <= position && position < end
+    }
+
+    /// Rows from `from` up to `until` (an offset, not included), at most `max_rows` of them and at most `max_bytes`, but one
+    /// row at least if there is any.
+    pub(crate) fn part(&self, from: Offset, until: Offset, max_rows: usize, max_bytes: usize) -> Part {
+        let end = self.fault.as_ref().map_or(self.next, |(at, _)| *at).min(until);
+        let first = self.offsets.partition_point(|offset| *offset < from);
+        let ready = self.offsets.partition_point(|offset| *offset < end).saturating_sub(first);
+        if first == 0 && ready == self.batch.num_rows() && ready <= max_rows && self.bytes <= max_bytes {
+            let whole = from <= self.base && end == self.next;
+            return Part {
+                batch: self.batch.clone(),
+                offsets: self.offsets.clone(),
+                next: end,
+                bytes: self.bytes,
+                encoded: self.encoded.clone().filter(|_| whole),
+            };
+        }
+        let (rows, bytes) = fit(&self.batch.slice(first, ready.min(max_rows.max(1))), max_bytes);
+        let offsets: Arc<[Offset]> = self.offsets.iter().skip(first).take(rows).copied().collect();
+        let next = match offsets.last() {
+            Some(last) if rows < ready => last + 1,
+            _ => end.max(from),
+        };
+        Part { batch: self.batch.slice(first, rows), offsets, next, bytes, encoded: None }
+    }
+}
+
+/// How many leading rows stay within `max_bytes` (at least one), and their bytes.
+fn fit(batch: &RecordBatch, max_bytes: usize) -> (usize, usize) {
+    let size = |rows: usize| sliced_bytes(&batch.slice(0, rows)) + rows * size_of::<Offset>();
+    let all = batch.num_rows();
+    let bytes = size(all);
+    if bytes <= max_bytes || all <= 1 {
+        return (all, bytes);
+    }
+    let (mut fits, mut too_many) = (1, all);
+    while too_many - fits > 1 {
+        let middle = fits + (too_many - fits) / 2;
+        if size(middle) <= max_bytes {
+            fits = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    (fits, size(fits))
+}

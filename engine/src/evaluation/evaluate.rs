@@ -1,0 +1,135 @@
+//! One batch through one operator, down to the row at fault.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+
+use crate::{BatchOperator, Evaluated, FailureKind, OnError, OperatorError, RowMap};
+
+/// Failed calls that cost a guest's whole time or memory allowance are not repeated more often than this for one batch:
+/// a batch of 8,192 rows that all time out must not hold a reader for hours.
+const COSTLY_FAILURES: usize = 64;
+
+/// What came of a batch.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub batch: RecordBatch,
+    /// The input row of each output row.
+    pub rows: RowMap,
+    /// The first row that could not be passed, and why. Rows before it are in `batch`.
+    pub fault: Option<(usize, OperatorError)>,
+    /// Rows left out under [`OnError::Skip`], with the first one's error.
+    pub skipped: Vec<(usize, OperatorError)>,
+}
+
+/// Evaluates `input`. An error means that no row is at fault ([`FailureKind::Host`]).
+pub(super) fn evaluate(
+    operator: &dyn BatchOperator,
+    input: &RecordBatch,
+    on_error: OnError,
+) -> Result<Outcome, OperatorError> {
+    match call(operator, input) {
+        Ok(Evaluated { batch, rows }) => Ok(Outcome { batch, rows, fault: None, skipped: Vec::new() }),
+        Err(error) if error.kind == FailureKind::Host => Err(error),
+        Err(error) => {
+            let mut search = Search { operator, input, on_error, pieces: Vec::new(), skipped: Vec::new(), costly: 0 };
+            let fault = search.failed(0, input.num_rows(), error)?;
+            let (batch, rows) = join(operator, &search.pieces)?;
+            Ok(Outcome { batch, rows, fault, skipped: search.skipped })
+        }
+    }
+}
+
+/// Bisection: a failing range is halved until single rows are left.
+struct Search<'a> {
+    operator: &'a dyn BatchOperator,
+    input: &'a RecordBatch,
+    on_error: OnError,
+    /// Evaluated ranges in order, with the input row each begins at.
+    pieces: Vec<(usize, Evaluated)>,
+    skipped: Vec<(usize, OperatorError)>,
+    costly: usize,
+}
+
+type Fault = Option<(usize, OperatorError)>;
+
+impl Search<'_> {
+    fn range(&mut self, from: usize, rows: usize) -> Result<Fault, OperatorError> {
+        match call(self.operator, &self.input.slice(from, rows)) {
+            Ok(evaluated) => {
+                self.pieces.push((from, evaluated));
+                Ok(None)
+            }
+            Err(error) if error.kind == FailureKind::Host => Err(error),
+            Err(error) => self.failed(from, rows, error),
+        }
+    }
+
+    /// `from..from + rows` failed as a whole. Gives the row that ends the search, if one does.
+    fn failed(&mut self, from: usize, rows: usize, error: OperatorError) -> Result<Fault, OperatorError> {
+        if rows <= 1 {
+            return Ok(match self.on_error {
+                OnError::Stop => Some((from, error)),
+                OnError::Skip => {
+                    self.skipped.push((from, error));
+                    None
+                }
+            });
+        }
+        if error.kind != FailureKind::Data {
+            self.costly += 1;
+            if self.costly > COSTLY_FAILURES {
+                let message = format!("too many failing rows in one batch to set each aside; {}", error.message);
+                return Ok(Some((from, OperatorError { message, ..error })));
+            }
+        }
+        let half = rows / 2;
+        match self.range(from, half)? {
+            Some(fault) => Ok(Some(fault)),
+            None => self.range(from + half, rows - half),
+        }
+    }
+}
+
+/// Calls the operator, turns a panic into an error, and checks what it gives.
+fn call(operator: &dyn BatchOperator, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
+    let evaluated = catch_unwind(AssertUnwindSafe(|| operator.evaluate(input))).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Err(OperatorError { kind: FailureKind::Host, message: format!("the operator panicked: {what}") })
+    })?;
+    let bad = |message: String| Err(OperatorError { kind: FailureKind::BadOutput, message });
+    let (given, taken) = (evaluated.batch.num_rows(), input.num_rows());
+    match &evaluated.rows {
+        RowMap::Every if given != taken => bad(format!("{given} rows came of {taken}, without saying which")),
+        RowMap::Indices(rows) if rows.len() != given => bad(format!("{given} rows came with {} indices", rows.len())),
+        RowMap::Indices(rows) if rows.last().is_some_and(|last| index(*last) >= taken) || !rows.is_sorted() => {
+            bad(format!("row indices are out of order or beyond the {taken} rows given"))
+        }
+        _ => Ok(evaluated),
+    }
+}
+
+fn join(operator: &dyn BatchOperator, pieces: &[(usize, Evaluated)]) -> Result<(RecordBatch, RowMap), OperatorError> {
+    let schema = pieces.first().map_or_else(|| operator.output_schema().clone(), |(_, piece)| piece.batch.schema());
+    let batch = concat_batches(&schema, pieces.iter().map(|(_, piece)| &piece.batch)).map_err(|error| {
+        OperatorError { kind: FailureKind::BadOutput, message: format!("its batches differ in schema: {error}") }
+    })?;
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    for (from, piece) in pieces {
+        let from = u32::try_from(*from).unwrap_or(u32::MAX);
+        match &piece.rows {
+            RowMap::Every => rows.extend((from..).take(piece.batch.num_rows())),
+            RowMap::Indices(indices) => rows.extend(indices.iter().map(|row| from.saturating_add(*row))),
+        }
+    }
+    Ok((batch, RowMap::Indices(rows)))
+}
+
+fn index(row: u32) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,98 @@
+//! Compiled topics. A topic costs nothing here until it is read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::identity::Identity;
+use crate::cursor::Projection;
+use crate::shared::Shared;
+use crate::{BatchOperator, Error, Result, TopicId, TopicInfo, TopicSource};
+
+/// Compiled topics that are kept; of more, the one that was used least recently goes and is compiled anew when needed.
+const KEPT: usize = 1_024;
+
+/// A topic ready to be evaluated.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub operator: Arc<dyn BatchOperator>,
+    pub projection: Projection,
+}
+
+/// At most one operator for each topic, that of the newest version read.
+#[derive(Debug, Default)]
+pub(super) struct Operators {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    slots: HashMap<TopicId, Arc<Slot>>,
+    /// By last use.
+    order: BTreeMap<u64, TopicId>,
+    uses: u64,
+}
+
+/// Compilation happens under the slot's lock, so that each version is compiled once and other topics don't wait.
+#[derive(Debug, Default)]
+struct Slot {
+    compiled: Mutex<Option<(u32, Arc<Compiled>)>>,
+    last_use: Mutex<u64>,
+}
+
+impl Operators {
+    pub(super) fn get(&self, shared: &Shared, topic: &TopicInfo) -> Result<Arc<Compiled>> {
+        let slot = self.slot(topic.id);
+        let mut compiled = slot.compiled.lock();
+        if let Some((version, compiled)) = compiled.as_ref()
+            && *version == topic.version
+        {
+            return Ok(compiled.clone());
+        }
+        let fresh = Arc::new(compile(shared, topic)?);
+        *compiled = Some((topic.version, fresh.clone()));
+        Ok(fresh)
+    }
+
+    pub(super) fn forget(&self, topic: TopicId) {
+        let mut inner = self.inner.lock();
+        if let Some(slot) = inner.slots.remove(&topic) {
+            inner.order.remove(&slot.last_use.lock());
+        }
+    }
+
+    fn slot(&self, topic: TopicId) -> Arc<Slot> {
+        let mut inner = self.inner.lock();
+        inner.uses += 1;
+        let now = inner.uses;
+        let slot = inner.slots.entry(topic).or_default().clone();
+        let before = std::mem::replace(&mut *slot.last_use.lock(), now);
+        inner.order.remove(&before);
+        inner.order.insert(now, topic);
+        if inner.slots.len() > KEPT
+            && let Some((_, oldest)) = inner.order.pop_first()
+        {
+            inner.slots.remove(&oldest);
+        }
+        slot
+    }
+}
+
+fn compile(shared: &Shared, topic: &TopicInfo) -> Result<Compiled> {
+    let table = shared.table(topic.table)?;
+    let operator: Arc<dyn BatchOperator> = match &topic.source {
+        TopicSource::Identity => Arc::new(Identity::new(topic)),
+        TopicSource::Select { plugins, .. } => {
+            let functions = plugins.iter().map(|plugin| shared.plugin_function(*plugin)).collect::<Result<Vec<_>>>()?;
+            let compiler = shared.compiler.read().clone().ok_or_else(|| {
+                Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
+            })?;
+            catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &functions)))
+                .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))))?
+        }
+    };
+    let projection = Projection::new(&table, operator.inputs())?;
+    Ok(Compiled { operator, projection })
+}

@@ -1,0 +1,237 @@
+//! Groups from outside: listings, resets, drops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Coordinator;
+use super::group::{Entries, Inner, MemberState, submit};
+use super::join::name_of;
+use super::member::Core;
+use super::positions::resolve;
+use crate::record::{Change, GroupKey};
+use crate::shared::Shared;
+use crate::state::State;
+use crate::submission::Submission;
+use crate::{
+    Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets, Result,
+    TopicId, TopicInfo,
+};
+
+impl Coordinator {
+    /// Every recorded group, by namespace and name.
+    pub(crate) fn list(&self, shared: &Shared) -> Vec<GroupInfo> {
+        self.tick(shared);
+        let names: Vec<(GroupKey, GroupMode)> = {
+            let state = shared.state.read();
+            state.groups().map(|(namespace, group, state)| (name_of(namespace, group), state.mode)).collect()
+        };
+        let list = names.into_iter().map(|(name, mode)| {
+            let live = self.find(&name);
+            let inner = live.as_ref().map(|group| group.inner.lock());
+            describe(&name, mode, inner.as_deref())
+        });
+        list.collect()
+    }
+
+    /// Offsets of every partition that the group has committed or is assigned, by topic and partition. In a broadcast group
+    /// a partition comes once for each client.
+    pub(crate) fn offsets(&self, shared: &Shared, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        let mut positions: BTreeMap<Place, Option<Offset>> = BTreeMap::new();
+        let live = self.find(&name);
+        for member in
+            live.iter().flat_map(|group| group.inner.lock().members.values().map(owned_by).collect::<Vec<_>>())
+        {
+            positions.extend(member);
+        }
+        let state = shared.state.read();
+        let recorded = state.group(namespace, group).ok_or_else(|| unknown(group))?;
+        for (client, offsets) in &recorded.committed {
+            for (topic, partition) in offsets.keys() {
+                positions.entry((*topic, *partition, client.clone())).or_default();
+            }
+        }
+        let places = positions.into_iter().filter_map(|((topic, partition, client), position)| {
+            let topic = state.catalog().topic(topic)?;
+            let key = GroupKey { client, ..name.clone() };
+            partition_offsets(&state, topic, partition, &key, position)
+        });
+        Ok(places.collect())
+    }
+
+    /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
+    /// more.
+    pub(crate) fn reset(&self, shared: &Shared, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
+        self.check_open()?;
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        let entries = reset_entries(shared, &name, reset)?;
+        let Some(live) = self.find(&name) else {
+            return submit(shared, entries, Vec::new())?.wait().map(drop);
+        };
+        let receipt = {
+            let mut inner = live.inner.lock();
+            let receipt = submit(shared, entries.clone(), Vec::new())?;
+            inner.unsettled = true;
+            let stamp = inner.stamp();
+            for member in inner.members.values_mut() {
+                for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
+                    let at = Assignment { topic: *topic, partition: *partition };
+                    if let Some(owned) = member.owned.get_mut(&at) {
+                        owned.move_to(stamp, Some(*offset));
+                    }
+                }
+                member.core.replay.lock().restart();
+            }
+            if !inner.members.is_empty() {
+                live.next_generation(shared, &mut inner);
+            }
+            receipt
+        };
+        receipt.wait().map(drop)
+    }
+
+    /// Forgets a group and its offsets.
+    pub(crate) fn drop_group(&self, shared: &Shared, namespace: &str, group: &str, force: bool) -> Result<()> {
+        self.check_open()?;
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        if shared.state.read().group(namespace, group).is_none() {
+            return Err(unknown(group));
+        }
+        let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
+        let submission = Submission { changes: vec![dropped], ..Submission::default() };
+        let receipt = match self.find(&name) {
+            None => shared.log.submit(submission)?,
+            Some(live) => {
+                let mut inner = live.inner.lock();
+                let members: Vec<_> = inner.members.keys().copied().collect();
+                if !members.is_empty() && !force {
+                    let by = format!("{} live members; they must leave first, or FORCE it", members.len());
+                    return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
+                }
+                live.remove(shared, &mut inner, &members, "the group was dropped");
+                shared.log.submit(submission)?
+            }
+        };
+        receipt.wait().map(drop)
+    }
+}
+
+/// Start, end, committed and position of what a member is assigned.
+pub(super) fn member_offsets(shared: &Shared, core: &Core) -> Result<Vec<PartitionOffsets>> {
+    let mut inner = core.enter(shared)?;
+    let member = core.state(&mut inner)?;
+    let state = shared.state.read();
+    let owned = member.owned.iter().filter_map(|(at, owned)| {
+        partition_offsets(&state, member.topics.get(&at.topic)?, at.partition, &core.key, owned.position)
+    });
+    Ok(owned.collect())
+}
+
+type Place = (TopicId, PartitionId, Option<Arc<str>>);
+
+fn owned_by(member: &MemberState) -> Vec<(Place, Option<Offset>)> {
+    let client = &member.core.key.client;
+    member.owned.iter().map(|(at, owned)| ((at.topic, at.partition, client.clone()), owned.position)).collect()
+}
+
+fn partition_offsets(
+    state: &State,
+    topic: &TopicInfo,
+    partition: PartitionId,
+    key: &GroupKey,
+    position: Option<Offset>,
+) -> Option<PartitionOffsets> {
+    let found = state.partition(topic.table, partition)?;
+    Some(PartitionOffsets {
+        topic: topic.name.clone(),
+        partition,
+        start: found.start,
+        end: found.end,
+        committed: state.committed(key, topic.id, partition),
+        position,
+    })
+}
+
+fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Inner>) -> GroupInfo {
+    let members = inner.into_iter().flat_map(|inner| inner.members.values());
+    let generation = inner.map_or(0, |inner| inner.generation);
+    let state = match inner {
+        Some(inner) if !inner.members.is_empty() => {
+            let settled = inner.members.values().all(|member| member.acknowledged == generation);
+            if settled { "stable" } else { "rebalancing" }
+        }
+        _ => "empty",
+    };
+    GroupInfo {
+        namespace: name.namespace.to_string(),
+        group_id: name.group.to_string(),
+        mode,
+        state,
+        generation,
+        members: members.map(member_info).collect(),
+    }
+}
+
+fn member_info(member: &MemberState) -> MemberInfo {
+    let topic_name = |topic: TopicId| member.topics.get(&topic).map(|topic| topic.name.clone());
+    let mut assignment: Vec<(String, PartitionId)> =
+        member.owned.keys().filter_map(|at| Some((topic_name(at.topic)?, at.partition))).collect();
+    assignment.sort();
+    let mut topics: Vec<String> = member.topics.values().map(|topic| topic.name.clone()).collect();
+    topics.sort();
+    MemberInfo {
+        member_id: member.core.id.clone(),
+        client_id: member.core.config.client_id.clone(),
+        principal: member.core.principal.clone(),
+        topics,
+        assignment,
+        session_timeout: member.core.config.session_timeout,
+        joined_us: member.core.joined_us,
+    }
+}
+
+/// The offsets that a reset means, for the group or each of its clients.
+fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Result<Entries> {
+    let (topics, clients) = {
+        let state = shared.state.read();
+        let recorded = state.group(&name.namespace, &name.group).ok_or_else(|| unknown(&name.group))?;
+        let topics: Vec<Arc<TopicInfo>> = match &reset.topic {
+            Some(topic) => {
+                let found = state.catalog().topic_named(&name.namespace, topic).cloned();
+                vec![found.ok_or_else(|| Error::NotFound { what: "topic", name: topic.clone() })?]
+            }
+            None => {
+                let ids: BTreeSet<TopicId> =
+                    recorded.committed.values().flat_map(|offsets| offsets.keys().map(|(topic, _)| *topic)).collect();
+                ids.into_iter().filter_map(|id| state.catalog().topic(id).cloned()).collect()
+            }
+        };
+        let clients: Vec<Option<Arc<str>>> = match recorded.mode {
+            GroupMode::Shared => vec![None],
+            GroupMode::Broadcast => recorded.committed.keys().filter(|client| client.is_some()).cloned().collect(),
+        };
+        (topics, clients)
+    };
+    if topics.is_empty() {
+        return Err(Error::FailedPrecondition(format!("group {:?} has no offsets on any topic; name one", name.group)));
+    }
+    let mut all = Vec::new();
+    for topic in topics {
+        let partitions = shared.table(topic.table)?.options.partitions;
+        let chosen = match reset.partition {
+            Some(partition) => partition..partition.saturating_add(1),
+            None => 0..partitions,
+        };
+        for partition in chosen {
+            all.push((topic.id, partition, resolve(shared, topic.table, partition, reset.to)?));
+        }
+    }
+    Ok(clients.into_iter().map(|client| (GroupKey { client, ..name.clone() }, all.clone())).collect())
+}
+
+fn unknown(group: &str) -> Error {
+    Error::NotFound { what: "consumer group", name: group.to_owned() }
+}

@@ -1,0 +1,116 @@
+//! Moving committed offsets.
+
+use std::time::Duration;
+
+use super::group::{Entries, submit};
+use super::member::Core;
+use crate::shared::Shared;
+use crate::submission::Precondition;
+use crate::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
+
+/// Commits for a member, as of the generation it names or last acted on.
+pub(super) fn commit(
+    shared: &Shared,
+    core: &Core,
+    generation: Option<u64>,
+    offsets: &[(Assignment, Offset)],
+) -> Result<PendingReceipt> {
+    let mut inner = core.enter(shared)?;
+    let current = inner.generation;
+    let member = core.state(&mut inner)?;
+    let generation = generation.unwrap_or(member.acknowledged);
+    if generation != current {
+        return Err(Error::Fenced(format!(
+            "group {:?} has gone on from generation {generation} to {current}; poll to take up the new assignment",
+            core.key.group
+        )));
+    }
+    let mut entries = Vec::with_capacity(offsets.len());
+    for (at, offset) in offsets {
+        member.owned_mut(*at)?;
+        let topic = member.topics.get(&at.topic).map(|topic| topic.table);
+        let state = shared.state.read();
+        let partition = topic.and_then(|table| state.partition(table, at.partition));
+        let (start, end) = partition.map_or((0, 0), |partition| (partition.start, partition.end));
+        if *offset > end {
+            return Err(Error::OffsetOutOfRange { partition: at.partition, offset: *offset, start, end });
+        }
+        entries.push((at.topic, at.partition, *offset));
+    }
+    if entries.is_empty() {
+        return Ok(nothing_to_wait_for(shared));
+    }
+    let receipt = submit(shared, Entries::from([(core.key.clone(), entries)]), vec![fence(core, current)])?;
+    inner.unsettled = true;
+    Ok(receipt)
+}
+
+/// The automatic commit: what is processed, if the interval is over.
+pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duration) -> Result<()> {
+    if !core.config.enable_auto_commit {
+        return Ok(());
+    }
+    let mut inner = core.enter(shared)?;
+    let generation = inner.generation;
+    let member = core.state(&mut inner)?;
+    if let Some(committing) = &mut member.committing {
+        match committing.receiver.try_recv() {
+            Ok(None) => return Ok(()),
+            Ok(Some(answer)) => {
+                member.committing = None;
+                // A rebalance came first: the rows belong to whoever has them now.
+                if let Some(error) = answer.err().filter(|error| !matches!(error, Error::Fenced(_))) {
+                    return Err(error);
+                }
+            }
+            Err(_) => return Err(Error::Closed),
+        }
+    }
+    if now < member.last_commit + core.config.auto_commit_interval {
+        return Ok(());
+    }
+    let mut entries = Entries::new();
+    member.take_processed(&mut entries, |_| true);
+    if !entries.is_empty() {
+        member.last_commit = now;
+        member.committing = Some(submit(shared, entries, vec![fence(core, generation)])?);
+        inner.unsettled = true;
+    }
+    Ok(())
+}
+
+/// With automatic commit: commits all that was handed out, and waits for it. A leaving member does this.
+pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
+    if !core.config.enable_auto_commit {
+        return Ok(());
+    }
+    let receipt = {
+        let mut inner = core.enter(shared)?;
+        let generation = inner.generation;
+        let member = core.state(&mut inner)?;
+        let mut entries = Entries::new();
+        for owned in member.owned.values_mut() {
+            owned.processed = owned.handed.take().or(owned.processed);
+        }
+        member.take_processed(&mut entries, |_| true);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let receipt = submit(shared, entries, vec![fence(core, generation)])?;
+        inner.unsettled = true;
+        receipt
+    };
+    receipt.wait().map(drop)
+}
+
+fn fence(core: &Core, generation: u64) -> Precondition {
+    Precondition::Generation { group: core.key.clone(), generation }
+}
+
+fn nothing_to_wait_for(shared: &Shared) -> PendingReceipt {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let durability = crate::Durability::Sync;
+    // The receiver is right here, so that sending can't fail.
+    let _ = sender.send(Ok(Receipt { lsn: shared.log.durable(), appended: Vec::new(), duplicate: false, durability }));
+    PendingReceipt { receiver }
+}

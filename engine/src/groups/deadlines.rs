@@ -1,0 +1,61 @@
+//! When members have to be looked at. A heartbeat does not touch this: the deadline that is here comes first, the member's
+//! true one is computed then, and the member is put back.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::assign::MemberNumber;
+use super::group::Group;
+
+/// One entry for each live member, by the monotonic clock.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// The first deadline in µs, so that a tick without work takes no lock.
+    first_us: AtomicU64,
+    entries: Mutex<BTreeMap<(Duration, MemberNumber), Weak<Group>>>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Deadlines { first_us: AtomicU64::new(u64::MAX), entries: Mutex::default() }
+    }
+}
+
+impl Deadlines {
+    pub(super) fn insert(&self, at: Duration, member: MemberNumber, group: Weak<Group>) {
+        let mut entries = self.entries.lock();
+        entries.insert((at, member), group);
+        self.publish(&entries);
+    }
+
+    pub(super) fn remove(&self, at: Duration, member: MemberNumber) {
+        let mut entries = self.entries.lock();
+        entries.remove(&(at, member));
+        self.publish(&entries);
+    }
+
+    /// Takes out a member whose deadline has come.
+    pub(super) fn pop(&self, now: Duration) -> Option<(MemberNumber, Weak<Group>)> {
+        if micros(now) < self.first_us.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut entries = self.entries.lock();
+        let entry = entries.first_entry().filter(|entry| entry.key().0 <= now)?;
+        let ((_, member), group) = entry.remove_entry();
+        self.publish(&entries);
+        Some((member, group))
+    }
+
+    fn publish(&self, entries: &BTreeMap<(Duration, MemberNumber), Weak<Group>>) {
+        let first = entries.first_key_value().map_or(u64::MAX, |((at, _), _)| micros(*at));
+        self.first_us.store(first, Ordering::Release);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,149 @@
+//! A group's beginning: it is recorded with the offsets it starts from, in one submission, so that members who take their
+//! first partitions later do not start later.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::record::{Change, GroupKey, OffsetsRecord};
+use crate::shared::Shared;
+use crate::state::State;
+use crate::submission::Submission;
+use crate::{AutoOffsetReset, ConsumerConfig, Error, Offset, PartitionId, Result, TopicId, TopicInfo};
+
+const STRIPES: usize = 64;
+
+/// Serializes beginnings: of one group always, of different ones mostly not.
+#[derive(Debug)]
+pub(super) struct Setups {
+    hasher: RandomState,
+    stripes: Vec<Mutex<()>>,
+    /// Groups under way to a topic, to be counted with those that are there.
+    reserved: Mutex<HashMap<TopicId, usize>>,
+}
+
+impl Default for Setups {
+    fn default() -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
+        Setups { hasher: RandomState::new(), stripes, reserved: Mutex::default() }
+    }
+}
+
+impl Setups {
+    /// Sees to it that the group is recorded and has a committed offset for every partition of the topics.
+    pub(super) fn prepare(
+        &self,
+        shared: &Shared,
+        config: &ConsumerConfig,
+        key: &GroupKey,
+        topics: &[Arc<TopicInfo>],
+    ) -> Result<()> {
+        let stripe = self.hasher.hash_one((&key.namespace, &key.group)) % (STRIPES as u64);
+        let stripe = usize::try_from(stripe).unwrap_or(0);
+        let _setup = self.stripes.get(stripe).map(Mutex::lock);
+        let Some((submission, reservation)) = self.missing(shared, config, key, topics)? else { return Ok(()) };
+        shared.log.submit(submission)?.wait()?;
+        drop(reservation);
+        Ok(())
+    }
+
+    fn missing(
+        &self,
+        shared: &Shared,
+        config: &ConsumerConfig,
+        key: &GroupKey,
+        topics: &[Arc<TopicInfo>],
+    ) -> Result<Option<(Submission, Reservation<'_>)>> {
+        let state = shared.state.read();
+        let group = state.group(&key.namespace, &key.group);
+        if let Some(group) = group.filter(|group| group.mode != config.mode) {
+            return Err(Error::FailedPrecondition(format!(
+                "group {:?} is a {:?} group and can't be joined as {:?}; drop it first to change that",
+                key.group, group.mode, config.mode
+            )));
+        }
+        let mut entries = Vec::new();
+        let mut reservation = Reservation { setups: self, topics: Vec::new() };
+        for topic in topics.iter().filter(|topic| !has_offsets(&state, key, topic.id)) {
+            if !state.groups_of_topic(topic.id).any(|(n, g)| n == &*key.namespace && g == &*key.group) {
+                reservation.add(&state, topic, shared.options.max_groups_per_topic)?;
+            }
+            for (partition, offset) in starts(&state, config, topic)? {
+                entries.push((topic.id, partition, offset));
+            }
+        }
+        if group.is_some() && entries.is_empty() {
+            return Ok(None);
+        }
+        let created = Change::GroupCreated {
+            namespace: key.namespace.to_string(),
+            group: key.group.to_string(),
+            mode: config.mode,
+        };
+        let submission = Submission {
+            changes: if group.is_none() { vec![created] } else { Vec::new() },
+            offsets: vec![OffsetsRecord { group: key.clone(), entries }],
+            ..Submission::default()
+        };
+        Ok(Some((submission, reservation)))
+    }
+}
+
+/// Whether the group (or client) has committed on the topic before.
+pub(super) fn has_offsets(state: &State, key: &GroupKey, topic: TopicId) -> bool {
+    let offsets = state.group(&key.namespace, &key.group).and_then(|group| group.committed.get(&key.client));
+    offsets.is_some_and(|offsets| offsets.range((topic, PartitionId::MIN)..=(topic, PartitionId::MAX)).next().is_some())
+}
+
+/// Where a new group starts in each partition.
+fn starts(state: &State, config: &ConsumerConfig, topic: &TopicInfo) -> Result<Vec<(PartitionId, Offset)>> {
+    let partitions = state.catalog().partitions(topic.table).unwrap_or_default();
+    let starts = (0..).zip(partitions).map(|(partition, state)| match config.auto_offset_reset {
+        AutoOffsetReset::Earliest => Ok((partition, state.start)),
+        AutoOffsetReset::Latest => Ok((partition, state.end)),
+        AutoOffsetReset::None => {
+            Err(Error::NoCommittedOffset { group: config.group_id.clone(), topic: topic.name.clone(), partition })
+        }
+    });
+    starts.collect()
+}
+
+/// Places taken on topics until the group is recorded.
+struct Reservation<'a> {
+    setups: &'a Setups,
+    topics: Vec<TopicId>,
+}
+
+impl Reservation<'_> {
+    fn add(&mut self, state: &State, topic: &TopicInfo, limit: usize) -> Result<()> {
+        let mut reserved = self.setups.reserved.lock();
+        let under_way = reserved.entry(topic.id).or_insert(0);
+        let groups = state.groups_of_topic(topic.id).take(limit).count() + *under_way;
+        if groups >= limit {
+            return Err(Error::FailedPrecondition(format!(
+                "topic {:?} has {groups} consumer groups, which is the limit (max_groups_per_topic); drop one that is not \
+                 needed or raise the limit",
+                topic.name
+            )));
+        }
+        *under_way += 1;
+        self.topics.push(topic.id);
+        Ok(())
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        let mut reserved = self.setups.reserved.lock();
+        for topic in &self.topics {
+            if let Some(under_way) = reserved.get_mut(topic) {
+                *under_way -= 1;
+                if *under_way == 0 {
+                    reserved.remove(topic);
+                }
+            }
+        }
+    }
+}

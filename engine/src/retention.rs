@@ -133,7 +133,7 @@ fn resolve(shared: &Shared, finding: Finding) -> Result<Option<Move>> {
         Finding::ByBytes { table, partition, excess, from, end } => {
             let (mut at, mut freed) = (from, 0);
             for _ in 0..MAX_FRAMES {
-                let Some(frame) = shared.log.frame_at(table, partition, at)? else { break };
+                let Some(frame) = shared.log.entry_at(table, partition, at)? else { break };
                 // The newest frame stays, however large.
                 if freed >= excess || frame.next_offset() >= end {
                     break;
@@ -160,7 +160,7 @@ fn move_start(shared: &Shared, to: &Move) -> Result<()> {
         (removed, found.segments_version, start > found.segmented_to && start < found.end)
     };
     let lsn = match in_log {
-        true => shared.log.frame_at(table, partition, start)?.map_or(Lsn(0), |frame| frame.lsn),
+        true => shared.log.entry_at(table, partition, start)?.map_or(Lsn(0), |frame| frame.lsn),
         false => Lsn(0),
     };
     let mut changes = vec![Change::StartMoved { table, partition, start, lsn }];

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use crate::log::Frame;
+use crate::log::{Frame, IndexEntry};
 use crate::segments::{Pruning, Segment};
 use crate::shared::Shared;
 use crate::{BatchOperator, EncodedBatch, Error, Offset, PartitionId, Result, TableId, TableInfo};
@@ -52,17 +52,27 @@ pub(crate) fn pruned_chunk_at(
             Place::End => return Ok(None),
             Place::Segment(segment) => {
                 if let Some(frame) = shared.log.tail_frame_at(table, partition, offset) {
-                    return frame_chunk(&frame, &info, projection, pruning).map(Some);
+                    return frame_chunk(&frame, &info, projection).map(Some);
                 }
                 let read = shared.segments.chunk(&segment, (&info, partition), projection, offset, pruning);
-                if let Err(Error::Corrupt { .. }) = &read {
-                    shared.events.push("segment_damaged", format!("reading {table}/{partition} at {offset}: {read:?}"));
+                if let Err(error @ Error::Corrupt { .. }) = &read {
+                    shared.events.push("segment_damaged", error.to_string());
+                    // Until the log is trimmed it has the rows too.
+                    if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
+                        return frame_chunk(&frame, &info, projection).map(Some);
+                    }
                 }
                 return read.map(Some);
             }
             Place::Log => {
+                if pruning.event_time_us.is_some()
+                    && let Some(entry) = shared.log.entry_at(table, partition, offset)?
+                    && pruning.rules_out(entry.min_event_us, entry.max_event_us)
+                {
+                    return Ok(Some(pruned_frame(&entry)));
+                }
                 if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
-                    return frame_chunk(&frame, &info, projection, pruning).map(Some);
+                    return frame_chunk(&frame, &info, projection).map(Some);
                 }
                 // The log was trimmed after the look at the state: by now a segment holds the rows, or retention has
                 // moved the start.
@@ -106,30 +116,39 @@ fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offse
     Ok((info.clone(), place))
 }
 
-fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection, pruning: &Pruning<'_>) -> Result<Chunk> {
-    let rows = if pruning.rules_out(frame.min_event_us, frame.max_event_us) {
-        ChunkRows::Pruned
-    } else {
-        let batch = frame.batch(info.schema_of(frame.schema_version)?)?;
-        let count = batch.num_rows();
-        ChunkRows::Batch(projection.batch(
-            frame.partition,
-            frame.base_offset,
-            count,
-            |index| Ok(batch.columns().get(index).cloned()),
-            || Ok(constant_append_ts(frame.append_us, count)),
-        )?)
-    };
+fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection) -> Result<Chunk> {
+    let batch = frame.batch(info.schema_of(frame.schema_version)?)?;
+    let rows = batch.num_rows();
+    let batch = projection.batch(
+        frame.partition,
+        frame.base_offset,
+        rows,
+        |index| Ok(batch.columns().get(index).cloned()),
+        || Ok(constant_append_ts(frame.append_us, rows)),
+    )?;
     Ok(Chunk {
         base_offset: frame.base_offset,
         next_offset: frame.next_offset(),
-        rows,
+        rows: ChunkRows::Batch(batch),
         append_us: frame.append_us,
         min_event_us: frame.min_event_us,
         max_event_us: frame.max_event_us,
         schema_version: frame.schema_version,
         encoded: (frame.schema_version == info.schema_version()).then(|| frame.encoded.clone()),
     })
+}
+
+fn pruned_frame(entry: &IndexEntry) -> Chunk {
+    Chunk {
+        base_offset: entry.base_offset,
+        next_offset: entry.next_offset(),
+        rows: ChunkRows::Pruned,
+        append_us: entry.append_us,
+        min_event_us: entry.min_event_us,
+        max_event_us: entry.max_event_us,
+        schema_version: entry.schema_version,
+        encoded: None,
+    }
 }
 
 fn no_table(table: TableId) -> Error {

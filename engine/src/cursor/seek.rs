@@ -24,6 +24,14 @@ pub(crate) fn offset_at(shared: &Shared, table: TableId, partition: PartitionId,
     let projection = Projection::new(&info, &[InputColumn::AppendTs])?;
     while low < high {
         let middle = low + (high - low) / 2;
+        if let Some(frame) = shared.log.entry_at(table, partition, middle)? {
+            if frame.append_us < time_us {
+                low = frame.next_offset().min(high);
+            } else {
+                high = frame.base_offset.max(low);
+            }
+            continue;
+        }
         let chunk = chunk_at(shared, &projection, table, partition, middle, None)?;
         let Some(Chunk { base_offset, next_offset, rows: ChunkRows::Batch(batch), .. }) = chunk else { break };
         let Some(column) = batch.columns().first() else { break };

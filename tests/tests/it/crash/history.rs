@@ -1,0 +1,289 @@
+//! Random histories: what a client does, and what it was told.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use millstream_engine::disk::SimDisk;
+use millstream_engine::{
+    Append, AutoOffsetReset, ColumnSpec, ConsumerConfig, Durability, Engine, EngineOptions, Offset, PartitionChoice,
+    PartitionId, Principal, ProducerStamp, Result, TableOptions, TableSpec,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::check::{Found, reopen};
+
+/// What a client does next.
+#[derive(Debug, Clone)]
+enum Step {
+    CreateTable {
+        partitions: u32,
+        durability: Durability,
+    },
+    /// One submission over the tables and partitions named: seen whole or not at all.
+    Append {
+        parts: Vec<(usize, PartitionId, usize)>,
+        stamped: bool,
+    },
+    AddColumn {
+        table: usize,
+    },
+    /// Reads what there is of a table as a group and commits it.
+    Commit {
+        table: usize,
+    },
+    CutSegments {
+        table: usize,
+    },
+    Reopen,
+}
+
+/// A sequence of steps, made from a seed.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    steps: Vec<Step>,
+}
+
+/// One submission: where each row was sent to. Rows are known by their ids.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    /// (table name, partition, ids).
+    pub(super) parts: Vec<(String, PartitionId, Vec<i64>)>,
+    pub(super) stamp: Option<ProducerStamp>,
+    /// First offsets, if it was acknowledged.
+    pub(super) acknowledged: Option<Vec<Offset>>,
+    pub(super) durable: bool,
+}
+
+/// What the client knows when the disk fails or the history ends.
+pub(super) struct Outcome {
+    pub(super) disk: SimDisk,
+    pub(super) dir: Arc<tempfile::TempDir>,
+    pub(super) engine: Option<Engine>,
+    /// (name, partitions, durability, columns added that were acknowledged).
+    pub(super) tables: Vec<(String, u32, Durability, usize)>,
+    pub(super) sent: Vec<Sent>,
+    /// Per table: the committed offset that was acknowledged last, and those that were asked for since.
+    pub(super) committed: BTreeMap<String, (Option<Offset>, Vec<Offset>)>,
+    next_id: i64,
+}
+
+pub(super) const GROUP: &str = "crash";
+pub(super) const PRODUCER: u128 = 7;
+
+pub(super) fn options(dir: &Path, disk: &SimDisk) -> EngineOptions {
+    let mut options = EngineOptions::new(dir);
+    options.disk = Arc::new(disk.clone());
+    options.seed = Some(1);
+    options.log_file_bytes = 8 << 10;
+    options.segment_threads = 0;
+    options.maintenance_interval_ms = 3_600_000;
+    options
+}
+
+impl History {
+    pub(super) fn random(seed: u64) -> History {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut steps = Vec::new();
+        let mut partitions: Vec<u32> = Vec::new();
+        for _ in 0..chance.random_range(4..9) {
+            let step = match chance.random_range(0..20) {
+                _ if partitions.is_empty() => create(&mut chance, &mut partitions),
+                0 => create(&mut chance, &mut partitions),
+                1 => Step::AddColumn { table: chance.random_range(0..partitions.len()) },
+                2 | 3 => Step::Commit { table: chance.random_range(0..partitions.len()) },
+                4 => Step::CutSegments { table: chance.random_range(0..partitions.len()) },
+                5 => Step::Reopen,
+                _ => append(&mut chance, &partitions),
+            };
+            steps.push(step);
+        }
+        History { steps }
+    }
+
+    /// Plays the history until it ends or the disk fails.
+    pub(super) fn run(&self, disk: &SimDisk) -> Outcome {
+        let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
+        let dir = Arc::new(tempfile::tempdir_in(base).expect("temporary directory"));
+        let mut outcome = Outcome {
+            disk: disk.clone(),
+            engine: Engine::open_with(options(dir.path(), disk)).ok(),
+            dir,
+            tables: Vec::new(),
+            sent: Vec::new(),
+            committed: BTreeMap::new(),
+            next_id: 0,
+        };
+        for step in &self.steps {
+            if outcome.engine.is_none() || outcome.play(step).is_err() {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+fn create(chance: &mut StdRng, partitions: &mut Vec<u32>) -> Step {
+    partitions.push(chance.random_range(1..4));
+    let durability = if chance.random_range(0..4) == 0 { Durability::Os } else { Durability::Sync };
+    Step::CreateTable { partitions: partitions[partitions.len() - 1], durability }
+}
+
+fn append(chance: &mut StdRng, partitions: &[u32]) -> Step {
+    let parts = (0..chance.random_range(1..3))
+        .map(|_| {
+            let table = chance.random_range(0..partitions.len());
+            let rows =
+                if chance.random_range(0..5) == 0 { chance.random_range(200..400) } else { chance.random_range(1..6) };
+            (table, chance.random_range(0..partitions[table]), rows)
+        })
+        .collect();
+    Step::Append { parts, stamped: chance.random_range(0..3) == 0 }
+}
+
+pub(super) fn batch(ids: &[i64]) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)]);
+    let text: StringArray = ids.iter().map(|id| (id % 5 != 0).then(|| format!("row {id}"))).collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids.to_vec())), Arc::new(text)];
+    RecordBatch::try_new(Arc::new(schema), columns).expect("batch")
+}
+
+impl Outcome {
+    fn play(&mut self, step: &Step) -> Result<()> {
+        let who = Principal::anonymous();
+        let engine = self.engine.clone().expect("open");
+        match step {
+            Step::CreateTable { partitions, durability } => {
+                let name = format!("t{}", self.tables.len());
+                let options =
+                    TableOptions { partitions: *partitions, durability: *durability, ..TableOptions::default() };
+                let schema = batch(&[]).schema();
+                engine.create_table(
+                    &who,
+                    TableSpec { namespace: "public".into(), name: name.clone(), schema, options },
+                )?;
+                self.tables.push((name, *partitions, *durability, 0));
+            }
+            Step::Append { parts, stamped } => self.append(&engine, parts, *stamped)?,
+            Step::AddColumn { table } => {
+                let (name, _, _, added) = &mut self.tables[*table];
+                let column = ColumnSpec { name: format!("added_{added}"), data_type: DataType::Int32 };
+                engine.add_columns(&who, "public", name, vec![column])?;
+                *added += 1;
+            }
+            Step::Commit { table } => self.commit(&engine, *table)?,
+            Step::CutSegments { table } => {
+                let id = engine.table(&who, "public", &self.tables[*table].0)?.id;
+                engine.cut_segments(&who, id)?;
+            }
+            Step::Reopen => {
+                self.engine = None;
+                let closed = engine.close();
+                drop(engine);
+                closed?;
+                self.engine = Some(Engine::open_with(options(self.dir.path(), &self.disk))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, engine: &Engine, parts: &[(usize, PartitionId, usize)], stamped: bool) -> Result<()> {
+        let who = Principal::anonymous();
+        let parts = if stamped { &parts[..1] } else { parts };
+        let (mut appends, mut described, mut durable) = (Vec::new(), Vec::new(), true);
+        for (table, partition, rows) in parts {
+            let (name, _, durability, _) = &self.tables[*table];
+            let ids: Vec<i64> = (self.next_id..).take(*rows).collect();
+            self.next_id += *rows as i64;
+            durable &= *durability == Durability::Sync;
+            let table = engine.table(&who, "public", name)?.id;
+            appends.push(Append { table, partition: PartitionChoice::Named(*partition), batch: batch(&ids) });
+            described.push((name.clone(), *partition, ids));
+        }
+        let stamp = stamped.then(|| {
+            let table = &described[0].0;
+            let sequence = self.sent.iter().filter(|s| s.stamp.is_some() && s.parts[0].0 == *table).count() as u64;
+            ProducerStamp { id: PRODUCER, epoch: 0, sequence }
+        });
+        self.sent.push(Sent { parts: described, stamp, acknowledged: None, durable });
+        let receipt = engine.append_all(&who, appends, stamp)?.wait()?;
+        let offsets = first_offsets(&receipt.appended, parts.len());
+        self.sent.last_mut().expect("sent").acknowledged = Some(offsets);
+        Ok(())
+    }
+
+    fn commit(&mut self, engine: &Engine, table: usize) -> Result<()> {
+        let name = self.tables[table].0.clone();
+        let config = ConsumerConfig {
+            group_id: GROUP.into(),
+            auto_offset_reset: AutoOffsetReset::Earliest,
+            enable_auto_commit: false,
+            ..ConsumerConfig::default()
+        };
+        let entry = self.committed.entry(name.clone()).or_default();
+        entry.1.push(0); // a new group's start is committed at once
+        let member = engine.join(&Principal::anonymous(), config, &[name])?;
+        let first = member.assignment().into_iter().find(|assignment| assignment.partition == 0).expect("partition 0");
+        let end = member.offsets()?.iter().find(|offsets| offsets.partition == 0).expect("partition 0").end;
+        entry.1.push(end);
+        member.commit(&[(first, end)])?.wait()?;
+        *entry = (Some(end), Vec::new());
+        member.leave()
+    }
+
+    /// The disk after power loss, opened again.
+    pub(super) fn after_crash(mut self, seed: u64) -> Found {
+        self.disk = self.disk.crash(seed);
+        self.drop_engine();
+        reopen(&self)
+    }
+
+    /// The disk after the process alone died, opened again.
+    pub(super) fn after_kill(mut self, seed: u64) -> Found {
+        self.disk = self.disk.kill(seed);
+        self.drop_engine();
+        reopen(&self)
+    }
+
+    /// Closed in order.
+    pub(super) fn closed(mut self) -> Outcome {
+        let engine = self.engine.take().expect("open");
+        engine.close().expect("close");
+        self
+    }
+
+    pub(super) fn reopen(&self) -> Found {
+        reopen(self)
+    }
+
+    /// True while no log file was trimmed.
+    pub(super) fn log_is_whole(&self) -> bool {
+        let first = self
+            .disk
+            .files()
+            .into_iter()
+            .map(|(path, _)| path)
+            .find(|path| path.extension().is_some_and(|e| e == "log"));
+        first.and_then(|path| path.file_stem()?.to_str()?.parse::<u64>().ok()).is_some_and(|lsn| lsn <= 1)
+    }
+
+    pub(super) fn forget_checkpoints(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("state")).expect("remove the state store");
+    }
+
+    /// The state store's lock must be free before the directory is opened again.
+    fn drop_engine(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            let _refused = engine.close();
+        }
+    }
+}
+
+/// The first offset of each part, from runs in the parts' order.
+fn first_offsets(appended: &[millstream_engine::Appended], parts: usize) -> Vec<Offset> {
+    assert!(appended.len() >= parts, "an answer for each part");
+    appended.iter().map(|run| run.first_offset).collect()
+}

@@ -1,0 +1,142 @@
+//! A connection, and SQL over it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result};
+
+/// Where a server listens unless told otherwise.
+pub const DEFAULT_URL: &str = "grpc://127.0.0.1:8081";
+/// Larger messages than any that the server sends.
+const MAX_MESSAGE_BYTES: usize = 128 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Record batches as they arrive.
+pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+
+/// A connection to one server. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    channel: Channel,
+    url: Arc<str>,
+}
+
+/// Rows of a query.
+pub struct Rows {
+    pub schema: SchemaRef,
+    pub batches: BatchStream,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects to `grpc://host:port`.
+    pub async fn connect(url: &str) -> Result<Client> {
+        let channel = endpoint(url)?.connect().await.map_err(|error| unreachable(url, &error))?;
+        Ok(Client { channel, url: url.into() })
+    }
+
+    /// The address it was given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs one statement. A statement without rows gives what the server says of it, as one row.
+    pub async fn query(&self, sql: &str) -> Result<Rows> {
+        let mut service = self.sql_service();
+        let info = service.execute(sql.to_owned(), None).await.map_err(|error| self.flight_error(error))?;
+        let schema = info.clone().try_decode_schema().map_err(Error::protocol)?;
+        let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
+        let ticket = ticket.ok_or_else(|| Error::protocol("a query without an endpoint"))?;
+        let stream = service.do_get(ticket).await.map_err(|error| self.flight_error(error))?;
+        let client = self.clone();
+        let batches = stream.map(move |batch| batch.map_err(|error| client.flight_error(error)));
+        Ok(Rows { schema: Arc::new(schema), batches: Box::pin(batches) })
+    }
+
+    /// Runs one statement to its end and gives all its rows.
+    pub async fn sql(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        self.query(sql).await?.batches.try_collect().await
+    }
+
+    /// Appends to a table.
+    pub fn producer(&self, table: &str, options: ProducerOptions) -> Producer {
+        Producer::start(self.clone(), table, options)
+    }
+
+    /// Joins a consumer group for these topics.
+    pub async fn consumer<T: AsRef<str>>(&self, options: ConsumerOptions, topics: &[T]) -> Result<Consumer> {
+        Consumer::join(self.clone(), options, topics.iter().map(|topic| topic.as_ref().to_owned()).collect()).await
+    }
+
+    pub(crate) fn service(&self) -> FlightServiceClient<Channel> {
+        FlightServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn sql_service(&self) -> FlightSqlServiceClient<Channel> {
+        FlightSqlServiceClient::new_from_inner(self.service())
+    }
+
+    fn arrow_error(&self, error: &arrow::error::ArrowError) -> Error {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(status) = error.downcast_ref::<tonic::Status>() {
+                return Error::from_status(&self.url, status);
+            }
+            if let Some(FlightError::Tonic(status)) = error.downcast_ref::<FlightError>() {
+                return Error::from_status(&self.url, status);
+            }
+            cause = error.source();
+        }
+        Error::protocol(error)
+    }
+
+    fn flight_error(&self, error: FlightError) -> Error {
+        match error {
+            FlightError::Tonic(status) => Error::from_status(&self.url, &status),
+            FlightError::Arrow(error) => self.arrow_error(&error),
+            other => Error::protocol(other),
+        }
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint> {
+    let address = ["grpc://", "grpc+tcp://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let address = address.filter(|address| !address.is_empty());
+    let address =
+        address.ok_or_else(|| Error::InvalidInput(format!("url {url:?} is not of the form grpc://host:port")))?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| Error::InvalidInput(format!("url {url:?}: {error}")))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(8 << 20)
+        .initial_connection_window_size(16 << 20))
+}
+
+fn unreachable(url: &str, error: &tonic::transport::Error) -> Error {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        reason = format!("{reason}: {error}");
+        cause = error.source();
+    }
+    Error::Unreachable { url: url.to_owned(), reason }
+}

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `millstream` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millstream_server::cli::main()
+}

@@ -1,0 +1,104 @@
+//! `millstream serve`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::config::{Config, ConfigError, Flags, SETTINGS, resolve};
+use crate::serve::{ServeError, Server};
+
+const EXAMPLES: &str = "\
+Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this
+order of precedence. Sizes may be written 64MiB. When all doors listen, one line goes to standard output:
+  ready grpc=127.0.0.1:8081 http=127.0.0.1:8080
+The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
+
+Examples:
+  millstream serve --data ./data
+  millstream serve --data /var/lib/millstream --config /etc/millstream.toml
+  millstream serve --data ./data --grpc 127.0.0.1:0 --http 127.0.0.1:0
+  millstream serve --data ./data --segment-store s3://bucket/segments --s3-endpoint http://127.0.0.1:9000 --s3-allow-http true";
+
+/// The flags of `serve`, one for each of [`SETTINGS`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServeArguments(Flags);
+
+impl Args for ServeArguments {
+    fn augment_args(command: Command) -> Command {
+        let defaults = Config::new(PathBuf::new());
+        let path = |name: &'static str, form: &'static str, help: &'static str| {
+            Arg::new(name).long(name).value_name(form).help(help).value_parser(PathBufValueParser::new())
+        };
+        let command = command
+            .after_help(EXAMPLES)
+            .arg(path("data", "DIR", "Directory of the log, the state and, by default, the segments; made if missing"))
+            .arg(path("config", "FILE", "TOML file with settings"));
+        SETTINGS.iter().fold(command, |command, setting| {
+            let Some(flag) = setting.flag() else { return command };
+            let shown = setting.show(&defaults);
+            let help = if shown.is_empty() { setting.help.to_owned() } else { format!("{} [default: {shown}]", setting.help) };
+            command.arg(Arg::new(setting.key).long(flag).value_name(setting.form()).help(help))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ServeArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut arguments = ServeArguments::default();
+        arguments.update_from_arg_matches(matches)?;
+        Ok(arguments)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let flags = &mut self.0;
+        flags.data = matches.get_one::<PathBuf>("data").cloned();
+        flags.config = matches.get_one::<PathBuf>("config").cloned();
+        for setting in SETTINGS.iter().filter(|setting| setting.flag().is_some()) {
+            if let Some(text) = matches.get_one::<String>(setting.key) {
+                flags.values.insert(setting.key, text.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a server until it is told to stop.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    // Names and values that are not text can't be ours.
+    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = resolve(&arguments.0, environment).map_err(Failure::usage)?;
+    log_to_stderr(&config.log_filter);
+    let mut server = Server::start(&config).map_err(failure)?;
+    announce(&server)?;
+    let ended = server.wait_for_signal();
+    server.stop().and(ended).map_err(failure)
+}
+
+fn failure(error: ServeError) -> Failure {
+    match error {
+        ServeError::Config(error @ (ConfigError::Unknown { .. } | ConfigError::Value { .. })) => Failure::usage(error),
+        error => Failure::failed(error),
+    }
+}
+
+fn log_to_stderr(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It fails only if a program that embeds us has set its own, which then serves.
+    let _ = subscriber.try_init();
+}
+
+fn announce(server: &Server) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready grpc={} http={}", server.grpc(), server.http())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::failed(format!("cannot write to standard output: {error}")))
+}

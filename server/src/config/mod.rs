@@ -1,0 +1,70 @@
+//! Settings of `millstream serve`: flag, then `MILLSTREAM_*` variable, then TOML file, then default.
+//!
+//! Every setting is one line of [`settings::SETTINGS`]; flags, variables, file keys, help and their checks all come from
+//! there. An unknown variable or key is an error that names it and the known ones.
+
+mod error;
+mod resolve;
+mod segment_store;
+mod settings;
+mod values;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use millstream_engine::EngineOptions;
+use millstream_sql::SqlOptions;
+
+pub use error::ConfigError;
+pub use resolve::{Flags, resolve};
+pub use settings::{SETTINGS, Setting};
+
+/// Everything `serve` needs to know, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address of the Flight door.
+    pub grpc: SocketAddr,
+    /// The address of the HTTP door.
+    pub http: SocketAddr,
+    /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
+    pub log_filter: String,
+    pub engine: EngineOptions,
+    pub sql: SqlOptions,
+    pub(crate) segment_store: segment_store::SegmentStoreSettings,
+    /// Threads that move bytes between sockets and queues.
+    pub network_threads: usize,
+    /// Threads that run queries, topics and plugins.
+    pub query_threads: usize,
+    /// A request body over HTTP may have at most this many bytes.
+    pub http_body_limit_bytes: usize,
+    /// A connection that has not sent a whole request header by then is closed.
+    pub header_timeout: Duration,
+    /// How long requests and streams under way may take to end once the server was told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults over a data directory.
+    pub fn new(data: impl Into<PathBuf>) -> Config {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Config {
+            grpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            log_filter: "info".to_owned(),
+            engine: EngineOptions::new(data),
+            sql: SqlOptions::default(),
+            segment_store: segment_store::SegmentStoreSettings::default(),
+            network_threads: cores.clamp(1, 4),
+            query_threads: cores,
+            http_body_limit_bytes: 16 << 20,
+            header_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// The engine's options, with the segment store opened.
+    pub fn engine_options(&self) -> Result<EngineOptions, ConfigError> {
+        Ok(EngineOptions { segment_store: self.segment_store.open()?, ..self.engine.clone() })
+    }
+}

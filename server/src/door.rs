@@ -1,0 +1,34 @@
+//! What every front door is given.
+
+use std::time::Duration;
+
+use millstream_engine::Engine;
+use millstream_sql::SqlEngine;
+use tokio::sync::watch;
+
+/// The rooms behind a door, where its heavy work runs, and when to end. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub engine: Engine,
+    pub sql: SqlEngine,
+    /// Queries, topics and plugins run here, and blocking engine calls on its blocking threads: never on the network
+    /// runtime, whose threads must stay free to move bytes.
+    pub queries: tokio::runtime::Handle,
+    /// Turns true once, when the server was told to stop: accept nothing new and end the streams under way.
+    pub stop: watch::Receiver<bool>,
+    /// A connection that has not sent a whole request header by then is closed.
+    pub header_timeout: Duration,
+}
+
+impl Door {
+    /// Completes when the server was told to stop.
+    pub async fn stopped(&self) {
+        stopped(self.stop.clone()).await;
+    }
+}
+
+/// Completes when `stop` is true, or its sender is gone.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the server, which owns the sender, has gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,115 @@
+//! Errors of the HTTP door: `{"error":{"kind":"not_found","message":"…"}}`. The one table from error kinds to statuses.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use millstream_engine::ErrorKind;
+
+/// What went wrong, as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An error of the engine or of SQL.
+    Engine(ErrorKind),
+    /// No such path.
+    NotFound,
+    /// The path is there, and takes another method.
+    Method,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// The store is not open, or no longer.
+    Unavailable,
+    /// The client accepts none of our formats.
+    NotAcceptable,
+}
+
+impl Kind {
+    fn row(self) -> (StatusCode, &'static str) {
+        match self {
+            Kind::Engine(ErrorKind::InvalidInput) => (StatusCode::BAD_REQUEST, "invalid_input"),
+            Kind::Engine(ErrorKind::NotFound) | Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Kind::Engine(ErrorKind::AlreadyExists) => (StatusCode::CONFLICT, "already_exists"),
+            Kind::Engine(ErrorKind::FailedPrecondition) => (StatusCode::CONFLICT, "failed_precondition"),
+            Kind::Engine(ErrorKind::OutOfRange) => (StatusCode::RANGE_NOT_SATISFIABLE, "out_of_range"),
+            Kind::Engine(ErrorKind::Fenced) => (StatusCode::CONFLICT, "fenced"),
+            Kind::Engine(ErrorKind::Retry) => (StatusCode::SERVICE_UNAVAILABLE, "retry"),
+            Kind::Engine(ErrorKind::ResourceExhausted) => (StatusCode::INSUFFICIENT_STORAGE, "resource_exhausted"),
+            Kind::Engine(ErrorKind::PermissionDenied) => (StatusCode::FORBIDDEN, "permission_denied"),
+            Kind::Engine(ErrorKind::Unsupported) => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+            Kind::Engine(ErrorKind::Reopen) => (StatusCode::SERVICE_UNAVAILABLE, "reopen"),
+            Kind::Engine(ErrorKind::Corrupt) => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
+            Kind::Engine(ErrorKind::Internal) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Kind::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Kind::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
+        }
+    }
+}
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    kind: Kind,
+    message: String,
+}
+
+impl HttpError {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> HttpError {
+        HttpError { kind, message: message.into() }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> HttpError {
+        HttpError::new(Kind::Engine(ErrorKind::InvalidInput), message)
+    }
+}
+
+impl From<millstream_engine::Error> for HttpError {
+    fn from(error: millstream_engine::Error) -> HttpError {
+        HttpError::new(Kind::Engine(error.kind()), error.to_string())
+    }
+}
+
+impl From<millstream_sql::Error> for HttpError {
+    fn from(error: millstream_sql::Error) -> HttpError {
+        HttpError::new(Kind::Engine(error.kind()), error.to_string())
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.kind.row();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(kind, message = self.message, "an HTTP request failed");
+        }
+        (status, Json(serde_json::json!({ "error": { "kind": kind, "message": self.message } }))).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_statuses() {
+        use ErrorKind::*;
+        let kinds = [
+            InvalidInput, NotFound, AlreadyExists, FailedPrecondition, OutOfRange, Fenced, Retry, ResourceExhausted,
+            PermissionDenied, Unsupported, Reopen, Corrupt, Internal,
+        ];
+        let rows: Vec<String> = kinds
+            .into_iter()
+            .map(Kind::Engine)
+            .chain([Kind::NotFound, Kind::Method, Kind::BodyTooLarge, Kind::Unavailable, Kind::NotAcceptable])
+            .map(|kind| format!("{} {}", kind.row().0.as_u16(), kind.row().1))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "400 invalid_input", "404 not_found", "409 already_exists", "409 failed_precondition", "416 out_of_range",
+                "409 fenced", "503 retry", "507 resource_exhausted", "403 permission_denied", "501 unsupported",
+                "503 reopen", "500 corrupt", "500 internal", "404 not_found", "405 method_not_allowed",
+                "413 body_too_large", "503 unavailable", "406 not_acceptable",
+            ]
+        );
+    }
+}

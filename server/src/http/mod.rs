@@ -1,0 +1,72 @@
+//! The HTTP door: health, metrics, and SQL for whoever has no driver.
+//!
+//! `GET /healthz`, `GET /readyz`, `GET /metrics`, `POST /v1/sql`.
+
+mod error;
+mod health;
+mod listener;
+mod metrics;
+mod request;
+mod sql;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::Door;
+use crate::config::Config;
+use error::{HttpError, Kind};
+
+/// The door. It listens before the store is open, so that whoever waits for the server can ask how far it is.
+#[derive(Debug)]
+pub(crate) struct HttpDoor {
+    door: OnceLock<Door>,
+    body_limit_bytes: usize,
+    header_timeout: Duration,
+}
+
+impl HttpDoor {
+    pub(crate) fn new(config: &Config) -> HttpDoor {
+        HttpDoor {
+            door: OnceLock::new(),
+            body_limit_bytes: config.http_body_limit_bytes,
+            header_timeout: config.header_timeout,
+        }
+    }
+
+    /// Lets requests through to the rooms.
+    pub(crate) fn open(&self, door: Door) {
+        // Set once by the server; a second call would change nothing.
+        let _ = self.door.set(door);
+    }
+
+    /// Serves connections until `stop` turns true; returns when the last request has been answered.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: watch::Receiver<bool>) -> io::Result<()> {
+        let header_timeout = self.header_timeout;
+        listener::serve(listener, self.router(), header_timeout, stop).await
+    }
+
+    fn router(self: Arc<Self>) -> Router {
+        let limit = self.body_limit_bytes;
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(metrics::metrics))
+            .route("/v1/sql", post(sql::execute))
+            .layer(DefaultBodyLimit::max(limit))
+            .fallback(async || HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql"))
+            .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
+            .with_state(self)
+    }
+
+    /// The rooms, once they are open.
+    fn rooms(&self) -> Result<&Door, HttpError> {
+        self.door.get().ok_or_else(|| HttpError::new(Kind::Unavailable, "the store is still being opened; retry later"))
+    }
+}

@@ -1,0 +1,17 @@
+//! The `millstream` program: settings, wiring, shutdown, one module for each front door, and the command line.
+//!
+//! A door is a translator: wire types stop at it, errors map to its protocol in one table, and it calls the engine and
+//! the SQL room by plain functions. The command line is a client: apart from `serve` it knows the server only through the
+//! client library.
+//!
+//! Start at [`serve::Server`] for the server and at [`cli::main`] for the program.
+
+pub mod cli;
+pub mod config;
+mod door;
+mod flight;
+mod format;
+mod http;
+pub mod serve;
+
+pub use door::Door;

@@ -53,6 +53,12 @@ impl Engine {
         stats
     }
 
+    /// Whether appends can succeed at all: the error that every append would now get, if the log has failed
+    /// (`LogFailed`) or the engine is closed (`Closed`). Cheap; asked by readiness probes.
+    pub fn check_writable(&self) -> Result<()> {
+        self.shared.log.refusal().map_or(Ok(()), Err)
+    }
+
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.
     pub fn events(&self) -> Vec<EngineEvent> {
         self.shared.events.list()

@@ -210,6 +210,11 @@ impl Log {
         stats.free_disk_bytes = figures.free_disk_bytes.get();
     }
 
+    /// The error that submissions now get, if the log has failed or is closed.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.core.queue.refusal()
+    }
+
     /// Writes what is queued and the clean-shutdown record, and stops the threads. Later submissions get `Closed`. An error
     /// if the log had failed: then there is no such record.
     pub(crate) fn close(&self) -> Result<()> {

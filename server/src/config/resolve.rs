@@ -7,8 +7,9 @@ use super::error::Origin;
 use super::{Config, ConfigError, SETTINGS};
 
 const PREFIX: &str = "MILLSTREAM_";
-/// Variables of the command line's clients; the server takes no notice of them.
-const CLIENT_VARIABLES: [&str; 2] = ["MILLSTREAM_URL", "MILLSTREAM_NAMESPACE"];
+/// Variables of clients, and of the build and its tests; the server takes no notice of them.
+const OTHERS: [&str; 5] =
+    ["MILLSTREAM_URL", "MILLSTREAM_NAMESPACE", "MILLSTREAM_CACHE", "MILLSTREAM_BIN", "MILLSTREAM_GUESTS_DIR"];
 const DATA: &str = "data";
 const CONFIG: &str = "config";
 
@@ -68,7 +69,7 @@ fn own_variables(
     let mut found = BTreeMap::new();
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if CLIENT_VARIABLES.contains(&name.as_str()) || rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
+        if OTHERS.contains(&name.as_str()) || rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
             continue;
         }
         let Some(key) = keys().chain([CONFIG]).find(|key| key.to_ascii_uppercase() == rest) else {
@@ -83,7 +84,8 @@ fn own_variables(
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let failed = |message: String| ConfigError::File { path: path.to_owned(), message };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string().trim().to_owned()))?;
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| failed(error.to_string().trim().to_owned()))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         if !keys().any(|known| known == key) {
@@ -125,7 +127,8 @@ mod tests {
     fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("millstream.toml");
-        std::fs::write(&path, "data = '/file'\ntail_bytes = '1MiB'\nqueue_bytes = 1048576\nsegment_threads = 3\n").unwrap();
+        std::fs::write(&path, "data = '/file'\ntail_bytes = '1MiB'\nqueue_bytes = 1048576\nsegment_threads = 3\n")
+            .unwrap();
         let environment = variables(&[
             ("MILLSTREAM_CONFIG", path.to_str().unwrap()),
             ("MILLSTREAM_TAIL_BYTES", "2MiB"),
@@ -159,7 +162,8 @@ mod tests {
 
     #[test]
     fn other_variables_with_our_prefix_that_are_not_settings_are_left_alone() {
-        let environment = [("MILLSTREAM_URL", "grpc://h:1"), ("MILLSTREAM_PORT_8081_TCP", "x"), ("MILLSTREAM_SERVICE_HOST", "y")];
+        let environment =
+            [("MILLSTREAM_URL", "grpc://h:1"), ("MILLSTREAM_PORT_8081_TCP", "x"), ("MILLSTREAM_SERVICE_HOST", "y")];
         resolve(&flags(&[]), variables(&environment)).unwrap();
     }
 

@@ -34,7 +34,10 @@ impl Default for SegmentStoreSettings {
 /// Keeps the secret out of logs.
 impl std::fmt::Debug for SegmentStoreSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SegmentStoreSettings").field("url", &self.url).field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("SegmentStoreSettings")
+            .field("url", &self.url)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,11 +18,25 @@ pub struct Setting {
 
 #[derive(Debug)]
 enum Access {
-    Bytes { range: RangeInclusive<u64>, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
-    Number { range: RangeInclusive<u64>, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
-    Text { form: &'static str, get: fn(&Config) -> String, set: fn(&mut Config, &str) -> Result<(), String> },
+    Bytes {
+        range: RangeInclusive<u64>,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64),
+    },
+    Number {
+        range: RangeInclusive<u64>,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64),
+    },
+    Text {
+        form: &'static str,
+        get: fn(&Config) -> String,
+        set: fn(&mut Config, &str) -> Result<(), String>,
+    },
     /// Given by variable or file only: flags are seen by every user of the machine.
-    Secret { set: fn(&mut Config, &str) },
+    Secret {
+        set: fn(&mut Config, &str),
+    },
 }
 
 impl Setting {
@@ -103,11 +117,15 @@ macro_rules! number {
 
 macro_rules! millis {
     ($key:literal, $range:expr, $field:ident, $help:literal) => {
-        Setting { key: $key, help: $help, access: Access::Number {
-            range: $range,
-            get: |config| u64::try_from(config.$field.as_millis()).unwrap_or(u64::MAX),
-            set: |config, value| config.$field = std::time::Duration::from_millis(value),
-        } }
+        Setting {
+            key: $key,
+            help: $help,
+            access: Access::Number {
+                range: $range,
+                get: |config| u64::try_from(config.$field.as_millis()).unwrap_or(u64::MAX),
+                set: |config, value| config.$field = std::time::Duration::from_millis(value),
+            },
+        }
     };
 }
 
@@ -119,70 +137,168 @@ macro_rules! text {
 
 /// Every setting but the data directory and the configuration file, in the order of the help.
 pub static SETTINGS: &[Setting] = &[
-    text!("grpc", "ADDR", |config| config.grpc.to_string(), |config, text| {
-        config.grpc = parse_address(text)?;
-        Ok(())
-    }, "Address of the Flight and Flight SQL door; port 0 takes a free one"),
-    text!("http", "ADDR", |config| config.http.to_string(), |config, text| {
-        config.http = parse_address(text)?;
-        Ok(())
-    }, "Address of the HTTP door; port 0 takes a free one"),
-    text!("log", "FILTER", |config| config.log_filter.clone(), |config, text| {
-        tracing_subscriber::EnvFilter::try_new(text).map_err(|error| error.to_string())?;
-        config.log_filter = text.to_owned();
-        Ok(())
-    }, "What is logged to standard error: error, warn, info, debug, or target=level pairs with commas"),
-    bytes!("log_file_bytes", 64 * KIB..=64 * GIB, engine.log_file_bytes as u64,
-        "A log file is rolled, and a checkpoint taken, when it would grow past this"),
-    bytes!("log_budget_bytes", MIB..=1024 * TIB, engine.log_budget_bytes as u64,
-        "Log bytes above which the tables that pin the oldest file are cut into segments whatever their size"),
-    bytes!("max_commit_bytes", 64 * KIB..=8 * MIB, engine.max_commit_bytes as usize,
-        "The most that one commit, and so one submission, holds"),
-    bytes!("queue_bytes", 64 * KIB..=16 * GIB, engine.queue_bytes as usize,
-        "Submissions that may wait for the log writer before producers are held back"),
+    text!(
+        "grpc",
+        "ADDR",
+        |config| config.grpc.to_string(),
+        |config, text| {
+            config.grpc = parse_address(text)?;
+            Ok(())
+        },
+        "Address of the Flight and Flight SQL door; port 0 takes a free one"
+    ),
+    text!(
+        "http",
+        "ADDR",
+        |config| config.http.to_string(),
+        |config, text| {
+            config.http = parse_address(text)?;
+            Ok(())
+        },
+        "Address of the HTTP door; port 0 takes a free one"
+    ),
+    text!(
+        "log",
+        "FILTER",
+        |config| config.log_filter.clone(),
+        |config, text| {
+            tracing_subscriber::EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+            config.log_filter = text.to_owned();
+            Ok(())
+        },
+        "What is logged to standard error: error, warn, info, debug, or target=level pairs with commas"
+    ),
+    bytes!(
+        "log_file_bytes",
+        64 * KIB..=64 * GIB,
+        engine.log_file_bytes as u64,
+        "A log file is rolled, and a checkpoint taken, when it would grow past this"
+    ),
+    bytes!(
+        "log_budget_bytes",
+        MIB..=1024 * TIB,
+        engine.log_budget_bytes as u64,
+        "Log bytes above which the tables that pin the oldest file are cut into segments whatever their size"
+    ),
+    bytes!(
+        "max_commit_bytes",
+        64 * KIB..=8 * MIB,
+        engine.max_commit_bytes as usize,
+        "The most that one commit, and so one submission, holds"
+    ),
+    bytes!(
+        "queue_bytes",
+        64 * KIB..=16 * GIB,
+        engine.queue_bytes as usize,
+        "Submissions that may wait for the log writer before producers are held back"
+    ),
     bytes!("tail_bytes", 0..=TIB, engine.tail_bytes as usize, "Recent rows kept in memory for readers"),
-    bytes!("evaluation_cache_bytes", 0..=TIB, engine.evaluation_cache_bytes as usize,
-        "Evaluated topic batches kept for the groups that read the same rows"),
-    bytes!("segment_bytes", 64 * KIB..=64 * GIB, engine.segment_bytes as u64,
-        "Log bytes of a partition at which they are cut into a Parquet segment"),
-    number!("segment_age_ms", 100..=31_536_000_000, engine.segment_age_ms as u64,
-        "Age of the oldest row outside segments at which a partition is cut all the same"),
-    number!("segment_threads", 0..=64, engine.segment_threads as usize,
-        "Threads that write segments; 0 pauses them, and rows stay in the log"),
-    bytes!("free_space_floor_bytes", 0..=1024 * TIB, engine.free_space_floor_bytes as u64,
-        "Free bytes of the data disk below which appends fail with a retryable error"),
-    number!("maintenance_interval_ms", 10..=3_600_000, engine.maintenance_interval_ms as u64,
-        "How often retention, expiry and segment work are looked at"),
-    number!("max_groups_per_topic", 1..=1_000_000, engine.max_groups_per_topic as usize,
-        "Consumer groups that a topic may have"),
-    text!("segment_store", "URL", |config| config.segment_store.url.clone(), |config, text| {
-        config.segment_store.url = SegmentStoreSettings::check_url(text)?;
-        Ok(())
-    }, "Where segments are kept: local (segments/ of the data directory) or s3://BUCKET/PREFIX"),
-    text!("s3_endpoint", "URL", |config| config.segment_store.endpoint.clone(), |config, text| {
-        text.clone_into(&mut config.segment_store.endpoint);
-        Ok(())
-    }, "The S3 service, such as http://127.0.0.1:9000; AWS if not given"),
-    text!("s3_region", "REGION", |config| config.segment_store.region.clone(), |config, text| {
-        text.clone_into(&mut config.segment_store.region);
-        Ok(())
-    }, "The region of the bucket"),
-    text!("s3_access_key_id", "ID", |config| config.segment_store.access_key_id.clone(), |config, text| {
-        text.clone_into(&mut config.segment_store.access_key_id);
-        Ok(())
-    }, "The access key; without one the AWS_* variables are used"),
+    bytes!(
+        "evaluation_cache_bytes",
+        0..=TIB,
+        engine.evaluation_cache_bytes as usize,
+        "Evaluated topic batches kept for the groups that read the same rows"
+    ),
+    bytes!(
+        "segment_bytes",
+        64 * KIB..=64 * GIB,
+        engine.segment_bytes as u64,
+        "Log bytes of a partition at which they are cut into a Parquet segment"
+    ),
+    number!(
+        "segment_age_ms",
+        100..=31_536_000_000,
+        engine.segment_age_ms as u64,
+        "Age of the oldest row outside segments at which a partition is cut all the same"
+    ),
+    number!(
+        "segment_threads",
+        0..=64,
+        engine.segment_threads as usize,
+        "Threads that write segments; 0 pauses them, and rows stay in the log"
+    ),
+    bytes!(
+        "free_space_floor_bytes",
+        0..=1024 * TIB,
+        engine.free_space_floor_bytes as u64,
+        "Free bytes of the data disk below which appends fail with a retryable error"
+    ),
+    number!(
+        "maintenance_interval_ms",
+        10..=3_600_000,
+        engine.maintenance_interval_ms as u64,
+        "How often retention, expiry and segment work are looked at"
+    ),
+    number!(
+        "max_groups_per_topic",
+        1..=1_000_000,
+        engine.max_groups_per_topic as usize,
+        "Consumer groups that a topic may have"
+    ),
+    text!(
+        "segment_url",
+        "URL",
+        |config| config.segment_store.url.clone(),
+        |config, text| {
+            config.segment_store.url = SegmentStoreSettings::check_url(text)?;
+            Ok(())
+        },
+        "Where segments are kept: local (segments/ of the data directory) or s3://BUCKET/PREFIX"
+    ),
+    text!(
+        "s3_endpoint",
+        "URL",
+        |config| config.segment_store.endpoint.clone(),
+        |config, text| {
+            text.clone_into(&mut config.segment_store.endpoint);
+            Ok(())
+        },
+        "The S3 service, such as http://127.0.0.1:9000; AWS if not given"
+    ),
+    text!(
+        "s3_region",
+        "REGION",
+        |config| config.segment_store.region.clone(),
+        |config, text| {
+            text.clone_into(&mut config.segment_store.region);
+            Ok(())
+        },
+        "The region of the bucket"
+    ),
+    text!(
+        "s3_access_key_id",
+        "ID",
+        |config| config.segment_store.access_key_id.clone(),
+        |config, text| {
+            text.clone_into(&mut config.segment_store.access_key_id);
+            Ok(())
+        },
+        "The access key; without one the AWS_* variables are used"
+    ),
     Setting {
         key: "s3_secret_access_key",
         help: "The secret of the access key; by variable or file only",
         access: Access::Secret { set: |config, text| text.clone_into(&mut config.segment_store.secret_access_key) },
     },
-    text!("s3_allow_http", "BOOL", |config| config.segment_store.allow_http.to_string(), |config, text| {
-        config.segment_store.allow_http = parse_bool(text)?;
-        Ok(())
-    }, "Whether the S3 service may be reached without TLS"),
-    bytes!("query_memory_bytes", MIB..=TIB, sql.memory_limit_bytes as usize,
-        "What all running queries together may hold in memory"),
-    text!("file_roots", "DIRS",
+    text!(
+        "s3_allow_http",
+        "BOOL",
+        |config| config.segment_store.allow_http.to_string(),
+        |config, text| {
+            config.segment_store.allow_http = parse_bool(text)?;
+            Ok(())
+        },
+        "Whether the S3 service may be reached without TLS"
+    ),
+    bytes!(
+        "query_memory_bytes",
+        MIB..=TIB,
+        sql.memory_limit_bytes as usize,
+        "What all running queries together may hold in memory"
+    ),
+    text!(
+        "file_roots",
+        "DIRS",
         |config| config.sql.file_roots.as_ref().map_or_else(String::new, |roots| {
             roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":")
         }),
@@ -190,14 +306,31 @@ pub static SETTINGS: &[Setting] = &[
             config.sql.file_roots = Some(text.split(':').filter(|part| !part.is_empty()).map(Into::into).collect());
             Ok(())
         },
-        "Directories, with : between, that COPY and CREATE PLUGIN may use; every one if not given"),
-    number!("network_threads", 1..=1024, network_threads as usize,
-        "Threads that move bytes between sockets and queues"),
+        "Directories, with : between, that COPY and CREATE PLUGIN may use; every one if not given"
+    ),
+    number!(
+        "network_threads",
+        1..=1024,
+        network_threads as usize,
+        "Threads that move bytes between sockets and queues"
+    ),
     number!("query_threads", 1..=1024, query_threads as usize, "Threads that run queries, topics and plugins"),
-    bytes!("http_body_limit_bytes", KIB..=GIB, http_body_limit_bytes as usize,
-        "The most that the body of an HTTP request holds"),
-    millis!("header_timeout_ms", 100..=600_000, header_timeout,
-        "A connection that has not sent a whole request header by then is closed"),
-    millis!("shutdown_timeout_ms", 100..=600_000, shutdown_timeout,
-        "How long requests and streams under way may take to end once the server was told to stop"),
+    bytes!(
+        "http_body_limit_bytes",
+        KIB..=GIB,
+        http_body_limit_bytes as usize,
+        "The most that the body of an HTTP request holds"
+    ),
+    millis!(
+        "header_timeout_ms",
+        100..=600_000,
+        header_timeout,
+        "A connection that has not sent a whole request header by then is closed"
+    ),
+    millis!(
+        "shutdown_timeout_ms",
+        100..=600_000,
+        shutdown_timeout,
+        "How long requests and streams under way may take to end once the server was told to stop"
+    ),
 ];

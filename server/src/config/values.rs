@@ -21,10 +21,9 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
         .iter()
         .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim_end(), *factor)))
         .unwrap_or((text, 1));
-    parse_count(digits)
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("{text:?} is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, kB, MB, GB or TB"))
+    parse_count(digits).ok().and_then(|number| number.checked_mul(factor)).ok_or_else(|| {
+        format!("{text:?} is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, kB, MB, GB or TB")
+    })
 }
 
 /// Writes a size the shortest exact way.

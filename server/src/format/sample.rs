@@ -40,7 +40,10 @@ pub(crate) fn every_type() -> RecordBatch {
         ("bytes", Arc::new(BinaryArray::from(vec![Some([0u8, 255].as_slice()), None]))),
         ("day", Arc::new(Date32Array::from(vec![Some(15_706), None]))),
         ("at", Arc::new(TimestampMillisecondArray::from(vec![Some(at_ms), None]))),
-        ("at_utc", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_357_035_300_000_000), None]).with_timezone("UTC"))),
+        (
+            "at_utc",
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(1_357_035_300_000_000), None]).with_timezone("UTC")),
+        ),
         ("list", Arc::new(lists.finish())),
         ("point", Arc::new(point)),
         ("tags", Arc::new(tags)),

@@ -36,7 +36,8 @@ impl TableWriter {
         let columns = plain(batch);
         let rows: Vec<Vec<String>> = (0..batch.num_rows())
             .map(|row| {
-                let show = |column: &dyn Array| if column.is_null(row) { NULL.to_owned() } else { cell(&text(column, row)) };
+                let show =
+                    |column: &dyn Array| if column.is_null(row) { NULL.to_owned() } else { cell(&text(column, row)) };
                 columns.iter().map(|column| show(column.as_ref())).collect()
             })
             .collect();

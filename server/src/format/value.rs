@@ -42,7 +42,10 @@ pub(crate) fn write_json(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
         DataType::FixedSizeList(..) => items(out, &array.as_fixed_size_list().value(row)),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            object(out, fields.iter().map(|field| field.name().as_str()).zip(columns.iter().map(|column| (column, row))));
+            object(
+                out,
+                fields.iter().map(|field| field.name().as_str()).zip(columns.iter().map(|column| (column, row))),
+            );
         }
         DataType::Map(..) => {
             let entries = array.as_map().value(row);

@@ -93,8 +93,19 @@ mod tests {
     fn the_table_of_statuses() {
         use ErrorKind::*;
         let kinds = [
-            InvalidInput, NotFound, AlreadyExists, FailedPrecondition, OutOfRange, Fenced, Retry, ResourceExhausted,
-            PermissionDenied, Unsupported, Reopen, Corrupt, Internal,
+            InvalidInput,
+            NotFound,
+            AlreadyExists,
+            FailedPrecondition,
+            OutOfRange,
+            Fenced,
+            Retry,
+            ResourceExhausted,
+            PermissionDenied,
+            Unsupported,
+            Reopen,
+            Corrupt,
+            Internal,
         ];
         let rows: Vec<String> = kinds
             .into_iter()
@@ -105,10 +116,24 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "400 invalid_input", "404 not_found", "409 already_exists", "409 failed_precondition", "416 out_of_range",
-                "409 fenced", "503 retry", "507 resource_exhausted", "403 permission_denied", "501 unsupported",
-                "503 reopen", "500 corrupt", "500 internal", "404 not_found", "405 method_not_allowed",
-                "413 body_too_large", "503 unavailable", "406 not_acceptable",
+                "400 invalid_input",
+                "404 not_found",
+                "409 already_exists",
+                "409 failed_precondition",
+                "416 out_of_range",
+                "409 fenced",
+                "503 retry",
+                "507 resource_exhausted",
+                "403 permission_denied",
+                "501 unsupported",
+                "503 reopen",
+                "500 corrupt",
+                "500 internal",
+                "404 not_found",
+                "405 method_not_allowed",
+                "413 body_too_large",
+                "503 unavailable",
+                "406 not_acceptable",
             ]
         );
     }

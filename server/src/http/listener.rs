@@ -82,4 +82,3 @@ async fn connection(stream: TcpStream, router: Router, header_timeout: Duration,
         tracing::debug!(%error, "an HTTP connection broke off");
     }
 }
-

@@ -36,20 +36,24 @@ const METRICS: [Metric; 24] = [
     ("segment_backlog_bytes", "gauge", "log bytes not yet in segments", |s| s.segment_backlog_bytes as f64),
     ("evaluation_hits_total", "counter", "topic batches shared with another group", |s| s.evaluation_hits as f64),
     ("evaluation_misses_total", "counter", "topic batches evaluated", |s| s.evaluation_misses as f64),
-    ("rows_skipped_total", "counter", "rows that topics left out because they failed to evaluate", |s| s.rows_skipped as f64),
+    ("rows_skipped_total", "counter", "rows that topics left out because they failed to evaluate", |s| {
+        s.rows_skipped as f64
+    }),
     ("checkpoint_lsn", "gauge", "log sequence number of the last checkpoint", |s| s.checkpoint_lsn.0 as f64),
     ("groups", "gauge", "consumer groups", |s| s.groups as f64),
     ("members", "gauge", "live members of consumer groups", |s| s.members as f64),
     ("free_disk_bytes", "gauge", "free bytes of the data disk", |s| s.free_disk_bytes as f64),
 ];
 
-pub(crate) async fn metrics(State(http): State<Arc<HttpDoor>>) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
+pub(crate) async fn metrics(
+    State(http): State<Arc<HttpDoor>>,
+) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
     let door = http.rooms()?;
     let engine = door.engine.clone();
     // Lag walks the groups' offsets, which may wait for the state's lock.
     let text = door.queries.spawn_blocking(move || render(&engine)).await;
-    let text = text
-        .map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
+    let text =
+        text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 

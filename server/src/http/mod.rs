@@ -60,7 +60,9 @@ impl HttpDoor {
             .route("/metrics", get(metrics::metrics))
             .route("/v1/sql", post(sql::execute))
             .layer(DefaultBodyLimit::max(limit))
-            .fallback(async || HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql"))
+            .fallback(async || {
+                HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
+            })
             .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
             .with_state(self)
     }

@@ -26,10 +26,12 @@ pub(crate) struct SqlRequest {
 impl SqlRequest {
     /// No statement begins with a brace, so a body that does is JSON whatever its type says.
     pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<SqlRequest, HttpError> {
-        let text = std::str::from_utf8(body).map_err(|error| HttpError::invalid(format!("the body is not UTF-8: {error}")))?;
+        let text =
+            std::str::from_utf8(body).map_err(|error| HttpError::invalid(format!("the body is not UTF-8: {error}")))?;
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let request = if content_type.starts_with("application/json") || text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| HttpError::invalid(format!("the body is not a request: {error}")))?
+            serde_json::from_str(text)
+                .map_err(|error| HttpError::invalid(format!("the body is not a request: {error}")))?
         } else {
             SqlRequest { sql: text.to_owned(), parameters: Vec::new(), namespace: None }
         };
@@ -97,7 +99,9 @@ mod tests {
         assert_eq!((request.sql.as_str(), request.parameters.len()), ("SELECT $1", 1));
         assert_eq!(read("text/plain", r#" {"sql": "SELECT 1"}"#).unwrap().sql, "SELECT 1");
         assert!(read("application/json", "SELECT 1").is_err());
-        assert!(read("application/json", r#"{"sql": "SELECT 1", "params": []}"#).unwrap_err().contains("unknown field"));
+        assert!(
+            read("application/json", r#"{"sql": "SELECT 1", "params": []}"#).unwrap_err().contains("unknown field")
+        );
         assert!(read("text/plain", "  ").unwrap_err().contains("no statement"));
     }
 

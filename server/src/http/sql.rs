@@ -19,8 +19,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::HttpDoor;
 use super::error::{HttpError, Kind};
 use super::request::{SqlRequest, parameters};
-use crate::format::json;
 use crate::Door;
+use crate::format::json;
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
@@ -61,9 +61,9 @@ struct AbortOnDrop(tokio::task::JoinHandle<Result<Response, HttpError>>);
 
 impl AbortOnDrop {
     async fn join(mut self) -> Result<Response, HttpError> {
-        (&mut self.0)
-            .await
-            .unwrap_or_else(|error| Err(HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string())))
+        (&mut self.0).await.unwrap_or_else(|error| {
+            Err(HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))
+        })
     }
 }
 
@@ -80,7 +80,9 @@ fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
     for range in accept.split(',') {
         match range.split(';').next().unwrap_or_default().trim() {
             ARROW_STREAM => return Ok(Format::ArrowStream),
-            JSON_LINES | "application/jsonl" | "application/json" | "application/*" | "*/*" => return Ok(Format::JsonLines),
+            JSON_LINES | "application/jsonl" | "application/json" | "application/*" | "*/*" => {
+                return Ok(Format::JsonLines);
+            }
             _ => {}
         }
     }

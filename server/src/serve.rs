@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::Engine;
+use millstream_plugin_host::{HostOptions, WasmHost};
 use millstream_sql::SqlEngine;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -15,6 +16,9 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ConfigError};
 use crate::door::Door;
 use crate::http::HttpDoor;
+
+/// Where compiled plugins are kept, under the data directory.
+const COMPILED_PLUGINS: &str = "plugins/compiled";
 
 /// Why a server did not start, or did not end in order.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +32,7 @@ pub enum ServeError {
     #[error("cannot set up SQL: {0}")]
     Sql(#[from] millstream_sql::Error),
     #[error("cannot set up plugins: {0}")]
-    Plugins(String),
+    Plugins(millstream_engine::Error),
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
     #[error("the store did not close in order: {0}; the next start recovers it")]
@@ -169,6 +173,10 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     let options = config.engine_options()?;
     let dir = options.dir.display().to_string();
     let engine = Engine::open_with(options).map_err(|source| ServeError::Open { dir, source })?;
+    // Compiled plugins belong to this machine, and are made anew wherever they are missing.
+    let options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
+    let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
+    engine.set_plugin_host(host);
     let sql = SqlEngine::new(engine.clone(), config.sql.clone())?;
     Ok((engine, sql))
 }

@@ -40,7 +40,8 @@ impl Args for ServeArguments {
         SETTINGS.iter().fold(command, |command, setting| {
             let Some(flag) = setting.flag() else { return command };
             let shown = setting.show(&defaults);
-            let help = if shown.is_empty() { setting.help.to_owned() } else { format!("{} [default: {shown}]", setting.help) };
+            let help =
+                if shown.is_empty() { setting.help.to_owned() } else { format!("{} [default: {shown}]", setting.help) };
             command.arg(Arg::new(setting.key).long(flag).value_name(setting.form()).help(help))
         })
     }
@@ -73,7 +74,8 @@ impl FromArgMatches for ServeArguments {
 /// Runs a server until it is told to stop.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     // Names and values that are not text can't be ours.
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = resolve(&arguments.0, environment).map_err(Failure::usage)?;
     log_to_stderr(&config.log_filter);
     let mut server = Server::start(&config).map_err(failure)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::disk::DiskLock;
 use crate::evaluation::Evaluations;
 use crate::events::Events;
 use crate::groups::Coordinator;
@@ -46,11 +47,19 @@ pub(crate) struct Shared {
 }
 
 /// How far the closing of an engine is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Closing {
     begun: AtomicBool,
     /// Held while closing: who closes at the same time waits, and has the same answer.
     answer: Mutex<Option<Result<()>>>,
+    /// Of the data directory; let go at the end, so that it can be opened again while somebody still holds this one.
+    lock: Mutex<Option<DiskLock>>,
+}
+
+impl Closing {
+    pub(crate) fn new(lock: DiskLock) -> Closing {
+        Closing { begun: AtomicBool::new(false), answer: Mutex::default(), lock: Mutex::new(Some(lock)) }
+    }
 }
 
 impl Shared {
@@ -72,6 +81,7 @@ impl Shared {
         let closed = self.log.close().and_then(|()| self.checkpoint());
         self.watchers.wake_all();
         self.store.close();
+        self.closing.lock.lock().take();
         *answer = Some(closed.clone());
         closed
     }
@@ -85,9 +95,10 @@ impl Shared {
         self.modules.function(&plugin, |module| host.filter(&plugin, module))
     }
 
-    /// Writes everything applied since the last checkpoint to the state store, in one synced batch.
+    /// Writes everything applied since the last checkpoint to the state store, in one synced batch. Leaves it for a later
+    /// time while rows are applied that were written and not yet synced: the store never knows more than the log keeps.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.store.checkpoint(&self.state)
+        self.store.checkpoint(&self.state, || self.log.durable())
     }
 
     pub(crate) fn table(&self, id: TableId) -> Result<Arc<TableInfo>> {

@@ -22,6 +22,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     check(&options)?;
     let io = |error: std::io::Error| Error::Io { path: options.dir.clone(), message: error.to_string() };
     options.disk.create_dir(&options.dir).map_err(io)?;
+    let lock = options.disk.lock(&options.dir.join("LOCK")).map_err(io)?;
+    let lock = lock.ok_or_else(|| Error::Busy(format!("{} is open elsewhere", options.dir.display())))?;
     let events = Arc::new(Events::new(options.clock.clone()));
     let store = Store::open(&options.dir)?;
     let mut state = store.load()?;
@@ -49,7 +51,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
         evaluations,
         modules,
         turns: RoundRobin::default(),
-        closing: Closing::default(),
+        closing: Closing::new(lock),
     }))
 }
 

@@ -38,7 +38,6 @@ use self::files::{Files, index_path};
 use self::format::LogId;
 use self::recover::Recovery;
 use self::writer::{End, Writer};
-use crate::disk::DiskLock;
 use crate::events::Events;
 use crate::record::{GroupKey, Record, RecordContext};
 use crate::state::State;
@@ -70,18 +69,13 @@ pub(crate) struct Log {
     /// Where the writer starts; taken by [`Log::start`].
     end: Mutex<Option<End>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _lock: DiskLock,
 }
 
 impl Log {
     /// Opens the log under `<dir>/log`, creating it if it is not there, and applies to `state`, which is that of the last
-    /// checkpoint, every record after it. `Corrupt` where durable records are damaged, `Busy` where another process has it.
+    /// checkpoint, every record after it. `Corrupt` where durable records are damaged. The caller holds the lock of the data directory.
     pub(crate) fn open(options: &EngineOptions, events: Arc<Events>, state: &mut State) -> Result<Log> {
         let dir = options.dir.join("log");
-        let io = |error: std::io::Error| Error::Io { path: options.dir.clone(), message: error.to_string() };
-        options.disk.create_dir(&options.dir).map_err(io)?;
-        let lock = options.disk.lock(&options.dir.join("LOCK")).map_err(io)?;
-        let lock = lock.ok_or_else(|| Error::Busy(format!("{} is open elsewhere", options.dir.display())))?;
         let recovery = Recovery {
             disk: &options.disk,
             dir: &dir,
@@ -98,7 +92,7 @@ impl Log {
             files.ensure_index(&file)?;
         }
         let core = Arc::new(Core::new(options, files, recovered.epoch, durable));
-        Ok(Log { core, events, end: Mutex::new(Some(recovered.end)), threads: Mutex::default(), _lock: lock })
+        Ok(Log { core, events, end: Mutex::new(Some(recovered.end)), threads: Mutex::default() })
     }
 
     /// Starts the threads. `ahead` is the writer's copy of the state that [`Log::open`] has brought up to date.

@@ -70,13 +70,14 @@ impl Store {
     }
 
     /// Writes what has changed since the last checkpoint, with the applied LSN, in one synced batch. Costs what has
-    /// changed; readers of the state go on meanwhile, changes wait for the encoding but not for the disk.
-    pub(crate) fn checkpoint(&self, state: &RwLock<State>) -> Result<()> {
+    /// changed; readers of the state go on meanwhile, changes wait for the encoding but not for the disk. Does nothing while
+    /// more has been applied than `durable` gives.
+    pub(crate) fn checkpoint(&self, state: &RwLock<State>, durable: impl Fn() -> Lsn) -> Result<()> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
         let mut changing = state.write();
         let applied = changing.applied();
-        if applied == self.checkpoint_lsn() {
+        if applied == self.checkpoint_lsn() || applied > durable() {
             return Ok(());
         }
         let dirty = changing.dirty.replace(Dirty::default()).unwrap_or_default();

@@ -1,5 +1,10 @@
-//! The engine through its public face.
+//! The engine through its public face, as a door or an embedding program uses it.
 
+mod appends;
+mod definitions;
+mod lifecycle;
+mod producers;
 mod read_model;
 mod segments;
+mod support;
 mod table;

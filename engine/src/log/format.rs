@@ -116,6 +116,7 @@ impl CommitHeader {
         let mut out = self.start();
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.crc32c.to_le_bytes());
+        out.resize(COMMIT_HEADER_LEN - 4, 0);
         sealed(out, |bytes| log.crc32c(bytes))
     }
 

@@ -103,3 +103,47 @@ fn bytes(value: &[u8], to: &mut Vec<u8>) {
     to.extend(u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
     to.extend(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::*;
+
+    use super::*;
+
+    fn check(columns: Vec<ArrayRef>, expected: &[u64]) {
+        assert_eq!(key_hashes(&columns, expected.len()).unwrap(), expected);
+    }
+
+    /// Computed with the xxhash module of Python over the bytes that the encoding above gives.
+    #[test]
+    fn hashes_are_those_of_another_implementation() {
+        check(vec![Arc::new(Int64Array::from(vec![1, -1]))], &[0xa048_b5cb_8216_2577, 0x53a5_f4bc_2fc0_168c]);
+        check(vec![Arc::new(StringArray::from(vec!["", "grün"]))], &[0xd1dd_927e_d529_f768, 0x9a48_d1cd_dc6b_72c1]);
+        check(vec![Arc::new(BooleanArray::from(vec![true]))], &[0x070d_80d6_a768_65f3]);
+        check(vec![Arc::new(Decimal128Array::from(vec![-5]))], &[0xac7f_8e7a_a053_7092]);
+        check(vec![Arc::new(UInt64Array::from(vec![u64::MAX]))], &[0x53a5_f4bc_2fc0_168c]);
+        let composite: Vec<ArrayRef> = vec![
+            Arc::new(Int16Array::from(vec![-1])),
+            Arc::new(BinaryArray::from_vec(vec![b"x"])),
+            Arc::new(Date32Array::from(vec![None])),
+        ];
+        check(composite, &[0x89cb_95c2_4b4a_5071]);
+    }
+
+    #[test]
+    fn a_null_is_one_byte_whatever_the_type() {
+        const NULL: u64 = 0xc44b_dff4_074e_ecdb;
+        check(vec![Arc::new(Int8Array::from(vec![None]))], &[NULL]);
+        check(vec![Arc::new(StringArray::from(vec![None::<&str>]))], &[NULL]);
+        check(vec![Arc::new(TimestampNanosecondArray::from(vec![None]))], &[NULL]);
+    }
+
+    #[test]
+    fn the_width_of_an_integer_does_not_count() {
+        let wide = key_hashes(&[Arc::new(Int64Array::from(vec![-7, 7]))], 2).unwrap();
+        check(vec![Arc::new(Int8Array::from(vec![-7, 7]))], &wide);
+        check(vec![Arc::new(TimestampSecondArray::from(vec![-7, 7]))], &wide);
+    }
+}

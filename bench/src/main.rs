@@ -9,9 +9,11 @@ mod limits;
 mod open;
 mod process;
 mod raw;
+mod remote;
 mod report;
 mod scale;
 mod single;
+mod store;
 mod topics;
 
 use report::Figure;

@@ -23,7 +23,7 @@ fn figure(name: &'static str, bytes: u64) -> Result<Figure> {
         let client = remote::connect(&url).await?;
         remote::load(&client, "flights", &flights).await?;
         // The kill comes while batches are still in flight.
-        let driven = remote::drive_batches_and(&client, "flights", &flights, bytes, || server.kill());
+        let driven = remote::drive_and(&client, "flights", &flights, bytes, || server.kill());
         driven.await
     })?;
     process::drop_cache(&path)?;

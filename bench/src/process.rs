@@ -78,12 +78,15 @@ pub fn binary() -> Result<PathBuf> {
     }
 }
 
+/// What `/proc/PID/stat` counts in; the same on every Linux architecture.
+const USER_HZ: f64 = 100.0;
+
 /// CPU seconds (user + system) that a process has used.
 pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| -> Result<f64> { Ok(fields.get(index).ok_or("short stat")?.parse::<f64>()?) };
-    Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
+    Ok((ticks(11)? + ticks(12)?) / USER_HZ)
 }
 
 /// A line of `/proc/PID/status` or `/proc/PID/io`, in bytes.

@@ -1,0 +1,100 @@
+//! Columnar batches over Flight, durable.
+
+use std::time::Duration;
+
+use crate::process::{PeakMemory, Server};
+use crate::report::Figure;
+use crate::{Result, Scale, data, limits, remote};
+
+/// Figure `ingest_columnar`: segments paused.
+pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+    let time = Duration::from_secs(scale.pick(3, 20));
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("data"), &["--segment-threads", "0"])?;
+    let flights = data::flights()?;
+    let (bytes, seconds) = remote::block_on(async {
+        let client = remote::connect(&server.url).await?;
+        remote::load(&client, "flights", &flights).await?;
+        remote::drive_for(&client, "flights", &flights, time).await
+    })?;
+    let commit = server.metric("millstream_log_bytes_written_total")? / server.metric("millstream_commits_total")?.max(1.0);
+    drop(server);
+    let disk = limits::disk(dir.path(), commit as usize, time / 2)?;
+    let loopback = limits::loopback(time / 5)?;
+    let note = format!(
+        "flights in batches of {} rows, one client, {:.0} MB in; limit: the lower of disk ({:.0} MB/s at the mean commit of {:.1} MB) and loopback ({:.0} MB/s)",
+        data::BATCH_ROWS, bytes as f64 / 1e6, disk / 1e6, commit / 1e6, loopback / 1e6
+    );
+    Ok(vec![Figure::reported("ingest_columnar", bytes as f64 / seconds, "B/s", note).at_least(disk.min(loopback), 0.6)])
+}
+
+/// Figure `ingest_columnar_with_segments`: default settings for a minute, and the segments must keep up.
+pub fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
+    let third = Duration::from_secs(scale.pick(4, 20));
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("data"), &[])?;
+    let flights = data::flights()?;
+    let (mut bytes, mut seconds, mut backlogs) = (0, 0.0, Vec::new());
+    remote::block_on(async {
+        let client = remote::connect(&server.url).await?;
+        remote::load(&client, "flights", &flights).await?;
+        for _ in 0..3 {
+            let (more, took) = remote::drive_for(&client, "flights", &flights, third).await?;
+            bytes += more;
+            seconds += took;
+            backlogs.push(server.metric("millstream_segment_backlog_bytes")? / 1e6);
+        }
+        Ok(())
+    })?;
+    let log = server.metric("millstream_log_bytes_written_total")?;
+    let commit = log / server.metric("millstream_commits_total")?.max(1.0);
+    let c = server.metric("millstream_segment_bytes_written_total")? / log;
+    drop(server);
+    let disk = limits::disk(dir.path(), commit as usize, third / 2)?;
+    let note = format!(
+        "default settings; backlog after each third {backlogs:.0?} MB; limit: disk {:.0} MB/s / (1 + c), c = {c:.2}",
+        disk / 1e6
+    );
+    let mut figure = Figure::reported("ingest_columnar_with_segments", bytes as f64 / seconds, "B/s", note);
+    figure = figure.at_least(disk / (1.0 + c), 0.6);
+    // A backlog that has grown by more than two segments over the last two thirds is not kept up with.
+    if backlogs.last().zip(backlogs.first()).is_some_and(|(last, first)| last - first > 128.0) {
+        figure.met = Some(false);
+    }
+    Ok(vec![figure])
+}
+
+/// Figure `memory_peak`: a large volume goes in while one consumer reads slowly.
+pub fn run_memory(scale: Scale) -> Result<Vec<Figure>> {
+    let total: u64 = scale.pick(512 << 20, 10 << 30);
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("data"), &[])?;
+    let flights = data::flights()?;
+    let peak = PeakMemory::of(server.pid());
+    remote::block_on(async {
+        let client = remote::connect(&server.url).await?;
+        remote::load(&client, "flights", &flights).await?;
+        let slow = tokio::spawn(slow_consumer(server.url.clone()));
+        remote::drive(&client, "flights", &flights, total).await?;
+        slow.abort();
+        Ok(())
+    })?;
+    let peak = peak.finish();
+    drop(server);
+    let note = format!("peak RssAnon of the server while {:.1} GB go in, default settings, one slow consumer", total as f64 / 1e9);
+    Ok(vec![Figure::reported("memory_peak", peak as f64 / f64::from(1 << 20), "MiB", note).value_at_most(512.0)])
+}
+
+async fn slow_consumer(url: String) -> Result<()> {
+    use millstream_client::protocol::AutoOffsetReset;
+    let client = remote::connect(&url).await?;
+    let options = millstream_client::ConsumerOptions {
+        auto_offset_reset: AutoOffsetReset::Earliest,
+        ..millstream_client::ConsumerOptions::group("slow")
+    };
+    let mut consumer = client.consumer(options, &["flights"]).await?;
+    loop {
+        consumer.poll(Duration::from_secs(1)).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

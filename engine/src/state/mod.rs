@@ -12,6 +12,8 @@ mod groups;
 mod partition;
 mod producers;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::record::GroupKey;
 use std::sync::Arc;
@@ -65,11 +67,6 @@ impl State {
     /// The last LSN that has been applied.
     pub(crate) fn applied(&self) -> Lsn {
         self.applied
-    }
-
-    /// Append time of the newest commit applied, µs.
-    pub(crate) fn append_us(&self) -> i64 {
-        self.append_us
     }
 
     /// The highest log epoch seen.

@@ -7,5 +7,5 @@ mod size;
 mod stored;
 
 pub(crate) use conform::conform;
-pub(crate) use schema::{MAX_COLUMNS, RESERVED_COLUMNS, normalize_columns, normalize_schema};
-pub(crate) use stored::{is_stored, stored_type};
+pub(crate) use schema::{MAX_COLUMNS, normalize_columns, normalize_schema};
+pub(crate) use stored::is_stored;

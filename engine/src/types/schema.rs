@@ -14,7 +14,7 @@ pub(crate) const MAX_COLUMNS: usize = 4_096;
 const MAX_FIELDS: usize = 16_384;
 const MAX_COLUMN_NAME_BYTES: usize = 255;
 /// Pseudo-columns: every table has them, none can define them.
-pub(crate) const RESERVED_COLUMNS: [&str; 3] = ["_partition", "_offset", "_append_ts"];
+const RESERVED_COLUMNS: [&str; 3] = ["_partition", "_offset", "_append_ts"];
 
 /// The schema as a table stores it: listed types only, without metadata.
 pub(crate) fn normalize_schema(schema: &Schema) -> Result<SchemaRef> {

@@ -21,7 +21,7 @@ pub(crate) fn hashable(data_type: &DataType) -> bool {
 }
 
 /// The hash of each row.
-pub(crate) fn key_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+pub(super) fn key_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     let keys = columns.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
     let mut encoded = Vec::with_capacity(64);
     let hashes = (0..rows).map(|row| {

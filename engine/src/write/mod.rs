@@ -11,7 +11,7 @@ use crate::log;
 use crate::submission::{RowsPart, RowsPayload};
 use crate::{Append, EngineOptions, Error, PartitionChoice, PartitionId, Result, TableInfo};
 
-pub(crate) use hash::{hashable, key_hashes};
+pub(crate) use hash::hashable;
 pub(crate) use partition::RoundRobin;
 pub(crate) use pieces::pieces;
 

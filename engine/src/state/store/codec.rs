@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
+use arrow_schema::Schema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::dirty::Key;
 use super::super::{PartitionState, State};
 use crate::record::GroupKey;
-use crate::{Error, GroupMode, Lsn, Offset, PluginId, Result, TableId, TopicId};
+use crate::{Error, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
 
 /// The one entry that every checkpoint writes.
 pub(super) const HEAD_KEY: &[u8] = b"!";
@@ -24,6 +25,38 @@ pub(super) struct Head {
     pub append_us: i64,
     pub epoch: u64,
     pub catalog_version: u64,
+}
+
+/// A table; of its schemas only the newest, because each older one is a beginning of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredTable {
+    info: TableInfo,
+    /// Columns of each schema version, oldest first.
+    columns: Vec<usize>,
+}
+
+impl StoredTable {
+    fn of(info: &TableInfo) -> StoredTable {
+        let columns = info.schemas.iter().map(|schema| schema.fields().len()).collect();
+        let newest = info.schemas.last().cloned().into_iter().collect();
+        StoredTable { info: TableInfo { schemas: newest, ..info.clone() }, columns }
+    }
+
+    pub(super) fn restore(mut self) -> Result<TableInfo, String> {
+        let newest = self.info.schemas.pop().ok_or("it has no schema")?;
+        let older = |columns: &usize| {
+            let fields = newest.fields().get(..*columns)?;
+            Some(Arc::new(Schema::new_with_metadata(fields.to_vec(), newest.metadata().clone())))
+        };
+        let (newest_columns, older_columns) = self.columns.split_last().ok_or("it has no schema version")?;
+        if *newest_columns != newest.fields().len() {
+            return Err("its schema has another number of columns".to_owned());
+        }
+        let schemas = older_columns.iter().map(older).collect::<Option<Vec<_>>>();
+        self.info.schemas = schemas.ok_or("a schema version has more columns than the newest")?;
+        self.info.schemas.push(newest);
+        Ok(self.info)
+    }
 }
 
 /// A partition without its segments, which have entries of their own.
@@ -76,7 +109,7 @@ pub(super) fn head(state: &State) -> Result<Vec<u8>> {
 pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
     match key {
         Key::Namespace(name) => state.catalog.has_namespace(name).then(|| json(&())).transpose(),
-        Key::Table(id) => state.catalog.table(*id).map(|info| json(info.as_ref())).transpose(),
+        Key::Table(id) => state.catalog.table(*id).map(|info| json(&StoredTable::of(info))).transpose(),
         Key::Topic(id) => state.catalog.topic(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Plugin(id) => state.catalog.plugin(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Partition(table, partition) => {

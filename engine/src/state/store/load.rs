@@ -7,10 +7,10 @@ use fjall::Keyspace;
 use super::super::State;
 use super::super::dirty::Key;
 use super::super::producers::Stream;
-use super::codec::{self, Head, StoredPartition};
+use super::codec::{self, Head, StoredPartition, StoredTable};
 use super::{damaged, store_error};
 use crate::record::SegmentMeta;
-use crate::{Offset, PluginInfo, Result, TableInfo, TopicInfo};
+use crate::{Offset, PluginInfo, Result, TopicInfo};
 
 /// The state that the last checkpoint wrote; an empty one for a new store.
 pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
@@ -41,7 +41,7 @@ pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
 fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
     match key {
         Key::Namespace(name) => state.catalog.put_namespace(&name),
-        Key::Table(_) => state.catalog.put_table(codec::from_json::<TableInfo>(value)?.into()),
+        Key::Table(_) => state.catalog.put_table(codec::from_json::<StoredTable>(value)?.restore()?.into()),
         Key::Topic(_) => state.catalog.put_topic(codec::from_json::<TopicInfo>(value)?.into()),
         Key::Plugin(_) => state.catalog.put_plugin(codec::from_json::<PluginInfo>(value)?.into()),
         Key::Partition(table, partition) => {

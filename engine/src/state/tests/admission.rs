@@ -1,0 +1,122 @@
+use super::*;
+use crate::record::OffsetsRecord;
+use crate::submission::Precondition;
+use crate::{Error, ErrorKind, GroupMode};
+
+fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
+    let error = history.admit(&submission).unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+fn changes(changes: Vec<Change>) -> Submission {
+    Submission { changes, ..Submission::default() }
+}
+
+#[test]
+fn a_submission_is_checked_as_it_would_apply() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    let made = TopicId(history.change(Change::TopicCreated(topic("public", "a", id, vec![]))).unwrap().0);
+    let (kind, message) = refused(&history, changes(vec![Change::TableDropped { table: id }]));
+    assert_eq!((kind, message.as_str()), (ErrorKind::FailedPrecondition, "table \"t\" is in use by topic \"a\""));
+    let both = vec![Change::TopicDropped { topic: made }, Change::TableDropped { table: id }];
+    assert_eq!(history.admit(&changes(both)).unwrap(), Admission::New);
+    let twice = vec![table("public", "u", 1), table("public", "u", 1)];
+    assert_eq!(refused(&history, changes(twice)).0, ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn plugins_in_use_stay() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    let first = PluginId(history.change(plugin("f", 1)).unwrap().0);
+    let second = PluginId(history.change(plugin("f", 2)).unwrap().0);
+    assert_eq!(refused(&history, changes(vec![plugin("f", 2)])).0, ErrorKind::AlreadyExists);
+    history.change(Change::TopicCreated(topic("public", "a", id, vec![first]))).unwrap();
+    let (_, message) = refused(&history, changes(vec![Change::PluginDropped { plugin: second }]));
+    assert_eq!(message, "plugin \"f\" is in use by topic \"a\"");
+    assert_eq!(history.state.catalog().plugin_named("public", "f").unwrap().id, second);
+}
+
+#[test]
+fn nothing_crosses_namespaces() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    history.change(Change::NamespaceCreated { name: "other".to_owned() }).unwrap();
+    let made = history.change(Change::TopicCreated(topic("other", "a", id, vec![])));
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let mut key = group("g", None);
+    key.namespace = "other".into();
+    let (namespace, group) = ("other".to_owned(), "g".to_owned());
+    history.change(Change::GroupCreated { namespace, group, mode: GroupMode::Shared }).unwrap();
+    let offsets = vec![OffsetsRecord { group: key, entries: vec![(TopicId(id.0), 0, 0)] }];
+    let (kind, _) = refused(&history, Submission { offsets, ..Submission::default() });
+    assert_eq!(kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn offsets_need_their_group_topic_and_range() {
+    let mut history = History::new();
+    let id = history.table("t", 2);
+    history.rows(id, 0, 10);
+    let commit = |partition, offset| Submission {
+        offsets: vec![OffsetsRecord { group: group("g", None), entries: vec![(TopicId(id.0), partition, offset)] }],
+        ..Submission::default()
+    };
+    assert_eq!(refused(&history, commit(0, 5)).1, "consumer group \"g\" does not exist");
+    let create =
+        Change::GroupCreated { namespace: "public".to_owned(), group: "g".to_owned(), mode: GroupMode::Shared };
+    let with_group = Submission { changes: vec![create.clone()], ..commit(0, 5) };
+    assert_eq!(history.admit(&with_group).unwrap(), Admission::New);
+    history.change(create).unwrap();
+    assert_eq!(history.admit(&commit(0, 10)).unwrap(), Admission::New);
+    assert_eq!(refused(&history, commit(0, 11)).0, ErrorKind::OutOfRange);
+    assert_eq!(refused(&history, commit(2, 0)).1, "partition \"2 of t (2 partitions)\" does not exist");
+}
+
+#[test]
+fn preconditions_hold_or_refuse() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    history.rows(id, 0, 10);
+    let check = |precondition: Precondition, expected: Option<ErrorKind>| {
+        let submission = Submission { preconditions: vec![precondition.clone()], ..Submission::default() };
+        let generation = |_: &GroupKey| Some(7);
+        let found = history.state.admit(&submission, &generation).err().map(|error: Error| error.kind());
+        assert_eq!(found, expected, "{precondition:?}");
+    };
+    let version = history.state.catalog_version();
+    check(Precondition::CatalogVersion(version), None);
+    check(Precondition::CatalogVersion(version + 1), Some(ErrorKind::Retry));
+    check(Precondition::Generation { group: group("g", None), generation: 7 }, None);
+    check(Precondition::Generation { group: group("g", None), generation: 6 }, Some(ErrorKind::Fenced));
+    check(Precondition::EndOffset { table: id, partition: 0, end: 10 }, None);
+    check(Precondition::EndOffset { table: id, partition: 0, end: 9 }, Some(ErrorKind::FailedPrecondition));
+    check(Precondition::EndOffset { table: id, partition: 1, end: 0 }, Some(ErrorKind::FailedPrecondition));
+    check(Precondition::SegmentsUnchanged { table: id, partition: 0, segments_version: 0 }, None);
+    check(Precondition::SegmentsUnchanged { table: id, partition: 0, segments_version: 1 }, Some(ErrorKind::Retry));
+    check(Precondition::SchemaVersion { table: id, version: 1 }, None);
+    check(Precondition::SchemaVersion { table: id, version: 2 }, Some(ErrorKind::FailedPrecondition));
+    check(Precondition::SchemaVersion { table: TableId(99), version: 1 }, Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn dropping_forgets_and_names_are_free_again() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    history.rows(id, 0, 10);
+    let key = group("g", None);
+    let entries = vec![(TopicId(id.0), 0, 4)];
+    history.push(Record::Offsets(OffsetsRecord { group: key.clone(), entries }));
+    assert_eq!(history.state.committed(&key, TopicId(id.0), 0), Some(4));
+    assert_eq!(history.state.groups_of_topic(TopicId(id.0)).count(), 1);
+    history.change(Change::TableDropped { table: id }).unwrap();
+    assert_eq!(history.state.committed(&key, TopicId(id.0), 0), None);
+    assert!(history.state.partition(id, 0).is_none());
+    // Rows of a commit in which the table was dropped first change nothing.
+    history.rows(id, 0, 10);
+    assert!(history.state.table(id).is_none());
+    let again = history.table("t", 1);
+    assert!(again > id);
+    assert_eq!(history.state.partition(again, 0).unwrap().end, 0);
+}

@@ -1,0 +1,195 @@
+//! Invariant 10: replaying the log from any checkpoint gives the same state.
+
+use arrow_schema::{DataType, Field};
+use parking_lot::RwLock;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::record::{OffsetsRecord, ProducerRecord};
+use crate::state::Store;
+use crate::{Appended, GroupMode, ProducerStamp};
+
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+#[test]
+fn replay_from_any_checkpoint_gives_the_same_state() {
+    let first: u64 = rand::random();
+    for seed in (0..12).map(|step| first.wrapping_add(step)) {
+        println!("seed {seed}");
+        let history = random_history(seed, 400);
+        let mut random = StdRng::seed_from_u64(!seed);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let running = RwLock::new(State::tracked());
+        let mut checkpoint = State::tracked();
+        for (context, record) in &history.records {
+            running.write().apply(*context, record);
+            if random.random_ratio(1, 40) {
+                store.checkpoint(&running, || Lsn(u64::MAX)).unwrap();
+                checkpoint = running.read().clone();
+            }
+        }
+        assert_eq!(*running.read(), history.state, "the fold is not a function of the records");
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        let mut loaded = store.load().unwrap();
+        assert_eq!(loaded, checkpoint);
+        // From the beginning: what the checkpoint holds is skipped.
+        for (context, record) in &history.records {
+            loaded.apply(*context, record);
+        }
+        assert_eq!(loaded, history.state);
+        // What is loaded is tracked: the next checkpoint writes what the replay changed.
+        let loaded = RwLock::new(loaded);
+        store.checkpoint(&loaded, || Lsn(u64::MAX)).unwrap();
+        assert_eq!(store.load().unwrap(), history.state);
+    }
+}
+
+#[test]
+fn a_record_is_applied_once() {
+    let history = random_history(7, 200);
+    let mut again = history.state.clone();
+    for (context, record) in &history.records {
+        again.apply(*context, record);
+    }
+    assert_eq!(again, history.state);
+}
+
+#[test]
+fn the_writers_copy_is_equal() {
+    let history = random_history(8, 200);
+    let mut ahead = State::default().ahead();
+    for (context, record) in &history.records {
+        ahead.apply_ahead(*context, record);
+    }
+    assert_eq!(ahead, history.state);
+}
+
+/// Records as a busy store has them; refused changes leave no record.
+fn random_history(seed: u64, steps: usize) -> History {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut history = History::new();
+    for _ in 0..steps {
+        history.now_us += random.random_range(0..DAY_US / 8);
+        match random.random_range(0..10) {
+            0..4 => random_rows(&mut history, &mut random),
+            4 | 5 => random_offsets(&mut history, &mut random),
+            6 => random_producer(&mut history, &mut random),
+            7 => random_segments(&mut history, &mut random),
+            8 => {
+                history.push(if random.random() { Record::CleanShutdown } else { Record::Sealed { first: Lsn(1) } });
+            }
+            _ => {}
+        }
+        let change = random_change(&history, &mut random);
+        // Many are refused, by names that are taken or things in use.
+        let _ = history.change(change);
+    }
+    history
+}
+
+fn any_table(history: &History, random: &mut StdRng) -> Option<(TableId, u32)> {
+    let tables: Vec<_> = history.state.catalog().tables().map(|info| (info.id, info.options.partitions)).collect();
+    let (table, partitions) = *tables.choose(random)?;
+    Some((table, random.random_range(0..partitions)))
+}
+
+fn any_topic(history: &History, random: &mut StdRng) -> Option<TopicInfo> {
+    let topics: Vec<_> = history.state.catalog().topics().cloned().collect();
+    topics.choose(random).map(|topic| topic.as_ref().clone())
+}
+
+fn random_rows(history: &mut History, random: &mut StdRng) {
+    if let Some((table, partition)) = any_table(history, random) {
+        history.rows(table, partition, random.random_range(1..50));
+    }
+}
+
+fn random_offsets(history: &mut History, random: &mut StdRng) {
+    let name = format!("g{}", random.random_range(0..4));
+    let client = random.random_bool(0.3).then(|| format!("c{}", random.random_range(0..3)));
+    let Some(topic) = any_topic(history, random) else { return };
+    let entries = (0..random.random_range(1..4)).map(|partition| (topic.id, partition, random.random_range(0..90)));
+    let entries = entries.collect();
+    history.push(Record::Offsets(OffsetsRecord { group: group(&name, client.as_deref()), entries }));
+}
+
+fn random_producer(history: &mut History, random: &mut StdRng) {
+    let Some((table, partition)) = any_table(history, random) else { return };
+    let id = random.random_range(0..5);
+    let before = history.state.producers.get(table, id).map(|stream| (stream.epoch, stream.window.back().map(|w| w.0)));
+    let (epoch, sequence) = match before {
+        Some((epoch, Some(last))) if random.random_bool(0.9) => (epoch, last + 1),
+        Some((epoch, _)) => (epoch + 1, 0),
+        None => (0, 0),
+    };
+    let appended = vec![Appended { table, partition, first_offset: 5, rows: 2 }];
+    let stamp = ProducerStamp { id, epoch, sequence };
+    history.push(Record::Producer(ProducerRecord { table, stamp, appended }));
+}
+
+fn random_segments(history: &mut History, random: &mut StdRng) {
+    let Some((table, partition)) = any_table(history, random) else { return };
+    let Some(found) = history.state.partition(table, partition) else { return };
+    let (start, end, segmented_to) = (found.start, found.end, found.segmented_to);
+    let listed: Vec<(u64, u64, u64)> =
+        found.segments.values().map(|segment| (segment.id, segment.first_offset, segment.next_offset)).collect();
+    let id = history.state.applied().0 + 1;
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    match (random.random_range(0..4), listed.as_slice()) {
+        (0, [(a, first, _), (b, _, next), ..]) => {
+            removed.extend([*a, *b]);
+            added.push(segment(id, *first, *next));
+        }
+        (1, [(a, _, next), ..]) => {
+            let _ = history.change(Change::StartMoved { table, partition, start: *next, lsn: Lsn(0) });
+            removed.push(*a);
+        }
+        (2, _) if start < end => {
+            let start = random.random_range(start..=end);
+            let _ = history.change(Change::StartMoved { table, partition, start, lsn: Lsn(3) });
+            return;
+        }
+        _ if segmented_to < end => added.push(segment(id, segmented_to, random.random_range(segmented_to + 1..=end))),
+        _ => return,
+    }
+    let _ = history.change(Change::SegmentsChanged { table, partition, added, removed });
+}
+
+fn random_change(history: &History, random: &mut StdRng) -> Change {
+    let name = format!("n{}", random.random_range(0..12));
+    let namespace =
+        if random.random_bool(0.7) { "public".to_owned() } else { format!("s{}", random.random_range(0..3)) };
+    let (table, _) = any_table(history, random).unwrap_or((TableId(u64::MAX), 0));
+    let any = any_topic(history, random);
+    let plugins: Vec<_> = history.state.catalog().plugins().map(|plugin| plugin.id).collect();
+    let some_plugin = plugins.choose(random).copied();
+    match random.random_range(0..16) {
+        0 => Change::NamespaceCreated { name: namespace },
+        1 => Change::NamespaceDropped { name: namespace },
+        2..5 => super::table(&namespace, &name, random.random_range(1..5)),
+        5 => Change::ColumnsAdded { table, fields: vec![Field::new(format!("c{name}"), DataType::Utf8, true)] },
+        6 => Change::PartitionsAdded { table, partitions: random.random_range(2..9) },
+        7 => Change::TableDropped { table },
+        8 | 9 => Change::TopicCreated(topic(&namespace, &name, table, some_plugin.into_iter().collect())),
+        10 => match any {
+            Some(found) => Change::TopicReplaced(TopicInfo { version: found.version + 1, ..found }),
+            None => Change::TopicDropped { topic: TopicId(u64::MAX) },
+        },
+        11 => Change::TopicDropped { topic: any.map_or(TopicId(u64::MAX), |found| found.id) },
+        12 => {
+            let newest = history.state.catalog().plugin_named("public", &name).map_or(0, |plugin| plugin.version);
+            plugin(&name, newest + 1)
+        }
+        13 => Change::PluginDropped { plugin: some_plugin.unwrap_or_default() },
+        14 => Change::GroupCreated {
+            namespace,
+            group: format!("g{}", random.random_range(0..4)),
+            mode: if random.random() { GroupMode::Broadcast } else { GroupMode::Shared },
+        },
+        _ => Change::GroupDropped { namespace, group: format!("g{}", random.random_range(0..4)) },
+    }
+}

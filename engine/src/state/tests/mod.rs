@@ -1,0 +1,155 @@
+//! The fold, its checkpoints, and what it admits.
+
+mod admission;
+mod histories;
+mod partitions;
+mod producers;
+mod scale;
+mod stores;
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema};
+
+use super::{Admission, State};
+use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta};
+use crate::submission::Submission;
+use crate::{
+    Lsn, OnError, PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result, TableId, TableInfo,
+    TableOptions, TopicId, TopicInfo, TopicSource, Volatility,
+};
+
+/// A state and the log that made it.
+pub(super) struct History {
+    pub(super) state: State,
+    pub(super) records: Vec<(RecordContext, Record)>,
+    pub(super) now_us: i64,
+}
+
+impl History {
+    pub(super) fn new() -> History {
+        History { state: State::tracked(), records: Vec::new(), now_us: 1_000_000 }
+    }
+
+    /// Puts a record at the end of the log.
+    pub(super) fn push(&mut self, record: Record) -> Lsn {
+        let lsn = Lsn(self.state.applied().0 + 1);
+        let context = RecordContext { lsn, append_us: self.now_us, epoch: 1 };
+        self.state.apply(context, &record);
+        self.records.push((context, record));
+        lsn
+    }
+
+    /// As the writer does: admits the change, gives it its id, logs it.
+    pub(super) fn change(&mut self, mut change: Change) -> Result<Lsn> {
+        let submission = Submission { changes: vec![change.clone()], ..Submission::default() };
+        self.admit(&submission)?;
+        let lsn = Lsn(self.state.applied().0 + 1);
+        match &mut change {
+            Change::TableCreated(info) => (info.id, info.created) = (TableId(lsn.0), lsn),
+            Change::TopicCreated(info) => (info.id, info.created) = (TopicId(lsn.0), lsn),
+            Change::PluginCreated(info) => (info.id, info.created) = (PluginId(lsn.0), lsn),
+            _ => {}
+        }
+        Ok(self.push(Record::Change(Box::new(change))))
+    }
+
+    pub(super) fn admit(&self, submission: &Submission) -> Result<Admission> {
+        self.state.admit(submission, &|_| None)
+    }
+
+    pub(super) fn table(&mut self, name: &str, partitions: u32) -> TableId {
+        TableId(self.change(table("public", name, partitions)).unwrap().0)
+    }
+
+    /// Appends rows at the partition's end.
+    pub(super) fn rows(&mut self, table: TableId, partition: u32, rows: u32) {
+        let base_offset = self.state.partition(table, partition).map_or(0, |found| found.end);
+        let (min_event_us, max_event_us) = (self.now_us, self.now_us);
+        let frame_bytes = 100 + rows * 10;
+        let schema_version = 1;
+        self.push(Record::Rows(RowsRecord {
+            table,
+            partition,
+            schema_version,
+            base_offset,
+            rows,
+            min_event_us,
+            max_event_us,
+            frame_bytes,
+        }));
+    }
+}
+
+pub(super) fn table(namespace: &str, name: &str, partitions: u32) -> Change {
+    let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
+    Change::TableCreated(TableInfo {
+        id: TableId(0),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        schemas: vec![schema],
+        options: TableOptions { partitions, ..TableOptions::default() },
+        created: Lsn(0),
+    })
+}
+
+pub(super) fn topic(namespace: &str, name: &str, table: TableId, plugins: Vec<PluginId>) -> TopicInfo {
+    TopicInfo {
+        id: TopicId(0),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        table,
+        table_schema_version: 1,
+        source: TopicSource::Select { definition: "SELECT id".to_owned(), plugins },
+        output_schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)])),
+        on_error: OnError::Stop,
+        version: 1,
+        created: Lsn(0),
+    }
+}
+
+pub(super) fn plugin(name: &str, version: u32) -> Change {
+    let description = PluginDescription {
+        name: name.to_owned(),
+        kind: PluginKind::Filter,
+        contract: "millstream:plugin@0.1.0".to_owned(),
+        parameters: vec![("carrier".to_owned(), DataType::Utf8)],
+        returns: DataType::Boolean,
+        volatility: Volatility::Immutable,
+    };
+    Change::PluginCreated(PluginInfo {
+        id: PluginId(0),
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        version,
+        sha256: "00".repeat(32),
+        module_bytes: 8,
+        description,
+        limits: PluginLimits::default(),
+        config: String::new(),
+        created: Lsn(0),
+    })
+}
+
+pub(super) fn group(name: &str, client: Option<&str>) -> GroupKey {
+    GroupKey { namespace: "public".into(), group: name.into(), client: client.map(Into::into) }
+}
+
+pub(super) fn segment(id: u64, first_offset: u64, next_offset: u64) -> SegmentMeta {
+    SegmentMeta {
+        id,
+        first_offset,
+        next_offset,
+        schema_version: 1,
+        bytes: 50,
+        log_bytes: 100,
+        path: format!("segments/{id}.parquet"),
+        min_event_us: 1,
+        max_event_us: 2,
+        min_append_us: 1,
+        max_append_us: 2,
+        next_lsn: Lsn(next_offset + 1),
+        body_bytes: 40,
+        tail_crc32c: 7,
+    }
+}

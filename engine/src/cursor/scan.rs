@@ -5,11 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 
 use super::{Chunk, ChunkRows, Projection, pruned_chunk_at};
 use crate::segments::Pruning;
 use crate::shared::Shared;
 use crate::{BatchOperator, Error, Offset, OffsetRange, PartitionId, Result, Scan, ScanRequest, ScannedBatch, TableId};
+
+/// Chunks of fewer rows are joined until they are as many.
+const SMALL_ROWS: usize = 1_024;
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
 pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
@@ -81,24 +85,50 @@ impl Iterator for Chunks {
 }
 
 impl Chunks {
-    /// Reads and evaluates the chunk at the front; `None` if all of it was pruned.
+    /// Reads and evaluates what stands at the front; `None` if all of it was pruned.
     fn step(&mut self, partition: PartitionId, range: OffsetRange) -> Result<Option<ScannedBatch>> {
+        let (mut at, mut inputs, mut rows) = (range.start, Vec::with_capacity(1), 0);
+        // Small frames are evaluated together.
+        while at < range.end && rows < SMALL_ROWS {
+            let Some((next, input)) = self.read(partition, at..range.end)? else { break };
+            let Some(input) = input else {
+                if inputs.is_empty() {
+                    self.advance(next);
+                    return Ok(None);
+                }
+                break;
+            };
+            rows += input.num_rows();
+            inputs.push(input);
+            at = next;
+        }
+        let input = match inputs.as_slice() {
+            [] => {
+                self.ranges.pop_front();
+                return Ok(None);
+            }
+            [one] => one.clone(),
+            many => concat_batches(self.projection.schema(), many)
+                .map_err(|error| Error::Internal(format!("chunks of partition {partition} don't join: {error}")))?,
+        };
+        self.advance(at);
+        let batch = self.evaluate(partition, range.start, &input)?;
+        Ok(Some(ScannedBatch { partition, range: range.start..at, batch }))
+    }
+
+    /// The chunk at the range's start, cut to the range: where it ends, and its rows unless they were pruned.
+    fn read(&self, partition: PartitionId, range: OffsetRange) -> Result<Option<(Offset, Option<RecordBatch>)>> {
         let pruning = Pruning { operator: Some(self.operator.as_ref()), event_time_us: self.event_time_us.as_ref() };
         let chunk = pruned_chunk_at(&self.shared, &self.projection, self.table, partition, range.start, &pruning)?;
-        let Some(chunk) = chunk else {
-            self.ranges.pop_front();
-            return Ok(None);
-        };
-        let covered = range.start..chunk.next_offset.min(range.end);
+        Ok(chunk.map(|chunk| {
+            let covered = range.start..chunk.next_offset.min(range.end);
+            (covered.end, rows_within(&chunk, &covered))
+        }))
+    }
+
+    fn advance(&mut self, to: Offset) {
         if let Some((_, front)) = self.ranges.front_mut() {
-            front.start = covered.end;
-        }
-        match rows_within(&chunk, &covered) {
-            None => Ok(None),
-            Some(input) => {
-                let batch = self.evaluate(partition, covered.start, &input)?;
-                Ok(Some(ScannedBatch { partition, range: covered, batch }))
-            }
+            front.start = to;
         }
     }
 

@@ -8,6 +8,12 @@ use super::{cut, merge};
 use crate::shared::Shared;
 use crate::{Error, Lsn, Offset, PartitionId, Result, TableId};
 
+/// Partitions over the log's budget that are cut before the log is looked at again.
+const PINNING_AT_ONCE: usize = 64;
+
+/// How often a segment is begun again when the manifest changed under it.
+const ATTEMPTS: usize = 5;
+
 /// One partition to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Job {
@@ -59,20 +65,27 @@ impl Job {
     /// Does the job on this thread, waiting for others that work on the partition. `stop` is asked between segments.
     pub(crate) fn run(&self, shared: &Shared, stop: &dyn Fn() -> bool) -> Result<()> {
         let _claim = shared.segments.claims.wait_for((self.table, self.partition));
+        let mut attempts = ATTEMPTS;
         while !stop() {
-            let more = match self.task {
-                Task::CutFull => {
-                    self.backlog_bytes(shared) >= shared.options.segment_bytes
-                        && cut::cut_one(shared, self.table, self.partition, Offset::MAX)?
-                }
-                Task::CutTo(end) => cut::cut_one(shared, self.table, self.partition, end)?,
-                Task::Merge => merge::merge_one(shared, self.table, self.partition)?,
-            };
-            if !more {
-                break;
+            match self.step(shared) {
+                Ok(true) => attempts = ATTEMPTS,
+                Ok(false) => break,
+                // Retention came between; what is left is looked at afresh.
+                Err(Error::Busy(_)) if attempts > 1 => attempts -= 1,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// One segment's worth; `false` when nothing is left to do.
+    fn step(&self, shared: &Shared) -> Result<bool> {
+        match self.task {
+            Task::CutFull if self.backlog_bytes(shared) < shared.options.segment_bytes => Ok(false),
+            Task::CutFull => cut::cut_one(shared, self.table, self.partition, Offset::MAX),
+            Task::CutTo(end) => cut::cut_one(shared, self.table, self.partition, end),
+            Task::Merge => merge::merge_one(shared, self.table, self.partition),
+        }
     }
 
     /// As [`Self::run`], where a change by retention or by a drop meanwhile is no failure.
@@ -117,6 +130,3 @@ pub(crate) fn due(shared: &Shared, now_us: i64, log_bytes_over: u64) -> Vec<Job>
     jobs.extend(pinning.into_values().take(PINNING_AT_ONCE));
     jobs
 }
-
-/// Partitions over the log's budget that are cut before the log is looked at again.
-const PINNING_AT_ONCE: usize = 64;

@@ -91,31 +91,46 @@ impl RemoteStore {
     }
 
     fn claim(&self, identity: &str) -> Result<()> {
+        let failed = |error: object_store::Error| io_error(self.display(OWNER), &error);
+        if let Some(owner) = self.owner().map_err(failed)? {
+            return self.check_owner(&owner, identity);
+        }
         let (path, text) = (self.object(OWNER), identity.to_owned());
-        let found = self.driver.run(move |store| async move {
-            match store.put_opts(&path, text.into(), PutMode::Create.into()).await {
-                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::NotImplemented { .. }) => {}
-                other => return other.map(|_| None),
-            }
-            match store.get(&path).await {
-                Ok(object) => object.bytes().await.map(Some),
-                Err(object_store::Error::NotFound { .. }) => Ok(Some(Bytes::new())),
-                Err(error) => Err(error),
+        let put = self.driver.run(move |store| async move {
+            match store.put_opts(&path, text.clone().into(), PutMode::Create.into()).await {
+                // Without conditional puts there is only the look before.
+                Err(object_store::Error::NotImplemented { .. }) => store.put(&path, text.into()).await.map(|_| true),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                other => other.map(|_| true),
             }
         })?;
-        match found.map_err(|error| io_error(self.display(OWNER), &error))? {
-            None => Ok(()),
-            Some(owner) if owner == identity.as_bytes() => Ok(()),
-            Some(owner) if owner.is_empty() => {
-                let (path, text) = (self.object(OWNER), identity.to_owned());
-                let put = self.driver.run(move |store| async move { store.put(&path, text.into()).await })?;
-                put.map(|_| ()).map_err(|error| io_error(self.display(OWNER), &error))
-            }
-            Some(_) => Err(Error::FailedPrecondition(format!(
-                "{} holds the segments of another data directory; choose a prefix of its own for each",
-                self.url
-            ))),
+        if put.map_err(failed)? {
+            return Ok(());
         }
+        let owner = self.owner().map_err(failed)?.unwrap_or_default();
+        self.check_owner(&owner, identity)
+    }
+
+    fn owner(&self) -> Result<Option<Bytes>, object_store::Error> {
+        let path = self.object(OWNER);
+        let found = self.driver.run(move |store| async move {
+            match store.get(&path).await {
+                Ok(object) => object.bytes().await.map(Some),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        found.unwrap_or_else(|error| Err(object_store::Error::Generic { store: "segments", source: Box::new(error) }))
+    }
+
+    fn check_owner(&self, owner: &[u8], identity: &str) -> Result<()> {
+        if owner == identity.as_bytes() {
+            return Ok(());
+        }
+        Err(Error::FailedPrecondition(format!(
+            "{} holds the segments of another data directory; choose a prefix of its own for each",
+            self.url
+        )))
     }
 }
 

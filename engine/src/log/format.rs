@@ -114,7 +114,7 @@ impl CommitHeader {
 
     pub(super) fn encode(&self, log: LogId) -> [u8; COMMIT_HEADER_LEN] {
         let mut out = self.start();
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&[0; 8]);
         out.extend_from_slice(&self.crc32c.to_le_bytes());
         out.resize(COMMIT_HEADER_LEN - 4, 0);
         sealed(out, |bytes| log.crc32c(bytes))
@@ -131,7 +131,7 @@ impl CommitHeader {
                 durable_lsn: Lsn(fields.u64()?),
                 epoch: fields.u64()?,
                 append_us: fields.i64()?,
-                crc32c: fields.u32().and_then(|_reserved| fields.u32())?,
+                crc32c: fields.u64().and_then(|_reserved| fields.u32())?,
             })
         })
     }

@@ -157,11 +157,11 @@ where
         }
         match field.data_type() {
             DataType::Utf8 | DataType::Binary => {
-                self.buffer(name)?;
+                self.offsets(name)?;
                 self.buffer(name)?;
             }
             DataType::List(child) | DataType::Map(child, _) => {
-                self.buffer(name)?;
+                self.offsets(name)?;
                 self.field(child, None)?;
             }
             DataType::Struct(children) => {
@@ -178,6 +178,14 @@ where
             other => return Err(format!("column {name:?} is of type {other}, which the log does not hold")),
         }
         Ok(())
+    }
+
+    /// A buffer of offsets: the reader panics on half a one.
+    fn offsets(&mut self, name: &str) -> Result<(), String> {
+        match self.buffer(name)?.is_multiple_of(size_of::<i32>()) {
+            true => Ok(()),
+            false => Err(format!("column {name:?} has a broken buffer of offsets")),
+        }
     }
 
     /// The length of the next buffer, which lies inside the body.

@@ -24,6 +24,8 @@ mod rebuild;
 mod recover;
 mod space;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod writer;
 

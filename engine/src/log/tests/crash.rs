@@ -1,0 +1,130 @@
+//! Power loss at every operation.
+
+use super::support::*;
+use crate::disk::{Fault, SimDisk};
+use crate::state::State;
+use crate::{Error, TableId};
+
+/// What one run was promised and may have written besides.
+#[derive(Debug, Default)]
+struct Expected {
+    table: Option<TableId>,
+    /// Values whose append was acknowledged, by partition.
+    acknowledged: [Vec<i64>; 2],
+    /// All values sent, by partition, in order.
+    sent: [Vec<i64>; 2],
+}
+
+fn settings(options: &mut crate::EngineOptions) {
+    options.log_file_bytes = 3000;
+    options.tail_bytes = 500;
+}
+
+/// Appends pairs of rows, one for each partition, as one submission each, until something fails.
+fn run(disk: &SimDisk, expected: &mut Expected, random: &mut Random) -> Result<(), Error> {
+    let opened = open_with(disk, State::tracked(), settings)?.started();
+    let table = match expected.table {
+        Some(table) => table,
+        None => *expected.table.insert(opened.create_table("t", 2)?),
+    };
+    for round in 0..8 {
+        let pending: Vec<_> = (0..=random.below(3))
+            .map(|index| {
+                let value = (expected.sent[0].len() as i64) * 10 + index as i64 + round;
+                let values: Vec<i64> = (0..=random.below(40) as i64).map(|row| value * 1000 + row).collect();
+                let as_whole = random.below(2) == 0;
+                let rows = vec![part(table, 0, &values, as_whole), part(table, 1, &values, false)];
+                expected.sent.iter_mut().for_each(|sent| sent.extend(&values));
+                let submission = crate::submission::Submission { rows, ..Default::default() };
+                (values, opened.submit(submission))
+            })
+            .collect();
+        for (values, receipt) in pending {
+            receipt?.wait()?;
+            expected.acknowledged.iter_mut().for_each(|acknowledged| acknowledged.extend(&values));
+        }
+    }
+    opened.log.close()
+}
+
+/// Checks what is found and goes on from it: acknowledged rows are there, submissions are whole, nothing is invented.
+fn check(disk: &SimDisk, expected: &mut Expected, context: &str) {
+    let opened = open_with(disk, State::tracked(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let Some(table) = expected.table else { return };
+    let found = [0, 1].map(|partition| opened.values(table, partition).unwrap_or_else(|e| panic!("{context}: {e}")));
+    assert_eq!(found[0], found[1], "{context}: a submission is seen whole or not at all");
+    assert!(expected.sent[0].starts_with(&found[0]), "{context}: rows were invented or lost");
+    assert!(found[0].starts_with(&expected.acknowledged[0]), "{context}: acknowledged rows were lost");
+    expected.sent = found.clone();
+    expected.acknowledged = found;
+}
+
+fn crash_at(seed: u64, operation: u64, fault: Fault) -> bool {
+    let context = format!("seed {seed}, {fault:?} at operation {operation}");
+    let (disk, mut expected, mut random) = (SimDisk::new(seed), Expected::default(), Random::new(seed));
+    disk.fail_at(operation, fault);
+    let outcome = run(&disk, &mut expected, &mut random);
+    let reached = disk.operations() > operation;
+    if outcome.is_ok() {
+        return reached;
+    }
+    let found = disk.crash(seed ^ operation);
+    check(&found, &mut expected, &context);
+    // And once more, with a crash while recovering or soon after.
+    found.fail_at(found.operations() + random.below(12), Fault::Crash);
+    let _ = run(&found, &mut expected, &mut random);
+    check(&found.crash(seed + operation), &mut expected, &format!("{context}, again"));
+    true
+}
+
+#[test]
+fn acknowledged_rows_survive_power_loss_at_any_operation() {
+    for seed in 1..=6 {
+        for operation in 0.. {
+            if !crash_at(seed, operation, Fault::Crash) {
+                assert!(operation > 20, "seed {seed}: only {operation} operations");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn acknowledged_rows_survive_a_failing_operation() {
+    for seed in 1..=3 {
+        for operation in 0.. {
+            let reached = crash_at(seed, operation, Fault::Error) && crash_at(seed, operation, Fault::NoSpace);
+            if !reached {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn under_a_lying_sync_a_prefix_or_an_error_is_found() {
+    let (mut prefixes, mut errors) = (0, 0);
+    for seed in 1..=8 {
+        for operation in (0..60).step_by(3) {
+            let (disk, mut expected, mut random) = (SimDisk::new(seed), Expected::default(), Random::new(seed));
+            disk.fail_at(operation, Fault::LyingSync);
+            disk.fail_at(operation + 25, Fault::Crash);
+            let _ = run(&disk, &mut expected, &mut random);
+            let Some(table) = expected.table else { continue };
+            match open_with(&disk.crash(seed), State::tracked(), settings) {
+                Ok(opened) => {
+                    prefixes += 1;
+                    let found = [0, 1].map(|partition| opened.values(table, partition).expect("rows"));
+                    assert_eq!(found[0], found[1], "seed {seed}, lying from {operation}");
+                    assert!(
+                        expected.sent[0].starts_with(&found[0]),
+                        "seed {seed}, lying from {operation}: invented rows"
+                    );
+                }
+                Err(Error::Corrupt { .. }) => errors += 1,
+                Err(error) => panic!("seed {seed}, lying from {operation}: {error}"),
+            }
+        }
+    }
+    assert!(prefixes > 0, "{prefixes} prefixes, {errors} errors");
+}

@@ -1,0 +1,183 @@
+//! Rolling, indexes, trimming, the memory tail.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::support::*;
+use crate::disk::{Disk, RealDisk, SimDisk};
+use crate::record::Record;
+use crate::state::State;
+use crate::{Error, Lsn, TableId};
+
+fn tiny_files(options: &mut crate::EngineOptions) {
+    options.log_file_bytes = 4096;
+    options.tail_bytes = 0;
+}
+
+fn filled(disk: &SimDisk, rows: i64) -> (Opened, TableId) {
+    let opened = open_with(disk, State::tracked(), tiny_files).expect("open").started();
+    let t = opened.create_table("t", 2).expect("create");
+    for value in 0..rows {
+        opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
+    }
+    (opened, t)
+}
+
+fn evens(rows: i64) -> Vec<i64> {
+    (0..rows).filter(|value| value % 2 == 0).collect()
+}
+
+fn indexes(disk: &SimDisk) -> Vec<PathBuf> {
+    disk.files().into_iter().map(|(path, _)| path).filter(|path| path.extension().is_some_and(|e| e == "idx")).collect()
+}
+
+#[test]
+fn files_roll_and_are_read_through_their_indexes() {
+    let disk = SimDisk::new(1);
+    let (opened, t) = filled(&disk, 60);
+    assert_eq!(opened.values(t, 0).expect("rows"), evens(60));
+    let files = opened.log.files();
+    assert!(files.len() > 4, "{files:?}");
+    assert!(files.iter().all(|(_, bytes)| *bytes <= 4096), "{files:?}");
+    assert_eq!(indexes(&disk).len(), files.len() - 1, "every sealed file has an index");
+    let entry = opened.log.entry_at(t, 1, 3).expect("read").expect("there");
+    assert_eq!((entry.base_offset, entry.rows), (3, 1));
+    assert_eq!(opened.log.frame_at(t, 0, 30).expect("read").map(drop), None, "past the end");
+    let commits = opened.sink.commits.lock();
+    let sealed = commits.iter().flatten().filter_map(|(_, record)| match record {
+        Record::Sealed { first } => Some(*first),
+        _ => None,
+    });
+    let expected: Vec<Lsn> = files.iter().rev().skip(1).rev().map(|(first, _)| *first).collect();
+    assert_eq!(sealed.collect::<Vec<_>>(), expected, "each roll is recorded, in order");
+}
+
+#[test]
+fn opening_from_a_checkpoint_reads_the_last_files_only() {
+    let disk = SimDisk::new(1);
+    let (opened, t) = filled(&disk, 60);
+    opened.log.close().expect("close");
+    assert!(opened.sink.checkpoints.load(Ordering::SeqCst) > 0);
+    let (checkpoint, state) = (opened.sink.checkpoint.lock().clone(), opened.sink.state.read().clone());
+    let files = opened.log.files();
+    drop(opened);
+    // Files that the checkpoint covers are not read: their bytes do not matter to opening.
+    let covered = files.iter().rev().find(|(first, _)| *first <= Lsn(checkpoint.applied().0 + 1)).expect("one").0;
+    for (first, bytes) in files.iter().filter(|(first, _)| *first < covered) {
+        for byte in 64..*bytes {
+            disk.flip_bit(&log_file(first.0), byte * 8).expect("flip");
+        }
+    }
+    let opened = open_with(&disk, checkpoint, tiny_files).expect("open").started();
+    assert!(*opened.sink.state.read() == state, "the same state as before");
+    let error = opened.values(t, 0).expect_err("a read finds the damage");
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_state_ahead_of_the_log_is_an_error() {
+    let disk = SimDisk::new(1);
+    let (opened, _) = filled(&disk, 10);
+    opened.log.close().expect("close");
+    let state = opened.sink.state.read().clone();
+    drop(opened);
+    let error = open_with(&SimDisk::new(2), state, |_| {}).err().expect("there is no log");
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn missing_and_damaged_indexes_are_made_anew() {
+    let disk = SimDisk::new(1);
+    let (opened, t) = filled(&disk, 60);
+    opened.log.close().expect("close");
+    drop(opened);
+    let mut random = Random::new(5);
+    for round in 0..40 {
+        let copy = disk.kill(round);
+        let all = indexes(&copy);
+        let victim = &all[random.below(all.len() as u64) as usize];
+        match round % 4 {
+            0 => copy.remove(victim).expect("remove"),
+            _ => {
+                let bits = read(&copy, victim).len() as u64 * 8;
+                copy.flip_bit(victim, random.below(bits)).expect("flip");
+            }
+        }
+        let opened = open_with(&copy, State::tracked(), tiny_files).expect("open").started();
+        assert_eq!(opened.values(t, 0).expect("rows"), evens(60), "round {round}");
+        assert_eq!(opened.values(t, 1).expect("rows").len(), 30, "round {round}");
+        assert!(opened.event_kinds().iter().all(|kind| *kind == "index_rebuilt"), "round {round}");
+        if round % 4 == 0 {
+            assert_eq!(opened.event_kinds(), ["index_rebuilt"], "round {round}");
+        }
+    }
+}
+
+#[test]
+fn trimming_deletes_whole_files_below() {
+    let disk = SimDisk::new(1);
+    let (opened, t) = filled(&disk, 60);
+    let files = opened.log.files();
+    let keep_from = Lsn(files[2].0.0 + 1);
+    assert!(opened.log.can_trim(keep_from));
+    opened.log.trim(keep_from).expect("trim");
+    assert!(!opened.log.can_trim(keep_from));
+    assert_eq!(opened.log.files(), files[2..]);
+    assert_eq!(opened.log.frame_at(t, 0, 0).expect("read").map(drop), None);
+    assert!(opened.log.frame_at(t, 0, 29).expect("read").is_some());
+    opened.log.trim(Lsn(u64::MAX)).expect("trim");
+    assert_eq!(opened.log.files().len(), 1, "the active file stays");
+    opened.log.close().expect("close");
+    let checkpoint = opened.sink.checkpoint.lock().clone();
+    drop(opened);
+    open_with(&disk, checkpoint, tiny_files).expect("open");
+    let error = open(&disk).err().expect("the records are gone");
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn the_tail_holds_the_newest_frames() {
+    let disk = SimDisk::new(1);
+    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 2000).expect("open").started();
+    let t = opened.create_table("t", 2).expect("create");
+    for value in 0..20 {
+        opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
+    }
+    let mut stats = crate::EngineStats::default();
+    opened.log.stats(&mut stats);
+    assert!(stats.tail_bytes > 1000 && stats.tail_bytes <= 2000, "{stats:?}");
+    assert!(opened.log.tail_frame_at(t, 0, 0).is_none() && opened.log.tail_frame_at(t, 0, 9).is_some());
+    let first = opened.log.tail_frame_at(t, 1, 9).expect("held");
+    let second = opened.log.frame_at(t, 1, 9).expect("read").expect("held");
+    assert!(Arc::ptr_eq(&first, &second), "readers share the frame");
+    assert_eq!(opened.values(t, 0).expect("rows"), evens(20), "older rows come from the file");
+}
+
+#[test]
+fn a_real_directory_has_one_opener() {
+    let dir = std::env::temp_dir().join(format!("millstream-log-{}", std::process::id()));
+    let open = || {
+        let disk = SimDisk::new(1);
+        open_with(&disk, State::tracked(), |options| {
+            options.disk = Arc::new(RealDisk);
+            options.dir.clone_from(&dir);
+            options.log_file_bytes = 4096;
+            options.tail_bytes = 0;
+        })
+    };
+    let first = open().expect("open").started();
+    assert!(matches!(open().err(), Some(Error::Busy(_))), "the second opener is refused");
+    let t = first.create_table("t", 1).expect("create");
+    let values: Vec<i64> = (0..3000).collect();
+    for run in values.chunks(300) {
+        first.do_now(whole(t, 0, run)).expect("durable");
+    }
+    assert_eq!(first.values(t, 0).expect("rows"), values);
+    first.log.close().expect("close");
+    drop(first);
+    let again = open().expect("open").started();
+    assert_eq!(again.values(t, 0).expect("rows"), values);
+    drop(again);
+    std::fs::remove_dir_all(&dir).expect("clean up");
+}

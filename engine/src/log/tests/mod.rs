@@ -1,0 +1,10 @@
+//! Tests of the log over the simulated disk.
+
+mod crash;
+mod damage;
+mod epochs;
+mod files;
+mod formats;
+mod messages;
+mod support;
+mod writing;

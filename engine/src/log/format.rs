@@ -114,9 +114,8 @@ impl CommitHeader {
 
     pub(super) fn encode(&self, log: LogId) -> [u8; COMMIT_HEADER_LEN] {
         let mut out = self.start();
-        out.extend_from_slice(&[0; 8]);
+        out.resize(COMMIT_HEADER_LEN - 8, 0);
         out.extend_from_slice(&self.crc32c.to_le_bytes());
-        out.resize(COMMIT_HEADER_LEN - 4, 0);
         sealed(out, |bytes| log.crc32c(bytes))
     }
 

@@ -50,7 +50,9 @@ fn trim(shared: &Shared) -> Result<()> {
         let state = shared.state.read();
         let partitions =
             state.catalog().tables().flat_map(|info| state.catalog().partitions(info.id).unwrap_or_default());
-        partitions.filter_map(|found| found.oldest_unsegmented_lsn).min().unwrap_or(Lsn(u64::MAX))
+        // What is appended from here on is needed too.
+        let next = Lsn(state.applied().0.saturating_add(1));
+        partitions.filter_map(|found| found.oldest_unsegmented_lsn).fold(next, Lsn::min)
     };
     if !shared.log.can_trim(needed) {
         return Ok(());

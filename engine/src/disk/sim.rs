@@ -47,6 +47,7 @@ struct Inner {
     unsynced_names: Vec<NameChange>,
     operations: u64,
     faults: BTreeMap<u64, Fault>,
+    faulted: bool,
     powerless: bool,
     lying: bool,
     full: bool,
@@ -72,6 +73,7 @@ impl SimDisk {
                 unsynced_names: Vec::new(),
                 operations: 0,
                 faults: BTreeMap::new(),
+                faulted: false,
                 powerless: false,
                 lying: false,
                 full: false,
@@ -88,6 +90,16 @@ impl SimDisk {
     /// How many operations there were.
     pub fn operations(&self) -> u64 {
         self.inner.lock().operations
+    }
+
+    /// From now on every operation fails.
+    pub fn power_off(&self) {
+        self.inner.lock().powerless = true;
+    }
+
+    /// Whether a planned fault has come true.
+    pub fn faulted(&self) -> bool {
+        self.inner.lock().faulted
     }
 
     /// What [`Disk::free_bytes`] answers from now on; also ends a [`Fault::NoSpace`].
@@ -171,6 +183,7 @@ impl Inner {
         }
         let fault = self.faults.remove(&self.operations);
         self.operations += 1;
+        self.faulted |= fault.is_some();
         match fault {
             Some(Fault::Crash) => {
                 self.powerless = true;

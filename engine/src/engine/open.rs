@@ -74,7 +74,7 @@ fn check(options: &EngineOptions) -> Result<()> {
     if options.max_commit_bytes > 8 << 20 {
         return Err(Error::InvalidInput("max_commit_bytes must be at most 8 MiB".to_owned()));
     }
-    least("log_file_bytes", options.log_file_bytes, 1 << 20)?;
+    least("log_file_bytes", options.log_file_bytes, 4 << 10)?;
     least("queue_bytes", bytes(options.queue_bytes), 1)?;
     least("segment_bytes", options.segment_bytes, 1)?;
     least("maintenance_interval_ms", options.maintenance_interval_ms, 1)?;

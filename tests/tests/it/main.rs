@@ -1,4 +1,3 @@
 //! What crosses crates: the shape of the workspace, SQL over the whole engine, crashes.
 
-mod crash;
 mod shape;

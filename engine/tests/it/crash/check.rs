@@ -117,7 +117,7 @@ impl Opened {
 
     /// Acknowledged rows lie where the acknowledgement said; nothing is doubled or invented; submissions are whole.
     fn check_rows(&self, contents: &Contents, must_be_kept: impl Fn(&Sent) -> bool, what: &str) {
-        let mut known = BTreeSet::new();
+        let mut known: BTreeSet<i64> = BTreeSet::new();
         for sent in &self.sent {
             let present: Vec<bool> = sent.parts.iter().map(|part| is_there(contents, part)).collect();
             let whole = present.iter().all(|p| *p);
@@ -176,9 +176,12 @@ impl Opened {
         self.engine.close().unwrap_or_else(|error| panic!("{what}: {error}"));
     }
 
-    /// What is there is what the first so many submissions left.
+    /// What is there is what the first so many submissions left; or reading says which file is damaged.
     pub(super) fn expect_prefix(&self, what: &str) {
-        let contents = self.contents();
+        let contents = match self.read() {
+            Ok(contents) => contents,
+            Err(error) => return assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}"),
+        };
         let there: Vec<bool> =
             self.sent.iter().map(|sent| sent.parts.iter().all(|part| is_there(&contents, part))).collect();
         let kept = there.iter().take_while(|there| **there).count();

@@ -117,6 +117,7 @@ impl History {
             committed: BTreeMap::new(),
             next_id: 0,
         };
+        assert!(outcome.engine.is_some() || disk.faulted(), "a store does not open on a disk without faults");
         for step in &self.steps {
             if outcome.engine.is_none() || outcome.play(step).is_err() {
                 break;
@@ -236,15 +237,15 @@ impl Outcome {
 
     /// The disk after power loss, opened again.
     pub(super) fn after_crash(mut self, seed: u64) -> Found {
-        self.disk = self.disk.crash(seed);
-        self.drop_engine();
+        let found = self.disk.crash(seed);
+        self.abandon(found);
         reopen(&self)
     }
 
     /// The disk after the process alone died, opened again.
     pub(super) fn after_kill(mut self, seed: u64) -> Found {
-        self.disk = self.disk.kill(seed);
-        self.drop_engine();
+        let found = self.disk.kill(seed);
+        self.abandon(found);
         reopen(&self)
     }
 
@@ -274,11 +275,13 @@ impl Outcome {
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("remove the state store");
     }
 
-    /// The state store's lock must be free before the directory is opened again.
-    fn drop_engine(&mut self) {
+    /// The old engine can do no more harm, and gives its state store free, before the disk is taken for the one found.
+    fn abandon(&mut self, found: SimDisk) {
+        self.disk.power_off();
         if let Some(engine) = self.engine.take() {
             let _refused = engine.close();
         }
+        self.disk = found;
     }
 }
 

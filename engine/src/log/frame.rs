@@ -34,6 +34,13 @@ impl Frame {
         self.base_offset.saturating_add(u64::from(self.rows))
     }
 
+    /// Memory that it holds, about: besides the buffer, what decoding adds for each column, which the length of the message's
+    /// header follows.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let columns = 4 * self.encoded.header.len() as u64;
+        u64::from(self.frame_bytes) + size_of::<Frame>() as u64 + columns
+    }
+
     /// The rows, decoded once. The arrays point into the frame's own buffer, so that keeping them keeps all of it. `schema` is
     /// that of the frame's schema version.
     pub(crate) fn batch(&self, schema: &SchemaRef) -> Result<&RecordBatch> {

@@ -117,8 +117,6 @@ pub(super) struct Directory {
     file: Arc<dyn DiskFile>,
     chunks: Vec<Chunk>,
     log_id: LogId,
-    /// One past the last LSN of the log file.
-    pub(super) next_lsn: Lsn,
 }
 
 /// Where to look on for an offset.
@@ -153,7 +151,8 @@ impl Directory {
     /// Reads the entries of a chunk. `None` where they are damaged.
     pub(super) fn read(&self, chunk: usize) -> std::io::Result<Option<Vec<IndexEntry>>> {
         let Some(chunk) = self.chunks.get(chunk) else { return Ok(None) };
-        let count = usize::try_from(chunk.count).unwrap_or(usize::MAX).min(CHUNK_ENTRIES);
+        let count = usize::try_from(chunk.count).ok().filter(|count| *count <= CHUNK_ENTRIES);
+        let Some(count) = count else { return Ok(None) };
         let mut bytes = vec![0; count * ENTRY_LEN];
         match self.file.read_at(&mut bytes, chunk.position) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -182,7 +181,7 @@ impl Directory {
             return Ok(None);
         }
         file.read_at(&mut header, 0)?;
-        let Some((count, next_lsn, directory_crc)) = decode_header(&header, log_id, first) else { return Ok(None) };
+        let Some((count, directory_crc)) = decode_header(&header, log_id, first) else { return Ok(None) };
         let directory_len = u64::from(count) * CHUNK_LEN as u64;
         let Ok(directory_len) = usize::try_from(directory_len) else { return Ok(None) };
         if (HEADER_LEN as u64).saturating_add(directory_len as u64) > len {
@@ -194,7 +193,7 @@ impl Directory {
             return Ok(None);
         }
         let chunks: Option<Vec<Chunk>> = bytes.chunks_exact(CHUNK_LEN).map(decode_chunk).collect();
-        Ok(chunks.map(|chunks| Directory { file, chunks, log_id, next_lsn }))
+        Ok(chunks.map(|chunks| Directory { file, chunks, log_id }))
     }
 }
 
@@ -269,16 +268,16 @@ fn encode(log_id: LogId, first: Lsn, next_lsn: Lsn, entries: &Entries) -> Vec<u8
     out
 }
 
-/// (chunks, next LSN, checksum of the directory).
-fn decode_header(bytes: &[u8; HEADER_LEN], log_id: LogId, first: Lsn) -> Option<(u32, Lsn, u32)> {
+/// (chunks, checksum of the directory).
+fn decode_header(bytes: &[u8; HEADER_LEN], log_id: LogId, first: Lsn) -> Option<(u32, u32)> {
     let (covered, checksum) = bytes.split_last_chunk::<4>()?;
     let mut fields = Fields(covered);
     let right = log_id.crc32c(covered) == u32::from_le_bytes(*checksum)
         && fields.magic() == Some(MAGIC)
         && fields.u32() == Some(VERSION)
-        && fields.u64() == Some(first.0);
-    let next_lsn = Lsn(fields.u64()?);
-    right.then_some((fields.u32()?, next_lsn, fields.u32()?))
+        && fields.u64() == Some(first.0)
+        && fields.u64().is_some_and(|next_lsn| next_lsn >= first.0);
+    right.then_some((fields.u32()?, fields.u32()?))
 }
 
 fn decode_chunk(bytes: &[u8]) -> Option<Chunk> {

@@ -13,6 +13,7 @@ mod figures;
 mod files;
 mod format;
 mod frame;
+mod group;
 mod index;
 mod ipc;
 mod layout;

@@ -4,13 +4,10 @@
 //! become frames at the end of the commit; a submission that must come after them in the log (a change, or a whole frame for
 //! the same partition) closes the commit and opens the next.
 
-use std::collections::HashMap;
-
-use arrow_array::RecordBatch;
-use arrow_select::concat::concat_batches;
 use futures::channel::oneshot;
 
 use super::format::FrameKind;
+use super::group::{Groups, Joined};
 use super::index::Key;
 use super::ipc::{self, EncodedRows};
 use super::payload;
@@ -19,10 +16,6 @@ use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, Row
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
 use crate::{Appended, Durability, Error, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId};
-
-/// A joined frame takes no more rows and no more bytes than this; then another one is begun.
-const JOINED_ROWS: u32 = 65_536;
-const JOINED_BYTES: usize = 1 << 20;
 
 /// A record that has its LSN but not yet its place in the file.
 #[derive(Debug)]
@@ -53,43 +46,12 @@ pub(super) struct Plan {
     pub epoch: u64,
     next_lsn: Lsn,
     pub records: Vec<Planned>,
-    groups: Vec<Group>,
-    open: HashMap<Key, usize>,
+    groups: Groups,
     answers: Vec<(Answer, Vec<Joined>)>,
     bytes: usize,
     /// Whether some submission must survive power loss once answered.
     pub sync: bool,
     pub refused: u64,
-}
-
-/// Small parts of one partition that become one frame.
-#[derive(Debug)]
-struct Group {
-    record: RowsRecord,
-    bytes: usize,
-    batches: Vec<RecordBatch>,
-}
-
-impl Group {
-    fn encode(&self) -> Result<EncodedRows> {
-        match self.batches.as_slice() {
-            [batch] => ipc::encode(batch),
-            batches => {
-                let schema = batches.first().map(RecordBatch::schema);
-                let schema = schema.ok_or_else(|| Error::Internal("an empty group of rows".to_owned()))?;
-                let joined = concat_batches(&schema, batches).map_err(|error| Error::Internal(error.to_string()))?;
-                ipc::encode(&joined)
-            }
-        }
-    }
-}
-
-/// Where a submission's rows lie in a group: its LSNs are known when the group has them.
-#[derive(Debug, Clone, Copy)]
-struct Joined {
-    group: usize,
-    /// Rows of the group up to and including the submission's last.
-    rows_to_end: u32,
 }
 
 impl Plan {
@@ -99,8 +61,7 @@ impl Plan {
             epoch,
             next_lsn,
             records: Vec::new(),
-            groups: Vec::new(),
-            open: HashMap::new(),
+            groups: Groups::default(),
             answers: Vec::new(),
             bytes: 0,
             sync: false,
@@ -119,10 +80,10 @@ impl Plan {
         let full = self.bytes > 0 && self.bytes.saturating_add(queued.bytes) > max_bytes;
         let after_small_parts = !self.groups.is_empty()
             && (!submission.changes.is_empty()
-                || submission.rows.iter().any(|part| {
-                    matches!(part.payload, RowsPayload::Encoded(_))
-                        && self.open.contains_key(&(part.table, part.partition))
-                }));
+                || submission
+                    .rows
+                    .iter()
+                    .any(|part| matches!(part.payload, RowsPayload::Encoded(_)) && self.groups.holds(key_of(part))));
         full || after_small_parts
     }
 
@@ -164,8 +125,8 @@ impl Plan {
 
     /// Turns the groups into frames. Gives the answers, their LSNs filled in.
     pub(super) fn finish(&mut self) -> Result<Vec<Answer>> {
-        let mut starts = Vec::with_capacity(self.groups.len());
-        for group in std::mem::take(&mut self.groups) {
+        let mut starts = Vec::new();
+        for group in self.groups.take() {
             let (lsn, rows) = (self.next_lsn, group.encode()?);
             starts.push(lsn);
             self.next_lsn = Lsn(lsn.0 + u64::from(group.record.rows));
@@ -222,7 +183,7 @@ impl Plan {
                 RowsPayload::Small(batch) if !whole.contains(&(record.table, record.partition)) => {
                     // The LSN is provisional; nothing that admission looks at depends on it.
                     ahead.apply_ahead(self.context(), &Record::Rows(record));
-                    joined.push(self.join(record, batch));
+                    joined.push(self.groups.join(record, batch));
                 }
                 RowsPayload::Small(batch) => last = self.push_rows(record, ipc::encode(&batch)?, ahead),
                 RowsPayload::Encoded(rows) => last = self.push_rows(record, rows, ahead),
@@ -233,33 +194,6 @@ impl Plan {
             last = self.push_control(Record::Producer(answer), ahead)?;
         }
         Ok((Receipt { lsn: last, appended, duplicate: false, durability: submission.durability }, joined))
-    }
-
-    /// Puts a small part into its partition's group.
-    fn join(&mut self, record: RowsRecord, batch: RecordBatch) -> Joined {
-        let key = (record.table, record.partition);
-        let bytes = ipc::sliced_bytes(&batch);
-        let open = self.open.get(&key).copied().filter(|at| {
-            self.groups.get(*at).is_some_and(|group| {
-                group.record.schema_version == record.schema_version
-                    && group.record.rows.saturating_add(record.rows) <= JOINED_ROWS
-                    && group.bytes.saturating_add(bytes) <= JOINED_BYTES
-            })
-        });
-        if let Some(at) = open
-            && let Some(group) = self.groups.get_mut(at)
-        {
-            group.record.rows += record.rows;
-            group.record.min_event_us = group.record.min_event_us.min(record.min_event_us);
-            group.record.max_event_us = group.record.max_event_us.max(record.max_event_us);
-            group.bytes += bytes;
-            group.batches.push(batch);
-            return Joined { group: at, rows_to_end: group.record.rows };
-        }
-        let joined = Joined { group: self.groups.len(), rows_to_end: record.rows };
-        self.open.insert(key, joined.group);
-        self.groups.push(Group { record, bytes, batches: vec![batch] });
-        joined
     }
 
     fn push_rows(&mut self, record: RowsRecord, rows: EncodedRows, ahead: &mut State) -> Lsn {

@@ -144,7 +144,9 @@ pub(super) fn estimate(submission: &Submission) -> Result<usize> {
             RowsPayload::Encoded(rows) => rows.len(),
             RowsPayload::Small(batch) => {
                 let columns = batch.schema().flattened_fields().len();
-                ipc::sliced_bytes(batch).saturating_add(columns * COLUMN_OVERHEAD)
+                // Validity bitmaps are written even where there are no nulls.
+                let column = COLUMN_OVERHEAD + batch.num_rows().div_ceil(8);
+                ipc::sliced_bytes(batch).saturating_add(columns * column)
             }
         };
         bytes = bytes.saturating_add(payload).saturating_add(FRAME_OVERHEAD);

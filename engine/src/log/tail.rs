@@ -29,7 +29,7 @@ impl Tail {
         Tail { limit: limit as u64, bytes: AtomicU64::new(0), inner: RwLock::default() }
     }
 
-    /// Bytes of the frames held.
+    /// Memory of the frames held.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -39,7 +39,7 @@ impl Tail {
         let mut evicted = Vec::new();
         let mut inner = self.inner.write();
         for frame in frames {
-            let (key, size) = ((frame.table, frame.partition), u64::from(frame.frame_bytes));
+            let (key, size) = ((frame.table, frame.partition), frame.memory_bytes());
             inner.order.push_back((key, size));
             inner.partitions.entry(key).or_default().push_back(frame);
             self.bytes.fetch_add(size, Ordering::Relaxed);

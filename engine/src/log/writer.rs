@@ -21,8 +21,10 @@ use crate::record::Record;
 use crate::state::State;
 use crate::{Error, Lsn, Result};
 
-/// Rows that were acknowledged without a sync are synced when nothing else comes for this long.
+/// Rows that were acknowledged without a sync are synced when nothing else comes for this long,
 const LINGER: Duration = Duration::from_millis(200);
+/// and after this long whatever comes.
+const LAZIEST: Duration = Duration::from_secs(1);
 
 /// Where the log ends.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ pub(super) struct Writer {
     /// Durable state and every commit under way.
     ahead: State,
     end: End,
-    /// Written but not synced.
-    unsynced: bool,
+    /// Since when something is written but not synced.
+    unsynced: Option<Duration>,
     space: Space,
     /// Taken from the queue, for the next commits.
     backlog: VecDeque<Queued>,
@@ -59,7 +61,7 @@ impl Writer {
         ahead: State,
         end: End,
     ) -> Writer {
-        Writer { core, sink, apply, ahead, end, unsynced: false, space: Space::default(), backlog: VecDeque::new() }
+        Writer { core, sink, apply, ahead, end, unsynced: None, space: Space::default(), backlog: VecDeque::new() }
     }
 
     /// Runs until the queue is closed and empty, or something fails.
@@ -78,7 +80,7 @@ impl Writer {
     fn work(&mut self) -> Result<()> {
         loop {
             if self.backlog.is_empty() {
-                let patience = self.unsynced.then_some(LINGER);
+                let patience = self.unsynced.map(|_| LINGER);
                 match self.core.queue.take(self.core.settings.max_commit_bytes, patience) {
                     Taken::Work(work) => self.backlog = work,
                     Taken::Idle => {
@@ -176,25 +178,26 @@ impl Writer {
         self.end.next_lsn = next_lsn;
         self.end.append_us = append_us;
         file.len.store(self.end.position, Ordering::Relaxed);
-        self.unsynced = true;
+        let now = self.core.clock.monotonic();
+        let since = *self.unsynced.get_or_insert(now);
         self.space.wrote(layout.length);
         self.core.figures.commits.add(1);
         self.core.figures.log_bytes_written.add(layout.length);
         self.core.figures.bytes_appended.add(layout.row_bytes());
-        if sync {
+        if sync || now.saturating_sub(since) >= LAZIEST {
             self.sync()?;
         }
         Ok(layout)
     }
 
     fn sync(&mut self) -> Result<()> {
-        if !self.unsynced {
+        if self.unsynced.is_none() {
             return Ok(());
         }
         let begun = self.core.clock.monotonic();
         self.end.active.file.sync().map_err(|error| failed("sync", error))?;
         let took = self.core.clock.monotonic().saturating_sub(begun);
-        self.unsynced = false;
+        self.unsynced = None;
         self.core.set_durable(Lsn(self.end.next_lsn.0.saturating_sub(1)));
         self.core.figures.syncs.add(1);
         self.core.figures.sync_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));

@@ -139,14 +139,14 @@ fn trimming_deletes_whole_files_below() {
 #[test]
 fn the_tail_holds_the_newest_frames() {
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 2000).expect("open").started();
+    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 10_000).expect("open").started();
     let t = opened.create_table("t", 2).expect("create");
     for value in 0..20 {
         opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
     }
     let mut stats = crate::EngineStats::default();
     opened.log.stats(&mut stats);
-    assert!(stats.tail_bytes > 1000 && stats.tail_bytes <= 2000, "{stats:?}");
+    assert!(stats.tail_bytes > 5_000 && stats.tail_bytes <= 10_000, "{stats:?}");
     assert!(opened.log.tail_frame_at(t, 0, 0).is_none() && opened.log.tail_frame_at(t, 0, 9).is_some());
     let first = opened.log.tail_frame_at(t, 1, 9).expect("held");
     let second = opened.log.frame_at(t, 1, 9).expect("read").expect("held");

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::disk::{Fault, SimDisk};
 use crate::record::{Change, Record};
 use crate::state::State;
-use crate::submission::Precondition;
+use crate::submission::{Precondition, Submission};
 use crate::{Appended, Durability, Error, ErrorKind, TableId};
 
 #[test]
@@ -60,8 +60,6 @@ fn whole_frames_and_changes_keep_their_order_after_small_parts() {
     let last = commits.iter().flatten().last().map(|(_, record)| record.clone());
     assert!(matches!(last, Some(Record::Change(_))), "nothing follows the drop: {last:?}");
 }
-
-use crate::submission::Submission;
 
 #[test]
 fn a_submission_is_refused_alone_and_whole() {
@@ -192,4 +190,45 @@ fn closing_refuses_and_append_time_never_goes_back() {
     let frame = opened.log.frame_at(t, 0, 4).expect("read").expect("there");
     assert_eq!(frame.append_us, 9_000_000, "the clock of the new opening stands at an earlier time");
     assert_eq!(opened.event_kinds(), Vec::<&str>::new());
+}
+
+#[test]
+fn many_producers_and_readers_agree() {
+    const THREADS: i64 = 6;
+    const APPENDS: i64 = 60;
+    let disk = SimDisk::new(1);
+    let opened = open_with(&disk, State::tracked(), |options| {
+        (options.log_file_bytes, options.tail_bytes, options.queue_bytes) = (20_000, 5_000, 20_000);
+    });
+    let opened = opened.expect("open").started();
+    let t = opened.create_table("t", 2).expect("create");
+    let opened = &opened;
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                for append in 0..APPENDS {
+                    let value = thread * 1_000_000 + append * 1_000;
+                    let values: Vec<i64> = (value..value + 1 + append % 7).collect();
+                    let make = if append % 3 == 0 { whole } else { small };
+                    let receipt = opened.do_now(make(t, (thread % 2) as u32, &values)).expect("durable");
+                    let first = receipt.appended[0].first_offset;
+                    let frame = opened.log.frame_at(t, (thread % 2) as u32, first).expect("read").expect("there");
+                    let at = (first - frame.base_offset) as usize;
+                    let batch = frame.batch(&schema()).expect("decoded");
+                    assert_eq!(column(batch).values()[at..at + values.len()], values, "read your writes");
+                }
+            });
+        }
+    });
+    for partition in 0..2 {
+        let values = opened.values(t, partition).expect("rows");
+        for thread in (0..THREADS).filter(|thread| thread % 2 == i64::from(partition)) {
+            let own: Vec<i64> = values.iter().copied().filter(|value| value / 1_000_000 == thread).collect();
+            assert!(own.is_sorted(), "each producer's rows are in its order");
+            assert_eq!(own.len() as i64, (0..APPENDS).map(|append| 1 + append % 7).sum::<i64>());
+        }
+    }
+    let mut stats = crate::EngineStats::default();
+    opened.log.stats(&mut stats);
+    assert!(stats.log_files > 2 && stats.commits <= stats.submissions + stats.log_files, "{stats:?}");
 }

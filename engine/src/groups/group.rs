@@ -81,14 +81,9 @@ pub(super) struct Owned {
 pub(super) type Entries = BTreeMap<GroupKey, Vec<(TopicId, PartitionId, Offset)>>;
 
 impl Group {
-    pub(super) fn new(name: GroupKey, mode: GroupMode) -> Group {
-        Group { name, mode, inner: Mutex::default() }
-    }
-
-    /// Where a member's offsets are kept.
-    pub(super) fn key_for(&self, client_id: &str) -> GroupKey {
-        let client = (self.mode == GroupMode::Broadcast).then(|| Arc::from(client_id));
-        GroupKey { client, ..self.name.clone() }
+    /// `barrier` is what must be settled before its members read committed offsets.
+    pub(super) fn new(name: GroupKey, mode: GroupMode, barrier: Option<SharedFuture<PendingReceipt>>) -> Group {
+        Group { name, mode, inner: Mutex::new(Inner { barrier, ..Inner::default() }) }
     }
 
     /// Takes members out, for the reason given, and shares out anew.
@@ -144,7 +139,7 @@ impl Group {
         let keys: BTreeSet<GroupKey> = clients.chain([self.name.clone()]).collect();
         if inner.members.is_empty() {
             inner.retired = true;
-            shared.groups.retire(self);
+            shared.groups.retire(self, inner.barrier.clone());
             return;
         }
         inner.generation = shared.groups.publish_next_generation(shared, keys);

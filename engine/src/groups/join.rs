@@ -36,7 +36,7 @@ impl Coordinator {
         config.validate()?;
         let topics = find_topics(shared, &config.namespace, topics)?;
         let name = name_of(&config.namespace, &config.group_id);
-        let key = Group::new(name.clone(), config.mode).key_for(&config.client_id);
+        let key = key_of(&name, config.mode, &config.client_id);
         let wanted: Vec<Arc<TopicInfo>> = topics.values().cloned().collect();
         self.setups.prepare(shared, &config, &key, &wanted)?;
         self.tick(shared);
@@ -141,6 +141,12 @@ impl Group {
 /// The group's name, without a client.
 pub(super) fn name_of(namespace: &str, group: &str) -> GroupKey {
     GroupKey { namespace: Arc::from(namespace), group: Arc::from(group), client: None }
+}
+
+/// Where a member's offsets are kept.
+pub(super) fn key_of(group: &GroupKey, mode: GroupMode, client_id: &str) -> GroupKey {
+    let client = (mode == GroupMode::Broadcast).then(|| Arc::from(client_id));
+    GroupKey { client, ..group.clone() }
 }
 
 fn find_topics(shared: &Shared, namespace: &str, names: &[String]) -> Result<BTreeMap<TopicId, Arc<TopicInfo>>> {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::assign::MemberNumber;
 use super::fetch::{self, Budget};
 use super::group::{Group, Inner, MemberState};
+use super::join::key_of;
 use super::replay::Replay;
 use super::wake::Wake;
 use super::{admin, commit, poll, positions};
@@ -210,7 +211,7 @@ impl Core {
             number,
             id: format!("{client}-{:x}-{number:x}", shared.log.epoch()),
             group: group.clone(),
-            key: group.key_for(&config.client_id),
+            key: key_of(&group.name, group.mode, &config.client_id),
             principal: who.name().to_owned(),
             joined_us: shared.options.clock.wall_us(),
             wake: Wake::default(),

@@ -27,11 +27,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use futures::future::Shared as SharedFuture;
 use parking_lot::{Mutex, RwLock};
 
 use crate::record::{Change, GroupKey, Record, RecordContext};
 use crate::shared::Shared;
-use crate::{GroupMode, TableId, TopicId};
+use crate::{GroupMode, PendingReceipt, TableId, TopicId};
 
 use deadlines::Deadlines;
 use group::{Group, MemberState};
@@ -55,6 +56,9 @@ pub(crate) struct Coordinator {
     /// rebalancing may wait for the log.
     changed: Mutex<Vec<Arc<Group>>>,
     any_changed: AtomicBool,
+    /// Of the group that went last. The log answers in order, so that once this is settled those of all groups that went
+    /// before are: a group that comes back waits for this one.
+    last_barrier: Mutex<Option<SharedFuture<PendingReceipt>>>,
     named: NamedMembers,
     setups: Setups,
     ticker: Ticker,
@@ -147,7 +151,8 @@ impl Coordinator {
             return group.clone();
         }
         let mut groups = self.groups.write();
-        groups.entry(name.clone()).or_insert_with(|| Arc::new(Group::new(name.clone(), mode))).clone()
+        let barrier = self.last_barrier.lock().clone();
+        groups.entry(name.clone()).or_insert_with(|| Arc::new(Group::new(name.clone(), mode, barrier))).clone()
     }
 
     fn find(&self, name: &GroupKey) -> Option<Arc<Group>> {
@@ -155,7 +160,10 @@ impl Coordinator {
     }
 
     /// The group has no members any more: nothing is left of it here.
-    fn retire(&self, group: &Group) {
+    fn retire(&self, group: &Group, barrier: Option<SharedFuture<PendingReceipt>>) {
+        if barrier.is_some() {
+            *self.last_barrier.lock() = barrier;
+        }
         let mut groups = self.groups.write();
         if groups.get(&group.name).is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), group)) {
             groups.remove(&group.name);

@@ -64,7 +64,7 @@ impl Coordinator {
                 member.core.end("the engine was closed");
             }
             inner.retired = true;
-            self.retire(&group);
+            self.retire(&group, None);
         }
         let thread = self.ticker.thread.lock().take();
         // The thread itself may hold the last reference to the engine, and so come by here.

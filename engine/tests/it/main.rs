@@ -1,9 +1,17 @@
 //! The engine through its public face, as a door or an embedding program uses it.
 
 mod appends;
+mod broadcast_replay;
 mod crash;
 mod definitions;
+mod delivery;
+mod evaluation;
+mod fixture;
+mod group_schedules;
+mod groups;
 mod lifecycle;
+mod offsets;
+mod polled;
 mod producers;
 mod read_model;
 mod segments;

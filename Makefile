@@ -19,15 +19,17 @@ guests:
 demo: build guests
 	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
 
-test: build guests
+# One set of features for the tests and for the binary that the end-to-end tests run, so that nothing is compiled twice.
+test: guests
 	@scripts/setup python java s3
+	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
 
 bench: guests
-	@scripts/setup rust
-	cargo run --locked --release -p millstream-bench
+	cargo build --locked --release -p millstream -p millstream-bench
+	$(CARGO_TARGET_DIR)/release/millstream-bench $(BENCH)
 
 lint:
 	@scripts/setup rust

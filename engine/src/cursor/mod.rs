@@ -84,14 +84,6 @@ pub(crate) fn pruned_chunk_at(
     )))
 }
 
-/// Start and durable end of a partition.
-pub(crate) fn bounds(shared: &Shared, table: TableId, partition: PartitionId) -> Result<(Offset, Offset)> {
-    let state = shared.state.read();
-    let info = state.table(table).ok_or_else(|| no_table(table))?;
-    let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
-    Ok((found.start, found.end))
-}
-
 enum Place {
     End,
     Log,
@@ -130,9 +122,6 @@ fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection) -> Resu
         base_offset: frame.base_offset,
         next_offset: frame.next_offset(),
         rows: ChunkRows::Batch(batch),
-        append_us: frame.append_us,
-        min_event_us: frame.min_event_us,
-        max_event_us: frame.max_event_us,
         schema_version: frame.schema_version,
         encoded: (frame.schema_version == info.schema_version()).then(|| frame.encoded.clone()),
     })
@@ -143,9 +132,6 @@ fn pruned_frame(entry: &IndexEntry) -> Chunk {
         base_offset: entry.base_offset,
         next_offset: entry.next_offset(),
         rows: ChunkRows::Pruned,
-        append_us: entry.append_us,
-        min_event_us: entry.min_event_us,
-        max_event_us: entry.max_event_us,
         schema_version: entry.schema_version,
         encoded: None,
     }
@@ -167,11 +153,6 @@ pub(crate) struct Chunk {
     /// One past the chunk's last row.
     pub next_offset: Offset,
     pub rows: ChunkRows,
-    /// When the first row was appended (exact for a frame, in segments a lower bound), µs.
-    pub append_us: i64,
-    /// Bounds of the event time in µs, no narrower than the rows.
-    pub min_event_us: i64,
-    pub max_event_us: i64,
     /// The schema version the rows were written with.
     pub schema_version: u32,
     /// The whole chunk as it lies in the log, if it is a frame of the table's newest schema version.

@@ -35,12 +35,6 @@ impl Projection {
         Ok(Projection { inputs: inputs.into(), schema: Arc::new(Schema::new(chosen)) })
     }
 
-    /// Every column of the newest schema, in order.
-    pub(crate) fn all(table: &TableInfo) -> Projection {
-        let inputs = (0..table.schema().fields().len()).map(InputColumn::Field).collect();
-        Projection { inputs, schema: table.schema().clone() }
-    }
-
     pub(crate) fn inputs(&self) -> &[InputColumn] {
         &self.inputs
     }

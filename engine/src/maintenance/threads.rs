@@ -14,6 +14,10 @@ use crate::{Error, Result, retention};
 /// How long threads wait before they look whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(200);
 
+/// How long segments wait after one could not be written; doubled for each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The threads of one open engine.
 #[derive(Debug, Default)]
 pub(crate) struct Maintenance {
@@ -36,6 +40,10 @@ struct Notes {
     running: Vec<Job>,
     /// The last failure, so that one that repeats is told once.
     failure: Option<String>,
+    /// Jobs that failed, one after the other, and when the next may be tried: a store that refuses segments is not asked for
+    /// each anew at every look.
+    failed_jobs: u32,
+    no_job_before: Option<Instant>,
 }
 
 impl Maintenance {
@@ -88,12 +96,15 @@ impl Board {
         notes.stopping
     }
 
-    /// Tells a failure, once while it stays the same.
+    /// Tells a failure, once while it stays the same. With a log that takes no records there is nothing left to do.
     fn report(&self, shared: &Shared, what: &str, outcome: Result<()>) {
         match outcome {
             Ok(()) => {}
             Err(Error::Closed) => self.notes.lock().stopping = true,
             Err(error) => {
+                if let Error::LogFailed { .. } = error {
+                    self.notes.lock().stopping = true;
+                }
                 let message = format!("{what}: {error}");
                 let mut notes = self.notes.lock();
                 if notes.failure.as_ref() != Some(&message) {
@@ -108,9 +119,27 @@ impl Board {
     /// Jobs that nobody is at take the place of those left from before.
     fn post(&self, jobs: Vec<Job>) {
         let mut notes = self.notes.lock();
+        if notes.no_job_before.is_some_and(|time| Instant::now() < time) {
+            return;
+        }
         let fresh = jobs.into_iter().filter(|job| !notes.running.contains(job)).collect();
         notes.jobs = fresh;
         self.changed.notify_all();
+    }
+
+    /// Takes note of how a job ended.
+    fn finish(&self, job: &Job, succeeded: bool) {
+        let mut notes = self.notes.lock();
+        notes.running.retain(|running| running != job);
+        if succeeded {
+            notes.failed_jobs = 0;
+            notes.no_job_before = None;
+        } else {
+            let pause = FIRST_PAUSE.saturating_mul(1 << notes.failed_jobs.min(10)).min(LONGEST_PAUSE);
+            notes.failed_jobs = notes.failed_jobs.saturating_add(1);
+            notes.no_job_before = Some(Instant::now() + pause);
+            notes.jobs.clear();
+        }
     }
 
     /// The next job; `None` when the engine ends.
@@ -159,8 +188,8 @@ fn work(shared: &Weak<Shared>, board: &Board) {
     while let Some(job) = board.take(shared) {
         let Some(shared) = shared.upgrade() else { return };
         let outcome = job.run_in_background(&shared, &|| board.is_stopping());
+        board.finish(&job, outcome.is_ok());
         board.report(&shared, "writing segments", outcome);
         board.report(&shared, "trimming the log", super::trim(&shared));
-        board.notes.lock().running.retain(|running| *running != job);
     }
 }

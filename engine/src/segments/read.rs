@@ -138,16 +138,7 @@ impl View<'_> {
 
     fn chunk(&self, base_offset: Offset, next_offset: Offset, rows: ChunkRows) -> Chunk {
         let meta = &self.segment.meta;
-        Chunk {
-            base_offset,
-            next_offset,
-            rows,
-            append_us: meta.min_append_us,
-            min_event_us: meta.min_event_us,
-            max_event_us: meta.max_event_us,
-            schema_version: meta.schema_version,
-            encoded: None,
-        }
+        Chunk { base_offset, next_offset, rows, schema_version: meta.schema_version, encoded: None }
     }
 }
 

@@ -327,3 +327,60 @@ fn only_leftovers_of_our_own_are_deleted() {
     let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["notes.txt"], "empty directories go with their files");
 }
+
+#[test]
+fn merging_writes_a_row_again_only_when_its_segment_doubles() {
+    const UNITS: u64 = 1_000;
+    let meta = |first: u64, next: u64| {
+        Arc::new(SegmentMeta {
+            id: first,
+            first_offset: first,
+            next_offset: next,
+            schema_version: 1 + u32::from(first >= UNITS / 2),
+            bytes: 0,
+            log_bytes: next - first,
+            next_lsn: Lsn(0),
+            path: String::new(),
+            min_event_us: 0,
+            max_event_us: 0,
+            min_append_us: 0,
+            max_append_us: 0,
+            body_bytes: 0,
+            tail_crc32c: 0,
+        })
+    };
+    let (mut metas, mut rewritten) = (Vec::new(), 0);
+    for unit in 0..UNITS {
+        metas.push(meta(unit, unit + 1));
+        while let Some(run) = super::merge::choose(&metas.iter().collect::<Vec<_>>(), 256) {
+            let (first, last) = (&metas[run.start], &metas[run.end - 1]);
+            assert_eq!(first.schema_version, last.schema_version);
+            let merged = meta(first.first_offset, last.next_offset);
+            assert!(merged.log_bytes <= 256);
+            rewritten += merged.log_bytes;
+            metas.splice(run, [merged]);
+        }
+    }
+    assert!(metas.windows(2).all(|pair| pair[0].next_offset == pair[1].first_offset));
+    // At most log2(256) times each, and few segments are left.
+    assert!(rewritten <= 8 * UNITS, "{rewritten}");
+    assert!(metas.len() < 40, "{}", metas.len());
+}
+
+#[test]
+fn only_paths_of_our_form_are_ours() {
+    let ours = super::store::is_ours;
+    assert!(ours("public/flights-12/p3/00000000000000004711-99.parquet"));
+    assert!(ours(".unfinished-4"));
+    for other in [
+        "",
+        "millstream-owner",
+        "public/flights-12/p3/4711-99.parquet",
+        "public/flights-12/p3/00000000000000004711-99.parquet.bak",
+        "public/flights-12/q3/00000000000000004711-99.parquet",
+        "a/public/flights-12/p3/00000000000000004711-99.parquet",
+        "public/flights-12/p/00000000000000004711-x.parquet",
+    ] {
+        assert!(!ours(other), "{other}");
+    }
+}

@@ -177,6 +177,25 @@ fn retention_by_bytes_takes_the_oldest_first() {
 }
 
 #[test]
+fn over_its_budget_the_log_is_cut_whatever_the_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = EngineOptions { log_budget_bytes: 2 << 20, ..still(dir.path()) };
+    let engine = Engine::open_with(options).unwrap();
+    let info = table::create(&engine, TableOptions { partitions: 20, ..keep_for_ever() });
+    for round in 0..12 {
+        for partition in 0..20 {
+            table::append(&engine, info.id, partition, round * 1_000..(round + 1) * 1_000, 0);
+        }
+    }
+    assert!(engine.stats().log_bytes > 4 << 20, "{}", engine.stats().log_bytes);
+    engine.maintain(&who()).unwrap();
+    assert!(engine.stats().log_bytes <= 2 << 20, "{}", engine.stats().log_bytes);
+    for partition in 0..20 {
+        table::check(&engine, &info, partition, 0..12_000, |_| 0);
+    }
+}
+
+#[test]
 fn a_dropped_table_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open_with(still(dir.path())).unwrap();

@@ -14,7 +14,7 @@ use super::group::Group;
 /// One entry for each live member, by the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// The first deadline in µs, so that a tick without work takes no lock.
+    /// The first deadline in µs.
     first_us: AtomicU64,
     entries: Mutex<BTreeMap<(Duration, MemberNumber), Weak<Group>>>,
 }
@@ -38,11 +38,13 @@ impl Deadlines {
         self.publish(&entries);
     }
 
+    /// Whether [`Self::pop`] would give anybody; takes no lock.
+    pub(super) fn any_due(&self, now: Duration) -> bool {
+        micros(now) >= self.first_us.load(Ordering::SeqCst)
+    }
+
     /// Takes out a member whose deadline has come.
     pub(super) fn pop(&self, now: Duration) -> Option<(MemberNumber, Weak<Group>)> {
-        if micros(now) < self.first_us.load(Ordering::Acquire) {
-            return None;
-        }
         let mut entries = self.entries.lock();
         let entry = entries.first_entry().filter(|entry| entry.key().0 <= now)?;
         let ((_, member), group) = entry.remove_entry();
@@ -52,7 +54,7 @@ impl Deadlines {
 
     fn publish(&self, entries: &BTreeMap<(Duration, MemberNumber), Weak<Group>>) {
         let first = entries.first_key_value().map_or(u64::MAX, |((at, _), _)| micros(*at));
-        self.first_us.store(first, Ordering::Release);
+        self.first_us.store(first, Ordering::SeqCst);
     }
 }
 

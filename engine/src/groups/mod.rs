@@ -56,6 +56,9 @@ pub(crate) struct Coordinator {
     /// rebalancing may wait for the log.
     changed: Mutex<Vec<Arc<Group>>>,
     any_changed: AtomicBool,
+    /// Held while ticking, and told to those who find nothing to do.
+    turn: Mutex<()>,
+    ticking: AtomicBool,
     /// Of the group that went last. The log answers in order, so that once this is settled those of all groups that went
     /// before are: a group that comes back waits for this one.
     last_barrier: Mutex<Option<SharedFuture<PendingReceipt>>>,
@@ -101,32 +104,49 @@ impl Coordinator {
             }
         }
         if !groups.is_empty() {
-            self.changed.lock().append(&mut groups);
-            self.any_changed.store(true, Ordering::Release);
+            let mut changed = self.changed.lock();
+            changed.append(&mut groups);
+            self.any_changed.store(true, Ordering::SeqCst);
+            drop(changed);
             self.ticker.hurry();
         }
     }
 
     /// Expires members whose time has come and rebalances groups whose topics changed. The engine's thread and every member
-    /// call do this; tests that move the clock may too.
+    /// call do this; tests that move the clock may too. Whoever comes while another is at it waits, so that nobody acts on
+    /// what is about to change.
     pub(crate) fn tick(&self, shared: &Shared) {
         let now = shared.options.clock.monotonic();
+        let work = self.deadlines.any_due(now) || self.any_changed.load(Ordering::SeqCst);
+        if !work && !self.ticking.load(Ordering::SeqCst) {
+            return;
+        }
+        let _turn = self.turn.lock();
+        self.ticking.store(true, Ordering::SeqCst);
         while let Some((member, group)) = self.deadlines.pop(now) {
             if let Some(group) = group.upgrade() {
                 group.look_at(shared, member, now);
             }
         }
-        if self.any_changed.swap(false, Ordering::AcqRel) {
-            let groups = std::mem::take(&mut *self.changed.lock());
-            let distinct: BTreeMap<*const Group, Arc<Group>> =
-                groups.into_iter().map(|group| (Arc::as_ptr(&group), group)).collect();
-            for group in distinct.into_values() {
-                let mut inner = group.inner.lock();
-                if !inner.retired {
-                    group.rebalance(shared, &mut inner, Vec::new());
-                }
+        for group in self.take_changed() {
+            let mut inner = group.inner.lock();
+            if !inner.retired {
+                group.rebalance(shared, &mut inner, Vec::new());
             }
         }
+        self.ticking.store(false, Ordering::SeqCst);
+    }
+
+    /// Each group once.
+    fn take_changed(&self) -> impl Iterator<Item = Arc<Group>> {
+        let groups = {
+            let mut changed = self.changed.lock();
+            self.any_changed.store(false, Ordering::SeqCst);
+            std::mem::take(&mut *changed)
+        };
+        let distinct: BTreeMap<*const Group, Arc<Group>> =
+            groups.into_iter().map(|group| (Arc::as_ptr(&group), group)).collect();
+        distinct.into_values()
     }
 
     /// Names a group with live members on the topic, if there is one.

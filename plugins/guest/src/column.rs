@@ -39,7 +39,7 @@ pub trait Native: Copy + 'static {
 }
 
 macro_rules! native {
-    ($($native:ty: $($types:pat_param)|+;)*) => {$(
+    ($($native:ty: $($types:pat_param)|+,)*) => {$(
         impl Native for $native {
             type Bytes = [u8; size_of::<$native>()];
 
@@ -60,17 +60,17 @@ macro_rules! native {
 }
 
 native! {
-    i8: DataType::Int8;
-    i16: DataType::Int16;
-    i32: DataType::Int32 | DataType::Date32;
-    i64: DataType::Int64 | DataType::Timestamp { .. };
-    u8: DataType::UInt8;
-    u16: DataType::UInt16;
-    u32: DataType::UInt32;
-    u64: DataType::UInt64;
-    f32: DataType::Float32;
-    f64: DataType::Float64;
-    i128: DataType::Decimal128 { .. };
+    i8: DataType::Int8,
+    i16: DataType::Int16,
+    i32: DataType::Int32 | DataType::Date32,
+    i64: DataType::Int64 | DataType::Timestamp { .. },
+    u8: DataType::UInt8,
+    u16: DataType::UInt16,
+    u32: DataType::UInt32,
+    u64: DataType::UInt64,
+    f32: DataType::Float32,
+    f64: DataType::Float64,
+    i128: DataType::Decimal128 { .. },
 }
 
 /// A column of numbers, dates or times.

@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("millstream", &["millstream-sql", "millstream-plugin-host", "millstream-engine", "millstream-client"]),
     ("millstream-sql", &["millstream-engine"]),
     ("millstream-plugin-host", &["millstream-engine"]),
+    ("millstream-componentize", &[]),
     ("millstream-engine", &[]),
     ("millstream-client", &[]),
 ];

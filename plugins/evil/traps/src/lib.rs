@@ -1,0 +1,27 @@
+//! Traps in the n-th call of an instance, n being the configuration; with `data`, it answers with an error each time.
+
+use std::cell::Cell;
+
+use millstream_plugin::{Batch, Bitmap, DataType, Filter, Parameter, export_filter};
+
+struct Traps {
+    calls_left: Cell<Option<u64>>,
+}
+
+impl Filter for Traps {
+    const NAME: &'static str = "traps";
+    const PARAMETERS: &'static [Parameter] = &[Parameter::new("value", DataType::Float64)];
+
+    fn open(config: &str) -> Result<Self, String> {
+        Ok(Traps { calls_left: Cell::new(config.parse().ok()) })
+    }
+
+    fn filter(&self, batch: &Batch<'_>) -> Result<Bitmap, String> {
+        let left = self.calls_left.get().ok_or("these rows are not to my taste")?;
+        assert!(left > 1, "the call has come in which I trap");
+        self.calls_left.set(Some(left - 1));
+        Ok(Bitmap::every(batch.rows()))
+    }
+}
+
+export_filter!(Traps);

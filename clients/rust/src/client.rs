@@ -16,6 +16,9 @@ use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result}
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_URL: &str = "grpc://127.0.0.1:8081";
+const DEFAULT_NAMESPACE: &str = "public";
+/// gRPC metadata that names the namespace of a call.
+const NAMESPACE_METADATA: &str = "millstream-namespace";
 /// Larger messages than any that the server sends.
 const MAX_MESSAGE_BYTES: usize = 128 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +31,8 @@ pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 pub struct Client {
     channel: Channel,
     url: Arc<str>,
+    /// Where SQL looks up unqualified names.
+    namespace: Arc<str>,
 }
 
 /// Rows of a query.
@@ -46,12 +51,17 @@ impl Client {
     /// Connects to `grpc://host:port`.
     pub async fn connect(url: &str) -> Result<Client> {
         let channel = endpoint(url)?.connect().await.map_err(|error| unreachable(url, &error))?;
-        Ok(Client { channel, url: url.into() })
+        Ok(Client { channel, url: url.into(), namespace: DEFAULT_NAMESPACE.into() })
     }
 
     /// The address it was given.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The same connection with another namespace for the unqualified names of SQL statements; `public` is the default.
+    pub fn with_namespace(&self, namespace: &str) -> Client {
+        Client { namespace: namespace.into(), ..self.clone() }
     }
 
     /// Runs one statement. A statement without rows gives what the server says of it, as one row.
@@ -89,7 +99,11 @@ impl Client {
     }
 
     fn sql_service(&self) -> FlightSqlServiceClient<Channel> {
-        FlightSqlServiceClient::new_from_inner(self.service())
+        let mut service = FlightSqlServiceClient::new_from_inner(self.service());
+        if *self.namespace != *DEFAULT_NAMESPACE {
+            service.set_header(NAMESPACE_METADATA, &*self.namespace);
+        }
+        service
     }
 
     fn arrow_error(&self, error: &arrow::error::ArrowError) -> Error {

@@ -1,8 +1,17 @@
 //! What the command line understands. The help of each command shows it in use.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::consume::ConsumeArguments;
+use super::demo::DemoArguments;
+use super::group::GroupCommand;
+use super::plugin::PluginCommand;
 use super::serve::ServeArguments;
+use super::topic::TopicCommand;
+use crate::format::Format;
 
 /// A stream and subscription engine: SQL topics over a durable columnar log, filters in Wasm, Arrow batches to consumers.
 #[derive(Debug, Parser)]
@@ -12,7 +21,9 @@ Start a server, put rows in, subscribe:
   millstream serve --data ./data
   millstream import flights flights.parquet --create
   millstream sql -c \"CREATE TOPIC late AS SELECT carrier, flight, dep_delay FROM flights WHERE dep_delay > 60\"
-  millstream consume late --group dashboard --from earliest")]
+  millstream consume late --group dashboard --from earliest
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server can't be reached.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,4 +33,149 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server
     Serve(ServeArguments),
+    /// Execute SQL statements
+    Sql(SqlArguments),
+    /// Put the rows of a file into a table
+    Import(ImportArguments),
+    /// Write a table, a topic or a query's rows to a file
+    Export(ExportArguments),
+    /// Put rows from standard input into a table, as they come
+    Produce(ProduceArguments),
+    /// Read a topic as a member of a consumer group
+    Consume(ConsumeArguments),
+    /// List, create, drop and show topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// List, show, reset and drop consumer groups
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// List, load, drop and inspect plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// See it all at work on real flights, with crashes, in a minute
+    Demo(DemoArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  millstream completions bash > /etc/bash_completion.d/millstream
+  millstream completions zsh > ~/.zfunc/_millstream
+  millstream completions fish > ~/.config/fish/completions/millstream.fish")]
+    Completions { shell: Shell },
+}
+
+/// Where the server is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// The server's Flight door
+    #[arg(long, env = "MILLSTREAM_URL", default_value = "grpc://127.0.0.1:8081", value_name = "URL")]
+    pub(crate) url: String,
+    /// What unqualified names are looked up in
+    #[arg(long, env = "MILLSTREAM_NAMESPACE", default_value = "public", value_name = "NAME")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without -c and -f, statements are read from standard input, each ended by a semicolon. They are executed one after the
+other, and the first that fails ends the command.
+
+Examples:
+  millstream sql -c \"SELECT carrier, count(*) FROM flights GROUP BY carrier\"
+  millstream sql --format json -c \"SHOW TOPICS\" | jq .
+  millstream sql -f schema.sql
+  echo \"SELECT 1;\" | millstream sql --format csv")]
+pub(crate) struct SqlArguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// A statement, or several with semicolons between
+    #[arg(short = 'c', long, value_name = "STATEMENT", conflicts_with = "file")]
+    pub(crate) command: Option<String>,
+    /// A file of statements
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --create, the table gets the file's columns, one partition, and as event time the first timestamp column without
+nulls, if there is one. The rows go through one idempotent producer: a broken connection neither loses nor doubles any.
+
+Examples:
+  millstream import flights flights.parquet --create
+  millstream import weather observations.csv
+  millstream import events events.jsonl --create --url grpc://10.0.0.5:8081")]
+pub(crate) struct ImportArguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// The table
+    pub(crate) table: String,
+    /// A file whose name ends in .parquet, .csv or .jsonl
+    pub(crate) file: PathBuf,
+    /// Make the table from the file's columns first
+    #[arg(long)]
+    pub(crate) create: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file appears under its name when it is whole.
+
+Examples:
+  millstream export flights flights.parquet
+  millstream export late_departures late.csv
+  millstream export --query \"SELECT origin, avg(dep_delay) AS mean FROM flights GROUP BY origin\" delays.jsonl")]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// The table or topic; not with --query
+    #[arg(value_name = "TABLE")]
+    pub(crate) source: Option<String>,
+    /// A file whose name ends in .parquet, .csv, .jsonl or .arrow
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// A query whose rows are written
+    #[arg(long, value_name = "SQL")]
+    pub(crate) query: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each line of standard input is a row. Rows are sent as they come; what waits together is sent together.
+
+Examples:
+  echo '{\"sensor\": 7, \"at\": \"2026-01-01T00:00:00Z\", \"value\": 21.5}' | millstream produce readings
+  tail -f events.jsonl | millstream produce events
+  millstream produce readings --input csv < readings.csv")]
+pub(crate) struct ProduceArguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// The table
+    pub(crate) table: String,
+    /// How rows are written on standard input; CSV has a header line
+    #[arg(long, value_enum, default_value_t = InputFormat::Json)]
+    pub(crate) input: InputFormat,
+    /// Put all rows into this partition
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum InputFormat {
+    /// One object a line
+    Json,
+    /// A header line, then one line a row
+    Csv,
+}
+
+/// How listings are written.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Listing {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 }

@@ -30,6 +30,11 @@ impl Failure {
         Failure { code: UNREACHABLE, message: message.to_string() }
     }
 
+    /// Says where it happened.
+    pub(crate) fn within(self, place: impl fmt::Display) -> Failure {
+        Failure { message: format!("{place}: {}", self.message), ..self }
+    }
+
     /// Says the message on standard error.
     pub(crate) fn report(self) -> ExitCode {
         eprintln!("error: {}", self.message);

@@ -1,12 +1,27 @@
-//! The command line.
+//! The command line: `serve`, and clients of a running server.
 
 mod args;
+mod client;
+mod consume;
+mod demo;
 mod exit;
+mod export;
+mod files;
+mod group;
+mod import;
+mod plugin;
+mod produce;
+mod quote;
 mod serve;
+mod sql;
+mod statements;
+mod table;
+mod topic;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 pub(crate) use exit::Failure;
@@ -21,11 +36,46 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let result = match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments),
-    };
-    match result {
+    match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Sql(arguments) => on_runtime(sql::run(arguments)),
+        Command::Import(arguments) => on_runtime(import::run(arguments)),
+        Command::Export(arguments) => on_runtime(export::run(arguments)),
+        Command::Produce(arguments) => on_runtime(produce::run(arguments)),
+        Command::Consume(arguments) => on_runtime(consume::run(arguments)),
+        Command::Topic(command) => on_runtime(topic::run(command)),
+        Command::Group(command) => on_runtime(group::run(command)),
+        Command::Plugin(command) => on_runtime(plugin::run(command)),
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "millstream", &mut script);
+            say(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    // A read of standard input can't be interrupted; it must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Writes text to standard output and flushes it.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(client::unwritable)
 }

@@ -8,8 +8,14 @@ use super::{Config, ConfigError, SETTINGS};
 
 const PREFIX: &str = "MILLSTREAM_";
 /// Variables of clients, and of the build and its tests; the server takes no notice of them.
-const OTHERS: [&str; 5] =
-    ["MILLSTREAM_URL", "MILLSTREAM_NAMESPACE", "MILLSTREAM_CACHE", "MILLSTREAM_BIN", "MILLSTREAM_GUESTS_DIR"];
+const OTHERS: [&str; 6] = [
+    "MILLSTREAM_URL",
+    "MILLSTREAM_NAMESPACE",
+    "MILLSTREAM_CACHE",
+    "MILLSTREAM_BIN",
+    "MILLSTREAM_GUESTS_DIR",
+    "MILLSTREAM_GUEST_RUSTFLAGS",
+];
 const DATA: &str = "data";
 const CONFIG: &str = "config";
 

@@ -253,7 +253,7 @@ pub static SETTINGS: &[Setting] = &[
             text.clone_into(&mut config.segment_store.endpoint);
             Ok(())
         },
-        "The S3 service, such as http://127.0.0.1:9000; AWS if not given"
+        "The S3 service, such as http://127.0.0.1:9000; from AWS_ENDPOINT if not given, else AWS"
     ),
     text!(
         "s3_region",
@@ -263,7 +263,7 @@ pub static SETTINGS: &[Setting] = &[
             text.clone_into(&mut config.segment_store.region);
             Ok(())
         },
-        "The region of the bucket"
+        "The region of the bucket; from AWS_REGION if not given"
     ),
     text!(
         "s3_access_key_id",
@@ -288,7 +288,7 @@ pub static SETTINGS: &[Setting] = &[
             config.segment_store.allow_http = parse_bool(text)?;
             Ok(())
         },
-        "Whether the S3 service may be reached without TLS"
+        "Whether the S3 service may be reached without TLS; always so on this machine"
     ),
     bytes!(
         "query_memory_bytes",
@@ -334,3 +334,23 @@ pub static SETTINGS: &[Setting] = &[
         "How long requests and streams under way may take to end once the server was told to stop"
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_names_every_setting_with_its_default() {
+        let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+        let defaults = Config::new("/d");
+        for setting in SETTINGS {
+            let row = manual.lines().find(|line| line.starts_with(&format!("| `{}` |", setting.key)));
+            let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row for {}", setting.key));
+            let default = setting.show(&defaults);
+            // Numbers of threads depend on the machine.
+            if !default.is_empty() && !matches!(setting.key, "network_threads" | "query_threads") {
+                assert!(row.contains(&format!("| `{default}` |")), "{}: the default is {default}: {row}", setting.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The commands' connection to the server.
+
+use std::io::{BufWriter, StdoutLock};
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, SchemaRef};
+use futures::StreamExt;
+use millstream_client::{Error, ErrorKind, Rows};
+
+use super::Failure;
+use super::args::Connection;
+use crate::format::{Format, RowSink};
+
+/// A connection that is known to work: the server has answered.
+pub(crate) struct Client {
+    inner: millstream_client::Client,
+}
+
+impl Client {
+    pub(crate) async fn connect(connection: &Connection) -> Result<Client, Failure> {
+        let inner = millstream_client::Client::connect(&connection.url).await?;
+        Ok(Client { inner: inner.with_namespace(&connection.namespace) })
+    }
+
+    /// The client library's connection.
+    pub(crate) fn inner(&self) -> &millstream_client::Client {
+        &self.inner
+    }
+
+    /// Begins a statement.
+    pub(crate) async fn query(&self, statement: &str) -> Result<Rows, Failure> {
+        Ok(self.inner.query(statement).await?)
+    }
+
+    /// Executes a statement to its end and gives its rows.
+    pub(crate) async fn run(&self, statement: &str) -> Result<Vec<arrow::array::RecordBatch>, Failure> {
+        Ok(self.inner.sql(statement).await?)
+    }
+
+    /// The columns of a table or topic.
+    pub(crate) async fn columns(&self, quoted_name: &str) -> Result<SchemaRef, Failure> {
+        Ok(self.query(&format!("SELECT * FROM {quoted_name} LIMIT 0")).await?.schema)
+    }
+
+    /// Executes a statement and prints its rows. Of a statement that gives none, people are told what it did.
+    pub(crate) async fn print(&self, statement: &str, format: Format) -> Result<(), Failure> {
+        let Rows { schema, mut batches } = self.query(statement).await?;
+        if format == Format::Table && is_confirmation(&schema) {
+            while let Some(batch) = batches.next().await.transpose()? {
+                let messages = batch.column(1).as_string::<i32>();
+                messages.iter().flatten().try_for_each(|message| super::say(&format!("{message}\n")))?;
+            }
+            return Ok(());
+        }
+        let mut sink = RowSink::new(output(), format, &schema).map_err(unwritable)?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            sink.write(&batch).map_err(unwritable)?;
+        }
+        sink.finish().map_err(unwritable)
+    }
+}
+
+/// Standard output, gathered into large writes.
+pub(crate) fn output() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(1 << 16, std::io::stdout().lock())
+}
+
+/// Whoever read our output may have gone; that is for the exit code, not for a long explanation.
+pub(crate) fn unwritable(error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot write to standard output: {error}"))
+}
+
+/// What the server sends for a statement without rows.
+fn is_confirmation(schema: &SchemaRef) -> bool {
+    let shape: Vec<_> =
+        schema.fields().iter().map(|field| (field.name().as_str(), field.data_type(), field.is_nullable())).collect();
+    shape == [("rows", &DataType::Int64, false), ("message", &DataType::Utf8, false)]
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match &error {
+            Error::Unreachable { .. } => Failure::unreachable(error),
+            Error::InvalidInput(_) => Failure::usage(error),
+            _ if error.kind() == ErrorKind::Internal => {
+                Failure::failed(format!("{error} (this looks like a defect; please report it)"))
+            }
+            _ => Failure::failed(error),
+        }
+    }
+}

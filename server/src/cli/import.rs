@@ -1,0 +1,118 @@
+//! `millstream import`.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use millstream_client::{PendingAck, Producer, ProducerOptions};
+use tokio::sync::mpsc;
+
+use super::Failure;
+use super::args::ImportArguments;
+use super::client::Client;
+use super::files::{FileFormat, Source, time_column};
+use super::quote::name;
+use super::table::{create_table, fitted, writable_schema};
+
+/// Batches read ahead of the network.
+const READ_AHEAD: usize = 4;
+/// How often a tick of the progress bar is due.
+const TICK: Duration = Duration::from_millis(100);
+
+pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
+    let ImportArguments { connection, table, file, create } = arguments;
+    if FileFormat::of(&file)? == FileFormat::Arrow {
+        return Err(Failure::usage(format!("{}: only .parquet, .csv and .jsonl can be imported", file.display())));
+    }
+    let client = Client::connect(&connection).await?;
+    let source = if create {
+        let source = Source::open(&file, None)?;
+        let statement = create_table(&table, source.schema(), time_column(&source)?.as_deref())
+            .map_err(|reason| Failure::failed(format!("{}: {reason}", file.display())))?;
+        client.run(&statement).await?;
+        source
+    } else {
+        let columns = client.columns(&name(&table)).await?;
+        Source::open(&file, Some(&columns))?
+    };
+    let options = ProducerOptions { namespace: connection.namespace.clone(), ..ProducerOptions::default() };
+    let producer = client.inner().producer(&table, options);
+    let started = Instant::now();
+    let rows = send_all(&source, producer).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    super::say(&format!("{rows} rows into {table} in {seconds:.2} s, {:.0} rows/s\n", rows as f64 / seconds.max(1e-9)))
+}
+
+async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failure> {
+    let progress = progress(source.rows());
+    let mut batches = read_ahead(source)?;
+    let mut pending: VecDeque<(u64, PendingAck)> = VecDeque::new();
+    let mut rows = 0;
+    while let Some(batch) = batches.recv().await {
+        let batch = batch?;
+        pending.push_back((batch.num_rows() as u64, producer.send(&batch).await?));
+        // The producer holds back at its own limit; what is answered by then is counted here.
+        while let Some(count) = answered(&mut pending).await? {
+            rows += count;
+            progress.set_position(rows);
+        }
+    }
+    for (count, ack) in pending {
+        ack.await?;
+        rows += count;
+        progress.set_position(rows);
+    }
+    progress.finish_and_clear();
+    Ok(rows)
+}
+
+/// The rows of the oldest batch if its answer has come.
+async fn answered(pending: &mut VecDeque<(u64, PendingAck)>) -> Result<Option<u64>, Failure> {
+    let Some((count, ack)) = pending.front_mut() else { return Ok(None) };
+    let count = *count;
+    match futures::poll!(ack) {
+        std::task::Poll::Ready(answer) => {
+            pending.pop_front();
+            answer.map(|_| Some(count)).map_err(Failure::from)
+        }
+        std::task::Poll::Pending => Ok(None),
+    }
+}
+
+/// Reads on a thread of its own: decoding a file must not hold up the connection.
+fn read_ahead(source: &Source) -> Result<mpsc::Receiver<Result<RecordBatch, Failure>>, Failure> {
+    let (send, receive) = mpsc::channel(READ_AHEAD);
+    let batches = source.batches(None)?;
+    let path = source.path().display().to_string();
+    let schema = writable_schema(source.schema());
+    tokio::task::spawn_blocking(move || {
+        for batch in batches {
+            let batch = batch.and_then(|batch| fitted(&batch, &schema));
+            let batch = batch.map_err(|error| Failure::failed(format!("{path}: {error}")));
+            let failed = batch.is_err();
+            if send.blocking_send(batch).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Ok(receive)
+}
+
+/// A bar on standard error if a person watches.
+fn progress(rows: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = match rows {
+        Some(_) => "{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left",
+        None => "{spinner} {human_pos} rows, {per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(rows, ProgressDrawTarget::stderr());
+    // The templates are ours; one that could not be read would only look plainer.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.enable_steady_tick(TICK);
+    bar
+}

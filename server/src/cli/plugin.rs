@@ -1,0 +1,134 @@
+//! `millstream plugin`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use millstream_engine::{PluginHost, PluginLimits};
+use millstream_plugin_host::{HostOptions, WasmHost};
+
+use super::Failure;
+use super::args::Listing;
+use super::client::Client;
+use super::quote::{name, text};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List plugins
+    #[command(after_help = "Examples:\n  millstream plugin list")]
+    List {
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Load a component from a file of this machine
+    #[command(after_help = "\
+A filter is then a function in the WHERE of a topic or a query.
+
+Examples:
+  millstream plugin load late late_departures.wasm
+  millstream plugin load late late_departures.wasm --replace --config '{\"minutes\": 90}' --memory-bytes 33554432
+  millstream sql -c \"CREATE TOPIC late_departures AS SELECT * FROM flights WHERE late(dep_delay)\"")]
+    Load {
+        #[command(flatten)]
+        listing: Listing,
+        /// What it is called in SQL
+        plugin: String,
+        /// The component, a .wasm file
+        file: PathBuf,
+        /// Make the next version of a plugin that is there
+        #[arg(long)]
+        replace: bool,
+        /// Text handed to the guest when it is opened
+        #[arg(long, value_name = "TEXT")]
+        config: Option<String>,
+        /// Memory of one instance
+        #[arg(long, value_name = "BYTES")]
+        memory_bytes: Option<u64>,
+        /// Time of one call
+        #[arg(long, value_name = "MS")]
+        call_timeout_ms: Option<u64>,
+        /// Instances that may run at once
+        #[arg(long, value_name = "N")]
+        concurrency: Option<u32>,
+    },
+    /// Drop a plugin that no topic calls
+    #[command(after_help = "Examples:\n  millstream plugin drop late")]
+    Drop {
+        #[command(flatten)]
+        listing: Listing,
+        /// The plugin
+        plugin: String,
+    },
+    /// Say what a component file is, without a server
+    #[command(after_help = "Examples:\n  millstream plugin inspect late_departures.wasm")]
+    Inspect {
+        /// The component, a .wasm file
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
+    let (listing, statement) = match command {
+        PluginCommand::List { listing } => (listing, "SHOW PLUGINS".to_owned()),
+        PluginCommand::Load { listing, plugin, file, replace, config, memory_bytes, call_timeout_ms, concurrency } => {
+            let options = [
+                config.map(|config| format!("config = {}", text(&config))),
+                memory_bytes.map(|bytes| format!("memory_bytes = {bytes}")),
+                call_timeout_ms.map(|ms| format!("call_timeout_ms = {ms}")),
+                concurrency.map(|n| format!("concurrency = {n}")),
+            ];
+            let options: Vec<String> = options.into_iter().flatten().collect();
+            (listing, load(&plugin, &read(&file)?, replace, &options))
+        }
+        PluginCommand::Drop { listing, plugin } => (listing, format!("DROP PLUGIN {}", name(&plugin))),
+        PluginCommand::Inspect { file } => return inspect(&file),
+    };
+    let Listing { connection, format } = listing;
+    Client::connect(&connection).await?.print(&statement, format).await
+}
+
+/// The statement that loads a component of this machine.
+pub(crate) fn load_file(plugin: &str, file: &Path, config: Option<&str>) -> Result<String, Failure> {
+    let options: Vec<String> = config.map(|config| format!("config = {}", text(config))).into_iter().collect();
+    Ok(load(plugin, &read(file)?, false, &options))
+}
+
+/// The module travels in the statement: the server need not see this machine's files.
+fn load(plugin: &str, module: &[u8], replace: bool, options: &[String]) -> String {
+    let mut statement = format!("CREATE {}PLUGIN {} FROM x'", if replace { "OR REPLACE " } else { "" }, name(plugin));
+    statement.reserve(module.len() * 2 + 64);
+    for byte in module {
+        // Writing to memory does not fail.
+        let _ = write!(statement, "{byte:02x}");
+    }
+    statement.push('\'');
+    if !options.is_empty() {
+        let _ = write!(statement, " WITH ({})", options.join(", "));
+    }
+    statement
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))
+}
+
+fn inspect(file: &Path) -> Result<(), Failure> {
+    let module = read(file)?;
+    // A cache of its own: the server's belongs to the server.
+    let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
+    let host = WasmHost::new(HostOptions::new(cache.path())).map_err(Failure::failed)?;
+    let limits = PluginLimits::default();
+    let about =
+        host.inspect(&module, &limits).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+    let parameters: Vec<String> =
+        about.parameters.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
+    super::say(&format!(
+        "kind        {:?}\ncontract    {}\nparameters  {}\nreturns     {}\nvolatility  {:?}\nbytes       {}\n",
+        about.kind,
+        about.contract,
+        parameters.join(", "),
+        about.returns,
+        about.volatility,
+        module.len(),
+    ))
+}

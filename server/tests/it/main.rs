@@ -1,0 +1,7 @@
+//! Tests of the real binary.
+
+mod cli;
+mod help;
+mod http;
+mod program;
+mod serve;

@@ -1,6 +1,6 @@
 //! `millstream serve`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::builder::PathBufValueParser;
@@ -91,9 +91,13 @@ fn failure(error: ServeError) -> Failure {
     }
 }
 
+/// The state store tells of every file it writes; whoever wants to know says so in the filter.
+const QUIET: &str = "fjall=warn,lsm_tree=warn";
+
 fn log_to_stderr(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let err = std::io::stderr;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(err().is_terminal()).with_writer(err);
     // It fails only if a program that embeds us has set its own, which then serves.
     let _ = subscriber.try_init();
 }

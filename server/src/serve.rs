@@ -10,6 +10,7 @@ use millstream_plugin_host::{HostOptions, WasmHost};
 use millstream_sql::SqlEngine;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -52,6 +53,13 @@ pub struct Server {
     shutdown_timeout: Duration,
     network: Runtime,
     queries: Runtime,
+}
+
+/// What tells the process to end.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Server {
@@ -97,17 +105,23 @@ impl Server {
         &self.engine
     }
 
-    /// Blocks until SIGTERM or SIGINT arrives, or a door fails.
-    pub fn wait_for_signal(&mut self) -> Result<(), ServeError> {
+    /// From now on SIGTERM and SIGINT no longer end the process by themselves; [`Self::wait`] sees them. To be called
+    /// before anyone is told that the server is ready.
+    pub fn catch_signals(&self) -> Result<Signals, ServeError> {
+        let _context = self.network.enter();
+        let terminate = signal(SignalKind::terminate()).map_err(ServeError::Threads)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Threads)?;
+        Ok(Signals { terminate, interrupt })
+    }
+
+    /// Blocks until one of the signals arrives, or a door fails.
+    pub fn wait(&mut self, mut signals: Signals) -> Result<(), ServeError> {
         let doors = &mut self.doors;
         self.network.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Threads)?;
-            let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Threads)?;
             let failed = futures::future::select_all(doors.iter_mut());
             tokio::select! {
-                _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
-                _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+                _ = signals.terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+                _ = signals.interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
                 (ended, index, _) = failed => {
                     doors.remove(index);
                     return Err(ServeError::Door(describe(ended)));

@@ -15,12 +15,12 @@ use crate::format::Format;
 
 /// A stream and subscription engine: SQL topics over a durable columnar log, filters in Wasm, Arrow batches to consumers.
 #[derive(Debug, Parser)]
-#[command(name = "millstream", version, about, max_term_width = 100, propagate_version = true)]
+#[command(name = "millstream", version, about, max_term_width = 100)]
 #[command(after_help = "\
 Start a server, put rows in, subscribe:
   millstream serve --data ./data
   millstream import flights flights.parquet --create
-  millstream sql -c \"CREATE TOPIC late AS SELECT carrier, flight, dep_delay FROM flights WHERE dep_delay > 60\"
+  millstream topic create late \"SELECT carrier, flight, dep_delay FROM flights WHERE dep_delay > 60\"
   millstream consume late --group dashboard --from earliest
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server can't be reached.")]
@@ -76,7 +76,7 @@ pub(crate) struct Connection {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without -c and -f, statements are read from standard input, each ended by a semicolon. They are executed one after the
+Without -c and -f, statements are read from standard input, each ended by a semicolon. They are executed one after the \
 other, and the first that fails ends the command.
 
 Examples:
@@ -100,7 +100,7 @@ pub(crate) struct SqlArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --create, the table gets the file's columns, one partition, and as event time the first timestamp column without
+With --create, the table gets the file's columns, one partition, and as event time the first timestamp column without \
 nulls, if there is one. The rows go through one idempotent producer: a broken connection neither loses nor doubles any.
 
 Examples:

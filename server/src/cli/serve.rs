@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigError, Flags, SETTINGS, resolve};
 use crate::serve::{ServeError, Server};
 
 const EXAMPLES: &str = "\
-Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this
+Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this \
 order of precedence. Sizes may be written 64MiB. When all doors listen, one line goes to standard output:
   ready grpc=127.0.0.1:8081 http=127.0.0.1:8080
 The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
@@ -79,8 +79,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = resolve(&arguments.0, environment).map_err(Failure::usage)?;
     log_to_stderr(&config.log_filter);
     let mut server = Server::start(&config).map_err(failure)?;
+    let signals = server.catch_signals().map_err(failure)?;
     announce(&server)?;
-    let ended = server.wait_for_signal();
+    let ended = server.wait(signals);
     server.stop().and(ended).map_err(failure)
 }
 

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is committed is exactly what was printed: after each batch, standard output is flushed and then its offsets are
+What is committed is exactly what was printed: after each batch, standard output is flushed and then its offsets are \
 committed. Stop it at any time and start it again: it goes on behind the last committed row.
 
 Examples:

@@ -23,7 +23,7 @@ const CARRIER: &str = "UA";
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
-It runs servers of its own on free ports, in a directory that it removes. It exits with 1 if anything that comes out
+It runs servers of its own on free ports, in a directory that it removes. It exits with 1 if anything that comes out \
 differs from the source file.
 
 Examples:

@@ -219,6 +219,7 @@ impl Recovery<'_> {
         let active = create_file(self.disk.as_ref(), self.dir, self.new_log_id, Lsn(1), epoch, self.now_us)?;
         if let Some(parent) = self.dir.parent() {
             self.disk.sync_dir(parent).map_err(|error| io_error(parent, &error))?;
+            self.sync_above(parent);
         }
         let active = Arc::new(active);
         let end = End {
@@ -229,6 +230,15 @@ impl Recovery<'_> {
             sealed: None,
         };
         self.open_epoch(Recovered { files: vec![active], log_id: self.new_log_id, epoch, end })
+    }
+
+    /// The data directory may be new itself. What lies above it may not be ours to open, so that this is tried only.
+    fn sync_above(&self, dir: &Path) {
+        let Some(above) = dir.parent() else { return };
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        if let Err(error) = self.disk.sync_dir(above) {
+            tracing::debug!(path = %above.display(), %error, "the directory above the store could not be synced");
+        }
     }
 
     /// Makes the epoch durable: a commit without records that states it. Nothing of an earlier epoch is valid after it.

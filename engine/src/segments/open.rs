@@ -96,7 +96,7 @@ impl Footer {
             description.ok_or_else(|| damaged(meta.body_bytes, "the footer holds no description".to_owned()))?;
         let row_groups = layout::row_groups(metadata.metadata());
         let rows = row_groups.last().map_or(0, |group| group.first_row + group.rows);
-        if rows != meta.next_offset - meta.first_offset {
+        if rows != meta.next_offset.saturating_sub(meta.first_offset) {
             let message = format!("it holds {rows} rows, not offsets {}..{}", meta.first_offset, meta.next_offset);
             return Err(damaged(meta.body_bytes, message));
         }

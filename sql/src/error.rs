@@ -45,6 +45,10 @@ pub enum Error {
     /// The queries' memory limit is reached.
     #[error("the query needs more memory than the limit of {limit} bytes allows: {message}")]
     Memory { limit: usize, message: String },
+    /// Rows were appended in several pieces, and one was refused; the ones before it stay. Pieces that were under way may
+    /// have been appended too.
+    #[error("{source}; at least {rows} rows were appended before")]
+    Partial { rows: u64, source: Box<Error> },
     /// A file of COPY or CREATE PLUGIN.
     #[error("{path}: {message}")]
     File { path: PathBuf, message: String },
@@ -75,6 +79,7 @@ impl Error {
                 _ => ErrorKind::FailedPrecondition,
             },
             Error::Memory { .. } => ErrorKind::ResourceExhausted,
+            Error::Partial { source, .. } => source.kind(),
             Error::FileNotAllowed { .. } => ErrorKind::PermissionDenied,
             Error::Internal(_) => ErrorKind::Internal,
         }

@@ -3,14 +3,28 @@
 //! This crate is the only owner of DataFusion; none of its types appear in the public API. It knows no protocol and no
 //! Wasm: plugins reach it as [`millstream_engine::ScalarFunction`]s through the engine.
 //!
-//! Start at [`SqlEngine`]; the language is described in `docs/sql.md`.
+//! Start at [`SqlEngine`]; the language is described in `docs/sql.md`. Inside: `parse` turns text into statements,
+//! `query` plans and runs the ones that give rows, `run` the others, `topic` compiles subscriptions.
 
+mod convert;
 mod error;
+mod listing;
+mod names;
 mod options;
 mod outcome;
+mod parse;
+mod plugin;
+mod poll;
 mod prepared;
+mod pseudo;
+mod query;
+mod rewrite;
+mod run;
 mod session;
 mod sql_engine;
+mod system;
+mod topic;
+mod types;
 
 pub use error::{Error, Position, Result};
 pub use options::SqlOptions;

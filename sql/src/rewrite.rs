@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     ExceptSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit, VisitMut, Visitor,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit, VisitMut, Visitor,
     VisitorMut, WildcardAdditionalOptions,
 };
 
@@ -81,11 +81,14 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         if let TableFactor::Table { name, args: Some(args), .. } = factor
-            && let [part] = name.0.as_slice()
-            && part.as_ident().is_some_and(|ident| fold(ident) == poll::NAME)
-            && let Err(error) = poll::place_arguments(&mut args.args)
+            && let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice()
+            && fold(ident) == poll::NAME
         {
-            return ControlFlow::Break(error);
+            // DataFusion looks table functions up by their text.
+            *ident = Ident { value: poll::NAME.to_owned(), quote_style: None, span: ident.span };
+            if let Err(error) = poll::place_arguments(&mut args.args) {
+                return ControlFlow::Break(error);
+            }
         }
         ControlFlow::Continue(())
     }

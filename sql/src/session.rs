@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use millstream_engine::Principal;
 use parking_lot::RwLock;
 
+use crate::parse::{Statement, parse_one, parse_script};
+use crate::prepared::prepare;
+use crate::run::Scene;
 use crate::{Outcome, Prepared, Result, SqlEngine};
 
 /// What executes statements. Cheap to clone; clones share the current namespace, which `USE` changes.
@@ -28,8 +32,7 @@ impl SqlSession {
 
     /// Parses and plans one statement, without any effect.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared> {
-        let _ = sql;
-        unimplemented!()
+        self.plan(parse_one(sql)?).await
     }
 
     /// Executes one statement.
@@ -37,10 +40,27 @@ impl SqlSession {
         self.prepare(sql).await?.execute(None).await
     }
 
-    /// Executes statements separated by `;` one after the other, and stops at the first that fails. Rows of all but the
-    /// last statement are read to their end and dropped; the last one's outcome is returned, `None` for an empty script.
+    /// Executes statements separated by `;` one after the other, and stops at the first that fails. Nothing is executed if
+    /// one of them can't be parsed. Rows of all but the last statement are read to their end and dropped; the last one's
+    /// outcome is returned, `None` for an empty script.
     pub async fn execute_script(&self, sql: &str) -> Result<Option<Outcome>> {
-        let _ = sql;
-        unimplemented!()
+        let mut last = None;
+        for statement in parse_script(sql)? {
+            if let Some(Outcome::Rows { mut stream, .. }) = last.take() {
+                while let Some(batch) = stream.next().await {
+                    batch?;
+                }
+            }
+            last = Some(self.plan(statement).await?.execute(None).await?);
+        }
+        Ok(last)
+    }
+
+    async fn plan(&self, statement: Statement) -> Result<Prepared> {
+        prepare(self.clone(), statement).await
+    }
+
+    pub(crate) fn scene(&self) -> Scene {
+        self.sql.scene(&self.who, self.namespace())
     }
 }

@@ -3,27 +3,37 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use millstream_engine::{Engine, Principal};
+use datafusion::execution::SessionState;
+use millstream_engine::{
+    BatchOperator, Engine, Error as EngineError, Principal, ScalarFunction, TableInfo, TopicCompiler, TopicInfo,
+    TopicSource,
+};
 use parking_lot::RwLock;
 
-use crate::{Result, SqlOptions, SqlSession};
+use crate::plugin::Plugin;
+use crate::query::{Reader, base_state, runtime};
+use crate::run::Scene;
+use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic};
 
 /// SQL over one engine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqlEngine {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) engine: Engine,
-    pub(crate) options: SqlOptions,
+struct Inner {
+    engine: Engine,
+    options: Arc<SqlOptions>,
+    state: Arc<SessionState>,
 }
 
 impl SqlEngine {
     /// Sets up queries over `engine` and becomes its topic compiler.
     pub fn new(engine: Engine, options: SqlOptions) -> Result<SqlEngine> {
-        Ok(SqlEngine { inner: Arc::new(Inner { engine, options }) })
+        let state = Arc::new(base_state(&options, runtime(&options)?));
+        engine.set_topic_compiler(Arc::new(Compiler { state: Arc::clone(&state) }));
+        Ok(SqlEngine { inner: Arc::new(Inner { engine, options: Arc::new(options), state }) })
     }
 
     /// The engine beneath.
@@ -36,18 +46,74 @@ impl SqlEngine {
         SqlSession { sql: self.clone(), who, namespace: Arc::new(RwLock::new(namespace.to_owned())) }
     }
 
-    /// Names and schemas of the tables in the namespace `system`, by name.
-    pub fn system_tables() -> Vec<(&'static str, SchemaRef)> {
-        Vec::new()
-    }
-
     /// The name of the one catalog.
     pub fn catalog_name() -> &'static str {
-        "millstream"
+        names::CATALOG
     }
 
-    /// SQL keywords, functions and types for listings such as Flight SQL's GetSqlInfo.
+    /// The name of the schema that [`Self::system_tables`] are in.
+    pub fn system_namespace() -> &'static str {
+        names::SYSTEM
+    }
+
+    /// Names and schemas of the tables in the namespace `system`, by name.
+    pub fn system_tables() -> Vec<(&'static str, SchemaRef)> {
+        system::TABLES.iter().map(|table| (table.name, table.schema())).collect()
+    }
+
+    /// The scalar, aggregate, window and table functions that queries can call, sorted.
     pub fn function_names(&self) -> Vec<String> {
-        Vec::new()
+        let state = &self.inner.state;
+        let mut names: Vec<String> = state
+            .scalar_functions()
+            .keys()
+            .chain(state.aggregate_functions().keys())
+            .chain(state.window_functions().keys())
+            .chain(state.table_functions().keys())
+            .cloned()
+            .chain([crate::poll::NAME.to_owned()])
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    pub(crate) fn scene(&self, who: &Principal, namespace: String) -> Scene {
+        let inner = &self.inner;
+        let reader =
+            Reader { engine: inner.engine.clone(), who: who.clone(), state: Arc::clone(&inner.state) };
+        Scene { reader, namespace, options: Arc::clone(&inner.options) }
+    }
+}
+
+/// What the engine holds of this room. It holds no engine: that would keep the store open for ever.
+#[derive(Debug)]
+struct Compiler {
+    state: Arc<SessionState>,
+}
+
+impl TopicCompiler for Compiler {
+    fn compile(
+        &self,
+        topic: &TopicInfo,
+        table: &TableInfo,
+        functions: &[Arc<dyn ScalarFunction>],
+    ) -> millstream_engine::Result<Arc<dyn BatchOperator>> {
+        let ids = match &topic.source {
+            TopicSource::Identity => [].as_slice(),
+            TopicSource::Select { plugins, .. } => plugins.as_slice(),
+        };
+        let plugin = |id| {
+            let place = ids.iter().position(|known| *known == id);
+            let function = place.and_then(|place| functions.get(place)).cloned();
+            function.map(|function| Plugin { id, function }).ok_or_else(|| {
+                Error::Internal(format!("topic {:?} was compiled without its plugin {id}", topic.name))
+            })
+        };
+        let operator = topic::compile_definition(topic, table, &plugin, &self.state).map_err(|error| match error {
+            Error::Engine(error) => error,
+            other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
+        })?;
+        Ok(operator)
     }
 }

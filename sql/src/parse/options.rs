@@ -57,6 +57,11 @@ impl Options {
         Some((value, position))
     }
 
+    /// Puts a taken option back.
+    pub(crate) fn put_back(&mut self, key: &str, value: OptionValue, position: Position) {
+        self.entries.push((key.to_owned(), value, position));
+    }
+
     /// Takes an option that is a string.
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>> {
         self.convert(key, "a string in quotes", |value| match value {

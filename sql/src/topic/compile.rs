@@ -93,7 +93,7 @@ pub(crate) fn compile_definition(
 }
 
 /// A table's schema at a version.
-pub(crate) fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
+fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
     let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
     index.and_then(|index| table.schemas.get(index)).ok_or_else(|| {
         Error::Internal(format!("table {:?} has no schema version {version}", table.name))

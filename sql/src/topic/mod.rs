@@ -9,9 +9,11 @@ mod explain;
 mod operator;
 mod plan;
 mod prune;
+mod skip;
 mod stateless;
 
-pub(crate) use compile::{TopicDefinition, compile_definition, define, schema_at, stateless_of, table_of};
+pub(crate) use compile::{TopicDefinition, compile_definition, define, stateless_of, table_of};
 pub(crate) use explain::{explain, explain_schema};
 pub(crate) use operator::{Operator, panic_text};
+pub(crate) use skip::SkipFailing;
 pub(crate) use stateless::Stateless;

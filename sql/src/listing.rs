@@ -1,0 +1,175 @@
+//! SHOW and DESCRIBE as queries over `system`, and the text of SHOW CREATE.
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use millstream_engine::{Durability, OnError, PluginKind, TableInfo, TableOptions, TopicInfo, TopicSource};
+use std::sync::Arc;
+
+use crate::names::{Name, SYSTEM, literal, quote, resolve};
+use crate::parse::Show;
+use crate::query::{Reader, Relation};
+use crate::types::to_sql;
+use crate::{Error, Result, system};
+
+/// How `on_error` is written.
+pub(crate) fn on_error(policy: OnError) -> &'static str {
+    match policy {
+        OnError::Stop => "stop",
+        OnError::Skip => "skip",
+    }
+}
+
+/// How a plugin's kind is written.
+pub(crate) fn plugin_kind(kind: PluginKind) -> &'static str {
+    match kind {
+        PluginKind::Filter => "filter",
+    }
+}
+
+/// The query that answers a listing; `None` for SHOW CREATE, which is answered by [`show_create`].
+pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<Option<String>> {
+    let here = format!("WHERE namespace = {}", literal(namespace));
+    Ok(Some(match show {
+        Show::Namespaces => "SELECT name FROM system.namespaces ORDER BY name".to_owned(),
+        Show::Tables => format!(
+            "SELECT name, partitions, time_column, durability, rows FROM system.tables {here} ORDER BY name"
+        ),
+        Show::Topics => format!(
+            "SELECT name, table_name AS \"table\", version, on_error, definition FROM system.topics {here} ORDER BY name"
+        ),
+        Show::Plugins => format!(
+            "SELECT name, version, kind, parameters, module_bytes, memory_bytes, timeout_ms, concurrency \
+             FROM system.plugins {here} ORDER BY name"
+        ),
+        Show::Groups => format!(
+            "SELECT group_id, mode, state, members, lag FROM system.consumer_groups {here} ORDER BY group_id"
+        ),
+        Show::Consumers => format!(
+            "SELECT group_id, client_id, member_id, topics, partitions, joined_at FROM system.members {here} \
+             ORDER BY group_id, client_id, member_id"
+        ),
+        Show::Subscriptions => format!(
+            "SELECT o.group_id, o.topic, o.\"partition\", a.client_id, o.committed_offset, o.end_offset, o.lag \
+             FROM system.offsets o LEFT JOIN system.assignments a ON o.namespace = a.namespace \
+             AND o.group_id = a.group_id AND o.topic = a.topic AND o.\"partition\" = a.\"partition\" \
+             WHERE o.namespace = {} ORDER BY o.group_id, o.topic, o.\"partition\"",
+            literal(namespace)
+        ),
+        Show::Segments => format!(
+            "SELECT table_name AS \"table\", \"partition\", first_offset, next_offset, bytes, path FROM system.segments \
+             {here} ORDER BY 1, 2, 3"
+        ),
+        Show::Functions => "SELECT DISTINCT routine_name AS name, function_type AS kind, description \
+                            FROM information_schema.routines ORDER BY name"
+            .to_owned(),
+        Show::Describe(name) => {
+            let name = resolve(name, namespace)?;
+            if !reader.exists(&name) {
+                return Err(missing("table or topic", &name));
+            }
+            format!(
+                "SELECT column_name, data_type, nullable FROM system.columns WHERE namespace = {} AND relation = {} \
+                 ORDER BY ordinal",
+                literal(&name.namespace),
+                literal(&name.name)
+            )
+        }
+        Show::CreateTable(_) | Show::CreateTopic(_) => return Ok(None),
+    }))
+}
+
+/// The columns of SHOW CREATE.
+pub(crate) fn show_create_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, false), Field::new("statement", DataType::Utf8, false)]))
+}
+
+/// Answers SHOW CREATE TABLE and SHOW CREATE TOPIC.
+pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Result<RecordBatch> {
+    let (name, text) = match show {
+        Show::CreateTable(name) => {
+            let name = resolve(name, namespace)?;
+            match reader.relation(&name)? {
+                Some(Relation::Table(table)) => (name, create_table(&table)),
+                _ if name.namespace == SYSTEM && system::find(&name.name).is_some() => {
+                    let message = format!("{name} is computed by the engine; DESCRIBE shows its columns");
+                    return Err(Error::Unsupported { message, position: None });
+                }
+                _ => return Err(missing("table", &name)),
+            }
+        }
+        Show::CreateTopic(name) => {
+            let name = resolve(name, namespace)?;
+            match reader.relation(&name)? {
+                Some(Relation::Topic(topic, _)) => (name, create_topic(&topic)),
+                Some(Relation::Table(table)) => {
+                    let text = format!("-- the identity topic of table {}: every row, every column", quote(&table.name));
+                    (name, text)
+                }
+                None => return Err(missing("topic", &name)),
+            }
+        }
+        _ => return Err(Error::Internal("not a SHOW CREATE".to_owned())),
+    };
+    let columns: Vec<arrow::array::ArrayRef> =
+        vec![Arc::new(StringArray::from(vec![name.name])), Arc::new(StringArray::from(vec![text]))];
+    RecordBatch::try_new(show_create_schema(), columns).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// The error of a name that is not there.
+pub(crate) fn missing(what: &'static str, name: &Name) -> Error {
+    Error::Engine(millstream_engine::Error::NotFound { what, name: name.name.clone() })
+}
+
+fn create_table(table: &TableInfo) -> String {
+    let column = |field: &Arc<Field>| {
+        let null = if field.is_nullable() { "" } else { " NOT NULL" };
+        format!("{} {}{null}", quote(field.name()), to_sql(field.data_type()))
+    };
+    let columns: Vec<_> = table.schema().fields().iter().map(column).collect();
+    format!("CREATE TABLE {} ({}) WITH ({})", quote(&table.name), columns.join(", "), with(&table.options))
+}
+
+fn with(options: &TableOptions) -> String {
+    let mut entries = Vec::new();
+    if let Some(column) = &options.time_column {
+        entries.push(format!("time_column = {}", literal(column)));
+    }
+    entries.push(format!("partitions = {}", options.partitions));
+    if !options.partition_key.is_empty() {
+        let columns: Vec<_> = options.partition_key.iter().map(|column| quote(column)).collect();
+        entries.push(format!("partition_key = ({})", columns.join(", ")));
+    }
+    entries.push(match options.retention_ms {
+        Some(ms) => format!("retention = '{}'", duration(ms)),
+        None => "retention = 'forever'".to_owned(),
+    });
+    if let Some(bytes) = options.retention_bytes {
+        entries.push(format!("retention_bytes = {bytes}"));
+    }
+    entries.push(match options.durability {
+        Durability::Sync => "durability = 'sync'".to_owned(),
+        Durability::Os => "durability = 'os'".to_owned(),
+    });
+    entries.join(", ")
+}
+
+fn duration(ms: u64) -> String {
+    for (unit, size) in [("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000), ("seconds", 1_000)] {
+        if ms >= size && ms.is_multiple_of(size) {
+            return format!("{} {unit}", ms / size);
+        }
+    }
+    format!("{ms} ms")
+}
+
+fn create_topic(topic: &TopicInfo) -> String {
+    let definition = match &topic.source {
+        TopicSource::Identity => String::new(),
+        TopicSource::Select { definition, .. } => definition.clone(),
+    };
+    let with = match topic.on_error {
+        OnError::Stop => String::new(),
+        OnError::Skip => " WITH (on_error = 'skip')".to_owned(),
+    };
+    format!("CREATE TOPIC {}{with} AS {definition}", quote(&topic.name))
+}

@@ -1,0 +1,191 @@
+//! The engine's catalog as DataFusion sees it: catalog `millstream`, a schema for each namespace, and `system`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::common::Result as DfResult;
+use datafusion::execution::SessionState;
+use millstream_engine::{Engine, Error as EngineError, OnError, PluginId, Principal, TableInfo, TopicInfo};
+
+use super::stream_table::StreamTable;
+use crate::convert::into_datafusion;
+use crate::names::{CATALOG, Name, SYSTEM};
+use crate::plugin::Plugin;
+use crate::system;
+use crate::topic::{Stateless, stateless_of};
+use crate::Result;
+
+/// Reads the engine on behalf of one principal. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) engine: Engine,
+    pub(crate) who: Principal,
+    /// DataFusion without tables.
+    pub(crate) state: Arc<SessionState>,
+}
+
+/// What a name stands for.
+pub(crate) enum Relation {
+    Table(Arc<TableInfo>),
+    Topic(Arc<TopicInfo>, Arc<TableInfo>),
+}
+
+impl Reader {
+    /// The catalogs of one statement; `with_pseudo` if it names pseudo-columns.
+    pub(super) fn catalogs(&self, with_pseudo: bool) -> Catalogs {
+        Catalogs { reader: self.clone(), with_pseudo }
+    }
+
+    /// The table or topic of a name.
+    pub(crate) fn relation(&self, name: &Name) -> Result<Option<Relation>> {
+        if let Some(table) = found(self.engine.table(&self.who, &name.namespace, &name.name))? {
+            return Ok(Some(Relation::Table(table)));
+        }
+        let Some(topic) = found(self.engine.topic(&self.who, &name.namespace, &name.name))? else { return Ok(None) };
+        let table = self.engine.table_by_id(&self.who, topic.table)?;
+        Ok(Some(Relation::Topic(topic, table)))
+    }
+
+    /// Whether there is a table, topic or system table of a name.
+    pub(crate) fn exists(&self, name: &Name) -> bool {
+        match name.namespace.as_str() {
+            SYSTEM => system::find(&name.name).is_some(),
+            _ => matches!(self.relation(name), Ok(Some(_))),
+        }
+    }
+
+    /// The pseudo-columns that a relation has beside its own.
+    pub(crate) fn hidden(&self, name: &Name) -> Vec<&'static str> {
+        let own = match self.relation(name) {
+            Ok(Some(Relation::Table(table))) => Arc::clone(table.schema()),
+            Ok(Some(Relation::Topic(topic, _))) => Arc::clone(&topic.output_schema),
+            _ => return Vec::new(),
+        };
+        crate::pseudo::NAMES.into_iter().filter(|name| own.field_with_name(name).is_err()).collect()
+    }
+
+    /// The newest version of a plugin.
+    pub(crate) fn plugin(&self, namespace: &str, name: &str) -> Result<Option<Plugin>> {
+        match found(self.engine.plugin(&self.who, namespace, name))? {
+            None => Ok(None),
+            Some(info) => self.plugin_version(info.id).map(Some),
+        }
+    }
+
+    /// One version of a plugin.
+    pub(crate) fn plugin_version(&self, id: PluginId) -> Result<Plugin> {
+        Ok(Plugin { id, function: self.engine.plugin_function(&self.who, id)? })
+    }
+
+    /// The logical form of a topic.
+    pub(crate) fn stateless(&self, topic: &TopicInfo, table: &TableInfo) -> Result<Stateless> {
+        stateless_of(topic, table, &|id| self.plugin_version(id), &self.state)
+    }
+
+    fn provider(&self, name: &Name, with_pseudo: bool) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (stateless, table, skip) = match self.relation(name)? {
+            None => return Ok(None),
+            Some(Relation::Table(table)) => (Stateless::identity(table.schema()), table, false),
+            Some(Relation::Topic(topic, table)) => {
+                (self.stateless(&topic, &table)?, table, topic.on_error == OnError::Skip)
+            }
+        };
+        Ok(Some(Arc::new(StreamTable::new(self.clone(), stateless, table, with_pseudo, skip))))
+    }
+
+    /// Tables and topics of a namespace, sorted.
+    fn names(&self, namespace: &str) -> Vec<String> {
+        let tables = self.engine.tables(&self.who).unwrap_or_default();
+        let topics = self.engine.topics(&self.who).unwrap_or_default();
+        let tables = tables.iter().map(|table| (&table.namespace, &table.name));
+        let topics = topics.iter().map(|topic| (&topic.namespace, &topic.name));
+        let mut names: Vec<String> =
+            tables.chain(topics).filter(|(found, _)| *found == namespace).map(|(_, name)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// `None` for what does not exist.
+pub(crate) fn found<T>(answer: millstream_engine::Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(thing) => Ok(Some(thing)),
+        Err(EngineError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The list that holds the one catalog.
+#[derive(Debug)]
+pub(super) struct Catalogs {
+    reader: Reader,
+    with_pseudo: bool,
+}
+
+impl CatalogProviderList for Catalogs {
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![CATALOG.to_owned()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == CATALOG).then(|| {
+            let catalog: Arc<dyn CatalogProvider> =
+                Arc::new(Catalog { reader: self.reader.clone(), with_pseudo: self.with_pseudo });
+            catalog
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Catalog {
+    reader: Reader,
+    with_pseudo: bool,
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        let mut names = self.reader.engine.namespaces(&self.reader.who).unwrap_or_default();
+        names.push(SYSTEM.to_owned());
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let namespace =
+            Namespace { reader: self.reader.clone(), with_pseudo: self.with_pseudo, name: name.to_owned() };
+        Some(Arc::new(namespace))
+    }
+}
+
+#[derive(Debug)]
+struct Namespace {
+    reader: Reader,
+    with_pseudo: bool,
+    name: String,
+}
+
+#[async_trait]
+impl SchemaProvider for Namespace {
+    fn table_names(&self) -> Vec<String> {
+        match self.name.as_str() {
+            SYSTEM => system::TABLES.iter().map(|table| table.name.to_owned()).collect(),
+            namespace => self.reader.names(namespace),
+        }
+    }
+
+    async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        if self.name == SYSTEM {
+            return Ok(system::find(name).map(|table| system::provider(table, self.reader.clone())));
+        }
+        let name = Name { namespace: self.name.clone(), name: name.to_owned() };
+        self.reader.provider(&name, self.with_pseudo).map_err(into_datafusion)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.reader.exists(&Name { namespace: self.name.clone(), name: name.to_owned() })
+    }
+}

@@ -1,0 +1,193 @@
+//! A table or topic as a provider: filters and projection are compiled into the operator that the cursor runs.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Op, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use millstream_engine::{BatchOperator, TableInfo};
+
+use super::catalog::Reader;
+use super::scan_exec::{Part, ScanExec};
+use crate::convert::into_datafusion;
+use crate::topic::{Operator, SkipFailing, Stateless};
+
+/// A readable stream of rows: the identity over a table, or a topic's SELECT.
+#[derive(Debug)]
+pub(super) struct StreamTable {
+    reader: Reader,
+    stateless: Stateless,
+    table: Arc<TableInfo>,
+    schema: SchemaRef,
+    /// Rows that fail in the topic's own SELECT are left out.
+    skip: bool,
+}
+
+impl StreamTable {
+    pub(super) fn new(
+        reader: Reader,
+        mut stateless: Stateless,
+        table: Arc<TableInfo>,
+        with_pseudo: bool,
+        skip: bool,
+    ) -> StreamTable {
+        if with_pseudo {
+            stateless.add_pseudo();
+        }
+        let schema = stateless.output_schema();
+        StreamTable { reader, stateless, table, schema, skip }
+    }
+
+    fn operator(&self, filters: &[Expr], projection: Option<&Vec<usize>>) -> DfResult<Arc<dyn BatchOperator>> {
+        let state = &self.reader.state;
+        if self.skip {
+            return Ok(Arc::new(SkipFailing::compile(&self.stateless, filters, projection.map(Vec::as_slice), state)?));
+        }
+        let narrowed = self.stateless.narrow(filters, projection.map(Vec::as_slice))?;
+        Ok(Arc::new(Operator::compile(&narrowed, false, state)?))
+    }
+}
+
+#[async_trait]
+impl TableProvider for StreamTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match is_row_wise(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let operator = self.operator(filters, projection)?;
+        let inlined =
+            filters.iter().map(|filter| self.stateless.inline(filter.clone())).collect::<DfResult<Vec<_>>>()?;
+        let all: Vec<&Expr> = self.stateless.filters.iter().chain(&inlined).collect();
+        let event_time_us =
+            self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
+        let engine = self.reader.engine.clone();
+        let (who, id) = (self.reader.who.clone(), self.table.id);
+        let offsets = engine.table_offsets(&who, id).map_err(into_datafusion)?;
+        let parts: Vec<Part> = (0..)
+            .zip(offsets)
+            .map(|(partition, (start, end))| Part { partition, start, end })
+            .filter(|part| part.start < part.end)
+            .collect();
+        let exact = all.is_empty() && !self.skip;
+        let threads = self.reader.state.config().target_partitions();
+        Ok(Arc::new(ScanExec::new(self.reader.clone(), id, operator, parts, event_time_us, limit, threads, exact)))
+    }
+}
+
+/// Whether an expression's answer depends on its row and nothing else.
+fn is_row_wise(expr: &Expr) -> bool {
+    let strange = expr.exists(|node| {
+        Ok(matches!(
+            node,
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+                | Expr::AggregateFunction(_)
+                | Expr::WindowFunction(_)
+                | Expr::Placeholder(_)
+                | Expr::Unnest(_)
+                | Expr::ScalarVariable(..)
+        ))
+    });
+    !expr.is_volatile() && !strange.unwrap_or(true)
+}
+
+/// The range of event time, in µs and end exclusive, that rows passing all of `filters` lie in; `None` if the filters
+/// say nothing of the time column.
+fn time_bounds(time_column: &str, filters: &[&Expr]) -> Option<Range<i64>> {
+    let (mut start, mut end) = (i64::MIN, i64::MAX);
+    for condition in filters.iter().flat_map(|filter| split_conjunction(filter)) {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { continue };
+        let (op, literal) = match (left.as_ref(), right.as_ref()) {
+            (Expr::Column(column), Expr::Literal(literal, _)) if column.name == time_column => (*op, literal),
+            (Expr::Literal(literal, _), Expr::Column(column)) if column.name == time_column => {
+                (op.swap().unwrap_or(Op::IsDistinctFrom), literal)
+            }
+            _ => continue,
+        };
+        let Some((floor, ceil)) = micros(literal) else { continue };
+        match op {
+            Op::Gt | Op::GtEq => start = start.max(floor),
+            Op::Lt | Op::LtEq => end = end.min(ceil.saturating_add(1)),
+            Op::Eq => {
+                start = start.max(floor);
+                end = end.min(ceil.saturating_add(1));
+            }
+            _ => {}
+        }
+    }
+    ((start, end) != (i64::MIN, i64::MAX)).then(|| start..end.max(start))
+}
+
+/// A timestamp literal in µs, rounded down and up.
+fn micros(literal: &ScalarValue) -> Option<(i64, i64)> {
+    Some(match literal {
+        ScalarValue::TimestampSecond(Some(value), _) => {
+            let value = value.saturating_mul(1_000_000);
+            (value, value)
+        }
+        ScalarValue::TimestampMillisecond(Some(value), _) => {
+            let value = value.saturating_mul(1_000);
+            (value, value)
+        }
+        ScalarValue::TimestampMicrosecond(Some(value), _) => (*value, *value),
+        ScalarValue::TimestampNanosecond(Some(value), _) => {
+            let floor = value.div_euclid(1_000);
+            (floor, floor + i64::from(value.rem_euclid(1_000) != 0))
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{col, lit};
+
+    use super::*;
+
+    fn at(micros: i64) -> Expr {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), None), None)
+    }
+
+    #[test]
+    fn bounds_of_event_time() {
+        let check = |filter: Expr, expected: Option<Range<i64>>| {
+            assert_eq!(time_bounds("ts", &[&filter]), expected, "{filter}");
+        };
+        check(col("ts").gt_eq(at(5)), Some(5..i64::MAX));
+        check(col("ts").lt(at(9)), Some(i64::MIN..10));
+        check(at(5).lt_eq(col("ts")).and(col("ts").lt_eq(at(9))), Some(5..10));
+        check(col("ts").eq(at(7)), Some(7..8));
+        check(col("ts").gt(at(9)).and(col("ts").lt(at(3))), Some(9..9));
+        check(col("other").gt(at(9)), None);
+        check(col("ts").gt(at(9)).or(col("x").gt(lit(3))), None);
+        let nanos = Expr::Literal(ScalarValue::TimestampNanosecond(Some(-1), None), None);
+        check(col("ts").eq(nanos), Some(-1..1));
+    }
+}

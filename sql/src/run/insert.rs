@@ -1,0 +1,158 @@
+//! Appending rows, in pieces that are atomic each.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use datafusion::sql::sqlparser::ast::{Ident, Insert, ObjectName, TableObject};
+use millstream_engine::{Append, Engine, Error as EngineError, PartitionChoice, PendingReceipt, Principal, TableInfo};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Scene;
+use super::define::writable;
+use crate::listing::missing;
+use crate::query::Relation;
+use crate::{Error, Result};
+
+/// Rows are collected up to this before they are appended; well below what one commit may hold.
+const PIECE_BYTES: usize = 4 << 20;
+/// Pieces that may wait for the disk at once.
+const PIECES_UNDER_WAY: usize = 4;
+
+/// The table of an INSERT, with all its columns written out where the statement names none.
+pub(crate) fn insert_columns(scene: &Scene, mut insert: Insert) -> Result<(Insert, Arc<TableInfo>)> {
+    let TableObject::TableName(name) = &insert.table else {
+        return Err(Error::Internal("INSERT without a table".to_owned()));
+    };
+    let unsupported = [
+        (insert.on.is_some(), "ON CONFLICT"),
+        (insert.returning.is_some(), "RETURNING"),
+        (insert.overwrite, "OVERWRITE"),
+        (insert.partitioned.is_some(), "PARTITION"),
+        (insert.ignore || insert.or.is_some() || insert.replace_into, "OR REPLACE, OR IGNORE"),
+    ];
+    for (present, clause) in unsupported {
+        if present {
+            let message = format!("{clause} is not offered in INSERT: tables are append-only");
+            return Err(Error::Unsupported { message, position: crate::names::position(name) });
+        }
+    }
+    let resolved = writable(scene, name)?;
+    let table = match scene.reader.relation(&resolved)? {
+        Some(Relation::Table(table)) => table,
+        Some(Relation::Topic(topic, table)) => {
+            let message = format!("{:?} is a topic; insert into its table {:?}", topic.name, table.name);
+            return Err(Error::Unsupported { message, position: crate::names::position(name) });
+        }
+        None => return Err(missing("table", &resolved)),
+    };
+    if insert.columns.is_empty() {
+        let column = |name: &String| ObjectName::from(Ident::with_quote('"', name));
+        insert.columns = table.schema().fields().iter().map(|field| column(field.name())).collect();
+    }
+    Ok((insert, table))
+}
+
+/// Collects rows for one table and appends them piece by piece.
+pub(crate) struct Appender {
+    engine: Engine,
+    who: Principal,
+    table: Arc<TableInfo>,
+    waiting: Vec<RecordBatch>,
+    waiting_bytes: usize,
+    under_way: VecDeque<PendingReceipt>,
+    rows: u64,
+}
+
+impl Appender {
+    pub(crate) fn new(scene: &Scene, table: Arc<TableInfo>) -> Appender {
+        Appender {
+            engine: scene.engine().clone(),
+            who: scene.who().clone(),
+            table,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            under_way: VecDeque::new(),
+            rows: 0,
+        }
+    }
+
+    /// Takes rows; blocks while enough are under way.
+    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let mut rest = batch;
+        while rest.num_rows() > 0 {
+            let bytes = rest.get_array_memory_size().max(1);
+            let fitting = match bytes.checked_sub(PIECE_BYTES) {
+                None | Some(0) => rest.num_rows(),
+                Some(_) => (rest.num_rows() * PIECE_BYTES / bytes).max(1),
+            };
+            let piece = rest.slice(0, fitting.min(rest.num_rows()));
+            rest = rest.slice(piece.num_rows(), rest.num_rows() - piece.num_rows());
+            let piece_bytes = bytes.min(PIECE_BYTES);
+            if self.waiting_bytes + piece_bytes > PIECE_BYTES {
+                self.flush()?;
+            }
+            self.waiting_bytes += piece_bytes;
+            self.waiting.push(piece);
+        }
+        Ok(())
+    }
+
+    /// Appends what is left and waits for all of it; gives the rows appended.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        self.flush()?;
+        while let Some(receipt) = self.under_way.pop_front() {
+            self.settle(receipt)?;
+        }
+        Ok(self.rows)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.waiting_bytes = 0;
+        let batches = std::mem::take(&mut self.waiting);
+        let Some(first) = batches.first() else { return Ok(()) };
+        let batch = match batches.len() {
+            1 => first.clone(),
+            _ => concat_batches(&first.schema(), &batches).map_err(|error| Error::Execution(error.to_string()))?,
+        };
+        self.append(batch)
+    }
+
+    fn append(&mut self, batch: RecordBatch) -> Result<()> {
+        while self.under_way.len() >= PIECES_UNDER_WAY {
+            if let Some(receipt) = self.under_way.pop_front() {
+                self.settle(receipt)?;
+            }
+        }
+        let append = Append { table: self.table.id, partition: PartitionChoice::ByKey, batch: batch.clone() };
+        match self.engine.append(&self.who, append, None) {
+            Ok(receipt) => {
+                self.under_way.push_back(receipt);
+                Ok(())
+            }
+            Err(EngineError::TooLarge { .. }) if batch.num_rows() > 1 => {
+                let half = batch.num_rows() / 2;
+                self.append(batch.slice(0, half))?;
+                self.append(batch.slice(half, batch.num_rows() - half))
+            }
+            Err(error) => Err(self.after_some(error.into())),
+        }
+    }
+
+    fn settle(&mut self, receipt: PendingReceipt) -> Result<()> {
+        match receipt.wait() {
+            Ok(receipt) => {
+                self.rows += receipt.appended.iter().map(|appended| appended.rows).sum::<u64>();
+                Ok(())
+            }
+            Err(error) => Err(self.after_some(error.into())),
+        }
+    }
+
+    /// An error after some pieces were appended says so: they stay.
+    fn after_some(&self, error: Error) -> Error {
+        if self.rows == 0 && self.under_way.is_empty() {
+            return error;
+        }
+        Error::Partial { rows: self.rows, source: Box::new(error) }
+    }
+}

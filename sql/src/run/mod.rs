@@ -1,0 +1,69 @@
+//! Carrying out statements that are not queries. Everything here blocks, and runs on threads that may.
+
+mod copy_from;
+mod copy_to;
+mod define;
+mod files;
+mod groups;
+mod insert;
+mod plugins;
+mod tables;
+mod topics;
+
+use std::sync::Arc;
+
+use millstream_engine::{Engine, Principal};
+
+use crate::parse::Statement;
+use crate::query::Reader;
+use crate::{Error, Outcome, Result, SqlOptions};
+
+pub(crate) use copy_to::copy_to;
+pub(crate) use insert::{Appender, insert_columns};
+pub(crate) use topics::{explain_create_topic, explain_topic};
+
+/// What a statement acts on and for whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    pub(crate) reader: Reader,
+    pub(crate) namespace: String,
+    pub(crate) options: Arc<SqlOptions>,
+}
+
+impl Scene {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.reader.engine
+    }
+
+    pub(crate) fn who(&self) -> &Principal {
+        &self.reader.who
+    }
+}
+
+/// Carries out a definition or another statement without rows.
+pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
+    match statement {
+        Statement::CreateNamespace { name, if_not_exists } => define::create_namespace(scene, &name, if_not_exists),
+        Statement::DropNamespace { name, if_exists } => define::drop_namespace(scene, &name, if_exists),
+        Statement::CreateTable(create) => tables::create_table(scene, create),
+        Statement::AlterTable { name, change } => tables::alter_table(scene, &name, change),
+        Statement::DropTable { name, if_exists, force } => tables::drop_table(scene, &name, if_exists, force),
+        Statement::CreateTopic(create) => topics::create_topic(scene, *create),
+        Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
+        Statement::ReloadTopic { name } => topics::reload_topic(scene, &name),
+        Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
+        Statement::DropPlugin { name, if_exists } => plugins::drop_plugin(scene, &name, if_exists),
+        Statement::SetOffsets { group, to, topic, partition } => {
+            groups::set_offsets(scene, &group, to, topic.as_ref(), partition)
+        }
+        Statement::DropGroup { group, if_exists, force } => groups::drop_group(scene, &group, if_exists, force),
+        Statement::CommitOffsets { topic, group, client } => groups::commit_offsets(scene, &topic, &group, client),
+        Statement::CopyFrom(copy) => copy_from::copy_from(scene, copy),
+        other => Err(Error::Internal(format!("statement {other:?} has a path of its own"))),
+    }
+}
+
+/// A definition that was carried out.
+fn done(message: impl Into<String>) -> Result<Outcome> {
+    Ok(Outcome::Done { rows: 0, message: message.into() })
+}

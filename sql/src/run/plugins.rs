@@ -1,0 +1,52 @@
+//! CREATE and DROP PLUGIN.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::ObjectName;
+use millstream_engine::{Error as EngineError, PluginLimits, PluginSpec};
+
+use super::define::writable;
+use super::{Scene, done, files};
+use crate::parse::{CreatePlugin, PluginSource};
+use crate::rewrite::is_builtin;
+use crate::{Error, Outcome, Result};
+
+/// The largest module that is read from a file.
+const MAX_MODULE_BYTES: u64 = 32 << 20;
+
+pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outcome> {
+    let name = writable(scene, &create.name)?;
+    if is_builtin(&scene.reader.state, &name.name) {
+        let message = format!("{} is a built-in function; choose another name for the plugin", name.name);
+        return Err(Error::Invalid { message, position: crate::names::position(&create.name) });
+    }
+    let mut options = create.options;
+    let mut limits = PluginLimits::default();
+    if let Some(bytes) = options.bytes("memory")? {
+        limits.memory_bytes = bytes;
+    }
+    if let Some(ms) = options.duration_ms("timeout")? {
+        limits.call_timeout_ms = ms;
+    }
+    if let Some(count) = options.number("concurrency")? {
+        limits.concurrency = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    let config = options.text("config")?.unwrap_or_default();
+    options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "config"])?;
+    let module: Arc<[u8]> = match create.source {
+        PluginSource::Bytes(bytes) => Arc::from(bytes),
+        PluginSource::Path(path) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES)?),
+    };
+    let spec = PluginSpec { namespace: name.namespace, name: name.name, module, limits, config };
+    let plugin = scene.engine().create_plugin(scene.who(), spec, create.replace)?;
+    done(format!("plugin {:?} version {} created", plugin.name, plugin.version))
+}
+
+pub(super) fn drop_plugin(scene: &Scene, name: &ObjectName, if_exists: bool) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    match scene.engine().drop_plugin(scene.who(), &name.namespace, &name.name) {
+        Err(EngineError::NotFound { .. }) if if_exists => done(format!("plugin {:?} was not there", name.name)),
+        Err(error) => Err(error.into()),
+        Ok(()) => done(format!("plugin {:?} dropped", name.name)),
+    }
+}

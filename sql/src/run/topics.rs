@@ -1,0 +1,171 @@
+//! CREATE, EXPLAIN, RELOAD and DROP TOPIC.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::sql::sqlparser::ast::ObjectName;
+use millstream_engine::{Error as EngineError, OnError, TableInfo, TopicSource, TopicSpec};
+
+use super::define::writable;
+use super::{Scene, done};
+use crate::listing::missing;
+use crate::names::{Name, position, resolve};
+use crate::parse::{CreateTopic, Options, parse_query};
+use crate::query::Relation;
+use crate::topic::{self, Operator, TopicDefinition};
+use crate::{Error, Outcome, Result, convert};
+
+pub(super) fn create_topic(scene: &Scene, create: CreateTopic) -> Result<Outcome> {
+    let name = writable(scene, &create.name)?;
+    let on_error = on_error(create.options.clone())?;
+    let (definition, table) = plan(scene, &name, &create)?;
+    let spec = spec_of(&name, &table, definition, on_error, scene)?;
+    match scene.engine().create_topic(scene.who(), spec) {
+        Err(EngineError::AlreadyExists { what: "topic", .. }) if create.if_not_exists => {
+            done(format!("topic {:?} was there", name.name))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => done(format!("topic {:?} created", name.name)),
+    }
+}
+
+/// `EXPLAIN CREATE TOPIC`: checks and plans, creates nothing.
+pub(crate) fn explain_create_topic(scene: &Scene, create: &CreateTopic) -> Result<RecordBatch> {
+    let name = writable(scene, &create.name)?;
+    let (definition, table) = plan(scene, &name, create)?;
+    let on_error = on_error(create.options.clone())?;
+    topic::explain(&definition.stateless, &table, table.schema_version(), on_error, &scene.reader.state)
+}
+
+/// `EXPLAIN TOPIC`.
+pub(crate) fn explain_topic(scene: &Scene, name: &ObjectName) -> Result<RecordBatch> {
+    let name = resolve(name, &scene.namespace)?;
+    let (stateless, table, version, on_error) = match scene.reader.relation(&name)? {
+        None => return Err(missing("topic", &name)),
+        Some(Relation::Table(table)) => {
+            (topic::Stateless::identity(table.schema()), Arc::clone(&table), table.schema_version(), OnError::Stop)
+        }
+        Some(Relation::Topic(topic, table)) => {
+            let stateless = scene.reader.stateless(&topic, &table)?;
+            (stateless, table, topic.table_schema_version, topic.on_error)
+        }
+    };
+    topic::explain(&stateless, &table, version, on_error, &scene.reader.state)
+}
+
+fn plan(scene: &Scene, name: &Name, create: &CreateTopic) -> Result<(TopicDefinition, Arc<TableInfo>)> {
+    let source = topic::table_of(&create.query, &create.tokens, &scene.reader.state)?;
+    let table = source_table(scene, name, source)?;
+    let definition = topic::define(
+        &create.query,
+        &create.tokens,
+        table.schema(),
+        &|plugin| scene.reader.plugin(&name.namespace, plugin),
+        &scene.reader.state,
+    )?;
+    Ok((definition, table))
+}
+
+/// The table that a topic selects from, in the topic's own namespace.
+fn source_table(scene: &Scene, topic: &Name, source: &ObjectName) -> Result<Arc<TableInfo>> {
+    let refused = |message: String| Err(Error::Unsupported { message, position: position(source) });
+    let name = resolve(source, &topic.namespace)?;
+    if name.namespace == crate::names::SYSTEM || name.namespace == crate::names::INFORMATION_SCHEMA {
+        return refused(format!("{name} is computed when read and has no log to subscribe to"));
+    }
+    if name.namespace != topic.namespace {
+        return refused(format!(
+            "a topic selects from a table of its own namespace {:?}; {name} is in another",
+            topic.namespace
+        ));
+    }
+    match scene.reader.relation(&name)? {
+        Some(Relation::Table(table)) => Ok(table),
+        Some(Relation::Topic(other, table)) => refused(format!(
+            "{:?} is a topic, and a topic selects from a table; select from {:?} and repeat its conditions",
+            other.name, table.name
+        )),
+        None => Err(Error::Invalid {
+            message: format!("table {:?} does not exist", name.name),
+            position: position(source),
+        }),
+    }
+}
+
+fn spec_of(
+    name: &Name,
+    table: &TableInfo,
+    definition: TopicDefinition,
+    on_error: OnError,
+    scene: &Scene,
+) -> Result<TopicSpec> {
+    // What can't be compiled must not be stored.
+    Operator::compile(&definition.stateless, false, &scene.reader.state)
+        .map_err(|error| convert::from_datafusion(error, 0))?;
+    Ok(TopicSpec {
+        namespace: name.namespace.clone(),
+        name: name.name.clone(),
+        table: table.id,
+        table_schema_version: table.schema_version(),
+        output_schema: definition.stateless.output_schema(),
+        definition: definition.text,
+        plugins: definition.plugins,
+        on_error,
+    })
+}
+
+fn on_error(mut options: Options) -> Result<OnError> {
+    let policy = match options.text("on_error")?.as_deref() {
+        None | Some("stop") => OnError::Stop,
+        Some("skip") => OnError::Skip,
+        Some("dead_letter") => {
+            let message = "on_error = 'dead_letter' is not offered yet; use 'stop' or 'skip'".to_owned();
+            return Err(Error::Unsupported { message, position: None });
+        }
+        Some(other) => {
+            let message = format!("on_error is 'stop' or 'skip', not {other:?}");
+            return Err(Error::Invalid { message, position: None });
+        }
+    };
+    options.finish("CREATE TOPIC", &["on_error"])?;
+    Ok(policy)
+}
+
+/// Plans the stored definition anew: the table's newest columns, the plugins' newest versions.
+pub(super) fn reload_topic(scene: &Scene, name: &ObjectName) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    let (topic, table) = match scene.reader.relation(&name)? {
+        Some(Relation::Topic(topic, table)) => (topic, table),
+        Some(Relation::Table(_)) => {
+            let message = format!("the topic of table {:?} always has the table's newest columns", name.name);
+            return Err(Error::Unsupported { message, position: None });
+        }
+        None => return Err(missing("topic", &name)),
+    };
+    let TopicSource::Select { definition, .. } = &topic.source else { return done("nothing to reload") };
+    let (query, tokens) = parse_query(definition)?;
+    let find = |plugin: &str| scene.reader.plugin(&name.namespace, plugin);
+    let definition = topic::define(&query, &tokens, table.schema(), &find, &scene.reader.state)?;
+    let spec = spec_of(&name, &table, definition, topic.on_error, scene)?;
+    let reloaded = scene.engine().replace_topic(scene.who(), spec)?;
+    done(format!(
+        "topic {:?} reloaded as version {}: {} columns before, {} now",
+        name.name,
+        reloaded.version,
+        topic.output_schema.fields().len(),
+        reloaded.output_schema.fields().len()
+    ))
+}
+
+pub(super) fn drop_topic(scene: &Scene, name: &ObjectName, if_exists: bool, force: bool) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    if let Some(Relation::Table(_)) = scene.reader.relation(&name)? {
+        let message = format!("{:?} is the topic of a table and goes with it: DROP TABLE", name.name);
+        return Err(Error::Unsupported { message, position: None });
+    }
+    match scene.engine().drop_topic(scene.who(), &name.namespace, &name.name, force) {
+        Err(EngineError::NotFound { .. }) if if_exists => done(format!("topic {:?} was not there", name.name)),
+        Err(error) => Err(error.into()),
+        Ok(()) => done(format!("topic {:?} dropped", name.name)),
+    }
+}

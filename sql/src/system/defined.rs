@@ -1,0 +1,172 @@
+//! What users define: namespaces, tables, columns, topics, plugins.
+
+use arrow::datatypes::Schema;
+use millstream_engine::{Durability, TopicSource};
+
+use super::data::Kind::{Flag, Number, Text};
+use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
+use crate::listing::{on_error, plugin_kind};
+use crate::query::Reader;
+use crate::types::to_sql;
+use crate::Result;
+
+pub(super) const NAMESPACES: Columns = &[("name", Text)];
+
+pub(super) fn namespaces(reader: &Reader) -> Result<Rows> {
+    Ok(reader.engine.namespaces(&reader.who)?.into_iter().map(|name| vec![text(name)]).collect())
+}
+
+pub(super) const TABLES: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("table_id", Number),
+    ("partitions", Number),
+    ("time_column", Text),
+    ("partition_key", Text),
+    ("retention_ms", Number),
+    ("retention_bytes", Number),
+    ("durability", Text),
+    ("schema_version", Number),
+    ("rows", Number),
+];
+
+pub(super) fn tables(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for table in reader.engine.tables(&reader.who)? {
+        let offsets = reader.engine.table_offsets(&reader.who, table.id)?;
+        let retained: u64 = offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum();
+        let options = &table.options;
+        rows.push(vec![
+            text(&table.namespace),
+            text(&table.name),
+            number(table.id.0),
+            number(options.partitions),
+            text_or_null(options.time_column.as_deref()),
+            text_or_null((!options.partition_key.is_empty()).then(|| options.partition_key.join(", "))),
+            number_or_null(options.retention_ms),
+            number_or_null(options.retention_bytes),
+            text(match options.durability {
+                Durability::Sync => "sync",
+                Durability::Os => "os",
+            }),
+            number(table.schema_version()),
+            number(retained),
+        ]);
+    }
+    Ok(rows)
+}
+
+pub(super) const COLUMNS: Columns = &[
+    ("namespace", Text),
+    ("relation", Text),
+    ("kind", Text),
+    ("ordinal", Number),
+    ("column_name", Text),
+    ("data_type", Text),
+    ("nullable", Flag),
+];
+
+pub(super) fn columns(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    let mut add = |namespace: &str, relation: &str, kind: &str, schema: &Schema| {
+        for (ordinal, field) in (1_i64..).zip(schema.fields()) {
+            rows.push(vec![
+                text(namespace),
+                text(relation),
+                text(kind),
+                number(ordinal),
+                text(field.name()),
+                text(to_sql(field.data_type())),
+                flag(field.is_nullable()),
+            ]);
+        }
+    };
+    for table in reader.engine.tables(&reader.who)? {
+        add(&table.namespace, &table.name, "table", table.schema());
+    }
+    for topic in reader.engine.topics(&reader.who)? {
+        add(&topic.namespace, &topic.name, "topic", &topic.output_schema);
+    }
+    for table in &super::TABLES {
+        add(crate::names::SYSTEM, table.name, "system", &table.schema());
+    }
+    Ok(rows)
+}
+
+pub(super) const TOPICS: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("topic_id", Number),
+    ("table_name", Text),
+    ("table_schema_version", Number),
+    ("version", Number),
+    ("on_error", Text),
+    ("plugins", Number),
+    ("definition", Text),
+];
+
+pub(super) fn topics(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for topic in reader.engine.topics(&reader.who)? {
+        let table = reader.engine.table_by_id(&reader.who, topic.table)?;
+        let (definition, plugins) = match &topic.source {
+            TopicSource::Identity => (None, 0),
+            TopicSource::Select { definition, plugins } => (Some(definition.as_str()), plugins.len()),
+        };
+        rows.push(vec![
+            text(&topic.namespace),
+            text(&topic.name),
+            number(topic.id.0),
+            text(&table.name),
+            number(topic.table_schema_version),
+            number(topic.version),
+            text(on_error(topic.on_error)),
+            number(plugins),
+            text_or_null(definition),
+        ]);
+    }
+    Ok(rows)
+}
+
+pub(super) const PLUGINS: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("plugin_id", Number),
+    ("version", Number),
+    ("kind", Text),
+    ("parameters", Text),
+    ("returns", Text),
+    ("contract", Text),
+    ("sha256", Text),
+    ("module_bytes", Number),
+    ("memory_bytes", Number),
+    ("timeout_ms", Number),
+    ("concurrency", Number),
+    ("config", Text),
+];
+
+pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for plugin in reader.engine.plugins(&reader.who)? {
+        let described = &plugin.description;
+        let parameters: Vec<_> =
+            described.parameters.iter().map(|(name, data_type)| format!("{name} {}", to_sql(data_type))).collect();
+        rows.push(vec![
+            text(&plugin.namespace),
+            text(&plugin.name),
+            number(plugin.id.0),
+            number(plugin.version),
+            text(plugin_kind(described.kind)),
+            text(parameters.join(", ")),
+            text(to_sql(&described.returns)),
+            text(&described.contract),
+            text(&plugin.sha256),
+            number(plugin.module_bytes),
+            number(plugin.limits.memory_bytes),
+            number(plugin.limits.call_timeout_ms),
+            number(plugin.limits.concurrency),
+            text(&plugin.config),
+        ]);
+    }
+    Ok(rows)
+}

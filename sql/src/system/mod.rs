@@ -1,0 +1,108 @@
+//! `system.*`: what the engine knows, as tables. Each is computed when it is read.
+
+mod data;
+mod defined;
+mod delivered;
+mod stored;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result as DfResult;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::convert::into_datafusion;
+use crate::query::Reader;
+use crate::Result;
+use data::{Columns, Rows};
+
+/// One of the tables.
+#[derive(Debug)]
+pub(crate) struct SystemTable {
+    pub(crate) name: &'static str,
+    columns: Columns,
+    rows: fn(&Reader) -> Result<Rows>,
+}
+
+impl SystemTable {
+    pub(crate) fn schema(&self) -> SchemaRef {
+        data::schema(self.columns)
+    }
+}
+
+/// All of them, by name.
+pub(crate) static TABLES: [SystemTable; 14] = [
+    SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
+    SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
+    SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
+    SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
+    SystemTable { name: "log", columns: stored::LOG, rows: stored::log },
+    SystemTable { name: "members", columns: delivered::MEMBERS, rows: delivered::members },
+    SystemTable { name: "namespaces", columns: defined::NAMESPACES, rows: defined::namespaces },
+    SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
+    SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },
+    SystemTable { name: "plugins", columns: defined::PLUGINS, rows: defined::plugins },
+    SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
+    SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
+    SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },
+    SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },
+];
+
+/// The table of a name.
+pub(crate) fn find(name: &str) -> Option<&'static SystemTable> {
+    TABLES.iter().find(|table| table.name == name)
+}
+
+/// A table as DataFusion reads it.
+pub(crate) fn provider(table: &'static SystemTable, reader: Reader) -> Arc<dyn TableProvider> {
+    Arc::new(SystemProvider { table, reader })
+}
+
+#[derive(Debug)]
+struct SystemProvider {
+    table: &'static SystemTable,
+    reader: Reader,
+}
+
+#[async_trait]
+impl TableProvider for SystemProvider {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema = self.table.schema();
+        let rows = (self.table.rows)(&self.reader).map_err(into_datafusion)?;
+        let batch = data::batch(&schema, rows)?;
+        Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], schema, projection.cloned())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_schemas_are_well_formed() {
+        assert!(TABLES.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for table in &TABLES {
+            let schema = table.schema();
+            assert!(!schema.fields().is_empty(), "{}", table.name);
+            data::batch(&schema, Vec::new()).unwrap_or_else(|error| panic!("{}: {error}", table.name));
+        }
+    }
+}

@@ -15,10 +15,10 @@ pub(crate) fn from_datafusion(error: DataFusionError, memory_limit: usize) -> Er
     if let Some(ours) = find_ours(&error) {
         return ours;
     }
-    let position = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| Position {
-        line: span.start.line,
-        column: span.start.column,
-    });
+    let position = error
+        .diagnostic()
+        .and_then(|diagnostic| diagnostic.span)
+        .map(|span| Position { line: span.start.line, column: span.start.column });
     let root = error.find_root();
     let message = text(root);
     match root {

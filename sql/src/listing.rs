@@ -31,9 +31,9 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
     let here = format!("WHERE namespace = {}", literal(namespace));
     Ok(Some(match show {
         Show::Namespaces => "SELECT name FROM system.namespaces ORDER BY name".to_owned(),
-        Show::Tables => format!(
-            "SELECT name, partitions, time_column, durability, rows FROM system.tables {here} ORDER BY name"
-        ),
+        Show::Tables => {
+            format!("SELECT name, partitions, time_column, durability, rows FROM system.tables {here} ORDER BY name")
+        }
         Show::Topics => format!(
             "SELECT name, table_name AS \"table\", version, on_error, definition FROM system.topics {here} ORDER BY name"
         ),
@@ -41,9 +41,9 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
             "SELECT name, version, kind, parameters, module_bytes, memory_bytes, timeout_ms, concurrency \
              FROM system.plugins {here} ORDER BY name"
         ),
-        Show::Groups => format!(
-            "SELECT group_id, mode, state, members, lag FROM system.consumer_groups {here} ORDER BY group_id"
-        ),
+        Show::Groups => {
+            format!("SELECT group_id, mode, state, members, lag FROM system.consumer_groups {here} ORDER BY group_id")
+        }
         Show::Consumers => format!(
             "SELECT group_id, client_id, member_id, topics, partitions, joined_at FROM system.members {here} \
              ORDER BY group_id, client_id, member_id"
@@ -80,7 +80,10 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
 
 /// The columns of SHOW CREATE.
 pub(crate) fn show_create_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, false), Field::new("statement", DataType::Utf8, false)]))
+    Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, false),
+        Field::new("statement", DataType::Utf8, false),
+    ]))
 }
 
 /// Answers SHOW CREATE TABLE and SHOW CREATE TOPIC.
@@ -102,7 +105,8 @@ pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Resu
             match reader.relation(&name)? {
                 Some(Relation::Topic(topic, _)) => (name, create_topic(&topic)),
                 Some(Relation::Table(table)) => {
-                    let text = format!("-- the identity topic of table {}: every row, every column", quote(&table.name));
+                    let text =
+                        format!("-- the identity topic of table {}: every row, every column", quote(&table.name));
                     (name, text)
                 }
                 None => return Err(missing("topic", &name)),

@@ -97,7 +97,9 @@ impl PollFunction {
             None => Ok(None),
             Some(_) => Err(invalid(format!("{} of poll is a whole number from 0", PARAMETERS[index]))),
         };
-        let required = |index: usize| invalid(format!("poll takes {}; {} is missing", PARAMETERS[..4].join(", "), PARAMETERS[index]));
+        let required = |index: usize| {
+            invalid(format!("poll takes {}; {} is missing", PARAMETERS[..4].join(", "), PARAMETERS[index]))
+        };
         let topic = text(0)?.ok_or_else(|| required(0))?;
         let group_id = text(1)?.ok_or_else(|| required(1))?;
         let max_rows = number(2)?.ok_or_else(|| required(2))?;

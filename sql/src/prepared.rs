@@ -48,11 +48,8 @@ enum Plan {
 /// Plans a statement.
 pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result<Prepared> {
     let scene = session.scene();
-    let planner = Planner {
-        reader: &scene.reader,
-        namespace: &scene.namespace,
-        memory_limit: scene.options.memory_limit_bytes,
-    };
+    let planner =
+        Planner { reader: &scene.reader, namespace: &scene.namespace, memory_limit: scene.options.memory_limit_bytes };
     let none = || Arc::new(Schema::empty());
     let (result_schema, parameters, plan) = match statement {
         Statement::Query(query) => query_plan(planner.query(*query).await?)?,
@@ -75,9 +72,7 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
             let parameters = parameter_schema(&source)?;
             (None, parameters, Plan::CopyTo { state, source, path: copy.path, options: copy.options })
         }
-        Statement::ExplainCreateTopic(create) => {
-            (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create))
-        }
+        Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
         Statement::ExplainTopic { name } => (Some(explain_schema()), none(), Plan::ExplainTopic(name)),
         Statement::Use { namespace } => (None, none(), Plan::Use(resolve_namespace(&namespace)?)),
         other => (None, none(), Plan::Other(other)),
@@ -136,9 +131,7 @@ impl Prepared {
                 run::copy_to(&scene.options, path, options.clone(), schema, stream).await
             }
             Plan::Use(namespace) => self.switch(&scene, namespace),
-            Plan::ShowCreate(show) => {
-                self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?)
-            }
+            Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(run::explain_create_topic(&scene, create)?),
             Plan::ExplainTopic(name) => self.one_batch(run::explain_topic(&scene, name)?),
             Plan::Other(statement) => {

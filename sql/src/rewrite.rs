@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     ExceptSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit, VisitMut, Visitor,
-    VisitorMut, WildcardAdditionalOptions,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit,
+    VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::names::{fold, ident_position};
@@ -124,8 +124,7 @@ impl Rewriter<'_> {
                 function.args = columns_of(parameters.iter().map(|(name, _)| name.as_str()), &ident);
             } else if given != parameters.len() {
                 let wanted: Vec<_> = parameters.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
-                let message =
-                    format!("plugin {name} takes ({}), or () for columns of these names", wanted.join(", "));
+                let message = format!("plugin {name} takes ({}), or () for columns of these names", wanted.join(", "));
                 return Err(Error::Invalid { message, position: ident_position(&ident) });
             }
         }
@@ -208,7 +207,6 @@ fn except(options: &mut WildcardAdditionalOptions, hidden: &[&str]) {
         }
     }
     let mut names = names.into_iter();
-    options.opt_except = names
-        .next()
-        .map(|first_element| ExceptSelectItem { first_element, additional_elements: names.collect() });
+    options.opt_except =
+        names.next().map(|first_element| ExceptSelectItem { first_element, additional_elements: names.collect() });
 }

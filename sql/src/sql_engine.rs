@@ -80,8 +80,7 @@ impl SqlEngine {
 
     pub(crate) fn scene(&self, who: &Principal, namespace: String) -> Scene {
         let inner = &self.inner;
-        let reader =
-            Reader { engine: inner.engine.clone(), who: who.clone(), state: Arc::clone(&inner.state) };
+        let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state: Arc::clone(&inner.state) };
         Scene { reader, namespace, options: Arc::clone(&inner.options) }
     }
 }
@@ -106,9 +105,9 @@ impl TopicCompiler for Compiler {
         let plugin = |id| {
             let place = ids.iter().position(|known| *known == id);
             let function = place.and_then(|place| functions.get(place)).cloned();
-            function.map(|function| Plugin { id, function }).ok_or_else(|| {
-                Error::Internal(format!("topic {:?} was compiled without its plugin {id}", topic.name))
-            })
+            function
+                .map(|function| Plugin { id, function })
+                .ok_or_else(|| Error::Internal(format!("topic {:?} was compiled without its plugin {id}", topic.name)))
         };
         let operator = topic::compile_definition(topic, table, &plugin, &self.state).map_err(|error| match error {
             Error::Engine(error) => error,

@@ -167,9 +167,7 @@ pub(crate) fn normalise(data_type: &DataType) -> Result<DataType, String> {
         | DataType::ListView(item)
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _) => DataType::List(field(item)?),
-        DataType::Struct(fields) => {
-            DataType::Struct(fields.iter().map(field).collect::<Result<Vec<_>, _>>()?.into())
-        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect::<Result<Vec<_>, _>>()?.into()),
         DataType::Map(entries, sorted) => DataType::Map(field(entries)?, *sorted),
         DataType::Null => return Err("it has no type; CAST it to one".to_owned()),
         other => return Err(format!("its type {other} can't be stored; CAST it to one that can")),

@@ -15,22 +15,61 @@ pub(crate) enum Statement {
     Insert(Box<Insert>),
     CopyFrom(CopyFrom),
     CopyTo(CopyTo),
-    CreateNamespace { name: ObjectName, if_not_exists: bool },
-    DropNamespace { name: ObjectName, if_exists: bool },
-    Use { namespace: ObjectName },
+    CreateNamespace {
+        name: ObjectName,
+        if_not_exists: bool,
+    },
+    DropNamespace {
+        name: ObjectName,
+        if_exists: bool,
+    },
+    Use {
+        namespace: ObjectName,
+    },
     CreateTable(CreateTable),
-    AlterTable { name: ObjectName, change: AlterTable },
-    DropTable { name: ObjectName, if_exists: bool, force: bool },
+    AlterTable {
+        name: ObjectName,
+        change: AlterTable,
+    },
+    DropTable {
+        name: ObjectName,
+        if_exists: bool,
+        force: bool,
+    },
     CreateTopic(Box<CreateTopic>),
     ExplainCreateTopic(Box<CreateTopic>),
-    ExplainTopic { name: ObjectName },
-    DropTopic { name: ObjectName, if_exists: bool, force: bool },
-    ReloadTopic { name: ObjectName },
+    ExplainTopic {
+        name: ObjectName,
+    },
+    DropTopic {
+        name: ObjectName,
+        if_exists: bool,
+        force: bool,
+    },
+    ReloadTopic {
+        name: ObjectName,
+    },
     CreatePlugin(CreatePlugin),
-    DropPlugin { name: ObjectName, if_exists: bool },
-    SetOffsets { group: ObjectName, to: Target, topic: Option<ObjectName>, partition: Option<u64> },
-    DropGroup { group: ObjectName, if_exists: bool, force: bool },
-    CommitOffsets { topic: ObjectName, group: ObjectName, client: Option<String> },
+    DropPlugin {
+        name: ObjectName,
+        if_exists: bool,
+    },
+    SetOffsets {
+        group: ObjectName,
+        to: Target,
+        topic: Option<ObjectName>,
+        partition: Option<u64>,
+    },
+    DropGroup {
+        group: ObjectName,
+        if_exists: bool,
+        force: bool,
+    },
+    CommitOffsets {
+        topic: ObjectName,
+        group: ObjectName,
+        client: Option<String>,
+    },
     Show(Show),
 }
 

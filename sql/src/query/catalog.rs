@@ -9,12 +9,12 @@ use datafusion::execution::SessionState;
 use millstream_engine::{Engine, Error as EngineError, OnError, PluginId, Principal, TableInfo, TopicInfo};
 
 use super::stream_table::StreamTable;
+use crate::Result;
 use crate::convert::into_datafusion;
 use crate::names::{CATALOG, Name, SYSTEM};
 use crate::plugin::Plugin;
 use crate::system;
 use crate::topic::{Stateless, stateless_of};
-use crate::Result;
 
 /// Reads the engine on behalf of one principal. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -155,8 +155,7 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let namespace =
-            Namespace { reader: self.reader.clone(), with_pseudo: self.with_pseudo, name: name.to_owned() };
+        let namespace = Namespace { reader: self.reader.clone(), with_pseudo: self.with_pseudo, name: name.to_owned() };
         Some(Arc::new(namespace))
     }
 }

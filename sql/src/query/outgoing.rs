@@ -50,10 +50,11 @@ fn panic_error(panic: &(dyn Any + Send)) -> DataFusionError {
 
 /// Casts what needs it.
 fn outgoing(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let column = |(column, field): (&ArrayRef, &Arc<arrow::datatypes::Field>)| match column.data_type() == field.data_type() {
-        true => Ok(Arc::clone(column)),
-        false => cast(column, field.data_type()),
-    };
+    let column =
+        |(column, field): (&ArrayRef, &Arc<arrow::datatypes::Field>)| match column.data_type() == field.data_type() {
+            true => Ok(Arc::clone(column)),
+            false => cast(column, field.data_type()),
+        };
     let columns: Result<Vec<_>, _> = batch.columns().iter().zip(schema.fields()).map(column).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     columns

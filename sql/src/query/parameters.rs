@@ -28,7 +28,12 @@ pub(crate) fn parameter_schema(plan: &LogicalPlan) -> Result<SchemaRef> {
 }
 
 /// Puts one row of parameters into a plan.
-pub(crate) fn bind(plan: &LogicalPlan, schema: &SchemaRef, parameters: Option<&RecordBatch>, row: usize) -> Result<LogicalPlan> {
+pub(crate) fn bind(
+    plan: &LogicalPlan,
+    schema: &SchemaRef,
+    parameters: Option<&RecordBatch>,
+    row: usize,
+) -> Result<LogicalPlan> {
     check(schema, parameters)?;
     let Some(parameters) = parameters.filter(|_| !schema.fields().is_empty()) else { return Ok(plan.clone()) };
     if row >= parameters.num_rows() {
@@ -50,7 +55,11 @@ pub(crate) fn bind(plan: &LogicalPlan, schema: &SchemaRef, parameters: Option<&R
 
 /// Puts all rows of parameters into an INSERT of one VALUES row at once: that row's expressions are evaluated over the
 /// parameters as a table. `None` if the plan has another shape.
-pub(crate) fn bind_rows(plan: &LogicalPlan, schema: &SchemaRef, parameters: &RecordBatch) -> Result<Option<LogicalPlan>> {
+pub(crate) fn bind_rows(
+    plan: &LogicalPlan,
+    schema: &SchemaRef,
+    parameters: &RecordBatch,
+) -> Result<Option<LogicalPlan>> {
     check(schema, Some(parameters))?;
     let failed = |error| from_datafusion(error, 0);
     if schema.fields().iter().any(|field| *field.data_type() == DataType::Null) {
@@ -63,7 +72,8 @@ pub(crate) fn bind_rows(plan: &LogicalPlan, schema: &SchemaRef, parameters: &Rec
         .map(|(column, field)| arrow::compute::cast(column, field.data_type()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::Execution(error.to_string()))?;
-    let table = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| Error::Execution(error.to_string()))?;
+    let table =
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| Error::Execution(error.to_string()))?;
     let provider = Arc::new(MemTable::try_new(Arc::clone(schema), vec![vec![table]]).map_err(failed)?);
     let mut replaced = 0;
     let bound: DfResult<Transformed<LogicalPlan>> = plan.clone().transform_up(|node| match node {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::DataFusionError;
 use datafusion::config::ConfigOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
@@ -136,7 +136,8 @@ impl Planner<'_> {
         for relation in relations {
             let Ok(name) = resolve(&relation, self.namespace) else { continue };
             let bare = relation.0.len() == 1;
-            let function = bare && self.reader.state.table_functions().contains_key(&name.name) || name.name == poll::NAME;
+            let function =
+                bare && self.reader.state.table_functions().contains_key(&name.name) || name.name == poll::NAME;
             if function || bare && ctes.contains(&name.name) || name.namespace == INFORMATION_SCHEMA {
                 continue;
             }
@@ -179,4 +180,3 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> DataFusionError {
         crate::topic::panic_text(panic)
     ))))
 }
-

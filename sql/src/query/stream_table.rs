@@ -82,8 +82,7 @@ impl TableProvider for StreamTable {
         let inlined =
             filters.iter().map(|filter| self.stateless.inline(filter.clone())).collect::<DfResult<Vec<_>>>()?;
         let all: Vec<&Expr> = self.stateless.filters.iter().chain(&inlined).collect();
-        let event_time_us =
-            self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
+        let event_time_us = self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
         let engine = self.reader.engine.clone();
         let (who, id) = (self.reader.who.clone(), self.table.id);
         let offsets = engine.table_offsets(&who, id).map_err(into_datafusion)?;

@@ -44,7 +44,9 @@ pub(crate) async fn copy_to(
     let at = unfinished.path.clone();
     if let Some(writer) = writer {
         let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
-        finished.map_err(|error| Error::Internal(error.to_string()))?.map_err(|message| files::failed(&at, &message))?;
+        finished
+            .map_err(|error| Error::Internal(error.to_string()))?
+            .map_err(|message| files::failed(&at, &message))?;
     }
     unfinished.publish(&target)?;
     Ok(Outcome::Done { rows: count, message: format!("{count} rows copied to {}", target.display()) })

@@ -1,8 +1,8 @@
 //! Consumer groups: moving, committing and dropping.
 
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use arrow::datatypes::{DataType, TimeUnit};
 use millstream_engine::{Error as EngineError, OffsetReset, SeekTo};
 
 use super::{Scene, done};
@@ -33,10 +33,10 @@ pub(super) fn set_offsets(
             Some(topic.name)
         }
     };
-    let partition = partition.map(u32::try_from).transpose().map_err(|_| Error::Invalid {
-        message: "there are at most 65536 partitions".to_owned(),
-        position: None,
-    })?;
+    let partition = partition
+        .map(u32::try_from)
+        .transpose()
+        .map_err(|_| Error::Invalid { message: "there are at most 65536 partitions".to_owned(), position: None })?;
     let reset = OffsetReset { to, topic, partition };
     scene.engine().reset_offsets(scene.who(), &group.namespace, &group.name, reset)?;
     done(format!("offsets of consumer group {:?} set", group.name))
@@ -57,7 +57,9 @@ fn micros(text: &str) -> Result<i64> {
 pub(super) fn drop_group(scene: &Scene, group: &ObjectName, if_exists: bool, force: bool) -> Result<Outcome> {
     let group = resolve(group, &scene.namespace)?;
     match scene.engine().drop_group(scene.who(), &group.namespace, &group.name, force) {
-        Err(EngineError::NotFound { .. }) if if_exists => done(format!("consumer group {:?} was not there", group.name)),
+        Err(EngineError::NotFound { .. }) if if_exists => {
+            done(format!("consumer group {:?} was not there", group.name))
+        }
         Err(error) => Err(error.into()),
         Ok(()) => done(format!("consumer group {:?} dropped", group.name)),
     }
@@ -72,8 +74,7 @@ pub(super) fn commit_offsets(
     let group = resolve(group, &scene.namespace)?;
     let topic = resolve(topic, &group.namespace)?;
     let client = client.unwrap_or_default();
-    let committed =
-        scene.engine().commit_polled(scene.who(), &group.namespace, &topic.name, &group.name, &client)?;
+    let committed = scene.engine().commit_polled(scene.who(), &group.namespace, &topic.name, &group.name, &client)?;
     let places: Vec<_> = committed.iter().map(|(partition, next)| format!("partition {partition} at {next}")).collect();
     match places.is_empty() {
         true => done(format!("nothing to commit for consumer group {:?}", group.name)),

@@ -13,8 +13,7 @@ use crate::parse::{AlterTable, CreateTable, Options};
 use crate::types::from_sql;
 use crate::{Error, Outcome, Result, pseudo};
 
-const KNOWN: [&str; 6] =
-    ["time_column", "partitions", "partition_key", "retention", "retention_bytes", "durability"];
+const KNOWN: [&str; 6] = ["time_column", "partitions", "partition_key", "retention", "retention_bytes", "durability"];
 
 pub(super) fn create_table(scene: &Scene, create: CreateTable) -> Result<Outcome> {
     let name = writable(scene, &create.name)?;
@@ -72,10 +71,7 @@ fn table_options(mut options: Options) -> Result<TableOptions> {
 
 fn partition_count(number: u64) -> Result<u32> {
     let count = u32::try_from(number).ok().filter(|count| (1..=65_536).contains(count));
-    count.ok_or_else(|| Error::Invalid {
-        message: format!("partitions is 1 to 65536, not {number}"),
-        position: None,
-    })
+    count.ok_or_else(|| Error::Invalid { message: format!("partitions is 1 to 65536, not {number}"), position: None })
 }
 
 /// A column definition as a field. Added columns can't be NOT NULL: older rows read as null.

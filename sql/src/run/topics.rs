@@ -85,10 +85,9 @@ fn source_table(scene: &Scene, topic: &Name, source: &ObjectName) -> Result<Arc<
             "{:?} is a topic, and a topic selects from a table; select from {:?} and repeat its conditions",
             other.name, table.name
         )),
-        None => Err(Error::Invalid {
-            message: format!("table {:?} does not exist", name.name),
-            position: position(source),
-        }),
+        None => {
+            Err(Error::Invalid { message: format!("table {:?} does not exist", name.name), position: position(source) })
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use millstream_engine::{Durability, TopicSource};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
+use crate::Result;
 use crate::listing::{on_error, plugin_kind};
 use crate::query::Reader;
 use crate::types::to_sql;
-use crate::Result;
 
 pub(super) const NAMESPACES: Columns = &[("name", Text)];
 

@@ -4,8 +4,8 @@ use millstream_engine::{GroupInfo, GroupMode, MemberInfo};
 
 use super::data::Kind::{Number, Text, Time};
 use super::data::{Columns, Rows, number, number_or_null, text, time};
-use crate::query::{Reader, found};
 use crate::Result;
+use crate::query::{Reader, found};
 
 pub(super) const GROUPS: Columns = &[
     ("namespace", Text),

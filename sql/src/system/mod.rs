@@ -15,9 +15,9 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::Result;
 use crate::convert::into_datafusion;
 use crate::query::Reader;
-use crate::Result;
 use data::{Columns, Rows};
 
 /// One of the tables.

@@ -4,23 +4,22 @@ use std::collections::HashMap;
 
 use super::data::Kind::{Number, Text, Time};
 use super::data::{Columns, Rows, number, text, text_or_null, time};
-use crate::query::Reader;
 use crate::Result;
+use crate::query::Reader;
 
-pub(super) const PARTITIONS: Columns =
-    &[("namespace", Text), ("table_name", Text), ("partition", Number), ("start_offset", Number), ("end_offset", Number)];
+pub(super) const PARTITIONS: Columns = &[
+    ("namespace", Text),
+    ("table_name", Text),
+    ("partition", Number),
+    ("start_offset", Number),
+    ("end_offset", Number),
+];
 
 pub(super) fn partitions(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for table in reader.engine.tables(&reader.who)? {
         for (partition, (start, end)) in (0_i64..).zip(reader.engine.table_offsets(&reader.who, table.id)?) {
-            rows.push(vec![
-                text(&table.namespace),
-                text(&table.name),
-                number(partition),
-                number(start),
-                number(end),
-            ]);
+            rows.push(vec![text(&table.namespace), text(&table.name), number(partition), number(start), number(end)]);
         }
     }
     Ok(rows)

@@ -108,9 +108,7 @@ fn check_from<'q>(select: &'q Select, tokens: &[TokenWithSpan]) -> Result<&'q Ob
         TableFactor::Table { name, args: Some(_), .. } => {
             Err(refused(&format!("the table function {name}"), crate::names::position(name)))
         }
-        TableFactor::Table { name, .. } => {
-            Err(refused("a clause on the table in FROM", crate::names::position(name)))
-        }
+        TableFactor::Table { name, .. } => Err(refused("a clause on the table in FROM", crate::names::position(name))),
         TableFactor::Derived { .. } => Err(refused("a sub-query in FROM", after(tokens, "FROM"))),
         _ => Err(refused("this relation in FROM", after(tokens, "FROM"))),
     }
@@ -178,10 +176,7 @@ fn check_expression(expr: &Expr, functions: &SessionState) -> Result<()> {
     Err(refused(&clause, position))
 }
 
-fn check_function(
-    function: &datafusion::sql::sqlparser::ast::Function,
-    functions: &SessionState,
-) -> Result<()> {
+fn check_function(function: &datafusion::sql::sqlparser::ast::Function, functions: &SessionState) -> Result<()> {
     let position = crate::names::position(&function.name);
     let name = function.name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
     if function.over.is_some() || functions.window_functions().contains_key(&name) {

@@ -95,9 +95,9 @@ pub(crate) fn compile_definition(
 /// A table's schema at a version.
 fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
     let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
-    index.and_then(|index| table.schemas.get(index)).ok_or_else(|| {
-        Error::Internal(format!("table {:?} has no schema version {version}", table.name))
-    })
+    index
+        .and_then(|index| table.schemas.get(index))
+        .ok_or_else(|| Error::Internal(format!("table {:?} has no schema version {version}", table.name)))
 }
 
 /// In a topic there is one relation, and its pseudo-columns are hidden from `*`.

@@ -16,10 +16,7 @@ use crate::{Error, Result, pseudo};
 
 /// The columns of the answer.
 pub(crate) fn explain_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("item", DataType::Utf8, false),
-        Field::new("value", DataType::Utf8, false),
-    ]))
+    Arc::new(Schema::new(vec![Field::new("item", DataType::Utf8, false), Field::new("value", DataType::Utf8, false)]))
 }
 
 /// Says what of a topic is pushed down to the reader, one row for each item.

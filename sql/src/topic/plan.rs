@@ -45,7 +45,8 @@ pub(super) fn plan(
     let mut names = HashSet::new();
     for output in &stateless.outputs {
         if !names.insert(output.field.name()) {
-            let message = format!("column {} is selected twice; give one of them another name by AS", output.field.name());
+            let message =
+                format!("column {} is selected twice; give one of them another name by AS", output.field.name());
             return Err(Error::Invalid { message, position: None });
         }
     }
@@ -54,7 +55,8 @@ pub(super) fn plan(
 
 fn analyse(query: Query, context: &TopicContext) -> DfResult<LogicalPlan> {
     let options = ParserOptions { map_string_types_to_utf8view: false, collect_spans: true, ..ParserOptions::new() };
-    let planned = SqlToRel::new_with_options(context, options).sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+    let planned =
+        SqlToRel::new_with_options(context, options).sql_statement_to_plan(Statement::Query(Box::new(query)))?;
     context.state.analyzer().execute_and_check(planned, context.state.config_options(), |_, _| {})
 }
 

@@ -87,12 +87,10 @@ impl Stateless {
     /// An expression over the outputs as one over the input.
     pub(crate) fn inline(&self, expr: Expr) -> DfResult<Expr> {
         let inlined = expr.transform_up(|node| match &node {
-            Expr::Column(column) => {
-                match self.outputs.iter().find(|output| output.field.name() == &column.name) {
-                    Some(output) => Ok(Transformed::yes(output.expr.clone())),
-                    None => datafusion::common::plan_err!("column {} is not there", column.name),
-                }
-            }
+            Expr::Column(column) => match self.outputs.iter().find(|output| output.field.name() == &column.name) {
+                Some(output) => Ok(Transformed::yes(output.expr.clone())),
+                None => datafusion::common::plan_err!("column {} is not there", column.name),
+            },
             _ => Ok(Transformed::no(node)),
         })?;
         Ok(inlined.data)

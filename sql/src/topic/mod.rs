@@ -11,6 +11,8 @@ mod plan;
 mod prune;
 mod skip;
 mod stateless;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use compile::{TopicDefinition, compile_definition, define, stateless_of, table_of};
 pub(crate) use explain::{explain, explain_schema};

@@ -1,3 +1,4 @@
 //! What crosses crates: the shape of the workspace, SQL over the whole engine, crashes.
 
 mod shape;
+mod slt;

@@ -27,13 +27,6 @@ pub(crate) struct TopicDefinition {
     pub(crate) plugins: Vec<PluginId>,
 }
 
-/// A topic's operator with what it was made from.
-#[derive(Debug)]
-pub(crate) struct CompiledTopic {
-    pub(crate) stateless: Stateless,
-    pub(crate) operator: Arc<Operator>,
-}
-
 /// Checks and plans a SELECT as a topic over `schema`. `plugin` finds the functions that DataFusion does not have.
 pub(crate) fn define(
     query: &Query,
@@ -85,11 +78,11 @@ pub(crate) fn compile_definition(
     table: &TableInfo,
     plugin: &dyn Fn(PluginId) -> Result<Plugin>,
     state: &SessionState,
-) -> Result<CompiledTopic> {
+) -> Result<Arc<Operator>> {
     let stateless = stateless_of(topic, table, plugin, state)?;
     let identity = stateless.is_identity(table.schema());
     let operator = Operator::compile(&stateless, identity, state).map_err(|error| from_datafusion(error, 0))?;
-    Ok(CompiledTopic { stateless, operator: Arc::new(operator) })
+    Ok(Arc::new(operator))
 }
 
 /// A table's schema at a version.

@@ -1,0 +1,199 @@
+//! DoPut into a table: record batches in, an acknowledgement for each out, many under way at once.
+
+use arrow::array::{Array, RecordBatch};
+use arrow_flight::{FlightData, PutResult};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use millstream_client::protocol;
+use millstream_engine::{
+    Append, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
+};
+use prost::Message;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::blocking::blocking;
+use super::decode::{Decoded, Decoder};
+use super::error::{DoorError, Result};
+use super::exchange::Incoming;
+use crate::Door;
+
+/// Batches under way before no further ones are read.
+const MAX_IN_FLIGHT: usize = 4096;
+/// Acknowledgements that wait for a client that does not read them. Clients that write everything before they read are
+/// common, and would hang if the server stopped reading while they write.
+const MAX_UNREAD_ACKS: usize = 65_536;
+/// What one visit to the engine takes.
+const CHUNK_MESSAGES: usize = 64;
+const CHUNK_BYTES: usize = 4 << 20;
+/// Batches above this are appended in pieces, where the client has not asked for idempotence: a commit has its limit.
+pub(super) const PIECE_BYTES: usize = 4 << 20;
+
+/// Appends what arrives in a task of its own; gives the acknowledgements.
+pub(super) fn serve(
+    door: Door,
+    who: Principal,
+    table: Arc<TableInfo>,
+    incoming: Incoming,
+) -> ReceiverStream<Result<PutResult, Status>> {
+    let (sender, receiver) = mpsc::channel(MAX_UNREAD_ACKS);
+    tokio::spawn(async move {
+        let stopped = door.clone();
+        let appender = Appender { door, who, table, decoder: Decoder::default(), batches: 0 };
+        let works = stream::unfold(Some((appender, incoming)), next_chunk).flat_map(stream::iter).boxed();
+        let mut acks = works.map(acknowledge).buffered(MAX_IN_FLIGHT).take_until(Box::pin(stopped.stopped()));
+        while let Some((ack, failed)) = acks.next().await {
+            let put = PutResult { app_metadata: ack.encode_to_vec().into() };
+            if sender.send(Ok(put)).await.is_err() {
+                return;
+            }
+            if let Some(error) = failed {
+                let _ = sender.send(Err(error.into())).await;
+                return;
+            }
+        }
+        if acks.is_stopped() {
+            let error = DoorError::new(millstream_engine::ErrorKind::Retry, "the server is stopping; send again later");
+            let _ = sender.send(Err(error.into())).await;
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+/// A batch on its way.
+struct Work {
+    sequence: u64,
+    receipts: Result<Vec<PendingReceipt>>,
+}
+
+struct Appender {
+    door: Door,
+    who: Principal,
+    table: Arc<TableInfo>,
+    decoder: Decoder,
+    batches: u64,
+}
+
+/// `None` once nothing more is to be read.
+type State = Option<(Appender, Incoming)>;
+
+/// Takes what has arrived, and hands it to the engine on a thread that may block. After an error nothing more is read.
+async fn next_chunk(state: State) -> Option<(Vec<Work>, State)> {
+    let (mut appender, mut incoming) = state?;
+    let first = incoming.next().await?;
+    let mut bytes = size(&first);
+    let mut chunk = vec![first];
+    while chunk.len() < CHUNK_MESSAGES
+        && bytes < CHUNK_BYTES
+        && let Some(Some(message)) = incoming.next().now_or_never()
+    {
+        bytes += size(&message);
+        chunk.push(message);
+    }
+    let (next, queries) = (appender.batches, appender.door.queries.clone());
+    let appended = blocking(&queries, move || {
+        let work = appender.append_all(chunk);
+        Ok((work, appender))
+    });
+    match appended.await {
+        Ok((work, appender)) => {
+            let failed = work.last().is_some_and(|work| work.receipts.is_err());
+            Some((work, (!failed).then_some((appender, incoming))))
+        }
+        Err(error) => Some((vec![Work { sequence: next, receipts: Err(error) }], None)),
+    }
+}
+
+fn size(message: &Result<FlightData, Status>) -> usize {
+    message.as_ref().map_or(0, |data| data.data_body.len())
+}
+
+impl Appender {
+    /// Ends at the first error, which is the last of what it gives.
+    fn append_all(&mut self, messages: Vec<Result<FlightData, Status>>) -> Vec<Work> {
+        let mut works = Vec::with_capacity(messages.len());
+        for message in messages {
+            let sequence = self.batches;
+            let work = match message.map_err(DoorError::from).and_then(|data| self.append_message(&data)) {
+                Ok(None) => continue,
+                Ok(Some(work)) => work,
+                Err(error) => Work { sequence, receipts: Err(error) },
+            };
+            let failed = work.receipts.is_err();
+            works.push(work);
+            if failed {
+                break;
+            }
+        }
+        works
+    }
+
+    fn append_message(&mut self, data: &FlightData) -> Result<Option<Work>> {
+        let Decoded::Batch(batch) = self.decoder.decode(data)? else { return Ok(None) };
+        let asked = protocol::Append::decode(data.app_metadata.clone())
+            .map_err(|error| DoorError::invalid(format!("the batch's metadata is not an Append message: {error}")))?;
+        let stamp = stamp(&asked)?;
+        let sequence = stamp.map_or(self.batches, |stamp| stamp.sequence);
+        self.batches += 1;
+        let partition = asked.partition.map_or(PartitionChoice::ByKey, PartitionChoice::Named);
+        let batches = if stamp.is_some() { vec![batch] } else { pieces(batch) };
+        let receipts = batches.into_iter().map(|batch| {
+            let append = Append { table: self.table.id, partition, batch };
+            self.door.engine.append(&self.who, append, stamp).map_err(DoorError::from)
+        });
+        Ok(Some(Work { sequence, receipts: receipts.collect() }))
+    }
+}
+
+fn stamp(asked: &protocol::Append) -> Result<Option<ProducerStamp>> {
+    if asked.producer_id.is_empty() {
+        return Ok(None);
+    }
+    let id = <[u8; 16]>::try_from(asked.producer_id.as_ref()).map_err(|_| {
+        DoorError::invalid(format!("producer_id has {} bytes; it must have 16, or none", asked.producer_id.len()))
+    })?;
+    Ok(Some(ProducerStamp { id: u128::from_be_bytes(id), epoch: asked.epoch, sequence: asked.sequence }))
+}
+
+/// The batch in pieces of about [`PIECE_BYTES`] at most.
+pub(super) fn pieces(batch: RecordBatch) -> Vec<RecordBatch> {
+    let size: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    let parts = size.div_ceil(PIECE_BYTES).clamp(1, batch.num_rows().max(1));
+    if parts == 1 {
+        return vec![batch];
+    }
+    let step = batch.num_rows().div_ceil(parts);
+    let starts = (0..batch.num_rows()).step_by(step);
+    starts.map(|start| batch.slice(start, step.min(batch.num_rows() - start))).collect()
+}
+
+/// Waits for a batch's receipts.
+fn acknowledge(work: Work) -> BoxFuture<'static, (protocol::Ack, Option<DoorError>)> {
+    async move {
+        let mut ack = protocol::Ack { sequence: work.sequence, ..protocol::Ack::default() };
+        let failed = collect(work.receipts, &mut ack).await.err();
+        ack.error = failed.as_ref().map(DoorError::to_wire);
+        (ack, failed)
+    }
+    .boxed()
+}
+
+async fn collect(receipts: Result<Vec<PendingReceipt>>, ack: &mut protocol::Ack) -> Result<()> {
+    for receipt in receipts? {
+        let Receipt { appended, duplicate, durability, .. } = receipt.await?;
+        ack.appended.extend(appended.iter().map(|run| protocol::Appended {
+            partition: run.partition,
+            first_offset: run.first_offset,
+            rows: run.rows,
+        }));
+        ack.duplicate |= duplicate;
+        ack.durability = match durability {
+            Durability::Sync => protocol::Durability::Sync,
+            Durability::Os => protocol::Durability::Os,
+        }
+        .into();
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Reads record batches that clients send. Everything in a message is checked before arrow-ipc sees it, because its reader
+//! trusts counts, lengths and types: a hostile message must cost an error, never a panic or memory beyond the limits.
+
+mod body;
+mod expand;
+mod schema;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow_flight::FlightData;
+use arrow_ipc::reader::{read_dictionary, read_record_batch};
+use arrow_ipc::{MessageHeader, MetadataVersion};
+
+use super::error::{DoorError, Result};
+
+/// Fields of a schema, nested ones included.
+const MAX_FIELDS: usize = 10_000;
+/// Of one message's flatbuffer.
+const MAX_HEADER_BYTES: usize = 4 << 20;
+/// Rows of one batch, and values of any of its columns.
+const MAX_ROWS: i64 = 1 << 24;
+/// What one batch may take in memory once it is decompressed and its dictionaries are unfolded. Far above what a commit
+/// holds, so that the engine gives the better error for everything below.
+const MAX_DECODED_BYTES: u64 = 128 << 20;
+
+/// The state of one incoming stream: its schema and its dictionaries.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    schema: Option<SchemaRef>,
+    dictionaries: HashMap<i64, ArrayRef>,
+}
+
+/// What one message held.
+#[derive(Debug)]
+pub(crate) enum Decoded {
+    Schema,
+    Batch(RecordBatch),
+    /// A dictionary, or no Arrow message at all (metadata only).
+    Nothing,
+}
+
+impl Decoder {
+    /// The schema, once its message has come.
+    pub(crate) fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
+    }
+
+    /// Takes one message. Errors are the client's fault and name what is wrong.
+    pub(crate) fn decode(&mut self, data: &FlightData) -> Result<Decoded> {
+        if data.data_header.is_empty() {
+            return Ok(Decoded::Nothing);
+        }
+        if data.data_header.len() > MAX_HEADER_BYTES {
+            return Err(DoorError::invalid(format!(
+                "the Arrow message's header has {} bytes, more than the limit of {MAX_HEADER_BYTES}",
+                data.data_header.len()
+            )));
+        }
+        // The checks before make a panic unlikely; the reader is not ours, so one is caught all the same.
+        let caught = catch_unwind(AssertUnwindSafe(|| self.decode_checked(data)));
+        caught.unwrap_or_else(|_| Err(DoorError::invalid("the Arrow message is malformed")))
+    }
+
+    fn decode_checked(&mut self, data: &FlightData) -> Result<Decoded> {
+        let message = arrow_ipc::root_as_message(&data.data_header)
+            .map_err(|error| DoorError::invalid(format!("the Arrow message's header is malformed: {error}")))?;
+        if !matches!(message.version(), MetadataVersion::V4 | MetadataVersion::V5) {
+            return Err(DoorError::invalid("only Arrow format versions 4 and 5 are read"));
+        }
+        match message.header_type() {
+            MessageHeader::Schema => {
+                let header = message.header_as_schema().ok_or_else(missing)?;
+                schema::check(&header)?;
+                if self.schema.is_some() {
+                    return Err(DoorError::invalid("a stream has one schema, and this is the second"));
+                }
+                self.schema = Some(arrow_ipc::convert::fb_to_schema(header).into());
+                Ok(Decoded::Schema)
+            }
+            MessageHeader::DictionaryBatch => {
+                let header = message.header_as_dictionary_batch().ok_or_else(missing)?;
+                let schema = self.schema.clone().ok_or_else(schema_first)?;
+                let values = header.data().ok_or_else(missing)?;
+                let known: u64 = self.dictionaries.values().map(|values| values.get_buffer_memory_size() as u64).sum();
+                body::check(&values, &data.data_body, MAX_DECODED_BYTES.saturating_sub(known))?;
+                let body = Buffer::from(data.data_body.clone());
+                read_dictionary(&body, header, &schema, &mut self.dictionaries, &message.version())
+                    .map_err(malformed)?;
+                Ok(Decoded::Nothing)
+            }
+            MessageHeader::RecordBatch => {
+                let header = message.header_as_record_batch().ok_or_else(missing)?;
+                let schema = self.schema.clone().ok_or_else(schema_first)?;
+                body::check(&header, &data.data_body, MAX_DECODED_BYTES)?;
+                let body = Buffer::from(data.data_body.clone());
+                let batch = read_record_batch(&body, header, schema, &self.dictionaries, None, &message.version())
+                    .map_err(malformed)?;
+                expand::check(&batch, MAX_DECODED_BYTES)?;
+                Ok(Decoded::Batch(batch))
+            }
+            other => Err(DoorError::invalid(format!("{other:?} messages are not read, only record batches"))),
+        }
+    }
+}
+
+fn missing() -> DoorError {
+    DoorError::invalid("the Arrow message lacks its header")
+}
+
+fn schema_first() -> DoorError {
+    DoorError::invalid("a record batch came before the schema message")
+}
+
+fn malformed(error: ArrowError) -> DoorError {
+    DoorError::invalid(format!("the record batch is malformed: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
+use arrow_flight::{FlightData, SchemaAsIpc};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+
+use super::*;
+
+/// The messages of one batch: schema, dictionaries, rows.
+fn messages(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<FlightData> {
+    let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+    let mut tracker = DictionaryTracker::new(false);
+    let generator = IpcDataGenerator::default();
+    let schema = generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
+    let (dictionaries, rows) =
+        generator.encode(batch, &mut tracker, &options, &mut IpcWriteContext::default()).unwrap();
+    std::iter::once(schema).chain(dictionaries).chain([rows]).map(FlightData::from).collect()
+}
+
+fn sample() -> RecordBatch {
+    let words: DictionaryArray<Int32Type> = (0..100).map(|i| Some(["a", "bb"][i % 2])).collect();
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>((0..100).map(|i| Some(vec![Some(i), None])));
+    let inner: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let fields = Fields::from(vec![Field::new("x", DataType::Int64, true)]);
+    RecordBatch::try_from_iter([
+        ("n", Arc::new(Int64Array::from_iter((0..100).map(|i| (i % 3 > 0).then_some(i)))) as ArrayRef),
+        ("s", Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("row {i}"))))),
+        ("d", Arc::new(words)),
+        ("l", Arc::new(list)),
+        ("t", Arc::new(StructArray::new(fields, vec![inner], None))),
+    ])
+    .unwrap()
+}
+
+fn decode_all(messages: &[FlightData]) -> Result<Vec<RecordBatch>> {
+    let mut decoder = Decoder::default();
+    let mut batches = Vec::new();
+    for message in messages {
+        if let Decoded::Batch(batch) = decoder.decode(message)? {
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
+}
+
+fn refused(messages: &[FlightData], word: &str) {
+    let error = decode_all(messages).unwrap_err();
+    assert!(error.message.contains(word), "{error} does not say {word:?}");
+}
+
+#[test]
+fn batches_are_read() {
+    let batch = sample();
+    for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
+        assert_eq!(decode_all(&messages(&batch, compression)).unwrap(), std::slice::from_ref(&batch));
+    }
+}
+
+#[test]
+fn rows_before_the_schema_are_refused() {
+    refused(&messages(&sample(), None)[2..], "before the schema");
+}
+
+#[test]
+fn a_second_schema_is_refused() {
+    let messages = messages(&sample(), None);
+    refused(&[messages[0].clone(), messages[0].clone()], "one schema");
+}
+
+/// Whatever is cut off or flipped, the answer is rows or an error: never a panic, never much memory.
+#[test]
+fn damage_is_an_error() {
+    for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
+        let good = messages(&sample(), compression);
+        for (index, message) in good.iter().enumerate() {
+            for cut in 0..message.data_header.len() {
+                let mut bad = good.clone();
+                bad[index].data_header = message.data_header.slice(..cut);
+                let _ = decode_all(&bad);
+            }
+            for cut in (0..message.data_body.len()).step_by(7) {
+                let mut bad = good.clone();
+                bad[index].data_body = message.data_body.slice(..cut);
+                let _ = decode_all(&bad);
+            }
+            for at in 0..message.data_header.len() {
+                for bits in [0x01, 0x80, 0xff] {
+                    let mut header = message.data_header.to_vec();
+                    header[at] ^= bits;
+                    let mut bad = good.clone();
+                    bad[index].data_header = header.into();
+                    let _ = decode_all(&bad);
+                }
+            }
+            for at in 0..message.data_body.len() {
+                let mut body = message.data_body.to_vec();
+                body[at] ^= 0xff;
+                let mut bad = good.clone();
+                bad[index].data_body = body.into();
+                let _ = decode_all(&bad);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compressed_buffer_that_lies_about_its_size_is_refused() {
+    let rows: ArrayRef = Arc::new(Int64Array::from(vec![7i64; 10_000]));
+    let batch = RecordBatch::try_from_iter([("n", rows)]).unwrap();
+    for (compression, size) in [
+        (CompressionType::LZ4_FRAME, 1i64 << 50),
+        (CompressionType::ZSTD, 1 << 50),
+        (CompressionType::LZ4_FRAME, 8),
+        (CompressionType::ZSTD, -5),
+    ] {
+        let mut messages = messages(&batch, Some(compression));
+        let mut body = messages[1].data_body.to_vec();
+        let at = body.windows(8).position(|bytes| bytes == 80_000i64.to_le_bytes()).unwrap();
+        body[at..at + 8].copy_from_slice(&size.to_le_bytes());
+        messages[1].data_body = body.into();
+        assert!(decode_all(&messages).is_err(), "{compression:?} {size}");
+    }
+}
+
+#[test]
+fn a_dictionary_that_unfolds_to_too_much_is_refused() {
+    let values = StringArray::from(vec!["x".repeat(1 << 20)]);
+    let keys = arrow::array::Int32Array::from(vec![0; 1000]);
+    let column: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
+    let batch = RecordBatch::try_from_iter([("d", column)]).unwrap();
+    refused(&messages(&batch, None), "without its encoding");
+}
+
+#[test]
+fn too_many_fields_are_refused() {
+    let schema = |count: usize| {
+        let fields: Vec<Field> = (0..count).map(|i| Field::new(format!("c{i}"), DataType::Int8, true)).collect();
+        FlightData::from(SchemaAsIpc::new(&Schema::new(fields), &IpcWriteOptions::default()))
+    };
+    assert!(decode_all(&[schema(MAX_FIELDS)]).is_ok());
+    refused(&[schema(MAX_FIELDS + 1)], "more than 10000 fields");
+    refused(&[schema(1_000_000)], "limit");
+}
+
+#[test]
+fn unions_are_refused_by_name() {
+    let fields = arrow::datatypes::UnionFields::from_fields([Field::new("a", DataType::Int8, true)]);
+    let union = DataType::Union(fields, arrow::datatypes::UnionMode::Dense);
+    let schema = Schema::new(vec![Field::new("either", union, true)]);
+    refused(&[FlightData::from(SchemaAsIpc::new(&schema, &IpcWriteOptions::default()))], "\"either\"");
+}

@@ -1,0 +1,94 @@
+//! DoExchange: one stream of a consumer-group member. `docs/consumer-protocol.md` describes it.
+
+mod batches;
+mod hello;
+mod requests;
+mod session;
+
+use std::sync::Arc;
+
+use arrow_flight::FlightData;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use millstream_client::protocol::{ConsumerReply, ConsumerRequest, End, EndReason, consumer_reply, consumer_request};
+use millstream_engine::Principal;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::blocking::blocking;
+use super::error::{DoorError, Result};
+use super::members::Members;
+use crate::Door;
+
+/// What arrives from the client.
+pub(super) type Incoming = BoxStream<'static, Result<FlightData, Status>>;
+
+/// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
+/// for a client that does not read.
+const NETWORK_QUEUE: usize = 2;
+
+/// Serves one stream in a task of its own; gives what is sent to the client.
+pub(super) fn serve(
+    door: Door,
+    members: Arc<Members>,
+    who: Principal,
+    incoming: Incoming,
+) -> ReceiverStream<Result<FlightData, Status>> {
+    let (sender, receiver) = mpsc::channel(NETWORK_QUEUE);
+    // The task ends with the connection: its incoming stream and its receiver both go.
+    tokio::spawn(async move {
+        let end = run(door, &members, who, incoming, &sender).await;
+        let end = end.unwrap_or_else(|error| End { reason: EndReason::Error.into(), error: Some(error.to_wire()) });
+        let _ = sender.send(Ok(message(consumer_reply::Reply::End(end)))).await;
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn run(
+    door: Door,
+    members: &Arc<Members>,
+    who: Principal,
+    mut incoming: Incoming,
+    sender: &mpsc::Sender<Result<FlightData, Status>>,
+) -> Result<End> {
+    let hello = tokio::select! {
+        hello = hello::receive(&mut incoming) => hello?,
+        () = door.stopped() => return Ok(ended(EndReason::Shutdown)),
+    };
+    let config = hello::config(&hello)?;
+    let place = {
+        let (members, engine, hello) = (Arc::clone(members), door.engine.clone(), hello.clone());
+        blocking(&door.queries, move || members.attach(&engine, &who, &hello, config)).await?
+    };
+    session::Session::new(&door, hello, place)?.run(incoming, sender).await
+}
+
+fn ended(reason: EndReason) -> End {
+    End { reason: reason.into(), error: None }
+}
+
+/// A reply as a Flight message without rows.
+fn message(reply: consumer_reply::Reply) -> FlightData {
+    let metadata = ConsumerReply { reply: Some(reply) }.encode_to_vec();
+    FlightData { app_metadata: metadata.into(), ..FlightData::default() }
+}
+
+/// The next request; `None` when the client has gone. Messages without one (a schema that a library sends by itself) are
+/// passed over.
+async fn next_request(incoming: &mut Incoming) -> Result<Option<consumer_request::Request>> {
+    loop {
+        let Some(data) = incoming.next().await else { return Ok(None) };
+        let data = data?;
+        if data.app_metadata.is_empty() {
+            continue;
+        }
+        let request = ConsumerRequest::decode(data.app_metadata)
+            .map_err(|error| DoorError::invalid(format!("the message is not a ConsumerRequest: {error}")))?;
+        return match request.request {
+            Some(request) => Ok(Some(request)),
+            None => Err(DoorError::unsupported("the ConsumerRequest holds nothing that this server knows")),
+        };
+    }
+}

@@ -1,0 +1,135 @@
+//! What a client asks for on its stream.
+
+use futures::FutureExt;
+use millstream_client::protocol::{
+    Commit, CommitAck, End, EndReason, Heartbeat, HeartbeatAck, OffsetsReply, OffsetsRequest, PartitionOffset, Seek,
+    SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
+};
+use millstream_engine::{Assignment, ErrorKind, Offset, PendingReceipt, SeekTo};
+
+use super::ended;
+use super::session::Session;
+use crate::flight::blocking::blocking;
+use crate::flight::error::{DoorError, Result};
+
+impl Session {
+    /// Does what a request asks; gives the end if it asks for that. Errors end the stream, but those of commits, seeks and
+    /// questions for offsets are answered where they were asked.
+    pub(super) async fn on_request(&mut self, request: Option<Request>) -> Result<Option<End>> {
+        match request {
+            // The client has closed its side.
+            None => return Ok(Some(ended(EndReason::Left))),
+            Some(Request::Leave(_)) => {
+                self.live.end_all(EndReason::Left);
+                return Ok(Some(ended(EndReason::Left)));
+            }
+            Some(Request::Hello(_)) => return Err(DoorError::invalid("hello is sent once, as the first message")),
+            Some(Request::Credit(credit)) => self.credit = self.credit.saturating_add_unsigned(credit.bytes),
+            Some(Request::Commit(commit)) => self.on_commit(commit).await,
+            Some(Request::Seek(seek)) => self.on_seek(seek).await,
+            Some(Request::Pause(pause)) => self.set_paused(pause.partitions, true).await?,
+            Some(Request::Resume(resume)) => self.set_paused(resume.partitions, false).await?,
+            Some(Request::Heartbeat(heartbeat)) => self.on_heartbeat(heartbeat).await?,
+            Some(Request::Offsets(request)) => self.on_offsets(request).await,
+        }
+        Ok(None)
+    }
+
+    async fn on_commit(&mut self, Commit { request_id, entries, generation }: Commit) {
+        let reply = move |result: Result<()>| {
+            Reply::CommitAck(CommitAck { request_id, error: result.err().map(|error| error.to_wire()) })
+        };
+        match self.begin_commit(entries, generation).await {
+            Ok(receipt) => {
+                self.commits.push_back(async move { reply(receipt.await.map(|_| ()).map_err(DoorError::from)) }.boxed())
+            }
+            // In its turn: answers keep the order of the commits.
+            Err(error) => self.commits.push_back(std::future::ready(reply(Err(error))).boxed()),
+        }
+    }
+
+    async fn begin_commit(&mut self, entries: Vec<PartitionOffset>, generation: u64) -> Result<PendingReceipt> {
+        let (live, topic) = (self.live.clone(), self.topic.id);
+        blocking(&self.door.queries, move || {
+            let now = live.member.generation();
+            if generation != 0 && generation != now {
+                return Err(DoorError::new(
+                    ErrorKind::Fenced,
+                    format!("the rows were delivered under generation {generation}, and it is now {now}"),
+                ));
+            }
+            let entries: Vec<(Assignment, Offset)> = entries
+                .iter()
+                .map(|entry| (Assignment { topic, partition: entry.partition }, entry.next_offset))
+                .collect();
+            Ok(live.member.commit(&entries)?)
+        })
+        .await
+    }
+
+    async fn on_seek(&mut self, Seek { request_id, partition, to }: Seek) {
+        let (live, topic) = (self.live.clone(), self.topic.id);
+        let sought = blocking(&self.door.queries, move || {
+            let to = match to {
+                Some(To::Offset(offset)) => SeekTo::Offset(offset),
+                Some(To::Start(_)) => SeekTo::Start,
+                Some(To::End(_)) => SeekTo::End,
+                Some(To::AppendTimeUs(time)) => SeekTo::AppendTime(time),
+                None => return Err(DoorError::invalid("the seek does not say where to")),
+            };
+            Ok(live.member.seek(Assignment { topic, partition }, to)?)
+        });
+        let (offset, error) = match sought.await {
+            Ok(offset) => (offset, None),
+            Err(error) => (0, Some(error.to_wire())),
+        };
+        self.dirty = true;
+        self.reply(Reply::SeekAck(SeekAck { request_id, partition, offset, error }));
+    }
+
+    /// Partitions that are not, or no longer, assigned are passed over: the client learns of that by the assignment.
+    async fn set_paused(&mut self, partitions: Vec<u32>, paused: bool) -> Result<()> {
+        let (live, topic) = (self.live.clone(), self.topic.id);
+        blocking(&self.door.queries, move || {
+            let assigned = live.member.assignment();
+            let partitions: Vec<Assignment> =
+                assigned.into_iter().filter(|a| a.topic == topic && partitions.contains(&a.partition)).collect();
+            if paused {
+                live.member.pause(&partitions)?;
+            } else {
+                live.member.resume(&partitions)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.dirty = true;
+        Ok(())
+    }
+
+    async fn on_heartbeat(&mut self, Heartbeat { request_id, polled }: Heartbeat) -> Result<()> {
+        let live = self.live.clone();
+        let generation = blocking(&self.door.queries, move || {
+            live.member.heartbeat()?;
+            if polled {
+                live.member.polled()?;
+            }
+            Ok(live.member.generation())
+        })
+        .await?;
+        if generation != self.generation {
+            self.dirty = true;
+        }
+        self.reply(Reply::HeartbeatAck(HeartbeatAck { request_id, generation }));
+        Ok(())
+    }
+
+    async fn on_offsets(&mut self, OffsetsRequest { request_id }: OffsetsRequest) {
+        let live = self.live.clone();
+        let offsets = blocking(&self.door.queries, move || Ok(live.member.offsets()?)).await;
+        let (partitions, error) = match offsets {
+            Ok(offsets) => (self.states(offsets), None),
+            Err(error) => (Vec::new(), Some(error.to_wire())),
+        };
+        self.reply(Reply::Offsets(OffsetsReply { request_id, partitions, error }));
+    }
+}

@@ -1,0 +1,101 @@
+//! The members whose streams this door serves. A member lives as long as one of its streams.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use millstream_client::protocol::{EndReason, Hello};
+use millstream_engine::{ConsumerConfig, Engine, ErrorKind, Member, Principal, TopicId, TopicInfo};
+use tokio::sync::watch;
+
+use super::error::{DoorError, Result};
+
+/// The live members by id.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    live: Mutex<HashMap<String, Weak<LiveMember>>>,
+}
+
+/// A member with at least one stream. The engine's member is left when the last holder drops this.
+#[derive(Debug)]
+pub(super) struct LiveMember {
+    pub(super) member: Member,
+    pub(super) config: ConsumerConfig,
+    topics: Vec<Arc<TopicInfo>>,
+    /// Tells each topic's stream to end. The sender's identity tells a stream from the one that took its place.
+    streams: Mutex<HashMap<TopicId, watch::Sender<Option<EndReason>>>>,
+}
+
+/// One stream's place at its member.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) live: Arc<LiveMember>,
+    pub(super) topic: Arc<TopicInfo>,
+    /// Set when the stream is to end.
+    pub(super) ended: watch::Receiver<Option<EndReason>>,
+}
+
+impl Members {
+    /// Joins the group as a new member, or attaches a further stream to the member that the hello names. Blocks.
+    pub(super) fn attach(
+        &self,
+        engine: &Engine,
+        who: &Principal,
+        hello: &Hello,
+        config: ConsumerConfig,
+    ) -> Result<Place> {
+        let live = if hello.member_id.is_empty() {
+            self.join(engine, who, hello, config)?
+        } else {
+            self.find(&hello.member_id, &config)?
+        };
+        let topic = live.topics.iter().find(|topic| topic.name == hello.topic).cloned().ok_or_else(|| {
+            DoorError::invalid(format!("the member did not subscribe to topic {:?} when it joined", hello.topic))
+        })?;
+        let (sender, ended) = watch::channel(None);
+        let before = live.lock_streams().insert(topic.id, sender);
+        if let Some(before) = before {
+            before.send_replace(Some(EndReason::Replaced));
+        }
+        Ok(Place { live, topic, ended })
+    }
+
+    fn join(&self, engine: &Engine, who: &Principal, hello: &Hello, config: ConsumerConfig) -> Result<Arc<LiveMember>> {
+        let mut topics = hello.topics.clone();
+        if !topics.contains(&hello.topic) {
+            topics.push(hello.topic.clone());
+        }
+        let member = engine.join(who, config.clone(), &topics)?;
+        let topics = member.topics();
+        let live = Arc::new(LiveMember { member, config, topics, streams: Mutex::default() });
+        let mut known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Swept before it grows: the cost of a join stays the same however many members there are.
+        if known.len() == known.capacity() {
+            known.retain(|_, live| live.strong_count() > 0);
+        }
+        known.insert(live.member.id().to_owned(), Arc::downgrade(&live));
+        Ok(live)
+    }
+
+    fn find(&self, member_id: &str, config: &ConsumerConfig) -> Result<Arc<LiveMember>> {
+        let known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let live = known.get(member_id).and_then(Weak::upgrade);
+        live.filter(|live| live.config.namespace == config.namespace && live.config.group_id == config.group_id)
+            .ok_or_else(|| {
+                let message = format!("group {:?} has no live member {member_id:?}; join anew", config.group_id);
+                DoorError::new(ErrorKind::Fenced, message)
+            })
+    }
+}
+
+impl LiveMember {
+    /// Ends every stream of the member.
+    pub(super) fn end_all(&self, reason: EndReason) {
+        for stream in self.lock_streams().values() {
+            stream.send_replace(Some(reason));
+        }
+    }
+
+    fn lock_streams(&self) -> std::sync::MutexGuard<'_, HashMap<TopicId, watch::Sender<Option<EndReason>>>> {
+        self.streams.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

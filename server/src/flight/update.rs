@@ -1,0 +1,98 @@
+//! DoPut with a Flight SQL command: statements that give no rows, and parameters for prepared ones.
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use futures::StreamExt;
+use millstream_engine::ErrorKind;
+use millstream_sql::Outcome;
+
+use super::blocking::{blocking, computing};
+use super::decode::{Decoded, Decoder};
+use super::error::{DoorError, Result};
+use super::exchange::Incoming;
+use super::prepared::PreparedStatements;
+use super::query;
+use super::sessions::Caller;
+use crate::Door;
+
+/// Of the parameters bound at once.
+const MAX_PARAMETER_BYTES: usize = 32 << 20;
+
+/// Executes a statement and gives the number of rows it changed.
+pub(super) async fn statement(door: &Door, caller: Caller, sql: String) -> Result<i64> {
+    let outcome = query::execute(&door.queries, caller, sql).await?;
+    computing(&door.queries, rows_changed(outcome)).await
+}
+
+/// Executes a prepared statement once for each batch of parameters, or once without.
+pub(super) async fn prepared(
+    door: &Door,
+    statements: &PreparedStatements,
+    handle: &Bytes,
+    incoming: Incoming,
+) -> Result<i64> {
+    let (prepared, caller, bound) = statements.get(handle)?;
+    let sent = parameters(door, incoming).await?;
+    computing(&door.queries, async move {
+        let before = caller.session.namespace();
+        let rows = rows_changed(prepared.execute(sent.or(bound)).await?).await?;
+        caller.check_kept(&before)?;
+        Ok(rows)
+    })
+    .await
+}
+
+/// Keeps parameters for the executions to come.
+pub(super) async fn bind(
+    door: &Door,
+    statements: &PreparedStatements,
+    handle: &Bytes,
+    incoming: Incoming,
+) -> Result<()> {
+    let sent = parameters(door, incoming).await?;
+    statements.bind(handle, sent)
+}
+
+/// -1, which says unknown, for a statement that gives rows: they are read to their end and dropped.
+async fn rows_changed(outcome: Outcome) -> Result<i64> {
+    match outcome {
+        Outcome::Done { rows, .. } => Ok(i64::try_from(rows).unwrap_or(i64::MAX)),
+        Outcome::Rows { mut stream, .. } => {
+            while let Some(batch) = stream.next().await {
+                batch?;
+            }
+            Ok(-1)
+        }
+    }
+}
+
+/// All rows of parameters that arrive, as one batch.
+async fn parameters(door: &Door, mut incoming: Incoming) -> Result<Option<RecordBatch>> {
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    while let Some(data) = incoming.next().await {
+        let data = data?;
+        bytes += data.data_body.len();
+        if bytes > MAX_PARAMETER_BYTES {
+            return Err(DoorError::new(
+                ErrorKind::ResourceExhausted,
+                format!("the parameters take more than {MAX_PARAMETER_BYTES} bytes; bind fewer rows at a time"),
+            ));
+        }
+        messages.push(data);
+    }
+    blocking(&door.queries, move || {
+        let mut decoder = Decoder::default();
+        let mut batches = Vec::new();
+        for data in &messages {
+            if let Decoded::Batch(batch) = decoder.decode(data)? {
+                batches.push(batch);
+            }
+        }
+        match (decoder.schema(), batches.is_empty()) {
+            (Some(schema), false) => Ok(Some(arrow::compute::concat_batches(schema, &batches)?)),
+            _ => Ok(None),
+        }
+    })
+    .await
+}

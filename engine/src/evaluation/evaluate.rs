@@ -1,7 +1,5 @@
 //! One batch through one operator, down to the row at fault.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
@@ -92,16 +90,9 @@ impl Search<'_> {
     }
 }
 
-/// Calls the operator, turns a panic into an error, and checks what it gives.
+/// Calls the operator and checks what it gives.
 fn call(operator: &dyn BatchOperator, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
-    let evaluated = catch_unwind(AssertUnwindSafe(|| operator.evaluate(input))).unwrap_or_else(|panic| {
-        let what = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
-        Err(OperatorError { kind: FailureKind::Host, message: format!("the operator panicked: {what}") })
-    })?;
+    let evaluated = operator.evaluate(input)?;
     let bad = |message: String| Err(OperatorError { kind: FailureKind::BadOutput, message });
     let (given, taken) = (evaluated.batch.num_rows(), input.num_rows());
     match &evaluated.rows {

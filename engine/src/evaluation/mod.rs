@@ -4,6 +4,7 @@ mod cache;
 mod chunk;
 mod compact;
 mod evaluate;
+mod guard;
 mod identity;
 mod operators;
 mod skips;
@@ -12,6 +13,8 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_schema::Schema;
 
 use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
@@ -122,12 +125,8 @@ impl Evaluations {
             outcome =
                 evaluate::evaluate(operator.as_ref(), &rest, topic.on_error).map_err(|source| failed(base, source))?;
         }
-        if outcome.batch.num_columns() != topic.output_schema.fields().len() {
-            let message = format!(
-                "the operator gave {} columns, the topic has {}",
-                outcome.batch.num_columns(),
-                topic.output_schema.fields().len()
-            );
+        if !same_types(&outcome.batch.schema(), &topic.output_schema) {
+            let message = "the operator gave other columns than the topic has; reload the topic".to_owned();
             return Err(failed(base, OperatorError { kind: FailureKind::Host, message }));
         }
         if let Some((row, error)) = outcome.skipped.first() {
@@ -137,6 +136,11 @@ impl Evaluations {
         }
         Ok(Some(EvaluatedChunk::evaluated(base, chunk.next_offset, outcome)))
     }
+}
+
+fn same_types(given: &Schema, expected: &Schema) -> bool {
+    let given = given.fields().iter().map(|field| field.data_type());
+    given.eq(expected.fields().iter().map(|field| field.data_type()))
 }
 
 fn offset(row: usize) -> Offset {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::guard::Guarded;
 use super::identity::Identity;
 use crate::cursor::Projection;
 use crate::shared::Shared;
@@ -89,8 +90,9 @@ fn compile(shared: &Shared, topic: &TopicInfo) -> Result<Compiled> {
             let compiler = shared.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
             })?;
-            catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &functions)))
-                .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))))?
+            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &functions)))
+                .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))));
+            Arc::new(Guarded(compiled?))
         }
     };
     let projection = Projection::new(&table, operator.inputs())?;

@@ -97,6 +97,7 @@ impl Coordinator {
         self.check_open()?;
         self.tick(shared);
         let name = name_of(namespace, group);
+        let _no_beginning = self.setups.hold(&name);
         if shared.state.read().group(namespace, group).is_none() {
             return Err(unknown(group));
         }

@@ -1,5 +1,6 @@
 //! A member as its holder sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct Core {
     pub joined_us: i64,
     pub wake: Wake,
     pub replay: Mutex<Replay>,
+    /// Partitions whose committed offset lies above the end, which was told of once.
+    pub told: Mutex<BTreeSet<Assignment>>,
     /// Why it is a member no longer.
     ended: Mutex<Option<String>>,
 }
@@ -216,6 +219,7 @@ impl Core {
             joined_us: shared.options.clock.wall_us(),
             wake: Wake::default(),
             replay: Mutex::new(Replay::new(config.replay)),
+            told: Mutex::default(),
             ended: Mutex::new(None),
             config,
         }

@@ -13,6 +13,9 @@ use crate::record::GroupKey;
 use crate::shared::Shared;
 use crate::{Assignment, ConsumerConfig, Delivery, Error, GroupMode, Offset, PartitionId, Principal, Result, TopicId};
 
+/// Bytes of one poll, however many rows are asked for: all of them are in memory at once.
+const POLL_BYTES: usize = 32 << 20;
+
 /// By namespace, group and client id; each until its session times out.
 #[derive(Debug, Default)]
 pub(super) struct NamedMembers {
@@ -62,7 +65,7 @@ impl Coordinator {
         }
         let config = ConsumerConfig { enable_auto_commit: false, ..config };
         let (named, topic) = self.named_member(shared, who, config, topic)?;
-        let deliveries = poll::poll(shared, &named.core, Some(topic), max_rows, usize::MAX, wait)?;
+        let deliveries = poll::poll(shared, &named.core, Some(topic), max_rows, POLL_BYTES, wait)?;
         let generation = named.core.acknowledged(shared)?;
         let mut handed = named.handed.lock();
         if handed.generation != generation {

@@ -80,6 +80,10 @@ fn above_end(
     start: Offset,
     end: Offset,
 ) -> Result<Offset> {
+    let at = Assignment { topic: topic.id, partition };
+    if !core.told.lock().insert(at) {
+        return Err(Error::OffsetOutOfRange { partition, offset, start, end });
+    }
     shared.events.push(
         "offset_above_end",
         format!(

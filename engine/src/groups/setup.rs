@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::shared::Shared;
@@ -40,13 +40,17 @@ impl Setups {
         key: &GroupKey,
         topics: &[Arc<TopicInfo>],
     ) -> Result<()> {
-        let stripe = self.hasher.hash_one((&key.namespace, &key.group)) % (STRIPES as u64);
-        let stripe = usize::try_from(stripe).unwrap_or(0);
-        let _setup = self.stripes.get(stripe).map(Mutex::lock);
+        let _setup = self.hold(key);
         let Some((submission, reservation)) = self.missing(shared, config, key, topics)? else { return Ok(()) };
         shared.log.submit(submission)?.wait()?;
         drop(reservation);
         Ok(())
+    }
+
+    /// While this is held no group of that name begins.
+    pub(super) fn hold(&self, key: &GroupKey) -> Option<MutexGuard<'_, ()>> {
+        let stripe = self.hasher.hash_one((&key.namespace, &key.group)) % (STRIPES as u64);
+        self.stripes.get(usize::try_from(stripe).unwrap_or(0)).map(Mutex::lock)
     }
 
     fn missing(

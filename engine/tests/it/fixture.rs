@@ -57,7 +57,10 @@ impl Fixture {
 
     /// A table with one Int64 column `n`.
     pub(crate) fn table(&self, name: &str, partitions: u32) -> Arc<TableInfo> {
-        let options = TableOptions { partitions, ..TableOptions::default() };
+        self.table_with(name, TableOptions { partitions, ..TableOptions::default() })
+    }
+
+    pub(crate) fn table_with(&self, name: &str, options: TableOptions) -> Arc<TableInfo> {
         let spec = TableSpec { namespace: "public".to_owned(), name: name.to_owned(), schema: schema(), options };
         self.engine.create_table(&who(), spec).expect("the table is created")
     }

@@ -1,6 +1,6 @@
 //! Where groups begin, and how their committed offsets move.
 
-use millstream_engine::{AutoOffsetReset, ConsumerConfig, Error, OffsetReset, SeekTo};
+use millstream_engine::{AutoOffsetReset, ConsumerConfig, Error, OffsetReset, SeekTo, TableOptions};
 
 use crate::fixture::{Fixture, MIB, NO_WAIT, NOTHING, SECOND, at, automatic, manual, polled, who};
 
@@ -166,4 +166,41 @@ fn a_dropped_group_is_forgotten_with_its_offsets() {
     assert!(matches!(fixture.engine.group_offsets(&who(), "public", "g"), Err(Error::NotFound { .. })));
     assert!(matches!(fixture.engine.drop_group(&who(), "public", "g", true), Err(Error::NotFound { .. })));
     assert_eq!(polled(&fixture.join(manual("g"), &["t"])), [0, 1, 2], "it begins anew");
+}
+
+#[test]
+fn what_retention_has_passed_follows_the_reset_policy() {
+    let fixture = Fixture::new();
+    let table = fixture.table_with("t", TableOptions { retention_ms: Some(10_000), ..TableOptions::default() });
+    fixture.append(&table, 0, 0..5);
+    fixture.join(starting(AutoOffsetReset::Earliest), &["t"]).leave().expect("it leaves");
+    let live = fixture.join(ConsumerConfig { group_id: "live".to_owned(), ..manual("g") }, &["t"]);
+    live.generation();
+    fixture.clock.advance(SECOND * 11);
+    fixture.append(&table, 0, 5..8);
+    fixture.engine.maintain(&who()).expect("retention runs");
+    assert_eq!(polled(&live), [5, 6, 7], "a live member is moved as well");
+    assert_eq!(fixture.events("offset_reset"), 1);
+    let none = fixture.join(starting(AutoOffsetReset::None), &["t"]);
+    let error = none.poll(MIB, NO_WAIT).expect_err("its offset is gone");
+    assert!(matches!(error, Error::OffsetOutOfRange { offset: 0, start: 5, end: 8, .. }), "{error}");
+    drop(none);
+    assert_eq!(polled(&fixture.join(starting(AutoOffsetReset::Latest), &["t"])), NOTHING);
+    assert_eq!(polled(&fixture.join(starting(AutoOffsetReset::Earliest), &["t"])), [5, 6, 7]);
+    assert_eq!(fixture.events("offset_reset"), 3);
+    assert_eq!(fixture.committed("g").get(&0), Some(&0), "only positions have moved");
+}
+
+#[test]
+fn a_reader_overtaken_by_retention_goes_on() {
+    let fixture = Fixture::new();
+    let table = fixture.table_with("t", TableOptions { retention_ms: Some(10_000), ..TableOptions::default() });
+    fixture.append(&table, 0, 0..5);
+    let member = fixture.join(ConsumerConfig { max_poll_rows: 2, ..manual("g") }, &["t"]);
+    assert_eq!(polled(&member), [0, 1]);
+    fixture.clock.advance(SECOND * 11);
+    fixture.append(&table, 0, [5]);
+    fixture.engine.maintain(&who()).expect("retention runs");
+    assert_eq!(polled(&member), [5]);
+    assert_eq!(fixture.events("offset_reset"), 1);
 }

@@ -1,0 +1,46 @@
+//! Operators are other rooms' code, and what they run may be anybody's: a panic in one becomes an error here.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, InputColumn, OperatorError};
+
+/// An operator that does not panic.
+#[derive(Debug)]
+pub(super) struct Guarded(pub Arc<dyn BatchOperator>);
+
+impl BatchOperator for Guarded {
+    fn inputs(&self) -> &[InputColumn] {
+        self.0.inputs()
+    }
+
+    fn output_schema(&self) -> &SchemaRef {
+        self.0.output_schema()
+    }
+
+    /// Nothing is skipped where the operator has no good answer.
+    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.0.prune(chunks)));
+        answer.ok().filter(|skip| skip.len() == chunks.len()).unwrap_or_else(|| vec![false; chunks.len()])
+    }
+
+    fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
+        catch_unwind(AssertUnwindSafe(|| self.0.evaluate(input))).unwrap_or_else(|panic| {
+            let message = format!("the operator panicked: {}", message_of(&*panic));
+            Err(OperatorError { kind: FailureKind::Host, message })
+        })
+    }
+
+    fn is_identity(&self) -> bool {
+        self.0.is_identity()
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

@@ -8,6 +8,7 @@ mod delivery;
 mod evaluation;
 mod fixture;
 mod group_schedules;
+mod group_threads;
 mod groups;
 mod lifecycle;
 mod offsets;

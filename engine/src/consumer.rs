@@ -32,7 +32,7 @@ pub enum GroupMode {
     Broadcast,
 }
 
-/// The parameters of a consumer, with the defaults and ranges of `docs/consumer-protocol.md`.
+/// The parameters of a consumer, with the defaults and ranges of `docs/delivery.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerConfig {
     pub namespace: String,

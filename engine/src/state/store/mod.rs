@@ -1,9 +1,11 @@
 //! Checkpoints of the state, in an embedded LSM. Format: `docs/state-store.md`.
 
+mod archives;
 mod codec;
 mod load;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,24 +49,18 @@ impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Store> {
         let path = dir.join("state");
         remove_unfinished(&path)?;
-        let database = Database::builder(&path)
-            .worker_threads(1)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()
-            .map_err(|error| store_error(&path, &error))?;
-        let entries = database
-            .keyspace("state", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
-            .map_err(|error| store_error(&path, &error))?;
-        let opened = Mutex::new(Some(Opened { database, entries }));
-        Ok(Store { path, opened, checkpointed: AtomicU64::new(0) })
+        if path.is_dir() {
+            archives::check(&path)?;
+        }
+        let opened = contained(&path, || Opened::open(&path))?;
+        Ok(Store { path, opened: Mutex::new(Some(opened)), checkpointed: AtomicU64::new(0) })
     }
 
     /// The state as of the last checkpoint; replay goes on after [`State::applied`].
     pub(crate) fn load(&self) -> Result<State> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
-        let state = load::load(&self.path, &opened.entries)?;
+        let state = contained(&self.path, || load::load(&self.path, &opened.entries))?;
         self.checkpointed.store(state.applied().0, Ordering::Release);
         Ok(state)
     }
@@ -113,6 +109,19 @@ impl Store {
 }
 
 impl Opened {
+    fn open(path: &Path) -> Result<Opened> {
+        let database = Database::builder(path)
+            .worker_threads(1)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()
+            .map_err(|error| store_error(path, &error))?;
+        let entries = database
+            .keyspace("state", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
+            .map_err(|error| store_error(path, &error))?;
+        Ok(Opened { database, entries })
+    }
+
     fn batch(&self, state: &State, dirty: &Dirty) -> Result<fjall::OwnedWriteBatch> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for key in dirty {
@@ -124,6 +133,15 @@ impl Opened {
         batch.insert(&self.entries, codec::HEAD_KEY, codec::head(state)?);
         Ok(batch)
     }
+}
+
+/// The LSM asserts some of what it reads: damage in those places is an error here as well.
+fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it could not be read");
+        Err(damaged(path, reason.lines().collect::<Vec<_>>().join(" ")))
+    })
 }
 
 /// A crash while the LSM was being created leaves a directory that it will not open and that never held a checkpoint.

@@ -30,5 +30,5 @@ fn definitions_cost_the_same_at_ten_thousand() {
     // The best of several, because other work shares the machine; a scan would make it twenty times as slow.
     let best = |batches: &[Duration]| batches.iter().min().copied().unwrap_or_default();
     let (early, late) = (best(&batches[..5]), best(&batches[15..]));
-    assert!(late < early * 5, "500 definitions took {early:?} at first and {late:?} at last");
+    assert!(late < early * 10, "500 definitions took {early:?} at first and {late:?} at last");
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, make_array, new_null_array};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Fields};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 /// Values that do not fit are errors, never nulls.
 const STRICT: CastOptions<'static> =
@@ -28,7 +28,8 @@ pub(super) fn convert(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Strin
         (List(_), List(item)) => list(array, item),
         (Struct(_), Struct(fields)) => Ok(Arc::new(structure(array.as_struct(), fields)?)),
         (Map(_, _), Map(entries, _)) => map(array, entries),
-        (from, to) if convertible(from, to) => cast_exactly(array, to),
+        (Timestamp(from, _), Timestamp(to, zone)) => timestamp(array, *from, *to, zone.clone()),
+        (from, to) if convertible(from, to) => cast(array, to),
         (from, to) => Err(format!("is {from}, the table has {to}")),
     }
 }
@@ -38,7 +39,6 @@ fn convertible(from: &DataType, to: &DataType) -> bool {
     match to {
         Utf8 => matches!(from, Utf8View | LargeUtf8),
         Binary => matches!(from, BinaryView | LargeBinary),
-        Timestamp(_, _) => matches!(from, Timestamp(_, _)),
         Float32 | Float64 => from.is_integer() || matches!(from, Float16 | Float32 | Float64),
         Decimal128(_, _) => from.is_integer() || from.is_decimal(),
         to if to.is_integer() => from.is_integer(),
@@ -46,21 +46,28 @@ fn convertible(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Times must not lose digits on the way to a coarser unit; the other conversions check themselves.
-fn cast_exactly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
-    let converted = cast(array, to)?;
-    if let (DataType::Timestamp(from_unit, _), DataType::Timestamp(to_unit, _)) = (array.data_type(), to)
-        && from_unit != to_unit
-    {
-        let back = cast(&converted, array.data_type())?;
-        if back.to_data().buffers() != array.to_data().buffers() {
-            let lost = |row: &usize| array.is_valid(*row) && back.slice(*row, 1) != array.slice(*row, 1);
-            if let Some(row) = (0..array.len()).find(lost) {
-                return Err(format!("is {}, and row {row} does not fit into {to} without loss", array.data_type()));
-            }
+/// Instants count from the epoch in UTC whatever their zone, so that zones are only renamed. Times must not lose digits
+/// on the way to a coarser unit.
+fn timestamp(array: &ArrayRef, from: TimeUnit, to: TimeUnit, zone: Option<Arc<str>>) -> Result<ArrayRef, String> {
+    let plain = renamed(array, DataType::Timestamp(from, None))?;
+    let converted = cast(&plain, &DataType::Timestamp(to, None))?;
+    if from != to {
+        let back = cast(&converted, plain.data_type())?;
+        let lost = |row: &usize| plain.is_valid(*row) && back.slice(*row, 1) != plain.slice(*row, 1);
+        if back.as_ref() != plain.as_ref()
+            && let Some(row) = (0..plain.len()).find(lost)
+        {
+            let (from, to) = (array.data_type(), converted.data_type());
+            return Err(format!("is {from}, and row {row} does not fit into {to} without loss"));
         }
     }
-    Ok(converted)
+    renamed(&converted, DataType::Timestamp(to, zone))
+}
+
+/// The same values under another type of the same layout.
+fn renamed(array: &ArrayRef, data_type: DataType) -> Result<ArrayRef, String> {
+    let data = array.to_data().into_builder().data_type(data_type).build();
+    data.map(make_array).map_err(|error| error.to_string())
 }
 
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {

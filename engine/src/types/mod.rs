@@ -5,6 +5,8 @@ mod convert;
 mod schema;
 mod size;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use conform::conform;
 pub(crate) use schema::{MAX_COLUMNS, normalize_columns, normalize_schema};

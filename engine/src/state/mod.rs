@@ -79,11 +79,6 @@ impl State {
         &self.catalog
     }
 
-    /// Grows with every change of the catalog.
-    pub(crate) fn catalog_version(&self) -> u64 {
-        self.catalog.version()
-    }
-
     pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {
         self.catalog.table(id)
     }

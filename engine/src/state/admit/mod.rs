@@ -66,9 +66,6 @@ impl State {
 
     fn check(&self, precondition: &Precondition, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<()> {
         match precondition {
-            Precondition::CatalogVersion(version) if self.catalog_version() != *version => {
-                Err(Error::Busy("the catalog changed meanwhile".to_owned()))
-            }
             Precondition::Generation { group, generation: expected } if generation(group) != Some(*expected) => {
                 Err(Error::Fenced(format!("group {:?} has gone on from generation {expected}", group.group)))
             }
@@ -94,7 +91,7 @@ impl State {
                 }
                 Some(_) => Ok(()),
             },
-            Precondition::CatalogVersion(_) | Precondition::Generation { .. } => Ok(()),
+            Precondition::Generation { .. } => Ok(()),
         }
     }
 }

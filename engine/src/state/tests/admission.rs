@@ -85,9 +85,6 @@ fn preconditions_hold_or_refuse() {
         let found = history.state.admit(&submission, &generation).err().map(|error: Error| error.kind());
         assert_eq!(found, expected, "{precondition:?}");
     };
-    let version = history.state.catalog_version();
-    check(Precondition::CatalogVersion(version), None);
-    check(Precondition::CatalogVersion(version + 1), Some(ErrorKind::Retry));
     check(Precondition::Generation { group: group("g", None), generation: 7 }, None);
     check(Precondition::Generation { group: group("g", None), generation: 6 }, Some(ErrorKind::Fenced));
     check(Precondition::EndOffset { table: id, partition: 0, end: 10 }, None);

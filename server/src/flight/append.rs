@@ -54,7 +54,7 @@ pub(super) fn serve(
                 return;
             }
         }
-        if acks.is_stopped() {
+        if acks.take_result().is_some() {
             let error = DoorError::new(millstream_engine::ErrorKind::Retry, "the server is stopping; send again later");
             let _ = sender.send(Err(error.into())).await;
         }

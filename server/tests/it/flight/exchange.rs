@@ -104,16 +104,23 @@ fn commits_seeks_and_offsets_are_answered() {
         assert_eq!(answers, [(1, None), (2, Some(ErrorKind::Fenced)), (3, Some(ErrorKind::Fenced))]);
 
         member.send(Request::Seek(Seek { request_id: 4, partition: 0, to: Some(seek::To::Offset(250)) })).await;
-        member.until(|reply| if let Reply::SeekAck(ack) = reply { Some(assert_eq!(ack.offset, 250)) } else { None }).await;
+        member
+            .until(|reply| if let Reply::SeekAck(ack) = reply { Some(assert_eq!(ack.offset, 250)) } else { None })
+            .await;
         let batch = member.until(|reply| if let Reply::Batch(batch) = reply { Some(batch) } else { None }).await;
         assert_eq!((batch.first_offset, batch.next_offset), (250, 1000));
 
         member.send(Request::Offsets(OffsetsRequest { request_id: 5 })).await;
-        let offsets = member.until(|reply| if let Reply::Offsets(offsets) = reply { Some(offsets) } else { None }).await;
+        let offsets =
+            member.until(|reply| if let Reply::Offsets(offsets) = reply { Some(offsets) } else { None }).await;
         let state = &offsets.partitions[0];
         assert_eq!((state.start, state.end, state.committed, state.position), (0, 1000, Some(400), Some(1000)));
         member.send(Request::Heartbeat(Heartbeat { request_id: 6, polled: true })).await;
-        member.until(|reply| if let Reply::HeartbeatAck(ack) = reply { Some(assert_eq!(ack.request_id, 6)) } else { None }).await;
+        member
+            .until(
+                |reply| if let Reply::HeartbeatAck(ack) = reply { Some(assert_eq!(ack.request_id, 6)) } else { None },
+            )
+            .await;
     });
 }
 

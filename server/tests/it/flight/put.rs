@@ -81,8 +81,11 @@ fn a_partition_may_be_named() {
     let server = table("WITH (partitions = 3)");
     run(async {
         let append = |partition| Append { partition: Some(partition), ..Append::default() };
-        let messages =
-            vec![schema_message(&schema(), "t"), batch_message(&rows(0, 5), append(2)), batch_message(&rows(5, 5), append(9))];
+        let messages = vec![
+            schema_message(&schema(), "t"),
+            batch_message(&rows(0, 5), append(2)),
+            batch_message(&rows(5, 5), append(9)),
+        ];
         let (acks, end) = put(&server, messages).await;
         assert_eq!(acks[0].appended[0].partition, 2);
         assert!(end.unwrap_err().message().contains('9'));

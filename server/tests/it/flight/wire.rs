@@ -46,12 +46,7 @@ pub(super) fn schema_message(schema: &Schema, table: &str) -> FlightData {
 
 pub(super) fn batch_message(batch: &RecordBatch, append: Append) -> FlightData {
     let (_, encoded) = IpcDataGenerator::default()
-        .encode(
-            batch,
-            &mut DictionaryTracker::new(false),
-            &IpcWriteOptions::default(),
-            &mut IpcWriteContext::default(),
-        )
+        .encode(batch, &mut DictionaryTracker::new(false), &IpcWriteOptions::default(), &mut IpcWriteContext::default())
         .unwrap();
     FlightData::from(encoded).with_app_metadata(append.encode_to_vec())
 }

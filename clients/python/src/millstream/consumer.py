@@ -127,10 +127,14 @@ class Consumer:
 
     def position(self) -> dict[Partition, int]:
         """The next offset that :meth:`poll` will give, of each owned partition."""
-        states = self._states()
         with self._changed:
-            given = dict(self._handed_out)
-        return {key: given.get(key, state.position) for key, state in states.items()}
+            # Where the server began: its own position runs ahead of the caller by what it has sent.
+            began = {
+                (topic, number): state.position
+                for topic, stream in self._streams.items()
+                for number, state in stream.partitions.items()
+            }
+            return {key: self._handed_out.get(key, position) for key, position in began.items()}
 
     def offsets(self) -> dict[Partition, tuple[int, int]]:
         """(start, end) of each owned partition: the oldest retained row, and one past the newest durable one."""

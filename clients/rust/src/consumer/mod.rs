@@ -184,7 +184,9 @@ impl Consumer {
         for stream in &self.streams {
             for state in stream.offsets().await? {
                 let key = (stream.topic.clone(), state.partition);
-                let position = self.handed_out.get(&key).copied().or(state.position).unwrap_or(state.start);
+                // The server's own position runs ahead of the caller by what it has sent.
+                let began = stream.position(state.partition).or(state.position).unwrap_or(state.start);
+                let position = self.handed_out.get(&key).copied().unwrap_or(began);
                 all.insert(key, Offsets { start: state.start, end: state.end, committed: state.committed, position });
             }
         }

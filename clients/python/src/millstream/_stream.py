@@ -129,7 +129,11 @@ class TopicStream:
                 self.schema = pa.ipc.read_schema(pa.py_buffer(message.schema))
             elif kind == "assignment":
                 self.generation = message.generation
+                before = self.partitions
                 self.partitions = {state.partition: state for state in message.partitions}
+                for partition in self.partitions.keys() & before.keys():
+                    # Of a partition that stays, the server names the position of what it has sent already.
+                    self.partitions[partition].position = before[partition].position
                 self._assigned = True
                 credit = self.drop(lambda partition: partition not in self.partitions)
             elif kind == "batch":

@@ -122,7 +122,13 @@ impl Inbox {
         let mut state = self.lock();
         match reply {
             Reply::Assignment(assignment) => {
-                state.partitions = assignment.partitions.into_iter().map(|p| (p.partition, p)).collect();
+                let before = std::mem::take(&mut state.partitions);
+                let keep_position = |mut new: protocol::PartitionState| {
+                    // Of a partition that stays, the server names the position of what it has sent already.
+                    new.position = before.get(&new.partition).map_or(new.position, |old| old.position);
+                    (new.partition, new)
+                };
+                state.partitions = assignment.partitions.into_iter().map(keep_position).collect();
                 state.assigned = true;
                 let owned: Vec<u32> = state.partitions.keys().copied().collect();
                 state.drop_waiting(|partition| !owned.contains(&partition))

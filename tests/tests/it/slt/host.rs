@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Int64Type};
 use millstream_engine::{
     Error, FailureKind, FunctionSignature, OperatorError, PluginDescription, PluginHost, PluginInfo, PluginKind,
@@ -24,6 +24,7 @@ impl PluginHost for TextHost {
     fn inspect(&self, module: &[u8], _: &PluginLimits) -> Result<PluginDescription> {
         let filter = parse("", module)?;
         Ok(PluginDescription {
+            name: "text".to_owned(),
             kind: PluginKind::Filter,
             contract: "text@1".to_owned(),
             parameters: filter.signature.parameters,

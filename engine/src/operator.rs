@@ -142,6 +142,8 @@ pub trait TopicCompiler: Send + Sync + fmt::Debug {
 pub trait PluginHost: Send + Sync + fmt::Debug {
     /// Compiles a module and asks it what it is, within `limits`.
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription>;
+    /// Does as [`Self::inspect`], and tries the module with the configuration it is to have.
+    fn inspect_with(&self, module: &[u8], config: &str, limits: &PluginLimits) -> Result<PluginDescription>;
     /// Makes a loaded filter callable. Cheap after the first time: compiled code is cached.
     fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>>;
 }

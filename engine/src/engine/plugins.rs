@@ -27,7 +27,7 @@ impl Engine {
         self.shared.modules.check_size(&spec.module)?;
         let host = self.shared.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
-        let description = host.inspect(&spec.module, &spec.limits)?;
+        let description = host.inspect_with(&spec.module, &spec.config, &spec.limits)?;
         self.shared.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
                 let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);

@@ -21,6 +21,7 @@ const MAX_PARAMETERS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "values come from the guest, through the derived `Lift`")]
 pub(crate) enum Level {
     #[component(name = "error")]
     Error,
@@ -36,6 +37,7 @@ pub(crate) enum Level {
 #[derive(Debug, Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "values come from the guest, through the derived `Lift`")]
 pub(crate) enum WireVolatility {
     #[component(name = "immutable")]
     Immutable,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use millstream_engine::{
-    Error, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, Result, ScalarFunction,
+    Error, OperatorError, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, Result,
+    ScalarFunction,
 };
 use parking_lot::Mutex;
 
@@ -15,6 +16,7 @@ use crate::deadline::Ticker;
 use crate::figures::{Counters, Figures};
 use crate::filter::WasmFilter;
 use crate::instance::Instance;
+use crate::message;
 use crate::module;
 use crate::pool::{Pool, Reserve};
 
@@ -84,16 +86,25 @@ impl WasmHost {
         check_limits(limits, &self.options)?;
         self.compiler.compile(bytes)
     }
+
+    fn describe(&self, module: &[u8], limits: &PluginLimits) -> Result<(Instance, PluginDescription)> {
+        let compiled = self.compile(module, limits)?;
+        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed");
+        let mut instance = self.reserve.with_room(start).map_err(|e| refused("start", e.into()))?;
+        let description = instance.describe().map_err(|e| refused("describe itself", e))?;
+        Ok((instance, description))
+    }
 }
 
 impl PluginHost for WasmHost {
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription> {
-        let compiled = self.compile(module, limits)?;
-        let mut instance = self
-            .reserve
-            .with_room(|| Instance::start(&compiled, limits, &self.ticker, "unnamed"))
-            .map_err(|e| Error::InvalidInput(format!("the module does not start: {e}")))?;
-        instance.describe().map_err(|e| Error::InvalidInput(format!("the module does not describe itself: {e}")))
+        self.describe(module, limits).map(|(_, description)| description)
+    }
+
+    fn inspect_with(&self, module: &[u8], config: &str, limits: &PluginLimits) -> Result<PluginDescription> {
+        let (mut instance, description) = self.describe(module, limits)?;
+        instance.open(&message::schema(&description.parameters), config).map_err(|e| refused("open", e))?;
+        Ok(description)
     }
 
     fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>> {
@@ -114,6 +125,10 @@ impl PluginHost for WasmHost {
         filters.insert(plugin.id, Arc::downgrade(&filter));
         Ok(filter)
     }
+}
+
+fn refused(what: &str, error: OperatorError) -> Error {
+    Error::InvalidInput(format!("the module does not {what}: {error}"))
 }
 
 fn check_limits(limits: &PluginLimits, options: &HostOptions) -> Result<()> {

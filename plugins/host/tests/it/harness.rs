@@ -1,0 +1,156 @@
+//! Hosts, guests and batches for the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::{env, fs};
+
+use arrow_array::{ArrayRef, Float64Array};
+use millstream_engine::{
+    FailureKind, Lsn, OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, ScalarFunction,
+};
+use millstream_plugin_host::{HostOptions, WasmHost};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+/// The directory of built guests; the first to ask has them brought up to date.
+fn guests() -> &'static Path {
+    static GUESTS: OnceLock<PathBuf> = OnceLock::new();
+    GUESTS.get_or_init(|| {
+        // The test binary is <target>/<profile>/deps/it-….
+        let binary = env::current_exe().expect("the path of the test binary");
+        let target = binary.ancestors().nth(3).expect("a test binary lies under the target directory");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/build-guests");
+        let output = Command::new(&script).env("CARGO_TARGET_DIR", target).output();
+        let output = output.unwrap_or_else(|e| panic!("{} does not run: {e}", script.display()));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the guests are not built; scripts/build-guests says:\n{text}");
+        env::var_os("MILLSTREAM_GUESTS_DIR").map_or_else(|| target.join("guests"), PathBuf::from)
+    })
+}
+
+/// A guest built from source, by the name of its package.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
+    let path = guests().join(name.replace('-', "_")).with_extension("wasm");
+    fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run scripts/build-guests", path.display()))
+}
+
+/// A host with a cache directory of its own.
+pub(crate) struct TestHost {
+    pub(crate) host: Arc<WasmHost>,
+    _dir: TempDir,
+}
+
+impl TestHost {
+    pub(crate) fn new() -> TestHost {
+        TestHost::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut HostOptions)) -> TestHost {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let host = open(dir.path(), change);
+        TestHost { host, _dir: dir }
+    }
+
+    /// Loads a plugin as CREATE PLUGIN does.
+    pub(crate) fn load(
+        &self,
+        module: &[u8],
+        config: &str,
+        limits: &PluginLimits,
+    ) -> millstream_engine::Result<Arc<dyn ScalarFunction>> {
+        let info = describe(&self.host, module, config, limits)?;
+        self.host.filter(&info, module)
+    }
+
+    pub(crate) fn filter(&self, name: &str, config: &str) -> Arc<dyn ScalarFunction> {
+        self.filter_within(name, config, &PluginLimits::default())
+    }
+
+    pub(crate) fn filter_within(&self, name: &str, config: &str, limits: &PluginLimits) -> Arc<dyn ScalarFunction> {
+        self.load(&guest(name), config, limits).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+}
+
+pub(crate) fn open(dir: &Path, change: impl FnOnce(&mut HostOptions)) -> Arc<WasmHost> {
+    let mut options = HostOptions::new(dir.join("code"));
+    options.max_instances = 32;
+    change(&mut options);
+    WasmHost::new(options).expect("a plugin host")
+}
+
+/// What the catalog would hold; each call gives another id.
+pub(crate) fn describe(
+    host: &WasmHost,
+    module: &[u8],
+    config: &str,
+    limits: &PluginLimits,
+) -> millstream_engine::Result<PluginInfo> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let description = host.inspect_with(module, config, limits)?;
+    Ok(PluginInfo {
+        id: PluginId(NEXT.fetch_add(1, Ordering::Relaxed)),
+        namespace: "public".to_owned(),
+        name: description.name.clone(),
+        version: 1,
+        sha256: Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect(),
+        module_bytes: module.len() as u64,
+        description,
+        limits: limits.clone(),
+        config: config.to_owned(),
+        created: Lsn(0),
+    })
+}
+
+/// Limits that a test can wait for.
+pub(crate) fn tight() -> PluginLimits {
+    PluginLimits { memory_bytes: 8 << 20, call_timeout_ms: 100, concurrency: 1 }
+}
+
+/// One Float64 column, as the hostile guests read.
+pub(crate) fn values(rows: usize) -> Vec<ArrayRef> {
+    vec![Arc::new(Float64Array::from_iter_values((0..rows).map(|i| i as f64)))]
+}
+
+/// Calls a filter that must fail.
+pub(crate) fn failure(filter: &Arc<dyn ScalarFunction>, arguments: &[ArrayRef], rows: usize) -> OperatorError {
+    match filter.call(arguments, rows) {
+        Ok(answer) => panic!("{} answers with {} rows", filter.name(), answer.len()),
+        Err(error) => error,
+    }
+}
+
+/// Checks kind and text of a failure.
+#[track_caller]
+pub(crate) fn assert_failure(error: &OperatorError, kind: FailureKind, text: &str) {
+    assert_eq!(error.kind, kind, "{error}");
+    assert!(error.message.contains(text), "{error} lacks {text:?}");
+}
+
+/// How many lines plugins write to the log while `run` does.
+pub(crate) fn count_lines(run: impl FnOnce()) -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing::span::{Attributes, Id, Record};
+
+    struct Lines(Arc<AtomicUsize>);
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == "millstream::plugin"
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    let lines = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Lines(lines.clone()), run);
+    lines.load(Ordering::Relaxed)
+}

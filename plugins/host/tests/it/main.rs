@@ -1,0 +1,9 @@
+//! The plugin host against real guests: built from source by `scripts/build-guests`, or written by hand in Wasm text.
+
+mod caching;
+mod contract;
+mod equivalence;
+mod evil;
+mod handmade;
+mod harness;
+mod sharing;

@@ -33,6 +33,10 @@ impl PluginHost for TextHost {
         })
     }
 
+    fn inspect_with(&self, module: &[u8], _: &str, limits: &PluginLimits) -> Result<PluginDescription> {
+        self.inspect(module, limits)
+    }
+
     fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>> {
         Ok(Arc::new(parse(&plugin.name, module)?))
     }

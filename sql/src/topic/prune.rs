@@ -9,20 +9,19 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use millstream_engine::{ChunkStatistics, ColumnStatistics};
 
 /// A predicate over the bounds of an operator's inputs.
 #[derive(Debug)]
 pub(super) struct Pruner {
-    predicate: PruningPredicate,
+    predicate: Arc<PruningPredicate>,
 }
 
 impl Pruner {
     /// `None` if no chunk could ever be skipped.
     pub(super) fn new(predicate: Arc<dyn PhysicalExpr>, schema: SchemaRef) -> Option<Pruner> {
-        let predicate = PruningPredicate::try_new(predicate, schema).ok()?;
-        (!predicate.always_true()).then_some(Pruner { predicate })
+        PruningPredicateBuilder::new().with_file_schema(schema).build(predicate).map(|predicate| Pruner { predicate })
     }
 
     /// For each chunk whether no row of it can match.

@@ -73,8 +73,8 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::Load { listing, plugin, file, replace, config, memory_bytes, call_timeout_ms, concurrency } => {
             let options = [
                 config.map(|config| format!("config = {}", text(&config))),
-                memory_bytes.map(|bytes| format!("memory_bytes = {bytes}")),
-                call_timeout_ms.map(|ms| format!("call_timeout_ms = {ms}")),
+                memory_bytes.map(|bytes| format!("memory = {bytes}")),
+                call_timeout_ms.map(|ms| format!("timeout = {ms}")),
                 concurrency.map(|n| format!("concurrency = {n}")),
             ];
             let options: Vec<String> = options.into_iter().flatten().collect();

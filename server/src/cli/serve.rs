@@ -21,7 +21,7 @@ Examples:
   millstream serve --data ./data
   millstream serve --data /var/lib/millstream --config /etc/millstream.toml
   millstream serve --data ./data --grpc 127.0.0.1:0 --http 127.0.0.1:0
-  millstream serve --data ./data --segment-store s3://bucket/segments --s3-endpoint http://127.0.0.1:9000 --s3-allow-http true";
+  millstream serve --data ./data --segment-url s3://bucket/segments --s3-region eu-west-1";
 
 /// The flags of `serve`, one for each of [`SETTINGS`].
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ impl Args for ServeArguments {
             .arg(path("config", "FILE", "TOML file with settings"));
         SETTINGS.iter().fold(command, |command, setting| {
             let Some(flag) = setting.flag() else { return command };
-            let shown = setting.show(&defaults);
+            let shown = setting.default_text(&defaults);
             let help =
                 if shown.is_empty() { setting.help.to_owned() } else { format!("{} [default: {shown}]", setting.help) };
             command.arg(Arg::new(setting.key).long(flag).value_name(setting.form()).help(help))

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Method,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The client took too long to send its request.
+    Timeout,
     /// The store is not open, or no longer.
     Unavailable,
     /// The client accepts none of our formats.
@@ -40,6 +42,7 @@ impl Kind {
             Kind::Engine(ErrorKind::Internal) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Kind::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Kind::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Kind::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
         }
@@ -110,7 +113,7 @@ mod tests {
         let rows: Vec<String> = kinds
             .into_iter()
             .map(Kind::Engine)
-            .chain([Kind::NotFound, Kind::Method, Kind::BodyTooLarge, Kind::Unavailable, Kind::NotAcceptable])
+            .chain([Kind::NotFound, Kind::Method, Kind::BodyTooLarge, Kind::Timeout, Kind::Unavailable, Kind::NotAcceptable])
             .map(|kind| format!("{} {}", kind.row().0.as_u16(), kind.row().1))
             .collect();
         assert_eq!(
@@ -132,6 +135,7 @@ mod tests {
                 "404 not_found",
                 "405 method_not_allowed",
                 "413 body_too_large",
+                "408 timeout",
                 "503 unavailable",
                 "406 not_acceptable",
             ]

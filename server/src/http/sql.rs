@@ -1,13 +1,13 @@
 //! `POST /v1/sql`: one statement in, rows out as JSON lines or as an Arrow stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_ipc::writer::StreamWriter;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -26,6 +26,10 @@ const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
 /// Encoded pieces that may wait for a slow reader.
 const PIECES_AHEAD: usize = 2;
+/// How long the body of a request may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a piece of an answer may wait for its reader.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_NAMESPACE: &str = "public";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +42,14 @@ enum Format {
 /// chunk, which every client reports as a broken answer.
 pub(crate) async fn execute(
     State(http): State<Arc<HttpDoor>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, HttpError> {
     let door = http.rooms()?.clone();
+    let headers = request.headers().clone();
     let format = accepted(&headers)?;
+    // A body that stops coming must not hold its connection for ever.
+    let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
+    let body = body.map_err(|_| HttpError::new(Kind::Timeout, "the body did not come in time"))?;
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => HttpError::new(
             Kind::BodyTooLarge,
@@ -137,7 +144,7 @@ async fn encode(
             }
         };
         let failed = piece.is_err();
-        if send.send(piece).await.is_err() || failed {
+        if send.send_timeout(piece, READ_TIMEOUT).await.is_err() || failed {
             return;
         }
         next = tokio::select! {

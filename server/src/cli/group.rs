@@ -66,7 +66,7 @@ pub(crate) async fn run(command: GroupCommand) -> Result<(), Failure> {
             let namespace = text(&listing.connection.namespace);
             let group = text(&group);
             let statement = format!(
-                "SELECT * FROM system.offsets WHERE namespace = {namespace} AND \"group\" = {group} ORDER BY topic, partition"
+                "SELECT * FROM system.offsets WHERE namespace = {namespace} AND group_id = {group} ORDER BY topic, partition"
             );
             (listing, statement)
         }

@@ -8,13 +8,12 @@ use super::client::Client;
 use super::statements::{Statement, Statements};
 
 pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
-    let mut client = Client::connect(&arguments.connection).await?;
     let script = match (&arguments.command, &arguments.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => {
             std::fs::read_to_string(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?
         }
-        (None, None) => return from_standard_input(&mut client, &arguments).await,
+        (None, None) => return from_standard_input(&arguments).await,
     };
     let mut statements = Statements::new();
     statements.push(&script);
@@ -24,14 +23,16 @@ pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
         return Err(Failure::usage("there is no statement to execute"));
     }
     let several = all.len() > 1;
+    let client = Client::connect(&arguments.connection).await?;
     for statement in all {
-        execute(&mut client, &statement, &arguments, several).await?;
+        execute(&client, &statement, &arguments, several).await?;
     }
     Ok(())
 }
 
 /// Executes statements as they come. A person gets a prompt and may go on after an error; a script may not.
-async fn from_standard_input(client: &mut Client, arguments: &SqlArguments) -> Result<(), Failure> {
+async fn from_standard_input(arguments: &SqlArguments) -> Result<(), Failure> {
+    let client = &Client::connect(&arguments.connection).await?;
     let stdin = std::io::stdin();
     let person = stdin.is_terminal();
     let mut statements = Statements::new();
@@ -67,7 +68,7 @@ fn prompt(statements: &Statements) {
 }
 
 async fn execute(
-    client: &mut Client,
+    client: &Client,
     statement: &Statement,
     arguments: &SqlArguments,
     name_line: bool,

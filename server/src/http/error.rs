@@ -113,7 +113,14 @@ mod tests {
         let rows: Vec<String> = kinds
             .into_iter()
             .map(Kind::Engine)
-            .chain([Kind::NotFound, Kind::Method, Kind::BodyTooLarge, Kind::Timeout, Kind::Unavailable, Kind::NotAcceptable])
+            .chain([
+                Kind::NotFound,
+                Kind::Method,
+                Kind::BodyTooLarge,
+                Kind::Timeout,
+                Kind::Unavailable,
+                Kind::NotAcceptable,
+            ])
             .map(|kind| format!("{} {}", kind.row().0.as_u16(), kind.row().1))
             .collect();
         assert_eq!(

@@ -40,10 +40,7 @@ enum Format {
 
 /// Executes one statement. Rows that were sent before an error are followed by the end of the connection without the last
 /// chunk, which every client reports as a broken answer.
-pub(crate) async fn execute(
-    State(http): State<Arc<HttpDoor>>,
-    request: Request,
-) -> Result<Response, HttpError> {
+pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request) -> Result<Response, HttpError> {
     let door = http.rooms()?.clone();
     let headers = request.headers().clone();
     let format = accepted(&headers)?;

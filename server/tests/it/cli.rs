@@ -71,7 +71,7 @@ fn files_come_in_and_go_out_unchanged() {
     assert!(created.contains("time_column") && created.contains("ts"), "{created}");
     let sums = |table: &str| {
         let query = format!(
-            "SELECT count(*) AS n, min(ts) AS first, max(ts) AS last, sum(temp) AS t, count(wind_gust) AS g FROM {table}"
+            "SELECT count(*) AS n, min(ts) AS first, max(ts) AS last, CAST(sum(round(temp * 100)) AS BIGINT) AS t, count(wind_gust) AS g FROM {table}"
         );
         server.ok(&["sql", "--format", "json", "-c", &query])
     };

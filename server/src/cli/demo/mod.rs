@@ -66,7 +66,7 @@ async fn show(arguments: &DemoArguments) -> Result<(), Failure> {
             false => Err(Failure::failed(format!("{} is missing; scripts/build-guests makes it", path.display()))),
         }
     };
-    let (late_plugin, carrier_plugin) = (plugin("late-departures.wasm")?, plugin("carrier-filter.wasm")?);
+    let (late_plugin, carrier_plugin) = (plugin("late_departures.wasm")?, plugin("carrier_filter.wasm")?);
     let source = Source::read(&flights)?;
     let dir = tempfile::Builder::new().prefix("millstream-demo-").tempdir();
     let dir = dir.map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;

@@ -1,7 +1,6 @@
 //! Compares what came out of the server with what the source file says.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray};
@@ -18,11 +17,25 @@ use crate::cli::Failure;
 const POLL: Duration = Duration::from_millis(200);
 
 /// Says a number, and fails if it is not the expected one.
-pub(super) fn same<T: PartialEq + Display>(what: &str, found: T, expected: T) -> Result<(), Failure> {
+pub(super) fn same(what: &str, found: u64, expected: u64) -> Result<(), Failure> {
+    let (found, expected) = (grouped(found), grouped(expected));
     if found == expected {
         return tell(&format!("{what}: {found}, as in the source file"));
     }
     Err(Failure::failed(format!("{what}: {found} came out, and the source file has {expected}")))
+}
+
+/// `336,776`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Rows that came out, by partition and offset.
@@ -58,14 +71,18 @@ impl Seen {
         if self.doubled > 0 {
             return Err(Failure::failed(format!("{what}: {} rows came twice", self.doubled)));
         }
-        same(&format!("{what}, rows"), self.distances.len(), expected.len())?;
-        same(&format!("{what}, sum of distance"), self.distances.values().sum::<i64>(), expected.values().sum())?;
+        same(&format!("{what}, rows"), self.distances.len() as u64, expected.len() as u64)?;
+        same(&format!("{what}, sum of distance"), miles(self.distances.values()), miles(expected.values()))?;
         let keyed = expected.iter().map(|(offset, distance)| ((0, *offset), *distance));
         match self.distances.iter().map(|(key, distance)| (*key, *distance)).eq(keyed) {
             true => tell(&format!("{what}: each row once, by (partition, offset)")),
             false => Err(Failure::failed(format!("{what}: as many rows as expected, but others"))),
         }
     }
+}
+
+fn miles<'a>(distances: impl Iterator<Item = &'a i64>) -> u64 {
+    distances.map(|distance| distance.unsigned_abs()).sum()
 }
 
 /// Reads a whole table back and fails unless row by row it is the source file, each offset once.
@@ -125,4 +142,31 @@ fn equal(batch: &Batch, expected: &[arrow::array::RecordBatch]) -> bool {
         };
         found.num_columns() == expected.num_columns() && found.columns().iter().zip(expected.columns()).all(same)
     }) && at == batch.data.num_rows()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (25_212_207, "25,212,207")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_missing_a_doubled_and_another_row_are_seen() {
+        let expected: Distances = [(1, 10), (2, 20)].into();
+        let seen = |rows: &[(u64, i64)]| {
+            let mut seen = Seen::default();
+            rows.iter().for_each(|(offset, distance)| seen.add(0, &[*offset], &[*distance]));
+            seen.is_exactly("rows", &expected).is_ok()
+        };
+        assert!(seen(&[(1, 10), (2, 20)]));
+        assert!(!seen(&[(1, 10)]));
+        assert!(!seen(&[(1, 10), (2, 20), (2, 20)]));
+        assert!(!seen(&[(1, 10), (3, 20)]));
+        assert!(!seen(&[(1, 20), (2, 10)]));
+    }
 }

@@ -81,6 +81,8 @@ def test_errors_are_clear_and_the_connection_goes_on(connection):
 def test_consumes_in_plain_sql(connection):
     query(connection, "CREATE TABLE sqlpoll (id BIGINT NOT NULL)")
     query(connection, "INSERT INTO sqlpoll VALUES (1), (2), (3)")
+    joined = query(connection, "SELECT * FROM poll('sqlpoll', 'sqlg', 1, 0, client_id => 'c')")
+    assert joined.num_rows == 0, "a new group begins at the end"
     query(connection, "ALTER CONSUMER GROUP sqlg SET OFFSET TO EARLIEST ON sqlpoll")
     first = query(connection, "SELECT * FROM poll('sqlpoll', 'sqlg', 2, 2000, client_id => 'c')")
     second = query(connection, "SELECT * FROM poll('sqlpoll', 'sqlg', 2, 2000, client_id => 'c')")
@@ -91,7 +93,8 @@ def test_consumes_in_plain_sql(connection):
 
 
 def test_polars_reads_and_writes(flights_server):
-    frame = pl.read_database_uri("SELECT carrier, dep_delay FROM flights WHERE dep_delay > 60", flights_server.url, engine="adbc")
+    with adbc.connect(flights_server.url, autocommit=True) as connection:
+        frame = pl.read_database("SELECT carrier, dep_delay FROM flights WHERE dep_delay > 60", connection)
     expected = pl.read_parquet(FLIGHTS).filter(pl.col("dep_delay") > 60).select("carrier", "dep_delay")
     assert frame.sort("carrier", "dep_delay").equals(expected.sort("carrier", "dep_delay"))
     with adbc.connect(flights_server.url, autocommit=True) as connection:

@@ -4,14 +4,12 @@ import http.client
 import os
 import socket
 import struct
-import threading
 import urllib.error
 import urllib.request
 
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
-from conftest import eventually
 from millstream import Consumer, MillstreamError, Producer, connect
 
 MEMORY_LIMIT = 512 << 20
@@ -141,23 +139,3 @@ def test_http_bodies(server):
         assert 400 <= status < 500
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError):
         pass  # refused before the body was sent
-
-
-def test_clients_that_vanish_in_the_middle(server):
-    """Queries whose client is gone end: threads and memory come back."""
-    with Producer("t", {"url": server.url}) as producer:
-        producer.append(pa.RecordBatch.from_pydict({"id": pa.array([0] * 50_000, pa.int64()), "text": ["z" * 50] * 50_000}))
-
-    def ask():
-        client = flight.connect(server.url.replace("grpc://", "grpc+tcp://"))
-        reader = client.do_exchange(flight.FlightDescriptor.for_command(b"millstream.v1.consume"))[1]
-        reader.cancel()
-        client.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with connect(server.url) as connection:
-        eventually(lambda: connection.execute("SELECT count(*) AS n FROM system.members").to_pylist()[0]["n"] == 0, 30, "no member left")

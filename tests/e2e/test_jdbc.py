@@ -24,6 +24,6 @@ def test_the_stock_jdbc_driver(flights_server):
         f"columns {source.num_columns}",
         f"late {source.filter(pc.greater(source['dep_delay'], 60)).num_rows}",
         f"ua {source.filter(pc.equal(source['carrier'], 'UA')).num_rows}",
-        "error True",
+        "error true",
         "inserted 3 1",
     ]

@@ -22,20 +22,20 @@ def all_in_segments(server, rows: int) -> bool:
 
 
 def source_answer():
-    return duckdb.sql(EXPECTED.format(FLIGHTS)).fetchone()
+    return duckdb.sql(EXPECTED.format(FLIGHTS)).fetchall()[0]
 
 
 def test_duckdb_and_polars_read_local_segments(serve):
     server = serve(*CUT_AT_ONCE)
     server.cli("import", "flights", str(FLIGHTS), "--create")
-    total = duckdb.sql(f"SELECT count(*) FROM '{FLIGHTS}'").fetchone()[0]
+    total = duckdb.sql(f"SELECT count(*) FROM '{FLIGHTS}'").fetchall()[0][0]
     eventually(lambda: all_in_segments(server, total), what="every row in a segment")
     files = server.data / "segments/public"
     pattern = f"{files}/*/*/*.parquet"
-    assert duckdb.sql(EXPECTED.format(pattern)).fetchone() == source_answer()
+    assert duckdb.sql(EXPECTED.format(pattern)).fetchall()[0] == source_answer()
     frame = pl.scan_parquet(pattern).filter(pl.col("dep_delay") > 60)
     assert frame.select(pl.len(), pl.sum("distance"), pl.sum("dep_delay")).collect().row(0) == source_answer()
-    offsets = duckdb.sql(f"SELECT min(_offset), max(_offset), count(DISTINCT _offset) FROM '{pattern}'").fetchone()
+    offsets = duckdb.sql(f"SELECT min(_offset), max(_offset), count(DISTINCT _offset) FROM '{pattern}'").fetchall()[0]
     assert offsets == (0, total - 1, total)
 
 
@@ -70,11 +70,11 @@ def test_segments_on_s3(serve, s3):
     }
     server = serve(*CUT_AT_ONCE, "--segment-url", "s3://bucket/mill", env=env)
     server.cli("import", "flights", str(FLIGHTS), "--create")
-    total = duckdb.sql(f"SELECT count(*) FROM '{FLIGHTS}'").fetchone()[0]
+    total = duckdb.sql(f"SELECT count(*) FROM '{FLIGHTS}'").fetchall()[0][0]
     eventually(lambda: all_in_segments(server, total), what="every row in a segment")
     objects = list(Path(bucket).rglob("*.parquet"))
     assert objects, "no object in the bucket"
-    assert duckdb.sql(EXPECTED.format(f"{bucket}/mill/public/*/*/*.parquet")).fetchone() == source_answer()
+    assert duckdb.sql(EXPECTED.format(f"{bucket}/mill/public/*/*/*.parquet")).fetchall()[0] == source_answer()
     assert server.stop() == 0
     again = serve("--segment-url", "s3://bucket/mill", env=env)
     with connect(again.url) as connection:

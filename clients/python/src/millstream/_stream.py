@@ -74,9 +74,13 @@ class TopicStream:
         return batch if batch is not None else header
 
     def give_credit(self, count: int) -> None:
-        """Lets the server send ``count`` bytes more."""
+        """Lets the server send ``count`` bytes more. A broken stream needs none, and what was taken from it stays good: the
+        next look at the stream finds the reason."""
         if count:
-            self.send(wire.ConsumerRequest(credit=wire.Credit(bytes=count)))
+            try:
+                self.send(wire.ConsumerRequest(credit=wire.Credit(bytes=count)))
+            except MillstreamError:
+                pass
 
     def drop(self, unwanted: Callable[[int], bool]) -> int:
         """Forgets waiting batches of partitions; gives the bytes to credit. The caller holds the condition."""

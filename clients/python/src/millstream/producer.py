@@ -186,7 +186,8 @@ class Producer:
         self._stream += 1
         if writer is not None:
             try:
-                writer.close()
+                # The thread that reads acknowledgements sees the server's end, and closes.
+                writer.done_writing()
             except pa.ArrowException:
                 pass  # every batch has its answer already
 

@@ -165,6 +165,8 @@ fn describe(ended: Result<io::Result<()>, tokio::task::JoinError>) -> String {
 fn runtime(name: &str, threads: usize) -> Result<Runtime, ServeError> {
     Builder::new_multi_thread()
         .worker_threads(threads)
+        // Expressions are evaluated by recursion: the longest chain that a statement may have must fit, in a debug build too.
+        .thread_stack_size(16 << 20)
         .thread_name(name)
         .enable_all()
         .build()

@@ -15,6 +15,11 @@ use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
 use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic};
 
+/// Stack that a guarded call finds at least.
+const MIN_STACK_BYTES: usize = 1 << 20;
+/// What it is given when it does not.
+const STACK_BYTES: usize = 16 << 20;
+
 /// SQL over one engine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqlEngine {
@@ -31,6 +36,9 @@ struct Inner {
 impl SqlEngine {
     /// Sets up queries over `engine` and becomes its topic compiler.
     pub fn new(engine: Engine, options: SqlOptions) -> Result<SqlEngine> {
+        // Some of DataFusion's recursion (printing of names) grows no stack by itself: what does must leave it room.
+        recursive::set_minimum_stack_size(MIN_STACK_BYTES);
+        recursive::set_stack_allocation_size(STACK_BYTES);
         let state = Arc::new(base_state(&options, runtime(&options)?));
         engine.set_topic_compiler(Arc::new(Compiler { state: Arc::clone(&state) }));
         Ok(SqlEngine { inner: Arc::new(Inner { engine, options: Arc::new(options), state }) })

@@ -95,6 +95,8 @@ pub(super) struct Files {
     chunks: ChunkCache,
     /// One rebuilding at a time; also keeps two readers from writing the same index file.
     rebuilding: Mutex<()>,
+    /// One trimming at a time: two would remove the same file.
+    trimming: Mutex<()>,
     events: Arc<Events>,
 }
 
@@ -107,7 +109,7 @@ impl Files {
         events: Arc<Events>,
     ) -> Files {
         let (chunks, rebuilding) = (ChunkCache::default(), Mutex::new(()));
-        Files { disk, dir, log_id, list: RwLock::new(list), chunks, rebuilding, events }
+        Files { disk, dir, log_id, list: RwLock::new(list), chunks, rebuilding, trimming: Mutex::new(()), events }
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -159,6 +161,7 @@ impl Files {
 
     /// Deletes files, oldest first, that hold nothing at or above `keep_from`; never the active one.
     pub(super) fn trim(&self, keep_from: Lsn) -> Result<()> {
+        let _alone = self.trimming.lock();
         loop {
             let Some(file) = self.oldest_below(keep_from) else { return Ok(()) };
             // A file whose name comes back after a crash is only trimmed again: older ones are gone for good before.

@@ -257,7 +257,7 @@ impl FlightService for FlightDoor {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
     type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
 
-    /// Any name and password are taken, for now; the token is what binds a session.
+    /// There is no authentication: any name and password are taken; the token is what binds a session.
     async fn handshake(
         &self,
         _request: Request<Streaming<HandshakeRequest>>,

@@ -8,9 +8,10 @@ BIN := $(CARGO_TARGET_DIR)/debug/millstream
 
 .PHONY: demo test bench lint build guests clean
 
+# The tests come along because what they ask of shared crates would otherwise compile these again in `make test`.
 build:
 	@scripts/setup rust
-	cargo build --locked -p millstream
+	cargo build --locked -p millstream -p millstream-tests --bins --test it
 
 guests:
 	@scripts/setup rust

@@ -9,7 +9,7 @@ use crate::{Result, Scale, data, process};
 const ROUNDS: usize = 5;
 
 /// Figure `cold_one_of_ten_columns`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let batches = data::wide(10, scale.pick(20, 250))?;
     let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
     let store = Store::open(|options| options.tail_bytes = 1 << 20)?;
@@ -22,7 +22,9 @@ pub fn run(scale: Scale) -> Result<Vec<Figure>> {
         one_rates.push(rate(&store, "sum(c0)", rows)?);
         all_rates.push(rate(&store, &all, rows)?);
     }
-    let note = format!("{rows} rows of ten random float columns in zstd Parquet, page cache dropped before each read; limit: all ten");
+    let note = format!(
+        "{rows} rows of ten random float columns in zstd Parquet, page cache dropped before each read; limit: all ten"
+    );
     Ok(vec![
         Figure::reported("cold_one_of_ten_columns", median(one_rates), "rows/s", note).at_least(median(all_rates), 6.0),
     ])

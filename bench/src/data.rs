@@ -10,10 +10,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::Result;
 
 /// Rows in a batch, as in the figures' definitions.
-pub const BATCH_ROWS: usize = 8_192;
+pub(crate) const BATCH_ROWS: usize = 8_192;
 
 /// The real departures, in batches of [`BATCH_ROWS`].
-pub fn flights() -> Result<Vec<RecordBatch>> {
+pub(crate) fn flights() -> Result<Vec<RecordBatch>> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/flights.parquet");
     let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build()?;
@@ -21,7 +21,7 @@ pub fn flights() -> Result<Vec<RecordBatch>> {
 }
 
 /// `columns` equally wide, random float columns.
-pub fn wide(columns: usize, batches: usize) -> Result<Vec<RecordBatch>> {
+pub(crate) fn wide(columns: usize, batches: usize) -> Result<Vec<RecordBatch>> {
     let fields: Vec<Field> = (0..columns).map(|i| Field::new(format!("c{i}"), DataType::Float64, false)).collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let mut state = 88_172_645_463_325_252_u64;
@@ -42,11 +42,9 @@ pub fn wide(columns: usize, batches: usize) -> Result<Vec<RecordBatch>> {
 }
 
 /// One row of 1 KB: a key and 1,016 random bytes.
-pub fn kilobyte_row(key: i64) -> Result<RecordBatch> {
-    let schema = Schema::new(vec![
-        Field::new("key", DataType::Int64, false),
-        Field::new("body", DataType::Binary, false),
-    ]);
+pub(crate) fn kilobyte_row(key: i64) -> Result<RecordBatch> {
+    let schema =
+        Schema::new(vec![Field::new("key", DataType::Int64, false), Field::new("body", DataType::Binary, false)]);
     let body = crate::limits::random_bytes(1_016);
     let columns: Vec<ArrayRef> =
         vec![Arc::new(Int64Array::from(vec![key])), Arc::new(BinaryArray::from_vec(vec![&body]))];
@@ -54,11 +52,11 @@ pub fn kilobyte_row(key: i64) -> Result<RecordBatch> {
 }
 
 /// Uncompressed Arrow buffer bytes of what the batch's rows use.
-pub fn bytes_of(batch: &RecordBatch) -> u64 {
+pub(crate) fn bytes_of(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
 }
 
 /// Of several batches.
-pub fn bytes_of_all(batches: &[RecordBatch]) -> u64 {
+pub(crate) fn bytes_of_all(batches: &[RecordBatch]) -> u64 {
     batches.iter().map(bytes_of).sum()
 }

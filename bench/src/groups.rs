@@ -12,7 +12,7 @@ const SELECT: &str = "SELECT carrier, dep_delay FROM flights WHERE dep_delay > 6
     AND upper(dest) <> lower(origin) AND regexp_like(tailnum, 'N[0-9]+[A-Z]{2}') AND sqrt(distance) > 20";
 
 /// Figure `hundred_groups_cpu`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let flights = data::flights()?;
     let rows: usize = flights.iter().map(|batch| batch.num_rows()).sum();
     let store = Store::open(|options| {
@@ -26,7 +26,9 @@ pub fn run(scale: Scale) -> Result<Vec<Figure>> {
         one.push(cpu_of(&store, &format!("one_{round}"), 1, rows)?);
         hundred.push(cpu_of(&store, &format!("hundred_{round}"), GROUPS, rows)?);
     }
-    let note = format!("CPU seconds of {GROUPS} groups reading {rows} rows in turn, first evaluation included; limit: one group");
+    let note = format!(
+        "CPU seconds of {GROUPS} groups reading {rows} rows in turn, first evaluation included; limit: one group"
+    );
     Ok(vec![Figure::reported("hundred_groups_cpu", median(hundred), "s", note).at_most(median(one), 3.0)])
 }
 

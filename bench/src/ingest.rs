@@ -7,7 +7,7 @@ use crate::report::Figure;
 use crate::{Result, Scale, data, limits, remote};
 
 /// Figure `ingest_columnar`: segments paused.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let time = Duration::from_secs(scale.pick(3, 20));
     let dir = tempfile::tempdir()?;
     let server = Server::start(&dir.path().join("data"), &["--segment-threads", "0"])?;
@@ -17,19 +17,24 @@ pub fn run(scale: Scale) -> Result<Vec<Figure>> {
         remote::load(&client, "flights", &flights).await?;
         remote::drive_for(&client, "flights", &flights, time).await
     })?;
-    let commit = server.metric("millstream_log_bytes_written_total")? / server.metric("millstream_commits_total")?.max(1.0);
+    let commit =
+        server.metric("millstream_log_bytes_written_total")? / server.metric("millstream_commits_total")?.max(1.0);
     drop(server);
     let disk = limits::disk(dir.path(), commit as usize, time / 2)?;
     let loopback = limits::loopback(time / 5)?;
     let note = format!(
         "flights in batches of {} rows, one client, {:.0} MB in; limit: the lower of disk ({:.0} MB/s at the mean commit of {:.1} MB) and loopback ({:.0} MB/s)",
-        data::BATCH_ROWS, bytes as f64 / 1e6, disk / 1e6, commit / 1e6, loopback / 1e6
+        data::BATCH_ROWS,
+        bytes as f64 / 1e6,
+        disk / 1e6,
+        commit / 1e6,
+        loopback / 1e6
     );
     Ok(vec![Figure::reported("ingest_columnar", bytes as f64 / seconds, "B/s", note).at_least(disk.min(loopback), 0.6)])
 }
 
 /// Figure `ingest_columnar_with_segments`: default settings for a minute, and the segments must keep up.
-pub fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
     let third = Duration::from_secs(scale.pick(4, 20));
     let dir = tempfile::tempdir()?;
     let server = Server::start(&dir.path().join("data"), &[])?;
@@ -65,7 +70,7 @@ pub fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
 }
 
 /// Figure `memory_peak`: a large volume goes in while one consumer reads slowly.
-pub fn run_memory(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run_memory(scale: Scale) -> Result<Vec<Figure>> {
     let total: u64 = scale.pick(512 << 20, 10 << 30);
     let dir = tempfile::tempdir()?;
     let server = Server::start(&dir.path().join("data"), &[])?;
@@ -81,7 +86,10 @@ pub fn run_memory(scale: Scale) -> Result<Vec<Figure>> {
     })?;
     let peak = peak.finish();
     drop(server);
-    let note = format!("peak RssAnon of the server while {:.1} GB go in, default settings, one slow consumer", total as f64 / 1e9);
+    let note = format!(
+        "peak RssAnon of the server while {:.1} GB go in, default settings, one slow consumer",
+        total as f64 / 1e9
+    );
     Ok(vec![Figure::reported("memory_peak", peak as f64 / f64::from(1 << 20), "MiB", note).value_at_most(512.0)])
 }
 

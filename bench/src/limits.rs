@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 /// Bytes per second of append + fdatasync at this commit size, for about `time`.
-pub fn disk(dir: &Path, commit_bytes: usize, time: Duration) -> Result<f64> {
+pub(crate) fn disk(dir: &Path, commit_bytes: usize, time: Duration) -> Result<f64> {
     let path = dir.join("limit.disk");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     let block = random_bytes(commit_bytes.max(1));
@@ -27,7 +27,7 @@ pub fn disk(dir: &Path, commit_bytes: usize, time: Duration) -> Result<f64> {
 }
 
 /// Seconds that each of `count` appends of 4 KiB with fdatasync took.
-pub fn fsync_times(dir: &Path, count: usize) -> Result<Vec<f64>> {
+pub(crate) fn fsync_times(dir: &Path, count: usize) -> Result<Vec<f64>> {
     let path = dir.join("limit.fsync");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     let block = random_bytes(4096);
@@ -43,7 +43,7 @@ pub fn fsync_times(dir: &Path, count: usize) -> Result<Vec<f64>> {
 }
 
 /// Bytes per second through one loopback TCP connection, for about `time`.
-pub fn loopback(time: Duration) -> Result<f64> {
+pub(crate) fn loopback(time: Duration) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let receiver = std::thread::spawn(move || -> std::io::Result<(u64, Duration)> {
@@ -70,7 +70,7 @@ pub fn loopback(time: Duration) -> Result<f64> {
 }
 
 /// Bytes that no disk or file system compresses.
-pub fn random_bytes(count: usize) -> Vec<u8> {
+pub(crate) fn random_bytes(count: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut bytes = Vec::with_capacity(count + 8);
     while bytes.len() < count {

@@ -19,19 +19,19 @@ mod topics;
 use report::Figure;
 
 /// Whatever went wrong; a bench that fails says so and the others go on.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How much to do.
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Smaller volumes: shows that everything runs, not how fast.
-    pub quick: bool,
+    pub(crate) quick: bool,
 }
 
 impl Scale {
     /// `full`, or `quick` with `--quick`.
-    pub fn pick<T>(self, quick: T, full: T) -> T {
+    pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }
     }
 }

@@ -7,7 +7,7 @@ use crate::report::Figure;
 use crate::{Result, Scale, data, remote};
 
 /// Figures `open_after_kill_small` and `open_after_kill_large`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let small = scale.pick(64 << 20, 1 << 30);
     let large = scale.pick(256 << 20, 10 << 30);
     Ok(vec![figure("open_after_kill_small", small)?, figure("open_after_kill_large", large)?])
@@ -31,6 +31,9 @@ fn figure(name: &'static str, bytes: u64) -> Result<Figure> {
     let server = Server::start(&path, &[])?;
     let seconds = start.elapsed().as_secs_f64();
     let rows = server.metric("millstream_durable_lsn")?;
-    let note = format!("SIGKILL with batches in flight after {} MB, page cache dropped, until the ready line; durable LSN {rows}", bytes >> 20);
+    let note = format!(
+        "SIGKILL with batches in flight after {} MB, page cache dropped, until the ready line; durable LSN {rows}",
+        bytes >> 20
+    );
     Ok(Figure::reported(name, seconds, "s", note).value_at_most(2.0))
 }

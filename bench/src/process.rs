@@ -10,15 +10,15 @@ use std::time::Duration;
 use crate::Result;
 
 /// A release server on free ports.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
-    pub http: String,
+    pub(crate) url: String,
+    pub(crate) http: String,
 }
 
 impl Server {
     /// Starts `millstream serve` over a data directory.
-    pub fn start(data: &Path, options: &[&str]) -> Result<Server> {
+    pub(crate) fn start(data: &Path, options: &[&str]) -> Result<Server> {
         let program = binary()?;
         let mut child = Command::new(&program)
             .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
@@ -38,12 +38,12 @@ impl Server {
         Ok(Server { url: format!("grpc://{}", part("grpc=")?), http: part("http=")?, child })
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// A figure of `/metrics`, such as `millstream_log_bytes_written_total`.
-    pub fn metric(&self, name: &str) -> Result<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.http)?;
         write!(stream, "GET /metrics HTTP/1.0\r\nHost: bench\r\n\r\n")?;
@@ -54,7 +54,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) -> Result<()> {
+    pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
@@ -69,7 +69,7 @@ impl Drop for Server {
 }
 
 /// The server beside this program.
-pub fn binary() -> Result<PathBuf> {
+pub(crate) fn binary() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("millstream");
     if path.exists() {
         Ok(path)
@@ -82,7 +82,7 @@ pub fn binary() -> Result<PathBuf> {
 const USER_HZ: f64 = 100.0;
 
 /// CPU seconds (user + system) that a process has used.
-pub fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| -> Result<f64> { Ok(fields.get(index).ok_or("short stat")?.parse::<f64>()?) };
@@ -90,7 +90,7 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
 }
 
 /// A line of `/proc/PID/status` or `/proc/PID/io`, in bytes.
-pub fn proc_value(pid: u32, file: &str, key: &str) -> Result<u64> {
+pub(crate) fn proc_value(pid: u32, file: &str, key: &str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(key)).ok_or_else(|| format!("no {key} in {file}"))?;
     let mut words = line.trim_start_matches(':').split_whitespace();
@@ -99,14 +99,14 @@ pub fn proc_value(pid: u32, file: &str, key: &str) -> Result<u64> {
 }
 
 /// Samples a process's anonymous memory every 20 ms and keeps the peak.
-pub struct PeakMemory {
+pub(crate) struct PeakMemory {
     peak: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl PeakMemory {
-    pub fn of(pid: u32) -> PeakMemory {
+    pub(crate) fn of(pid: u32) -> PeakMemory {
         let (peak, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (its_peak, its_stop) = (peak.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
@@ -121,7 +121,7 @@ impl PeakMemory {
     }
 
     /// Stops and gives the peak in bytes.
-    pub fn finish(mut self) -> u64 {
+    pub(crate) fn finish(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -131,7 +131,7 @@ impl PeakMemory {
 }
 
 /// Forgets the page cache of files in a directory, as far as this user may.
-pub fn drop_cache(dir: &Path) -> Result<()> {
+pub(crate) fn drop_cache(dir: &Path) -> Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -11,7 +11,7 @@ use crate::{Result, Scale, data, limits, remote};
 const ROUNDS: usize = 5;
 
 /// Figure `raw_topic_over_flight`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let copies = scale.pick(1, 16);
     let flights = data::flights()?;
     let batches: Vec<RecordBatch> = std::iter::repeat_n(flights, copies).flatten().collect();

@@ -15,21 +15,22 @@ use crate::{Result, data};
 const IN_FLIGHT: usize = 64;
 
 /// Runs a client on a runtime of its own.
-pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
 }
 
-pub async fn connect(url: &str) -> Result<Client> {
+pub(crate) async fn connect(url: &str) -> Result<Client> {
     Ok(Client::connect(url).await?)
 }
 
-pub async fn sql(client: &Client, statement: &str) -> Result<()> {
+pub(crate) async fn sql(client: &Client, statement: &str) -> Result<()> {
     client.sql(statement).await.map(drop).map_err(|error| format!("{statement}: {error}").into())
 }
 
 /// Creates a table of the batches' schema, with one partition.
-pub async fn create(client: &Client, table: &str, batch: &RecordBatch) -> Result<()> {
-    let columns = batch.schema().fields().iter().map(|field| {
+pub(crate) async fn create(client: &Client, table: &str, batch: &RecordBatch) -> Result<()> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().map(|field| {
         let null = if field.is_nullable() { "" } else { " NOT NULL" };
         Ok(format!("{} {}{null}", field.name(), sql_type(field.data_type())?))
     });
@@ -52,7 +53,7 @@ fn sql_type(data_type: &DataType) -> Result<&'static str> {
 }
 
 /// Creates a table and appends the batches.
-pub async fn load(client: &Client, table: &str, batches: &[RecordBatch]) -> Result<()> {
+pub(crate) async fn load(client: &Client, table: &str, batches: &[RecordBatch]) -> Result<()> {
     create(client, table, batches.first().ok_or("no rows")?).await?;
     let bytes = data::bytes_of_all(batches);
     drive(client, table, batches, bytes).await?;
@@ -64,7 +65,7 @@ fn producer(client: &Client, table: &str, max_in_flight: usize) -> Producer {
 }
 
 /// Appends the batches over and over until `bytes` have gone in, and waits for every answer; gives the seconds.
-pub async fn drive(client: &Client, table: &str, batches: &[RecordBatch], bytes: u64) -> Result<f64> {
+pub(crate) async fn drive(client: &Client, table: &str, batches: &[RecordBatch], bytes: u64) -> Result<f64> {
     let mut producer = producer(client, table, IN_FLIGHT);
     let mut pending: VecDeque<PendingAck> = VecDeque::new();
     let start = Instant::now();
@@ -86,7 +87,12 @@ pub async fn drive(client: &Client, table: &str, batches: &[RecordBatch], bytes:
 }
 
 /// As [`drive`], for a time; gives the bytes and the seconds.
-pub async fn drive_for(client: &Client, table: &str, batches: &[RecordBatch], time: Duration) -> Result<(u64, f64)> {
+pub(crate) async fn drive_for(
+    client: &Client,
+    table: &str,
+    batches: &[RecordBatch],
+    time: Duration,
+) -> Result<(u64, f64)> {
     let start = Instant::now();
     let mut sent = 0;
     let round = data::bytes_of_all(batches);
@@ -98,7 +104,7 @@ pub async fn drive_for(client: &Client, table: &str, batches: &[RecordBatch], ti
 }
 
 /// As [`drive`], and does something while the last batches are in flight; their answers are not waited for.
-pub async fn drive_and(
+pub(crate) async fn drive_and(
     client: &Client,
     table: &str,
     batches: &[RecordBatch],
@@ -117,7 +123,7 @@ pub async fn drive_and(
 }
 
 /// Appends one row again and again, each a batch of its own; gives rows and seconds.
-pub async fn drive_single_rows(
+pub(crate) async fn drive_single_rows(
     client: &Client,
     table: &str,
     row: &RecordBatch,
@@ -142,14 +148,14 @@ pub async fn drive_single_rows(
 }
 
 /// What a consumer took.
-pub struct Taken {
-    pub seconds: f64,
+pub(crate) struct Taken {
+    pub(crate) seconds: f64,
     /// Arrow buffer bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Reads a one-partition topic from its start to source offset `end`, in a group of its own.
-pub async fn read_to_end(url: &str, topic: &str, group: &str, end: u64) -> Result<Taken> {
+pub(crate) async fn read_to_end(url: &str, topic: &str, group: &str, end: u64) -> Result<Taken> {
     let client = connect(url).await?;
     let options = ConsumerOptions {
         auto_offset_reset: AutoOffsetReset::Earliest,

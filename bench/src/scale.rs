@@ -9,14 +9,16 @@ use crate::store::Store;
 use crate::{Result, Scale, data, process};
 
 /// Figures `ten_thousand_*`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let count = scale.pick(500, 10_000);
     let store = Store::open(|options| options.max_groups_per_topic = count)?;
     let flights = data::flights()?;
     store.load("flights", flights.get(..1).ok_or("no rows")?)?;
     let pid = std::process::id();
     let empty = process::proc_value(pid, "status", "RssAnon")?;
-    let topics = create(count, |i| store.sql(&format!("CREATE TOPIC t{i} AS SELECT carrier FROM flights WHERE dep_delay > {i}")).map(drop))?;
+    let topics = create(count, |i| {
+        store.sql(&format!("CREATE TOPIC t{i} AS SELECT carrier FROM flights WHERE dep_delay > {i}")).map(drop)
+    })?;
     let with_topics = process::proc_value(pid, "status", "RssAnon")?;
     let mut members: Vec<Member> = Vec::with_capacity(count);
     let groups = create(count, |i| {
@@ -35,11 +37,33 @@ pub fn run(scale: Scale) -> Result<Vec<Figure>> {
     let idle = (process::cpu_seconds(pid)? - before) / start.elapsed().as_secs_f64() * 100.0;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     Ok(vec![
-        Figure::reported("ten_thousand_topics_memory", mib(with_topics.saturating_sub(empty)), "MiB", format!("{count} SQL topics, none read yet")),
-        Figure::reported("ten_thousand_groups_memory", mib(with_groups.saturating_sub(with_topics)), "MiB", format!("{count} groups of one idle member")),
+        Figure::reported(
+            "ten_thousand_topics_memory",
+            mib(with_topics.saturating_sub(empty)),
+            "MiB",
+            format!("{count} SQL topics, none read yet"),
+        ),
+        Figure::reported(
+            "ten_thousand_groups_memory",
+            mib(with_groups.saturating_sub(with_topics)),
+            "MiB",
+            format!("{count} groups of one idle member"),
+        ),
         Figure::reported("ten_thousand_idle_cpu", idle, "% of a core", "all of them idle"),
-        Figure::reported("last_topic_cost", topics.1, "s", "median of the last hundred CREATE TOPIC; limit: of the first hundred").at_most(topics.0, 1.5),
-        Figure::reported("last_group_cost", groups.1, "s", "median of the last hundred joins; limit: of the first hundred").at_most(groups.0, 1.5),
+        Figure::reported(
+            "last_topic_cost",
+            topics.1,
+            "s",
+            "median of the last hundred CREATE TOPIC; limit: of the first hundred",
+        )
+        .at_most(topics.0, 1.5),
+        Figure::reported(
+            "last_group_cost",
+            groups.1,
+            "s",
+            "median of the last hundred joins; limit: of the first hundred",
+        )
+        .at_most(groups.0, 1.5),
     ])
 }
 

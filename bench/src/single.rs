@@ -16,7 +16,7 @@ use crate::{Result, Scale, data, limits, remote};
 const IN_FLIGHT: usize = 1_000;
 
 /// Figures `single_rows_in_process`, `single_rows_over_flight`, `bytes_written_per_row_byte`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let time = Duration::from_secs(scale.pick(2, 15));
     Ok(vec![in_process(time)?, over_flight(time)?, amplification(time)?])
 }
@@ -64,7 +64,10 @@ fn in_process(time: Duration) -> Result<Figure> {
     let commits = (after.commits - before.commits).max(1);
     let commit_bytes = (after.log_bytes_written - before.log_bytes_written) / commits;
     let disk = limits::disk(&store.path(), commit_bytes as usize, time / 3)?;
-    let note = format!("{:.0} rows/s, {IN_FLIGHT} in flight; limit: append + fdatasync of {commit_bytes} bytes", rows as f64 / seconds);
+    let note = format!(
+        "{:.0} rows/s, {IN_FLIGHT} in flight; limit: append + fdatasync of {commit_bytes} bytes",
+        rows as f64 / seconds
+    );
     Ok(Figure::reported("single_rows_in_process", rows as f64 * row_bytes / seconds, "B/s", note).at_least(disk, 0.5))
 }
 
@@ -101,7 +104,7 @@ fn amplification(time: Duration) -> Result<Figure> {
 }
 
 /// Figures `latency_p50` and `latency_p99`: from append to delivery in the same process, at half the full load.
-pub fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
     let time = Duration::from_secs(scale.pick(2, 15));
     let store = Store::open(|options| options.segment_threads = 0)?;
     let table = table(&store.engine, 1)?;
@@ -110,7 +113,10 @@ pub fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
     let mut latencies = paced(&store, table, interval, time)?;
     let mut syncs = limits::fsync_times(&store.path(), 200)?;
     let (sync50, sync99) = (percentile(&mut syncs, 0.5) * 1e3, percentile(&mut syncs, 0.99) * 1e3);
-    let note = format!("produce to consume at half load, {} rows/s; limit: 4 KiB append + fdatasync, same percentile", (1.0 / interval.as_secs_f64()) as u64);
+    let note = format!(
+        "produce to consume at half load, {} rows/s; limit: 4 KiB append + fdatasync, same percentile",
+        (1.0 / interval.as_secs_f64()) as u64
+    );
     Ok(vec![
         Figure::reported("latency_p50", percentile(&mut latencies, 0.5) * 1e3, "ms", note.clone()).beside(sync50),
         Figure::reported("latency_p99", percentile(&mut latencies, 0.99) * 1e3, "ms", note).beside(sync99),
@@ -145,11 +151,17 @@ fn paced(store: &Store, table: TableId, interval: Duration, time: Duration) -> R
     for number in 0..total {
         let due = start + interval.mul_f64(number as f64);
         // A sleep is too coarse for some 10 µs, and spinning would take the core the engine needs.
-        if let Some(early) = due.checked_duration_since(Instant::now()).filter(|early| *early > Duration::from_millis(1)) {
+        if let Some(early) =
+            due.checked_duration_since(Instant::now()).filter(|early| *early > Duration::from_millis(1))
+        {
             std::thread::sleep(early);
         }
         sent.push(Instant::now());
-        drop(store.engine.append(&who, Append { table, partition: PartitionChoice::ByKey, batch: row.clone() }, None)?);
+        drop(store.engine.append(
+            &who,
+            Append { table, partition: PartitionChoice::ByKey, batch: row.clone() },
+            None,
+        )?);
     }
     let seen = consumer.join().map_err(|_| "the consumer panicked")??;
     Ok(sent.iter().zip(seen).map(|(sent, seen)| seen.saturating_duration_since(*sent).as_secs_f64()).collect())

@@ -10,8 +10,8 @@ use millstream_sql::{Outcome, SqlEngine, SqlOptions};
 use crate::Result;
 
 /// The engine with SQL and plugins.
-pub struct Store {
-    pub engine: Engine,
+pub(crate) struct Store {
+    pub(crate) engine: Engine,
     sql: SqlEngine,
     runtime: tokio::runtime::Runtime,
     dir: tempfile::TempDir,
@@ -19,7 +19,7 @@ pub struct Store {
 
 impl Store {
     /// Opens with changed settings.
-    pub fn open(change: impl FnOnce(&mut EngineOptions)) -> Result<Store> {
+    pub(crate) fn open(change: impl FnOnce(&mut EngineOptions)) -> Result<Store> {
         let dir = tempfile::tempdir()?;
         let mut options = EngineOptions::new(dir.path().join("data"));
         change(&mut options);
@@ -31,12 +31,12 @@ impl Store {
     }
 
     /// The data directory.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Runs a statement to its end and gives its rows.
-    pub fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+    pub(crate) fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
         use futures::TryStreamExt;
         self.runtime.block_on(async {
             match self.sql.session(Principal::anonymous(), "public").execute(statement).await? {
@@ -47,7 +47,7 @@ impl Store {
     }
 
     /// Creates a table of these batches' schema and appends them, many in flight.
-    pub fn load(&self, name: &str, batches: &[RecordBatch]) -> Result<()> {
+    pub(crate) fn load(&self, name: &str, batches: &[RecordBatch]) -> Result<()> {
         let who = Principal::anonymous();
         let schema = batches.first().ok_or("no rows")?.schema();
         let options = TableOptions { retention_ms: None, ..TableOptions::default() };
@@ -66,9 +66,13 @@ impl Store {
 }
 
 /// A guest built by `scripts/build-guests`.
-pub fn guest(name: &str) -> Result<PathBuf> {
+pub(crate) fn guest(name: &str) -> Result<PathBuf> {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let path = Path::new(&target).join("guests").join(format!("{name}.wasm"));
     let found = std::path::absolute(&path)?;
-    if found.exists() { Ok(found) } else { Err(format!("{} is missing; run scripts/build-guests", found.display()).into()) }
+    if found.exists() {
+        Ok(found)
+    } else {
+        Err(format!("{} is missing; run scripts/build-guests", found.display()).into())
+    }
 }

@@ -18,7 +18,7 @@ const SELECT: &str = "SELECT * FROM flights WHERE dep_delay > 60";
 const WASM: &str = "SELECT * FROM flights WHERE late(dep_delay)";
 
 /// Figures `topic_sql_in_process`, `topic_wasm_in_process`, `topic_wasm_over_flight`.
-pub fn run(scale: Scale) -> Result<Vec<Figure>> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let copies = scale.pick(1, 8);
     let flights = data::flights()?;
     let batches: Vec<RecordBatch> = std::iter::repeat_n(flights, copies).flatten().collect();
@@ -36,10 +36,20 @@ pub fn run(scale: Scale) -> Result<Vec<Figure>> {
     let wasm = median_of(|round| topic(&store, &format!("wasm_{round}"), WASM, rows))?;
     let rate = |seconds: f64| rows as f64 / seconds;
     let mut figures = vec![
-        Figure::reported("topic_sql_in_process", rate(sql), "rows/s", format!("{rows} flights, hot, one reader; limit: DataFusion on one thread"))
-            .at_least(rate(datafusion), 0.8),
-        Figure::reported("topic_wasm_in_process", rate(wasm), "rows/s", "the same rows by the Rust-guest filter; limit: the SQL topic")
-            .at_least(rate(sql), 0.5),
+        Figure::reported(
+            "topic_sql_in_process",
+            rate(sql),
+            "rows/s",
+            format!("{rows} flights, hot, one reader; limit: DataFusion on one thread"),
+        )
+        .at_least(rate(datafusion), 0.8),
+        Figure::reported(
+            "topic_wasm_in_process",
+            rate(wasm),
+            "rows/s",
+            "the same rows by the Rust-guest filter; limit: the SQL topic",
+        )
+        .at_least(rate(sql), 0.5),
     ];
     figures.push(over_flight(&batches, rows)?);
     Ok(figures)
@@ -71,7 +81,7 @@ fn topic(store: &Store, name: &str, select: &str, rows: usize) -> Result<f64> {
 }
 
 /// Reads a topic over a table of `rows` rows in one partition, in a group of its own.
-pub fn read_to_end(engine: &Engine, topic: &str, group: &str, rows: usize) -> Result<f64> {
+pub(crate) fn read_to_end(engine: &Engine, topic: &str, group: &str, rows: usize) -> Result<f64> {
     let config = ConsumerConfig {
         group_id: group.to_owned(),
         auto_offset_reset: AutoOffsetReset::Earliest,

@@ -5,6 +5,7 @@ mod damage;
 mod epochs;
 mod files;
 mod formats;
+mod fuzz;
 mod messages;
 mod support;
 mod writing;

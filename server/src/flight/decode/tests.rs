@@ -151,3 +151,52 @@ fn unions_are_refused_by_name() {
     let schema = Schema::new(vec![Field::new("either", union, true)]);
     refused(&[FlightData::from(SchemaAsIpc::new(&schema, &IpcWriteOptions::default()))], "\"either\"");
 }
+
+/// Runs for `MILLSTREAM_FUZZ_SECONDS` over randomly mutated streams; a failure prints the smallest mutation that shows it.
+#[test]
+fn mutated_streams_are_rows_or_errors() {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use proptest::test_runner::{Config, TestRunner};
+
+    let seconds = std::env::var("MILLSTREAM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let start = std::time::Instant::now();
+    let streams = [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)];
+    let streams = streams.map(|compression| messages(&sample(), compression));
+    let number = prop_oneof![Just(u64::MAX), Just(i64::MAX as u64), Just(1 << 31), 0..70_000_u64, any::<u64>()];
+    // Which stream, message and half of it; where; what; in how many bytes, none of them cuts it off.
+    let mutation = (any::<[Index; 2]>(), 0..4_usize, any::<Index>(), number, 0..9_usize);
+    let mutations = proptest::collection::vec(mutation, 1..5);
+    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
+    let mutate = |bytes: &mut Vec<u8>, at: Index, number: u64, width: usize| {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = at.index(bytes.len());
+        match width {
+            0 => bytes.truncate(at),
+            1 => bytes[at] ^= 1 << (number % 8),
+            _ => bytes.iter_mut().skip(at & !3).zip(number.to_le_bytes()).take(width).for_each(|(b, with)| *b = with),
+        }
+    };
+    while start.elapsed() < std::time::Duration::from_secs(seconds) {
+        let outcome = TestRunner::new(config.clone()).run(&mutations, |mutations| {
+            let Some((first, ..)) = mutations.first() else { return Ok(()) };
+            let mut stream = streams[first[0].index(streams.len())].clone();
+            for (which, half, at, number, width) in mutations {
+                let message = which[1].index(stream.len());
+                let message = &mut stream[message];
+                let part = if half == 0 { &mut message.data_body } else { &mut message.data_header };
+                let mut bytes = part.to_vec();
+                mutate(&mut bytes, at, number, width);
+                *part = bytes.into();
+            }
+            let read = decode_all(&stream).unwrap_or_default();
+            prop_assert!(read.iter().all(|batch| batch.num_rows() as i64 <= MAX_ROWS));
+            Ok(())
+        });
+        if let Err(failure) = outcome {
+            panic!("{failure}");
+        }
+    }
+}

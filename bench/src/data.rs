@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::Result;
 
@@ -16,7 +16,10 @@ pub(crate) const BATCH_ROWS: usize = 8_192;
 pub(crate) fn flights() -> Result<Vec<RecordBatch>> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/flights.parquet");
     let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build()?;
+    // The file was written with Arrow's large strings; without its Arrow schema the columns are of the types that are stored.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
+    let reader = reader.with_batch_size(BATCH_ROWS).build()?;
     Ok(reader.collect::<Result<Vec<_>, _>>()?)
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
         remote::drive_for(&client, "flights", &flights, time).await
     })?;
     let commit =
-        server.metric("millstream_log_bytes_written_total")? / server.metric("millstream_commits_total")?.max(1.0);
+        server.metric("millstream_log_written_bytes_total")? / server.metric("millstream_log_commits_total")?.max(1.0);
     drop(server);
     let disk = limits::disk(dir.path(), commit as usize, time / 2)?;
     let loopback = limits::loopback(time / 5)?;
@@ -51,9 +51,9 @@ pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
         }
         Ok(())
     })?;
-    let log = server.metric("millstream_log_bytes_written_total")?;
-    let commit = log / server.metric("millstream_commits_total")?.max(1.0);
-    let c = server.metric("millstream_segment_bytes_written_total")? / log;
+    let log = server.metric("millstream_log_written_bytes_total")?;
+    let commit = log / server.metric("millstream_log_commits_total")?.max(1.0);
+    let c = server.metric("millstream_segment_written_bytes_total")? / log;
     drop(server);
     let disk = limits::disk(dir.path(), commit as usize, third / 2)?;
     let note = format!(

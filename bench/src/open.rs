@@ -30,7 +30,7 @@ fn figure(name: &'static str, bytes: u64) -> Result<Figure> {
     let start = Instant::now();
     let server = Server::start(&path, &[])?;
     let seconds = start.elapsed().as_secs_f64();
-    let rows = server.metric("millstream_durable_lsn")?;
+    let rows = server.metric("millstream_log_durable_lsn")?;
     let note = format!(
         "SIGKILL with batches in flight after {} MB, page cache dropped, until the ready line; durable LSN {rows}",
         bytes >> 20

@@ -42,7 +42,7 @@ impl Server {
         self.child.id()
     }
 
-    /// A figure of `/metrics`, such as `millstream_log_bytes_written_total`.
+    /// A figure of `/metrics`, such as `millstream_log_written_bytes_total`.
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.http)?;

@@ -90,6 +90,8 @@ pub struct PartitionOffsets {
     pub committed: Option<Offset>,
     /// The next offset to hand out; `None` where no live member owns the partition.
     pub position: Option<Offset>,
+    /// The generation from which on that member has held it, without a reset of the group's offset between.
+    pub since_generation: Option<u64>,
 }
 
 /// Where to move a position.

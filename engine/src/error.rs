@@ -91,10 +91,11 @@ impl Error {
         match self {
             Error::NotFound { .. } => ErrorKind::NotFound,
             Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
-            Error::InUse { .. } | Error::FailedPrecondition(_) | Error::Evaluation { .. } => {
-                ErrorKind::FailedPrecondition
-            }
-            Error::InvalidInput(_) | Error::SequenceGap { .. } => ErrorKind::InvalidInput,
+            Error::InUse { .. }
+            | Error::FailedPrecondition(_)
+            | Error::SequenceGap { .. }
+            | Error::Evaluation { .. } => ErrorKind::FailedPrecondition,
+            Error::InvalidInput(_) => ErrorKind::InvalidInput,
             Error::Unsupported(_) => ErrorKind::Unsupported,
             Error::OffsetOutOfRange { .. } | Error::NoCommittedOffset { .. } => ErrorKind::OutOfRange,
             Error::Fenced(_) => ErrorKind::Fenced,

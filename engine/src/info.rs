@@ -44,8 +44,11 @@ pub struct EngineStats {
     pub evaluation_misses: u64,
     pub rows_skipped: u64,
     pub checkpoint_lsn: Lsn,
+    /// Recorded ones, with members or without.
     pub groups: u64,
     pub members: u64,
+    /// Times that a reader whose offset retention had passed followed `auto.offset.reset`.
+    pub offset_resets: u64,
     pub free_disk_bytes: u64,
 }
 

@@ -52,22 +52,20 @@ impl Error {
         Error::Server { kind: error.kind(), message: error.message.clone() }
     }
 
-    /// A gRPC status. The server names the kind in the metadata; a status without it comes from the transport.
+    /// A gRPC status. The server names the kind in the metadata; a status without it comes from the transport, and means that
+    /// the connection broke unless its code is one that no broken connection has.
     pub(crate) fn from_status(url: &str, status: &Status) -> Error {
         let named = status.metadata().get(crate::protocol::ERROR_KIND_METADATA).and_then(|name| name.to_str().ok());
         let message = status.message().to_owned();
         match (named.and_then(kind_named), status.code()) {
             (Some(kind), _) => Error::Server { kind, message },
-            (None, Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown) => {
-                Error::Unreachable { url: url.to_owned(), reason: message }
-            }
             (None, Code::InvalidArgument) => Error::Server { kind: ErrorKind::InvalidInput, message },
             (None, Code::NotFound) => Error::Server { kind: ErrorKind::NotFound, message },
             (None, Code::Unimplemented) => Error::Server { kind: ErrorKind::Unsupported, message },
             (None, Code::ResourceExhausted | Code::OutOfRange) => {
                 Error::Server { kind: ErrorKind::ResourceExhausted, message }
             }
-            (None, _) => Error::Server { kind: ErrorKind::Internal, message },
+            (None, _) => Error::Unreachable { url: url.to_owned(), reason: message },
         }
     }
 }

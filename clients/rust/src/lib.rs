@@ -13,9 +13,9 @@
 //! # }
 //! ```
 
+mod batch;
 mod client;
 mod consumer;
-mod encode;
 mod error;
 mod options;
 mod producer;

@@ -40,6 +40,7 @@ impl Engine {
             stats.segment_bytes += found.segment_bytes;
             stats.segment_backlog_bytes += found.log_bytes;
         }
+        stats.groups = u64::try_from(state.groups().count()).unwrap_or(u64::MAX);
         drop(state);
         let written = &self.shared.segments.figures().bytes_written;
         stats.segment_bytes_written = written.load(std::sync::atomic::Ordering::Relaxed);
@@ -48,8 +49,8 @@ impl Engine {
         stats.evaluation_misses = evaluations.misses;
         stats.rows_skipped = evaluations.rows_skipped;
         let groups = self.shared.groups.figures();
-        stats.groups = groups.groups;
         stats.members = groups.members;
+        stats.offset_resets = groups.offset_resets;
         stats
     }
 

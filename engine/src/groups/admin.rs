@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Coordinator;
-use super::group::{Entries, Inner, MemberState, submit};
+use super::group::{Entries, Inner, MemberState, Owned, submit};
 use super::join::name_of;
 use super::member::Core;
 use super::positions::resolve;
@@ -38,7 +38,7 @@ impl Coordinator {
     pub(crate) fn offsets(&self, shared: &Shared, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
         self.tick(shared);
         let name = name_of(namespace, group);
-        let mut positions: BTreeMap<Place, Option<Offset>> = BTreeMap::new();
+        let mut positions: BTreeMap<Place, Standing> = BTreeMap::new();
         let live = self.find(&name);
         for member in
             live.iter().flat_map(|group| group.inner.lock().members.values().map(owned_by).collect::<Vec<_>>())
@@ -79,7 +79,7 @@ impl Coordinator {
                 for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
                     let at = Assignment { topic: *topic, partition: *partition };
                     if let Some(owned) = member.owned.get_mut(&at) {
-                        owned.move_to(stamp, Some(*offset));
+                        owned.reset_to(stamp, *offset);
                     }
                 }
                 member.core.replay.lock().restart();
@@ -126,16 +126,23 @@ pub(super) fn member_offsets(shared: &Shared, core: &Core) -> Result<Vec<Partiti
     let member = core.state(&mut inner)?;
     let state = shared.state.read();
     let owned = member.owned.iter().filter_map(|(at, owned)| {
-        partition_offsets(&state, member.topics.get(&at.topic)?, at.partition, &core.key, owned.position)
+        partition_offsets(&state, member.topics.get(&at.topic)?, at.partition, &core.key, standing(owned))
     });
     Ok(owned.collect())
 }
 
 type Place = (TopicId, PartitionId, Option<Arc<str>>);
 
-fn owned_by(member: &MemberState) -> Vec<(Place, Option<Offset>)> {
+/// Position, and the generation from which on it is held; of a partition without an owner, neither.
+type Standing = (Option<Offset>, Option<u64>);
+
+fn owned_by(member: &MemberState) -> Vec<(Place, Standing)> {
     let client = &member.core.key.client;
-    member.owned.iter().map(|(at, owned)| ((at.topic, at.partition, client.clone()), owned.position)).collect()
+    member.owned.iter().map(|(at, owned)| ((at.topic, at.partition, client.clone()), standing(owned))).collect()
+}
+
+fn standing(owned: &Owned) -> Standing {
+    (owned.position, Some(owned.since))
 }
 
 fn partition_offsets(
@@ -143,7 +150,7 @@ fn partition_offsets(
     topic: &TopicInfo,
     partition: PartitionId,
     key: &GroupKey,
-    position: Option<Offset>,
+    (position, since_generation): Standing,
 ) -> Option<PartitionOffsets> {
     let found = state.partition(topic.table, partition)?;
     Some(PartitionOffsets {
@@ -153,6 +160,7 @@ fn partition_offsets(
         end: found.end,
         committed: state.committed(key, topic.id, partition),
         position,
+        since_generation,
     })
 }
 

@@ -68,6 +68,8 @@ pub(super) struct MemberState {
 pub(super) struct Owned {
     /// Tells one ownership, and what was read before a seek, from the next.
     pub stamp: u64,
+    /// The generation from which on it is held, without a reset of the group's offset between; 0 until that is published.
+    pub since: u64,
     /// The next offset to hand out; `None` until first needed.
     pub position: Option<Offset>,
     /// After the rows handed out by the last poll.
@@ -143,7 +145,9 @@ impl Group {
             return;
         }
         inner.generation = shared.groups.publish_next_generation(shared, keys);
-        for member in inner.members.values() {
+        let generation = inner.generation;
+        for member in inner.members.values_mut() {
+            member.owned.values_mut().filter(|owned| owned.since == 0).for_each(|owned| owned.since = generation);
             member.core.wake.notify();
         }
     }
@@ -284,12 +288,17 @@ impl MemberState {
 
 impl Owned {
     fn new(stamp: u64) -> Owned {
-        Owned { stamp, position: None, handed: None, processed: None, paused: false }
+        Owned { stamp, since: 0, position: None, handed: None, processed: None, paused: false }
     }
 
     /// Goes on elsewhere; nothing from before is committed by itself any more.
     pub(super) fn move_to(&mut self, stamp: u64, position: Option<Offset>) {
-        *self = Owned { position, paused: self.paused, ..Owned::new(stamp) };
+        *self = Owned { position, since: self.since, paused: self.paused, ..Owned::new(stamp) };
+    }
+
+    /// As a new ownership, from the next generation on.
+    pub(super) fn reset_to(&mut self, stamp: u64, position: Offset) {
+        *self = Owned { position: Some(position), ..Owned::new(stamp) };
     }
 }
 

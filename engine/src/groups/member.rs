@@ -73,10 +73,29 @@ impl Member {
         self.core.state(&mut inner).map_or_else(|_| Vec::new(), |member| member.owned.keys().copied().collect())
     }
 
-    /// The topics subscribed to, as they were when it joined: the schemas of what it is handed.
+    /// The topics subscribed to, as they were when it joined or [`Self::renew_topic`] was called: the schemas of what it is
+    /// handed.
     pub fn topics(&self) -> Vec<Arc<TopicInfo>> {
         let Ok(mut inner) = self.core.enter(&self.shared) else { return Vec::new() };
         self.core.state(&mut inner).map_or_else(|_| Vec::new(), |member| member.topics.values().cloned().collect())
+    }
+
+    /// Takes up the topic's present columns, and gives it as it now stands.
+    pub fn renew_topic(&self, topic: TopicId) -> Result<Arc<TopicInfo>> {
+        let mut inner = self.core.enter(&self.shared)?;
+        let subscribed = self.core.state(&mut inner)?.topics.get_mut(&topic);
+        let subscribed = subscribed.ok_or_else(|| not_subscribed(topic))?;
+        *subscribed = self.shared.topic(topic)?;
+        Ok(subscribed.clone())
+    }
+
+    /// Whether the topic's columns are others now than those that this member is handed.
+    pub fn topic_changed(&self, topic: TopicId) -> Result<bool> {
+        let now = self.shared.state.read().catalog().topic(topic).map(|topic| topic.version);
+        let mut inner = self.core.enter(&self.shared)?;
+        let handed = self.core.state(&mut inner)?.topics.get(&topic).map(|topic| topic.version);
+        // One that was dropped has no rows any more, whatever its columns.
+        Ok(now.zip(handed).is_some_and(|(now, handed)| now != handed))
     }
 
     /// Keeps the session alive; says whether the assignment has changed since [`Self::generation`] was last read.
@@ -153,7 +172,8 @@ impl Member {
         positions::seek(&self.shared, &self.core, partition, to)
     }
 
-    /// Hands out nothing of these partitions until [`Self::resume`]. A rebalance that takes them away ends the pause.
+    /// Hands out nothing of these partitions until [`Self::resume`]. A rebalance that takes them away ends the pause, and so
+    /// does a reset of the group's offset.
     pub fn pause(&self, partitions: &[Assignment]) -> Result<()> {
         self.set_paused(partitions, true)
     }
@@ -187,6 +207,10 @@ impl Member {
         }
         Ok(())
     }
+}
+
+fn not_subscribed(topic: TopicId) -> Error {
+    Error::NotFound { what: "topic", name: format!("#{topic}") }
 }
 
 impl Drop for Member {

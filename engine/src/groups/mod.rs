@@ -73,8 +73,6 @@ pub(crate) struct Coordinator {
 /// Gauges and counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupFigures {
-    /// With members.
-    pub groups: u64,
     pub members: u64,
     /// Times that a committed offset below the start followed `auto.offset.reset`, since opening.
     pub offset_resets: u64,
@@ -158,11 +156,7 @@ impl Coordinator {
         let groups: Vec<Arc<Group>> = self.groups.read().values().cloned().collect();
         let members: usize = groups.iter().map(|group| group.inner.lock().members.len()).sum();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        GroupFigures {
-            groups: count(groups.len()),
-            members: count(members),
-            offset_resets: self.resets.load(Ordering::Relaxed),
-        }
+        GroupFigures { members: count(members), offset_resets: self.resets.load(Ordering::Relaxed) }
     }
 
     /// The live group of that name, made if there is none.

@@ -10,6 +10,7 @@ use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use bytes::Bytes;
 
+use crate::types::stored_bytes;
 use crate::{EncodedBatch, Error, Result};
 
 /// Before the flatbuffer: a continuation marker and the flatbuffer's padded length, four bytes each.
@@ -52,8 +53,8 @@ pub(crate) fn encode(batch: &RecordBatch) -> Result<EncodedRows> {
 
 /// Bytes of the batch's own rows: what a slice pins besides does not count.
 pub(crate) fn sliced_bytes(batch: &RecordBatch) -> usize {
-    let bytes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
-    bytes.sum()
+    let bytes = batch.columns().iter().fold(0, |sum: u64, column| sum.saturating_add(stored_bytes(column)));
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// `None` where the message is too large for the narrow alignment.

@@ -10,4 +10,5 @@ mod tests;
 
 pub(crate) use conform::conform;
 pub(crate) use schema::{MAX_COLUMNS, normalize_columns, normalize_schema};
+pub(crate) use size::stored_bytes;
 pub(crate) use stored::is_stored;

@@ -7,9 +7,15 @@ use arrow_array::{Array, ArrayRef, RunArray};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
-/// An upper bound of the bytes the array's rows take as their stored type, saturating.
-pub(super) fn stored_bytes(array: &dyn Array) -> u64 {
+/// An upper bound of the bytes the array's rows take as their stored type, saturating. Of what a slice pins besides its rows,
+/// nothing counts. For a stored type it is what they take.
+pub(crate) fn stored_bytes(array: &dyn Array) -> u64 {
     let rows = count(array.len());
+    let bitmap = if array.nulls().is_some() { rows.div_ceil(8) } else { 0 };
+    bitmap.saturating_add(value_bytes(array, rows))
+}
+
+fn value_bytes(array: &dyn Array, rows: u64) -> u64 {
     match array.data_type() {
         DataType::Utf8 => texts(array.as_string::<i32>().value_offsets(), rows),
         DataType::LargeUtf8 => texts(array.as_string::<i64>().value_offsets(), rows),
@@ -31,7 +37,7 @@ pub(super) fn stored_bytes(array: &dyn Array) -> u64 {
             list_views(array.as_list_view::<i64>().sizes(), array.as_list_view::<i64>().values(), rows)
         }
         DataType::Struct(_) => {
-            array.as_struct().columns().iter().fold(rows / 8, |sum, child| sum.saturating_add(stored_bytes(child)))
+            array.as_struct().columns().iter().fold(0, |sum: u64, child| sum.saturating_add(stored_bytes(child)))
         }
         DataType::Dictionary(_, _) => dictionary(array),
         DataType::RunEndEncoded(ends, _) => match ends.data_type() {
@@ -39,19 +45,26 @@ pub(super) fn stored_bytes(array: &dyn Array) -> u64 {
             DataType::Int32 => runs(array.as_run::<Int32Type>(), rows),
             _ => runs(array.as_run::<Int64Type>(), rows),
         },
-        other => nulls(other, rows),
+        other => fixed(other, rows),
+    }
+}
+
+/// Bytes of `rows` values of a fixed width.
+fn fixed(data_type: &DataType, rows: u64) -> u64 {
+    match data_type {
+        DataType::Boolean | DataType::Null => rows.div_ceil(8),
+        other => rows.saturating_mul(count(other.primitive_width().unwrap_or(4))),
     }
 }
 
 /// Bytes of `rows` nulls of a stored type.
 pub(super) fn nulls(data_type: &DataType, rows: u64) -> u64 {
-    let fixed = |width: u64| rows.saturating_mul(width).saturating_add(rows / 8);
+    let bitmap = rows.div_ceil(8);
     match data_type {
-        DataType::Boolean | DataType::Null => rows / 4,
         DataType::Struct(fields) => {
-            fields.iter().fold(rows / 8, |sum, field| sum.saturating_add(nulls(field.data_type(), rows)))
+            fields.iter().fold(bitmap, |sum, field| sum.saturating_add(nulls(field.data_type(), rows)))
         }
-        other => fixed(count(other.primitive_width().unwrap_or(4))),
+        other => bitmap.saturating_add(fixed(other, rows)),
     }
 }
 

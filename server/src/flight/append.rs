@@ -1,12 +1,11 @@
 //! DoPut into a table: record batches in, an acknowledgement for each out, many under way at once.
 
-use arrow::array::{Array, RecordBatch};
 use arrow_flight::{FlightData, PutResult};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use millstream_client::protocol;
 use millstream_engine::{
-    Append, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
+    Append, Appended, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
 };
 use prost::Message;
 use std::sync::Arc;
@@ -28,8 +27,6 @@ const MAX_UNREAD_ACKS: usize = 65_536;
 /// What one visit to the engine takes.
 const CHUNK_MESSAGES: usize = 64;
 const CHUNK_BYTES: usize = 4 << 20;
-/// Batches above this are appended in pieces, where the client has not asked for idempotence: a commit has its limit.
-pub(super) const PIECE_BYTES: usize = 4 << 20;
 
 /// Appends what arrives in a task of its own; gives the acknowledgements.
 pub(super) fn serve(
@@ -138,7 +135,9 @@ impl Appender {
         let sequence = stamp.map_or(self.batches, |stamp| stamp.sequence);
         self.batches += 1;
         let partition = asked.partition.map_or(PartitionChoice::ByKey, PartitionChoice::Named);
-        let batches = if stamp.is_some() { vec![batch] } else { pieces(batch) };
+        // A commit has its limit. Where the client asks for idempotence it is the client that cuts.
+        let whole = stamp.is_some() || batch.num_rows() == 0;
+        let batches = if whole { vec![batch] } else { self.door.engine.split_for_append(&batch) };
         let receipts = batches.into_iter().map(|batch| {
             let append = Append { table: self.table.id, partition, batch };
             self.door.engine.append(&self.who, append, stamp).map_err(DoorError::from)
@@ -157,18 +156,6 @@ fn stamp(asked: &protocol::Append) -> Result<Option<ProducerStamp>> {
     Ok(Some(ProducerStamp { id: u128::from_be_bytes(id), epoch: asked.epoch, sequence: asked.sequence }))
 }
 
-/// The batch in pieces of about [`PIECE_BYTES`] at most.
-pub(super) fn pieces(batch: RecordBatch) -> Vec<RecordBatch> {
-    let size: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
-    let parts = size.div_ceil(PIECE_BYTES).clamp(1, batch.num_rows().max(1));
-    if parts == 1 {
-        return vec![batch];
-    }
-    let step = batch.num_rows().div_ceil(parts);
-    let starts = (0..batch.num_rows()).step_by(step);
-    starts.map(|start| batch.slice(start, step.min(batch.num_rows() - start))).collect()
-}
-
 /// Waits for a batch's receipts.
 fn acknowledge(work: Work) -> BoxFuture<'static, (protocol::Ack, Option<DoorError>)> {
     async move {
@@ -183,11 +170,9 @@ fn acknowledge(work: Work) -> BoxFuture<'static, (protocol::Ack, Option<DoorErro
 async fn collect(receipts: Result<Vec<PendingReceipt>>, ack: &mut protocol::Ack) -> Result<()> {
     for receipt in receipts? {
         let Receipt { appended, duplicate, durability, .. } = receipt.await?;
-        ack.appended.extend(appended.iter().map(|run| protocol::Appended {
-            partition: run.partition,
-            first_offset: run.first_offset,
-            rows: run.rows,
-        }));
+        for run in &appended {
+            add_run(&mut ack.appended, run);
+        }
         ack.duplicate |= duplicate;
         ack.durability = match durability {
             Durability::Sync => protocol::Durability::Sync,
@@ -196,4 +181,13 @@ async fn collect(receipts: Result<Vec<PendingReceipt>>, ack: &mut protocol::Ack)
         .into();
     }
     Ok(())
+}
+
+/// Adds a run of rows; one that goes on where the last one ends makes it longer.
+fn add_run(runs: &mut Vec<protocol::Appended>, run: &Appended) {
+    let Appended { partition, first_offset, rows, .. } = *run;
+    match runs.last_mut() {
+        Some(last) if last.partition == partition && last.first_offset + last.rows == first_offset => last.rows += rows,
+        _ => runs.push(protocol::Appended { partition, first_offset, rows }),
+    }
 }

@@ -11,7 +11,6 @@ use millstream_engine::{
 };
 use millstream_sql::SqlEngine;
 
-use super::append::pieces;
 use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
@@ -83,7 +82,7 @@ fn step(
     let (mut receipts, mut rows) = (Vec::new(), 0);
     if let (Decoded::Batch(batch), Some(table)) = (decoded, &table) {
         rows = batch.num_rows() as i64;
-        for batch in pieces(batch) {
+        for batch in engine.split_for_append(&batch) {
             let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
             receipts.push(engine.append(who, append, None)?);
         }

@@ -20,7 +20,7 @@ pub(super) struct Members {
 pub(super) struct LiveMember {
     pub(super) member: Member,
     pub(super) config: ConsumerConfig,
-    topics: Vec<Arc<TopicInfo>>,
+    topics: HashMap<String, TopicId>,
     /// Tells each topic's stream to end. The sender's identity tells a stream from the one that took its place.
     streams: Mutex<HashMap<TopicId, watch::Sender<Option<EndReason>>>>,
 }
@@ -48,9 +48,10 @@ impl Members {
         } else {
             self.find(&hello.member_id, &config)?
         };
-        let topic = live.topics.iter().find(|topic| topic.name == hello.topic).cloned().ok_or_else(|| {
+        let topic = live.topics.get(&hello.topic).copied().ok_or_else(|| {
             DoorError::invalid(format!("the member did not subscribe to topic {:?} when it joined", hello.topic))
         })?;
+        let topic = live.member.renew_topic(topic)?;
         let (sender, ended) = watch::channel(None);
         let before = live.lock_streams().insert(topic.id, sender);
         if let Some(before) = before {
@@ -65,7 +66,7 @@ impl Members {
             topics.push(hello.topic.clone());
         }
         let member = engine.join(who, config.clone(), &topics)?;
-        let topics = member.topics();
+        let topics = member.topics().iter().map(|topic| (topic.name.clone(), topic.id)).collect();
         let live = Arc::new(LiveMember { member, config, topics, streams: Mutex::default() });
         let mut known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // Swept before it grows: the cost of a join stays the same however many members there are.

@@ -16,7 +16,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 24] = [
+const METRICS: [Metric; 25] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -40,8 +40,11 @@ const METRICS: [Metric; 24] = [
         s.rows_skipped as f64
     }),
     ("checkpoint_lsn", "gauge", "log sequence number of the last checkpoint", |s| s.checkpoint_lsn.0 as f64),
-    ("groups", "gauge", "consumer groups", |s| s.groups as f64),
+    ("groups", "gauge", "consumer groups, with live members or without", |s| s.groups as f64),
     ("members", "gauge", "live members of consumer groups", |s| s.members as f64),
+    ("offset_resets_total", "counter", "readers that retention had passed and that followed auto.offset.reset", |s| {
+        s.offset_resets as f64
+    }),
     ("free_disk_bytes", "gauge", "free bytes of the data disk", |s| s.free_disk_bytes as f64),
 ];
 

@@ -1,6 +1,7 @@
 //! Tests of the real binary.
 
 mod cli;
+mod client;
 mod flight;
 mod help;
 mod http;

@@ -1,30 +1,21 @@
 //! One DoExchange stream: a topic of a member.
 
-use std::collections::HashMap;
-use std::io::Cursor;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use arrow_flight::utils::flight_data_to_arrow_batch;
-use arrow_flight::{FlightData, FlightDescriptor};
-use arrow_ipc::reader::StreamReader;
-use futures::StreamExt;
-use prost::Message;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
-use super::waiting::{Inbox, Taken, Waiting};
-use super::{Batch, SeekTo};
+use super::SeekTo;
+use super::inbox::{Ended, Inbox, Taken, refused};
+use super::outbox::Outbox;
+use super::partition::Held;
+use super::reader::{Reader, decode_schema, welcome};
+use super::waiting::Waiting;
 use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request, seek};
 use crate::{Client, Error, Result};
 
-/// The descriptor's command; the first message's Hello says the rest.
-const COMMAND: &[u8] = b"millstream.v1.consume";
-const OUTGOING_MESSAGES: usize = 1024;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -32,286 +23,189 @@ pub(super) struct TopicStream {
     pub(super) topic: String,
     pub(super) member_id: String,
     pub(super) schema: SchemaRef,
-    outgoing: mpsc::Sender<FlightData>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
+    outbox: Arc<Outbox>,
     waiting: Arc<Waiting>,
-    next_request: AtomicU64,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Drop for TopicStream {
     fn drop(&mut self) {
+        self.outbox.close();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl TopicStream {
-    pub(super) async fn open(client: &Client, hello: protocol::Hello, waiting: Arc<Waiting>) -> Result<TopicStream> {
-        let topic = hello.topic.clone();
-        let (outgoing, messages) = mpsc::channel(OUTGOING_MESSAGES);
-        let first = message(Request::Hello(hello)).with_descriptor(FlightDescriptor::new_cmd(COMMAND));
-        outgoing.send(first).await.map_err(|_| Error::Closed)?;
-        let url = client.url().to_owned();
-        let opened = client.service().do_exchange(ReceiverStream::new(messages)).await;
+    /// Opens a stream and waits for its assignment. `held` is what an earlier stream of the same member and topic held.
+    pub(super) async fn open(
+        client: &Client,
+        hello: protocol::Hello,
+        waiting: Arc<Waiting>,
+        held: BTreeMap<u32, Held>,
+    ) -> Result<TopicStream> {
+        let opening = async {
+            let stream = TopicStream::begin(client, hello, waiting, held).await?;
+            stream.wait_until(Inbox::is_assigned).await?;
+            Ok(stream)
+        };
+        in_time(client.url(), opening).await
+    }
+
+    async fn begin(
+        client: &Client,
+        hello: protocol::Hello,
+        waiting: Arc<Waiting>,
+        held: BTreeMap<u32, Held>,
+    ) -> Result<TopicStream> {
+        let (topic, url) = (hello.topic.clone(), client.url().to_owned());
+        let (inbox, outbox) = (Arc::new(Inbox::new(held)), Arc::new(Outbox::default()));
+        let opened = client.service().do_exchange(Arc::clone(&outbox).messages(hello)).await;
         let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?.into_inner();
         let welcome = welcome(&mut incoming, &url).await?;
         let schema = decode_schema(&welcome.schema)?;
-        let inbox = Arc::new(Inbox::default());
         let reader = Reader {
             topic: topic.clone(),
             schema: schema.clone(),
             url,
-            inbox: inbox.clone(),
-            waiting: waiting.clone(),
-            outgoing: outgoing.clone(),
+            inbox: Arc::clone(&inbox),
+            outbox: Arc::clone(&outbox),
+            waiting: Arc::clone(&waiting),
         };
         let beat = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms.max(100)));
-        let tasks =
-            [tokio::spawn(reader.run(incoming)), tokio::spawn(heartbeats(outgoing.clone(), waiting.clone(), beat))];
-        let stream = TopicStream {
-            topic,
-            member_id: welcome.member_id,
-            schema,
-            outgoing,
-            inbox,
-            waiting,
-            next_request: AtomicU64::new(1),
-            tasks,
-        };
-        stream.wait_for(|inbox| inbox.ready()).await?;
-        Ok(stream)
+        let tasks = [
+            tokio::spawn(reader.run(incoming)),
+            tokio::spawn(heartbeats(Arc::clone(&outbox), Arc::clone(&waiting), beat)),
+        ];
+        Ok(TopicStream { topic, member_id: welcome.member_id, schema, inbox, outbox, waiting, tasks })
     }
 
-    pub(super) fn partitions(&self) -> Vec<u32> {
-        self.inbox.partitions()
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.inbox.ended()
     }
 
-    pub(super) fn position(&self, partition: u32) -> Option<u64> {
-        self.inbox.position(partition)
-    }
-
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.inbox.failure()
-    }
-
+    /// The next thing for the caller; its credit goes back.
     pub(super) fn take(&self) -> Option<Taken> {
-        self.inbox.take()
+        let taken = self.inbox.take()?;
+        self.outbox.credit(taken.bytes);
+        Some(taken)
     }
 
-    /// Lets the server send `bytes` more.
-    pub(super) fn credit(&self, bytes: u64) {
-        credit(&self.outgoing, bytes);
-    }
-
-    pub(super) async fn send(&self, request: Request) -> Result<()> {
-        let sent = self.outgoing.send(message(request)).await;
-        sent.map_err(|_| self.failure().unwrap_or(Error::Closed))
-    }
-
-    pub(super) async fn commit(&self, entries: Vec<protocol::PartitionOffset>, generation: u64) -> Result<()> {
-        let request_id = self.request_id();
-        let request = Request::Commit(protocol::Commit { request_id, entries, generation });
-        match self.ask(request_id, request).await? {
+    /// Commits, and waits for it.
+    pub(super) async fn commit(&self, entries: &[(u32, u64)]) -> Result<()> {
+        let asked = self.inbox.ask();
+        self.inbox.note_commit(asked.id, entries);
+        let request = Request::Commit(self.commit_of(asked.id, entries));
+        match self.answer(asked, request).await? {
             Reply::CommitAck(ack) => refused(ack.error.as_ref()),
             other => Err(Error::protocol(format!("{other:?} in answer to a commit"))),
         }
     }
 
+    /// Commits without waiting for it.
+    pub(super) fn commit_soon(&self, entries: &[(u32, u64)]) -> Result<()> {
+        let request_id = self.inbox.begin_commit(entries);
+        self.send(Request::Commit(self.commit_of(request_id, entries)))
+    }
+
+    fn commit_of(&self, request_id: u64, entries: &[(u32, u64)]) -> protocol::Commit {
+        let entry = |(partition, next_offset): &(u32, u64)| protocol::PartitionOffset {
+            partition: *partition,
+            next_offset: *next_offset,
+        };
+        let entries = entries.iter().map(entry).collect();
+        protocol::Commit { request_id, entries, generation: self.inbox.generation() }
+    }
+
     pub(super) async fn offsets(&self) -> Result<Vec<protocol::PartitionState>> {
-        let request_id = self.request_id();
-        match self.ask(request_id, Request::Offsets(protocol::OffsetsRequest { request_id })).await? {
-            Reply::Offsets(reply) => {
-                refused(reply.error.as_ref())?;
-                Ok(reply.partitions)
-            }
+        let asked = self.inbox.ask();
+        let request = Request::Offsets(protocol::OffsetsRequest { request_id: asked.id });
+        match self.answer(asked, request).await? {
+            Reply::Offsets(reply) => refused(reply.error.as_ref()).map(|()| reply.partitions),
             other => Err(Error::protocol(format!("{other:?} in answer to a request for offsets"))),
         }
     }
 
     pub(super) async fn seek(&self, partition: u32, to: SeekTo) -> Result<u64> {
-        let request_id = self.request_id();
-        self.inbox.begin_seek(partition, request_id);
+        let asked = self.inbox.ask();
         let to = Some(match to {
             SeekTo::Offset(offset) => seek::To::Offset(offset),
             SeekTo::Start => seek::To::Start(seek::Head {}),
             SeekTo::End => seek::To::End(seek::Tail {}),
             SeekTo::AppendTime(time) => seek::To::AppendTimeUs(time),
         });
-        match self.ask(request_id, Request::Seek(protocol::Seek { request_id, partition, to })).await? {
-            Reply::SeekAck(ack) => {
-                refused(ack.error.as_ref())?;
-                Ok(ack.offset)
-            }
+        let request = Request::Seek(protocol::Seek { request_id: asked.id, partition, to });
+        match self.answer(asked, request).await? {
+            Reply::SeekAck(ack) => refused(ack.error.as_ref()).map(|()| ack.offset),
             other => Err(Error::protocol(format!("{other:?} in answer to a seek"))),
         }
     }
 
+    /// What waits of these partitions is thrown away, and read again when they are resumed: it would hold credit that the
+    /// others need.
+    pub(super) fn pause(&self, partitions: &[u32]) -> Result<()> {
+        let credit = partitions.iter().map(|partition| self.inbox.pause(*partition)).sum();
+        self.outbox.credit(credit);
+        self.send(Request::Pause(protocol::Pause { partitions: partitions.to_vec() }))
+    }
+
+    /// The server may send this partition again, from where polls have come to.
+    pub(super) fn resume(&self, partition: u32) -> Result<()> {
+        self.inbox.update(partition, |held| held.paused = false);
+        self.retry(partition)
+    }
+
+    /// Asks for a partition again whose reading had failed.
+    pub(super) fn retry(&self, partition: u32) -> Result<()> {
+        self.send(Request::Resume(protocol::Resume { partitions: vec![partition] }))
+    }
+
     /// Says that the member leaves, and waits until the server has ended the stream.
     pub(super) async fn leave(&self) {
-        if self.send(Request::Leave(protocol::Leave {})).await.is_ok() {
-            // Its answer is the end of the stream, which comes as a failure.
-            let _ended = self.wait_for(|inbox| inbox.failure().map(|_| Ok(()))).await;
+        if self.send(Request::Leave(protocol::Leave {})).is_ok() {
+            // Its answer is the end of the stream.
+            let _ended = in_time("", self.wait_until(|_| false)).await;
         }
     }
 
-    fn request_id(&self) -> u64 {
-        self.next_request.fetch_add(1, Ordering::Relaxed)
+    fn send(&self, request: Request) -> Result<()> {
+        match self.inbox.ended() {
+            Some(_) => Err(self.inbox.failure()),
+            None => self.outbox.push(request),
+        }
     }
 
-    async fn ask(&self, request_id: u64, request: Request) -> Result<Reply> {
-        self.send(request).await?;
-        self.wait_for(|inbox| inbox.reply(request_id)).await
+    async fn answer(&self, mut asked: super::inbox::Asked<'_>, request: Request) -> Result<Reply> {
+        self.send(request)?;
+        in_time(&self.topic, async { (&mut asked.answer).await.map_err(|_| self.inbox.failure()) }).await
     }
 
-    async fn wait_for<T>(&self, ready: impl Fn(&Inbox) -> Option<Result<T>>) -> Result<T> {
-        let waiting = async {
-            loop {
-                // Made before looking, so that no change falls between.
-                let changed = self.waiting.changed();
-                if let Some(answer) = ready(&self.inbox) {
-                    return answer;
-                }
-                changed.await;
+    async fn wait_until(&self, ready: impl Fn(&Inbox) -> bool) -> Result<()> {
+        loop {
+            // Made before looking, so that no change falls between.
+            let changed = self.waiting.changed();
+            if ready(&self.inbox) {
+                return Ok(());
             }
-        };
-        let late = || Error::Unreachable {
-            url: self.topic.clone(),
-            reason: format!("no answer for {} s", REPLY_TIMEOUT.as_secs()),
-        };
-        tokio::time::timeout(REPLY_TIMEOUT, waiting).await.map_err(|_| late())?
+            if self.inbox.ended().is_some() {
+                return Err(self.inbox.failure());
+            }
+            changed.await;
+        }
     }
 }
 
-/// Reads a stream to its end.
-struct Reader {
-    topic: String,
-    schema: SchemaRef,
-    url: String,
-    inbox: Arc<Inbox>,
-    waiting: Arc<Waiting>,
-    outgoing: mpsc::Sender<FlightData>,
+async fn in_time<T>(url: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late =
+        |_| Error::Unreachable { url: url.to_owned(), reason: format!("no answer for {} s", REPLY_TIMEOUT.as_secs()) };
+    tokio::time::timeout(REPLY_TIMEOUT, work).await.map_err(late)?
 }
 
-impl Reader {
-    async fn run(self, mut incoming: Streaming<FlightData>) {
-        let failure = loop {
-            let data = match incoming.next().await {
-                Some(Ok(data)) => data,
-                Some(Err(status)) => break Error::from_status(&self.url, &status),
-                None => break ended(&self.url),
-            };
-            match self.handle(&data) {
-                Ok(void) => credit(&self.outgoing, void),
-                Err(error) => break error,
-            }
-            self.waiting.wake();
-        };
-        self.inbox.fail(failure);
-        self.waiting.wake();
-    }
-
-    /// Takes in one message; gives the bytes to credit at once.
-    fn handle(&self, data: &FlightData) -> Result<u64> {
-        if data.app_metadata.is_empty() {
-            return Ok(0); // the schema, which Welcome has said already
-        }
-        match decode_reply(data)? {
-            Reply::Batch(header) => {
-                let batch = self.batch(&header, data)?;
-                Ok(self.inbox.batch(Taken {
-                    partition: header.partition,
-                    next_offset: header.next_offset,
-                    generation: header.generation,
-                    bytes: header.bytes,
-                    batch,
-                }))
-            }
-            Reply::End(end) => Err(end_error(&end, &self.url)),
-            other => Ok(self.inbox.control(other)),
-        }
-    }
-
-    fn batch(&self, header: &protocol::Batch, data: &FlightData) -> Result<Option<Batch>> {
-        if data.data_header.is_empty() {
-            return Ok(None);
-        }
-        let rows = flight_data_to_arrow_batch(data, self.schema.clone(), &HashMap::new()).map_err(Error::protocol)?;
-        if rows.num_rows() == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Batch {
-            topic: self.topic.clone(),
-            partition: header.partition,
-            first_offset: header.first_offset,
-            next_offset: header.next_offset,
-            generation: header.generation,
-            data: rows,
-            deltas: header.offset_deltas.clone().into(),
-        }))
-    }
-}
-
-async fn heartbeats(outgoing: mpsc::Sender<FlightData>, waiting: Arc<Waiting>, every: Duration) {
+async fn heartbeats(outbox: Arc<Outbox>, waiting: Arc<Waiting>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let heartbeat = protocol::Heartbeat { request_id: 0, polled: waiting.take_polled() };
-        if outgoing.send(message(Request::Heartbeat(heartbeat))).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn welcome(incoming: &mut Streaming<FlightData>, url: &str) -> Result<protocol::Welcome> {
-    let data = match incoming.next().await {
-        Some(data) => data.map_err(|status| Error::from_status(url, &status))?,
-        None => return Err(ended(url)),
-    };
-    match decode_reply(&data)? {
-        Reply::Welcome(welcome) => Ok(welcome),
-        Reply::End(end) => Err(end_error(&end, url)),
-        other => Err(Error::protocol(format!("{other:?} instead of a welcome"))),
-    }
-}
-
-fn credit(outgoing: &mpsc::Sender<FlightData>, bytes: u64) {
-    if bytes > 0 {
-        // Full only when the server has stopped reading; then it does not send either.
-        let _ = outgoing.try_send(message(Request::Credit(protocol::Credit { bytes })));
-    }
-}
-
-fn message(request: Request) -> FlightData {
-    FlightData::new().with_app_metadata(protocol::ConsumerRequest { request: Some(request) }.encode_to_vec())
-}
-
-fn decode_reply(data: &FlightData) -> Result<Reply> {
-    let reply = protocol::ConsumerReply::decode(data.app_metadata.as_ref()).map_err(Error::protocol)?;
-    reply.reply.ok_or_else(|| Error::protocol("a message of a kind this client does not know"))
-}
-
-fn decode_schema(message: &[u8]) -> Result<SchemaRef> {
-    let reader = StreamReader::try_new(Cursor::new(message), None).map_err(Error::protocol)?;
-    Ok(reader.schema())
-}
-
-fn refused(error: Option<&protocol::Error>) -> Result<()> {
-    error.map_or(Ok(()), |error| Err(Error::from_wire(error)))
-}
-
-fn ended(url: &str) -> Error {
-    Error::Unreachable { url: url.to_owned(), reason: "the server ended the stream".to_owned() }
-}
-
-fn end_error(end: &protocol::End, url: &str) -> Error {
-    match (end.reason(), &end.error) {
-        (protocol::EndReason::Error, Some(error)) => Error::from_wire(error),
-        (protocol::EndReason::Shutdown, _) => {
-            Error::Unreachable { url: url.to_owned(), reason: "the server is shutting down".to_owned() }
-        }
-        (protocol::EndReason::Left, _) => Error::Closed,
-        (reason, _) => Error::Server {
-            kind: protocol::ErrorKind::FailedPrecondition,
-            message: format!("the stream ended: {}", reason.as_str_name().to_ascii_lowercase()),
-        },
+        // A server that reads no requests hears of the member by none of them.
+        let _ = outbox.push(Request::Heartbeat(heartbeat));
     }
 }

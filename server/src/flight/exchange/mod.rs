@@ -1,6 +1,7 @@
 //! DoExchange: one stream of a consumer-group member. `docs/consumer-protocol.md` describes it.
 
 mod batches;
+mod fetch;
 mod hello;
 mod requests;
 mod session;
@@ -38,31 +39,50 @@ pub(super) fn serve(
 ) -> ReceiverStream<Result<FlightData, Status>> {
     let (sender, receiver) = mpsc::channel(NETWORK_QUEUE);
     // The task ends with the connection: its incoming stream and its receiver both go.
-    tokio::spawn(async move {
-        let end = run(door, &members, who, incoming, &sender).await;
-        let end = end.unwrap_or_else(|error| End { reason: EndReason::Error.into(), error: Some(error.to_wire()) });
-        let _ = sender.send(Ok(message(consumer_reply::Reply::End(end)))).await;
-    });
+    tokio::spawn(run(door, members, who, incoming, sender));
     ReceiverStream::new(receiver)
 }
 
 async fn run(
     door: Door,
-    members: &Arc<Members>,
+    members: Arc<Members>,
     who: Principal,
     mut incoming: Incoming,
-    sender: &mpsc::Sender<Result<FlightData, Status>>,
-) -> Result<End> {
+    sender: mpsc::Sender<Result<FlightData, Status>>,
+) {
+    let (end, session) = match begin(&door, &members, who, &mut incoming).await {
+        Ok(Some(mut session)) => (session.run(&mut incoming, &sender).await, Some(session)),
+        Ok(None) => (Ok(ended(EndReason::Shutdown)), None),
+        Err(error) => (Err(error), None),
+    };
+    let end = end.unwrap_or_else(|error| End { reason: EndReason::Error.into(), error: Some(error.to_wire()) });
+    // In all other cases the place is given up before the client is told, who may take long to hear it.
+    let session = session.filter(|_| end.reason() == EndReason::SchemaChanged);
+    let _ = sender.send(Ok(message(consumer_reply::Reply::End(end)))).await;
+    drop(sender);
+    if let Some(session) = session {
+        session.wait_for_successor(incoming).await;
+    }
+}
+
+/// Takes the hello and a place in the group; `None` when the server stops first.
+async fn begin(
+    door: &Door,
+    members: &Arc<Members>,
+    who: Principal,
+    incoming: &mut Incoming,
+) -> Result<Option<session::Session>> {
     let hello = tokio::select! {
-        hello = hello::receive(&mut incoming) => hello?,
-        () = door.stopped() => return Ok(ended(EndReason::Shutdown)),
+        hello = hello::receive(incoming) => hello?,
+        () = door.stopped() => return Ok(None),
     };
     let config = hello::config(&hello)?;
+    hello::message_bytes(&hello)?;
     let place = {
         let (members, engine, hello) = (Arc::clone(members), door.engine.clone(), hello.clone());
         blocking(&door.queries, move || members.attach(&engine, &who, &hello, config)).await?
     };
-    session::Session::new(&door, hello, place)?.run(incoming, sender).await
+    session::Session::new(door, hello, place).map(Some)
 }
 
 fn ended(reason: EndReason) -> End {

@@ -5,7 +5,7 @@ use millstream_client::protocol::{
     Commit, CommitAck, End, EndReason, Heartbeat, HeartbeatAck, OffsetsReply, OffsetsRequest, PartitionOffset, Seek,
     SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
 };
-use millstream_engine::{Assignment, ErrorKind, Offset, PendingReceipt, SeekTo};
+use millstream_engine::{Assignment, Offset, PendingReceipt, SeekTo};
 
 use super::ended;
 use super::session::Session;
@@ -51,24 +51,19 @@ impl Session {
     async fn begin_commit(&mut self, entries: Vec<PartitionOffset>, generation: u64) -> Result<PendingReceipt> {
         let (live, topic) = (self.live.clone(), self.topic.id);
         blocking(&self.door.queries, move || {
-            let now = live.member.generation();
-            if generation != 0 && generation != now {
-                return Err(DoorError::new(
-                    ErrorKind::Fenced,
-                    format!("the rows were delivered under generation {generation}, and it is now {now}"),
-                ));
-            }
             let entries: Vec<(Assignment, Offset)> = entries
                 .iter()
                 .map(|entry| (Assignment { topic, partition: entry.partition }, entry.next_offset))
                 .collect();
-            Ok(live.member.commit(&entries)?)
+            let generation = if generation == 0 { live.member.generation() } else { generation };
+            Ok(live.member.commit_as_of(generation, &entries)?)
         })
         .await
     }
 
     async fn on_seek(&mut self, Seek { request_id, partition, to }: Seek) {
         let (live, topic) = (self.live.clone(), self.topic.id);
+        let failed = self.failed.contains(&partition);
         let sought = blocking(&self.door.queries, move || {
             let to = match to {
                 Some(To::Offset(offset)) => SeekTo::Offset(offset),
@@ -77,10 +72,18 @@ impl Session {
                 Some(To::AppendTimeUs(time)) => SeekTo::AppendTime(time),
                 None => return Err(DoorError::invalid("the seek does not say where to")),
             };
-            Ok(live.member.seek(Assignment { topic, partition }, to)?)
+            let at = Assignment { topic, partition };
+            let offset = live.member.seek(at, to)?;
+            if failed {
+                live.member.resume(&[at])?;
+            }
+            Ok(offset)
         });
         let (offset, error) = match sought.await {
-            Ok(offset) => (offset, None),
+            Ok(offset) => {
+                self.failed.remove(&partition);
+                (offset, None)
+            }
             Err(error) => (0, Some(error.to_wire())),
         };
         self.dirty = true;
@@ -89,15 +92,15 @@ impl Session {
 
     /// Partitions that are not, or no longer, assigned are passed over: the client learns of that by the assignment.
     async fn set_paused(&mut self, partitions: Vec<u32>, paused: bool) -> Result<()> {
+        // Either way the client has decided: a seek no longer does.
+        self.failed.retain(|partition| !partitions.contains(partition));
         let (live, topic) = (self.live.clone(), self.topic.id);
         blocking(&self.door.queries, move || {
             let assigned = live.member.assignment();
-            let partitions: Vec<Assignment> =
-                assigned.into_iter().filter(|a| a.topic == topic && partitions.contains(&a.partition)).collect();
-            if paused {
-                live.member.pause(&partitions)?;
-            } else {
-                live.member.resume(&partitions)?;
+            for at in assigned.into_iter().filter(|a| a.topic == topic && partitions.contains(&a.partition)) {
+                let set = if paused { live.member.pause(&[at]) } else { live.member.resume(&[at]) };
+                // One that was taken away meanwhile is passed over too; if the member has gone, the next call says so.
+                drop(set);
             }
             Ok(())
         })

@@ -1,18 +1,22 @@
 //! The life of one stream: requests in; rows, as far as credit goes, and answers out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::FlightData;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
-use millstream_client::protocol::{self, Assignment, End, EndReason, Hello, PartitionState, Welcome, consumer_reply};
-use millstream_engine::{Delivery, Offset, PartitionId, PartitionOffsets};
+use millstream_client::protocol::{
+    self, Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply,
+};
+use millstream_engine::{PartitionId, PartitionOffsets};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
+use super::fetch::{Fetched, Step, visit};
 use super::{Incoming, ended, hello, message, next_request};
 use crate::Door;
 use crate::flight::blocking::blocking;
@@ -24,10 +28,10 @@ use crate::flight::members::{LiveMember, Place};
 const MAX_ANSWERS: usize = 256;
 /// Commits under way before no further requests are read.
 const MAX_COMMITS: usize = 256;
-/// Deliveries that one visit to the engine takes at most. Rowless ones are cheap, so their number needs its own bound.
-const DELIVERIES_PER_FETCH: usize = 32;
 /// Rows that one visit to the engine takes at most.
 const MAX_FETCH_BYTES: usize = 8 << 20;
+/// How long a stream's place is kept for the one that follows it when the topic's schema has changed.
+const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
     pub(super) door: Door,
@@ -43,26 +47,10 @@ pub(super) struct Session {
     pub(super) credit: i64,
     /// A fetch may find something.
     pub(super) dirty: bool,
+    /// Partitions that can't be read and wait for a seek or a resume.
+    pub(super) failed: BTreeSet<PartitionId>,
     pub(super) out: VecDeque<FlightData>,
     pub(super) commits: FuturesOrdered<BoxFuture<'static, consumer_reply::Reply>>,
-}
-
-/// What one visit to the engine gave.
-struct Fetched {
-    encoder: BatchEncoder,
-    /// In order; an error ends the stream after them.
-    steps: Vec<Step>,
-    error: Option<DoorError>,
-    /// Nothing more was ready.
-    idle: bool,
-}
-
-enum Step {
-    Rows(Vec<Outgoing>),
-    /// The assignment is another one from here on. The partition of the delivery that showed it stands at that offset.
-    Assigned(u64, Vec<PartitionOffsets>, Option<(PartitionId, Offset)>),
-    /// The topic's schema is another one from here on.
-    OtherSchema,
 }
 
 impl Session {
@@ -84,12 +72,13 @@ impl Session {
             generation: u64::MAX,
             credit: i64::try_from(hello.credit_bytes).unwrap_or(i64::MAX),
             dirty: true,
+            failed: BTreeSet::new(),
             out: VecDeque::new(),
             commits: FuturesOrdered::new(),
             live,
             topic,
         };
-        let millis = |duration: std::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let config = &session.live.config;
         session.reply(consumer_reply::Reply::Welcome(Welcome {
             version: protocol::VERSION,
@@ -98,15 +87,16 @@ impl Session {
             schema: schema_bytes(&session.topic.output_schema)?,
             session_timeout_ms: millis(config.session_timeout),
             max_poll_interval_ms: millis(config.max_poll_interval),
-            heartbeat_interval_ms: millis(config.session_timeout / 4),
+            // Heartbeats carry word of polls too.
+            heartbeat_interval_ms: millis(config.session_timeout.min(config.max_poll_interval) / 4),
         }));
         Ok(session)
     }
 
     /// Serves the stream to its end. An error is the end's reason.
     pub(super) async fn run(
-        mut self,
-        mut incoming: Incoming,
+        &mut self,
+        incoming: &mut Incoming,
         sender: &mpsc::Sender<Result<FlightData, Status>>,
     ) -> Result<End> {
         let mut told_to_end = self.place.as_ref().map(|place| place.ended.clone()).ok_or_else(gone)?;
@@ -117,7 +107,7 @@ impl Session {
             if fetch.is_none() {
                 // Requests that are here already go first: under load the next fetch would always be ready too.
                 while self.takes_requests()
-                    && let Some(request) = next_request(&mut incoming).now_or_never()
+                    && let Some(request) = next_request(incoming).now_or_never()
                 {
                     if let Some(end) = self.on_request(request?).await? {
                         return Ok(self.flush(end, sender).await);
@@ -144,7 +134,7 @@ impl Session {
                     }
                 }
                 Some(reply) = self.commits.next(), if !self.commits.is_empty() => self.reply(reply),
-                request = next_request(&mut incoming), if !fetching && self.takes_requests() => {
+                request = next_request(incoming), if !fetching && self.takes_requests() => {
                     if let Some(end) = self.on_request(request?).await? {
                         return Ok(self.flush(end, sender).await);
                     }
@@ -194,14 +184,25 @@ impl Session {
                     }
                 }
                 Step::Assigned(generation, offsets, moved) => {
-                    self.generation = generation;
+                    let before = std::mem::replace(&mut self.generation, generation);
                     let mut partitions = self.states(offsets);
+                    let kept = |state: &&PartitionState| state.since_generation <= before;
+                    let kept: BTreeSet<_> = partitions.iter().filter(kept).map(|state| state.partition).collect();
+                    self.failed.retain(|partition| kept.contains(partition));
                     if let Some((partition, offset)) = moved {
                         partitions.iter_mut().filter(|state| state.partition == partition).for_each(|state| {
                             state.position = Some(offset);
                         });
                     }
                     self.reply(consumer_reply::Reply::Assignment(Assignment { generation, partitions }));
+                }
+                Step::Failed { partition, offset, error } => {
+                    self.failed.insert(partition);
+                    self.reply(consumer_reply::Reply::Failed(Failed {
+                        partition,
+                        offset,
+                        error: Some(error.to_wire()),
+                    }));
                 }
                 Step::OtherSchema => return Ok(Some(ended(EndReason::SchemaChanged))),
             }
@@ -220,6 +221,7 @@ impl Session {
             end: offsets.end,
             committed: offsets.committed,
             position: offsets.position,
+            since_generation: offsets.since_generation.unwrap_or(0),
         })
         .collect()
     }
@@ -229,7 +231,7 @@ impl Session {
     }
 
     /// Sends what is still to be sent, the answers to commits included, before the end.
-    async fn flush(mut self, end: End, sender: &mpsc::Sender<Result<FlightData, Status>>) -> End {
+    async fn flush(&mut self, end: End, sender: &mpsc::Sender<Result<FlightData, Status>>) -> End {
         while let Some(reply) = self.commits.next().await {
             self.reply(reply);
         }
@@ -239,6 +241,19 @@ impl Session {
             }
         }
         end
+    }
+
+    /// Keeps the place at the member until the client's next stream for the topic has taken it, or the client has gone.
+    pub(super) async fn wait_for_successor(mut self, mut incoming: Incoming) {
+        let Some(mut told_to_end) = self.place.as_mut().map(|place| place.ended.clone()) else { return };
+        let gone = async { while incoming.next().await.is_some_and(|data| data.is_ok()) {} };
+        let door = self.door.clone();
+        tokio::select! {
+            _ = told(&mut told_to_end) => {}
+            () = gone => {}
+            () = door.stopped() => {}
+            () = tokio::time::sleep(SUCCESSOR_TIMEOUT) => {}
+        }
     }
 }
 
@@ -253,62 +268,6 @@ async fn under_way<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
         Some(future) => future.await,
         None => std::future::pending().await,
     }
-}
-
-/// Takes deliveries until the budget is used or nothing is ready.
-fn visit(
-    live: &LiveMember,
-    topic: millstream_engine::TopicId,
-    mut known: u64,
-    budget: usize,
-    encoder: BatchEncoder,
-) -> Fetched {
-    let mut fetched = Fetched { encoder, steps: Vec::new(), error: None, idle: false };
-    if let Err(error) = take(live, topic, &mut known, budget, &mut fetched) {
-        fetched.error = Some(error);
-    }
-    fetched
-}
-
-fn take(
-    live: &LiveMember,
-    topic: millstream_engine::TopicId,
-    known: &mut u64,
-    budget: usize,
-    fetched: &mut Fetched,
-) -> Result<()> {
-    let mut left = budget;
-    for _ in 0..DELIVERIES_PER_FETCH {
-        let delivery = if left > 0 { live.member.fetch(topic, left)? } else { None };
-        // The generation is looked at after the fetch: rows of a partition must not come before its assignment.
-        let generation = live.member.generation();
-        if generation != *known {
-            let moved = delivery.as_ref().map(|delivery| (delivery.partition, delivery.first_offset));
-            fetched.steps.push(Step::Assigned(generation, live.member.offsets()?, moved));
-            *known = generation;
-        }
-        let Some(delivery) = delivery else {
-            fetched.idle = left > 0;
-            return Ok(());
-        };
-        if !fetched.encoder.fits(&delivery) {
-            put_back(live, topic, &delivery)?;
-            fetched.steps.push(Step::OtherSchema);
-            return Ok(());
-        }
-        let messages = fetched.encoder.encode(&delivery, generation)?;
-        let bytes: u64 = messages.iter().map(|message| message.bytes).sum();
-        left = left.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
-        fetched.steps.push(Step::Rows(messages));
-    }
-    Ok(())
-}
-
-/// Moves the position back, for the stream that will take this one's place.
-fn put_back(live: &LiveMember, topic: millstream_engine::TopicId, delivery: &Delivery) -> Result<()> {
-    let at = millstream_engine::Assignment { topic, partition: delivery.partition };
-    live.member.seek(at, millstream_engine::SeekTo::Offset(delivery.first_offset))?;
-    Ok(())
 }
 
 pub(super) fn gone() -> DoorError {

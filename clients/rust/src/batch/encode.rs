@@ -12,20 +12,15 @@ pub(crate) fn schema_message(descriptor: FlightDescriptor, schema: &Schema) -> F
     FlightData::from(SchemaAsIpc::new(schema, &IpcWriteOptions::default())).with_descriptor(descriptor)
 }
 
-/// A message of rows. Dictionary columns must have been cast away: the server stores none.
-pub(crate) fn batch_message(batch: &RecordBatch, app_metadata: Vec<u8>) -> Result<FlightData> {
+/// A message of rows, without metadata. Dictionaries have been unpacked before.
+pub(crate) fn batch_message(batch: &RecordBatch) -> Result<FlightData> {
     let mut tracker = DictionaryTracker::new(false);
     let options = IpcWriteOptions::default();
     let (dictionaries, encoded) = IpcDataGenerator::default()
         .encode(batch, &mut tracker, &options, &mut Default::default())
         .map_err(|error| Error::InvalidInput(format!("the batch can't be encoded: {error}")))?;
     if !dictionaries.is_empty() {
-        return Err(Error::InvalidInput(
-            "dictionary-encoded columns must be cast to their value type first".to_owned(),
-        ));
+        return Err(Error::InvalidInput("the batch holds a dictionary where none can be unpacked".to_owned()));
     }
-    Ok(FlightData::new()
-        .with_data_header(encoded.ipc_message)
-        .with_data_body(encoded.arrow_data)
-        .with_app_metadata(app_metadata))
+    Ok(FlightData::new().with_data_header(encoded.ipc_message).with_data_body(encoded.arrow_data))
 }

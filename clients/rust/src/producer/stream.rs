@@ -1,0 +1,155 @@
+//! The task that owns a producer's streams, one after the other.
+
+use arrow::datatypes::SchemaRef;
+use arrow_flight::{FlightData, FlightDescriptor, PutResult};
+use futures::StreamExt;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::ProducerOptions;
+use super::queue::{Outgoing, Queue};
+use crate::batch::schema_message;
+use crate::{Client, Error, ErrorKind, Result, protocol};
+
+/// Messages that wait for the transport.
+const OUTGOING_MESSAGES: usize = 16;
+
+/// Ends when the producer is dropped and everything is answered.
+pub(super) struct Task {
+    client: Client,
+    path: Vec<String>,
+    options: ProducerOptions,
+    receiver: mpsc::Receiver<Outgoing>,
+    queue: Queue,
+    /// So many of the queue's first parts are on the current stream.
+    sent: usize,
+}
+
+impl Task {
+    pub(super) fn new(
+        client: Client,
+        table: &str,
+        options: ProducerOptions,
+        receiver: mpsc::Receiver<Outgoing>,
+    ) -> Task {
+        let path = vec![options.namespace.clone(), table.to_owned()];
+        let queue = Queue::new(options.producer_id, options.epoch, options.first_sequence);
+        Task { client, path, options, receiver, queue, sent: 0 }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        while let Some(schema) = self.next_schema().await {
+            let unanswered = self.queue.len();
+            let Err(error) = self.stream(schema).await else { continue };
+            if self.queue.is_empty() {
+                continue; // nothing is lost with the stream
+            }
+            if refuses_one_batch(&error) {
+                self.queue.refuse(&error);
+                failures = 0;
+                continue;
+            }
+            // Progress means that the server is there: the count starts anew.
+            failures = if self.queue.len() < unanswered { 1 } else { failures + 1 };
+            if !error.is_retryable() || failures > self.options.reconnect_count {
+                return self.fail(&error).await;
+            }
+            tokio::time::sleep(self.options.reconnect_interval).await;
+        }
+    }
+
+    /// The schema of the oldest unanswered part, waiting for one to come; none when the producer is gone.
+    async fn next_schema(&mut self) -> Option<SchemaRef> {
+        if self.queue.is_empty() {
+            let outgoing = self.receiver.recv().await?;
+            self.queue.push(outgoing);
+        }
+        self.queue.schema()
+    }
+
+    /// One stream, until it breaks, a batch of another schema is next, or there is nothing left to do.
+    async fn stream(&mut self, schema: SchemaRef) -> Result<()> {
+        let (outgoing, messages) = mpsc::channel(OUTGOING_MESSAGES);
+        let descriptor = FlightDescriptor::new_path(self.path.clone());
+        outgoing.send(schema_message(descriptor, &schema)).await.map_err(|_| Error::Closed)?;
+        self.sent = 0;
+        let url = self.client.url().to_owned();
+        let failed = |status: Status| Error::from_status(&url, &status);
+        let mut service = self.client.service();
+        let mut opening = Box::pin(async move { service.do_put(ReceiverStream::new(messages)).await });
+        let mut acks: Option<Streaming<PutResult>> = None;
+        let (mut open, mut transport_gone) = (true, false);
+        loop {
+            let may_send = self.queue.may_send(self.sent, &schema);
+            let drained = self.queue.is_empty() || (!may_send && self.sent == 0);
+            if drained && (!open || !self.queue.is_empty()) {
+                return Ok(());
+            }
+            tokio::select! {
+                opened = &mut opening, if acks.is_none() => acks = Some(opened.map_err(failed)?.into_inner()),
+                ack = next_ack(&mut acks), if acks.is_some() => match ack.map_err(failed)? {
+                    Some(result) => self.answered(&result)?,
+                    None => return Err(Error::Unreachable { url, reason: "the server ended the stream".to_owned() }),
+                },
+                permit = outgoing.reserve(), if may_send && !transport_gone => match permit {
+                    Ok(permit) => self.send(permit),
+                    // The acknowledgements say why.
+                    Err(_) => transport_gone = true,
+                },
+                item = self.receiver.recv(), if open => match item {
+                    Some(item) => self.queue.push(item),
+                    None => open = false,
+                },
+            }
+        }
+    }
+
+    fn send(&mut self, permit: mpsc::Permit<'_, FlightData>) {
+        if let Some(message) = self.queue.send(self.sent) {
+            permit.send(message);
+            self.sent += 1;
+        }
+    }
+
+    fn answered(&mut self, result: &PutResult) -> Result<()> {
+        let ack = protocol::Ack::decode(result.app_metadata.as_ref()).map_err(Error::protocol)?;
+        // Answers come in the order of the batches, so an error is the oldest one's, whatever sequence the server could read.
+        if let Some(error) = &ack.error {
+            return Err(Error::from_wire(error));
+        }
+        self.queue.acknowledged(&ack)?;
+        self.sent = self.sent.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Answers everything, and all that still comes, with the error.
+    async fn fail(mut self, error: &Error) {
+        self.queue.fail_all(error);
+        while let Some(outgoing) = self.receiver.recv().await {
+            outgoing.fail(error.clone());
+        }
+    }
+}
+
+/// Whether the error is about the oldest batch, which was not written, and not about the producer.
+fn refuses_one_batch(error: &Error) -> bool {
+    let kinds = [
+        ErrorKind::InvalidInput,
+        ErrorKind::NotFound,
+        ErrorKind::OutOfRange,
+        ErrorKind::ResourceExhausted,
+        ErrorKind::PermissionDenied,
+        ErrorKind::Unsupported,
+    ];
+    matches!(error, Error::Server { kind, .. } if kinds.contains(kind))
+}
+
+async fn next_ack(acks: &mut Option<Streaming<PutResult>>) -> Result<Option<PutResult>, Status> {
+    match acks {
+        Some(acks) => acks.next().await.transpose(),
+        None => std::future::pending().await,
+    }
+}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -58,6 +60,78 @@ class Server:
     def rss_bytes(self) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+
+
+class Proxy:
+    """A wire to an address that can be cut."""
+
+    def __init__(self, address: str):
+        host, port = address.rsplit(":", 1)
+        self._target = (host, int(port))
+        self._down = False
+        self._pairs: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"grpc://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Breaks every connection."""
+        pairs, self._pairs = self._pairs, []
+        for end in pairs:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # closed already
+            end.close()
+
+    def cut_off(self) -> None:
+        """Breaks every connection, and lets no new ones through until :meth:`mend`."""
+        self._down = True
+        self.cut()
+
+    def mend(self) -> None:
+        self._down = False
+
+    def close(self) -> None:
+        self.cut_off()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._down:
+                near.close()
+                continue
+            far = socket.create_connection(self._target)
+            self._pairs += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # cut
+
+
+@pytest.fixture
+def proxy():
+    """Wires to addresses."""
+    proxies: list[Proxy] = []
+
+    def start(address: str) -> Proxy:
+        proxies.append(Proxy(address))
+        return proxies[-1]
+
+    yield start
+    for each in proxies:
+        each.close()
 
 
 @pytest.fixture

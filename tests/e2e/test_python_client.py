@@ -8,35 +8,9 @@ import uuid
 
 import pyarrow as pa
 import pytest
+from clients import consumer, ids, make_table, numbers, take
 from conftest import ROOT, eventually
 from millstream import Consumer, InvalidInput, MillstreamError, Producer, connect
-
-
-def numbers(start: int, count: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({"id": pa.array(range(start, start + count), pa.int64())})
-
-
-def make_table(server, name: str, partitions: int = 1) -> None:
-    with connect(server.url) as connection:
-        connection.execute(f"CREATE TABLE {name} (id BIGINT NOT NULL) WITH (partitions = {partitions})")
-
-
-def consumer(server, group: str, **keys) -> Consumer:
-    settings = {"url": server.url, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
-    return Consumer({**settings, **{key.replace("_", "."): value for key, value in keys.items()}})
-
-
-def take(consumer: Consumer, rows: int) -> list:
-    batches = []
-    while sum(map(len, batches)) < rows:
-        batch = consumer.poll(20.0)
-        assert batch is not None, f"only {sum(map(len, batches))} of {rows} rows came"
-        batches.append(batch)
-    return batches
-
-
-def ids(batches) -> list[int]:
-    return [value for batch in batches for value in batch.data["id"].to_pylist()]
 
 
 def test_produce_and_consume(flights_server):
@@ -46,7 +20,7 @@ def test_produce_and_consume(flights_server):
     assert [(a.appended[0].partition, a.appended[0].first_offset, a.durability) for a in acks] == [
         (0, start, "sync") for start in range(0, 1000, 100)
     ]
-    with consumer(flights_server, "pc") as member:
+    with consumer(flights_server.url, "pc") as member:
         member.subscribe(["pc"])
         assert member.assignment() == [("pc", 0)]
         batches = take(member, 1000)
@@ -73,7 +47,7 @@ def test_filtered_topic_carries_source_offsets(flights_server):
     with Producer("evens", {"url": flights_server.url}) as producer:
         producer.append(numbers(0, 5000))
         producer.append(pa.RecordBatch.from_pydict({"id": pa.array([1] * 100, pa.int64())}))
-    with consumer(flights_server, "evens") as member:
+    with consumer(flights_server.url, "evens") as member:
         member.subscribe(["only_evens"])
         batches = take(member, 2500)
         assert ids(batches) == list(range(0, 5000, 2))
@@ -174,7 +148,7 @@ def test_consumer_and_producer_outlive_a_server_crash(serve):
     server = serve()
     make_table(server, "crashy")
     grpc = server.grpc
-    with Producer("crashy", {"url": server.url}) as producer, consumer(server, "crashy") as member:
+    with Producer("crashy", {"url": server.url}) as producer, consumer(server.url, "crashy") as member:
         producer.append(numbers(0, 100))
         member.subscribe(["crashy"])
         assert ids(take(member, 100)) == list(range(100))

@@ -4,93 +4,138 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.flight as flight
 
+from ._inbox import Due, Inbox, Taken, error_of
+from ._outbox import Outbox
+from ._partition import Held
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
-from .errors import MillstreamError, Unavailable, from_arrow, of_kind
+from .errors import ARROW_ERRORS, MillstreamError, Unavailable, from_arrow
 
 _REPLY_TIMEOUT_S = 30.0
+#: A cancelled call gives up what it was sending.
+_CANCEL_TIMEOUT_S = 10.0
+
+
+class SchemaChanged(Unavailable):
+    """The topic has other columns from here on: a new stream of the same member goes on."""
 
 
 class TopicStream:
     """Owns one stream. ``changed`` is the consumer's condition: notified whenever a poll may find something new."""
 
-    def __init__(self, open_stream: Callable[[], Any], hello: wire.Hello, changed: threading.Condition):
+    def __init__(
+        self,
+        open_stream: Callable[[], Any],
+        hello: wire.Hello,
+        changed: threading.Condition,
+        held: dict[int, Held] | None = None,
+    ):
         self.topic = hello.topic
         self.welcome: wire.Welcome | None = None
         self.schema: pa.Schema | None = None
-        self.partitions: dict[int, wire.PartitionState] = {}
-        self.generation = 0
         self.failure: MillstreamError | None = None
+        self.inbox = Inbox(held or {})
         self._changed = changed
-        self._ready: deque[tuple[Batch | None, wire.Batch]] = deque()
         self._requests = itertools.count(1)
-        self._replies: dict[int, Any] = {}
-        self._seeking: dict[int, int] = {}
-        self._write_lock = threading.Lock()
-        self._assigned = False
-        self._writer, self._reader = open_stream()
-        self.send(wire.ConsumerRequest(hello=hello))
+        self._outbox = Outbox(f"millstream-send-{self.topic}")
+        try:
+            self._writer, self._reader = open_stream()
+        except ARROW_ERRORS as error:
+            raise from_arrow(error) from error
+        self._outbox.push(wire.ConsumerRequest(hello=hello))
+        self._outbox.start(self._writer)
         threading.Thread(target=self._read, daemon=True, name=f"millstream-{self.topic}").start()
-        self._wait(lambda: self.welcome is not None and self._assigned)
+        try:
+            self._wait(lambda: self.inbox.assigned)
+        except MillstreamError:
+            self.close()
+            raise
 
     def send(self, request: wire.ConsumerRequest) -> None:
-        """Writes one control message."""
-        try:
-            with self._write_lock:
-                self._writer.write_metadata(request.SerializeToString())
-        except pa.ArrowException as error:
-            raise self.failure or from_arrow(error) from error
+        """Queues one control message."""
+        if self.failure is not None:
+            raise self.failure
+        self._outbox.push(request)
 
     def ask(self, **request: Any) -> Any:
         """Sends a request that has an id and gives its reply; raises what the server answered."""
-        number = next(self._requests)
         (name, message), = request.items()
-        message.request_id = number
-        if name == "seek":
-            with self._changed:
-                self._seeking[message.partition] = number
-        self.send(wire.ConsumerRequest(**{name: message}))
-        self._wait(lambda: number in self._replies)
+        message.request_id = next(self._requests)
+        number = message.request_id
         with self._changed:
-            reply = self._replies.pop(number)
-        if reply.DESCRIPTOR.fields_by_name.get("error") and reply.HasField("error"):
-            raise _error(reply.error)
+            self.inbox.asked.add(number)
+            if name == "commit":
+                self._note_commit(message)
+        try:
+            self.send(wire.ConsumerRequest(**{name: message}))
+            self._wait(lambda: number in self.inbox.replies)
+            reply = self.inbox.replies[number]
+        finally:
+            with self._changed:
+                self.inbox.asked.discard(number)
+                self.inbox.replies.pop(number, None)
+        if reply.HasField("error"):
+            raise error_of(reply.error)
         return reply
 
-    def take(self) -> Batch | wire.Batch | None:
-        """The next batch that waits, returning its credit; a bare ``wire.Batch`` only moves the position. The caller
-        holds the condition."""
-        if not self._ready:
-            return None
-        batch, header = self._ready.popleft()
-        return batch if batch is not None else header
+    def commit_soon(self, commit: wire.Commit) -> None:
+        """Commits without waiting for it."""
+        commit.request_id = next(self._requests)
+        with self._changed:
+            self._note_commit(commit)
+        self.send(wire.ConsumerRequest(commit=commit))
 
-    def give_credit(self, count: int) -> None:
-        """Lets the server send ``count`` bytes more. A broken stream needs none, and what was taken from it stays good: the
-        next look at the stream finds the reason."""
-        if count:
-            try:
-                self.send(wire.ConsumerRequest(credit=wire.Credit(bytes=count)))
-            except MillstreamError:
-                pass
+    def take(self) -> Taken | None:
+        """The next thing for the caller; its credit goes back. The caller holds the condition."""
+        taken = self.inbox.take()
+        if taken is not None:
+            self._outbox.credit(taken.bytes)
+        return taken
 
-    def drop(self, unwanted: Callable[[int], bool]) -> int:
-        """Forgets waiting batches of partitions; gives the bytes to credit. The caller holds the condition."""
-        freed = sum(header.bytes for _, header in self._ready if unwanted(header.partition))
-        self._ready = deque(item for item in self._ready if not unwanted(item[1].partition))
-        return freed
+    def pause(self, partitions: list[int]) -> None:
+        """What waits of these partitions is thrown away, and read again when they are resumed: it would hold credit that the
+        others need."""
+        with self._changed:
+            self._outbox.credit(sum(self.inbox.pause(partition) for partition in partitions))
+        self.send(wire.ConsumerRequest(pause=wire.Pause(partitions=partitions)))
+
+    def resume(self, partition: int) -> None:
+        """The server may send this partition again, from where polls have come to."""
+        with self._changed:
+            if partition in self.inbox.partitions:
+                self.inbox.partitions[partition].paused = False
+        self.retry(partition)
+
+    def retry(self, partition: int) -> None:
+        """Asks for a partition again whose reading had failed."""
+        self.send(wire.ConsumerRequest(resume=wire.Resume(partitions=[partition])))
+
+    def leave(self) -> None:
+        """Says that the member leaves, and waits until the server has ended the stream."""
+        try:
+            self.send(wire.ConsumerRequest(leave=wire.Leave()))
+            self._wait(lambda: self.failure is not None)
+        except MillstreamError:
+            pass  # it is over already, which is what leaving is for
 
     def close(self) -> None:
         """Ends the stream without a word; ``Leave`` is the consumer's to say."""
+        self._outbox.close()
         self._reader.cancel()
+        self._outbox.join(_CANCEL_TIMEOUT_S)
+        try:
+            self._writer.close()
+        except ARROW_ERRORS:
+            pass  # cancelled, as it was told
+
+    def _note_commit(self, commit: wire.Commit) -> None:
+        self.inbox.begin_commit(commit.request_id, {entry.partition: entry.next_offset for entry in commit.entries})
 
     def _wait(self, done: Callable[[], bool]) -> None:
         with self._changed:
@@ -110,55 +155,49 @@ class TopicStream:
                 if reply.HasField("end"):
                     failure = _end(reply.end)
                     break
-                credit = self._handle(reply, chunk.data)
-                self.give_credit(credit)
+                self._handle(reply, chunk.data)
         except StopIteration:
             pass
-        except pa.ArrowException as error:
+        except ARROW_ERRORS as error:
             failure = from_arrow(error)
         except MillstreamError as error:
             failure = error
         with self._changed:
+            self.inbox.end(failure)
             self.failure = failure
             self._changed.notify_all()
 
-    def _handle(self, reply: wire.ConsumerReply, data: pa.RecordBatch | None) -> int:
-        """Takes one message in; gives bytes of credit for what is dropped at once."""
+    def _handle(self, reply: wire.ConsumerReply, data: pa.RecordBatch | None) -> None:
+        """Takes one message in. Kinds that this client does not know are passed over."""
         kind = reply.WhichOneof("reply")
         message = getattr(reply, kind) if kind else None
-        credit = 0
+        due = Due()
         with self._changed:
             if kind == "welcome":
                 self.welcome = message
                 self.schema = pa.ipc.read_schema(pa.py_buffer(message.schema))
             elif kind == "assignment":
-                self.generation = message.generation
-                before = self.partitions
-                self.partitions = {state.partition: state for state in message.partitions}
-                for partition in self.partitions.keys() & before.keys():
-                    # Of a partition that stays, the server names the position of what it has sent already.
-                    self.partitions[partition].position = before[partition].position
-                self._assigned = True
-                credit = self.drop(lambda partition: partition not in self.partitions)
+                due = self.inbox.assign(message)
             elif kind == "batch":
-                credit = self._take_in(message, data)
+                due = self._take_in(message, data)
+            elif kind == "failed":
+                taken = Taken(message.partition, message.offset, error=error_of(message.error))
+                due = self.inbox.receive(self.inbox.generation, message.offset, taken)
             elif kind == "seek_ack":
-                if self._seeking.get(message.partition) == message.request_id:
-                    del self._seeking[message.partition]
-                    credit = self.drop(lambda partition: partition == message.partition)
-                self._replies[message.request_id] = message
-            elif kind in ("commit_ack", "offsets", "heartbeat_ack"):
-                if message.request_id:
-                    self._replies[message.request_id] = message
+                due = self.inbox.sought(message)
+            elif kind == "commit_ack":
+                self.inbox.commit_answered(message)
+            elif kind == "offsets":
+                self.inbox.answered(message)
             self._changed.notify_all()
-        return credit
+        self._outbox.credit(due.credit)
+        if due.resume:
+            self._outbox.push(wire.ConsumerRequest(resume=wire.Resume(partitions=due.resume)))
 
-    def _take_in(self, header: wire.Batch, data: pa.RecordBatch | None) -> int:
-        if header.partition in self._seeking or header.partition not in self.partitions:
-            return header.bytes
-        batch = None
+    def _take_in(self, header: wire.Batch, data: pa.RecordBatch | None) -> Due:
+        taken = Taken(header.partition, header.next_offset, header.bytes)
         if data is not None and data.num_rows > 0:
-            batch = Batch(
+            taken.batch = Batch(
                 topic=self.topic,
                 partition=header.partition,
                 first_offset=header.first_offset,
@@ -168,8 +207,7 @@ class TopicStream:
                 offsets=_offsets(header, data.num_rows),
                 bytes=header.bytes,
             )
-        self._ready.append((batch, header))
-        return 0
+        return self.inbox.receive(header.generation, header.first_offset, taken)
 
 
 def _offsets(header: wire.Batch, rows: int) -> pa.Int64Array:
@@ -178,13 +216,11 @@ def _offsets(header: wire.Batch, rows: int) -> pa.Int64Array:
     return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows), start=header.first_offset - 1)
 
 
-def _error(error: wire.Error) -> MillstreamError:
-    return of_kind(wire.ErrorKind.Name(error.kind).removeprefix("ERROR_KIND_").lower(), error.message)
-
-
 def _end(end: wire.End) -> MillstreamError:
     if end.reason == wire.END_REASON_ERROR:
-        return _error(end.error)
+        return error_of(end.error)
     if end.reason == wire.END_REASON_SHUTDOWN:
         return Unavailable("the server is shutting down", "retry")
+    if end.reason == wire.END_REASON_SCHEMA_CHANGED:
+        return SchemaChanged("the topic's columns changed; poll to go on", "retry")
     return MillstreamError(wire.EndReason.Name(end.reason).removeprefix("END_REASON_").lower().replace("_", " "), "ended")

@@ -1,17 +1,20 @@
-"""What consumer, producer and connection share: addresses, credentials, rows in any form."""
+"""What consumer, producer and connection share: addresses and credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import pyarrow as pa
 import pyarrow.flight as flight
 
-from .errors import InvalidInput, from_arrow
+from .errors import ARROW_ERRORS, InvalidInput, from_arrow
 
 DEFAULT_URL = "grpc://127.0.0.1:8081"
 _SCHEMES = {"grpc": "grpc+tcp", "grpc+tcp": "grpc+tcp", "http": "grpc+tcp", "grpc+tls": "grpc+tls", "https": "grpc+tls"}
+#: A server that has gone without a word is noticed by pings.
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
 
 
 def open_client(url: str) -> flight.FlightClient:
@@ -20,8 +23,8 @@ def open_client(url: str) -> flight.FlightClient:
     if not separator or scheme not in _SCHEMES or not address:
         raise InvalidInput(f"url {url!r} is not of the form grpc://host:port", "invalid_input")
     try:
-        return flight.connect(f"{_SCHEMES[scheme]}://{address.rstrip('/')}")
-    except pa.ArrowException as error:
+        return flight.connect(f"{_SCHEMES[scheme]}://{address.rstrip('/')}", generic_options=_OPTIONS)
+    except ARROW_ERRORS as error:
         raise from_arrow(error) from error
 
 
@@ -31,23 +34,6 @@ def call_options(user: str | None, password: str | None, client: flight.FlightCl
         return flight.FlightCallOptions()
     try:
         header = client.authenticate_basic_token(user, password or "")
-    except pa.ArrowException as error:
+    except ARROW_ERRORS as error:
         raise from_arrow(error) from error
     return flight.FlightCallOptions(headers=[header])
-
-
-def to_batches(rows: Any, schema: pa.Schema | None = None) -> list[pa.RecordBatch]:
-    """Record batches out of a batch, a table, a data frame (pandas or polars), or an iterable of mappings."""
-    if isinstance(rows, pa.RecordBatch):
-        return [rows]
-    if isinstance(rows, pa.Table):
-        return rows.combine_chunks().to_batches()
-    if hasattr(rows, "to_arrow"):
-        return to_batches(rows.to_arrow())
-    if type(rows).__module__.partition(".")[0] == "pandas":
-        return to_batches(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
-    if isinstance(rows, Mapping):
-        rows = [rows]
-    if isinstance(rows, Iterable):
-        return to_batches(pa.Table.from_pylist(list(rows), schema=schema))
-    raise InvalidInput(f"rows of type {type(rows).__name__} can't be turned into Arrow batches", "invalid_input")

@@ -9,7 +9,7 @@ import pyarrow.flight as flight
 from google.protobuf import any_pb2
 
 from ._transport import DEFAULT_URL, call_options, open_client
-from .errors import from_arrow
+from .errors import ARROW_ERRORS, from_arrow
 
 
 def connect(url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None) -> Connection:
@@ -30,7 +30,7 @@ class Connection:
         try:
             info = self._client.get_flight_info(descriptor, self._options)
             tables = [self._client.do_get(endpoint.ticket, self._options).read_all() for endpoint in info.endpoints]
-        except pa.ArrowException as error:
+        except ARROW_ERRORS as error:
             raise from_arrow(error) from error
         return pa.concat_tables(tables) if tables else info.schema.empty_table()
 

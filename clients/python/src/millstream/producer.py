@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from ._transport import DEFAULT_URL, call_options, open_client, to_batches
+from ._batches import parts, to_batches
+from ._queue import Ack, Answer, Appended, Queue
+from ._transport import DEFAULT_URL, call_options, open_client
 from ._wire import millstream_v1_pb2 as wire
-from .errors import InvalidInput, MillstreamError, Unavailable, from_arrow, of_kind
+from .errors import ARROW_ERRORS, InvalidInput, MillstreamError, Unavailable, from_arrow, of_kind
 
 _DEFAULTS: dict[str, Any] = {
     "url": DEFAULT_URL,
@@ -31,60 +30,46 @@ _DEFAULTS: dict[str, Any] = {
     "reconnect.interval.ms": 500,
     "reconnect.count": 20,
 }
-
-
-@dataclass(frozen=True)
-class Appended:
-    """A run of rows as it lies in the log."""
-
-    partition: int
-    first_offset: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Ack:
-    """The server's answer to one batch: its rows are durable as ``durability`` says (``sync`` or ``os``)."""
-
-    sequence: int
-    appended: tuple[Appended, ...]
-    duplicate: bool
-    durability: str
-
-
-@dataclass
-class _Pending:
-    sequence: int
-    batch: pa.RecordBatch
-    metadata: bytes
-    future: Future[Ack]
+#: Errors that are one batch's, which was not written, and not the producer's.
+_OF_ONE_BATCH = {
+    "invalid_input", "not_found", "out_of_range", "resource_exhausted", "permission_denied", "unsupported",
+}
+#: Refused batches that the next flush may still have to tell of: it tells of the first.
+_REFUSED_KEPT = 64
+#: How long the end of a stream is waited for.
+_END_TIMEOUT_S = 30.0
 
 
 class Producer:
     """Appends to one table. Keys: ``url``, ``namespace``, ``user``, ``password``, ``producer.id`` (a UUID; give your own,
     with ``producer.first.sequence``, to go on after a crash without doubled rows), ``producer.epoch``, ``max.in.flight``,
-    ``reconnect.interval.ms``, ``reconnect.count``."""
+    ``reconnect.interval.ms``, ``reconnect.count``.
+
+    Batches lie in the table in the order in which they were sent. One that the server refuses (a column that the table does
+    not have, a value that does not fit) fails alone, and those behind it go on. A broken connection is mended, and what has
+    no answer is sent again; a newer epoch of the producer, and an answer that leaves open what was written, fail everything.
+
+    A batch over 7 MiB is sent in parts of at most 4 MiB, each durable by itself, and acknowledged once all of them are.
+    Dictionaries, runs, views and Large* columns are sent as their plain types."""
 
     def __init__(self, table: str, config: Mapping[str, Any] | None = None):
         settings = {**_DEFAULTS, **(config or {})}
         unknown = sorted(set(settings) - set(_DEFAULTS))
         if unknown:
             raise InvalidInput(f"unknown keys {unknown}; known are {sorted(_DEFAULTS)}", "invalid_input")
-        self._settings = settings
-        self._table = table
+        self._path = (str(settings["namespace"]), table)
         self._id = uuid.UUID(str(settings["producer.id"])) if settings["producer.id"] else uuid.uuid4()
-        self._next_sequence = int(settings["producer.first.sequence"])
+        self._max_in_flight = max(1, int(settings["max.in.flight"]))
+        self._pause_s = int(settings["reconnect.interval.ms"]) / 1000
+        self._attempts = int(settings["reconnect.count"])
         self._client = open_client(settings["url"])
         self._options = call_options(settings["user"], settings["password"], self._client)
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-        self._pending: deque[_Pending] = deque()
-        self._writer: flight.FlightStreamWriter | None = None
-        self._schema: pa.Schema | None = None
-        self._stream = 0
-        self._recovering = False
+        self._changed = threading.Condition()
+        self._queue = Queue(self._id, int(settings["producer.epoch"]), int(settings["producer.first.sequence"]))
+        self._refused: list[tuple[Answer, MillstreamError]] = []
         self._failure: MillstreamError | None = None
         self._closed = False
+        self._worker: threading.Thread | None = None
 
     @property
     def producer_id(self) -> uuid.UUID:
@@ -101,12 +86,13 @@ class Producer:
         return [future.result() for future in self.send(rows, partition=partition)]
 
     def flush(self) -> None:
-        """Waits until every batch sent so far is acknowledged; raises if one failed."""
+        """Waits until every batch sent so far has its answer; raises if one failed and nobody has looked at its future."""
         with self._changed:
-            while self._pending and self._failure is None:
-                self._changed.wait()
-            if self._failure is not None:
-                raise self._failure
+            self._changed.wait_for(lambda: not len(self._queue))
+            refused, self._refused = self._refused, []
+        for answer, error in refused:
+            if not answer.seen:
+                raise error
 
     def close(self) -> None:
         """Flushes and ends the stream."""
@@ -115,150 +101,164 @@ class Producer:
         try:
             self.flush()
         finally:
-            with self._lock:
+            with self._changed:
                 self._closed = True
-                self._stop_stream()
+                self._changed.notify_all()
+            if self._worker is not None:
+                self._worker.join(_END_TIMEOUT_S)
             self._client.close()
 
     def __enter__(self) -> Producer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        try:
+            self.close()
+        except MillstreamError:
+            if error is None:
+                raise
 
-    def _send(self, batch: pa.RecordBatch, partition: int | None) -> Future[Ack]:
+    def _send(self, batch: pa.RecordBatch, partition: int | None) -> Answer:
+        cut = parts(batch)
         with self._changed:
-            while len(self._pending) >= int(self._settings["max.in.flight"]) and self._failure is None:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._queue.batches < self._max_in_flight or self._failure is not None)
             if self._failure is not None:
                 raise self._failure
             if self._closed:
                 raise InvalidInput("the producer is closed", "failed_precondition")
-            if self._schema is not None and self._schema != batch.schema:
-                self._drain_for_new_schema()
-            stamp = wire.Append(
-                producer_id=self._id.bytes, epoch=int(self._settings["producer.epoch"]), sequence=self._next_sequence
-            )
-            if partition is not None:
-                stamp.partition = partition
-            self._next_sequence += 1
-            pending = _Pending(stamp.sequence, batch, stamp.SerializeToString(), Future())
-            self._pending.append(pending)
-            self._schema = batch.schema
-            if self._writer is not None:
-                self._write(pending)
-            elif not self._recovering and (problem := self._start_stream()) is not None:
-                self._recovering = True
-                threading.Thread(target=self._recover, args=(self._stream, problem), daemon=True).start()
-            return pending.future
+            answer = self._queue.push(cut, partition)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._run, daemon=True, name=f"millstream-{self._path[1]}")
+                self._worker.start()
+            self._changed.notify_all()
+            return answer
 
-    def _drain_for_new_schema(self) -> None:
-        """A Flight stream has one schema: another one needs the old stream answered first."""
-        while self._pending and self._failure is None:
-            self._changed.wait()
-        self._stop_stream()
+    # ---- the worker, which owns the streams ----
 
-    def _start_stream(self) -> MillstreamError | None:
-        """Opens a stream and sends what is unacknowledged, in order; gives the reason if it can't. Holds the lock."""
-        descriptor = flight.FlightDescriptor.for_path(str(self._settings["namespace"]), self._table)
+    def _run(self) -> None:
+        failures = 0
+        while (schema := self._next_schema()) is not None:
+            unanswered = len(self._queue)
+            problem = _Stream(self, schema).run()
+            if problem is None or not len(self._queue):
+                continue  # nothing is lost with the stream
+            if problem.kind in _OF_ONE_BATCH:
+                self._settle(lambda: [self._queue.refuse(problem)])
+                failures = 0
+                continue
+            # Progress means that the server is there: the count starts anew.
+            failures = 1 if len(self._queue) < unanswered else failures + 1
+            if not isinstance(problem, Unavailable) or failures > self._attempts:
+                with self._changed:
+                    self._failure = problem
+                self._settle(lambda: self._queue.fail_all(problem))
+                return
+            threading.Event().wait(self._pause_s)
+
+    def _next_schema(self) -> pa.Schema | None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._queue) or self._closed)
+            return self._queue.schema
+
+    def _settle(self, take: Any) -> None:
+        """Tells callers what has failed. Their callbacks run without the lock."""
+        with self._changed:
+            failed = take()
+            unseen = [entry for entry in self._refused if not entry[0].seen]
+            self._refused = (unseen + failed)[:_REFUSED_KEPT]
+        for answer, error in failed:
+            answer.set_exception(error)
+        with self._changed:
+            self._changed.notify_all()
+
+
+class _Stream:
+    """One DoPut call, until it breaks, a batch of another schema is next, or there is nothing left to do."""
+
+    def __init__(self, producer: Producer, schema: pa.Schema):
+        self._producer = producer
+        self._queue = producer._queue
+        self._changed = producer._changed
+        self._schema = schema
+        self._sent = 0
+        self._over = False
+        self._problem: MillstreamError | None = None
+
+    def run(self) -> MillstreamError | None:
+        """Gives the problem that ended it, if one did."""
+        producer = self._producer
+        descriptor = flight.FlightDescriptor.for_path(*producer._path)
         try:
-            writer, reader = self._client.do_put(descriptor, self._schema, self._options)
-        except pa.ArrowException as error:
+            writer, reader = producer._client.do_put(descriptor, self._schema, producer._options)
+        except ARROW_ERRORS as error:
             return from_arrow(error)
-        self._stream += 1
-        self._writer = writer
-        threading.Thread(target=self._read_acks, args=(reader, writer, self._stream), daemon=True).start()
-        for pending in list(self._pending):
-            self._write(pending)
-        return None
-
-    def _write(self, pending: _Pending) -> None:
-        if self._writer is None:
-            return
-        try:
-            self._writer.write_with_metadata(pending.batch, pending.metadata)
-        except pa.ArrowException:
-            # The reader of acknowledgements learns the reason and resends.
-            self._writer = None
-
-    def _stop_stream(self) -> None:
-        writer, self._writer = self._writer, None
-        self._stream += 1
-        if writer is not None:
+        acks = threading.Thread(target=self._read, args=(reader,), daemon=True, name="millstream-acks")
+        acks.start()
+        while (message := self._next()) is not None:
             try:
-                # The thread that reads acknowledgements sees the server's end, and closes.
-                writer.done_writing()
-            except pa.ArrowException:
-                pass  # every batch has its answer already
+                writer.write_with_metadata(*message)
+            except ARROW_ERRORS:
+                break  # the acknowledgements say why
+        return self._end(writer, acks)
 
-    def _read_acks(self, reader: flight.FlightMetadataReader, writer: flight.FlightStreamWriter, stream: int) -> None:
-        problem: MillstreamError = Unavailable("the server ended the stream", "retry")
+    def _next(self) -> tuple[pa.RecordBatch, bytes] | None:
+        """The next message; None when the stream is to end."""
+        with self._changed:
+            while True:
+                if self._over:
+                    return None
+                if self._queue.may_send(self._sent, self._schema):
+                    self._sent += 1
+                    return self._queue.send(self._sent - 1)
+                waits_for_answers = self._sent > 0
+                if not waits_for_answers and (len(self._queue) or self._producer._closed):
+                    return None
+                self._changed.wait()
+
+    def _end(self, writer: flight.FlightStreamWriter, acks: threading.Thread) -> MillstreamError | None:
+        finished = not self._over and self._sent == 0
+        try:
+            writer.done_writing()
+        except ARROW_ERRORS:
+            pass  # broken: the acknowledgements say why
+        acks.join(_END_TIMEOUT_S)
+        if finished:
+            return None
+        if self._problem is None and not acks.is_alive():
+            try:
+                writer.close()
+            except ARROW_ERRORS as error:
+                self._problem = from_arrow(error)
+        return self._problem or Unavailable("the server ended the stream", "retry")
+
+    def _read(self, reader: flight.FlightMetadataReader) -> None:
+        """Takes in acknowledgements until the server ends the stream."""
         try:
             while (buffer := reader.read()) is not None:
                 ack = wire.Ack.FromString(buffer.to_pybytes())
+                # Answers come in the order of the batches, so an error is the oldest one's.
                 if ack.HasField("error"):
                     name = wire.ErrorKind.Name(ack.error.kind).removeprefix("ERROR_KIND_").lower()
-                    problem = of_kind(name, ack.error.message)
+                    self._problem = of_kind(name, ack.error.message)
                     break
                 self._acknowledge(ack)
-            else:
-                problem = self._status_of(writer)
-        except pa.ArrowException as error:
-            problem = from_arrow(error)
-        self._stream_broke(stream, problem)
-
-    @staticmethod
-    def _status_of(writer: flight.FlightStreamWriter) -> MillstreamError:
-        try:
-            writer.close()
-        except pa.ArrowException as error:
-            return from_arrow(error)
-        return Unavailable("the server ended the stream", "retry")
+        except ARROW_ERRORS as error:
+            self._problem = from_arrow(error)
+        except MillstreamError as error:
+            self._problem = error
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
     def _acknowledge(self, ack: wire.Ack) -> None:
         with self._changed:
-            if not self._pending or self._pending[0].sequence != ack.sequence:
-                return  # an answer to a batch that an earlier stream had answered too
-            pending = self._pending.popleft()
+            told = self._queue.acknowledged(ack)
+            self._sent -= 1
+        if told is not None:
+            answer, result = told
+            answer.set_result(result)
+        with self._changed:
             self._changed.notify_all()
-        appended = tuple(Appended(run.partition, run.first_offset, run.rows) for run in ack.appended)
-        durability = wire.Durability.Name(ack.durability).removeprefix("DURABILITY_").lower()
-        pending.future.set_result(Ack(ack.sequence, appended, ack.duplicate, durability))
 
-    def _stream_broke(self, stream: int, problem: MillstreamError) -> None:
-        with self._changed:
-            if stream != self._stream or self._closed:
-                return
-            self._writer = None
-            if not self._pending:
-                self._schema = None
-                return
-            self._recovering = True
-        self._recover(stream, problem)
 
-    def _recover(self, stream: int, problem: MillstreamError) -> None:
-        """Tries a new stream until one opens, the tries are used up, or the reason is not one that time mends."""
-        for _ in range(int(self._settings["reconnect.count"])):
-            if not isinstance(problem, Unavailable):
-                break
-            time.sleep(int(self._settings["reconnect.interval.ms"]) / 1000)
-            with self._changed:
-                if stream != self._stream or self._closed:
-                    self._recovering = False
-                    return
-                again = self._start_stream()
-                if again is None:
-                    self._recovering = False
-                    return
-                problem = again
-        with self._changed:
-            self._recovering = False
-            self._fail(problem)
-
-    def _fail(self, problem: MillstreamError) -> None:
-        """Fails every batch that has no answer. Holds the lock."""
-        self._failure = problem
-        for pending in self._pending:
-            pending.future.set_exception(problem)
-        self._pending.clear()
-        self._changed.notify_all()
+__all__ = ["Ack", "Appended", "Producer"]

@@ -43,8 +43,13 @@ impl Reader {
             }
             self.waiting.wake();
         };
+        let successor_due = matches!(reason, Ended::SchemaChanged);
         self.inbox.end(reason);
         self.waiting.wake();
+        if successor_due {
+            // The server keeps the member's place as long as this call is open; it ends with the stream's owner.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes in one message; gives the reason if it ends the stream.

@@ -59,10 +59,11 @@ async fn run(
     // In all other cases the place is given up before the client is told, who may take long to hear it.
     let session = session.filter(|_| end.reason() == EndReason::SchemaChanged);
     let _ = sender.send(Ok(message(consumer_reply::Reply::End(end)))).await;
-    drop(sender);
     if let Some(session) = session {
+        // The call stays open: that its client has gone can be seen only while it is.
         session.wait_for_successor(incoming).await;
     }
+    drop(sender);
 }
 
 /// Takes the hello and a place in the group; `None` when the server stops first.

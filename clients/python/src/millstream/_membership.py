@@ -1,0 +1,218 @@
+"""The member's streams: joining, losing them, and joining again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.flight as flight
+
+from ._inbox import Taken
+from ._partition import Held
+from ._stream import SchemaChanged, TopicStream
+from ._wire import millstream_v1_pb2 as wire
+from .errors import Fenced, InvalidInput, MillstreamError, OutOfRange, Unavailable
+
+Partition = tuple[str, int]
+
+
+class Membership:
+    """One member of a group and its streams, one for each topic. After a broken connection it joins anew and goes on where
+    polls had come to, unless the group's offset was moved since; a member that was shut out goes on at the committed offsets;
+    when a topic's columns change, a new stream of the same member goes on."""
+
+    def __init__(self, settings: Mapping[str, Any], client: flight.FlightClient, options: flight.FlightCallOptions):
+        self.changed = threading.Condition(threading.RLock())
+        self.topics: list[str] = []
+        self.streams: dict[str, TopicStream] = {}
+        self._settings = settings
+        self._client = client
+        self._options = options
+        self._next_stream = 0
+        #: Why there are no streams, the attempts that have failed, and when the next is due.
+        self._problem: MillstreamError | None = None
+        self._attempts = 0
+        self._not_before = 0.0
+        #: Where partitions stood before the break.
+        self._before: dict[Partition, Held] = {}
+
+    def join(self, topics: list[str]) -> None:
+        """Joins the group for these topics."""
+        self.topics = topics
+        self._open_streams()
+
+    def leave(self) -> None:
+        """Leaves the group."""
+        for stream in list(self.streams.values())[:1]:
+            stream.leave()
+        self.drop()
+
+    def drop(self) -> None:
+        """Forgets the streams and all they held."""
+        self._drop_streams()
+        self._before.clear()
+        self._problem = None
+
+    def is_joined(self) -> bool:
+        """Whether all streams are there and stand where they should."""
+        return self._problem is None and not self._before
+
+    def check(self) -> None:
+        """Raises why there are no streams, if there are none."""
+        if self._problem is not None:
+            raise self._problem
+
+    def stream(self, topic: str) -> TopicStream:
+        """The stream of a topic that is subscribed to."""
+        if topic not in self.topics:
+            raise InvalidInput(f"not subscribed to {topic!r}", "failed_precondition")
+        self.check()
+        return self.streams[topic]
+
+    def take(self) -> tuple[TopicStream, Taken] | None:
+        """Round robin over the topics. Holds the condition."""
+        streams = list(self.streams.values())
+        for step in range(len(streams)):
+            stream = streams[(self._next_stream + step) % len(streams)]
+            taken = stream.take()
+            if taken is not None:
+                self._next_stream = (self._next_stream + step + 1) % len(streams)
+                return stream, taken
+        return None
+
+    def ended(self) -> TopicStream | None:
+        """A stream that has ended, if there is one. Holds the condition."""
+        return next((stream for stream in self.streams.values() if stream.failure is not None), None)
+
+    def stream_ended(self, stream: TopicStream) -> None:
+        """Everything that came by a stream was taken. Raises the error that no joining mends."""
+        error, keep_positions = stream.failure, not isinstance(stream.failure, Fenced)
+        if isinstance(error, SchemaChanged):
+            try:
+                self._reopen(stream)
+                return
+            except MillstreamError as failed:
+                error = failed
+        rejoins = isinstance(error, Fenced) and self._settings["group.mode"] == "shared"
+        if not isinstance(error, Unavailable) and not rejoins:
+            raise error
+        self._lose_streams(error, keep_positions)
+
+    def mend(self, deadline: float) -> bool:
+        """Tries to join again until the deadline (monotonic); False if that came first. Raises once the attempts are used up."""
+        while self._problem is not None:
+            if self._attempts >= self._settings["reconnect.count"]:
+                self._attempts = 0
+                raise self._problem
+            wait = self._not_before - time.monotonic()
+            if wait > 0:
+                time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
+                if self._not_before > deadline:
+                    return False
+            self._attempts += 1
+            self._not_before = time.monotonic() + self._settings["reconnect.interval.ms"] / 1000
+            try:
+                self._open_streams()
+            except (Unavailable, Fenced) as again:
+                self._problem = again
+        try:
+            self._go_on()
+            self._attempts = 0
+        except (Unavailable, Fenced) as again:
+            self._lose_streams(again, not isinstance(again, Fenced))
+        return True
+
+    # ---- within ----
+
+    def _open_streams(self) -> None:
+        self._drop_streams()
+        member_id, streams = "", {}
+        try:
+            for topic in self.topics:
+                streams[topic] = TopicStream(self._open, self._hello(topic, member_id), self.changed)
+                member_id = streams[topic].welcome.member_id
+        except MillstreamError:
+            for stream in streams.values():
+                stream.close()
+            raise
+        with self.changed:
+            self.streams, self._problem = streams, None
+
+    def _reopen(self, old: TopicStream) -> None:
+        hello = self._hello(old.topic, old.welcome.member_id)
+        with self.changed:
+            held = old.inbox.copy()
+        stream = TopicStream(self._open, hello, self.changed, held)
+        with self.changed:
+            self.streams[old.topic] = stream
+        old.close()
+
+    def _lose_streams(self, problem: MillstreamError, keep_positions: bool) -> None:
+        with self.changed:
+            held = {
+                (topic, partition): held
+                for topic, stream in self.streams.items()
+                for partition, held in stream.inbox.copy().items()
+            }
+        # What an earlier break has left to be restored still stands there.
+        self._before = {**held, **self._before} if keep_positions else {}
+        self._problem = problem
+        self._drop_streams()
+
+    def _drop_streams(self) -> None:
+        with self.changed:
+            streams, self.streams = list(self.streams.values()), {}
+        for stream in streams:
+            stream.close()
+
+    def _go_on(self) -> None:
+        """After joining again: partitions that are still this member's go on where the last poll ended."""
+        while self._before:
+            (topic, partition), before = next(iter(self._before.items()))
+            stream = self.stream(topic)
+            now = stream.inbox.partitions.get(partition)
+            if now is not None and before.goes_on(now):
+                _restore(stream, partition, before, now.position)
+            del self._before[(topic, partition)]
+
+    def _open(self) -> tuple[flight.FlightStreamWriter, flight.FlightStreamReader]:
+        return self._client.do_exchange(flight.FlightDescriptor.for_command(b"millstream.v1.consume"), self._options)
+
+    def _hello(self, topic: str, member_id: str) -> wire.Hello:
+        settings = self._settings
+        return wire.Hello(
+            version=1,
+            namespace=settings["namespace"],
+            group_id=settings["group.id"],
+            client_id=settings["client.id"],
+            member_id=member_id,
+            topic=topic,
+            topics=self.topics,
+            auto_offset_reset=wire.AutoOffsetReset.Value(f"AUTO_OFFSET_RESET_{settings['auto.offset.reset'].upper()}"),
+            session_timeout_ms=settings["session.timeout.ms"],
+            max_poll_interval_ms=settings["max.poll.interval.ms"],
+            min_poll_rows=settings["min.poll.rows"],
+            max_poll_rows=settings["max.poll.rows"],
+            mode=wire.GroupMode.Value(f"GROUP_MODE_{settings['group.mode'].upper()}"),
+            replay=settings["replay"],
+            credit_bytes=settings["fetch.max.bytes"],
+            max_message_bytes=64 << 20,
+            row_offsets=True,
+            compression=wire.Compression.Value(f"COMPRESSION_{settings['compression'].upper()}"),
+        )
+
+
+def _restore(stream: TopicStream, partition: int, before: Held, now: int | None) -> None:
+    if before.paused:
+        stream.pause([partition])
+    if before.position is None or before.position == now:
+        return
+    try:
+        stream.ask(seek=wire.Seek(partition=partition, offset=before.position))
+    except OutOfRange:
+        return  # retention has passed it: the server follows auto.offset.reset
+    with stream._changed:
+        if partition in stream.inbox.partitions:
+            stream.inbox.partitions[partition].uncommitted = before.uncommitted

@@ -1,10 +1,13 @@
 //! What every front door is given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::Engine;
 use millstream_sql::SqlEngine;
 use tokio::sync::watch;
+
+use crate::Figures;
 
 /// The rooms behind a door, where its heavy work runs, and when to end. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ pub struct Door {
     pub stop: watch::Receiver<bool>,
     /// A connection that has not sent a whole request header by then is closed.
     pub header_timeout: Duration,
+    pub figures: Arc<Figures>,
 }
 
 impl Door {

@@ -9,9 +9,11 @@
 pub mod cli;
 pub mod config;
 mod door;
+mod figures;
 mod flight;
 mod format;
 mod http;
 pub mod serve;
 
 pub use door::Door;
+pub use figures::Figures;

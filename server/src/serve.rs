@@ -84,9 +84,11 @@ impl Server {
             queries: queries.handle().clone(),
             stop: stopping,
             header_timeout: config.header_timeout,
+            figures: Arc::default(),
         };
         http_door.open(door.clone());
-        doors.push(network.spawn(crate::flight::serve(door, grpc_listener)));
+        let limits = crate::flight::Limits { connections: config.grpc_connections, keepalive: config.grpc_keepalive };
+        doors.push(network.spawn(crate::flight::serve(door, grpc_listener, limits)));
         Ok(Server { engine, grpc, http, stop, doors, shutdown_timeout: config.shutdown_timeout, network, queries })
     }
 

@@ -36,6 +36,10 @@ pub struct Config {
     pub network_threads: usize,
     /// Threads that run queries, topics and plugins.
     pub query_threads: usize,
+    /// Connections that the Flight door serves at once.
+    pub grpc_connections: usize,
+    /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
+    pub grpc_keepalive: Duration,
     /// A request body over HTTP may have at most this many bytes.
     pub http_body_limit_bytes: usize,
     /// A connection that has not sent a whole request header by then is closed.
@@ -57,6 +61,8 @@ impl Config {
             segment_store: segment_store::SegmentStoreSettings::default(),
             network_threads: cores.clamp(1, 4),
             query_threads: cores,
+            grpc_connections: 4096,
+            grpc_keepalive: Duration::from_secs(20),
             http_body_limit_bytes: 16 << 20,
             header_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),

@@ -324,6 +324,18 @@ pub static SETTINGS: &[Setting] = &[
         "Threads that move bytes between sockets and queues"
     ),
     number!("query_threads", 1..=1024, query_threads as usize, "Threads that run queries, topics and plugins"),
+    number!(
+        "grpc_connections",
+        1..=1_000_000,
+        grpc_connections as usize,
+        "Connections that the Flight door serves at once; further ones are closed as they come"
+    ),
+    millis!(
+        "grpc_keepalive_ms",
+        100..=3_600_000,
+        grpc_keepalive,
+        "A connection that was silent for this long is asked for a sign of life, and closed without one for as long again"
+    ),
     bytes!(
         "http_body_limit_bytes",
         KIB..=GIB,

@@ -13,6 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::Figures;
+use crate::figures::{Count, Counted};
+
 /// Bytes of the HTTP/2 preface. The peer must send them in time; after that, keepalive pings watch over it.
 const PREFACE_BYTES: usize = 24;
 /// Rest after a failed accept (too many open files, say), which would otherwise fail again at once.
@@ -23,9 +26,10 @@ pub(super) fn accept(
     listener: TcpListener,
     limit: usize,
     preface_timeout: Duration,
+    figures: Arc<Figures>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let permits = Arc::new(Semaphore::new(limit));
-    stream::unfold((listener, permits), move |(listener, permits)| async move {
+    stream::unfold((listener, permits, figures), move |(listener, permits, figures)| async move {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -38,8 +42,9 @@ pub(super) fn accept(
                         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
                     }
                     let deadline = Some((Box::pin(tokio::time::sleep(preface_timeout)), PREFACE_BYTES));
-                    let connection = Connection { stream, deadline, _permit: permit };
-                    return Some((Ok(connection), (listener, permits)));
+                    let counted = figures.count(Count::Connection);
+                    let connection = Connection { stream, deadline, _permit: permit, _counted: counted };
+                    return Some((Ok(connection), (listener, permits, figures)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
@@ -57,6 +62,7 @@ pub(super) struct Connection {
     /// Until the preface has come: when to give up, and how many bytes of it are missing.
     deadline: Option<(Pin<Box<Sleep>>, usize)>,
     _permit: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl Connected for Connection {

@@ -23,6 +23,7 @@ mod stream;
 mod update;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -34,25 +35,30 @@ pub(crate) use service::FlightDoor;
 
 /// The largest message taken. Larger ones are refused before they are read.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 << 20;
-/// Connections served at once; further ones are closed as soon as they come.
-const MAX_CONNECTIONS: usize = 4096;
 /// Calls under way on one connection.
 const MAX_STREAMS: u32 = 1024;
-/// A peer that answers no ping for the second while after the first is gone.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a client may send ahead on one call, and on all calls of its connection.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const MAX_FRAME_BYTES: u32 = 256 << 10;
 
+/// What an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections served at once; further ones are closed as soon as they come.
+    pub(crate) connections: usize,
+    /// A peer that was silent for this long is asked for a sign of life, and is gone if none comes for as long again.
+    pub(crate) keepalive: Duration,
+}
+
 /// Serves connections of `listener` until the server stops; returns when the last stream has ended.
-pub(crate) async fn serve(door: Door, listener: TcpListener) -> io::Result<()> {
-    let connections = connection::accept(listener, MAX_CONNECTIONS, door.header_timeout);
+pub(crate) async fn serve(door: Door, listener: TcpListener, limits: Limits) -> io::Result<()> {
+    let figures = Arc::clone(&door.figures);
+    let connections = connection::accept(listener, limits.connections, door.header_timeout, figures);
     let stopped = door.clone();
     Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(limits.keepalive))
+        .http2_keepalive_timeout(Some(limits.keepalive))
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -13,7 +13,7 @@ use arrow_flight::{
     FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use millstream_engine::ErrorKind;
 use millstream_sql::Outcome;
 use prost::Message;
@@ -30,6 +30,7 @@ use super::query::{self, Running};
 use super::sessions::{Caller, Sessions};
 use super::{append, ingest, listing, stream as answer, update};
 use crate::Door;
+use crate::figures::{Count, Counted};
 
 /// The door's state, shared by all its connections.
 #[derive(Debug, Clone)]
@@ -55,6 +56,10 @@ impl FlightDoor {
 
     fn caller(&self, metadata: &MetadataMap) -> Result<Caller> {
         self.inner.sessions.caller(&self.inner.door.sql, metadata)
+    }
+
+    fn count(&self, what: Count) -> Counted {
+        self.inner.door.figures.count(what)
     }
 
     /// What GetFlightInfo and GetSchema answer.
@@ -210,6 +215,14 @@ impl FlightDoor {
 
 type Put = Result<PutResult, Status>;
 
+/// The stream, counted as long as it lasts.
+fn counting<T>(stream: impl Stream<Item = T> + Send + 'static, counted: Counted) -> BoxStream<'static, T>
+where
+    T: Send + 'static,
+{
+    stream.inspect(move |_| _ = &counted).boxed()
+}
+
 fn put_result(app_metadata: Vec<u8>) -> BoxStream<'static, Put> {
     stream::iter([Ok(PutResult { app_metadata: app_metadata.into() })]).boxed()
 }
@@ -295,15 +308,17 @@ impl FlightService for FlightDoor {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(request.metadata())?;
-        Ok(Response::new(self.get(caller, request.into_inner()).await?.boxed()))
+        let counted = self.count(Count::Get);
+        Ok(Response::new(counting(self.get(caller, request.into_inner()).await?, counted)))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = self.caller(request.metadata())?;
+        let counted = self.count(Count::Put);
         let mut incoming = request.into_inner();
         let first = incoming.message().await?;
         let first = first.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))?;
-        Ok(Response::new(self.put(caller, first, incoming.boxed()).await?))
+        Ok(Response::new(counting(self.put(caller, first, incoming.boxed()).await?, counted)))
     }
 
     async fn do_exchange(

@@ -9,6 +9,8 @@ use millstream_engine::{Engine, EngineStats, Principal};
 
 use super::HttpDoor;
 use super::error::{HttpError, Kind};
+use crate::Figures;
+use crate::figures::Count;
 
 /// Groups whose lag is shown one by one; the rest are summed, so that the number of series stays bounded.
 const GROUPS_SHOWN: usize = 200;
@@ -52,24 +54,34 @@ pub(crate) async fn metrics(
     State(http): State<Arc<HttpDoor>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
     let door = http.rooms()?;
-    let engine = door.engine.clone();
+    let (engine, figures) = (door.engine.clone(), Arc::clone(&door.figures));
     // Lag walks the groups' offsets, which may wait for the state's lock.
-    let text = door.queries.spawn_blocking(move || render(&engine)).await;
+    let text = door.queries.spawn_blocking(move || render(&engine, &figures)).await;
     let text =
         text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
-fn render(engine: &Engine) -> millstream_engine::Result<String> {
+fn render(engine: &Engine, figures: &Figures) -> millstream_engine::Result<String> {
     let mut out = String::new();
     let stats = engine.stats();
     for (name, kind, help, value) in METRICS {
         header_lines(&mut out, name, kind, help);
         line(&mut out, name, "", value(&stats));
     }
+    doors(&mut out, figures);
     lag(&mut out, engine)?;
     process(&mut out);
     Ok(out)
+}
+
+fn doors(out: &mut String, figures: &Figures) {
+    header_lines(out, "grpc_connections", "gauge", "connections of the Flight door");
+    line(out, "grpc_connections", "", figures.get(Count::Connection) as f64);
+    header_lines(out, "flight_calls", "gauge", "streaming calls of the Flight door that are under way");
+    for (call, what) in [("do_get", Count::Get), ("do_put", Count::Put), ("do_exchange", Count::Exchange)] {
+        line(out, "flight_calls", &format!("{{call=\"{call}\"}}"), figures.get(what) as f64);
+    }
 }
 
 fn header_lines(out: &mut String, name: &str, kind: &str, help: &str) {

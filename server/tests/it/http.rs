@@ -1,5 +1,7 @@
 //! The HTTP door.
 
+use std::collections::BTreeSet;
+
 use crate::program::Server;
 
 fn text(body: Vec<u8>) -> String {
@@ -52,6 +54,47 @@ fn health_metrics_and_statements() {
     assert_eq!(status, 200, "{metrics}");
     assert!(metrics.contains("\nmillstream_rows_appended_total 2\n"), "{metrics}");
     assert!(metrics.contains("\nmillstream_process_resident_bytes "), "{metrics}");
+}
+
+#[test]
+fn a_server_whose_log_has_failed_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    // The state store's journal alone takes 64 MiB.
+    let server = Server::over_small_files(dir.path(), 66 << 20);
+    assert_eq!(sql(&server, &[], "CREATE TABLE t (word VARCHAR)").0, 200);
+    assert_eq!(server.http("GET", "/readyz", &[], b""), (200, b"ready\n".to_vec()));
+    let insert = format!("INSERT INTO t VALUES ('{}')", "x".repeat(100_000));
+    assert_eq!(sql(&server, &[], &insert).0, 200);
+    let doubled = (0..12).map(|_| sql(&server, &[], "INSERT INTO t SELECT word FROM t"));
+    let (status, answer) = doubled.into_iter().find(|(status, _)| *status != 200).expect("66 MiB are full by now");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("\"reopen\""), "{answer}");
+    let (status, answer) = server.http("GET", "/readyz", &[], b"");
+    assert_eq!(status, 503, "{}", text(answer.clone()));
+    assert!(text(answer).contains("\"reopen\""));
+    // It is alive, and what it has acknowledged can be read.
+    assert_eq!(server.http("GET", "/healthz", &[], b"").0, 200);
+    let (status, rows) = sql(&server, &[], "SELECT count(*) > 3 AS some FROM t");
+    assert_eq!((status, rows.as_str()), (200, "{\"some\":true}\n"));
+}
+
+#[test]
+fn the_manual_lists_the_metrics_that_are_served() {
+    let server = Server::start();
+    assert_eq!(sql(&server, &[], "CREATE TABLE t (a BIGINT)").0, 200);
+    assert_eq!(sql(&server, &[], "SELECT * FROM poll('t', 'g', 1, 0)").0, 200);
+    let (_, metrics) = server.http("GET", "/metrics", &[], b"");
+    let metrics = text(metrics);
+    let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let served: BTreeSet<&str> = names.collect();
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `millstream_")?.split('`').next());
+    let listed: BTreeSet<String> = rows.map(|name| format!("millstream_{name}")).collect();
+    assert_eq!(served, listed.iter().map(String::as_str).collect());
+    for name in served {
+        let value = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        assert!(metrics.lines().any(value), "{name} has no value");
+    }
 }
 
 #[test]

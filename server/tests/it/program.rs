@@ -56,6 +56,19 @@ impl Server {
         let mut command = millstream();
         command.arg("serve").arg("--data").arg(dir.join("data"));
         command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(options);
+        Server::spawn(command)
+    }
+
+    /// Whose files can't grow past a size: writes beyond it fail as on a broken disk.
+    pub(crate) fn over_small_files(dir: &Path, limit_bytes: u64) -> Server {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", limit_bytes / 512);
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_millstream")).arg("serve");
+        command.arg("--data").arg(dir.join("data")).args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        Server::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut errors = child.stderr.take().unwrap();
@@ -122,6 +135,24 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("grpc://{}", self.grpc)
+    }
+
+    /// A figure of `/metrics`, by its name with labels and without `millstream_`.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (status, text) = self.http("GET", "/metrics", &[], b"");
+        assert_eq!(status, 200);
+        let text = String::from_utf8(text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("millstream_{name} ")));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no metric {name} in {text}"))
+    }
+
+    /// Waits until a figure has a value.
+    pub(crate) fn until_metric(&self, name: &str, value: f64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.metric(name) != value {
+            assert!(Instant::now() < deadline, "{name} stays at {}, not {value}", self.metric(name));
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// One HTTP request on a connection of its own: status and body.

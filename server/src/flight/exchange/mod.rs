@@ -22,6 +22,7 @@ use super::blocking::blocking;
 use super::error::{DoorError, Result};
 use super::members::Members;
 use crate::Door;
+use crate::figures::Count;
 
 /// What arrives from the client.
 pub(super) type Incoming = BoxStream<'static, Result<FlightData, Status>>;
@@ -39,7 +40,10 @@ pub(super) fn serve(
 ) -> ReceiverStream<Result<FlightData, Status>> {
     let (sender, receiver) = mpsc::channel(NETWORK_QUEUE);
     // The task ends with the connection: its incoming stream and its receiver both go.
-    tokio::spawn(run(door, members, who, incoming, sender));
+    tokio::spawn(async move {
+        let _counted = door.figures.count(Count::Exchange);
+        run(door, members, who, incoming, sender).await;
+    });
     ReceiverStream::new(receiver)
 }
 

@@ -24,7 +24,11 @@ pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 pub(super) async fn connect(server: &Server) -> FlightServiceClient<Channel> {
-    let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
+    connect_to(&server.grpc.to_string()).await
+}
+
+pub(super) async fn connect_to(address: &str) -> FlightServiceClient<Channel> {
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     FlightServiceClient::new(channel).max_encoding_message_size(usize::MAX).max_decoding_message_size(usize::MAX)
 }
 
@@ -80,11 +84,14 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) async fn open(server: &Server, hello: Hello) -> Exchange {
+        Exchange::open_at(&server.grpc.to_string(), hello).await
+    }
+
+    pub(super) async fn open_at(address: &str, hello: Hello) -> Exchange {
         let (requests, receiver) = mpsc::channel(256);
-        let exchange = |requests, replies| Exchange { requests, replies };
         requests.send(control(Request::Hello(hello))).await.unwrap();
-        let replies = connect(server).await.do_exchange(ReceiverStream::new(receiver)).await.unwrap().into_inner();
-        exchange(requests, replies)
+        let replies = connect_to(address).await.do_exchange(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        Exchange { requests, replies }
     }
 
     pub(super) async fn send(&self, request: Request) {

@@ -1,0 +1,51 @@
+//! A wire whose end vanishes without closing it, as a machine that loses power does.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Passes connections on to an address until it swallows everything; what is open stays open.
+pub(super) struct BlackHole {
+    listener: SocketAddr,
+    swallows: Arc<AtomicBool>,
+}
+
+impl BlackHole {
+    pub(super) fn start(to: SocketAddr) -> BlackHole {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let hole = BlackHole { listener: listener.local_addr().unwrap(), swallows: Arc::default() };
+        let swallows = Arc::clone(&hole.swallows);
+        std::thread::spawn(move || {
+            while let Ok((near, _)) = listener.accept() {
+                let far = TcpStream::connect(to).unwrap();
+                for (from, into) in [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))] {
+                    let (from, into, swallows) = (from.unwrap(), into.unwrap(), Arc::clone(&swallows));
+                    std::thread::spawn(move || pass(from, into, &swallows));
+                }
+            }
+        });
+        hole
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.listener.to_string()
+    }
+
+    pub(super) fn swallow(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
+    }
+}
+
+fn pass(mut from: TcpStream, mut into: TcpStream, swallows: &AtomicBool) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count) = from.read(&mut buffer) {
+        if count == 0 {
+            break;
+        }
+        if !swallows.load(Ordering::SeqCst) && into.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = into.shutdown(Shutdown::Both);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream_engine::Engine;
 use millstream_plugin_host::{HostOptions, WasmHost};
-use millstream_sql::SqlEngine;
+use millstream_sql::{SqlEngine, SqlOptions};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -167,8 +167,6 @@ fn describe(ended: Result<io::Result<()>, tokio::task::JoinError>) -> String {
 fn runtime(name: &str, threads: usize) -> Result<Runtime, ServeError> {
     Builder::new_multi_thread()
         .worker_threads(threads)
-        // Expressions are evaluated by recursion: the longest chain that a statement may have must fit, in a debug build too.
-        .thread_stack_size(16 << 20)
         .thread_name(name)
         .enable_all()
         .build()
@@ -195,6 +193,6 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     let options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
-    let sql = SqlEngine::new(engine.clone(), config.sql.clone())?;
+    let sql = SqlEngine::new(engine.clone(), SqlOptions { threads: config.query_threads, ..config.sql.clone() })?;
     Ok((engine, sql))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use datafusion::sql::sqlparser::tokenizer::Span;
 use millstream_engine::{ErrorKind, FailureKind, OperatorError};
 
 /// The SQL room's result.
@@ -13,6 +14,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Position {
     pub line: u64,
     pub column: u64,
+}
+
+impl Position {
+    /// Where a piece of the syntax tree begins; `None` for pieces without a place.
+    pub(crate) fn of(span: Span) -> Option<Position> {
+        (span.start.line > 0).then_some(Position { line: span.start.line, column: span.start.column })
+    }
 }
 
 impl fmt::Display for Position {

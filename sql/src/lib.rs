@@ -4,7 +4,8 @@
 //! Wasm: plugins reach it as [`millstream_engine::ScalarFunction`]s through the engine.
 //!
 //! Start at [`SqlEngine`]; the language is described in `docs/sql.md`. Inside: `parse` turns text into statements,
-//! `query` plans and runs the ones that give rows, `run` the others, `topic` compiles subscriptions.
+//! `query` plans and runs the ones that give rows, `run` the others, `topic` compiles subscriptions; all of it on `threads`
+//! of its own.
 
 mod convert;
 mod error;
@@ -23,6 +24,7 @@ mod run;
 mod session;
 mod sql_engine;
 mod system;
+mod threads;
 mod topic;
 mod types;
 

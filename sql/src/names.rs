@@ -66,8 +66,7 @@ pub(crate) fn position(name: &ObjectName) -> Option<Position> {
 
 /// Where an identifier stands in the statement.
 pub(crate) fn ident_position(ident: &Ident) -> Option<Position> {
-    let start = ident.span.start;
-    (start.line > 0).then_some(Position { line: start.line, column: start.column })
+    Position::of(ident.span)
 }
 
 fn parts(name: &ObjectName) -> Result<Vec<String>> {

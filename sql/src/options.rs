@@ -9,7 +9,7 @@ pub struct SqlOptions {
     pub memory_limit_bytes: usize,
     /// Directories that COPY and CREATE PLUGIN may read from and write to; `None` allows every path.
     pub file_roots: Option<Vec<PathBuf>>,
-    /// How many partitions of a table one query reads at once.
+    /// Threads that plan and run statements, and how many partitions of a table one query reads at once.
     pub threads: usize,
     /// Rows per batch that queries aim at.
     pub batch_rows: usize,

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
 use millstream_engine::{PluginId, ScalarFunction, Volatility};
 
 use crate::convert::into_datafusion;
+use crate::threads::evaluating;
 
 /// A plugin version, callable.
 #[derive(Debug, Clone)]
@@ -74,7 +75,8 @@ impl ScalarUDFImpl for PluginUdf {
         let constant = !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
-        let answer = self.plugin.function.call(&arguments, rows).map_err(into_datafusion)?;
+        // A guest has a stack of its own on this thread's, and this call may be deep in an expression.
+        let answer = evaluating(0, || self.plugin.function.call(&arguments, rows)).map_err(into_datafusion)?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?)),
             false => Ok(ColumnarValue::Array(answer)),

@@ -15,6 +15,7 @@ use crate::names::{SYSTEM, resolve_namespace};
 use crate::parse::{CreateTopic, Options, Show, Statement};
 use crate::query::{Planner, bind, bind_rows, outgoing_schema, parameter_schema, stream};
 use crate::run::{self, Appender, Scene};
+use crate::threads::{blocking, planned, planning};
 use crate::topic::explain_schema;
 use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse};
 
@@ -109,36 +110,51 @@ impl Prepared {
     /// Executes with one row of parameters, columns by position. An INSERT takes any number of rows and inserts for each
     /// of them; every other statement takes exactly one. Nothing has an effect before this call.
     pub async fn execute(&self, parameters: Option<RecordBatch>) -> Result<Outcome> {
+        let prepared = self.clone();
+        self.session.sql.threads().run(async move { prepared.run(parameters).await }).await
+    }
+
+    async fn run(self, parameters: Option<RecordBatch>) -> Result<Outcome> {
         let scene = self.session.scene();
-        let limit = scene.options.memory_limit_bytes;
         match self.plan.as_ref() {
             Plan::Query { state, plan } => {
-                self.expect_one_row(parameters.as_ref())?;
-                let plan = bind(plan, &self.parameter_schema, parameters.as_ref(), 0)?;
-                let schema = match self.parameter_schema.fields().is_empty() {
-                    true => Arc::clone(&self.result_schema),
-                    false => outgoing_schema(plan.schema().as_arrow()),
-                };
-                let stream = rows(state, &plan, Arc::clone(&schema), limit).await?;
-                Ok(Outcome::Rows { schema, stream })
+                let (schema, rows) = self.rows(&scene, state, plan, parameters.as_ref()).await?;
+                Ok(Outcome::Rows { schema, stream: self.session.sql.threads().stream(rows) })
             }
             Plan::Insert { state, source, table } => self.insert(&scene, state, source, table, parameters).await,
             Plan::CopyTo { state, source, path, options } => {
-                self.expect_one_row(parameters.as_ref())?;
-                let plan = bind(source, &self.parameter_schema, parameters.as_ref(), 0)?;
-                let schema = outgoing_schema(plan.schema().as_arrow());
-                let stream = rows(state, &plan, Arc::clone(&schema), limit).await?;
-                run::copy_to(&scene.options, path, options.clone(), schema, stream).await
+                let (schema, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
+                run::copy_to(&scene.options, path, options.clone(), schema, rows).await
             }
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
-            Plan::ExplainCreateTopic(create) => self.one_batch(run::explain_create_topic(&scene, create)?),
-            Plan::ExplainTopic(name) => self.one_batch(run::explain_topic(&scene, name)?),
-            Plan::Other(statement) => {
-                let statement = statement.clone();
-                blocking(move || run::run(&scene, statement)).await
+            Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),
+            Plan::ExplainTopic(name) => self.one_batch(planning(|| run::explain_topic(&scene, name))?),
+            Plan::Other(_) => {
+                let plan = Arc::clone(&self.plan);
+                blocking(move || match plan.as_ref() {
+                    Plan::Other(statement) => planning(|| run::run(&scene, statement.clone())),
+                    other => Err(Error::Internal(format!("{other:?} has a path of its own"))),
+                })
+                .await
             }
         }
+    }
+
+    /// Starts a query with one row of parameters.
+    async fn rows(
+        &self,
+        scene: &Scene,
+        state: &SessionState,
+        plan: &LogicalPlan,
+        parameters: Option<&RecordBatch>,
+    ) -> Result<(SchemaRef, BatchStream)> {
+        self.expect_one_row(parameters)?;
+        planned(async {
+            let plan = bind(plan, &self.parameter_schema, parameters, 0)?;
+            start(state, &plan, scene.options.memory_limit_bytes).await
+        })
+        .await
     }
 
     fn expect_one_row(&self, parameters: Option<&RecordBatch>) -> Result<()> {
@@ -174,20 +190,10 @@ impl Prepared {
     ) -> Result<Outcome> {
         let none = RecordBatch::new_empty(Arc::new(Schema::empty()));
         let parameters = parameters.unwrap_or(none);
-        let mut plans = Vec::new();
-        if self.parameter_schema.fields().is_empty() {
-            plans.push(source.clone());
-        } else if let Some(plan) = bind_rows(source, &self.parameter_schema, &parameters)? {
-            plans.push(plan);
-        } else {
-            for row in 0..parameters.num_rows() {
-                plans.push(bind(source, &self.parameter_schema, Some(&parameters), row)?);
-            }
-        }
+        let plans = planning(|| self.bound(source, &parameters))?;
         let mut appender = Appender::new(scene, Arc::clone(table));
         for plan in plans {
-            let schema = outgoing_schema(plan.schema().as_arrow());
-            let mut rows = rows(state, &plan, Arc::clone(&schema), scene.options.memory_limit_bytes).await?;
+            let (_, mut rows) = planned(start(state, &plan, scene.options.memory_limit_bytes)).await?;
             while let Some(batch) = rows.next().await {
                 let batch = named_as(batch?, table)?;
                 appender = blocking(move || appender.push(batch).map(|()| appender)).await?;
@@ -197,18 +203,31 @@ impl Prepared {
         let noun = if rows == 1 { "row" } else { "rows" };
         Ok(Outcome::Done { rows, message: format!("{rows} {noun} inserted into {:?}", table.name) })
     }
+
+    /// The sources of an INSERT: one for all rows of parameters, or, where that can't be, one for each.
+    fn bound(&self, source: &LogicalPlan, parameters: &RecordBatch) -> Result<Vec<LogicalPlan>> {
+        if self.parameter_schema.fields().is_empty() {
+            return Ok(vec![source.clone()]);
+        }
+        if let Some(plan) = bind_rows(source, &self.parameter_schema, parameters)? {
+            return Ok(vec![plan]);
+        }
+        let row = |row| bind(source, &self.parameter_schema, Some(parameters), row);
+        (0..parameters.num_rows()).map(row).collect()
+    }
 }
 
-/// Starts a query.
-async fn rows(state: &SessionState, plan: &LogicalPlan, schema: SchemaRef, limit: usize) -> Result<BatchStream> {
+/// Starts a query; gives the schema that its rows leave with, too.
+async fn start(state: &SessionState, plan: &LogicalPlan, limit: usize) -> Result<(SchemaRef, BatchStream)> {
     let failed = |error| from_datafusion(error, limit);
+    let schema = outgoing_schema(plan.schema().as_arrow());
     let mut state = state.clone();
     // now() is the time of execution, not of preparation.
     let config = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(config);
     let physical = state.create_physical_plan(plan).await.map_err(failed)?;
     let rows = execute_stream(physical, state.task_ctx()).map_err(failed)?;
-    Ok(stream(rows, schema, limit))
+    Ok((Arc::clone(&schema), stream(rows, schema, limit)))
 }
 
 /// The planner gives the columns in the table's order and types; the engine takes them by name.
@@ -217,12 +236,4 @@ fn named_as(batch: RecordBatch, table: &TableInfo) -> Result<RecordBatch> {
         table.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec())
         .map_err(|error| Error::Execution(error.to_string()))
-}
-
-/// Runs what may block on a thread for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => answer,
-        Err(error) => Err(Error::Internal(format!("a statement's task failed: {error}"))),
-    }
 }

@@ -6,12 +6,15 @@ use futures::StreamExt;
 use millstream_engine::Principal;
 use parking_lot::RwLock;
 
-use crate::parse::{Statement, parse_one, parse_script};
+use crate::parse::{parse_one, parse_script};
 use crate::prepared::prepare;
 use crate::run::Scene;
+use crate::threads::{planned, planning};
 use crate::{Outcome, Prepared, Result, SqlEngine};
 
 /// What executes statements. Cheap to clone; clones share the current namespace, which `USE` changes.
+///
+/// Statements run on threads of the [`SqlEngine`]; these calls may be awaited on any thread and any executor.
 #[derive(Debug, Clone)]
 pub struct SqlSession {
     pub(crate) sql: SqlEngine,
@@ -32,7 +35,8 @@ impl SqlSession {
 
     /// Parses and plans one statement, without any effect.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared> {
-        self.plan(parse_one(sql)?).await
+        let (session, sql) = (self.clone(), sql.to_owned());
+        self.sql.threads().run(planned(async move { prepare(session, parse_one(&sql)?).await })).await
     }
 
     /// Executes one statement.
@@ -44,20 +48,21 @@ impl SqlSession {
     /// one of them can't be parsed. Rows of all but the last statement are read to their end and dropped; the last one's
     /// outcome is returned, `None` for an empty script.
     pub async fn execute_script(&self, sql: &str) -> Result<Option<Outcome>> {
+        let (session, sql) = (self.clone(), sql.to_owned());
+        self.sql.threads().run(async move { session.run_script(&sql).await }).await
+    }
+
+    async fn run_script(&self, sql: &str) -> Result<Option<Outcome>> {
         let mut last = None;
-        for statement in parse_script(sql)? {
+        for statement in planning(|| parse_script(sql))? {
             if let Some(Outcome::Rows { mut stream, .. }) = last.take() {
                 while let Some(batch) = stream.next().await {
                     batch?;
                 }
             }
-            last = Some(self.plan(statement).await?.execute(None).await?);
+            last = Some(planned(prepare(self.clone(), statement)).await?.execute(None).await?);
         }
         Ok(last)
-    }
-
-    async fn plan(&self, statement: Statement) -> Result<Prepared> {
-        prepare(self.clone(), statement).await
     }
 
     pub(crate) fn scene(&self) -> Scene {

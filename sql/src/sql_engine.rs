@@ -13,12 +13,8 @@ use parking_lot::RwLock;
 use crate::plugin::Plugin;
 use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
+use crate::threads::{Threads, planning};
 use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic};
-
-/// Stack that a guarded call finds at least.
-const MIN_STACK_BYTES: usize = 1 << 20;
-/// What it is given when it does not.
-const STACK_BYTES: usize = 16 << 20;
 
 /// SQL over one engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,17 +27,18 @@ struct Inner {
     engine: Engine,
     options: Arc<SqlOptions>,
     state: Arc<SessionState>,
+    threads: Threads,
 }
 
 impl SqlEngine {
-    /// Sets up queries over `engine` and becomes its topic compiler.
+    /// Sets up queries over `engine`, starts the threads that run them, and becomes the engine's topic compiler. The threads
+    /// end with the last clone; queries that still run are broken off.
     pub fn new(engine: Engine, options: SqlOptions) -> Result<SqlEngine> {
-        // Some of DataFusion's recursion (printing of names) grows no stack by itself: what does must leave it room.
-        recursive::set_minimum_stack_size(MIN_STACK_BYTES);
-        recursive::set_stack_allocation_size(STACK_BYTES);
-        let state = Arc::new(base_state(&options, runtime(&options)?));
+        let threads = Threads::start(options.threads)?;
+        let runtime = runtime(&options)?;
+        let state = Arc::new(planning(|| base_state(&options, runtime)));
         engine.set_topic_compiler(Arc::new(Compiler { state: Arc::clone(&state) }));
-        Ok(SqlEngine { inner: Arc::new(Inner { engine, options: Arc::new(options), state }) })
+        Ok(SqlEngine { inner: Arc::new(Inner { engine, options: Arc::new(options), state, threads }) })
     }
 
     /// The engine beneath.
@@ -86,6 +83,10 @@ impl SqlEngine {
         names
     }
 
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.inner.threads
+    }
+
     pub(crate) fn scene(&self, who: &Principal, namespace: String) -> Scene {
         let inner = &self.inner;
         let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state: Arc::clone(&inner.state) };
@@ -117,10 +118,13 @@ impl TopicCompiler for Compiler {
                 .map(|function| Plugin { id, function })
                 .ok_or_else(|| Error::Internal(format!("topic {:?} was compiled without its plugin {id}", topic.name)))
         };
-        let operator = topic::compile_definition(topic, table, &plugin, &self.state).map_err(|error| match error {
-            Error::Engine(error) => error,
-            other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
-        })?;
-        Ok(operator)
+        // The engine calls from whatever thread reads the topic first.
+        match planning(|| topic::compile_definition(topic, table, &plugin, &self.state)) {
+            Ok(operator) => Ok(operator),
+            Err(Error::Engine(error)) => Err(error),
+            Err(other) => {
+                Err(EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)))
+            }
+        }
     }
 }

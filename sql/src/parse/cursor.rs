@@ -134,10 +134,6 @@ pub(super) fn syntax(message: &str) -> Error {
         .trim_start_matches("TokenizerError(\"")
         .trim_start_matches("sql parser error: ")
         .trim_end_matches("\")");
-    if message.contains("RecursionLimitExceeded") || message.contains("recursion limit exceeded") {
-        let message = format!("the statement nests more than {} levels deep", super::guard::MAX_NESTING);
-        return Error::Unsupported { message, position: None };
-    }
     let (text, position) = split_position(message);
     Error::Syntax { message: lower_first(text.trim()), position: position.unwrap_or(Position { line: 1, column: 1 }) }
 }

@@ -96,7 +96,8 @@ pub(crate) fn syntax_error(message: &str) -> Error {
     cursor::syntax(message)
 }
 
-/// A parser over tokens that were already checked.
+/// A parser over tokens that were already checked: its own bound is out of their reach, since a token takes it few calls
+/// deeper.
 fn builder(tokens: Vec<TokenWithSpan>) -> DFParserBuilder<'static, 'static> {
-    DFParserBuilder::new(tokens).with_recursion_limit(guard::MAX_NESTING)
+    DFParserBuilder::new(tokens).with_recursion_limit(10 * guard::MAX_DEPTH)
 }

@@ -1,18 +1,15 @@
 //! What leaves a query: types outside the closed list are cast to their plain form, errors and panics become ours.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt};
 
-use super::planner::panicked;
-use crate::convert::from_datafusion;
+use crate::convert::{from_datafusion, panic_text};
 use crate::types::normalise;
 use crate::{BatchStream, Error, Result};
 
@@ -37,15 +34,11 @@ pub(crate) fn stream(rows: SendableRecordBatchStream, schema: SchemaRef, memory_
             Ok(None) => return None,
             Ok(Some(Ok(batch))) => outgoing(&batch, &schema),
             Ok(Some(Err(error))) => Err(from_datafusion(error, memory_limit)),
-            Err(panic) => Err(from_datafusion(panic_error(panic.as_ref()), memory_limit)),
+            Err(panic) => Err(Error::Internal(format!("a query panicked: {}", panic_text(panic.as_ref())))),
         };
         let failed = item.is_err();
         Some((item, (rows, schema, failed)))
     }))
-}
-
-fn panic_error(panic: &(dyn Any + Send)) -> DataFusionError {
-    panicked(panic)
 }
 
 /// Casts what needs it.

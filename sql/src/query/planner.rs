@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProviderList;
-use datafusion::common::DataFusionError;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
@@ -13,16 +12,18 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Query, Statement as Ast, Visit, VisitMut, Visitor};
+use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Query, Spanned, Statement as Ast, Visit, VisitMut, Visitor};
 
 use super::catalog::Reader;
+use super::growth::check_growth;
+use super::shape::check_shape;
 use crate::convert::from_datafusion;
 use crate::names::{CATALOG, INFORMATION_SCHEMA, SYSTEM, resolve};
 use crate::plugin::Plugin;
 use crate::poll::{self, PollFunction};
 use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::types::SqlTypes;
-use crate::{Error, Result, SqlOptions};
+use crate::{Error, Position, Result, SqlOptions};
 
 /// What all queries share: the bounded memory, and no spilling, so that a query never fills the disk that the log
 /// lives on.
@@ -90,13 +91,19 @@ impl Planner<'_> {
     }
 
     async fn plan(&self, state: SessionState, statement: DfStatement) -> Result<(SessionState, LogicalPlan)> {
+        let start = match &statement {
+            DfStatement::Statement(statement) => Position::of(statement.span()),
+            _ => None,
+        };
         let planned = state.statement_to_plan(statement).await;
         let plan = planned.map_err(|error| from_datafusion(error, self.memory_limit))?;
+        check_growth(&plan, start)?;
         Ok((state, plan))
     }
 
     /// Rewrites the statement and sets up the state that resolves what is in it.
     fn prepare<N: Visit + VisitMut>(&self, node: &mut N) -> Result<SessionState> {
+        check_shape(node)?;
         let with_pseudo = names_pseudo(node);
         self.check_relations(node)?;
         let scope = SessionScope { planner: self };
@@ -171,12 +178,4 @@ impl Scope for SessionScope<'_> {
     fn plugin(&self, name: &str) -> Result<Option<Plugin>> {
         self.planner.reader.plugin(self.planner.namespace, name)
     }
-}
-
-/// Turns a panic of DataFusion into an error.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> DataFusionError {
-    DataFusionError::External(Box::new(Error::Internal(format!(
-        "a query panicked: {}",
-        crate::topic::panic_text(panic)
-    ))))
 }

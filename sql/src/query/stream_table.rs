@@ -7,13 +7,14 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Op, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use millstream_engine::{BatchOperator, TableInfo};
 
 use super::catalog::Reader;
+use super::growth::terms;
 use super::scan_exec::{Part, ScanExec};
 use crate::convert::into_datafusion;
 use crate::topic::{Operator, SkipFailing, Stateless};
@@ -42,6 +43,12 @@ impl StreamTable {
         }
         let schema = stateless.output_schema();
         StreamTable { reader, stateless, table, schema, skip }
+    }
+
+    /// For each column the number of terms that it is computed from.
+    pub(super) fn terms(&self) -> Vec<usize> {
+        let none = DFSchema::empty();
+        self.stateless.outputs.iter().map(|output| terms(&output.expr, &none, &[])).collect()
     }
 
     fn operator(&self, filters: &[Expr], projection: Option<&Vec<usize>>) -> DfResult<Arc<dyn BatchOperator>> {

@@ -14,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 use super::copy_from::delimiter;
 use super::files::{self, Format};
 use crate::parse::Options;
+use crate::threads::blocking;
 use crate::{BatchStream, Error, Outcome, Result, SqlOptions};
 
 /// Writes rows to a file.
@@ -37,16 +38,12 @@ pub(crate) async fn copy_to(
         count += u64::try_from(batch.num_rows()).unwrap_or(0);
         let at = unfinished.path.clone();
         let mut taken = writer.take().ok_or_else(|| Error::Internal("the file's writer is gone".to_owned()))?;
-        let written = tokio::task::spawn_blocking(move || taken.write(&batch).map(|()| taken)).await;
-        let written = written.map_err(|error| Error::Internal(error.to_string()))?;
-        writer = Some(written.map_err(|message| files::failed(&at, &message))?);
+        let write = move || taken.write(&batch).map(|()| taken).map_err(|message| files::failed(&at, &message));
+        writer = Some(blocking(write).await?);
     }
     let at = unfinished.path.clone();
     if let Some(writer) = writer {
-        let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
-        finished
-            .map_err(|error| Error::Internal(error.to_string()))?
-            .map_err(|message| files::failed(&at, &message))?;
+        blocking(move || writer.finish().map_err(|message| files::failed(&at, &message))).await?;
     }
     unfinished.publish(&target)?;
     Ok(Outcome::Done { rows: count, message: format!("{count} rows copied to {}", target.display()) })

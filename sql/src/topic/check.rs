@@ -7,7 +7,7 @@ use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Value, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::names::fold;
 use crate::{Error, Position, Result};
@@ -89,7 +89,7 @@ fn check_select(select: &Select, tokens: &[TokenWithSpan]) -> Result<()> {
 fn check_from<'q>(select: &'q Select, tokens: &[TokenWithSpan]) -> Result<&'q ObjectName> {
     let [table] = select.from.as_slice() else {
         return match select.from.get(1) {
-            Some(second) => Err(refused("a join (several tables in FROM)", span_place(second.relation.span()))),
+            Some(second) => Err(refused("a join (several tables in FROM)", Position::of(second.relation.span()))),
             None => Err(Error::Invalid {
                 message: "a topic selects from a table: FROM is missing".to_owned(),
                 position: tokens.first().map(place),
@@ -127,7 +127,7 @@ fn check_columns(select: &Select) -> Result<()> {
             check_nested(expr)?;
             return Err(Error::Invalid {
                 message: format!("column {} ({expr:.60}) has no name; add AS and one", index + 1),
-                position: span_place(expr.span()),
+                position: Position::of(expr.span()),
             });
         }
     }
@@ -137,7 +137,7 @@ fn check_columns(select: &Select) -> Result<()> {
 /// Refuses an aggregate or sub-query before its lack of a name is complained about.
 fn check_nested(expr: &Expr) -> Result<()> {
     match expr {
-        Expr::Subquery(query) => Err(refused("a sub-query", span_place(query.span()))),
+        Expr::Subquery(query) => Err(refused("a sub-query", Position::of(query.span()))),
         _ => Ok(()),
     }
 }
@@ -162,14 +162,14 @@ fn check_expressions(query: &Query, functions: &SessionState) -> Result<()> {
 fn check_expression(expr: &Expr, functions: &SessionState) -> Result<()> {
     let (clause, position) = match expr {
         Expr::Function(function) => return check_function(function, functions),
-        Expr::Subquery(query) => ("a sub-query".to_owned(), span_place(query.span())),
-        Expr::Exists { subquery, .. } => ("EXISTS".to_owned(), span_place(subquery.span())),
-        Expr::InSubquery { expr, .. } => ("IN with a sub-query".to_owned(), span_place(expr.span())),
+        Expr::Subquery(query) => ("a sub-query".to_owned(), Position::of(query.span())),
+        Expr::Exists { subquery, .. } => ("EXISTS".to_owned(), Position::of(subquery.span())),
+        Expr::InSubquery { expr, .. } => ("IN with a sub-query".to_owned(), Position::of(expr.span())),
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
-            ("ANY or ALL with a sub-query".to_owned(), span_place(right.span()))
+            ("ANY or ALL with a sub-query".to_owned(), Position::of(right.span()))
         }
         Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
-            ("a parameter".to_owned(), span_place(value.span))
+            ("a parameter".to_owned(), Position::of(value.span))
         }
         _ => return Ok(()),
     };
@@ -230,8 +230,4 @@ fn after(tokens: &[TokenWithSpan], word: &str) -> Option<Position> {
 
 fn place(token: &TokenWithSpan) -> Position {
     Position { line: token.span.start.line, column: token.span.start.column }
-}
-
-fn span_place(span: Span) -> Option<Position> {
-    (span.start.line > 0).then_some(Position { line: span.start.line, column: span.start.column })
 }

@@ -15,6 +15,7 @@ use super::plan;
 use super::stateless::Stateless;
 use crate::convert::from_datafusion;
 use crate::plugin::Plugin;
+use crate::query::check_shape;
 use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::{Error, Result, parse, pseudo};
 
@@ -36,6 +37,7 @@ pub(crate) fn define(
     state: &SessionState,
 ) -> Result<TopicDefinition> {
     check::check(query, tokens, state)?;
+    check_shape(query)?;
     let text = query.to_string();
     let with_pseudo = names_pseudo(query);
     let mut rewritten = query.clone();

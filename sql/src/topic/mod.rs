@@ -16,6 +16,6 @@ mod tests;
 
 pub(crate) use compile::{TopicDefinition, compile_definition, define, stateless_of, table_of};
 pub(crate) use explain::{explain, explain_schema};
-pub(crate) use operator::{Operator, panic_text};
+pub(crate) use operator::Operator;
 pub(crate) use skip::SkipFailing;
 pub(crate) use stateless::Stateless;

@@ -17,8 +17,9 @@ use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, 
 
 use super::prune::Pruner;
 use super::stateless::Stateless;
-use crate::convert::into_operator;
+use crate::convert::{into_operator, panic_text};
 use crate::pseudo;
+use crate::threads::evaluating;
 
 /// Filters first, one after the other, each followed by dropping the columns that only it needed; then the output
 /// expressions, on the rows that are left.
@@ -30,6 +31,8 @@ pub(crate) struct Operator {
     expressions: Vec<Arc<dyn PhysicalExpr>>,
     pruner: Option<Pruner>,
     identity: bool,
+    /// How many expressions stand inside of one another.
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,9 @@ impl Operator {
             Some(whole) => Pruner::new(compile(&whole, first)?, Arc::new(project(&stateless.input, first))),
         };
         let inputs = first.iter().map(|index| pseudo::input(*index, stateless.columns)).collect();
-        Ok(Operator { inputs, output: stateless.output_schema(), filters, expressions, pruner, identity })
+        let all = filters.iter().map(|filter| &filter.predicate).chain(&expressions);
+        let depth = all.map(depth).max().unwrap_or(0);
+        Ok(Operator { inputs, output: stateless.output_schema(), filters, expressions, pruner, identity, depth })
     }
 
     /// What chunks are tested for before they are opened, as text; `None` if nothing can be skipped.
@@ -125,7 +130,7 @@ impl BatchOperator for Operator {
 
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
         // A panic in an expression is a defect of the expression, and must not take the reader's thread with it.
-        match catch_unwind(AssertUnwindSafe(|| self.run(input))) {
+        match evaluating(self.depth, || catch_unwind(AssertUnwindSafe(|| self.run(input)))) {
             Ok(evaluated) => evaluated.map_err(into_operator),
             Err(panic) => Err(OperatorError {
                 kind: FailureKind::Host,
@@ -137,6 +142,10 @@ impl BatchOperator for Operator {
     fn is_identity(&self) -> bool {
         self.identity
     }
+}
+
+fn depth(expr: &Arc<dyn PhysicalExpr>) -> usize {
+    1 + expr.children().into_iter().map(depth).max().unwrap_or(0)
 }
 
 /// Which columns of the input each filter's batch has, and, last, the outputs' batch; sorted.
@@ -177,13 +186,4 @@ fn mask(predicate: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> DfResult<Bool
         0 => mask.clone(),
         _ => prep_null_mask_filter(mask),
     })
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

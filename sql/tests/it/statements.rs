@@ -89,23 +89,6 @@ async fn dropping_a_stream_ends_its_scan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_chains_that_are_allowed_are_evaluated() {
-    let store = open(SqlOptions::default());
-    store.run("CREATE TABLE t (a INT)").await;
-    store.run("INSERT INTO t VALUES (1), (450), (9999)").await;
-    let chain: Vec<String> = (0..480).map(|number| format!("a = {number} + 0")).collect();
-    let error = store.rows(&format!("SELECT a FROM t WHERE {}", chain.join(" OR "))).await.unwrap_err();
-    assert!(error.to_string().contains("chains more than"), "{error}");
-    let chain: Vec<String> = (0..480).map(|number| format!("a = {number}")).collect();
-    let chain = chain.join(" OR ");
-    assert_eq!(store.rows(&format!("SELECT a FROM t WHERE {chain}")).await.unwrap(), ["1", "450"]);
-    let sum = vec!["a"; 480].join(" + ");
-    assert_eq!(store.rows(&format!("SELECT {sum} AS s FROM t WHERE a = 1")).await.unwrap(), ["480"]);
-    store.run(&format!("CREATE TOPIC chained AS SELECT {sum} AS s FROM t WHERE a < 1000")).await;
-    assert_eq!(store.rows("SELECT s FROM chained").await.unwrap(), ["480", "216000"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn sessions_share_nothing_but_the_store() {
     let store = open(SqlOptions::default());
     store.run("CREATE SCHEMA other").await;

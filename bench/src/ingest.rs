@@ -1,5 +1,6 @@
 //! Columnar batches over Flight, durable.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::process::{PeakMemory, Server};
@@ -15,7 +16,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let (bytes, seconds) = remote::block_on(async {
         let client = remote::connect(&server.url).await?;
         remote::load(&client, "flights", &flights).await?;
-        remote::drive_for(&client, "flights", &flights, time).await
+        remote::drive_for(&client, "flights", &flights, time, &AtomicBool::new(false)).await
     })?;
     let commit =
         server.metric("millstream_log_written_bytes_total")? / server.metric("millstream_log_commits_total")?.max(1.0);
@@ -33,23 +34,39 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     Ok(vec![Figure::reported("ingest_columnar", bytes as f64 / seconds, "B/s", note).at_least(disk.min(loopback), 0.6)])
 }
 
-/// Figure `ingest_columnar_with_segments`: default settings for a minute, and the segments must keep up.
+/// What waits to be turned into segments while the client holds back.
+const BACKLOG_BYTES: f64 = 512e6;
+
+/// Figure `ingest_columnar_with_segments`: default settings for a minute. The client holds back while the backlog is over
+/// [`BACKLOG_BYTES`], so that the rate is one that segments keep up with.
 pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
     let third = Duration::from_secs(scale.pick(4, 20));
     let dir = tempfile::tempdir()?;
     let server = Server::start(&dir.path().join("data"), &[])?;
     let flights = data::flights()?;
     let (mut bytes, mut seconds, mut backlogs) = (0, 0.0, Vec::new());
-    remote::block_on(async {
-        let client = remote::connect(&server.url).await?;
-        remote::load(&client, "flights", &flights).await?;
-        for _ in 0..3 {
-            let (more, took) = remote::drive_for(&client, "flights", &flights, third).await?;
-            bytes += more;
-            seconds += took;
-            backlogs.push(server.metric("millstream_segment_backlog_bytes")? / 1e6);
-        }
-        Ok(())
+    let backlog = || server.metric("millstream_segment_backlog_bytes");
+    let (hold, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                hold.store(backlog().is_ok_and(|bytes| bytes > BACKLOG_BYTES), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let driven = remote::block_on(async {
+            let client = remote::connect(&server.url).await?;
+            remote::load(&client, "flights", &flights).await?;
+            for _ in 0..3 {
+                let (more, took) = remote::drive_for(&client, "flights", &flights, third, &hold).await?;
+                bytes += more;
+                seconds += took;
+                backlogs.push(backlog()? / 1e6);
+            }
+            Ok(())
+        });
+        done.store(true, Ordering::Relaxed);
+        driven
     })?;
     let log = server.metric("millstream_log_written_bytes_total")?;
     let commit = log / server.metric("millstream_log_commits_total")?.max(1.0);
@@ -57,7 +74,9 @@ pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
     drop(server);
     let disk = limits::disk(dir.path(), commit as usize, third / 2)?;
     let note = format!(
-        "default settings; backlog after each third {backlogs:.0?} MB; limit: disk {:.0} MB/s / (1 + c), c = {c:.2}",
+        "default settings, a client that holds back over {:.0} MB of backlog; backlog after each third {backlogs:.0?} MB; \
+         limit: disk {:.0} MB/s / (1 + c), c = {c:.2}",
+        BACKLOG_BYTES / 1e6,
         disk / 1e6
     );
     let mut figure = Figure::reported("ingest_columnar_with_segments", bytes as f64 / seconds, "B/s", note);

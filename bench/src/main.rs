@@ -12,6 +12,7 @@ mod raw;
 mod remote;
 mod report;
 mod scale;
+mod segments;
 mod single;
 mod store;
 mod topics;
@@ -41,6 +42,7 @@ type Group = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 const GROUPS: &[Group] = &[
     ("ingest", ingest::run),
     ("ingest_with_segments", ingest::run_with_segments),
+    ("segments", segments::run),
     ("single_rows", single::run),
     ("topics", topics::run),
     ("raw", raw::run),

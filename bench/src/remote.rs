@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -86,19 +87,33 @@ pub(crate) async fn drive(client: &Client, table: &str, batches: &[RecordBatch],
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// As [`drive`], for a time; gives the bytes and the seconds.
+/// As [`drive`], for a time, sending nothing while `hold` is set; gives the bytes and the seconds.
 pub(crate) async fn drive_for(
     client: &Client,
     table: &str,
     batches: &[RecordBatch],
     time: Duration,
+    hold: &AtomicBool,
 ) -> Result<(u64, f64)> {
+    let mut producer = producer(client, table, IN_FLIGHT);
+    let mut pending: VecDeque<PendingAck> = VecDeque::new();
     let start = Instant::now();
     let mut sent = 0;
-    let round = data::bytes_of_all(batches);
-    while start.elapsed() < time {
-        drive(client, table, batches, round).await?;
-        sent += round;
+    for batch in batches.iter().cycle() {
+        while hold.load(Ordering::Relaxed) && start.elapsed() < time {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if start.elapsed() >= time {
+            break;
+        }
+        sent += data::bytes_of(batch);
+        pending.push_back(producer.send(batch).await?);
+        while pending.len() > IN_FLIGHT {
+            pending.pop_front().ok_or("nothing pending")?.await?;
+        }
+    }
+    for ack in pending {
+        ack.await?;
     }
     Ok((sent, start.elapsed().as_secs_f64()))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use millstream_engine::{Error, Result};
@@ -23,6 +24,11 @@ const STACK_BYTES: usize = 512 << 10;
 
 /// Address space kept for each memory, so that compiled code needs no bounds checks.
 const RESERVATION_BYTES: u64 = 4 << 30;
+
+/// What one instance may consist of. Interpreters come as many modules over one memory: CPython with its libraries is 38.
+const MAX_CORE_INSTANCES: u32 = 64;
+const MAX_MEMORIES: u32 = 4;
+const MAX_TABLES: u32 = 16;
 
 /// Compiles and links modules. One compilation runs at a time: its memory is not bounded by any limit of a plugin.
 pub(crate) struct Compiler {
@@ -99,14 +105,24 @@ impl Compiler {
             Found::Nothing => {}
             Found::Refused(reason) => self.refused(&reason),
         }
-        let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|e| Error::InvalidInput(format!("the module does not compile: {e:#}")))?;
+        let component = self.compile_anew(bytes)?;
         self.counters.compilations.add(1);
         match component.serialize() {
             Ok(code) => self.cache.store(&digest, &code),
             Err(e) => tracing::warn!("compiled code is not kept: {e:#}"),
         }
         Ok(component)
+    }
+
+    /// The compiler asserts what it believes of its input here and there; a module that it is wrong about must cost
+    /// nothing but its own loading.
+    fn compile_anew(&self, bytes: &[u8]) -> Result<Component> {
+        let refuse = |why: String| Error::InvalidInput(format!("the module does not compile: {why}"));
+        let compiled = catch_unwind(AssertUnwindSafe(|| Component::from_binary(&self.engine, bytes)));
+        match compiled {
+            Ok(component) => component.map_err(|e| refuse(format!("{e:#}"))),
+            Err(_) => Err(refuse("it is of a form that the compiler can't handle".to_owned())),
+        }
     }
 
     fn refused(&self, reason: &str) {
@@ -132,16 +148,17 @@ fn new_engine(options: &HostOptions) -> Result<Engine> {
         .memory_init_cow(true)
         .memory_reservation(RESERVATION_BYTES)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // wasmtime's own adapters between the parts of a component need it.
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(options.max_instances)
         .total_core_instances(options.max_instances.saturating_mul(4))
         .total_memories(options.max_instances)
         .total_tables(options.max_instances.saturating_mul(4))
-        .max_memories_per_component(1)
-        .max_core_instances_per_component(16)
-        .max_tables_per_component(16)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_tables_per_component(MAX_TABLES)
         .max_memory_size(usize::try_from(options.max_memory_bytes).unwrap_or(usize::MAX));
     let pooled = Engine::new(config.clone().allocation_strategy(InstanceAllocationStrategy::Pooling(pool)));
     // Where address space is limited, instances are slower to make but no less contained.

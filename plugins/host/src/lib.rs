@@ -8,6 +8,7 @@
 //! [`filter`] of it; the filter takes an [`instance`] from its bounded [`pool`], hands it the arguments as one
 //! [`message`] and checks the answer.
 
+mod alone;
 mod cache;
 mod compile;
 mod contract;

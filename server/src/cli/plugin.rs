@@ -1,5 +1,8 @@
 //! `millstream plugin`.
 
+mod bisect;
+mod trial;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +62,8 @@ Examples:
         /// The plugin
         plugin: String,
     },
+    /// Run a component against the rows of a file, without a server
+    Test(trial::TestArguments),
     /// Say what a component file is, without a server
     #[command(after_help = "Examples:\n  millstream plugin inspect late_departures.wasm")]
     Inspect {
@@ -81,6 +86,7 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
             (listing, load(&plugin, &read(&file)?, replace, &options))
         }
         PluginCommand::Drop { listing, plugin } => (listing, format!("DROP PLUGIN {}", name(&plugin))),
+        PluginCommand::Test(arguments) => return trial::run(&arguments),
         PluginCommand::Inspect { file } => return inspect(&file),
     };
     let Listing { connection, format } = listing;

@@ -5,5 +5,6 @@ mod client;
 mod flight;
 mod help;
 mod http;
+mod plugin;
 mod program;
 mod serve;

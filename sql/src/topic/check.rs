@@ -1,13 +1,16 @@
 //! Which SELECTs a stateless topic can be. Everything else is refused with the clause's name and place.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use arrow::datatypes::Schema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Value, Visit, Visitor,
+    WildcardAdditionalOptions,
 };
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::names::fold;
 use crate::{Error, Position, Result};
@@ -112,6 +115,38 @@ fn check_from<'q>(select: &'q Select, tokens: &[TokenWithSpan]) -> Result<&'q Ob
         TableFactor::Derived { .. } => Err(refused("a sub-query in FROM", after(tokens, "FROM"))),
         _ => Err(refused("this relation in FROM", after(tokens, "FROM"))),
     }
+}
+
+/// Refuses two columns of one name. `schema` is what `*` stands for.
+pub(super) fn check_names(select: &Select, schema: &Schema) -> Result<()> {
+    let mut names = HashSet::new();
+    let mut take = |name: &str, place: Span| match names.insert(name.to_owned()) {
+        true => Ok(()),
+        false => Err(Error::Invalid {
+            message: format!("column {name} is selected twice; give one of them another name by AS"),
+            position: Position::of(place),
+        }),
+    };
+    for item in &select.projection {
+        match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) => take(&fold(ident), ident.span)?,
+            SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) => {
+                parts.last().map_or(Ok(()), |ident| take(&fold(ident), expr.span()))?;
+            }
+            SelectItem::ExprWithAlias { alias, .. } => take(&fold(alias), alias.span)?,
+            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options)
+                if *options
+                    == (WildcardAdditionalOptions {
+                        wildcard_token: options.wildcard_token.clone(),
+                        ..Default::default()
+                    }) =>
+            {
+                schema.fields().iter().try_for_each(|field| take(field.name(), item.span()))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Every column must have a name of its own.

@@ -36,7 +36,8 @@ pub(crate) fn define(
     plugin: &dyn Fn(&str) -> Result<Option<Plugin>>,
     state: &SessionState,
 ) -> Result<TopicDefinition> {
-    check::check(query, tokens, state)?;
+    let (select, _) = check::check(query, tokens, state)?;
+    check::check_names(select, schema)?;
     check_shape(query)?;
     let text = query.to_string();
     let with_pseudo = names_pseudo(query);

@@ -1,6 +1,8 @@
-//! The SQL room over a real engine: invariant 6, parameters, memory, cancellation, bounds on depth.
+//! The SQL room over a real engine: invariant 6, parameters, memory, cancellation, bounds on depth, mutated
+//! statements.
 
 mod depth;
 mod equality;
+mod fuzz;
 mod statements;
 mod support;

@@ -49,6 +49,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
 pub use info::{EngineEvent, EngineStats, SegmentInfo};
+pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
     BatchOperator, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature, InputColumn,
     OperatorError, PluginHost, RowMap, ScalarFunction, TopicCompiler, Volatility,

@@ -14,7 +14,7 @@ use crate::events::Events;
 use crate::state::State;
 use crate::{Error, PluginId, PluginInfo, Result, ScalarFunction};
 
-const MAX_MODULE_BYTES: usize = 64 << 20;
+pub const MAX_MODULE_BYTES: usize = 64 << 20;
 
 /// Modules on the disk, and the functions made of them that are in use.
 #[derive(Debug)]

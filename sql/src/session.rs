@@ -6,11 +6,11 @@ use futures::StreamExt;
 use millstream_engine::Principal;
 use parking_lot::RwLock;
 
-use crate::parse::{parse_one, parse_script};
+use crate::parse::{CreatePlugin, PluginSource, Statement, parse_one, parse_script};
 use crate::prepared::prepare;
 use crate::run::Scene;
 use crate::threads::{planned, planning};
-use crate::{Outcome, Prepared, Result, SqlEngine};
+use crate::{Error, Outcome, Prepared, Result, SqlEngine};
 
 /// What executes statements. Cheap to clone; clones share the current namespace, which `USE` changes.
 ///
@@ -42,6 +42,24 @@ impl SqlSession {
     /// Executes one statement.
     pub async fn execute(&self, sql: &str) -> Result<Outcome> {
         self.prepare(sql).await?.execute(None).await
+    }
+
+    /// Executes a `CREATE PLUGIN … FROM UPLOAD`, whose module comes beside it.
+    pub async fn execute_with_module(&self, sql: &str, module: Arc<[u8]>) -> Result<Outcome> {
+        let (session, sql) = (self.clone(), sql.to_owned());
+        let planning = planned(async move {
+            match parse_one(&sql)? {
+                Statement::CreatePlugin(create) if matches!(create.source, PluginSource::Upload) => {
+                    let create = CreatePlugin { source: PluginSource::Bytes(module), ..create };
+                    prepare(session, Statement::CreatePlugin(create)).await
+                }
+                _ => Err(Error::Invalid {
+                    message: "a module can be sent beside CREATE PLUGIN … FROM UPLOAD only".to_owned(),
+                    position: None,
+                }),
+            }
+        });
+        self.sql.threads().run(planning).await?.execute(None).await
     }
 
     /// Executes statements separated by `;` one after the other, and stops at the first that fails. Nothing is executed if

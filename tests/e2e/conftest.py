@@ -52,8 +52,7 @@ class Server:
         return self.process.wait(timeout=60)
 
     def cli(self, *arguments: str, check: bool = True) -> str:
-        command, *rest = arguments
-        done = subprocess.run([BIN, command, "--url", self.url, *rest], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([BIN, *arguments, "--url", self.url], capture_output=True, text=True, timeout=300)
         assert not check or done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout if check else done
 

@@ -8,11 +8,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::Any;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor};
+use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result};
+use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result, protocol};
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_URL: &str = "grpc://127.0.0.1:8081";
@@ -24,6 +28,10 @@ const MAX_MESSAGE_BYTES: usize = 128 << 20;
 /// HTTP/2 data arrives in frames of up to this size: at the default of 16 KiB a stream costs half as much CPU again.
 const MAX_FRAME_BYTES: u32 = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The type of the command that loads a plugin, and the pieces that its module is sent in.
+const CREATE_PLUGIN_TYPE: &str = "type.googleapis.com/millstream.v1.CreatePlugin";
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Record batches as they arrive.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
@@ -82,6 +90,27 @@ impl Client {
     /// Runs one statement to its end and gives all its rows.
     pub async fn sql(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         self.query(sql).await?.batches.try_collect().await
+    }
+
+    /// Loads a plugin: a statement `CREATE PLUGIN … FROM UPLOAD …` with the module beside it, of at most 64 MiB. Gives what the
+    /// server says of it.
+    pub async fn create_plugin(&self, statement: &str, module: Bytes) -> Result<String> {
+        let create = protocol::CreatePlugin { statement: statement.to_owned() };
+        let command = Any { type_url: CREATE_PLUGIN_TYPE.to_owned(), value: create.encode_to_vec().into() };
+        let first = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(command.encode_to_vec()));
+        let pieces = (0..module.len()).step_by(PIECE_BYTES).map(move |start| {
+            FlightData::new().with_app_metadata(module.slice(start..module.len().min(start + PIECE_BYTES)))
+        });
+        let mut request = tonic::Request::new(futures::stream::iter(std::iter::once(first).chain(pieces)));
+        let namespace = self.namespace.parse().map_err(|_| {
+            Error::InvalidInput(format!("namespace {:?} can't be sent as gRPC metadata", &*self.namespace))
+        })?;
+        request.metadata_mut().insert(NAMESPACE_METADATA, namespace);
+        let failed = |status: tonic::Status| Error::from_status(&self.url, &status);
+        let mut answers = self.service().do_put(request).await.map_err(failed)?.into_inner();
+        let answer = answers.message().await.map_err(failed)?;
+        let answer = answer.ok_or_else(|| Error::protocol("CREATE PLUGIN without an answer"))?;
+        protocol::StatementDone::decode(answer.app_metadata).map(|done| done.message).map_err(Error::protocol)
     }
 
     /// Appends to a table.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, Parser, Payload};
 
 /// Larger modules are refused.
-pub const MAX_MODULE_BYTES: usize = 64 << 20;
+pub use millstream_engine::MAX_MODULE_BYTES;
 
 /// A function's body, in Wasm bytes.
 const MAX_FUNCTION_BYTES: usize = 1 << 20;

@@ -1,8 +1,9 @@
 //! The commands' connection to the server.
 
 use std::io::{BufWriter, StdoutLock};
+use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
 use millstream_client::{Error, ErrorKind, Rows};
@@ -58,6 +59,18 @@ impl Client {
         }
         sink.finish().map_err(unwritable)
     }
+}
+
+/// Tells people what a statement did; programs get it as a row.
+pub(crate) fn print_done(message: String, format: Format) -> Result<(), Failure> {
+    if format == Format::Table {
+        return super::say(&format!("{message}\n"));
+    }
+    let columns: [(&str, ArrayRef); 2] =
+        [("rows", Arc::new(Int64Array::from(vec![0]))), ("message", Arc::new(StringArray::from(vec![message])))];
+    let row = RecordBatch::try_from_iter(columns).map_err(Failure::failed)?;
+    let mut sink = RowSink::new(output(), format, &row.schema()).map_err(unwritable)?;
+    sink.write(&row).and_then(|()| sink.finish()).map_err(unwritable)
 }
 
 /// Standard output, gathered into large writes.

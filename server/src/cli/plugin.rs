@@ -3,16 +3,15 @@
 mod bisect;
 mod trial;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use millstream_engine::{PluginHost, PluginLimits};
+use millstream_engine::{MAX_MODULE_BYTES, PluginHost, PluginLimits};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::Failure;
 use super::args::Listing;
-use super::client::Client;
+use super::client::{Client, print_done};
 use super::quote::{name, text};
 
 #[derive(Debug, Subcommand)]
@@ -83,7 +82,10 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
                 concurrency.map(|n| format!("concurrency = {n}")),
             ];
             let options: Vec<String> = options.into_iter().flatten().collect();
-            (listing, load(&plugin, &read(&file)?, replace, &options))
+            let client = Client::connect(&listing.connection).await?;
+            let statement = load(&plugin, replace, &options);
+            let message = client.inner().create_plugin(&statement, read(&file)?.into()).await?;
+            return print_done(message, listing.format);
         }
         PluginCommand::Drop { listing, plugin } => (listing, format!("DROP PLUGIN {}", name(&plugin))),
         PluginCommand::Test(arguments) => return trial::run(&arguments),
@@ -93,29 +95,32 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
     Client::connect(&connection).await?.print(&statement, format).await
 }
 
-/// The statement that loads a component of this machine.
-pub(crate) fn load_file(plugin: &str, file: &Path, config: Option<&str>) -> Result<String, Failure> {
+/// Loads a component of this machine; gives what the server says.
+pub(crate) async fn load_file(
+    client: &millstream_client::Client,
+    plugin: &str,
+    file: &Path,
+    config: Option<&str>,
+) -> Result<String, Failure> {
     let options: Vec<String> = config.map(|config| format!("config = {}", text(config))).into_iter().collect();
-    Ok(load(plugin, &read(file)?, false, &options))
+    let statement = load(plugin, false, &options);
+    Ok(client.create_plugin(&statement, read(file)?.into()).await?)
 }
 
-/// The module travels in the statement: the server need not see this machine's files.
-fn load(plugin: &str, module: &[u8], replace: bool, options: &[String]) -> String {
-    let mut statement = format!("CREATE {}PLUGIN {} FROM x'", if replace { "OR REPLACE " } else { "" }, name(plugin));
-    statement.reserve(module.len() * 2 + 64);
-    for byte in module {
-        // Writing to memory does not fail.
-        let _ = write!(statement, "{byte:02x}");
-    }
-    statement.push('\'');
-    if !options.is_empty() {
-        let _ = write!(statement, " WITH ({})", options.join(", "));
-    }
-    statement
+/// The statement; the module goes beside it, because the server need not see this machine's files.
+fn load(plugin: &str, replace: bool, options: &[String]) -> String {
+    let or_replace = if replace { "OR REPLACE " } else { "" };
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    format!("CREATE {or_replace}PLUGIN {} FROM UPLOAD{with}", name(plugin))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))
+    let failed = |reason: String| Failure::failed(format!("{}: {reason}", file.display()));
+    let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
+    if length > MAX_MODULE_BYTES as u64 {
+        return Err(failed(format!("has {length} bytes; a plugin's module may have {MAX_MODULE_BYTES}")));
+    }
+    std::fs::read(file).map_err(|error| failed(error.to_string()))
 }
 
 fn inspect(file: &Path) -> Result<(), Failure> {

@@ -21,6 +21,7 @@ mod sessions;
 mod sql_info;
 mod stream;
 mod update;
+mod upload;
 
 use std::io;
 use std::sync::Arc;

@@ -28,6 +28,7 @@ use super::members::Members;
 use super::prepared::PreparedStatements;
 use super::query::{self, Running};
 use super::sessions::{Caller, Sessions};
+use super::upload::{self, Uploads};
 use super::{append, ingest, listing, stream as answer, update};
 use crate::Door;
 use crate::figures::{Count, Counted};
@@ -45,12 +46,14 @@ struct Inner {
     statements: PreparedStatements,
     running: Running,
     members: Arc<Members>,
+    uploads: Uploads,
 }
 
 impl FlightDoor {
     pub(super) fn new(door: Door) -> FlightDoor {
         let (sessions, statements) = (Sessions::default(), PreparedStatements::default());
-        let inner = Inner { door, sessions, statements, running: Running::default(), members: Arc::default() };
+        let (running, members, uploads) = (Running::default(), Arc::default(), Uploads::default());
+        let inner = Inner { door, sessions, statements, running, members, uploads };
         FlightDoor { inner: Arc::new(inner) }
     }
 
@@ -124,6 +127,10 @@ impl FlightDoor {
                 blocking(&door.queries, move || Ok(engine.table(&who, &namespace, &name)?)).await?
             };
             return Ok(append::serve(door.clone(), who, table, incoming).boxed());
+        }
+        if let Some(statement) = upload::statement(&descriptor.cmd)? {
+            let done = upload::create(door, &self.inner.uploads, caller, statement, incoming).await?;
+            return Ok(put_result(done.encode_to_vec()));
         }
         let record_count = match command(&descriptor.cmd)? {
             Command::CommandStatementUpdate(statement) => {

@@ -88,13 +88,14 @@ fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> 
                 message: "x'…' takes an even number of hexadecimal digits".to_owned(),
                 position: Some(position),
             })?;
-            PluginSource::Bytes(bytes)
+            PluginSource::Bytes(bytes.into())
         }
         Token::SingleQuotedString(path) => {
             cursor.sql().advance_token();
             PluginSource::Path(path)
         }
-        _ => return Err(cursor.expected("'path.wasm' or x'bytes'")),
+        _ if cursor.words(&["UPLOAD"]) => PluginSource::Upload,
+        _ => return Err(cursor.expected("'path.wasm', x'bytes' or UPLOAD")),
     };
     Ok(Statement::CreatePlugin(CreatePlugin { name, replace, source, options: Options::parse(cursor)? }))
 }

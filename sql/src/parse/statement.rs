@@ -1,5 +1,7 @@
 //! The statements we tell apart. Names are as written; they are resolved when the statement is executed.
 
+use std::sync::Arc;
+
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ColumnDef, Ident, Insert, ObjectName, Query};
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
@@ -112,8 +114,11 @@ pub(crate) struct CreatePlugin {
 /// Where a plugin's module comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum PluginSource {
+    /// A file of the server's machine.
     Path(String),
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
+    /// It comes beside the statement.
+    Upload,
 }
 
 /// `COPY t FROM 'file'`.

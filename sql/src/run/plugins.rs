@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{Error as EngineError, PluginLimits, PluginSpec};
+use millstream_engine::{Error as EngineError, MAX_MODULE_BYTES, PluginLimits, PluginSpec};
 
 use super::define::writable;
 use super::{Scene, done, files};
 use crate::parse::{CreatePlugin, PluginSource};
 use crate::rewrite::is_builtin;
 use crate::{Error, Outcome, Result};
-
-/// The largest module that is read from a file.
-const MAX_MODULE_BYTES: u64 = 32 << 20;
 
 pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outcome> {
     let name = writable(scene, &create.name)?;
@@ -34,8 +31,13 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     let config = options.text("config")?.unwrap_or_default();
     options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "config"])?;
     let module: Arc<[u8]> = match create.source {
-        PluginSource::Bytes(bytes) => Arc::from(bytes),
-        PluginSource::Path(path) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES)?),
+        PluginSource::Bytes(bytes) => bytes,
+        PluginSource::Path(path) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?),
+        PluginSource::Upload => {
+            let message = "FROM UPLOAD takes the module that is sent beside the statement, and none was: load it with \
+                           `millstream plugin load` or a client's create_plugin";
+            return Err(Error::Invalid { message: message.to_owned(), position: None });
+        }
     };
     let spec = PluginSpec { namespace: name.namespace, name: name.name, module, limits, config };
     let plugin = scene.engine().create_plugin(scene.who(), spec, create.replace)?;

@@ -9,7 +9,11 @@ import pyarrow.flight as flight
 from google.protobuf import any_pb2
 
 from ._transport import DEFAULT_URL, call_options, open_client
-from .errors import ARROW_ERRORS, from_arrow
+from ._wire import millstream_v1_pb2 as wire
+from .errors import ARROW_ERRORS, MillstreamError, from_arrow
+
+#: A plugin's module is sent in pieces.
+_PIECE_BYTES = 1 << 20
 
 
 def connect(url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None) -> Connection:
@@ -33,6 +37,28 @@ class Connection:
         except ARROW_ERRORS as error:
             raise from_arrow(error) from error
         return pa.concat_tables(tables) if tables else info.schema.empty_table()
+
+    def create_plugin(self, statement: str, module: bytes) -> str:
+        """Loads a plugin: a statement ``CREATE PLUGIN … FROM UPLOAD …`` with the module beside it, of at most 64 MiB. Gives what
+        the server says of it."""
+        create = wire.CreatePlugin(statement=statement)
+        name = "type.googleapis.com/millstream.v1.CreatePlugin"
+        command = any_pb2.Any(type_url=name, value=create.SerializeToString()).SerializeToString()
+        descriptor = flight.FlightDescriptor.for_command(command)
+        try:
+            writer, reader = self._client.do_put(descriptor, pa.schema([]), self._options)
+            try:
+                for start in range(0, len(module), _PIECE_BYTES):
+                    writer.write_metadata(module[start : start + _PIECE_BYTES])
+                writer.done_writing()
+                answer = reader.read()
+            finally:
+                writer.close()
+        except ARROW_ERRORS as error:
+            raise from_arrow(error) from error
+        if answer is None:
+            raise MillstreamError("CREATE PLUGIN without an answer")
+        return wire.StatementDone.FromString(answer.to_pybytes()).message
 
     def close(self) -> None:
         """Closes the connection."""

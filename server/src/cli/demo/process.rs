@@ -88,7 +88,7 @@ impl ServerProcess {
     }
 
     pub(super) async fn load_plugin(&self, name: &str, file: &Path, config: Option<&str>) -> Result<(), Failure> {
-        self.sql(&plugin::load_file(name, file, config)?).await
+        plugin::load_file(&self.client().await?, name, file, config).await.map(drop)
     }
 
     /// Shows the end of the server's log.

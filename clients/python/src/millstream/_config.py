@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 _RANGES = {
-    "auto.commit.interval.ms": (1, 2**31),
+    "auto.commit.interval.ms": (0, 2**31),
     "session.timeout.ms": (6000, 1800000),
     "max.poll.interval.ms": (1000, 2**31),
     "min.poll.rows": (1, 2**31),

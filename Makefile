@@ -24,7 +24,7 @@ demo: build guests
 test: guests
 	@scripts/setup python java s3
 	cargo build --locked --workspace --all-targets
-	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace
+	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
 

@@ -24,6 +24,9 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let after = store.engine.stats();
     let cut = before.segment_backlog_bytes - after.segment_backlog_bytes;
     let written = after.segment_bytes_written - before.segment_bytes_written;
-    let note = format!("log bytes of flights, one thread, fsync included; {:.3} bytes written for each", written as f64 / cut as f64);
+    let note = format!(
+        "log bytes of flights, one thread, fsync included; {:.3} bytes written for each",
+        written as f64 / cut as f64
+    );
     Ok(vec![Figure::reported("segment_cutting", cut as f64 / seconds, "B/s", note)])
 }

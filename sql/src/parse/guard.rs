@@ -23,6 +23,8 @@ pub(crate) const MAX_NESTING: usize = 50;
 pub(crate) const MAX_DEPTH: usize = 500;
 /// WITH inside of WITH. The parser tries each of them twice, so its time doubles with every level.
 const MAX_WITH: usize = 5;
+/// Words that the parser tries in two ways, within each other: its time doubles, or worse, with every level.
+const MAX_RETRIED: usize = 8;
 /// What UNION and its like count for: a set operation takes a plan several levels deeper.
 const SET_OPERATION: usize = 2;
 
@@ -61,6 +63,12 @@ struct Guard {
     here: Level,
     /// The open levels with a WITH.
     with: usize,
+    /// The open levels of which a retried word stands before the bracket.
+    retried: usize,
+    /// INTERVALs since the last operand.
+    intervals: usize,
+    /// Whether the token before was a retried word.
+    after_retried: bool,
     /// Whether the token before was the end of an operand.
     operand: bool,
     /// Whether the token before was a period: what follows is a name, whatever it looks like.
@@ -97,6 +105,8 @@ struct Level {
     done: usize,
     /// Whether a WITH was seen.
     with: bool,
+    /// Whether a retried word stands before the bracket.
+    retried: bool,
 }
 
 impl Level {
@@ -117,6 +127,8 @@ impl Guard {
             Some(format!("the statement nests more than {MAX_NESTING} levels deep"))
         } else if self.with > MAX_WITH {
             Some(format!("WITH stands inside of WITH more than {MAX_WITH} levels deep; list them one after the other"))
+        } else if self.retried + self.intervals > MAX_RETRIED {
+            Some(format!("the statement nests CAST, INTERVAL and their like more than {MAX_RETRIED} levels deep"))
         } else if self.here.above + self.here.depth() > MAX_DEPTH {
             Some(format!(
                 "the statement chains more than {MAX_DEPTH} operators and keywords; use IN (…), or put parts of the \
@@ -130,6 +142,7 @@ impl Guard {
     fn step(&mut self, token: &Token) {
         let (after_operand, after_period, after_type) = (self.operand, self.period, self.type_name);
         (self.operand, self.period, self.type_name) = (true, *token == Token::Period, false);
+        let after_retried = std::mem::take(&mut self.after_retried);
         match token {
             Token::Word(word) if word.quote_style.is_some() || word.keyword == Keyword::NoKeyword => {}
             Token::Word(_) if after_period => {}
@@ -139,7 +152,14 @@ impl Guard {
             other => {
                 self.operand = false;
                 self.operator(other, after_operand, after_type);
+                if after_retried && *other == Token::LParen {
+                    self.here.retried = true;
+                    self.retried += 1;
+                }
             }
+        }
+        if self.operand {
+            self.intervals = 0;
         }
     }
 
@@ -164,6 +184,8 @@ impl Guard {
             }
             _ => {}
         }
+        self.intervals += usize::from(keyword == Keyword::INTERVAL);
+        self.after_retried = is_retried(keyword);
         self.type_name = matches!(keyword, Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP);
         self.here.count += 1;
     }
@@ -208,6 +230,7 @@ impl Guard {
         let outer = self.outer.pop().unwrap_or_default();
         let level = std::mem::replace(&mut self.here, outer);
         self.with -= usize::from(level.with);
+        self.retried -= usize::from(level.retried);
         match level.bracket {
             // CASE and `<` may also be a name and a comparison: what seems to lie within them then goes on after them. So
             // their depths add up, while those of true brackets lie side by side.
@@ -216,6 +239,15 @@ impl Guard {
         }
         level.bracket
     }
+}
+
+/// Words of a grammar of their own that may also be a function's name: where the one fails, the parser tries the other.
+fn is_retried(keyword: Keyword) -> bool {
+    use Keyword::*;
+    matches!(
+        keyword,
+        CAST | TRY_CAST | SAFE_CAST | CONVERT | EXTRACT | CEIL | FLOOR | POSITION | SUBSTRING | SUBSTR | OVERLAY | TRIM
+    )
 }
 
 /// Tokens that are an operand by themselves.
@@ -296,6 +328,16 @@ mod tests {
                 assert!(!admits(&sql), "{lead}{link}…");
             }
         }
+    }
+
+    #[test]
+    fn words_that_the_parser_tries_twice_do_not_nest_deeply() {
+        for word in ["INTERVAL ", "INTERVAL - ", "CAST(", "SUBSTRING(", "POSITION(", "CAST((", "CAST(INTERVAL "] {
+            let error = parse_one(&format!("SELECT {} !", word.repeat(40))).unwrap_err();
+            assert!(error.to_string().contains("CAST, INTERVAL and their like"), "{word}: {error}");
+            assert!(admits(&format!("SELECT {} 1", word.repeat(4))), "{word}");
+        }
+        assert!(admits(&format!("SELECT {}1", "CAST('1' AS INT) + INTERVAL '1 day' + ".repeat(40))));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::damage::{ROWS, written};
 use super::messages::rich;
@@ -94,13 +94,25 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 
 /// Runs a target over mutations for as long as is asked for.
 fn fuzz(check: impl Fn(Vec<Mutation>) -> Result<(), TestCaseError>) {
-    let seconds = std::env::var("MILLSTREAM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let (start, config) = (Instant::now(), Config { cases: CASES, failure_persistence: None, ..Config::default() });
-    while start.elapsed() < Duration::from_secs(seconds) {
-        if let Err(failure) = TestRunner::new(config.clone()).run(&vec(mutation(), 1..5), &check) {
+    let asked = std::env::var("MILLSTREAM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let (start, mut round) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(asked.unwrap_or(2)) {
+        round += 1;
+        if let Err(failure) = runner(&config, asked.is_some(), round).run(&vec(mutation(), 1..5), &check) {
             panic!("{failure}");
         }
     }
+}
+
+/// Without a time that is asked for, a run repeats the one before; with one, it looks for what none has seen.
+fn runner(config: &Config, asked: bool, round: u64) -> TestRunner {
+    if asked {
+        return TestRunner::new(config.clone());
+    }
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&round.to_le_bytes());
+    TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
 }
 
 #[test]

@@ -8,10 +8,11 @@ BIN := $(CARGO_TARGET_DIR)/debug/millstream
 
 .PHONY: demo test bench lint build guests clean
 
-# The tests come along because what they ask of shared crates would otherwise compile these again in `make test`.
+# All targets of all packages, as in `test`: any other choice has other features of shared crates, which would be compiled
+# twice.
 build:
 	@scripts/setup rust
-	cargo build --locked -p millstream -p millstream-tests --bins --test it
+	cargo build --locked --workspace --all-targets
 
 guests:
 	@scripts/setup rust
@@ -20,10 +21,8 @@ guests:
 demo: build guests
 	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
 
-# One set of features for the tests and for the binary that the end-to-end tests run, so that nothing is compiled twice.
-test: guests
+test: build guests
 	@scripts/setup python java s3
-	cargo build --locked --workspace --all-targets
 	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e

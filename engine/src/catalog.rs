@@ -1,11 +1,9 @@
-//! What users define: tables, topics, plugins.
-
-use std::sync::Arc;
+//! What users define: tables and topics. Plugins and functions stand in [`crate::plugins`].
 
 use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Lsn, PluginId, Result, TableId, TopicId, Volatility};
+use crate::{Error, FunctionId, Lsn, PluginId, Result, TableId, TopicId};
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -125,8 +123,10 @@ pub struct TopicSpec {
     pub table_schema_version: u32,
     pub definition: String,
     pub output_schema: SchemaRef,
-    /// The plugin versions it calls; they can't be dropped while it stands.
+    /// The plugin versions it calls, those behind `functions` included; they can't be dropped while it stands.
     pub plugins: Vec<PluginId>,
+    /// The functions it calls by their own names; nor can they.
+    pub functions: Vec<FunctionId>,
     pub on_error: OnError,
 }
 
@@ -137,7 +137,14 @@ pub enum TopicSource {
     /// Every table's own topic: its rows unchanged.
     Identity,
     /// A stored definition, evaluated when read.
-    Select { definition: String, plugins: Vec<PluginId> },
+    Select {
+        definition: String,
+        /// The plugin versions that it calls, those behind `functions` included; of each plugin one version.
+        plugins: Vec<PluginId>,
+        /// The functions that it calls by a name given with `CREATE FUNCTION`.
+        #[serde(default)]
+        functions: Vec<FunctionId>,
+    },
 }
 
 /// A topic as it stood at one catalog version.
@@ -153,70 +160,5 @@ pub struct TopicInfo {
     pub on_error: OnError,
     /// Counts from 1; RELOAD raises it.
     pub version: u32,
-    pub created: Lsn,
-}
-
-/// What a plugin is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PluginKind {
-    /// Columns in, a selection bitmap out.
-    Filter,
-}
-
-/// Limits of one plugin, from `CREATE PLUGIN … WITH (…)`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginLimits {
-    /// Linear memory and tables of one instance.
-    pub memory_bytes: u64,
-    /// Wall time of one call.
-    pub call_timeout_ms: u64,
-    /// Instances that may run at once.
-    pub concurrency: u32,
-}
-
-impl Default for PluginLimits {
-    fn default() -> Self {
-        PluginLimits { memory_bytes: 64 << 20, call_timeout_ms: 1_000, concurrency: 4 }
-    }
-}
-
-/// What a module says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginDescription {
-    /// What it calls itself; `PluginInfo::name` is what the catalog calls it.
-    pub name: String,
-    pub kind: PluginKind,
-    /// The contract it was built against, such as `millstream:plugin@0.1.0`.
-    pub contract: String,
-    pub parameters: Vec<(String, DataType)>,
-    pub returns: DataType,
-    pub volatility: Volatility,
-}
-
-/// A plugin to load.
-#[derive(Debug, Clone)]
-pub struct PluginSpec {
-    pub namespace: String,
-    pub name: String,
-    pub module: Arc<[u8]>,
-    pub limits: PluginLimits,
-    /// Text handed to the guest at open: `WITH (config = '…')`.
-    pub config: String,
-}
-
-/// A loaded plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginInfo {
-    pub id: PluginId,
-    pub namespace: String,
-    pub name: String,
-    pub version: u32,
-    /// SHA-256 of the module, lower-case hex; the module lies in `plugins/<sha256>.wasm` of the data directory.
-    pub sha256: String,
-    pub module_bytes: u64,
-    pub description: PluginDescription,
-    pub limits: PluginLimits,
-    pub config: String,
     pub created: Lsn,
 }

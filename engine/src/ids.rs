@@ -41,3 +41,7 @@ id!(
     /// One version of a plugin.
     PluginId
 );
+id!(
+    /// A name for a plugin's function, with a signature.
+    FunctionId
+);

@@ -24,6 +24,7 @@ mod maintenance;
 mod modules;
 mod operator;
 mod options;
+mod plugins;
 mod producer;
 mod record;
 mod retention;
@@ -37,8 +38,7 @@ mod watchers;
 mod write;
 
 pub use catalog::{
-    ColumnSpec, Durability, OnError, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSpec, TableInfo,
-    TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
+    ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::{
@@ -47,13 +47,18 @@ pub use consumer::{
 };
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
+pub use ids::{FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
 pub use info::{EngineEvent, EngineStats, SegmentInfo};
 pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
-    BatchOperator, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature, InputColumn,
-    OperatorError, PluginHost, RowMap, ScalarFunction, TopicCompiler, Volatility,
+    BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
+    InputColumn, LoadedPlugin, OperatorError, PluginHost, RowMap, ScalarFunction, TopicCompiler, TopicPlugins,
+    Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
+pub use plugins::{
+    Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,
+    PluginSpec,
+};
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
 pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};

@@ -12,18 +12,41 @@ use sha2::{Digest, Sha256};
 use crate::disk::Disk;
 use crate::events::Events;
 use crate::state::State;
-use crate::{Error, PluginId, PluginInfo, Result, ScalarFunction};
+use crate::{BatchTransform, Error, LoadedPlugin, PluginId, PluginInfo, Result, ScalarFunction};
 
 pub const MAX_MODULE_BYTES: usize = 64 << 20;
 
-/// Modules on the disk, and the functions made of them that are in use.
+/// Modules on the disk, and what is made of them and in use.
 #[derive(Debug)]
 pub(crate) struct Modules {
     dir: PathBuf,
     disk: Arc<dyn Disk>,
     /// Held while a file is written until its record stands, and while files are swept.
     changing: Mutex<()>,
-    functions: Mutex<HashMap<PluginId, Weak<dyn ScalarFunction>>>,
+    loaded: Mutex<HashMap<PluginId, Unheld>>,
+}
+
+/// A [`LoadedPlugin`] that goes when nobody uses it.
+#[derive(Debug)]
+enum Unheld {
+    Function(Weak<dyn ScalarFunction>),
+    Transform(Weak<dyn BatchTransform>),
+}
+
+impl Unheld {
+    fn of(loaded: &LoadedPlugin) -> Unheld {
+        match loaded {
+            LoadedPlugin::Function(function) => Unheld::Function(Arc::downgrade(function)),
+            LoadedPlugin::Transform(transform) => Unheld::Transform(Arc::downgrade(transform)),
+        }
+    }
+
+    fn hold(&self) -> Option<LoadedPlugin> {
+        match self {
+            Unheld::Function(function) => function.upgrade().map(LoadedPlugin::Function),
+            Unheld::Transform(transform) => transform.upgrade().map(LoadedPlugin::Transform),
+        }
+    }
 }
 
 impl Modules {
@@ -31,7 +54,7 @@ impl Modules {
         let dir = data_dir.join("plugins");
         let made = disk.create_dir(&dir).and_then(|()| disk.sync_dir(data_dir));
         made.map_err(|error| io_error(&dir, &error))?;
-        Ok(Modules { dir, disk, changing: Mutex::new(()), functions: Mutex::default() })
+        Ok(Modules { dir, disk, changing: Mutex::new(()), loaded: Mutex::default() })
     }
 
     pub(crate) fn check_size(&self, module: &[u8]) -> Result<()> {
@@ -51,21 +74,21 @@ impl Modules {
         record(&sha256)
     }
 
-    /// The function of a plugin version: the one that is in use, else a new one that `make` makes of the module.
-    pub(crate) fn function(
+    /// A plugin version made callable: the one that is in use, else a new one that `load` makes of the module.
+    pub(crate) fn loaded(
         &self,
         plugin: &PluginInfo,
-        make: impl FnOnce(&[u8]) -> Result<Arc<dyn ScalarFunction>>,
-    ) -> Result<Arc<dyn ScalarFunction>> {
-        // Held while making, so that a version is never there twice: its limit of instances would be as well.
-        let mut functions = self.functions.lock();
-        if let Some(function) = functions.get(&plugin.id).and_then(Weak::upgrade) {
-            return Ok(function);
+        load: impl FnOnce(&[u8]) -> Result<LoadedPlugin>,
+    ) -> Result<LoadedPlugin> {
+        // Held while loading, so that a version is never there twice: its limit of instances would be as well.
+        let mut loaded = self.loaded.lock();
+        if let Some(found) = loaded.get(&plugin.id).and_then(Unheld::hold) {
+            return Ok(found);
         }
-        let function = make(&self.read(plugin)?)?;
-        functions.retain(|_, function| function.strong_count() > 0);
-        functions.insert(plugin.id, Arc::downgrade(&function));
-        Ok(function)
+        let fresh = load(&self.read(plugin)?)?;
+        loaded.retain(|_, other| other.hold().is_some());
+        loaded.insert(plugin.id, Unheld::of(&fresh));
+        Ok(fresh)
     }
 
     /// Deletes the files that no plugin names: of dropped ones, and of creations that a crash cut short. What can't be

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
-use crate::{PluginDescription, PluginInfo, PluginLimits, Result, TableInfo, TopicInfo};
+use crate::{FunctionInfo, PluginDescription, PluginInfo, PluginLimits, PluginSettings, Result, TableInfo, TopicInfo};
 
 /// A column that an operator reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,24 +126,50 @@ pub trait ScalarFunction: Send + Sync + fmt::Debug {
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError>;
 }
 
+/// A step over batches that a plugin offers: rows in, rows of another schema out.
+///
+/// What comes of a row depends on that row alone.
+pub trait BatchTransform: Send + Sync + fmt::Debug {
+    fn name(&self) -> &str;
+    /// Names and types of the columns it takes, in order.
+    fn parameters(&self) -> &[(String, DataType)];
+    /// The schema of what it gives.
+    fn output_schema(&self) -> &SchemaRef;
+    /// `arguments` have the declared types and `rows` rows each.
+    fn transform(&self, arguments: &[ArrayRef], rows: usize) -> Result<Evaluated, OperatorError>;
+}
+
+/// A plugin version that can be called.
+#[derive(Debug, Clone)]
+pub enum LoadedPlugin {
+    /// A filter or a function.
+    Function(Arc<dyn ScalarFunction>),
+    Transform(Arc<dyn BatchTransform>),
+}
+
+/// What a topic's definition calls, in the order of [`crate::TopicSource::Select`]'s lists.
+#[derive(Debug, Clone, Default)]
+pub struct TopicPlugins {
+    /// The versions that the topic records.
+    pub plugins: Vec<(Arc<PluginInfo>, LoadedPlugin)>,
+    /// The names given to some of them.
+    pub functions: Vec<Arc<FunctionInfo>>,
+}
+
 /// Turns a topic's stored definition into an operator. The SQL room implements it.
 pub trait TopicCompiler: Send + Sync + fmt::Debug {
-    /// `functions` are the plugin versions that the topic records, in the order of [`crate::TopicSource::Select`]'s
-    /// `plugins`. The compiler calls nothing back into the engine, and the engine holds no lock while it runs.
-    fn compile(
-        &self,
-        topic: &TopicInfo,
-        table: &TableInfo,
-        functions: &[Arc<dyn ScalarFunction>],
-    ) -> Result<Arc<dyn BatchOperator>>;
+    /// The compiler calls nothing back into the engine, and the engine holds no lock while it runs.
+    fn compile(&self, topic: &TopicInfo, table: &TableInfo, plugins: &TopicPlugins) -> Result<Arc<dyn BatchOperator>>;
 }
 
 /// Runs plugins. The plugin host implements it.
 pub trait PluginHost: Send + Sync + fmt::Debug {
-    /// Compiles a module and asks it what it is, within `limits`.
+    /// Compiles a module and asks it what it is, within `limits`. What a transform gives may depend on its configuration:
+    /// `returns` is then what it gives with an empty one, or Null if it refuses that.
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription>;
-    /// Does as [`Self::inspect`], and tries the module with the configuration it is to have.
-    fn inspect_with(&self, module: &[u8], config: &str, limits: &PluginLimits) -> Result<PluginDescription>;
-    /// Makes a loaded filter callable. Cheap after the first time: compiled code is cached.
-    fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>>;
+    /// Does as [`Self::inspect`], and tries the module with the settings it is to have. A capability that it asks for and
+    /// that is not granted is an error.
+    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription>;
+    /// Makes a plugin callable. Cheap after the first time: compiled code is cached.
+    fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin>;
 }

@@ -7,8 +7,8 @@ use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Appended, GroupMode, Lsn, Offset, PartitionId, PluginId, PluginInfo, ProducerStamp, TableId, TableInfo, TopicId,
-    TopicInfo,
+    Appended, FunctionId, FunctionInfo, GroupMode, Lsn, Offset, PartitionId, PluginId, PluginInfo, ProducerStamp,
+    TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// Where and when a record was committed; read from the commit header.
@@ -131,6 +131,10 @@ pub(crate) enum Change {
     /// Every version of the name.
     PluginDropped {
         plugin: PluginId,
+    },
+    FunctionCreated(FunctionInfo),
+    FunctionDropped {
+        function: FunctionId,
     },
     GroupCreated {
         namespace: String,

@@ -19,8 +19,8 @@ use crate::state::{State, Store};
 use crate::watchers::Watchers;
 use crate::write::RoundRobin;
 use crate::{
-    EngineOptions, Error, PluginHost, PluginId, Result, ScalarFunction, TableId, TableInfo, TopicCompiler, TopicId,
-    TopicInfo,
+    EngineOptions, Error, FunctionId, FunctionInfo, LoadedPlugin, PluginHost, PluginId, PluginInfo, Result, TableId,
+    TableInfo, TopicCompiler, TopicId, TopicInfo, TopicPlugins, TopicSource,
 };
 
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub maintenance: Maintenance,
     pub groups: Coordinator,
     pub evaluations: Evaluations,
-    /// Files of plugins, and the functions that are in use.
+    /// Files of plugins, and what of them is in use.
     pub modules: Modules,
     pub turns: RoundRobin,
     pub closing: Closing,
@@ -86,13 +86,36 @@ impl Shared {
         closed
     }
 
-    /// The callable function of one plugin version. All callers share it, and so its pool of instances.
-    pub(crate) fn plugin_function(&self, id: PluginId) -> Result<Arc<dyn ScalarFunction>> {
-        let plugin = self.state.read().plugin(id).cloned();
-        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+    /// One plugin version, callable. All callers share it, and so its pool of instances.
+    pub(crate) fn loaded_plugin(&self, plugin: &PluginInfo) -> Result<LoadedPlugin> {
         let host = self.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
-        self.modules.function(&plugin, |module| host.filter(&plugin, module))
+        self.modules.loaded(plugin, |module| host.load(plugin, module))
+    }
+
+    /// What a topic calls, at the versions that it records.
+    pub(crate) fn topic_plugins(&self, topic: &TopicInfo) -> Result<TopicPlugins> {
+        let TopicSource::Select { plugins, functions, .. } = &topic.source else { return Ok(TopicPlugins::default()) };
+        let load = |id: &PluginId| {
+            let plugin = self.plugin(*id)?;
+            let loaded = self.loaded_plugin(&plugin)?;
+            Ok((plugin, loaded))
+        };
+        Ok(TopicPlugins {
+            plugins: plugins.iter().map(load).collect::<Result<_>>()?,
+            functions: functions.iter().map(|id| self.function(*id)).collect::<Result<_>>()?,
+        })
+    }
+
+    pub(crate) fn plugin(&self, id: PluginId) -> Result<Arc<PluginInfo>> {
+        let state = self.state.read();
+        state.plugin(id).cloned().ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })
+    }
+
+    pub(crate) fn function(&self, id: FunctionId) -> Result<Arc<FunctionInfo>> {
+        let state = self.state.read();
+        let function = state.catalog().function(id).cloned();
+        function.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })
     }
 
     /// Writes everything applied since the last checkpoint to the state store, in one synced batch. Leaves it for a later

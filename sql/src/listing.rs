@@ -2,7 +2,7 @@
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream_engine::{Durability, OnError, PluginKind, TableInfo, TableOptions, TopicInfo, TopicSource};
+use millstream_engine::{Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo, TopicSource};
 use std::sync::Arc;
 
 use crate::names::{Name, SYSTEM, literal, quote, resolve};
@@ -16,13 +16,6 @@ pub(crate) fn on_error(policy: OnError) -> &'static str {
     match policy {
         OnError::Stop => "stop",
         OnError::Skip => "skip",
-    }
-}
-
-/// How a plugin's kind is written.
-pub(crate) fn plugin_kind(kind: PluginKind) -> &'static str {
-    match kind {
-        PluginKind::Filter => "filter",
     }
 }
 
@@ -59,9 +52,11 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
             "SELECT table_name AS \"table\", \"partition\", first_offset, next_offset, bytes, path FROM system.segments \
              {here} ORDER BY 1, 2, 3"
         ),
-        Show::Functions => "SELECT DISTINCT routine_name AS name, function_type AS kind, description \
-                            FROM information_schema.routines ORDER BY name"
-            .to_owned(),
+        Show::Functions => format!(
+            "SELECT DISTINCT routine_name AS name, function_type AS kind, description FROM information_schema.routines \
+             UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
+             FROM system.functions {here} ORDER BY name"
+        ),
         Show::Describe(name) => {
             let name = resolve(name, namespace)?;
             if !reader.exists(&name) {
@@ -74,7 +69,7 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
                 literal(&name.name)
             )
         }
-        Show::CreateTable(_) | Show::CreateTopic(_) => return Ok(None),
+        Show::CreateTable(_) | Show::CreateTopic(_) | Show::CreateFunction(_) => return Ok(None),
     }))
 }
 
@@ -86,7 +81,7 @@ pub(crate) fn show_create_schema() -> SchemaRef {
     ]))
 }
 
-/// Answers SHOW CREATE TABLE and SHOW CREATE TOPIC.
+/// Answers SHOW CREATE TABLE, TOPIC and FUNCTION.
 pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Result<RecordBatch> {
     let (name, text) = match show {
         Show::CreateTable(name) => {
@@ -111,6 +106,11 @@ pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Resu
                 }
                 None => return Err(missing("topic", &name)),
             }
+        }
+        Show::CreateFunction(name) => {
+            let name = resolve(name, namespace)?;
+            let function = reader.engine.function(&reader.who, &name.namespace, &name.name)?;
+            (name, create_function(&function))
         }
         _ => return Err(Error::Internal("not a SHOW CREATE".to_owned())),
     };
@@ -176,4 +176,16 @@ fn create_topic(topic: &TopicInfo) -> String {
         OnError::Skip => " WITH (on_error = 'skip')".to_owned(),
     };
     format!("CREATE TOPIC {}{with} AS {definition}", quote(&topic.name))
+}
+
+fn create_function(function: &FunctionInfo) -> String {
+    let parameter = |(name, data_type): &(String, DataType)| format!("{} {}", quote(name), to_sql(data_type));
+    let parameters: Vec<_> = function.parameters.iter().map(parameter).collect();
+    format!(
+        "CREATE FUNCTION {}({}) RETURNS {} USING PLUGIN {}",
+        quote(&function.name),
+        parameters.join(", "),
+        to_sql(&function.returns),
+        quote(&function.plugin)
+    )
 }

@@ -8,24 +8,109 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility as DfVolatility,
 };
-use millstream_engine::{PluginId, ScalarFunction, Volatility};
+use millstream_engine::{
+    BatchTransform, FunctionId, FunctionInfo, LoadedPlugin, PluginId, PluginInfo, ScalarFunction, TopicPlugins,
+    Volatility,
+};
 
 use crate::convert::into_datafusion;
 use crate::threads::evaluating;
+use crate::{Error, Result};
 
-/// A plugin version, callable.
+/// A plugin version, callable under a name: its own, or one that CREATE FUNCTION gave.
 #[derive(Debug, Clone)]
 pub(crate) struct Plugin {
     pub(crate) id: PluginId,
-    pub(crate) function: Arc<dyn ScalarFunction>,
+    /// The function that it is called through.
+    pub(crate) via: Option<FunctionId>,
+    pub(crate) name: String,
+    /// Names and types; where a call has no arguments, columns of these names are taken.
+    pub(crate) parameters: Vec<(String, DataType)>,
+    function: Arc<dyn ScalarFunction>,
+}
+
+/// A transform that a topic can be made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Transform {
+    pub(crate) id: PluginId,
+    pub(crate) step: Arc<dyn BatchTransform>,
+}
+
+/// Where the names that SQL calls are looked up.
+pub(crate) trait Callables {
+    /// The function or plugin of a (folded) name.
+    fn function(&self, name: &str) -> Result<Option<Plugin>>;
+    /// The transform of a (folded) name.
+    fn transform(&self, name: &str) -> Result<Option<Transform>>;
+}
+
+/// What a topic recorded: names stand for the versions that it was made with.
+impl Callables for TopicPlugins {
+    fn function(&self, name: &str) -> Result<Option<Plugin>> {
+        let named = |wanted: &str| self.plugins.iter().find(|(info, _)| info.name == wanted);
+        match self.functions.iter().find(|function| function.name == name) {
+            Some(function) => {
+                named(&function.plugin).map(|(info, loaded)| Plugin::through(function, info, loaded)).transpose()
+            }
+            None => named(name).map(|(info, loaded)| Plugin::of(info, loaded)).transpose(),
+        }
+    }
+
+    fn transform(&self, name: &str) -> Result<Option<Transform>> {
+        let plugin = self.plugins.iter().find(|(info, _)| info.name == name);
+        plugin.map(|(info, loaded)| Transform::of(info, loaded)).transpose()
+    }
+}
+
+impl Transform {
+    pub(crate) fn of(info: &PluginInfo, loaded: &LoadedPlugin) -> Result<Transform> {
+        match loaded {
+            LoadedPlugin::Transform(step) => Ok(Transform { id: info.id, step: Arc::clone(step) }),
+            LoadedPlugin::Function(_) => Err(Error::Invalid {
+                message: format!("plugin {} is a {} and not a transform", info.name, info.description.kind.name()),
+                position: None,
+            }),
+        }
+    }
 }
 
 impl Plugin {
+    /// A plugin by its own name.
+    pub(crate) fn of(info: &PluginInfo, loaded: &LoadedPlugin) -> Result<Plugin> {
+        match loaded {
+            LoadedPlugin::Function(function) => Ok(Plugin {
+                id: info.id,
+                via: None,
+                name: info.name.clone(),
+                parameters: info.description.parameters.clone(),
+                function: Arc::clone(function),
+            }),
+            LoadedPlugin::Transform(_) => Err(Error::Invalid {
+                message: format!(
+                    "plugin {name} is a transform and not a function; CREATE TOPIC … AS TRANSFORM {name}() OF (SELECT …) \
+                     uses it",
+                    name = info.name
+                ),
+                position: None,
+            }),
+        }
+    }
+
+    /// A plugin by the name of a function that is made of it.
+    pub(crate) fn through(function: &FunctionInfo, info: &PluginInfo, loaded: &LoadedPlugin) -> Result<Plugin> {
+        let plugin = Plugin::of(info, loaded)?;
+        Ok(Plugin {
+            via: Some(function.id),
+            name: function.name.clone(),
+            parameters: function.parameters.clone(),
+            ..plugin
+        })
+    }
+
     /// The plugin as a function that DataFusion can plan. Arguments are coerced to the declared types.
     pub(crate) fn udf(&self) -> Arc<ScalarUDF> {
-        let signature = self.function.signature();
-        let types: Vec<DataType> = signature.parameters.iter().map(|(_, data_type)| data_type.clone()).collect();
-        let volatility = match signature.volatility {
+        let types: Vec<DataType> = self.parameters.iter().map(|(_, data_type)| data_type.clone()).collect();
+        let volatility = match self.function.signature().volatility {
             Volatility::Immutable => DfVolatility::Immutable,
             Volatility::Volatile => DfVolatility::Volatile,
         };
@@ -37,7 +122,7 @@ impl Plugin {
     }
 }
 
-/// The adapter. Two are equal when they are the same version of the same plugin.
+/// The adapter. Two are equal when they are the same version of the same plugin under the same name.
 #[derive(Debug)]
 struct PluginUdf {
     plugin: Plugin,
@@ -46,7 +131,7 @@ struct PluginUdf {
 
 impl PartialEq for PluginUdf {
     fn eq(&self, other: &Self) -> bool {
-        self.plugin.id == other.plugin.id
+        (self.plugin.id, self.plugin.via) == (other.plugin.id, other.plugin.via)
     }
 }
 
@@ -54,13 +139,13 @@ impl Eq for PluginUdf {}
 
 impl Hash for PluginUdf {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.plugin.id.hash(state);
+        (self.plugin.id, self.plugin.via).hash(state);
     }
 }
 
 impl ScalarUDFImpl for PluginUdf {
     fn name(&self) -> &str {
-        self.plugin.function.name()
+        &self.plugin.name
     }
 
     fn signature(&self) -> &Signature {
@@ -72,7 +157,10 @@ impl ScalarUDFImpl for PluginUdf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let constant = !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let immutable = self.plugin.function.signature().volatility == Volatility::Immutable;
+        let scalars = !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        // What may differ from call to call is asked for each row.
+        let constant = scalars && immutable;
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
         // A guest has a stack of its own on this thread's, and this call may be deep in an expression.

@@ -55,7 +55,7 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
     let (result_schema, parameters, plan) = match statement {
         Statement::Query(query) => query_plan(planner.query(*query).await?)?,
         Statement::Show(show) => match listing::query_of(&show, &scene.reader, &scene.namespace)? {
-            Some(text) => query_plan(planner.bare_query(parse::parse_query(&text)?.0).await?)?,
+            Some(text) => query_plan(planner.bare_query(parse::parse_query(&text)?).await?)?,
             None => (Some(listing::show_create_schema()), none(), Plan::ShowCreate(show)),
         },
         Statement::Insert(insert) => {

@@ -19,7 +19,7 @@ use crate::{Error, Result, poll, pseudo};
 pub(crate) trait Scope {
     /// The pseudo-columns of a relation that `*` must leave out.
     fn hidden(&self, relation: &ObjectName) -> Vec<&'static str>;
-    /// The plugin of this (folded) name in the current namespace.
+    /// The function or plugin of this (folded) name in the current namespace.
     fn plugin(&self, name: &str) -> Result<Option<Plugin>>;
 }
 
@@ -119,12 +119,12 @@ impl Rewriter<'_> {
             },
         };
         if let Some(given) = argument_count(&function.args) {
-            let parameters = &plugin.function.signature().parameters;
+            let parameters = &plugin.parameters;
             if given == 0 {
                 function.args = columns_of(parameters.iter().map(|(name, _)| name.as_str()), &ident);
             } else if given != parameters.len() {
                 let wanted: Vec<_> = parameters.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
-                let message = format!("plugin {name} takes ({}), or () for columns of these names", wanted.join(", "));
+                let message = format!("{name} takes ({}), or () for columns of these names", wanted.join(", "));
                 return Err(Error::Invalid { message, position: ident_position(&ident) });
             }
         }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use millstream_engine::{
-    BatchOperator, Engine, Error as EngineError, Principal, ScalarFunction, TableInfo, TopicCompiler, TopicInfo,
-    TopicSource,
+    BatchOperator, Engine, Error as EngineError, Principal, TableInfo, TopicCompiler, TopicInfo, TopicPlugins,
 };
 use parking_lot::RwLock;
 
-use crate::plugin::Plugin;
 use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
 use crate::threads::{Threads, planning};
@@ -105,26 +103,12 @@ impl TopicCompiler for Compiler {
         &self,
         topic: &TopicInfo,
         table: &TableInfo,
-        functions: &[Arc<dyn ScalarFunction>],
+        plugins: &TopicPlugins,
     ) -> millstream_engine::Result<Arc<dyn BatchOperator>> {
-        let ids = match &topic.source {
-            TopicSource::Identity => [].as_slice(),
-            TopicSource::Select { plugins, .. } => plugins.as_slice(),
-        };
-        let plugin = |id| {
-            let place = ids.iter().position(|known| *known == id);
-            let function = place.and_then(|place| functions.get(place)).cloned();
-            function
-                .map(|function| Plugin { id, function })
-                .ok_or_else(|| Error::Internal(format!("topic {:?} was compiled without its plugin {id}", topic.name)))
-        };
         // The engine calls from whatever thread reads the topic first.
-        match planning(|| topic::compile_definition(topic, table, &plugin, &self.state)) {
-            Ok(operator) => Ok(operator),
-            Err(Error::Engine(error)) => Err(error),
-            Err(other) => {
-                Err(EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)))
-            }
-        }
+        planning(|| topic::compile_topic(topic, table, plugins, &self.state)).map_err(|error| match error {
+            Error::Engine(error) => error,
+            other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 mod define;
 mod deliver;
+mod functions;
 mod inspect;
 mod maintain;
 mod names;

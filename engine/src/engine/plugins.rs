@@ -15,8 +15,9 @@ impl Engine {
         self.enter(who, Action::Define, Some(&spec.namespace))?;
         check_namespace(&spec.namespace)?;
         check_name("plugin", &spec.name)?;
-        if spec.config.len() > MAX_CONFIG_BYTES {
-            let size = spec.config.len() as u64;
+        let settings = &spec.settings;
+        if settings.config.len() > MAX_CONFIG_BYTES {
+            let size = settings.config.len() as u64;
             let hint = "keep large settings in the module";
             return Err(Error::TooLarge { what: "a plugin's config", size, limit: MAX_CONFIG_BYTES as u64, hint });
         }
@@ -27,7 +28,7 @@ impl Engine {
         self.shared.modules.check_size(&spec.module)?;
         let host = self.shared.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
-        let description = host.inspect_with(&spec.module, &spec.config, &spec.limits)?;
+        let description = host.inspect_with(&spec.module, settings)?;
         self.shared.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
                 let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);
@@ -39,12 +40,13 @@ impl Engine {
                     sha256: sha256.to_owned(),
                     module_bytes: spec.module.len() as u64,
                     description: description.clone(),
-                    limits: spec.limits.clone(),
-                    config: spec.config.clone(),
+                    limits: settings.limits.clone(),
+                    config: settings.config.clone(),
+                    grants: settings.grants.clone(),
                     created: Lsn(0),
                 };
                 match engine.record(vec![Change::PluginCreated(info)]) {
-                    Ok(lsn) => engine.plugin_by_id(PluginId(lsn.0)),
+                    Ok(lsn) => engine.shared.plugin(PluginId(lsn.0)),
                     Err(Error::AlreadyExists { name, .. }) if replace => {
                         Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))
                     }
@@ -54,7 +56,7 @@ impl Engine {
         })
     }
 
-    /// Refused while a topic calls any version of it.
+    /// Refused while a topic calls any version of it, or a function is made of it.
     pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
         let plugin = self.find_plugin(namespace, name)?;
@@ -82,20 +84,22 @@ impl Engine {
         Ok(plugins)
     }
 
-    /// The callable function of one plugin version. All callers share it, and so its pool of instances.
-    pub fn plugin_function(&self, who: &Principal, id: PluginId) -> Result<Arc<dyn ScalarFunction>> {
+    /// One plugin version, callable. All callers share it, and so its pool of instances.
+    pub fn load_plugin(&self, who: &Principal, id: PluginId) -> Result<LoadedPlugin> {
         self.enter(who, Action::Read, None)?;
-        self.shared.plugin_function(id)
+        let plugin = self.shared.plugin(id)?;
+        self.shared.loaded_plugin(&plugin)
+    }
+
+    /// What a topic calls, at the versions that it records.
+    pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
+        self.enter(who, Action::Read, Some(&topic.namespace))?;
+        self.shared.topic_plugins(topic)
     }
 
     fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
         let state = self.shared.state.read();
         let plugin = state.catalog().plugin_named(namespace, name).cloned();
         plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })
-    }
-
-    fn plugin_by_id(&self, id: PluginId) -> Result<Arc<PluginInfo>> {
-        let state = self.shared.state.read();
-        state.plugin(id).cloned().ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })
     }
 }

@@ -120,7 +120,7 @@ fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> Topic
         name: spec.name,
         table: spec.table,
         table_schema_version: spec.table_schema_version,
-        source: TopicSource::Select { definition: spec.definition, plugins: spec.plugins },
+        source: TopicSource::Select { definition: spec.definition, plugins: spec.plugins, functions: spec.functions },
         output_schema: spec.output_schema,
         on_error: spec.on_error,
         version,

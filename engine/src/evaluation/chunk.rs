@@ -19,7 +19,7 @@ pub(crate) struct EvaluatedChunk {
     /// One past the last source row that this answers for.
     pub next: Offset,
     pub batch: RecordBatch,
-    /// The source offset of each row, rising.
+    /// The source offset of each row, never decreasing: one source row may give several.
     pub offsets: Arc<[Offset]>,
     /// The first row that could not be evaluated; rows from it on are not in `batch`.
     pub fault: Option<(Offset, OperatorError)>,
@@ -89,7 +89,8 @@ impl EvaluatedChunk {
     }
 
     /// Rows from `from` up to `until` (an offset, not included), at most `max_rows` of them and at most `max_bytes`, but one
-    /// row at least if there is any.
+    /// row at least if there is any. Rows of one offset are never parted: more than asked for are given where they are more,
+    /// because no position lies between them.
     pub(crate) fn part(&self, from: Offset, until: Offset, max_rows: usize, max_bytes: usize) -> Part {
         let end = self.fault.as_ref().map_or(self.next, |(at, _)| *at).min(until);
         let first = self.offsets.partition_point(|offset| *offset < from);
@@ -104,7 +105,11 @@ impl EvaluatedChunk {
                 encoded: self.encoded.clone().filter(|_| whole),
             };
         }
-        let (rows, bytes) = fit(&self.batch.slice(first, ready.min(max_rows.max(1))), max_bytes);
+        let (fitting, mut bytes) = fit(&self.batch.slice(first, ready.min(max_rows.max(1))), max_bytes);
+        let rows = self.whole_offsets(first, fitting, ready);
+        if rows != fitting {
+            bytes = size(&self.batch.slice(first, rows));
+        }
         let offsets: Arc<[Offset]> = self.offsets.iter().skip(first).take(rows).copied().collect();
         let next = match offsets.last() {
             Some(last) if rows < ready => last + 1,
@@ -112,24 +117,42 @@ impl EvaluatedChunk {
         };
         Part { batch: self.batch.slice(first, rows), offsets, next, bytes, encoded: None }
     }
+
+    /// `rows` rows from `first` on, fewer or more so that those of one offset stay together; at most `ready`.
+    fn whole_offsets(&self, first: usize, rows: usize, ready: usize) -> usize {
+        let at = |row: usize| self.offsets.get(first + row);
+        let (Some(last), Some(next)) = (rows.checked_sub(1).and_then(at), at(rows)) else { return rows };
+        if rows >= ready || last != next {
+            return rows;
+        }
+        let of = |offset: &Offset| self.offsets.partition_point(|other| other < offset).saturating_sub(first);
+        match of(last) {
+            0 => of(&(last + 1)).min(ready),
+            before => before,
+        }
+    }
 }
 
 /// How many leading rows stay within `max_bytes` (at least one), and their bytes.
 fn fit(batch: &RecordBatch, max_bytes: usize) -> (usize, usize) {
-    let size = |rows: usize| sliced_bytes(&batch.slice(0, rows)) + rows * size_of::<Offset>();
     let all = batch.num_rows();
-    let bytes = size(all);
+    let bytes = size(batch);
     if bytes <= max_bytes || all <= 1 {
         return (all, bytes);
     }
     let (mut fits, mut too_many) = (1, all);
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
-        if size(middle) <= max_bytes {
+        if size(&batch.slice(0, middle)) <= max_bytes {
             fits = middle;
         } else {
             too_many = middle;
         }
     }
-    (fits, size(fits))
+    (fits, size(&batch.slice(0, fits)))
+}
+
+/// Bytes of rows with their offsets.
+fn size(batch: &RecordBatch) -> usize {
+    sliced_bytes(batch) + batch.num_rows() * size_of::<Offset>()
 }

@@ -85,12 +85,12 @@ fn compile(shared: &Shared, topic: &TopicInfo) -> Result<Compiled> {
     let table = shared.table(topic.table)?;
     let operator: Arc<dyn BatchOperator> = match &topic.source {
         TopicSource::Identity => Arc::new(Identity::new(topic)),
-        TopicSource::Select { plugins, .. } => {
-            let functions = plugins.iter().map(|plugin| shared.plugin_function(*plugin)).collect::<Result<Vec<_>>>()?;
+        TopicSource::Select { .. } => {
+            let plugins = shared.topic_plugins(topic)?;
             let compiler = shared.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
             })?;
-            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &functions)))
+            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &plugins)))
                 .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))));
             Arc::new(Guarded(compiled?))
         }

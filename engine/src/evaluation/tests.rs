@@ -148,6 +148,33 @@ fn parts_begin_at_the_position_and_end_at_limits() {
 }
 
 #[test]
+fn rows_of_one_offset_are_not_parted() {
+    let chunk = chunk(100, &[1, 1, 1, 3, 5, 5], 110, None);
+    let part = |from, rows, bytes| {
+        let part = chunk.part(from, Offset::MAX, rows, bytes);
+        assert_eq!(part.batch.num_rows(), part.offsets.len());
+        assert_eq!(part.bytes, part.batch.num_rows() * 16);
+        (part.offsets.to_vec(), part.next)
+    };
+    assert_eq!(part(100, 1, 1_000), (vec![101, 101, 101], 102));
+    assert_eq!(part(100, 3, 1_000), (vec![101, 101, 101], 102));
+    assert_eq!(part(100, 4, 1_000), (vec![101, 101, 101, 103], 104));
+    assert_eq!(part(100, 5, 1_000), (vec![101, 101, 101, 103], 104));
+    assert_eq!(part(100, 10, 16 * 5), (vec![101, 101, 101, 103], 104));
+    assert_eq!(part(104, 1, 1), (vec![105, 105], 110));
+    // Every way of reading on gives every row once.
+    for rows in 1..7 {
+        let (mut position, mut seen) = (100, Vec::new());
+        while position < 110 {
+            let (offsets, next) = part(position, rows, 1_000);
+            seen.extend(offsets);
+            position = next;
+        }
+        assert_eq!(seen, [101, 101, 101, 103, 105, 105], "{rows} rows at a time");
+    }
+}
+
+#[test]
 fn a_chunk_answers_up_to_its_fault() {
     let chunk = chunk(100, &[0, 1], 110, Some(2));
     assert!(chunk.answers(100) && chunk.answers(102) && !chunk.answers(103) && !chunk.answers(99));

@@ -13,7 +13,7 @@ use crate::{Assignment, Delivery, Error, Offset, Result, TopicId, TopicInfo};
 /// Chunks looked at for one delivery: a filter that lets nothing pass gives a position from time to time.
 const SCAN_CHUNKS: usize = 64;
 
-/// What a delivery may take. The first one may take more bytes, if it is one row.
+/// What a delivery may take. The first one may take more, if that is what one row of the table gives.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub rows: usize,
@@ -142,7 +142,8 @@ fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Bud
             Err(error) => return below_start(shared, core, pick, error),
         };
         let part = chunk.part(at, until, budget.rows, budget.bytes);
-        if part.batch.num_rows() > 0 && !budget.first && part.bytes > budget.bytes {
+        let over = part.bytes > budget.bytes || part.batch.num_rows() > budget.rows;
+        if part.batch.num_rows() > 0 && !budget.first && over {
             if at == position {
                 return Ok(Step::Full);
             }

@@ -15,7 +15,7 @@ use super::queue::Queued;
 use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, RowsRecord};
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
-use crate::{Appended, Durability, Error, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId};
+use crate::{Appended, Durability, Error, FunctionId, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId};
 
 /// A record that has its LSN but not yet its place in the file.
 #[derive(Debug)]
@@ -246,6 +246,7 @@ fn assign_id(change: &mut Change, lsn: Lsn) {
         Change::TableCreated(table) => (table.id, table.created) = (TableId(lsn.0), lsn),
         Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
         Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
+        Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
         _ => {}
     }
 }

@@ -129,6 +129,14 @@ impl State {
                     self.mark(Key::Plugin(version));
                 }
             }
+            Change::FunctionCreated(info) => {
+                self.mark(Key::Function(info.id));
+                self.catalog.put_function(Arc::new(info.clone()));
+            }
+            Change::FunctionDropped { function } => {
+                self.mark(Key::Function(*function));
+                self.catalog.remove_function(*function);
+            }
             Change::GroupCreated { .. }
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }

@@ -1,10 +1,13 @@
-//! What is defined: namespaces, tables with their partitions, topics, plugins.
+//! What is defined: namespaces, tables with their partitions, topics; and, in `callables`, plugins and functions.
+
+mod callables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::PartitionState;
-use crate::{PluginId, PluginInfo, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::{FunctionId, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use callables::{Function, Plugin};
 
 /// The namespace that every store has.
 pub(crate) const DEFAULT_NAMESPACE: &str = "public";
@@ -18,6 +21,7 @@ struct Names {
     topics: BTreeMap<Arc<str>, TopicId>,
     /// Versions of a plugin, oldest first.
     plugins: BTreeMap<Arc<str>, Vec<PluginId>>,
+    functions: BTreeMap<Arc<str>, FunctionId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,13 +29,6 @@ struct Table {
     info: Arc<TableInfo>,
     partitions: Vec<PartitionState>,
     /// Topics over it, its identity topic not among them.
-    topics: BTreeSet<TopicId>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Plugin {
-    info: Arc<PluginInfo>,
-    /// Topics that call this version.
     topics: BTreeSet<TopicId>,
 }
 
@@ -43,6 +40,7 @@ pub(crate) struct Catalog {
     tables: BTreeMap<TableId, Table>,
     topics: BTreeMap<TopicId, Arc<TopicInfo>>,
     plugins: BTreeMap<PluginId, Plugin>,
+    functions: BTreeMap<FunctionId, Function>,
 }
 
 impl Default for Catalog {
@@ -53,6 +51,7 @@ impl Default for Catalog {
             tables: BTreeMap::new(),
             topics: BTreeMap::new(),
             plugins: BTreeMap::new(),
+            functions: BTreeMap::new(),
         }
     }
 }
@@ -74,7 +73,7 @@ impl Catalog {
     /// The name of something in the namespace, if it holds anything.
     pub(crate) fn anything_in(&self, namespace: &str) -> Option<&str> {
         let names = self.namespaces.get(namespace)?;
-        names.topics.keys().chain(names.plugins.keys()).next().map(AsRef::as_ref)
+        names.topics.keys().chain(names.plugins.keys()).chain(names.functions.keys()).next().map(AsRef::as_ref)
     }
 
     pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {
@@ -114,36 +113,6 @@ impl Catalog {
     /// All topics, identity ones included, in id order.
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<TopicInfo>> {
         self.topics.values()
-    }
-
-    pub(crate) fn plugin(&self, id: PluginId) -> Option<&Arc<PluginInfo>> {
-        self.plugins.get(&id).map(|plugin| &plugin.info)
-    }
-
-    /// Versions of a plugin, oldest first.
-    pub(crate) fn plugin_versions(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> impl DoubleEndedIterator<Item = &Arc<PluginInfo>> {
-        let versions = self.namespaces.get(namespace).and_then(|names| names.plugins.get(name));
-        versions.into_iter().flatten().filter_map(|id| self.plugin(*id))
-    }
-
-    /// The newest version.
-    pub(crate) fn plugin_named(&self, namespace: &str, name: &str) -> Option<&Arc<PluginInfo>> {
-        self.plugin_versions(namespace, name).next_back()
-    }
-
-    /// Every version of every plugin, in id order.
-    pub(crate) fn plugins(&self) -> impl Iterator<Item = &Arc<PluginInfo>> {
-        self.plugins.values().map(|plugin| &plugin.info)
-    }
-
-    /// Topics that call this version of a plugin.
-    pub(crate) fn topics_of_plugin(&self, id: PluginId) -> impl Iterator<Item = &Arc<TopicInfo>> {
-        let topics = self.plugins.get(&id).into_iter().flat_map(|plugin| &plugin.topics);
-        topics.filter_map(|topic| self.topics.get(topic))
     }
 
     fn topic_id(&self, namespace: &str, name: &str) -> Option<TopicId> {
@@ -206,13 +175,7 @@ impl Catalog {
         if let Some(table) = self.tables.get_mut(&topic.table) {
             table.topics.insert(topic.id);
         }
-        if let TopicSource::Select { plugins, .. } = &topic.source {
-            for id in plugins {
-                if let Some(plugin) = self.plugins.get_mut(id) {
-                    plugin.topics.insert(topic.id);
-                }
-            }
-        }
+        self.link_callables(&topic);
         self.topics.insert(topic.id, topic);
     }
 
@@ -223,40 +186,16 @@ impl Catalog {
         Some(topic)
     }
 
-    pub(super) fn put_plugin(&mut self, info: Arc<PluginInfo>) {
-        let versions = self.names(&info.namespace).plugins.entry(Arc::from(info.name.as_str())).or_default();
-        if !versions.contains(&info.id) {
-            versions.push(info.id);
-        }
-        self.plugins.insert(info.id, Plugin { info, topics: BTreeSet::new() });
-    }
-
-    /// Every version of the name that `id` has; gives their ids.
-    pub(super) fn remove_plugin(&mut self, id: PluginId) -> Vec<PluginId> {
-        let Some(info) = self.plugin(id).cloned() else { return Vec::new() };
-        let versions = self.names(&info.namespace).plugins.remove(info.name.as_str()).unwrap_or_default();
-        for version in &versions {
-            self.plugins.remove(version);
-        }
-        versions
-    }
-
     fn names(&mut self, namespace: &str) -> &mut Names {
         self.namespaces.entry(Arc::from(namespace)).or_default()
     }
 
     fn unlink_topic(&mut self, id: TopicId) {
-        let Some(topic) = self.topics.get(&id) else { return };
+        let Some(topic) = self.topics.get(&id).cloned() else { return };
         if let Some(table) = self.tables.get_mut(&topic.table) {
             table.topics.remove(&id);
         }
-        if let TopicSource::Select { plugins, .. } = &topic.source {
-            for plugin in plugins {
-                if let Some(plugin) = self.plugins.get_mut(plugin) {
-                    plugin.topics.remove(&id);
-                }
-            }
-        }
+        self.unlink_callables(&topic);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::record::GroupKey;
-use crate::{Offset, PartitionId, PluginId, TableId, TopicId};
+use crate::{FunctionId, Offset, PartitionId, PluginId, TableId, TopicId};
 
 /// One entry of the state store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +13,7 @@ pub(super) enum Key {
     Table(TableId),
     Topic(TopicId),
     Plugin(PluginId),
+    Function(FunctionId),
     Partition(TableId, PartitionId),
     /// By first offset.
     Segment(TableId, PartitionId, Offset),

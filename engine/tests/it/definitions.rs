@@ -16,6 +16,7 @@ fn topic(name: &str, table: &TableInfo) -> TopicSpec {
         definition: format!("SELECT * FROM {}", table.name),
         output_schema: schema(),
         plugins: Vec::new(),
+        functions: Vec::new(),
         on_error: OnError::Stop,
     }
 }

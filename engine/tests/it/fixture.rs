@@ -13,8 +13,8 @@ use arrow_select::take::take_record_batch;
 use millstream_engine::{
     Append, Assignment, AutoOffsetReset, BatchOperator, ChunkStatistics, ConsumerConfig, Delivery, Engine,
     EngineOptions, Evaluated, FailureKind, InputColumn, ManualClock, Member, Offset, OnError, OperatorError,
-    PartitionChoice, PartitionId, Principal, Result, RowMap, ScalarFunction, TableInfo, TableOptions, TableSpec,
-    TopicCompiler, TopicInfo, TopicSource, TopicSpec,
+    PartitionChoice, PartitionId, Principal, Result, RowMap, TableInfo, TableOptions, TableSpec, TopicCompiler,
+    TopicInfo, TopicPlugins, TopicSource, TopicSpec,
 };
 use tempfile::TempDir;
 
@@ -75,6 +75,7 @@ impl Fixture {
             definition: words.to_owned(),
             output_schema: schema(),
             plugins: Vec::new(),
+            functions: Vec::new(),
             on_error,
         };
         self.engine.create_topic(&who(), spec).expect("the topic is created")
@@ -186,7 +187,7 @@ impl TopicCompiler for Words {
         &self,
         topic: &TopicInfo,
         _table: &TableInfo,
-        _functions: &[Arc<dyn ScalarFunction>],
+        _plugins: &TopicPlugins,
     ) -> Result<Arc<dyn BatchOperator>> {
         self.compiled.fetch_add(1, Ordering::SeqCst);
         let TopicSource::Select { definition, .. } = &topic.source else {

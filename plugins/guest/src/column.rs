@@ -1,6 +1,6 @@
 //! Typed views of columns, over the bytes that the host sent.
 
-use crate::{Bitmap, DataType};
+use crate::{Bitmap, Column, DataType};
 
 /// Which rows of a column are not null.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub trait Native: Copy + 'static {
     #[doc(hidden)]
     fn read(bytes: &Self::Bytes) -> Self;
     #[doc(hidden)]
+    fn write(self, to: &mut Vec<u8>);
+    #[doc(hidden)]
     fn split(bytes: &[u8]) -> &[Self::Bytes];
 }
 
@@ -50,6 +52,11 @@ macro_rules! native {
             #[inline(always)]
             fn read(bytes: &Self::Bytes) -> Self {
                 <$native>::from_le_bytes(*bytes)
+            }
+
+            #[inline(always)]
+            fn write(self, to: &mut Vec<u8>) {
+                to.extend_from_slice(&self.to_le_bytes());
             }
 
             fn split(bytes: &[u8]) -> &[Self::Bytes] {
@@ -100,6 +107,14 @@ impl<'a, T: Native> Primitive<'a, T> {
     pub fn test(&self, mut keep: impl FnMut(T) -> bool) -> Bitmap {
         self.validity.mask(Bitmap::test(self.values, |bytes| keep(T::read(bytes))))
     }
+
+    /// A column of what `change` makes of each value; nulls stay null. Fast, as [`Self::test`] is, and for the same reason
+    /// asked about the arbitrary values beneath nulls too.
+    pub fn map<U: Native>(&self, mut change: impl FnMut(T) -> U) -> Column {
+        let mut values = Vec::with_capacity(self.values.len() * size_of::<U>());
+        self.values.iter().for_each(|bytes| change(T::read(bytes)).write(&mut values));
+        Column::mapped::<U>(values, self.validity.0, self.values.len())
+    }
 }
 
 /// A column of truth values.
@@ -118,6 +133,11 @@ impl<'a> Boolean<'a> {
     pub fn get(&self, row: usize) -> Option<bool> {
         let byte = self.bits.get(row / 8).filter(|_| row < self.rows)?;
         self.validity.is_valid(row).then_some(byte >> (row % 8) & 1 == 1)
+    }
+
+    /// Every value in order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<bool>> {
+        (0..self.rows).map(|row| self.get(row))
     }
 
     /// Keeps the rows that are true; nulls are not kept.
@@ -146,6 +166,11 @@ impl<'a> Binary<'a> {
     pub fn get(&self, row: usize) -> Option<&'a [u8]> {
         let bytes = self.data.get(self.range(row)?)?;
         self.validity.is_valid(row).then_some(bytes)
+    }
+
+    /// Every value in order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> {
+        (0..self.offsets.len() - 1).map(|row| self.get(row))
     }
 
     /// Keeps the rows whose value `keep` is true of; nulls are not kept.

@@ -23,33 +23,74 @@
 //! export_filter!(LateDepartures);
 //! ```
 //!
+//! A [`Function`] gives a [`Column`] instead, exported with [`export_function!`]; a [`Transform`] gives rows of columns of
+//! its own, exported with [`export_transform!`].
+//!
 //! Columns arrive as Arrow lays them out. [`Batch`] gives typed views of them without copying: [`Primitive`], [`Utf8`],
-//! [`Binary`] and [`Boolean`], each with a batch-wise form (`test`) and a row-wise one (`get`, with [`Batch::select`]).
+//! [`Binary`] and [`Boolean`], each with a batch-wise form (`test`, `map`) and a row-wise one (`get`, with
+//! [`Batch::select`]). Columns that go back are built by [`Column`]'s constructors or by builders.
 //! `scripts/build-guests` of the Millstream project turns the crate into a component.
 
 mod batch;
 mod bitmap;
+mod builder;
+pub mod clock;
 mod column;
 #[doc(hidden)]
 pub mod export;
 mod flat;
+mod flat_writer;
 pub mod log;
+mod message;
+pub mod random;
 mod schema;
 mod types;
 
 pub use batch::{Batch, Error};
 pub use bitmap::Bitmap;
+pub use builder::{BinaryBuilder, BooleanBuilder, Column, PrimitiveBuilder, Utf8Builder};
 pub use column::{Binary, Boolean, Native, Primitive, Utf8};
-pub use export::Filter;
-pub use types::{DataType, Parameter, TimeUnit};
+pub use export::{Filter, Function, Output, Transform};
+pub use types::{Capability, DataType, Parameter, TimeUnit};
 
+/// The contract, a module for each world. What a plugin does not use is not in its component.
 #[doc(hidden)]
 #[allow(unreachable_pub, reason = "generated code")]
 pub mod bindings {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "filter",
-        pub_export_macro: true,
-        default_bindings_module: "millstream_plugin::bindings",
-    });
+    pub mod filter {
+        wit_bindgen::generate!({
+            path: "../wit/v0.2",
+            world: "filter",
+            pub_export_macro: true,
+            default_bindings_module: "millstream_plugin::bindings::filter",
+        });
+    }
+
+    pub mod function {
+        wit_bindgen::generate!({
+            path: "../wit/v0.2",
+            world: "function",
+            pub_export_macro: true,
+            default_bindings_module: "millstream_plugin::bindings::function",
+            with: {
+                "millstream:plugin/types@0.2.0": crate::bindings::filter::millstream::plugin::types,
+                "millstream:plugin/logging@0.2.0": crate::bindings::filter::millstream::plugin::logging,
+                "millstream:plugin/clock@0.2.0": crate::bindings::filter::millstream::plugin::clock,
+                "millstream:plugin/random@0.2.0": crate::bindings::filter::millstream::plugin::random,
+            },
+        });
+    }
+
+    pub mod transform {
+        wit_bindgen::generate!({
+            path: "../wit/v0.2",
+            world: "transform",
+            pub_export_macro: true,
+            default_bindings_module: "millstream_plugin::bindings::transform",
+            with: {
+                "millstream:plugin/types@0.2.0": crate::bindings::filter::millstream::plugin::types,
+                "millstream:plugin/logging@0.2.0": crate::bindings::filter::millstream::plugin::logging,
+            },
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! Lines for the operator, in the server's log under the plugin's name. A call may write 64 lines; more are dropped.
 
-use crate::bindings::millstream::plugin::logging::{Level, log};
+use crate::bindings::filter::millstream::plugin::logging::{Level, log};
 
 /// Something is wrong. If the call then traps, its error carries the last such line.
 pub fn error(line: &str) {

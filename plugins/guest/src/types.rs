@@ -72,3 +72,13 @@ impl Parameter {
         Parameter { name, data_type }
     }
 }
+
+/// Something beside its arguments that a plugin may ask for; it works once the operator has granted it:
+/// `CREATE PLUGIN … WITH (grant = 'clock')`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// [`crate::clock`].
+    Clock,
+    /// [`crate::random`].
+    Random,
+}

@@ -11,7 +11,7 @@ use std::{env, fs};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array as _, ArrayRef, BooleanArray, Float32Array, Float64Array};
-use millstream_engine::{Lsn, PluginHost as _, PluginId, PluginInfo, PluginLimits, ScalarFunction};
+use millstream_engine::{LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginLimits, ScalarFunction};
 use millstream_plugin_host::{HostOptions, WasmHost};
 use sha2::{Digest as _, Sha256};
 
@@ -74,9 +74,13 @@ fn load(host: &WasmHost, id: u64, name: &str, config: &str) -> Outcome<Arc<dyn S
         description: host.inspect(&module, &limits)?,
         limits,
         config: config.to_owned(),
+        grants: Default::default(),
         created: Lsn(0),
     };
-    Ok(host.filter(&info, &module)?)
+    match host.load(&info, &module)? {
+        LoadedPlugin::Function(function) => Ok(function),
+        other => Err(format!("{other:?} is no filter").into()),
+    }
 }
 
 /// One value in 30 is null, and one in 13 is kept.

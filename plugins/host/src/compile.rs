@@ -6,14 +6,14 @@ use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use millstream_engine::{Error, Result};
+use millstream_engine::{Capability, Error, Result};
 use parking_lot::Mutex;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::cache::{Cache, Found};
-use crate::contract::{BATCH_FILTER, CONTRACT, LOGGING, PACKAGE, TYPES};
+use crate::contract::{self, CONTRACTS, LOGGING, NOT_OFFERED, OFFERS, Offer, PACKAGE};
 use crate::figures::Counters;
 use crate::guest::{self, Guest};
 use crate::host::HostOptions;
@@ -39,19 +39,22 @@ pub(crate) struct Compiler {
     counters: Arc<Counters>,
 }
 
-/// A filter that can be instantiated.
+/// A plugin that can be instantiated.
 #[derive(Clone)]
 pub(crate) struct Compiled {
     pub(crate) pre: InstancePre<Guest>,
-    pub(crate) exports: FilterExports,
+    pub(crate) offer: &'static Offer,
+    pub(crate) exports: Exports,
+    /// What its imports need to be granted.
+    pub(crate) imported: Arc<BTreeSet<Capability>>,
 }
 
-/// Where the functions of `batch-filter` are.
+/// Where the functions of its kind's interface are.
 #[derive(Clone)]
-pub(crate) struct FilterExports {
+pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     pub(crate) open: ComponentExportIndex,
-    pub(crate) filter: ComponentExportIndex,
+    pub(crate) work: ComponentExportIndex,
 }
 
 impl fmt::Debug for Compiler {
@@ -70,7 +73,7 @@ impl Compiler {
     pub(crate) fn new(options: &HostOptions, counters: Arc<Counters>) -> Result<Compiler> {
         let engine = new_engine(options)?;
         let mut linker = Linker::new(&engine);
-        guest::grant(&mut linker).map_err(|e| Error::Internal(format!("the plugin contract is not linked: {e:#}")))?;
+        guest::offer(&mut linker).map_err(|e| Error::Internal(format!("the plugin contract is not linked: {e:#}")))?;
         let cache = Cache::open(&options.cache_dir, settings_of(&engine), options.cache_bytes)?;
         Ok(Compiler { engine, linker, cache, compiling: Mutex::new(()), counters })
     }
@@ -82,13 +85,13 @@ impl Compiler {
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Compiled> {
         module::check(bytes)?;
         let component = self.component(bytes)?;
-        check_imports(&component)?;
-        let exports = find_filter(&component)?;
+        let imported = Arc::new(check_imports(&component)?);
+        let (offer, exports) = find_kind(&component)?;
         let pre = self
             .linker
             .instantiate_pre(&component)
             .map_err(|e| Error::InvalidInput(format!("the module does not fit the contract: {e:#}")))?;
-        Ok(Compiled { pre, exports })
+        Ok(Compiled { pre, offer, exports, imported })
     }
 
     fn component(&self, bytes: &[u8]) -> Result<Component> {
@@ -186,44 +189,63 @@ fn settings_of(engine: &Engine) -> String {
     collect.0.finalize().to_hex().to_string()
 }
 
-/// Refuses a component that wants anything but what the contract grants.
-fn check_imports(component: &Component) -> Result<()> {
+/// Refuses a component that wants anything but what the contract offers; gives what must be granted for the rest.
+fn check_imports(component: &Component) -> Result<BTreeSet<Capability>> {
     let engine = component.engine();
+    let mut capabilities = BTreeSet::new();
     for (name, import) in component.component_type().imports(engine) {
-        let granted = match &import.ty {
-            _ if name == TYPES || name == LOGGING => true,
+        match (contract::needs(name), &import.ty) {
+            (Some(needed), _) => capabilities.extend(needed),
             // An instance of types alone gives a guest nothing.
-            ComponentItem::ComponentInstance(instance) => {
-                instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+            (None, ComponentItem::ComponentInstance(instance))
+                if instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_))) => {}
+            _ => {
+                return Err(Error::InvalidInput(format!(
+                    "the module imports {name:?}, which is not offered; a plugin may import {:?}, and what it declares \
+                     and is granted of that contract (for Rust, build for wasm32-unknown-unknown and not for a WASI \
+                     target)",
+                    LOGGING[1]
+                )));
             }
-            _ => false,
-        };
-        if !granted {
-            return Err(Error::InvalidInput(format!(
-                "the module imports {name:?}, which is not granted; a plugin may import {LOGGING:?} and nothing else \
-                 (for Rust, build for wasm32-unknown-unknown and not for a WASI target)"
-            )));
         }
     }
-    Ok(())
+    Ok(capabilities)
 }
 
-/// Finds the functions of the one kind that is offered.
-fn find_filter(component: &Component) -> Result<FilterExports> {
+/// Finds which kind in which version it is, and that kind's functions.
+fn find_kind(component: &Component) -> Result<(&'static Offer, Exports)> {
     let exports = component.component_type();
     let names: BTreeSet<&str> = exports.exports(component.engine()).map(|(name, _)| name).collect();
-    if !names.contains(BATCH_FILTER) {
-        let ours: Vec<&str> = names.iter().copied().filter(|name| name.starts_with(PACKAGE)).collect();
-        let found = if ours.is_empty() { "nothing of a Millstream plugin".to_owned() } else { ours.join(", ") };
-        return Err(Error::InvalidInput(format!(
-            "the module exports {found}; this server runs {BATCH_FILTER:?} of the contract {CONTRACT}"
-        )));
-    }
-    let instance = component.get_export_index(None, BATCH_FILTER);
+    let offered: Vec<&'static Offer> = OFFERS.iter().filter(|offer| names.contains(offer.interface)).collect();
+    let offer = match offered[..] {
+        [offer] => offer,
+        [] => return Err(not_offered(&names)),
+        [first, second, ..] => {
+            return Err(Error::InvalidInput(format!(
+                "the module exports both {:?} and {:?}; a plugin is of one kind",
+                first.interface, second.interface
+            )));
+        }
+    };
+    let instance = component.get_export_index(None, offer.interface);
     let find = |name: &str| {
         component
             .get_export_index(instance.as_ref(), name)
-            .ok_or_else(|| Error::InvalidInput(format!("the module exports {BATCH_FILTER:?} without {name:?}")))
+            .ok_or_else(|| Error::InvalidInput(format!("the module exports {:?} without {name:?}", offer.interface)))
     };
-    Ok(FilterExports { describe: find("describe")?, open: find("open")?, filter: find("filter")? })
+    Ok((offer, Exports { describe: find("describe")?, open: find("open")?, work: find(offer.work)? }))
+}
+
+fn not_offered(names: &BTreeSet<&str>) -> Error {
+    if let Some((_, kind)) = NOT_OFFERED.iter().find(|(interface, _)| names.contains(interface)) {
+        return Error::Unsupported(format!("the module is {kind}, which this server does not run yet"));
+    }
+    let ours: Vec<&str> = names.iter().copied().filter(|name| name.starts_with(PACKAGE)).collect();
+    let found = if ours.is_empty() { "nothing of a Millstream plugin".to_owned() } else { ours.join(", ") };
+    let offered: Vec<&str> = OFFERS.iter().map(|offer| offer.interface).collect();
+    Error::InvalidInput(format!(
+        "the module exports {found}; this server runs {} of the contracts {}",
+        offered.join(", "),
+        CONTRACTS.join(" and ")
+    ))
 }

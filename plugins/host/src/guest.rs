@@ -1,11 +1,13 @@
 //! What the host keeps beside each instance: how much memory it may have, and what it has said.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use millstream_engine::{Capability, Clock as _, SystemClock};
 use wasmtime::component::Linker;
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
-use crate::contract::{LOGGING, Level};
+use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
 
 /// Log lines that one call may write; the rest is dropped.
@@ -23,6 +25,8 @@ pub(crate) struct Guest {
     denied: bool,
     lines_left: u32,
     last_error: Option<String>,
+    grants: BTreeSet<Capability>,
+    clock: SystemClock,
 }
 
 impl Guest {
@@ -34,7 +38,22 @@ impl Guest {
             denied: false,
             lines_left: LINES_PER_CALL,
             last_error: None,
+            grants: BTreeSet::new(),
+            clock: SystemClock::default(),
         }
+    }
+
+    /// What the guest may use from now on.
+    pub(crate) fn grant(&mut self, grants: &BTreeSet<Capability>) {
+        self.grants.clone_from(grants);
+    }
+
+    /// Ends the call of a guest that uses what it was not granted.
+    fn check_granted(&self, capability: Capability) -> wasmtime::Result<()> {
+        if self.grants.contains(&capability) {
+            return Ok(());
+        }
+        Err(wasmtime::Error::msg(format!("it uses {:?}, which it is not granted", capability.name())))
     }
 
     /// Forgets what belongs to the last call.
@@ -97,13 +116,38 @@ impl ResourceLimiter for Guest {
     }
 }
 
-/// Defines all that a guest may import.
-pub(crate) fn grant(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.instance(LOGGING)?.func_wrap(
-        "log",
-        |mut store: StoreContextMut<'_, Guest>, (level, line): (Level, String)| {
+/// Random bytes that one call of `random.bytes` gives at most.
+const MAX_RANDOM_BYTES: u32 = 65_536;
+
+/// Defines all that a guest may import. What needs a capability is checked when it is called.
+pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    type Caller<'a> = StoreContextMut<'a, Guest>;
+
+    for version in LOGGING {
+        linker.instance(version)?.func_wrap("log", |mut store: Caller<'_>, (level, line): (Level, String)| {
             store.data_mut().log(level, &line);
             Ok(())
-        },
-    )
+        })?;
+    }
+    let mut clock = linker.instance(CLOCK)?;
+    clock.func_wrap("now", |store: Caller<'_>, (): ()| {
+        store.data().check_granted(Capability::Clock)?;
+        Ok((store.data().clock.wall_us(),))
+    })?;
+    clock.func_wrap("monotonic", |store: Caller<'_>, (): ()| {
+        store.data().check_granted(Capability::Clock)?;
+        Ok((u64::try_from(store.data().clock.monotonic().as_nanos()).unwrap_or(u64::MAX),))
+    })?;
+    let mut random = linker.instance(RANDOM)?;
+    random.func_wrap("bytes", |store: Caller<'_>, (count,): (u32,)| {
+        store.data().check_granted(Capability::Random)?;
+        let mut bytes = vec![0; usize::try_from(count.min(MAX_RANDOM_BYTES))?];
+        getrandom::fill(&mut bytes).map_err(|e| wasmtime::Error::msg(e.to_string()))?;
+        Ok((bytes,))
+    })?;
+    random.func_wrap("number", |store: Caller<'_>, (): ()| {
+        store.data().check_granted(Capability::Random)?;
+        let number = getrandom::u64().map_err(|e| wasmtime::Error::msg(e.to_string()))?;
+        Ok((number,))
+    })
 }

@@ -1,24 +1,28 @@
-//! The host: one wasmtime engine, its clock, its cache, and the filters made with it.
+//! The host: one wasmtime engine, its clock, its cache, and the plugins made callable with it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_schema::DataType;
 use millstream_engine::{
-    Error, OperatorError, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, Result,
-    ScalarFunction,
+    Error, FailureKind, LoadedPlugin, OperatorError, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind,
+    PluginLimits, PluginSettings, Result,
 };
 use parking_lot::Mutex;
 
 use crate::compile::{Compiled, Compiler};
 use crate::deadline::Ticker;
 use crate::figures::{Counters, Figures};
-use crate::filter::WasmFilter;
 use crate::instance::Instance;
+use crate::kinds::{self, InUse};
 use crate::message;
 use crate::module;
 use crate::pool::{Pool, Reserve};
+
+/// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
+const MAX_OUTPUT_BYTES: u64 = 128 << 20;
 
 /// Settings of a [`WasmHost`].
 #[derive(Debug, Clone)]
@@ -57,7 +61,7 @@ pub struct WasmHost {
     reserve: Arc<Reserve>,
     counters: Arc<Counters>,
     /// One per plugin version, so that its concurrency is bounded over all its uses.
-    filters: Mutex<HashMap<PluginId, Weak<WasmFilter>>>,
+    in_use: Mutex<HashMap<PluginId, InUse>>,
 }
 
 impl WasmHost {
@@ -71,7 +75,7 @@ impl WasmHost {
             ticker,
             reserve: Arc::new(Reserve::default()),
             counters,
-            filters: Mutex::new(HashMap::new()),
+            in_use: Mutex::new(HashMap::new()),
             options,
         }))
     }
@@ -98,32 +102,50 @@ impl WasmHost {
 
 impl PluginHost for WasmHost {
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription> {
-        self.describe(module, limits).map(|(_, description)| description)
-    }
-
-    fn inspect_with(&self, module: &[u8], config: &str, limits: &PluginLimits) -> Result<PluginDescription> {
-        let (mut instance, description) = self.describe(module, limits)?;
-        instance.open(&message::schema(&description.parameters), config).map_err(|e| refused("open", e))?;
+        let (mut instance, mut description) = self.describe(module, limits)?;
+        if description.kind == PluginKind::Transform {
+            let schema = message::schema(&description.parameters);
+            match instance.open(&schema, "", &description.capabilities) {
+                Ok(gives) => description.returns = gives.unwrap_or(DataType::Null),
+                // It wants a configuration, which it need not have to be inspected.
+                Err(e) if e.kind == FailureKind::Data => {}
+                Err(e) => return Err(refused("open", e)),
+            }
+        }
         Ok(description)
     }
 
-    fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>> {
-        let known = self.filters.lock().get(&plugin.id).and_then(Weak::upgrade);
-        if let Some(filter) = known.filter(|f| f.plugin() == plugin) {
-            return Ok(filter);
+    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+        let (mut instance, mut description) = self.describe(module, &settings.limits)?;
+        if let Some(capability) = description.capabilities.difference(&settings.grants).next() {
+            return Err(Error::PermissionDenied(format!(
+                "the module asks for {name:?}, which is not granted; WITH (grant = '{name}') grants it",
+                name = capability.name()
+            )));
         }
-        if plugin.description.kind != PluginKind::Filter {
-            return Err(Error::InvalidInput(format!("plugin {:?} is not a filter", plugin.name)));
+        let schema = message::schema(&description.parameters);
+        let gives = instance.open(&schema, &settings.config, &settings.grants).map_err(|e| refused("open", e))?;
+        description.returns = gives.unwrap_or(description.returns);
+        Ok(description)
+    }
+
+    fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
+        if let Some(known) = self.in_use.lock().get(&plugin.id).and_then(|in_use| in_use.get(plugin)) {
+            return Ok(known);
         }
         module::check_digest(module, plugin)?;
         let compiled = self.compile(module, &plugin.limits)?;
+        if compiled.offer.kind != plugin.description.kind {
+            let message =
+                format!("plugin {:?} is not what the catalog says: a {}", plugin.name, compiled.offer.kind.name());
+            return Err(Error::InvalidInput(message));
+        }
         let pool = Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, self.options.wait_timeout);
-        let filter = Arc::new(WasmFilter::new(plugin.clone(), pool, self.counters.clone()));
-        filter.warm()?;
-        let mut filters = self.filters.lock();
-        filters.retain(|_, filter| filter.strong_count() > 0);
-        filters.insert(plugin.id, Arc::downgrade(&filter));
-        Ok(filter)
+        let (loaded, in_use) = kinds::make(plugin, pool, &self.counters)?;
+        let mut all = self.in_use.lock();
+        all.retain(|_, other| !other.is_gone());
+        all.insert(plugin.id, in_use);
+        Ok(loaded)
     }
 }
 
@@ -141,5 +163,6 @@ fn check_limits(limits: &PluginLimits, options: &HostOptions) -> Result<()> {
     };
     refuse("memory_bytes", limits.memory_bytes, 64 << 10, options.max_memory_bytes)?;
     refuse("call_timeout_ms", limits.call_timeout_ms, 1, 600_000)?;
-    refuse("concurrency", limits.concurrency.into(), 1, options.max_instances.into())
+    refuse("concurrency", limits.concurrency.into(), 1, options.max_instances.into())?;
+    refuse("output_bytes", limits.output_bytes, 1 << 10, MAX_OUTPUT_BYTES)
 }

@@ -1,24 +1,25 @@
 //! One running guest: its store, its memory, and calls into it within their limits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_buffer::{BooleanBuffer, Buffer};
-use arrow_schema::SchemaRef;
-use millstream_engine::{FailureKind, OperatorError, PluginDescription, PluginLimits};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+use millstream_engine::{Capability, FailureKind, OperatorError, PluginDescription, PluginKind, PluginLimits};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
+use crate::answer;
 use crate::compile::Compiled;
-use crate::contract::WireFilter;
+use crate::contract::{CONTRACTS, Description, Wire, WireFilter, WireFilterV1, WireFunction, WireTransform};
 use crate::deadline::Ticker;
 use crate::failure::{StartError, call_failure, clip, failure, start_failure};
 use crate::guest::Guest;
 use crate::message::{self, Encoder};
 
-/// What a guest may hand over in one call besides a bitmap: descriptions, errors, log lines.
+/// What a guest may hand over in one call besides its output: descriptions, errors, log lines.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// An instance. It is used by one call at a time, and after a failure other than the guest's own error never again.
@@ -50,7 +51,8 @@ impl Instance {
         let guest = Guest::new(plugin.into(), limits.memory_bytes);
         let mut store = Store::new(compiled.pre.engine(), guest);
         store.limiter(|guest| guest);
-        store.set_hostcall_fuel(MAX_ANSWER_BYTES);
+        let output_bytes = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
+        store.set_hostcall_fuel(output_bytes.max(MAX_ANSWER_BYTES));
         let call_timeout = Duration::from_millis(limits.call_timeout_ms);
         let started = {
             let _running = ticker.arm(&mut store, call_timeout);
@@ -63,30 +65,61 @@ impl Instance {
 
     /// Asks the guest what it is.
     pub(crate) fn describe(&mut self) -> Result<PluginDescription, OperatorError> {
-        let describe = self.compiled.exports.describe;
-        let (description,): (WireFilter,) = self.call("describe", &describe, ())?;
-        description.check()
+        let offer = *self.compiled.offer;
+        let description = match (offer.kind, offer.contract == CONTRACTS[0]) {
+            (PluginKind::Filter, true) => self.describe_as::<WireFilterV1>()?,
+            (PluginKind::Filter, false) => self.describe_as::<WireFilter>()?,
+            (PluginKind::Function, _) => self.describe_as::<WireFunction>()?,
+            (PluginKind::Transform, _) => self.describe_as::<WireTransform>()?,
+        };
+        description.check(&offer, &self.compiled.imported)
     }
 
-    /// Prepares the instance for batches of `schema`.
-    pub(crate) fn open(&mut self, schema: &SchemaRef, config: &str) -> Result<(), OperatorError> {
+    fn describe_as<W: Wire + Into<Description>>(&mut self) -> Result<Description, OperatorError> {
+        let describe = self.compiled.exports.describe;
+        let (description,): (W,) = self.call("describe", &describe, ())?;
+        Ok(description.into())
+    }
+
+    /// Prepares the instance for batches of `schema`, with what it is granted. Gives the columns that come out of a
+    /// transform as a Struct; nothing for other kinds.
+    pub(crate) fn open(
+        &mut self,
+        schema: &SchemaRef,
+        config: &str,
+        grants: &BTreeSet<Capability>,
+    ) -> Result<Option<DataType>, OperatorError> {
+        self.store.data_mut().grant(grants);
         let open = self.compiled.exports.open;
         let message = message::schema_message(schema)?;
-        let (opened,): (Result<(), String>,) = self.call("open", &open, (&message[..], config))?;
-        opened.map_err(|text| failure(FailureKind::Data, format!("open answered: {}", clip(&text))))?;
+        let refused = |text: String| failure(FailureKind::Data, format!("open answered: {}", clip(&text)));
+        let gives = if self.compiled.offer.kind == PluginKind::Transform {
+            let (opened,): (Result<Vec<u8>, String>,) = self.call("open", &open, (&message[..], config))?;
+            let schema = answer::schema(opened.map_err(refused)?);
+            let schema = schema.map_err(|why| {
+                failure(FailureKind::BadOutput, format!("the schema that open answers is wrong: {why}"))
+            })?;
+            Some(DataType::Struct(schema.fields().clone()))
+        } else {
+            let (opened,): (Result<(), String>,) = self.call("open", &open, (&message[..], config))?;
+            opened.map_err(refused)?;
+            None
+        };
         self.encoder = Some(Encoder::new(schema)?);
-        Ok(())
+        Ok(gives)
     }
 
-    /// Asks which rows to keep. Also gives the size of the message.
-    pub(crate) fn filter(&mut self, batch: &RecordBatch) -> Result<(BooleanArray, usize), OperatorError> {
+    /// What the function that does the work is called.
+    pub(crate) fn work_name(&self) -> &'static str {
+        self.compiled.offer.work
+    }
+
+    /// Has the guest do its work on a batch. Also gives the size of the message.
+    pub(crate) fn work<W: Wire>(&mut self, batch: &RecordBatch) -> Result<(W, usize), OperatorError> {
         // The encoder is lent out for the call, so that its message can be borrowed beside the store.
         let mut encoder = self.encoder.take().ok_or_else(|| failure(FailureKind::Host, "the instance is not open"))?;
         let answer = match encoder.encode(batch) {
-            Ok(message) => {
-                let bytes = message.len();
-                self.filter_message(message, batch.num_rows()).map(|selection| (selection, bytes))
-            }
+            Ok(message) => self.work_on(message).map(|answer| (answer, message.len())),
             Err(e) => Err(e),
         };
         self.encoder = Some(encoder);
@@ -99,21 +132,10 @@ impl Instance {
         self.calls == 0
     }
 
-    fn filter_message(&mut self, message: &[u8], rows: usize) -> Result<BooleanArray, OperatorError> {
-        let filter = self.compiled.exports.filter;
-        let (answer,): (Result<Vec<u8>, String>,) = self.call("filter", &filter, (message,))?;
-        let bitmap = answer.map_err(|text| failure(FailureKind::Data, clip(&text)))?;
-        let expected = rows.div_ceil(8);
-        if bitmap.len() != expected {
-            return Err(failure(
-                FailureKind::BadOutput,
-                format!(
-                    "filter answered with a bitmap of {} bytes for {rows} rows; it must have {expected}",
-                    bitmap.len()
-                ),
-            ));
-        }
-        Ok(BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(bitmap), 0, rows), None))
+    fn work_on<W: Wire>(&mut self, message: &[u8]) -> Result<W, OperatorError> {
+        let work = self.compiled.exports.work;
+        let (answer,): (Result<W, String>,) = self.call(self.compiled.offer.work, &work, (message,))?;
+        answer.map_err(|text| failure(FailureKind::Data, clip(&text)))
     }
 
     fn call<P, R>(&mut self, name: &str, export: &ComponentExportIndex, arguments: P) -> Result<R, OperatorError>

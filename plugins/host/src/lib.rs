@@ -4,26 +4,28 @@
 //! engine's own traits. Nothing a module does may panic the process, hold a thread past its time or use memory past its
 //! limit, and nothing it answers is used unchecked.
 //!
-//! The way of a call: [`WasmHost`] checks and compiles a module ([`module`], [`compile`], [`cache`]) and makes a
-//! [`filter`] of it; the filter takes an [`instance`] from its bounded [`pool`], hands it the arguments as one
-//! [`message`] and checks the answer.
+//! The way of a call: [`WasmHost`] checks and compiles a module ([`module`], [`compile`], [`cache`]), finds which kind of
+//! which version of the [`contract`] it is, and makes one of the [`kinds`] of it; its [`caller`] takes an [`instance`]
+//! from the plugin's bounded [`pool`], hands it the arguments as one [`message`] and checks the [`answer`].
 
 mod alone;
+mod answer;
 mod cache;
+mod caller;
 mod compile;
 mod contract;
 mod deadline;
 mod failure;
 mod figures;
-mod filter;
 mod guest;
 mod host;
 mod instance;
+mod kinds;
 mod message;
 mod module;
 mod pool;
 
-pub use contract::CONTRACT;
+pub use contract::CONTRACTS;
 pub use figures::Figures;
 pub use host::{HostOptions, WasmHost};
 pub use module::MAX_MODULE_BYTES;

@@ -144,7 +144,11 @@ impl Pool {
         let mut instance = self
             .reserve
             .with_room(|| Instance::start(&self.compiled, &self.plugin.limits, &self.ticker, &self.plugin.name))?;
-        instance.open(&self.schema, &self.plugin.config)?;
+        let gives = instance.open(&self.schema, &self.plugin.config, &self.plugin.grants)?;
+        if gives.is_some_and(|gives| gives != self.plugin.description.returns) {
+            let message = "open answers with other columns than when the plugin was created";
+            return Err(failure(FailureKind::BadOutput, message));
+        }
         self.counters.instances_started.add(1);
         Ok(instance)
     }

@@ -90,17 +90,21 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         return Ok(Statement::DropPlugin { name: cursor.name()?, if_exists });
     }
+    if cursor.words(&["FUNCTION"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        return Ok(Statement::DropFunction { name: cursor.name()?, if_exists });
+    }
     if cursor.words(&["SCHEMA"]) || cursor.words(&["NAMESPACE"]) || cursor.words(&["DATABASE"]) {
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         return Ok(Statement::DropNamespace { name: cursor.name()?, if_exists });
     }
     let what = cursor.sql().peek_token().token.to_string().to_uppercase();
     match what.as_str() {
-        "VIEW" | "INDEX" | "FUNCTION" | "USER" | "ROLE" | "SEQUENCE" | "MATERIALIZED" => Err(Error::Unsupported {
+        "VIEW" | "INDEX" | "USER" | "ROLE" | "SEQUENCE" | "MATERIALIZED" => Err(Error::Unsupported {
             message: format!("DROP {what} is not offered: Millstream has no such thing"),
             position: Some(start),
         }),
-        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, SCHEMA or CONSUMER GROUP")),
+        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, SCHEMA or CONSUMER GROUP")),
     }
 }
 

@@ -1,8 +1,12 @@
 //! CREATE.
 
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{CreatePlugin, CreateTable, CreateTopic, Cursor, Options, PluginSource, Statement};
+use super::{
+    CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource, Statement,
+    TransformCall,
+};
 use crate::{Error, Position, Result};
 
 pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<Statement> {
@@ -13,6 +17,9 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
     }
     if replace {
         return Err(cursor.expected("PLUGIN (only plugins can be replaced; a topic is changed by RELOAD TOPIC)"));
+    }
+    if cursor.words(&["FUNCTION"]) {
+        return parse_create_function(cursor);
     }
     if cursor.words(&["TABLE"]) {
         return parse_create_table(cursor);
@@ -29,10 +36,9 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
         "VIEW" | "MATERIALIZED" => "a topic is the stored form of a SELECT: CREATE TOPIC … AS SELECT …",
         "EXTERNAL" => "files are read by COPY table FROM 'file'",
         "INDEX" => "segments carry statistics and blooms of their own",
-        "FUNCTION" => "functions are Wasm plugins: CREATE PLUGIN … FROM 'module.wasm'",
         "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
         "USER" | "ROLE" => "there are no roles yet",
-        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN or SCHEMA")),
+        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION or SCHEMA")),
     };
     Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
 }
@@ -72,9 +78,53 @@ pub(super) fn parse_create_topic(cursor: &mut Cursor) -> Result<CreateTopic> {
     let name = cursor.name()?;
     let options = Options::parse(cursor)?;
     cursor.expect_words(&["AS"])?;
+    Ok(CreateTopic { name, if_not_exists, options, definition: parse_definition(cursor)? })
+}
+
+/// A SELECT, or `TRANSFORM p(…) OF (SELECT …)`.
+pub(super) fn parse_definition(cursor: &mut Cursor) -> Result<Definition> {
+    if !cursor.words(&["TRANSFORM"]) {
+        let (query, tokens) = parse_select(cursor)?;
+        return Ok(Definition { transform: None, query, tokens });
+    }
+    let plugin = cursor.identifier()?;
+    let mut columns = Vec::new();
+    if cursor.consume(&Token::LParen) && !cursor.consume(&Token::RParen) {
+        columns = cursor.with(|parser| parser.parse_comma_separated(|parser| parser.parse_identifier()))?;
+        cursor.expect(&Token::RParen)?;
+    }
+    cursor.expect_words(&["OF"])?;
+    cursor.expect(&Token::LParen)?;
+    let (query, tokens) = parse_select(cursor)?;
+    cursor.expect(&Token::RParen)?;
+    Ok(Definition { transform: Some(TransformCall { plugin, columns }), query, tokens })
+}
+
+fn parse_select(cursor: &mut Cursor) -> Result<(Query, Vec<TokenWithSpan>)> {
     let mark = cursor.mark();
     let query = *cursor.with(|parser| parser.parse_query())?;
-    Ok(CreateTopic { name, if_not_exists, options, query, tokens: cursor.since(mark) })
+    Ok((query, cursor.since(mark)))
+}
+
+/// After `CREATE FUNCTION`.
+fn parse_create_function(cursor: &mut Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.name()?;
+    cursor.expect(&Token::LParen)?;
+    let mut parameters = Vec::new();
+    while !cursor.consume(&Token::RParen) {
+        let parameter = cursor.identifier()?;
+        parameters.push((parameter, cursor.with(|parser| parser.parse_data_type())?));
+        if !cursor.consume(&Token::Comma) {
+            cursor.expect(&Token::RParen)?;
+            break;
+        }
+    }
+    cursor.expect_words(&["RETURNS"])?;
+    let returns = cursor.with(|parser| parser.parse_data_type())?;
+    cursor.expect_words(&["USING", "PLUGIN"])?;
+    let plugin = cursor.name()?;
+    Ok(Statement::CreateFunction(CreateFunction { name, if_not_exists, parameters, returns, plugin }))
 }
 
 fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> {

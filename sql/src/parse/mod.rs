@@ -21,7 +21,8 @@ use crate::{Error, Position, Result};
 pub(crate) use cursor::Cursor;
 pub(crate) use options::{OptionValue, Options};
 pub(crate) use statement::{
-    AlterTable, CopyFrom, CopyTo, CreatePlugin, CreateTable, CreateTopic, PluginSource, Show, Statement, Target,
+    AlterTable, CopyFrom, CopyTo, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Definition, PluginSource,
+    Show, Statement, Target, TransformCall,
 };
 
 /// Parses statements separated by `;`.
@@ -56,15 +57,18 @@ pub(crate) fn parse_one(sql: &str) -> Result<Statement> {
     }
 }
 
-/// Parses a stored query; gives its tokens too.
-pub(crate) fn parse_query(sql: &str) -> Result<(Query, Vec<TokenWithSpan>)> {
-    let tokens = tokenize(sql)?;
-    let mut cursor = Cursor::new(tokens.clone())?;
+/// Parses a query of our own.
+pub(crate) fn parse_query(sql: &str) -> Result<Query> {
+    let mut cursor = Cursor::new(tokenize(sql)?)?;
     let query = *cursor.with(|parser| parser.parse_query())?;
-    if !cursor.at_end() {
-        return Err(cursor.expected("the end of the query"));
-    }
-    Ok((query, tokens))
+    if cursor.at_end() { Ok(query) } else { Err(cursor.expected("the end of the query")) }
+}
+
+/// Parses a topic's stored definition.
+pub(crate) fn parse_definition(sql: &str) -> Result<Definition> {
+    let mut cursor = Cursor::new(tokenize(sql)?)?;
+    let definition = create::parse_definition(&mut cursor)?;
+    if cursor.at_end() { Ok(definition) } else { Err(cursor.expected("the end of the definition")) }
 }
 
 /// Tokens with their places, comments and white space left out, `?` numbered as `$1`, `$2`, … in each statement.

@@ -35,12 +35,15 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.words(&["CREATE", "TOPIC"]) {
         return Ok(Statement::Show(Show::CreateTopic(cursor.name()?)));
     }
+    if cursor.words(&["CREATE", "FUNCTION"]) {
+        return Ok(Statement::Show(Show::CreateFunction(cursor.name()?)));
+    }
     if cursor.words(&["COLUMNS", "FROM"]) || cursor.words(&["COLUMNS", "IN"]) {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
     Err(cursor.expected(
         "TABLES, TOPICS, PLUGINS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
-         COLUMNS FROM, CREATE TABLE or CREATE TOPIC",
+         COLUMNS FROM, CREATE TABLE, CREATE TOPIC or CREATE FUNCTION",
     ))
 }
 

@@ -1,13 +1,15 @@
 //! The statements we tell apart. Names are as written; they are resolved when the statement is executed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{ColumnDef, Ident, Insert, ObjectName, Query};
+use datafusion::sql::sqlparser::ast::{ColumnDef, DataType, Ident, Insert, ObjectName, Query};
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use millstream_engine::SeekTo;
 
 use super::Options;
+use crate::names::{fold, quote};
 
 /// A parsed statement.
 #[derive(Debug, Clone)]
@@ -56,6 +58,11 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    CreateFunction(CreateFunction),
+    DropFunction {
+        name: ObjectName,
+        if_exists: bool,
+    },
     SetOffsets {
         group: ObjectName,
         to: Target,
@@ -97,9 +104,33 @@ pub(crate) struct CreateTopic {
     pub(crate) name: ObjectName,
     pub(crate) if_not_exists: bool,
     pub(crate) options: Options,
+    pub(crate) definition: Definition,
+}
+
+/// What a topic is: a SELECT, or a transform of one.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) transform: Option<TransformCall>,
     pub(crate) query: Query,
     /// The query's tokens, for the places of clauses that the syntax tree has no place for.
     pub(crate) tokens: Vec<TokenWithSpan>,
+}
+
+/// `TRANSFORM p(a, b)`.
+#[derive(Debug, Clone)]
+pub(crate) struct TransformCall {
+    pub(crate) plugin: Ident,
+    /// Columns of the SELECT, in the order of the plugin's parameters; none: those that have the parameters' names.
+    pub(crate) columns: Vec<Ident>,
+}
+
+/// Canonical text: one line that reads back as the same.
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(TransformCall { plugin, columns }) = &self.transform else { return self.query.fmt(f) };
+        let columns: Vec<String> = columns.iter().map(|column| quote(&fold(column))).collect();
+        write!(f, "TRANSFORM {}({}) OF ({})", quote(&fold(plugin)), columns.join(", "), self.query)
+    }
 }
 
 /// `CREATE PLUGIN`.
@@ -109,6 +140,16 @@ pub(crate) struct CreatePlugin {
     pub(crate) replace: bool,
     pub(crate) source: PluginSource,
     pub(crate) options: Options,
+}
+
+/// `CREATE FUNCTION f(a DOUBLE) RETURNS DOUBLE USING PLUGIN p`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateFunction {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) parameters: Vec<(Ident, DataType)>,
+    pub(crate) returns: DataType,
+    pub(crate) plugin: ObjectName,
 }
 
 /// Where a plugin's module comes from.
@@ -161,4 +202,5 @@ pub(crate) enum Show {
     Describe(ObjectName),
     CreateTable(ObjectName),
     CreateTopic(ObjectName),
+    CreateFunction(ObjectName),
 }

@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
-use millstream_engine::{Engine, Error as EngineError, OnError, PluginId, Principal, TableInfo, TopicInfo};
+use millstream_engine::{
+    Engine, Error as EngineError, LoadedPlugin, OnError, PluginInfo, Principal, TableInfo, TopicInfo,
+};
 
 use super::stream_table::StreamTable;
 use crate::Result;
 use crate::convert::into_datafusion;
 use crate::names::{CATALOG, Name, SYSTEM};
-use crate::plugin::Plugin;
+use crate::plugin::{Callables, Plugin, Transform};
 use crate::system;
-use crate::topic::{Stateless, stateless_of};
+use crate::topic::{TopicPlan, plan_of};
 
 /// Reads the engine on behalf of one principal. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,33 +67,25 @@ impl Reader {
         crate::pseudo::NAMES.into_iter().filter(|name| own.field_with_name(name).is_err()).collect()
     }
 
-    /// The newest version of a plugin.
-    pub(crate) fn plugin(&self, namespace: &str, name: &str) -> Result<Option<Plugin>> {
-        match found(self.engine.plugin(&self.who, namespace, name))? {
-            None => Ok(None),
-            Some(info) => self.plugin_version(info.id).map(Some),
-        }
+    /// What names in calls stand for in a namespace: newest versions.
+    pub(crate) fn callables<'a>(&'a self, namespace: &'a str) -> Newest<'a> {
+        Newest { reader: self, namespace }
     }
 
-    /// One version of a plugin.
-    pub(crate) fn plugin_version(&self, id: PluginId) -> Result<Plugin> {
-        Ok(Plugin { id, function: self.engine.plugin_function(&self.who, id)? })
-    }
-
-    /// The logical form of a topic.
-    pub(crate) fn stateless(&self, topic: &TopicInfo, table: &TableInfo) -> Result<Stateless> {
-        stateless_of(topic, table, &|id| self.plugin_version(id), &self.state)
+    /// The plan of a topic.
+    pub(crate) fn topic_plan(&self, topic: &TopicInfo, table: &TableInfo) -> Result<TopicPlan> {
+        plan_of(topic, table, &self.engine.topic_plugins(&self.who, topic)?, &self.state)
     }
 
     fn provider(&self, name: &Name, with_pseudo: bool) -> Result<Option<Arc<dyn TableProvider>>> {
-        let (stateless, table, skip) = match self.relation(name)? {
+        let (plan, table, skip) = match self.relation(name)? {
             None => return Ok(None),
-            Some(Relation::Table(table)) => (Stateless::identity(table.schema()), table, false),
+            Some(Relation::Table(table)) => (TopicPlan::identity(table.schema()), table, false),
             Some(Relation::Topic(topic, table)) => {
-                (self.stateless(&topic, &table)?, table, topic.on_error == OnError::Skip)
+                (self.topic_plan(&topic, &table)?, table, topic.on_error == OnError::Skip)
             }
         };
-        Ok(Some(Arc::new(StreamTable::new(self.clone(), stateless, table, with_pseudo, skip))))
+        Ok(Some(Arc::new(StreamTable::new(self.clone(), plan, table, with_pseudo, skip))))
     }
 
     /// Tables and topics of a namespace, sorted.
@@ -104,6 +98,36 @@ impl Reader {
             tables.chain(topics).filter(|(found, _)| *found == namespace).map(|(_, name)| name.clone()).collect();
         names.sort_unstable();
         names
+    }
+}
+
+/// The newest versions of what can be called in a namespace.
+pub(crate) struct Newest<'a> {
+    reader: &'a Reader,
+    namespace: &'a str,
+}
+
+impl Newest<'_> {
+    fn plugin(&self, name: &str) -> Result<Option<(Arc<PluginInfo>, LoadedPlugin)>> {
+        let Reader { engine, who, .. } = self.reader;
+        let Some(info) = found(engine.plugin(who, self.namespace, name))? else { return Ok(None) };
+        let loaded = engine.load_plugin(who, info.id)?;
+        Ok(Some((info, loaded)))
+    }
+}
+
+impl Callables for Newest<'_> {
+    fn function(&self, name: &str) -> Result<Option<Plugin>> {
+        let Reader { engine, who, .. } = self.reader;
+        if let Some(function) = found(engine.function(who, self.namespace, name))? {
+            let plugin = self.plugin(&function.plugin)?;
+            return plugin.map(|(info, loaded)| Plugin::through(&function, &info, &loaded)).transpose();
+        }
+        self.plugin(name)?.map(|(info, loaded)| Plugin::of(&info, &loaded)).transpose()
+    }
+
+    fn transform(&self, name: &str) -> Result<Option<Transform>> {
+        self.plugin(name)?.map(|(info, loaded)| Transform::of(&info, &loaded)).transpose()
     }
 }
 

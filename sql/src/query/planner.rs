@@ -19,7 +19,7 @@ use super::growth::check_growth;
 use super::shape::check_shape;
 use crate::convert::from_datafusion;
 use crate::names::{CATALOG, INFORMATION_SCHEMA, SYSTEM, resolve};
-use crate::plugin::Plugin;
+use crate::plugin::{Callables as _, Plugin};
 use crate::poll::{self, PollFunction};
 use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::types::SqlTypes;
@@ -176,6 +176,6 @@ impl Scope for SessionScope<'_> {
     }
 
     fn plugin(&self, name: &str) -> Result<Option<Plugin>> {
-        self.planner.reader.plugin(self.planner.namespace, name)
+        self.planner.reader.callables(self.planner.namespace).function(name)
     }
 }

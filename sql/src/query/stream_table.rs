@@ -17,32 +17,42 @@ use super::catalog::Reader;
 use super::growth::terms;
 use super::scan_exec::{Part, ScanExec};
 use crate::convert::into_datafusion;
-use crate::topic::{Operator, SkipFailing, Stateless};
+use crate::pseudo;
+use crate::topic::{Layered, Operator, TopicPlan};
 
-/// A readable stream of rows: the identity over a table, or a topic's SELECT.
+/// A readable stream of rows: the identity over a table, or a topic.
 #[derive(Debug)]
 pub(super) struct StreamTable {
     reader: Reader,
-    stateless: Stateless,
+    plan: TopicPlan,
     table: Arc<TableInfo>,
     schema: SchemaRef,
-    /// Rows that fail in the topic's own SELECT are left out.
+    with_pseudo: bool,
+    /// Rows that fail in the topic itself are left out.
     skip: bool,
 }
 
 impl StreamTable {
     pub(super) fn new(
         reader: Reader,
-        mut stateless: Stateless,
+        mut plan: TopicPlan,
         table: Arc<TableInfo>,
         with_pseudo: bool,
         skip: bool,
     ) -> StreamTable {
-        if with_pseudo {
-            stateless.add_pseudo();
+        let mut schema = plan.output_schema();
+        if with_pseudo && plan.transform.is_some() {
+            schema = Arc::new(pseudo::extend(&schema));
+        } else if with_pseudo {
+            plan.select.add_pseudo();
+            schema = plan.output_schema();
         }
-        let schema = stateless.output_schema();
-        StreamTable { reader, stateless, table, schema, skip }
+        StreamTable { reader, plan, table, schema, with_pseudo, skip }
+    }
+
+    /// Whether conditions and columns of a query can become part of the topic's own SELECT.
+    fn is_mergeable(&self) -> bool {
+        !self.skip && self.plan.transform.is_none()
     }
 
     /// For each column the number of terms that it is computed from.
@@ -52,12 +62,24 @@ impl StreamTable {
     }
 
     fn operator(&self, filters: &[Expr], projection: Option<&Vec<usize>>) -> DfResult<Arc<dyn BatchOperator>> {
-        let state = &self.reader.state;
-        if self.skip {
-            return Ok(Arc::new(SkipFailing::compile(&self.stateless, filters, projection.map(Vec::as_slice), state)?));
+        let (state, projection) = (&self.reader.state, projection.map(Vec::as_slice));
+        if self.is_mergeable() {
+            let narrowed = self.plan.select.narrow(filters, projection)?;
+            return Ok(Arc::new(Operator::compile(&narrowed, false, state)?));
         }
-        let narrowed = self.stateless.narrow(filters, projection.map(Vec::as_slice))?;
-        Ok(Arc::new(Operator::compile(&narrowed, false, state)?))
+        let topic = self.plan.compile_for_query(self.with_pseudo, state)?;
+        Ok(Arc::new(Layered::compile(topic, self.skip, filters, projection, state)?))
+    }
+
+    /// The conditions on the table's own columns that every row must pass.
+    fn conditions(&self, filters: &[Expr]) -> DfResult<Vec<Expr>> {
+        let mut conditions = self.plan.select.filters.clone();
+        if self.plan.transform.is_none() {
+            for filter in filters {
+                conditions.push(self.plan.select.inline(filter.clone())?);
+            }
+        }
+        Ok(conditions)
     }
 }
 
@@ -87,9 +109,8 @@ impl TableProvider for StreamTable {
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let operator = self.operator(filters, projection)?;
-        let inlined =
-            filters.iter().map(|filter| self.stateless.inline(filter.clone())).collect::<DfResult<Vec<_>>>()?;
-        let all: Vec<&Expr> = self.stateless.filters.iter().chain(&inlined).collect();
+        let conditions = self.conditions(filters)?;
+        let all: Vec<&Expr> = conditions.iter().collect();
         let event_time_us = self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
         let engine = self.reader.engine.clone();
         let (who, id) = (self.reader.who.clone(), self.table.id);
@@ -99,7 +120,7 @@ impl TableProvider for StreamTable {
             .map(|(partition, (start, end))| Part { partition, start, end })
             .filter(|part| part.start < part.end)
             .collect();
-        let exact = all.is_empty() && !self.skip;
+        let exact = all.is_empty() && self.is_mergeable();
         let threads = self.reader.state.config().target_partitions();
         Ok(Arc::new(ScanExec::new(self.reader.clone(), id, operator, parts, event_time_us, limit, threads, exact)))
     }

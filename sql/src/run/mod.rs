@@ -4,6 +4,7 @@ mod copy_from;
 mod copy_to;
 mod define;
 mod files;
+mod functions;
 mod groups;
 mod insert;
 mod plugins;
@@ -53,6 +54,8 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::ReloadTopic { name } => topics::reload_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
         Statement::DropPlugin { name, if_exists } => plugins::drop_plugin(scene, &name, if_exists),
+        Statement::CreateFunction(create) => functions::create_function(scene, create),
+        Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
         Statement::SetOffsets { group, to, topic, partition } => {
             groups::set_offsets(scene, &group, to, topic.as_ref(), partition)
         }

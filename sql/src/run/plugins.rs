@@ -1,9 +1,10 @@
 //! CREATE and DROP PLUGIN.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{Error as EngineError, MAX_MODULE_BYTES, PluginLimits, PluginSpec};
+use millstream_engine::{Capability, Error as EngineError, MAX_MODULE_BYTES, PluginLimits, PluginSettings, PluginSpec};
 
 use super::define::writable;
 use super::{Scene, done, files};
@@ -28,8 +29,12 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     if let Some(count) = options.number("concurrency")? {
         limits.concurrency = u32::try_from(count).unwrap_or(u32::MAX);
     }
+    if let Some(bytes) = options.bytes("output")? {
+        limits.output_bytes = bytes;
+    }
+    let grants = grants(options.names("grant")?.unwrap_or_default())?;
     let config = options.text("config")?.unwrap_or_default();
-    options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "config"])?;
+    options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "output", "config", "grant"])?;
     let module: Arc<[u8]> = match create.source {
         PluginSource::Bytes(bytes) => bytes,
         PluginSource::Path(path) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?),
@@ -39,7 +44,12 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
             return Err(Error::Invalid { message: message.to_owned(), position: None });
         }
     };
-    let spec = PluginSpec { namespace: name.namespace, name: name.name, module, limits, config };
+    let spec = PluginSpec {
+        namespace: name.namespace,
+        name: name.name,
+        module,
+        settings: PluginSettings { limits, config, grants },
+    };
     let plugin = scene.engine().create_plugin(scene.who(), spec, create.replace)?;
     done(format!("plugin {:?} version {} created", plugin.name, plugin.version))
 }
@@ -51,4 +61,15 @@ pub(super) fn drop_plugin(scene: &Scene, name: &ObjectName, if_exists: bool) -> 
         Err(error) => Err(error.into()),
         Ok(()) => done(format!("plugin {:?} dropped", name.name)),
     }
+}
+
+fn grants(names: Vec<String>) -> Result<BTreeSet<Capability>> {
+    let grant = |name: String| {
+        let known = Capability::ALL.into_iter().find(|capability| capability.name() == name);
+        known.ok_or_else(|| {
+            let all = Capability::ALL.map(Capability::name).join(", ");
+            Error::Invalid { message: format!("{name:?} can't be granted; {all} can"), position: None }
+        })
+    };
+    names.into_iter().map(grant).collect()
 }

@@ -10,9 +10,9 @@ use super::define::writable;
 use super::{Scene, done};
 use crate::listing::missing;
 use crate::names::{Name, position, resolve};
-use crate::parse::{CreateTopic, Options, parse_query};
+use crate::parse::{CreateTopic, Options, parse_definition};
 use crate::query::Relation;
-use crate::topic::{self, Operator, TopicDefinition};
+use crate::topic::{self, TopicDefinition, TopicPlan};
 use crate::{Error, Outcome, Result, convert};
 
 pub(super) fn create_topic(scene: &Scene, create: CreateTopic) -> Result<Outcome> {
@@ -34,35 +34,30 @@ pub(crate) fn explain_create_topic(scene: &Scene, create: &CreateTopic) -> Resul
     let name = writable(scene, &create.name)?;
     let (definition, table) = plan(scene, &name, create)?;
     let on_error = on_error(create.options.clone())?;
-    topic::explain(&definition.stateless, &table, table.schema_version(), on_error, &scene.reader.state)
+    topic::explain(&definition.plan, &table, table.schema_version(), on_error, &scene.reader.state)
 }
 
 /// `EXPLAIN TOPIC`.
 pub(crate) fn explain_topic(scene: &Scene, name: &ObjectName) -> Result<RecordBatch> {
     let name = resolve(name, &scene.namespace)?;
-    let (stateless, table, version, on_error) = match scene.reader.relation(&name)? {
+    let (plan, table, version, on_error) = match scene.reader.relation(&name)? {
         None => return Err(missing("topic", &name)),
         Some(Relation::Table(table)) => {
-            (topic::Stateless::identity(table.schema()), Arc::clone(&table), table.schema_version(), OnError::Stop)
+            (TopicPlan::identity(table.schema()), Arc::clone(&table), table.schema_version(), OnError::Stop)
         }
         Some(Relation::Topic(topic, table)) => {
-            let stateless = scene.reader.stateless(&topic, &table)?;
-            (stateless, table, topic.table_schema_version, topic.on_error)
+            let plan = scene.reader.topic_plan(&topic, &table)?;
+            (plan, table, topic.table_schema_version, topic.on_error)
         }
     };
-    topic::explain(&stateless, &table, version, on_error, &scene.reader.state)
+    topic::explain(&plan, &table, version, on_error, &scene.reader.state)
 }
 
 fn plan(scene: &Scene, name: &Name, create: &CreateTopic) -> Result<(TopicDefinition, Arc<TableInfo>)> {
-    let source = topic::table_of(&create.query, &create.tokens, &scene.reader.state)?;
+    let source = topic::table_of(&create.definition, &scene.reader.state)?;
     let table = source_table(scene, name, source)?;
-    let definition = topic::define(
-        &create.query,
-        &create.tokens,
-        table.schema(),
-        &|plugin| scene.reader.plugin(&name.namespace, plugin),
-        &scene.reader.state,
-    )?;
+    let callables = scene.reader.callables(&name.namespace);
+    let definition = topic::define(&create.definition, table.schema(), &callables, &scene.reader.state)?;
     Ok((definition, table))
 }
 
@@ -99,16 +94,16 @@ fn spec_of(
     scene: &Scene,
 ) -> Result<TopicSpec> {
     // What can't be compiled must not be stored.
-    Operator::compile(&definition.stateless, false, &scene.reader.state)
-        .map_err(|error| convert::from_datafusion(error, 0))?;
+    definition.plan.compile(false, &scene.reader.state).map_err(|error| convert::from_datafusion(error, 0))?;
     Ok(TopicSpec {
         namespace: name.namespace.clone(),
         name: name.name.clone(),
         table: table.id,
         table_schema_version: table.schema_version(),
-        output_schema: definition.stateless.output_schema(),
+        output_schema: definition.plan.output_schema(),
         definition: definition.text,
         plugins: definition.plugins,
+        functions: definition.functions,
         on_error,
     })
 }
@@ -142,9 +137,9 @@ pub(super) fn reload_topic(scene: &Scene, name: &ObjectName) -> Result<Outcome> 
         None => return Err(missing("topic", &name)),
     };
     let TopicSource::Select { definition, .. } = &topic.source else { return done("nothing to reload") };
-    let (query, tokens) = parse_query(definition)?;
-    let find = |plugin: &str| scene.reader.plugin(&name.namespace, plugin);
-    let definition = topic::define(&query, &tokens, table.schema(), &find, &scene.reader.state)?;
+    let callables = scene.reader.callables(&name.namespace);
+    let definition = parse_definition(definition)?;
+    let definition = topic::define(&definition, table.schema(), &callables, &scene.reader.state)?;
     let spec = spec_of(&name, &table, definition, topic.on_error, scene)?;
     let reloaded = scene.engine().replace_topic(scene.who(), spec)?;
     done(format!(

@@ -1,4 +1,4 @@
-//! What users define: namespaces, tables, columns, topics, plugins.
+//! What users define: namespaces, tables, columns, topics.
 
 use arrow::datatypes::Schema;
 use millstream_engine::{Durability, TopicSource};
@@ -6,7 +6,7 @@ use millstream_engine::{Durability, TopicSource};
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
 use crate::Result;
-use crate::listing::{on_error, plugin_kind};
+use crate::listing::on_error;
 use crate::query::Reader;
 use crate::types::to_sql;
 
@@ -111,7 +111,7 @@ pub(super) fn topics(reader: &Reader) -> Result<Rows> {
         let table = reader.engine.table_by_id(&reader.who, topic.table)?;
         let (definition, plugins) = match &topic.source {
             TopicSource::Identity => (None, 0),
-            TopicSource::Select { definition, plugins } => (Some(definition.as_str()), plugins.len()),
+            TopicSource::Select { definition, plugins, .. } => (Some(definition.as_str()), plugins.len()),
         };
         rows.push(vec![
             text(&topic.namespace),
@@ -123,49 +123,6 @@ pub(super) fn topics(reader: &Reader) -> Result<Rows> {
             text(on_error(topic.on_error)),
             number(plugins),
             text_or_null(definition),
-        ]);
-    }
-    Ok(rows)
-}
-
-pub(super) const PLUGINS: Columns = &[
-    ("namespace", Text),
-    ("name", Text),
-    ("plugin_id", Number),
-    ("version", Number),
-    ("kind", Text),
-    ("parameters", Text),
-    ("returns", Text),
-    ("contract", Text),
-    ("sha256", Text),
-    ("module_bytes", Number),
-    ("memory_bytes", Number),
-    ("timeout_ms", Number),
-    ("concurrency", Number),
-    ("config", Text),
-];
-
-pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
-    let mut rows = Rows::new();
-    for plugin in reader.engine.plugins(&reader.who)? {
-        let described = &plugin.description;
-        let parameters: Vec<_> =
-            described.parameters.iter().map(|(name, data_type)| format!("{name} {}", to_sql(data_type))).collect();
-        rows.push(vec![
-            text(&plugin.namespace),
-            text(&plugin.name),
-            number(plugin.id.0),
-            number(plugin.version),
-            text(plugin_kind(described.kind)),
-            text(parameters.join(", ")),
-            text(to_sql(&described.returns)),
-            text(&described.contract),
-            text(&plugin.sha256),
-            number(plugin.module_bytes),
-            number(plugin.limits.memory_bytes),
-            number(plugin.limits.call_timeout_ms),
-            number(plugin.limits.concurrency),
-            text(&plugin.config),
         ]);
     }
     Ok(rows)

@@ -1,5 +1,6 @@
 //! `system.*`: what the engine knows, as tables. Each is computed when it is read.
 
+mod callable;
 mod data;
 mod defined;
 mod delivered;
@@ -35,17 +36,18 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 14] = [
+pub(crate) static TABLES: [SystemTable; 15] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
+    SystemTable { name: "functions", columns: callable::FUNCTIONS, rows: callable::functions },
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },
     SystemTable { name: "members", columns: delivered::MEMBERS, rows: delivered::members },
     SystemTable { name: "namespaces", columns: defined::NAMESPACES, rows: defined::namespaces },
     SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
     SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },
-    SystemTable { name: "plugins", columns: defined::PLUGINS, rows: defined::plugins },
+    SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },

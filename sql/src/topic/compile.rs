@@ -1,20 +1,17 @@
 //! Definitions: what CREATE TOPIC stores, and how it becomes an operator again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::{ObjectName, Query};
-use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
-use millstream_engine::{PluginId, TableInfo, TopicInfo, TopicSource};
+use datafusion::sql::sqlparser::ast::ObjectName;
+use millstream_engine::{BatchOperator, FunctionId, PluginId, TableInfo, TopicInfo, TopicPlugins, TopicSource};
 
-use super::check;
-use super::operator::Operator;
-use super::plan;
-use super::stateless::Stateless;
+use super::topic_plan::TopicPlan;
+use super::{check, plan};
 use crate::convert::from_datafusion;
-use crate::plugin::Plugin;
+use crate::parse::Definition;
+use crate::plugin::{Callables, Plugin};
 use crate::query::check_shape;
 use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::{Error, Result, parse, pseudo};
@@ -24,68 +21,65 @@ use crate::{Error, Result, parse, pseudo};
 pub(crate) struct TopicDefinition {
     /// Canonical text: one line, as it is stored and shown.
     pub(crate) text: String,
-    pub(crate) stateless: Stateless,
+    pub(crate) plan: TopicPlan,
+    /// The plugin versions called, each once.
     pub(crate) plugins: Vec<PluginId>,
+    pub(crate) functions: Vec<FunctionId>,
 }
 
-/// Checks and plans a SELECT as a topic over `schema`. `plugin` finds the functions that DataFusion does not have.
+/// Checks and plans a definition as a topic over `schema`. `callables` has the functions that DataFusion does not have.
 pub(crate) fn define(
-    query: &Query,
-    tokens: &[TokenWithSpan],
+    definition: &Definition,
     schema: &SchemaRef,
-    plugin: &dyn Fn(&str) -> Result<Option<Plugin>>,
+    callables: &dyn Callables,
     state: &SessionState,
 ) -> Result<TopicDefinition> {
+    let Definition { transform, query, tokens } = definition;
     let (select, _) = check::check(query, tokens, state)?;
     check::check_names(select, schema)?;
     check_shape(query)?;
-    let text = query.to_string();
     let with_pseudo = names_pseudo(query);
     let mut rewritten = query.clone();
-    let plugins = rewrite(&mut rewritten, &TopicScope { plugin }, state, with_pseudo)?;
-    let stateless = plan::plan(rewritten, schema, with_pseudo, &plugins, state)?;
-    let plugins = plugins.values().map(|plugin| plugin.id).collect();
-    Ok(TopicDefinition { text, stateless, plugins })
+    let called = rewrite(&mut rewritten, &TopicScope { callables }, state, with_pseudo)?;
+    let select = plan::plan(rewritten, schema, with_pseudo, &called, state)?;
+    let mut plugins: Vec<PluginId> = called.values().map(|plugin| plugin.id).collect();
+    let plan = match transform {
+        None => TopicPlan { select, transform: None },
+        Some(call) => TopicPlan::transformed(select, call, callables)?,
+    };
+    plugins.extend(plan.transform.as_ref().map(|transform| transform.id));
+    plugins.sort_unstable();
+    plugins.dedup();
+    let functions = called.values().filter_map(|plugin| plugin.via).collect();
+    Ok(TopicDefinition { text: definition.to_string(), plan, plugins, functions })
 }
 
-/// The table's name in a topic's query.
-pub(crate) fn table_of<'q>(query: &'q Query, tokens: &[TokenWithSpan], state: &SessionState) -> Result<&'q ObjectName> {
-    check::check(query, tokens, state).map(|(_, table)| table)
+/// The table's name in a topic's definition.
+pub(crate) fn table_of<'q>(definition: &'q Definition, state: &SessionState) -> Result<&'q ObjectName> {
+    check::check(&definition.query, &definition.tokens, state).map(|(_, table)| table)
 }
 
-/// The logical form of a stored topic. `plugin` makes a recorded plugin version callable.
-pub(crate) fn stateless_of(
+/// The plan of a stored topic, with the plugin versions that it recorded.
+pub(crate) fn plan_of(
     topic: &TopicInfo,
     table: &TableInfo,
-    plugin: &dyn Fn(PluginId) -> Result<Plugin>,
+    plugins: &TopicPlugins,
     state: &SessionState,
-) -> Result<Stateless> {
-    let (definition, plugins) = match &topic.source {
-        TopicSource::Identity => return Ok(Stateless::identity(table.schema())),
-        TopicSource::Select { definition, plugins } => (definition, plugins),
-    };
+) -> Result<TopicPlan> {
+    let TopicSource::Select { definition, .. } = &topic.source else { return Ok(TopicPlan::identity(table.schema())) };
     let schema = schema_at(table, topic.table_schema_version)?;
-    let mut by_name = BTreeMap::new();
-    for id in plugins {
-        let plugin = plugin(*id)?;
-        by_name.insert(plugin.function.name().to_owned(), plugin);
-    }
-    let (query, tokens) = parse::parse_query(definition)?;
-    let find = |name: &str| Ok(by_name.get(name).cloned());
-    Ok(define(&query, &tokens, schema, &find, state)?.stateless)
+    Ok(define(&parse::parse_definition(definition)?, schema, plugins, state)?.plan)
 }
 
 /// Compiles a stored topic.
-pub(crate) fn compile_definition(
+pub(crate) fn compile_topic(
     topic: &TopicInfo,
     table: &TableInfo,
-    plugin: &dyn Fn(PluginId) -> Result<Plugin>,
+    plugins: &TopicPlugins,
     state: &SessionState,
-) -> Result<Arc<Operator>> {
-    let stateless = stateless_of(topic, table, plugin, state)?;
-    let identity = stateless.is_identity(table.schema());
-    let operator = Operator::compile(&stateless, identity, state).map_err(|error| from_datafusion(error, 0))?;
-    Ok(Arc::new(operator))
+) -> Result<Arc<dyn BatchOperator>> {
+    let plan = plan_of(topic, table, plugins, state)?;
+    plan.compile(plan.is_identity(table.schema()), state).map_err(|error| from_datafusion(error, 0))
 }
 
 /// A table's schema at a version.
@@ -98,7 +92,7 @@ fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
 
 /// In a topic there is one relation, and its pseudo-columns are hidden from `*`.
 struct TopicScope<'a> {
-    plugin: &'a dyn Fn(&str) -> Result<Option<Plugin>>,
+    callables: &'a dyn Callables,
 }
 
 impl Scope for TopicScope<'_> {
@@ -107,6 +101,6 @@ impl Scope for TopicScope<'_> {
     }
 
     fn plugin(&self, name: &str) -> Result<Option<Plugin>> {
-        (self.plugin)(name)
+        self.callables.function(name)
     }
 }

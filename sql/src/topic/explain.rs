@@ -8,7 +8,7 @@ use datafusion::execution::SessionState;
 use millstream_engine::{BatchOperator, InputColumn, OnError, TableInfo};
 
 use super::operator::Operator;
-use super::stateless::Stateless;
+use super::topic_plan::TopicPlan;
 use crate::convert::from_datafusion;
 use crate::plugin::plugin_of;
 use crate::types::to_sql;
@@ -21,19 +21,21 @@ pub(crate) fn explain_schema() -> SchemaRef {
 
 /// Says what of a topic is pushed down to the reader, one row for each item.
 pub(crate) fn explain(
-    stateless: &Stateless,
+    plan: &TopicPlan,
     table: &TableInfo,
     schema_version: u32,
     on_error: OnError,
     state: &SessionState,
 ) -> Result<RecordBatch> {
-    let identity = stateless.is_identity(table.schema());
+    let identity = plan.is_identity(table.schema());
+    let stateless = &plan.select;
     let operator = Operator::compile(stateless, identity, state).map_err(|error| from_datafusion(error, 0))?;
     let (functions, plugins) = stateless.functions();
-    let plugins: Vec<_> = plugins
+    let mut plugins: Vec<_> = plugins
         .iter()
         .filter_map(|udf| plugin_of(udf).map(|plugin| format!("{} (id {})", udf.name(), plugin.id)))
         .collect();
+    plugins.extend(plan.transform.iter().map(|transform| format!("{} (id {})", transform.step.name(), transform.id)));
     let filters: Vec<_> = stateless.filters.iter().map(ToString::to_string).collect();
     let mut rows = vec![
         ("source", format!("table {}.{}, schema version {schema_version}", table.namespace, table.name)),
@@ -45,10 +47,12 @@ pub(crate) fn explain(
         ("on error", crate::listing::on_error(on_error).to_owned()),
         ("rows forwarded unchanged", if identity { "yes" } else { "no" }.to_owned()),
     ];
+    let of_select = if plan.transform.is_some() { "transform takes" } else { "output" };
     for output in &stateless.outputs {
-        let null = if output.field.is_nullable() { "" } else { " NOT NULL" };
-        let text = format!("{} {}{null} = {}", output.field.name(), to_sql(output.field.data_type()), output.expr);
-        rows.push(("output", text));
+        rows.push((of_select, format!("{} = {}", column(&output.field), output.expr)));
+    }
+    if let Some(transform) = &plan.transform {
+        rows.extend(transform.step.output_schema().fields().iter().map(|field| ("output", column(field))));
     }
     let (items, values): (Vec<&str>, Vec<String>) = rows.into_iter().unzip();
     RecordBatch::try_new(
@@ -56,6 +60,11 @@ pub(crate) fn explain(
         vec![Arc::new(StringArray::from(items)), Arc::new(StringArray::from(values))],
     )
     .map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn column(field: &Field) -> String {
+    let null = if field.is_nullable() { "" } else { " NOT NULL" };
+    format!("{} {}{null}", field.name(), to_sql(field.data_type()))
 }
 
 fn columns_read(operator: &Operator, table: &TableInfo) -> Vec<String> {

@@ -1,21 +1,25 @@
 //! Topics: from a SELECT to a [`millstream_engine::BatchOperator`].
 //!
 //! `check` refuses what a stateless topic can't be, `plan` makes a [`Stateless`] of the rest, and `operator` compiles
-//! that. History queries over tables and topics go through the same `Stateless`, so that a topic equals its SELECT.
+//! that. With a transform, `topic_plan` puts a plugin behind it. History queries over tables and topics go through the
+//! same [`TopicPlan`], so that a topic equals its SELECT.
 
 mod check;
 mod compile;
 mod explain;
+mod layered;
 mod operator;
 mod plan;
 mod prune;
-mod skip;
 mod stateless;
 #[cfg(test)]
 mod tests;
+mod topic_plan;
+mod transform;
 
-pub(crate) use compile::{TopicDefinition, compile_definition, define, stateless_of, table_of};
+pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, table_of};
 pub(crate) use explain::{explain, explain_schema};
-pub(crate) use operator::Operator;
+pub(crate) use layered::Layered;
+pub(crate) use operator::{Operator, panic_text};
 pub(crate) use skip::SkipFailing;
-pub(crate) use stateless::Stateless;
+pub(crate) use topic_plan::TopicPlan;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::execution::SessionState;
-use millstream_engine::{BatchOperator, ChunkStatistics, ColumnStatistics, FailureKind, InputColumn, RowMap};
+use millstream_engine::{
+    BatchOperator, ChunkStatistics, ColumnStatistics, FailureKind, InputColumn, RowMap, TopicPlugins,
+};
 
+use super::stateless::Stateless;
 use super::*;
-use crate::parse::parse_query;
+use crate::parse::parse_definition;
 use crate::query::{base_state, runtime};
 use crate::{Result, SqlOptions};
 
@@ -27,13 +30,12 @@ fn schema() -> SchemaRef {
 }
 
 fn try_define(sql: &str, state: &SessionState) -> Result<TopicDefinition> {
-    let (query, tokens) = parse_query(sql)?;
-    define(&query, &tokens, &schema(), &|_| Ok(None), state)
+    define(&parse_definition(sql)?, &schema(), &TopicPlugins::default(), state)
 }
 
 fn compile(sql: &str) -> (Stateless, Operator) {
     let state = state();
-    let stateless = try_define(sql, &state).unwrap_or_else(|error| panic!("{sql}: {error}")).stateless;
+    let stateless = try_define(sql, &state).unwrap_or_else(|error| panic!("{sql}: {error}")).plan.select;
     let identity = stateless.is_identity(&schema());
     let operator = Operator::compile(&stateless, identity, &state).unwrap();
     (stateless, operator)
@@ -106,7 +108,7 @@ fn no_row_and_every_row() {
 #[test]
 fn later_filters_see_only_rows_that_passed() {
     let state = state();
-    let topic = try_define("SELECT id, delay FROM t WHERE delay <> 5", &state).unwrap().stateless;
+    let topic = try_define("SELECT id, delay FROM t WHERE delay <> 5", &state).unwrap().plan.select;
     let outer = datafusion::logical_expr::col("delay") - datafusion::logical_expr::lit(5);
     let outer = (datafusion::logical_expr::lit(100) / outer).gt(datafusion::logical_expr::lit(0));
     let narrowed = topic.narrow(&[outer], Some(&[0])).unwrap();
@@ -206,6 +208,6 @@ fn the_stored_text_compiles_to_the_same() {
         let first = try_define(sql, &state).unwrap();
         let second = try_define(&first.text, &state).unwrap();
         assert_eq!(first.text, second.text);
-        assert_eq!(format!("{:?}", first.stateless), format!("{:?}", second.stateless), "{sql}");
+        assert_eq!(format!("{:?}", first.plan), format!("{:?}", second.plan), "{sql}");
     }
 }

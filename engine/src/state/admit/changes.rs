@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use crate::record::{Change, SegmentMeta};
 use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::state::{PartitionState, State};
-use crate::{Error, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::{Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
 
 /// What earlier changes of the same submission have done.
 #[derive(Debug, Default)]
 pub(super) struct Earlier<'a> {
     names: HashSet<(&'static str, &'a str, &'a str)>,
-    dropped_topics: HashSet<TopicId>,
+    pub(super) dropped_topics: HashSet<TopicId>,
     pub(super) created_groups: HashSet<(&'a str, &'a str)>,
 }
 
@@ -58,12 +58,15 @@ impl State {
                 Ok(())
             }
             Change::PluginCreated(info) => {
-                self.known_namespace(&info.namespace)?;
-                let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
-                free(info.version == newest.saturating_add(1), "plugin", &info.name)?;
-                earlier.take("plugin", &info.namespace, &info.name)
+                self.admit_plugin(info)?;
+                earlier.take("plugin or function", &info.namespace, &info.name)
             }
             Change::PluginDropped { plugin } => self.admit_plugin_drop(*plugin, earlier),
+            Change::FunctionCreated(info) => {
+                self.admit_function(info)?;
+                earlier.take("plugin or function", &info.namespace, &info.name)
+            }
+            Change::FunctionDropped { function } => self.admit_function_drop(*function, earlier),
             Change::GroupCreated { namespace, group, .. } => {
                 self.known_namespace(namespace)?;
                 free(self.group(namespace, group).is_none(), "consumer group", group)?;
@@ -87,7 +90,7 @@ impl State {
         }
     }
 
-    fn known_namespace(&self, name: &str) -> Result<()> {
+    pub(super) fn known_namespace(&self, name: &str) -> Result<()> {
         if self.catalog.has_namespace(name) {
             return Ok(());
         }
@@ -125,16 +128,7 @@ impl State {
             let version = topic.table_schema_version;
             return Err(Error::InvalidInput(format!("table {:?} has no schema version {version}", table.name)));
         }
-        let TopicSource::Select { plugins, .. } = &topic.source else {
-            return Err(Error::InvalidInput("identity topics come with their table".to_owned()));
-        };
-        for id in plugins {
-            let plugin = self.catalog.plugin(*id);
-            if plugin.is_none_or(|plugin| plugin.namespace != topic.namespace) {
-                return Err(Error::NotFound { what: "plugin", name: format!("#{id}") });
-            }
-        }
-        Ok(())
+        self.admit_calls(topic)
     }
 
     fn admit_topic_replacement(&self, topic: &TopicInfo) -> Result<()> {
@@ -163,18 +157,6 @@ impl State {
         topics.next().map_or(Ok(()), |topic| in_use("table", &table.name, format!("topic {:?}", topic.name)))
     }
 
-    fn admit_plugin_drop(&self, id: PluginId, earlier: &Earlier<'_>) -> Result<()> {
-        let found = self.catalog.plugin(id);
-        let plugin = found.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
-        for version in self.catalog.plugin_versions(&plugin.namespace, &plugin.name) {
-            let mut topics = self.catalog.topics_of_plugin(version.id);
-            if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
-                return in_use("plugin", &plugin.name, format!("topic {:?}", topic.name));
-            }
-        }
-        Ok(())
-    }
-
     fn select_topic(&self, id: TopicId) -> Result<&TopicInfo> {
         match self.catalog.topic(id) {
             Some(topic) if topic.source == TopicSource::Identity => Err(Error::FailedPrecondition(format!(
@@ -193,11 +175,11 @@ impl<'a> Earlier<'a> {
     }
 }
 
-fn free(free: bool, what: &'static str, name: &str) -> Result<()> {
+pub(super) fn free(free: bool, what: &'static str, name: &str) -> Result<()> {
     if free { Ok(()) } else { Err(Error::AlreadyExists { what, name: name.to_owned() }) }
 }
 
-fn in_use<T>(what: &'static str, name: &str, by: String) -> Result<T> {
+pub(super) fn in_use<T>(what: &'static str, name: &str, by: String) -> Result<T> {
     Err(Error::InUse { what, name: name.to_owned(), by })
 }
 

@@ -1,5 +1,6 @@
 //! Whether a submission may enter the log.
 
+mod callables;
 mod changes;
 
 use changes::Earlier;

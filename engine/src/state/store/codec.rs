@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::dirty::Key;
 use super::super::{PartitionState, State};
 use crate::record::GroupKey;
-use crate::{Error, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
+use crate::{Error, FunctionId, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
 
 /// The one entry that every checkpoint writes.
 pub(super) const HEAD_KEY: &[u8] = b"!";
@@ -112,6 +112,7 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
         Key::Table(id) => state.catalog.table(*id).map(|info| json(&StoredTable::of(info))).transpose(),
         Key::Topic(id) => state.catalog.topic(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Plugin(id) => state.catalog.plugin(*id).map(|info| json(info.as_ref())).transpose(),
+        Key::Function(id) => state.catalog.function(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Partition(table, partition) => {
             state.partition(*table, *partition).map(|found| postcard(&StoredPartition::of(found))).transpose()
         }
@@ -134,6 +135,7 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
         Key::Table(id) => number(tagged(&mut bytes, b't'), id.0),
         Key::Topic(id) => number(tagged(&mut bytes, b'q'), id.0),
         Key::Plugin(id) => number(tagged(&mut bytes, b'w'), id.0),
+        Key::Function(id) => number(tagged(&mut bytes, b'f'), id.0),
         Key::Partition(table, partition) => {
             number(tagged(&mut bytes, b'p'), table.0);
             bytes.extend(partition.to_be_bytes());
@@ -171,6 +173,7 @@ pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
         b"t" => Key::Table(TableId(parts.number()?)),
         b"q" => Key::Topic(TopicId(parts.number()?)),
         b"w" => Key::Plugin(PluginId(parts.number()?)),
+        b"f" => Key::Function(FunctionId(parts.number()?)),
         b"p" => Key::Partition(TableId(parts.number()?), u32::from_be_bytes(*parts.take()?)),
         b"s" => Key::Segment(TableId(parts.number()?), u32::from_be_bytes(*parts.take()?), parts.number()?),
         b"g" => Key::Group(parts.text()?, parts.text()?),

@@ -39,6 +39,39 @@ fn plugins_in_use_stay() {
 }
 
 #[test]
+fn functions_stand_on_plugins_and_under_topics() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    assert_eq!(refused(&history, changes(vec![function("g", "f")])).1, "plugin \"f\" does not exist");
+    let first = PluginId(history.change(plugin("f", 1)).unwrap().0);
+    assert_eq!(refused(&history, changes(vec![function("f", "f")])).1, "plugin \"f\" already exists");
+    let made = FunctionId(history.change(function("g", "f")).unwrap().0);
+    assert_eq!(refused(&history, changes(vec![function("g", "f")])).1, "function \"g\" already exists");
+    assert_eq!(refused(&history, changes(vec![plugin("g", 1)])).1, "function \"g\" already exists");
+    let drop_plugin = || changes(vec![Change::PluginDropped { plugin: first }]);
+    assert_eq!(refused(&history, drop_plugin()).1, "plugin \"f\" is in use by function \"g\"");
+
+    let Change::PluginCreated(mut other) = plugin("f", 2) else { panic!("not a plugin") };
+    other.description.returns = DataType::Int64;
+    let (_, message) = refused(&history, changes(vec![Change::PluginCreated(other)]));
+    assert!(message.contains("does not fit function \"g\": it returns Int64, and the function Boolean"), "{message}");
+
+    let mut caller = topic("public", "a", id, vec![]);
+    let TopicSource::Select { functions, .. } = &mut caller.source else { panic!("not a SELECT") };
+    functions.push(made);
+    assert_eq!(refused(&history, changes(vec![Change::TopicCreated(caller.clone())])).1, "plugin \"f\" does not exist");
+    let TopicSource::Select { plugins, .. } = &mut caller.source else { panic!("not a SELECT") };
+    plugins.push(first);
+    let topic = TopicId(history.change(Change::TopicCreated(caller)).unwrap().0);
+    let drop_function = Change::FunctionDropped { function: made };
+    let (_, message) = refused(&history, changes(vec![drop_function.clone()]));
+    assert_eq!(message, "function \"g\" is in use by topic \"a\"");
+    history.change(Change::TopicDropped { topic }).unwrap();
+    history.change(drop_function).unwrap();
+    history.change(Change::PluginDropped { plugin: first }).unwrap();
+}
+
+#[test]
 fn nothing_crosses_namespaces() {
     let mut history = History::new();
     let id = history.table("t", 1);

@@ -167,14 +167,23 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let any = any_topic(history, random);
     let plugins: Vec<_> = history.state.catalog().plugins().map(|plugin| plugin.id).collect();
     let some_plugin = plugins.choose(random).copied();
-    match random.random_range(0..16) {
+    match random.random_range(0..18) {
         0 => Change::NamespaceCreated { name: namespace },
         1 => Change::NamespaceDropped { name: namespace },
         2..5 => super::table(&namespace, &name, random.random_range(1..5)),
         5 => Change::ColumnsAdded { table, fields: vec![Field::new(format!("c{name}"), DataType::Utf8, true)] },
         6 => Change::PartitionsAdded { table, partitions: random.random_range(2..9) },
         7 => Change::TableDropped { table },
-        8 | 9 => Change::TopicCreated(topic(&namespace, &name, table, some_plugin.into_iter().collect())),
+        8 | 9 => {
+            let mut made = topic(&namespace, &name, table, some_plugin.into_iter().collect());
+            if let TopicSource::Select { plugins, functions, .. } = &mut made.source {
+                let catalog = history.state.catalog();
+                let plugin = plugins.first().and_then(|id| catalog.plugin(*id));
+                let of_plugin = plugin.and_then(|found| catalog.functions_of_plugin("public", &found.name).next());
+                functions.extend(of_plugin.map(|function| function.id));
+            }
+            Change::TopicCreated(made)
+        }
         10 => match any {
             Some(found) => Change::TopicReplaced(TopicInfo { version: found.version + 1, ..found }),
             None => Change::TopicDropped { topic: TopicId(u64::MAX) },
@@ -190,6 +199,11 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
             group: format!("g{}", random.random_range(0..4)),
             mode: if random.random() { GroupMode::Broadcast } else { GroupMode::Shared },
         },
+        15 => function(&format!("f{name}"), &name),
+        16 => {
+            let functions: Vec<_> = history.state.catalog().functions().map(|function| function.id).collect();
+            Change::FunctionDropped { function: functions.choose(random).copied().unwrap_or_default() }
+        }
         _ => Change::GroupDropped { namespace, group: format!("g{}", random.random_range(0..4)) },
     }
 }

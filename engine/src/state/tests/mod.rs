@@ -7,6 +7,7 @@ mod producers;
 mod scale;
 mod stores;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
@@ -15,8 +16,8 @@ use super::{Admission, State};
 use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta};
 use crate::submission::Submission;
 use crate::{
-    Lsn, OnError, PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result, TableId, TableInfo,
-    TableOptions, TopicId, TopicInfo, TopicSource, Volatility,
+    FunctionId, FunctionInfo, Lsn, OnError, PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result,
+    TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource, Volatility,
 };
 
 /// A state and the log that made it.
@@ -49,6 +50,7 @@ impl History {
             Change::TableCreated(info) => (info.id, info.created) = (TableId(lsn.0), lsn),
             Change::TopicCreated(info) => (info.id, info.created) = (TopicId(lsn.0), lsn),
             Change::PluginCreated(info) => (info.id, info.created) = (PluginId(lsn.0), lsn),
+            Change::FunctionCreated(info) => (info.id, info.created) = (FunctionId(lsn.0), lsn),
             _ => {}
         }
         Ok(self.push(Record::Change(Box::new(change))))
@@ -100,7 +102,7 @@ pub(super) fn topic(namespace: &str, name: &str, table: TableId, plugins: Vec<Pl
         name: name.to_owned(),
         table,
         table_schema_version: 1,
-        source: TopicSource::Select { definition: "SELECT id".to_owned(), plugins },
+        source: TopicSource::Select { definition: "SELECT id".to_owned(), plugins, functions: Vec::new() },
         output_schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)])),
         on_error: OnError::Stop,
         version: 1,
@@ -116,6 +118,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         parameters: vec![("carrier".to_owned(), DataType::Utf8)],
         returns: DataType::Boolean,
         volatility: Volatility::Immutable,
+        capabilities: BTreeSet::new(),
     };
     Change::PluginCreated(PluginInfo {
         id: PluginId(0),
@@ -127,6 +130,20 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         description,
         limits: PluginLimits::default(),
         config: String::new(),
+        grants: BTreeSet::new(),
+        created: Lsn(0),
+    })
+}
+
+/// A function over a plugin that [`plugin`] made.
+pub(super) fn function(name: &str, plugin: &str) -> Change {
+    Change::FunctionCreated(FunctionInfo {
+        id: FunctionId(0),
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        parameters: vec![("a".to_owned(), DataType::Utf8)],
+        returns: DataType::Boolean,
+        plugin: plugin.to_owned(),
         created: Lsn(0),
     })
 }

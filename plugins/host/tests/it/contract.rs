@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow_schema::DataType;
 use millstream_engine::{PluginHost as _, PluginKind, PluginLimits, Volatility};
-use millstream_plugin_host::{CONTRACT, MAX_MODULE_BYTES};
+use millstream_plugin_host::{CONTRACTS, MAX_MODULE_BYTES};
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::{TestHost, describe, guest};
@@ -25,7 +25,7 @@ fn a_guest_says_what_it_is() {
     let description = host.host.inspect(&guest("carrier-filter"), &PluginLimits::default()).expect("a description");
     assert_eq!(description.name, "carrier-filter");
     assert_eq!(description.kind, PluginKind::Filter);
-    assert_eq!(description.contract, CONTRACT);
+    assert!(CONTRACTS.contains(&description.contract.as_str()), "{}", description.contract);
     assert_eq!(description.returns, DataType::Boolean);
     assert_eq!(description.volatility, Volatility::Immutable);
     let parameters = [("carrier".to_owned(), DataType::Utf8), ("dep_delay".to_owned(), DataType::Float32)];
@@ -42,12 +42,21 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
         (cut(guest("late-departures")), "malformed"),
         (wat("(component)"), "exports nothing of a Millstream plugin"),
         (
-            wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.2.0" (instance $i)))"#),
-            "exports millstream:plugin/batch-filter@0.2.0; this server runs \"millstream:plugin/batch-filter@0.1.0\"",
+            wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.9.0" (instance $i)))"#),
+            "exports millstream:plugin/batch-filter@0.9.0; this server runs millstream:plugin/batch-filter@0.1.0, ",
         ),
         (
             wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.1.0" (instance $i)))"#),
             "without \"describe\"",
+        ),
+        (
+            wat(r#"(component (instance $i) (export "millstream:plugin/batch-consumer@0.2.0" (instance $i)))"#),
+            "the module is a consumer, which this server does not run yet",
+        ),
+        (
+            wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.2.0" (instance $i))
+                    (export "millstream:plugin/scalar-function@0.2.0" (instance $i)))"#),
+            "a plugin is of one kind",
         ),
         (vec![0; MAX_MODULE_BYTES + 1], "more than the limit"),
     ] {
@@ -61,13 +70,13 @@ fn an_import_that_is_not_granted_is_named() {
     for import in [
         r#"(import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func))))"#,
         r#"(import "wasi:filesystem/types@0.2.0" (instance (export "descriptor" (type (sub resource)))))"#,
-        r#"(import "millstream:plugin/tables@0.1.0" (instance (export "read" (func))))"#,
+        r#"(import "millstream:plugin/tables@0.2.0" (instance (export "read" (func))))"#,
         r#"(import "anything" (func))"#,
     ] {
         let name = import.split('"').nth(1).expect("a name");
         let module = wat::parse_str(format!("(component {import})")).unwrap_or_else(|e| panic!("{e}"));
         let error = refusal(&module);
-        assert!(error.contains(&format!("imports {name:?}, which is not granted")), "{error}");
+        assert!(error.contains(&format!("imports {name:?}, which is not offered")), "{error}");
     }
 }
 
@@ -105,7 +114,7 @@ fn limits_out_of_range_are_refused() {
 fn another_module_than_the_catalogs_is_refused() {
     let host = TestHost::new();
     let info = describe(&host.host, &guest("late-departures"), "", &PluginLimits::default()).expect("a description");
-    let error = host.host.filter(&info, &guest("spins")).expect_err("another module");
+    let error = host.host.load(&info, &guest("spins")).expect_err("another module");
     assert!(error.to_string().contains("the catalog says"), "{error}");
 }
 
@@ -118,26 +127,38 @@ fn arguments_of_another_type_are_refused_before_the_guest_sees_them() {
     assert!(late.call(&[], 8).is_err());
 }
 
-/// The WIT text without comments and blank lines: what two sides agree on.
-fn normalised(wit: &str) -> String {
-    let lines = wit.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
+/// The WIT texts of one version without comments and blank lines: what two sides agree on.
+fn normalised(dir: &Path) -> String {
+    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "wit"));
+    files.sort();
+    let texts = files.iter().map(|path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+    let text: String = texts.collect();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn the_contract_does_not_change_without_a_new_version() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
-    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let (text, versions) = (normalised(&read("plugin.wit")), read("versions"));
-    let hash: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    let version = text.split("package millstream:plugin@").nth(1).and_then(|rest| rest.split(';').next());
-    let version = version.expect("plugin.wit names its version");
-    let recorded = versions.lines().find_map(|line| line.strip_prefix(version).map(str::trim));
-    assert_eq!(
-        recorded,
-        Some(&*hash),
-        "plugin.wit says something else under version {version} than plugins/wit/versions records: give the package a \
-         new version and add a line \"{version} {hash}\" with it"
-    );
-    assert_eq!(CONTRACT, format!("millstream:plugin@{version}"));
+    let versions = fs::read_to_string(dir.join("versions")).expect("plugins/wit/versions");
+    let mut found = Vec::new();
+    for dir in [dir.clone(), dir.join("v0.2")] {
+        let text = normalised(&dir);
+        let hash: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let version = text.split("package millstream:plugin@").nth(1).and_then(|rest| rest.split(';').next());
+        let version = version.expect("the package names its version");
+        let recorded = versions.lines().find_map(|line| line.strip_prefix(version).map(str::trim));
+        assert_eq!(
+            recorded,
+            Some(&*hash),
+            "{} says something else under version {version} than plugins/wit/versions records: give the package a new \
+             version and add a line \"{version} {hash}\" with it",
+            dir.display()
+        );
+        found.push(format!("millstream:plugin@{version}"));
+    }
+    assert_eq!(CONTRACTS[..], found[..]);
+    assert_eq!(versions.lines().count(), found.len());
 }

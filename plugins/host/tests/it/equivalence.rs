@@ -16,10 +16,10 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::harness::TestHost;
 
-const SIZES: [usize; 9] = [0, 1, 7, 8, 9, 63, 65, 1_000, 8_192];
+pub(crate) const SIZES: [usize; 9] = [0, 1, 7, 8, 9, 63, 65, 1_000, 8_192];
 
 /// Runs `check` with a generator whose seed is told when it fails.
-fn seeded(check: impl Fn(&mut StdRng)) {
+pub(crate) fn seeded(check: impl Fn(&mut StdRng)) {
     let seed = std::env::var("MILLSTREAM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
     println!("MILLSTREAM_SEED={seed}");
     check(&mut StdRng::seed_from_u64(seed));
@@ -64,7 +64,7 @@ fn truths(rng: &mut StdRng, rows: usize, nulls: f64) -> ArrayRef {
 }
 
 /// A column of `data_type`, every second time a slice of a longer one.
-fn column(rng: &mut StdRng, data_type: &DataType, rows: usize) -> ArrayRef {
+pub(crate) fn column(rng: &mut StdRng, data_type: &DataType, rows: usize) -> ArrayRef {
     let nulls = [0.0, 0.1, 1.0][rng.random_range(0..3)];
     let (before, after) = if rng.random() { (rng.random_range(0..20), rng.random_range(0..20)) } else { (0, 0) };
     let all = before + rows + after;

@@ -7,7 +7,8 @@ use std::{env, fs};
 
 use arrow_array::{ArrayRef, Float64Array};
 use millstream_engine::{
-    FailureKind, Lsn, OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, ScalarFunction,
+    BatchTransform, Capability, FailureKind, LoadedPlugin, Lsn, OperatorError, PluginHost as _, PluginId, PluginInfo,
+    PluginLimits, PluginSettings, ScalarFunction,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 use sha2::{Digest as _, Sha256};
@@ -60,7 +61,21 @@ impl TestHost {
         limits: &PluginLimits,
     ) -> millstream_engine::Result<Arc<dyn ScalarFunction>> {
         let info = describe(&self.host, module, config, limits)?;
-        self.host.filter(&info, module)
+        self.host.load(&info, module).map(function)
+    }
+
+    /// Loads a transform as CREATE PLUGIN does.
+    pub(crate) fn load_transform(
+        &self,
+        module: &[u8],
+        config: &str,
+        limits: &PluginLimits,
+    ) -> millstream_engine::Result<Arc<dyn BatchTransform>> {
+        let info = describe(&self.host, module, config, limits)?;
+        match self.host.load(&info, module)? {
+            LoadedPlugin::Transform(transform) => Ok(transform),
+            other => panic!("{other:?} is no transform"),
+        }
     }
 
     pub(crate) fn filter(&self, name: &str, config: &str) -> Arc<dyn ScalarFunction> {
@@ -69,6 +84,13 @@ impl TestHost {
 
     pub(crate) fn filter_within(&self, name: &str, config: &str, limits: &PluginLimits) -> Arc<dyn ScalarFunction> {
         self.load(&guest(name), config, limits).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+}
+
+pub(crate) fn function(loaded: LoadedPlugin) -> Arc<dyn ScalarFunction> {
+    match loaded {
+        LoadedPlugin::Function(function) => function,
+        other => panic!("{other:?} is no function"),
     }
 }
 
@@ -88,7 +110,8 @@ pub(crate) fn describe(
 ) -> millstream_engine::Result<PluginInfo> {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let description = host.inspect_with(module, config, limits)?;
+    let settings = PluginSettings { limits: limits.clone(), config: config.to_owned(), grants: Capability::ALL.into() };
+    let description = host.inspect_with(module, &settings)?;
     Ok(PluginInfo {
         id: PluginId(NEXT.fetch_add(1, Ordering::Relaxed)),
         namespace: "public".to_owned(),
@@ -97,15 +120,16 @@ pub(crate) fn describe(
         sha256: Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect(),
         module_bytes: module.len() as u64,
         description,
-        limits: limits.clone(),
-        config: config.to_owned(),
+        limits: settings.limits,
+        config: settings.config,
+        grants: settings.grants,
         created: Lsn(0),
     })
 }
 
 /// Limits that a test can wait for.
 pub(crate) fn tight() -> PluginLimits {
-    PluginLimits { memory_bytes: 8 << 20, call_timeout_ms: 100, concurrency: 1 }
+    PluginLimits { memory_bytes: 8 << 20, call_timeout_ms: 100, concurrency: 1, output_bytes: 1 << 20 }
 }
 
 /// One Float64 column, as the hostile guests read.

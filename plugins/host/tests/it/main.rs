@@ -5,6 +5,8 @@ mod composed;
 mod contract;
 mod equivalence;
 mod evil;
+mod functions;
 mod handmade;
 mod harness;
 mod sharing;
+mod transforms;

@@ -1,64 +1,94 @@
-//! A plugin host without Wasm: a module is one line of text, `over COLUMN TYPE LIMIT` or `fail COLUMN TYPE`.
+//! A plugin host without Wasm. A module is one line of text:
+//!
+//! - `over COLUMN LIMIT`: a filter that keeps what is above the limit; `fail COLUMN`: one that always fails;
+//! - `times COLUMN N`: a function that multiplies; `volatile COLUMN N`: one that says that it may differ;
+//! - `repeat COLUMN`: a transform that gives a row with value n as often as n mod 3 says, and fails on 13.
+//!
+//! Columns are BIGINT.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use millstream_engine::{
-    Error, FailureKind, FunctionSignature, OperatorError, PluginDescription, PluginHost, PluginInfo, PluginKind,
-    PluginLimits, Result, ScalarFunction, Volatility,
+    BatchTransform, Error, Evaluated, FailureKind, FunctionSignature, LoadedPlugin, OperatorError, PluginDescription,
+    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, Result, RowMap, ScalarFunction, Volatility,
 };
 
 #[derive(Debug)]
 pub(crate) struct TextHost;
 
+/// What a module's line says.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Over(i64),
+    Fail,
+    Times(i64),
+    Repeat,
+}
+
 #[derive(Debug)]
-struct TextFilter {
+struct TextPlugin {
     name: String,
+    step: Step,
     signature: FunctionSignature,
-    /// `None`: it always fails.
-    limit: Option<i64>,
+    schema: SchemaRef,
 }
 
 impl PluginHost for TextHost {
     fn inspect(&self, module: &[u8], _: &PluginLimits) -> Result<PluginDescription> {
-        let filter = parse("", module)?;
+        let TextPlugin { step, signature, .. } = parse("", module)?;
         Ok(PluginDescription {
             name: "text".to_owned(),
-            kind: PluginKind::Filter,
+            kind: match step {
+                Step::Over(_) | Step::Fail => PluginKind::Filter,
+                Step::Times(_) => PluginKind::Function,
+                Step::Repeat => PluginKind::Transform,
+            },
             contract: "text@1".to_owned(),
-            parameters: filter.signature.parameters,
-            returns: DataType::Boolean,
-            volatility: Volatility::Immutable,
+            parameters: signature.parameters,
+            returns: signature.returns,
+            volatility: signature.volatility,
+            capabilities: Default::default(),
         })
     }
 
-    fn inspect_with(&self, module: &[u8], _: &str, limits: &PluginLimits) -> Result<PluginDescription> {
-        self.inspect(module, limits)
+    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+        self.inspect(module, &settings.limits)
     }
 
-    fn filter(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Arc<dyn ScalarFunction>> {
-        Ok(Arc::new(parse(&plugin.name, module)?))
+    fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
+        let loaded = Arc::new(parse(&plugin.name, module)?);
+        Ok(match loaded.step {
+            Step::Repeat => LoadedPlugin::Transform(loaded),
+            _ => LoadedPlugin::Function(loaded),
+        })
     }
 }
 
-fn parse(name: &str, module: &[u8]) -> Result<TextFilter> {
+fn parse(name: &str, module: &[u8]) -> Result<TextPlugin> {
     let text = String::from_utf8_lossy(module);
     let words: Vec<&str> = text.split_whitespace().collect();
-    let (column, limit) = match words.as_slice() {
-        ["over", column, "bigint", limit] => (*column, limit.parse().ok()),
-        ["fail", column, "bigint"] => (*column, None),
+    let number = |word: &str| word.parse().map_err(|_| Error::InvalidInput(format!("{word:?} is no number")));
+    let fields = vec![Field::new("value", DataType::Int64, true), Field::new("copy", DataType::Int64, false)];
+    let schema = Arc::new(Schema::new(fields));
+    let (column, step, returns) = match words.as_slice() {
+        ["over", column, limit] => (*column, Step::Over(number(limit)?), DataType::Boolean),
+        ["fail", column] => (*column, Step::Fail, DataType::Boolean),
+        ["times" | "volatile", column, factor] => (*column, Step::Times(number(factor)?), DataType::Int64),
+        ["repeat", column] => (*column, Step::Repeat, DataType::Struct(schema.fields().clone())),
         _ => return Err(Error::InvalidInput(format!("{text:?} is not a module"))),
     };
-    let signature = FunctionSignature {
-        parameters: vec![(column.to_owned(), DataType::Int64)],
-        returns: DataType::Boolean,
-        volatility: Volatility::Immutable,
-    };
-    Ok(TextFilter { name: name.to_owned(), signature, limit })
+    let volatility = if words[0] == "volatile" { Volatility::Volatile } else { Volatility::Immutable };
+    let signature = FunctionSignature { parameters: vec![(column.to_owned(), DataType::Int64)], returns, volatility };
+    Ok(TextPlugin { name: name.to_owned(), step, signature, schema })
 }
 
-impl ScalarFunction for TextFilter {
+fn fail(kind: FailureKind, message: &str) -> OperatorError {
+    OperatorError { kind, message: message.to_owned() }
+}
+
+impl ScalarFunction for TextPlugin {
     fn name(&self) -> &str {
         &self.name
     }
@@ -68,11 +98,45 @@ impl ScalarFunction for TextFilter {
     }
 
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError> {
-        let Some(limit) = self.limit else {
-            return Err(OperatorError { kind: FailureKind::Trap, message: "the guest fails".to_owned() });
-        };
         let values = arguments[0].as_primitive::<Int64Type>();
         assert_eq!(values.len(), rows, "arguments have the rows they are said to have");
-        Ok(Arc::new(values.iter().map(|value| value.map(|value| value > limit)).collect::<BooleanArray>()))
+        Ok(match self.step {
+            Step::Over(limit) => {
+                Arc::new(values.iter().map(|value| value.map(|value| value > limit)).collect::<BooleanArray>())
+            }
+            Step::Times(factor) => Arc::new(values.unary::<_, Int64Type>(|value| value.wrapping_mul(factor))),
+            Step::Fail | Step::Repeat => return Err(fail(FailureKind::Trap, "the guest fails")),
+        })
+    }
+}
+
+impl BatchTransform for TextPlugin {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn parameters(&self) -> &[(String, DataType)] {
+        &self.signature.parameters
+    }
+
+    fn output_schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn transform(&self, arguments: &[ArrayRef], rows: usize) -> Result<Evaluated, OperatorError> {
+        let values = arguments[0].as_primitive::<Int64Type>();
+        assert_eq!(values.len(), rows, "arguments have the rows they are said to have");
+        if values.iter().flatten().any(|value| value == 13) {
+            return Err(fail(FailureKind::Data, "13 is not to the guest's taste"));
+        }
+        let times = |value: Option<i64>| value.map_or(1, |value| value.rem_euclid(3));
+        let copies: Vec<(u32, Option<i64>, i64)> =
+            (0..).zip(values).flat_map(|(row, value)| (0..times(value)).map(move |copy| (row, value, copy))).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(copies.iter().map(|(_, value, _)| *value).collect::<Int64Array>()),
+            Arc::new(copies.iter().map(|(_, _, copy)| Some(*copy)).collect::<Int64Array>()),
+        ];
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("columns of the schema");
+        Ok(Evaluated { batch, rows: RowMap::Indices(copies.into_iter().map(|(row, ..)| row).collect()) })
     }
 }

@@ -1,7 +1,10 @@
-//! What an author implements, and what stands between that and the contract.
+//! Filters.
 
-use crate::bindings::exports::millstream::plugin::batch_filter::{Description, Parameter as WireParameter, Volatility};
-use crate::{Batch, Bitmap, Parameter, log, schema};
+use std::cell::OnceCell;
+
+use super::{capabilities, parameters, plugin};
+use crate::bindings::filter::exports::millstream::plugin::batch_filter::{Description, Volatility};
+use crate::{Batch, Bitmap, Capability, Parameter};
 
 /// A filter: columns in, a selection of rows out.
 ///
@@ -17,6 +20,9 @@ pub trait Filter: Sized + 'static {
     /// True when equal batches may get different answers. Topics refuse such a filter.
     const VOLATILE: bool = false;
 
+    /// What it needs beside its arguments; only a volatile filter may ask.
+    const CAPABILITIES: &'static [Capability] = &[];
+
     /// Called once, with the text of `WITH (config = '…')`. An error refuses the configuration.
     fn open(config: &str) -> Result<Self, String>;
 
@@ -29,7 +35,7 @@ pub trait Filter: Sized + 'static {
 macro_rules! export_filter {
     ($filter:ty) => {
         const _: () = {
-            use $crate::bindings::exports::millstream::plugin::batch_filter;
+            use $crate::bindings::filter::exports::millstream::plugin::batch_filter;
 
             std::thread_local! {
                 static OPENED: std::cell::OnceCell<$filter> = const { std::cell::OnceCell::new() };
@@ -39,11 +45,13 @@ macro_rules! export_filter {
 
             impl batch_filter::Guest for Exported {
                 fn describe() -> batch_filter::Description {
-                    $crate::export::describe::<$filter>()
+                    $crate::export::describe_filter::<$filter>()
                 }
 
                 fn open(schema: Vec<u8>, config: String) -> Result<(), String> {
-                    OPENED.with(|opened| $crate::export::open(opened, &schema, &config))
+                    let parameters = <$filter as $crate::Filter>::PARAMETERS;
+                    let start = || <$filter as $crate::Filter>::open(&config);
+                    OPENED.with(|opened| $crate::export::open(opened, &schema, parameters, start))
                 }
 
                 fn filter(batch: Vec<u8>) -> Result<Vec<u8>, String> {
@@ -51,32 +59,21 @@ macro_rules! export_filter {
                 }
             }
 
-            $crate::bindings::export!(Exported with_types_in $crate::bindings);
+    $crate::bindings::filter::export!(Exported with_types_in $crate::bindings::filter);
         };
     };
 }
 
-pub fn describe<F: Filter>() -> Description {
+pub fn describe_filter<F: Filter>() -> Description {
     Description {
         name: F::NAME.to_owned(),
-        parameters: F::PARAMETERS
-            .iter()
-            .map(|p| WireParameter { name: p.name.to_owned(), data_type: p.data_type.to_string() })
-            .collect(),
+        parameters: parameters(F::PARAMETERS),
         volatility: if F::VOLATILE { Volatility::Volatile } else { Volatility::Immutable },
+        capabilities: capabilities(F::CAPABILITIES),
     }
 }
 
-pub fn open<F: Filter>(opened: &std::cell::OnceCell<F>, schema: &[u8], config: &str) -> Result<(), String> {
-    // A trap carries no text; the host adds this line to its error.
-    std::panic::set_hook(Box::new(|panic| log::error(&panic.to_string())));
-    schema::check(schema, F::PARAMETERS)?;
-    let filter = F::open(config)?;
-    opened.set(filter).map_err(|_| "the plugin is open already".to_owned())
-}
-
-pub fn filter<F: Filter>(opened: &std::cell::OnceCell<F>, message: &[u8]) -> Result<Vec<u8>, String> {
-    let filter = opened.get().ok_or("the plugin is not open")?;
-    let batch = Batch::read(message, F::PARAMETERS)?;
-    Ok(filter.filter(&batch)?.into_bytes())
+pub fn filter<F: Filter>(opened: &OnceCell<F>, message: &[u8]) -> Result<Vec<u8>, String> {
+    let filter = plugin(opened)?;
+    Ok(filter.filter(&Batch::read(message, F::PARAMETERS)?)?.into_bytes())
 }

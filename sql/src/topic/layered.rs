@@ -1,5 +1,5 @@
-//! Queries over topics with `on_error = 'skip'`: rows that fail in the topic's SELECT are left out, as its consumers
-//! see it, while errors of the query itself are still errors.
+//! Queries over topics that can't be merged into the topic's SELECT: those with a transform, and those that leave out
+//! rows that fail. Consumers and queries see the same rows, while errors of the query itself are still errors.
 
 use std::sync::Arc;
 
@@ -14,29 +14,36 @@ use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, 
 use super::operator::Operator;
 use super::stateless::Stateless;
 
-/// The topic's whole SELECT, then the query's filters and columns.
+/// Failed calls that cost a guest's whole time or memory allowance are not repeated more often than this for one batch.
+const COSTLY_FAILURES: usize = 64;
+
+/// The whole topic, then the query's filters and columns.
 #[derive(Debug)]
-pub(crate) struct SkipFailing {
-    topic: Operator,
+pub(crate) struct Layered {
+    topic: Arc<dyn BatchOperator>,
+    /// Rows that fail in the topic are left out.
+    skip: bool,
     query: Operator,
 }
 
-impl SkipFailing {
+impl Layered {
     pub(crate) fn compile(
-        topic: &Stateless,
+        topic: Arc<dyn BatchOperator>,
+        skip: bool,
         filters: &[Expr],
         projection: Option<&[usize]>,
         state: &SessionState,
-    ) -> DfResult<SkipFailing> {
-        let query = Stateless::identity(&topic.output_schema()).narrow(filters, projection)?;
-        Ok(SkipFailing {
-            topic: Operator::compile(topic, false, state)?,
-            query: Operator::compile(&query, false, state)?,
-        })
+    ) -> DfResult<Layered> {
+        let query = Stateless::identity(topic.output_schema()).narrow(filters, projection)?;
+        Ok(Layered { topic, skip, query: Operator::compile(&query, false, state)? })
     }
 
-    /// The rows that evaluate, and which they are; failing rows are found by halving.
-    fn evaluate_topic(&self, input: &RecordBatch) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
+    /// The topic's rows, and which of the input they come from.
+    fn evaluate_topic(
+        &self,
+        input: &RecordBatch,
+        costly: &mut usize,
+    ) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
         let error = match self.topic.evaluate(input) {
             Ok(Evaluated { batch, rows: RowMap::Indices(rows) }) => return Ok((batch, rows)),
             Ok(Evaluated { batch, rows: RowMap::Every }) => {
@@ -45,16 +52,18 @@ impl SkipFailing {
             }
             Err(error) => error,
         };
-        if error.kind == FailureKind::Host {
+        *costly += usize::from(error.kind != FailureKind::Data);
+        if !self.skip || error.kind == FailureKind::Host || *costly > COSTLY_FAILURES {
             return Err(error);
         }
         let rows = input.num_rows();
         if rows <= 1 {
             return Ok((RecordBatch::new_empty(Arc::clone(self.topic.output_schema())), Vec::new()));
         }
+        // Failing rows are found by halving.
         let half = rows / 2;
-        let (first, mut indices) = self.evaluate_topic(&input.slice(0, half))?;
-        let (second, after) = self.evaluate_topic(&input.slice(half, rows - half))?;
+        let (first, mut indices) = self.evaluate_topic(&input.slice(0, half), costly)?;
+        let (second, after) = self.evaluate_topic(&input.slice(half, rows - half), costly)?;
         let offset = u32::try_from(half).unwrap_or(u32::MAX);
         indices.extend(after.into_iter().map(|index| index.saturating_add(offset)));
         let batch = concat_batches(self.topic.output_schema(), [&first, &second]).map_err(host)?;
@@ -62,7 +71,7 @@ impl SkipFailing {
     }
 }
 
-impl BatchOperator for SkipFailing {
+impl BatchOperator for Layered {
     fn inputs(&self) -> &[InputColumn] {
         self.topic.inputs()
     }
@@ -76,7 +85,7 @@ impl BatchOperator for SkipFailing {
     }
 
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
-        let (batch, rows) = self.evaluate_topic(input)?;
+        let (batch, rows) = self.evaluate_topic(input, &mut 0)?;
         let columns = self.query.inputs().iter().map(|input| match input {
             InputColumn::Field(index) if *index < batch.num_columns() => {
                 (batch.schema().field(*index).clone(), Arc::clone(batch.column(*index)))

@@ -1,0 +1,193 @@
+//! What users define of plugins: modules with what they say of themselves and what they are granted, and SQL functions
+//! made of them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
+
+use crate::{FunctionId, Lsn, PluginId, Volatility};
+
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginKind {
+    /// Columns in, a selection bitmap out.
+    Filter,
+    /// Columns in, one column out.
+    Function,
+    /// Rows in, rows of another schema out.
+    Transform,
+}
+
+impl PluginKind {
+    /// As SQL shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PluginKind::Filter => "filter",
+            PluginKind::Function => "function",
+            PluginKind::Transform => "transform",
+        }
+    }
+}
+
+/// Something beside its arguments that a plugin may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// The time.
+    Clock,
+    /// Random numbers.
+    Random,
+}
+
+impl Capability {
+    /// Every capability that can be granted.
+    pub const ALL: [Capability; 2] = [Capability::Clock, Capability::Random];
+
+    /// As `WITH (grant = '…')` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Clock => "clock",
+            Capability::Random => "random",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Limits of one plugin, from `CREATE PLUGIN … WITH (…)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginLimits {
+    /// Linear memory and tables of one instance.
+    pub memory_bytes: u64,
+    /// Wall time of one call.
+    pub call_timeout_ms: u64,
+    /// Instances that may run at once.
+    pub concurrency: u32,
+    /// What one call may answer with.
+    #[serde(default = "default_output_bytes")]
+    pub output_bytes: u64,
+}
+
+fn default_output_bytes() -> u64 {
+    16 << 20
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        PluginLimits {
+            memory_bytes: 64 << 20,
+            call_timeout_ms: 1_000,
+            concurrency: 4,
+            output_bytes: default_output_bytes(),
+        }
+    }
+}
+
+/// What a module says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginDescription {
+    /// What it calls itself; `PluginInfo::name` is what the catalog calls it.
+    pub name: String,
+    pub kind: PluginKind,
+    /// The contract it was built against, such as `millstream:plugin@0.1.0`.
+    pub contract: String,
+    pub parameters: Vec<(String, DataType)>,
+    /// Boolean for a filter; for a transform a Struct of the columns that come out, which may depend on the
+    /// configuration.
+    pub returns: DataType,
+    pub volatility: Volatility,
+    /// What it asks for.
+    #[serde(default)]
+    pub capabilities: BTreeSet<Capability>,
+}
+
+/// A plugin to load.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    pub namespace: String,
+    pub name: String,
+    pub module: Arc<[u8]>,
+    pub settings: PluginSettings,
+}
+
+/// What an operator decides about a plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginSettings {
+    pub limits: PluginLimits,
+    /// Text handed to the guest at open: `WITH (config = '…')`.
+    pub config: String,
+    /// What it may use: `WITH (grant = '…')`.
+    pub grants: BTreeSet<Capability>,
+}
+
+/// A loaded plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    pub id: PluginId,
+    pub namespace: String,
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the module, lower-case hex; the module lies in `plugins/<sha256>.wasm` of the data directory.
+    pub sha256: String,
+    pub module_bytes: u64,
+    pub description: PluginDescription,
+    pub limits: PluginLimits,
+    pub config: String,
+    #[serde(default)]
+    pub grants: BTreeSet<Capability>,
+    pub created: Lsn,
+}
+
+/// A function to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSpec {
+    pub namespace: String,
+    pub name: String,
+    /// Names and types; the types are the plugin's.
+    pub parameters: Vec<(String, DataType)>,
+    pub returns: DataType,
+    /// The name of a filter or function plugin of the same namespace.
+    pub plugin: String,
+}
+
+/// A function as the catalog has it. Queries call the plugin's newest version through it, topics the one that they
+/// record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionInfo {
+    pub id: FunctionId,
+    pub namespace: String,
+    pub name: String,
+    pub parameters: Vec<(String, DataType)>,
+    pub returns: DataType,
+    pub plugin: String,
+    pub created: Lsn,
+}
+
+impl FunctionInfo {
+    /// Why a plugin that says this of itself can't stand behind the function; `None` if it can.
+    pub fn misfit(&self, plugin: &PluginDescription) -> Option<String> {
+        if plugin.kind == PluginKind::Transform {
+            return Some("it is a transform, which gives rows and not a value".to_owned());
+        }
+        let types = |parameters: &[(String, DataType)]| {
+            let types: Vec<String> = parameters.iter().map(|(_, data_type)| data_type.to_string()).collect();
+            types.join(", ")
+        };
+        let (declared, offered) = (types(&self.parameters), types(&plugin.parameters));
+        if declared != offered {
+            return Some(format!("it takes ({offered}), and the function ({declared})"));
+        }
+        if self.returns != plugin.returns {
+            return Some(format!("it returns {}, and the function {}", plugin.returns, self.returns));
+        }
+        None
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether changes of plugins and functions fit what is defined, and whether a topic may call what it calls.
+
+use super::changes::{Earlier, free, in_use};
+use crate::state::State;
+use crate::{Error, FunctionId, FunctionInfo, PluginId, PluginInfo, Result, TopicInfo, TopicSource};
+
+impl State {
+    /// A plugin's next version; functions that stand on it must fit it.
+    pub(super) fn admit_plugin(&self, info: &PluginInfo) -> Result<()> {
+        self.known_namespace(&info.namespace)?;
+        free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
+        let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
+        free(info.version == newest.saturating_add(1), "plugin", &info.name)?;
+        for function in self.catalog.functions_of_plugin(&info.namespace, &info.name) {
+            if let Some(why) = function.misfit(&info.description) {
+                return Err(Error::FailedPrecondition(format!(
+                    "version {} of plugin {:?} does not fit function {:?}: {why}; drop the function first",
+                    info.version, info.name, function.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn admit_plugin_drop(&self, id: PluginId, earlier: &Earlier<'_>) -> Result<()> {
+        let found = self.catalog.plugin(id);
+        let plugin = found.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        for version in self.catalog.plugin_versions(&plugin.namespace, &plugin.name) {
+            let mut topics = self.catalog.topics_of_plugin(version.id);
+            if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
+                return in_use("plugin", &plugin.name, format!("topic {:?}", topic.name));
+            }
+        }
+        let mut functions = self.catalog.functions_of_plugin(&plugin.namespace, &plugin.name);
+        functions
+            .next()
+            .map_or(Ok(()), |function| in_use("plugin", &plugin.name, format!("function {:?}", function.name)))
+    }
+
+    pub(super) fn admit_function(&self, info: &FunctionInfo) -> Result<()> {
+        self.known_namespace(&info.namespace)?;
+        free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
+        free(self.catalog.plugin_named(&info.namespace, &info.name).is_none(), "plugin", &info.name)?;
+        let plugin = self.catalog.plugin_named(&info.namespace, &info.plugin);
+        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: info.plugin.clone() })?;
+        match info.misfit(&plugin.description) {
+            None => Ok(()),
+            Some(why) => Err(Error::InvalidInput(format!(
+                "plugin {:?} can't stand behind function {:?}: {why}",
+                plugin.name, info.name
+            ))),
+        }
+    }
+
+    pub(super) fn admit_function_drop(&self, id: FunctionId, earlier: &Earlier<'_>) -> Result<()> {
+        let found = self.catalog.function(id);
+        let function = found.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })?;
+        let mut topics = self.catalog.topics_of_function(id);
+        let topic = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id));
+        topic.map_or(Ok(()), |topic| in_use("function", &function.name, format!("topic {:?}", topic.name)))
+    }
+
+    /// What a topic calls stands in its namespace.
+    pub(super) fn admit_calls(&self, topic: &TopicInfo) -> Result<()> {
+        let TopicSource::Select { plugins, functions, .. } = &topic.source else {
+            return Err(Error::InvalidInput("identity topics come with their table".to_owned()));
+        };
+        let mut names = Vec::with_capacity(plugins.len());
+        for id in plugins {
+            let plugin = self.catalog.plugin(*id).filter(|plugin| plugin.namespace == topic.namespace);
+            let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+            if names.contains(&plugin.name.as_str()) {
+                return Err(Error::InvalidInput(format!("a topic calls one version of plugin {:?}", plugin.name)));
+            }
+            names.push(plugin.name.as_str());
+        }
+        for id in functions {
+            let function = self.catalog.function(*id).filter(|function| function.namespace == topic.namespace);
+            let function = function.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })?;
+            if !names.contains(&function.plugin.as_str()) {
+                return Err(Error::NotFound { what: "plugin", name: function.plugin.clone() });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Calls of one plugin: the arguments as messages, an instance from the pool for each, the answers checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, Result};
+
+use crate::contract::Wire;
+use crate::failure::failure;
+use crate::figures::Counters;
+use crate::message;
+use crate::pool::Pool;
+
+/// One message holds at most this many rows, and about as many bytes.
+const MAX_CALL_ROWS: usize = 65_536;
+const MAX_CALL_BYTES: usize = 4 << 20;
+
+/// What one kind of plugin answers.
+pub(crate) trait Kind: fmt::Debug + Send + Sync + 'static {
+    /// The answer as it crosses the border.
+    type Answer: Wire;
+    /// The answer once it is checked.
+    type Output;
+
+    /// Checks an answer about `rows` rows. An error says what is wrong with it.
+    fn check(&self, answer: Self::Answer, rows: usize) -> Result<Self::Output, String>;
+}
+
+/// Calls a plugin.
+pub(crate) struct Caller<K> {
+    plugin: PluginInfo,
+    kind: K,
+    pool: Pool,
+    counters: Arc<Counters>,
+}
+
+impl<K> fmt::Debug for Caller<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("plugin", &self.plugin.name)
+            .field("version", &self.plugin.version)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Kind> Caller<K> {
+    /// Starts the first instance, so that a configuration that the guest refuses is an error now.
+    pub(crate) fn new(plugin: &PluginInfo, kind: K, pool: Pool, counters: &Arc<Counters>) -> Result<Caller<K>> {
+        pool.lend().map(drop).map_err(|e| {
+            let message = format!("plugin {:?} does not start: {e}", plugin.name);
+            match e.kind {
+                FailureKind::Host => Error::Busy(message),
+                _ => Error::InvalidInput(message),
+            }
+        })?;
+        Ok(Caller { plugin: plugin.clone(), kind, pool, counters: counters.clone() })
+    }
+
+    pub(crate) fn plugin(&self) -> &PluginInfo {
+        &self.plugin
+    }
+
+    /// Calls the plugin about `rows` rows, in as many parts as they take; gives the answers with the rows each is about,
+    /// in order. Without rows nothing is called.
+    pub(crate) fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
+        let batch = message::batch(self.pool.schema(), arguments, rows)?;
+        let part = rows_of_a_call(&batch);
+        let parts = (0..rows).step_by(part).map(|first| batch.slice(first, part.min(rows - first)));
+        let answers: Result<Vec<_>, OperatorError> =
+            parts.map(|part| Ok((part.num_rows(), self.call_once(&part)?))).collect();
+        answers.map_err(|e| {
+            self.counters.failed(e.kind);
+            OperatorError { kind: e.kind, message: format!("plugin {:?}: {}", self.plugin.name, e.message) }
+        })
+    }
+
+    /// One call into the guest. A failure of an instance that has seen other batches is confirmed on a fresh one:
+    /// what it kept of them, and memory that it did not give back, are then not held against these rows.
+    fn call_once(&self, batch: &RecordBatch) -> Result<K::Output, OperatorError> {
+        let rows = batch.num_rows();
+        let mut lease = self.pool.lend()?;
+        loop {
+            let instance = lease.instance()?;
+            let fresh = instance.is_fresh();
+            let answer = instance.work::<K::Answer>(batch).and_then(|(answer, bytes)| {
+                let checked = self.kind.check(answer, rows).map_err(|why| {
+                    let work = instance.work_name();
+                    failure(FailureKind::BadOutput, format!("the answer of {work} about {rows} rows is wrong: {why}"))
+                });
+                checked.map(|output| (output, bytes))
+            });
+            match answer {
+                Ok((output, bytes)) => {
+                    self.counters.calls.add(1);
+                    self.counters.rows.add(rows as u64);
+                    self.counters.bytes_in.add(bytes as u64);
+                    return Ok(output);
+                }
+                Err(e) => match e.kind {
+                    FailureKind::Data => return Err(e),
+                    FailureKind::Trap | FailureKind::Memory | FailureKind::BadOutput if !fresh => lease.renew()?,
+                    _ => {
+                        lease.discard();
+                        return Err(e);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// How many rows to send at once, given how wide they are.
+fn rows_of_a_call(batch: &RecordBatch) -> usize {
+    let bytes: usize = batch.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    let parts = bytes.div_ceil(MAX_CALL_BYTES).max(1);
+    batch.num_rows().div_ceil(parts).clamp(1, MAX_CALL_ROWS)
+}

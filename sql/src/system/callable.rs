@@ -1,0 +1,117 @@
+//! Plugins, and what SQL can call of them.
+
+use arrow::datatypes::DataType;
+use millstream_engine::{PluginKind, Volatility};
+
+use super::data::Kind::{Flag, Number, Text};
+use super::data::{Columns, Rows, flag, number, text};
+use crate::Result;
+use crate::query::Reader;
+use crate::types::to_sql;
+
+pub(super) const PLUGINS: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("plugin_id", Number),
+    ("version", Number),
+    ("kind", Text),
+    ("parameters", Text),
+    ("returns", Text),
+    ("contract", Text),
+    ("sha256", Text),
+    ("module_bytes", Number),
+    ("memory_bytes", Number),
+    ("timeout_ms", Number),
+    ("concurrency", Number),
+    ("config", Text),
+    ("output_bytes", Number),
+    ("volatility", Text),
+    ("grants", Text),
+];
+
+pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for plugin in reader.engine.plugins(&reader.who)? {
+        let described = &plugin.description;
+        let grants: Vec<_> = plugin.grants.iter().map(|capability| capability.name()).collect();
+        rows.push(vec![
+            text(&plugin.namespace),
+            text(&plugin.name),
+            number(plugin.id.0),
+            number(plugin.version),
+            text(described.kind.name()),
+            text(listed(&described.parameters)),
+            text(to_sql(&described.returns)),
+            text(&described.contract),
+            text(&plugin.sha256),
+            number(plugin.module_bytes),
+            number(plugin.limits.memory_bytes),
+            number(plugin.limits.call_timeout_ms),
+            number(plugin.limits.concurrency),
+            text(&plugin.config),
+            number(plugin.limits.output_bytes),
+            text(volatility(described.volatility)),
+            text(grants.join(", ")),
+        ]);
+    }
+    Ok(rows)
+}
+
+pub(super) const FUNCTIONS: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("parameters", Text),
+    ("returns", Text),
+    ("volatility", Text),
+    ("plugin", Text),
+    ("plugin_version", Number),
+    ("declared", Flag),
+];
+
+/// Functions that were created, and plugins that are called by their own name.
+pub(super) fn functions(reader: &Reader) -> Result<Rows> {
+    let plugins = reader.engine.plugins(&reader.who)?;
+    let mut rows = Rows::new();
+    for function in reader.engine.functions(&reader.who)? {
+        let of_name = |plugin: &&std::sync::Arc<millstream_engine::PluginInfo>| {
+            (&plugin.namespace, &plugin.name) == (&function.namespace, &function.plugin)
+        };
+        // A plugin that was dropped after its function was listed is not there any more.
+        let Some(plugin) = plugins.iter().find(of_name) else { continue };
+        rows.push(vec![
+            text(&function.namespace),
+            text(&function.name),
+            text(listed(&function.parameters)),
+            text(to_sql(&function.returns)),
+            text(volatility(plugin.description.volatility)),
+            text(&plugin.name),
+            number(plugin.version),
+            flag(true),
+        ]);
+    }
+    for plugin in plugins.iter().filter(|plugin| plugin.description.kind != PluginKind::Transform) {
+        rows.push(vec![
+            text(&plugin.namespace),
+            text(&plugin.name),
+            text(listed(&plugin.description.parameters)),
+            text(to_sql(&plugin.description.returns)),
+            text(volatility(plugin.description.volatility)),
+            text(&plugin.name),
+            number(plugin.version),
+            flag(false),
+        ]);
+    }
+    Ok(rows)
+}
+
+fn listed(parameters: &[(String, DataType)]) -> String {
+    let one = |(name, data_type): &(String, DataType)| format!("{name} {}", to_sql(data_type));
+    parameters.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn volatility(volatility: Volatility) -> &'static str {
+    match volatility {
+        Volatility::Immutable => "immutable",
+        Volatility::Volatile => "volatile",
+    }
+}

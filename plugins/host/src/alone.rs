@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{Lsn, PluginHost as _, PluginId, PluginInfo, PluginLimits, Result, ScalarFunction};
+use millstream_engine::{
+    Error, LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginKind, PluginSettings, Result, ScalarFunction,
+};
 
 use crate::host::WasmHost;
 use crate::module;
 
 impl WasmHost {
-    /// Makes a filter of a module, under the name that it gives itself and the limits that a server would hold it to.
-    pub fn filter_alone(&self, bytes: &[u8], config: &str, limits: &PluginLimits) -> Result<Arc<dyn ScalarFunction>> {
-        let description = self.inspect_with(bytes, config, limits)?;
+    /// Makes a filter of a module, under the name that it gives itself and the settings that a server would hold it to.
+    pub fn filter_alone(&self, bytes: &[u8], settings: &PluginSettings) -> Result<Arc<dyn ScalarFunction>> {
+        let description = self.inspect_with(bytes, settings)?;
         let plugin = PluginInfo {
             id: PluginId(0),
             namespace: "public".to_owned(),
@@ -19,10 +21,14 @@ impl WasmHost {
             sha256: module::hex(&module::digest(bytes)),
             module_bytes: bytes.len() as u64,
             description,
-            limits: limits.clone(),
-            config: config.to_owned(),
+            limits: settings.limits.clone(),
+            config: settings.config.clone(),
+            grants: settings.grants.clone(),
             created: Lsn(0),
         };
-        self.filter(&plugin, bytes)
+        match self.load(&plugin, bytes)? {
+            LoadedPlugin::Function(filter) if plugin.description.kind == PluginKind::Filter => Ok(filter),
+            _ => Err(Error::InvalidInput(format!("plugin {:?} is not a filter", plugin.name))),
+        }
     }
 }

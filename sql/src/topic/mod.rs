@@ -20,6 +20,5 @@ mod transform;
 pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, table_of};
 pub(crate) use explain::{explain, explain_schema};
 pub(crate) use layered::Layered;
-pub(crate) use operator::{Operator, panic_text};
-pub(crate) use skip::SkipFailing;
+pub(crate) use operator::Operator;
 pub(crate) use topic_plan::TopicPlan;

@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clap::Args;
-use millstream_engine::{FailureKind, OperatorError, PluginLimits, ScalarFunction};
+use millstream_engine::{FailureKind, OperatorError, PluginLimits, PluginSettings, ScalarFunction};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::super::Failure;
@@ -56,12 +56,13 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
     let mut limits = PluginLimits::default();
     limits.memory_bytes = arguments.memory_bytes.unwrap_or(limits.memory_bytes);
     limits.call_timeout_ms = arguments.call_timeout_ms.unwrap_or(limits.call_timeout_ms);
+    let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
     let module = read(&arguments.module)?;
     let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
     let host = WasmHost::new(HostOptions::new(cache.path())).map_err(Failure::failed)?;
     let started = Instant::now();
     let filter = host
-        .filter_alone(&module, &arguments.config, &limits)
+        .filter_alone(&module, &settings)
         .map_err(|error| Failure::failed(error).within(arguments.module.display()))?;
     let loading = started.elapsed();
     let mut trial = Trial::new(filter, arguments.show);

@@ -57,8 +57,11 @@ impl StreamTable {
 
     /// For each column the number of terms that it is computed from.
     pub(super) fn terms(&self) -> Vec<usize> {
+        if self.plan.transform.is_some() {
+            return vec![1; self.schema.fields().len()];
+        }
         let none = DFSchema::empty();
-        self.stateless.outputs.iter().map(|output| terms(&output.expr, &none, &[])).collect()
+        self.plan.select.outputs.iter().map(|output| terms(&output.expr, &none, &[])).collect()
     }
 
     fn operator(&self, filters: &[Expr], projection: Option<&Vec<usize>>) -> DfResult<Arc<dyn BatchOperator>> {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::process::{PeakMemory, Server};
 use crate::report::Figure;
 use crate::{Result, Scale, data, limits, remote};
@@ -98,9 +100,10 @@ pub(crate) fn run_memory(scale: Scale) -> Result<Vec<Figure>> {
     remote::block_on(async {
         let client = remote::connect(&server.url).await?;
         remote::load(&client, "flights", &flights).await?;
-        let slow = tokio::spawn(slow_consumer(server.url.clone()));
+        let mut slow = JoinSet::new();
+        slow.spawn(slow_consumer(server.url.clone()));
         remote::drive(&client, "flights", &flights, total).await?;
-        slow.abort();
+        drop(slow);
         Ok(())
     })?;
     let peak = peak.finish();

@@ -98,8 +98,7 @@ impl Modules {
         let named: HashSet<PathBuf> =
             state.read().catalog().plugins().map(|plugin| self.path(&plugin.sha256)).collect();
         let swept = self.disk.list(&self.dir).and_then(|files| {
-            let unnamed = files.iter().filter(|file| !named.contains(*file));
-            unnamed.map(|file| self.disk.remove(file)).collect::<io::Result<()>>()
+            files.iter().filter(|file| !named.contains(*file)).try_for_each(|file| self.disk.remove(file))
         });
         if let Err(error) = swept {
             events.push("plugin_file_left", format!("{}: {error}", self.dir.display()));

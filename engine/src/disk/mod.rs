@@ -41,6 +41,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 pub struct DiskLock(#[expect(dead_code, reason = "the lock is let go when the file is closed")] Option<std::fs::File>);
 
 /// An open file.
+#[expect(clippy::len_without_is_empty, reason = "whether a file is empty is asked nowhere")]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     fn len(&self) -> io::Result<u64>;
     /// Fills `buffer` from `position`; a short file is `UnexpectedEof`.

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn random_members_and_subscriptions() {
         let seed: u64 = rand::random();
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..300 {
             let topics: BTreeMap<TopicId, u32> =

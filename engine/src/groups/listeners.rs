@@ -16,10 +16,12 @@ pub(super) struct Listeners {
     inner: RwLock<Inner>,
 }
 
+/// A member may read a table through several topics.
+type Readers = BTreeMap<MemberNumber, (Arc<Core>, BTreeSet<TopicId>)>;
+
 #[derive(Debug, Default)]
 struct Inner {
-    /// A member may read a table through several topics.
-    tables: HashMap<TableId, BTreeMap<MemberNumber, (Arc<Core>, BTreeSet<TopicId>)>>,
+    tables: HashMap<TableId, Readers>,
     topics: HashMap<TopicId, BTreeMap<MemberNumber, Weak<Group>>>,
 }
 

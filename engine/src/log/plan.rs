@@ -168,7 +168,7 @@ impl Plan {
         for offsets in submission.offsets {
             last = self.push_control(Record::Offsets(offsets), ahead)?;
         }
-        let whole: Vec<Key> = submission.rows.iter().filter(|part| is_whole(part)).map(key_of).collect();
+        let whole: Vec<Key> = submission.rows.iter().filter(is_whole).map(key_of).collect();
         let (mut appended, mut joined) = (Vec::with_capacity(submission.rows.len()), Vec::new());
         for part in submission.rows {
             let base = end_of(ahead, &part)?;

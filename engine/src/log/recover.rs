@@ -1,6 +1,6 @@
 //! Opens the log's files: replays what the checkpoint does not hold, tells a torn tail from damage, raises the epoch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::create::create_file;
@@ -275,7 +275,7 @@ struct Found {
     epoch_beyond: u64,
 }
 
-fn file_name(path: &PathBuf) -> Option<Lsn> {
+fn file_name(path: &Path) -> Option<Lsn> {
     let stem = path.file_name()?.to_str()?.strip_suffix(".log")?;
     let digits = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| stem.parse().ok().map(Lsn)).flatten()

@@ -12,15 +12,18 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use super::open::Footer;
 use crate::ColumnStatistics;
 
+/// Bounds of the runs of a row group; `None` where nothing is known of them.
+type Runs = Option<Arc<Vec<ColumnStatistics>>>;
+
 /// Decoded bounds by (row group, column of the file).
 #[derive(Debug, Default)]
 pub(super) struct BoundsCache {
-    runs: Mutex<HashMap<(usize, usize), Option<Arc<Vec<ColumnStatistics>>>>>,
+    runs: Mutex<HashMap<(usize, usize), Runs>>,
 }
 
 impl Footer {
     /// Bounds of a top-level column, one for each run of a row group; `None` where nothing is known of it.
-    pub(super) fn run_bounds(&self, group: usize, column: usize) -> Option<Arc<Vec<ColumnStatistics>>> {
+    pub(super) fn run_bounds(&self, group: usize, column: usize) -> Runs {
         if let Some(known) = self.bounds.runs.lock().get(&(group, column)) {
             return known.clone();
         }

@@ -70,7 +70,7 @@ impl ChecksummedWriter {
     pub(super) fn seal_body(&mut self) -> String {
         use std::fmt::Write;
 
-        if self.written % BLOCK_BYTES != 0 {
+        if !self.written.is_multiple_of(BLOCK_BYTES) {
             self.blocks.push(self.crc);
         }
         self.crc = 0;
@@ -98,7 +98,7 @@ impl ChecksummedWriter {
             let (now, rest) = bytes.split_at(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             self.crc = crc32c::crc32c_append(self.crc, now);
             self.written += now.len() as u64;
-            if self.written % BLOCK_BYTES == 0 {
+            if self.written.is_multiple_of(BLOCK_BYTES) {
                 self.blocks.push(self.crc);
                 self.crc = 0;
             }

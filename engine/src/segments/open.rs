@@ -1,6 +1,7 @@
 //! Segments that readers hold, and their footers.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -77,7 +78,7 @@ impl Footer {
             ));
         }
         let file = store.open_file(&meta.path)?;
-        let tail = file.read(&[meta.body_bytes..meta.bytes])?.pop().unwrap_or_default();
+        let tail = file.read(std::slice::from_ref(&(meta.body_bytes..meta.bytes)))?.pop().unwrap_or_default();
         if crc32c::crc32c(&tail) != meta.tail_crc32c {
             return Err(damaged(meta.body_bytes, "the footer's checksum is wrong".to_owned()));
         }
@@ -174,8 +175,8 @@ impl Leases {
             segment
         });
         segment.used.store(used, Ordering::Relaxed);
-        if !inner.cached.contains_key(&meta.id) {
-            inner.cached.insert(meta.id, segment.clone());
+        if let Entry::Vacant(place) = inner.cached.entry(meta.id) {
+            place.insert(segment.clone());
             inner.shrink();
         }
         segment

@@ -117,7 +117,7 @@ fn expected(chunk: &Chunk) -> RecordBatch {
 #[test]
 fn rows_come_back_as_they_went_in() {
     let seed = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let random = &mut StdRng::seed_from_u64(seed);
     let (dir, table) = (tempfile::tempdir().unwrap(), table(vec![schema()]));
     let segments = open(dir.path());
@@ -158,7 +158,7 @@ fn rows_come_back_as_they_went_in() {
 #[test]
 fn any_offset_leads_to_its_canonical_chunk() {
     let seed = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let random = &mut StdRng::seed_from_u64(seed);
     let (dir, table) = (tempfile::tempdir().unwrap(), table(vec![schema()]));
     let segments = open(dir.path());
@@ -267,7 +267,7 @@ fn bounds_say_nothing_of_columns_with_nan() {
 #[test]
 fn damage_is_an_error_and_never_a_wrong_row() {
     let seed = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let random = &mut StdRng::seed_from_u64(seed);
     let (dir, table) = (tempfile::tempdir().unwrap(), table(vec![schema()]));
     let meta = write(&open(dir.path()), &table, 40_000, random);

@@ -70,7 +70,7 @@ impl Extent {
 
 enum Sink {
     Waiting(ChecksummedWriter),
-    Writing(ArrowWriter<ChecksummedWriter>),
+    Writing(Box<ArrowWriter<ChecksummedWriter>>),
     /// Only between two states, and after a failure.
     Broken,
 }
@@ -229,7 +229,7 @@ impl SegmentWriter {
             && let Sink::Waiting(upload) = std::mem::replace(&mut self.writer, Sink::Broken)
         {
             let properties = layout::writer_properties(&self.table, first_page);
-            self.writer = Sink::Writing(ArrowWriter::try_new(upload, self.schema.clone(), Some(properties))?);
+            self.writer = Sink::Writing(Box::new(ArrowWriter::try_new(upload, self.schema.clone(), Some(properties))?));
         }
         match &mut self.writer {
             Sink::Writing(writer) => Ok(writer),

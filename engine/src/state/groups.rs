@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::record::{GroupKey, OffsetsRecord};
 use crate::{GroupMode, Offset, PartitionId, TopicId};
 
+/// Next offsets to read.
+type Committed = BTreeMap<(TopicId, PartitionId), Offset>;
+
 /// What the log knows of a group. Membership is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct GroupState {
     pub mode: GroupMode,
-    /// Next offsets to read, by client (`None` in shared groups).
-    pub committed: BTreeMap<Option<Arc<str>>, BTreeMap<(TopicId, PartitionId), Offset>>,
+    /// By client (`None` in shared groups).
+    pub committed: BTreeMap<Option<Arc<str>>, Committed>,
 }
 
 type Name = (Arc<str>, Arc<str>);

@@ -46,7 +46,7 @@ struct Model {
 fn random_schedules() {
     for _ in 0..SEEDS {
         let seed = rand::random();
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         run(seed);
     }
 }

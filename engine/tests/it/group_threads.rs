@@ -19,7 +19,7 @@ const PARTITIONS: u32 = 5;
 #[test]
 fn members_come_and_go_while_rows_are_appended() {
     let seed: u64 = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let fixture = Fixture::new();
     let table = fixture.table("t", PARTITIONS);
     fixture.topic("even", &table, "even", OnError::Stop);

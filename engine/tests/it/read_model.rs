@@ -80,7 +80,7 @@ impl Model {
 }
 
 fn run(seed: u64) {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let random = &mut StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(0));
@@ -111,7 +111,7 @@ fn run(seed: u64) {
     }
     model.check(random);
     let figures = model.engine().stats();
-    println!("{} segments, {} log files", figures.segments, figures.log_files);
+    eprintln!("{} segments, {} log files", figures.segments, figures.log_files);
     let events = model.engine().events();
     assert!(
         events.iter().all(|event| event.kind != "segment_damaged" && event.kind != "maintenance_failed"),

@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
         rows += batch.num_rows();
         pending.push(producer.send_to(&batch, partition).await?);
         // Answers come in order, so a look at the oldest is enough to learn of an error soon.
-        while let Some(answer) = pending.first_mut().and_then(|ack| futures::FutureExt::now_or_never(ack)) {
+        while let Some(answer) = pending.first_mut().and_then(futures::FutureExt::now_or_never) {
             answer?;
             pending.remove(0);
         }

@@ -9,14 +9,13 @@ use millstream_engine::{
 };
 use prost::Message;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
 use super::exchange::Incoming;
+use super::fed::Fed;
 use crate::Door;
 
 /// Batches under way before no further ones are read.
@@ -34,9 +33,8 @@ pub(super) fn serve(
     who: Principal,
     table: Arc<TableInfo>,
     incoming: Incoming,
-) -> ReceiverStream<Result<PutResult, Status>> {
-    let (sender, receiver) = mpsc::channel(MAX_UNREAD_ACKS);
-    tokio::spawn(async move {
+) -> Fed<Result<PutResult, Status>> {
+    Fed::by(MAX_UNREAD_ACKS, |sender| async move {
         let stopped = door.clone();
         let appender = Appender { door, who, table, decoder: Decoder::default(), batches: 0 };
         let works = stream::unfold(Some((appender, incoming)), next_chunk).flat_map(stream::iter).boxed();
@@ -55,8 +53,7 @@ pub(super) fn serve(
             let error = DoorError::new(millstream_engine::ErrorKind::Retry, "the server is stopping; send again later");
             let _ = sender.send(Err(error.into())).await;
         }
-    });
-    ReceiverStream::new(receiver)
+    })
 }
 
 /// A batch on its way.

@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod error;
 mod exchange;
+mod fed;
 mod ingest;
 mod listing;
 mod members;

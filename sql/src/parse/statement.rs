@@ -18,7 +18,7 @@ pub(crate) enum Statement {
     Query(Box<DfStatement>),
     Insert(Box<Insert>),
     CopyFrom(CopyFrom),
-    CopyTo(CopyTo),
+    CopyTo(Box<CopyTo>),
     CreateNamespace {
         name: ObjectName,
         if_not_exists: bool,

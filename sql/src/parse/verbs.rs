@@ -142,7 +142,7 @@ fn parse_copy(cursor: &mut Cursor) -> Result<Statement> {
 
 fn copy_to(cursor: &mut Cursor, query: Query) -> Result<Statement> {
     let path = cursor.string()?;
-    Ok(Statement::CopyTo(CopyTo { query, path, options: Options::parse(cursor)? }))
+    Ok(Statement::CopyTo(Box::new(CopyTo { query, path, options: Options::parse(cursor)? })))
 }
 
 fn select_all(table: &ObjectName) -> Result<Query> {

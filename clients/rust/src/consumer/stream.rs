@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::SeekTo;
 use super::inbox::{Ended, Inbox, Taken, refused};
@@ -26,13 +26,13 @@ pub(super) struct TopicStream {
     pub(super) inbox: Arc<Inbox>,
     outbox: Arc<Outbox>,
     waiting: Arc<Waiting>,
-    tasks: [JoinHandle<()>; 2],
+    /// The reader and the heart.
+    _tasks: JoinSet<()>,
 }
 
 impl Drop for TopicStream {
     fn drop(&mut self) {
         self.outbox.close();
-        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -73,11 +73,10 @@ impl TopicStream {
             waiting: Arc::clone(&waiting),
         };
         let beat = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms.max(100)));
-        let tasks = [
-            tokio::spawn(reader.run(incoming)),
-            tokio::spawn(heartbeats(Arc::clone(&outbox), Arc::clone(&waiting), beat)),
-        ];
-        Ok(TopicStream { topic, member_id: welcome.member_id, schema, inbox, outbox, waiting, tasks })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(reader.run(incoming));
+        tasks.spawn(heartbeats(Arc::clone(&outbox), Arc::clone(&waiting), beat));
+        Ok(TopicStream { topic, member_id: welcome.member_id, schema, inbox, outbox, waiting, _tasks: tasks })
     }
 
     pub(super) fn ended(&self) -> Option<Ended> {

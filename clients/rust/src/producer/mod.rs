@@ -97,6 +97,10 @@ pub struct Producer {
 }
 
 impl Producer {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it outlives its producer to see what was sent through, and then ends"
+    )]
     pub(crate) fn start(client: Client, table: &str, options: ProducerOptions) -> Producer {
         let in_flight = u32::try_from(options.max_in_flight.max(1)).unwrap_or(u32::MAX).min(1 << 20);
         let (sender, receiver) = mpsc::channel(in_flight as usize);

@@ -17,7 +17,7 @@ const DAY_US: i64 = 24 * 3600 * 1_000_000;
 fn replay_from_any_checkpoint_gives_the_same_state() {
     let first: u64 = rand::random();
     for seed in (0..12).map(|step| first.wrapping_add(step)) {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let history = random_history(seed, 400);
         let mut random = StdRng::seed_from_u64(!seed);
         let dir = tempfile::tempdir().unwrap();

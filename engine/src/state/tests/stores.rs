@@ -58,7 +58,7 @@ fn schema_versions_come_back() {
 #[test]
 fn damage_is_an_error_or_an_older_checkpoint() {
     let seed: u64 = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut states = vec![State::tracked()];

@@ -21,7 +21,7 @@ pub(crate) const SIZES: [usize; 9] = [0, 1, 7, 8, 9, 63, 65, 1_000, 8_192];
 /// Runs `check` with a generator whose seed is told when it fails.
 pub(crate) fn seeded(check: impl Fn(&mut StdRng)) {
     let seed = std::env::var("MILLSTREAM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
-    println!("MILLSTREAM_SEED={seed}");
+    eprintln!("MILLSTREAM_SEED={seed}");
     check(&mut StdRng::seed_from_u64(seed));
 }
 

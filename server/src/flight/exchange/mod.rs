@@ -15,11 +15,11 @@ use millstream_client::protocol::{ConsumerReply, ConsumerRequest, End, EndReason
 use millstream_engine::Principal;
 use prost::Message;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::blocking::blocking;
 use super::error::{DoorError, Result};
+use super::fed::Fed;
 use super::members::Members;
 use crate::Door;
 use crate::figures::Count;
@@ -37,14 +37,11 @@ pub(super) fn serve(
     members: Arc<Members>,
     who: Principal,
     incoming: Incoming,
-) -> ReceiverStream<Result<FlightData, Status>> {
-    let (sender, receiver) = mpsc::channel(NETWORK_QUEUE);
-    // The task ends with the connection: its incoming stream and its receiver both go.
-    tokio::spawn(async move {
+) -> Fed<Result<FlightData, Status>> {
+    Fed::by(NETWORK_QUEUE, |sender| async move {
         let _counted = door.figures.count(Count::Exchange);
         run(door, members, who, incoming, sender).await;
-    });
-    ReceiverStream::new(receiver)
+    })
 }
 
 async fn run(

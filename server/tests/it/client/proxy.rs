@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Passes connections on to an address until it is cut; afterwards new ones, once it is mended.
 pub(super) struct Proxy {
     pub(super) url: String,
     cuts: watch::Sender<u64>,
     down: Arc<AtomicBool>,
+    _listening: JoinSet<()>,
 }
 
 impl Proxy {
@@ -21,14 +23,16 @@ impl Proxy {
         let (cuts, cut) = watch::channel(0);
         let down = Arc::new(AtomicBool::new(false));
         let is_down = Arc::clone(&down);
-        tokio::spawn(async move {
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            let mut passing = JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 if is_down.load(Ordering::SeqCst) {
                     continue;
                 }
                 let mut cut = cut.clone();
                 cut.mark_unchanged();
-                tokio::spawn(async move {
+                passing.spawn(async move {
                     let Ok(mut far) = TcpStream::connect(to).await else { return };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
@@ -37,7 +41,7 @@ impl Proxy {
                 });
             }
         });
-        Proxy { url, cuts, down }
+        Proxy { url, cuts, down, _listening: listening }
     }
 
     /// Breaks every connection.

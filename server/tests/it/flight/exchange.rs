@@ -104,9 +104,8 @@ fn commits_seeks_and_offsets_are_answered() {
         assert_eq!(answers, [(1, None), (2, Some(ErrorKind::Fenced)), (3, Some(ErrorKind::Fenced))]);
 
         member.send(Request::Seek(Seek { request_id: 4, partition: 0, to: Some(seek::To::Offset(250)) })).await;
-        member
-            .until(|reply| if let Reply::SeekAck(ack) = reply { Some(assert_eq!(ack.offset, 250)) } else { None })
-            .await;
+        let offset = member.until(|reply| if let Reply::SeekAck(ack) = reply { Some(ack.offset) } else { None }).await;
+        assert_eq!(offset, 250);
         let batch = member.until(|reply| if let Reply::Batch(batch) = reply { Some(batch) } else { None }).await;
         assert_eq!((batch.first_offset, batch.next_offset), (250, 1000));
 
@@ -116,11 +115,8 @@ fn commits_seeks_and_offsets_are_answered() {
         let state = &offsets.partitions[0];
         assert_eq!((state.start, state.end, state.committed, state.position), (0, 1000, Some(400), Some(1000)));
         member.send(Request::Heartbeat(Heartbeat { request_id: 6, polled: true })).await;
-        member
-            .until(
-                |reply| if let Reply::HeartbeatAck(ack) = reply { Some(assert_eq!(ack.request_id, 6)) } else { None },
-            )
-            .await;
+        let answered = |reply| if let Reply::HeartbeatAck(ack) = reply { Some(ack.request_id) } else { None };
+        assert_eq!(member.until(answered).await, 6);
     });
 }
 

@@ -142,7 +142,7 @@ fn after_a_failed_sync_everything_is_refused_until_reopened() {
         let error = opened.do_now(small(t, 0, &[2])).expect_err("it fails");
         assert!(matches!(error, Error::LogFailed { .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::Reopen);
-        let refused = opened.submit(small(t, 0, &[3])).expect_err("refused");
+        let refused = opened.do_now(small(t, 0, &[3])).expect_err("refused, at once or in the end");
         assert!(matches!(refused, Error::LogFailed { .. }), "{refused}");
         assert_eq!(opened.values(t, 0).expect("reads go on"), [1]);
         assert!(opened.log.close().is_err(), "there is no clean end");

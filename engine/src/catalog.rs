@@ -111,6 +111,8 @@ pub enum OnError {
     Stop,
     /// The row is left out and counted.
     Skip,
+    /// The row is left out, counted, and kept in the topic's dead-letter table with what is known of its failure.
+    DeadLetter,
 }
 
 /// A topic to create. `definition` is opaque to the engine; the [`crate::TopicCompiler`] reads it.

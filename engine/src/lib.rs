@@ -11,6 +11,7 @@ mod catalog;
 mod clock;
 mod consumer;
 mod cursor;
+mod dead_letters;
 pub mod disk;
 mod engine;
 mod error;
@@ -22,6 +23,7 @@ mod info;
 mod log;
 mod maintenance;
 mod modules;
+mod offset_set;
 mod operator;
 mod options;
 mod plugins;
@@ -52,7 +54,7 @@ pub use info::{EngineEvent, EngineStats, SegmentInfo};
 pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
     BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
-    InputColumn, LoadedPlugin, OperatorError, PluginHost, RowMap, ScalarFunction, TopicCompiler, TopicPlugins,
+    InputColumn, LoadedPlugin, OperatorError, PluginHost, PluginVersion, RowMap, ScalarFunction, TopicCompiler, TopicPlugins,
     Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};

@@ -161,6 +161,15 @@ pub(crate) enum Change {
         #[serde(default)]
         lsn: Lsn,
     },
+    /// The rows at fault of `first..next` of a topic's source have their dead letters, the last of them in this submission.
+    RowsLettered {
+        topic: TopicId,
+        /// Of the topic.
+        version: u32,
+        partition: PartitionId,
+        first: Offset,
+        next: Offset,
+    },
 }
 
 /// A segment as the manifest records it.

@@ -48,8 +48,7 @@ pub(crate) enum RowsPayload {
 pub(crate) enum Precondition {
     /// The group's members still are of this generation.
     Generation { group: GroupKey, generation: u64 },
-    /// The partition ends here: for submissions whose output follows from what a topic of its own already holds.
-    #[cfg_attr(not(test), expect(dead_code, reason = "continuous topics are the first to ask for it"))]
+    /// The partition ends here: for submissions that follow from what it already holds.
     EndOffset { table: TableId, partition: PartitionId, end: Offset },
     /// The partition's segments are still the ones a merge or cut started from.
     SegmentsUnchanged { table: TableId, partition: PartitionId, segments_version: u64 },

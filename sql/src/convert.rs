@@ -40,8 +40,8 @@ pub(crate) fn from_datafusion(error: DataFusionError, memory_limit: usize) -> Er
 pub(crate) fn into_operator(error: DataFusionError) -> OperatorError {
     match from_datafusion(error, 0) {
         Error::Operator(error) => error,
-        Error::Execution(message) => OperatorError { kind: FailureKind::Data, message },
-        other => OperatorError { kind: FailureKind::Host, message: other.to_string() },
+        Error::Execution(message) => OperatorError::new(FailureKind::Data, message),
+        other => OperatorError::new(FailureKind::Host, other.to_string()),
     }
 }
 

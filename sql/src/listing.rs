@@ -16,6 +16,7 @@ pub(crate) fn on_error(policy: OnError) -> &'static str {
     match policy {
         OnError::Stop => "stop",
         OnError::Skip => "skip",
+        OnError::DeadLetter => "dead_letter",
     }
 }
 
@@ -173,7 +174,7 @@ fn create_topic(topic: &TopicInfo) -> String {
     };
     let with = match topic.on_error {
         OnError::Stop => String::new(),
-        OnError::Skip => " WITH (on_error = 'skip')".to_owned(),
+        policy => format!(" WITH (on_error = '{}')", on_error(policy)),
     };
     format!("CREATE TOPIC {}{with} AS {definition}", quote(&topic.name))
 }

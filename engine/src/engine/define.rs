@@ -97,13 +97,9 @@ impl Engine {
                 engine.record(vec![Change::TableDropped { table: table.id }])?;
                 return Ok(vec![TopicId(table.id.0)]);
             }
-            let topics = engine.shared.state.read().catalog().topics_of_table(table.id).map(|topic| topic.id).collect();
-            engine.drop_with_topics(table.id, topics)
+            engine.drop_all(engine.drops_of_table(table.id))
         })?;
-        for topic in &dropped {
-            self.shared.evaluations.forget(*topic);
-            self.shared.turns.forget(TableId(topic.0));
-        }
+        self.forget(&dropped);
         Ok(())
     }
 
@@ -144,17 +140,5 @@ impl Engine {
         let state = self.shared.state.read();
         let table = state.catalog().table_named(namespace, name).cloned();
         table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
-    }
-
-    /// A topic that was created after `topics` were listed makes the log refuse: then they are to be listed again.
-    fn drop_with_topics(&self, table: TableId, topics: Vec<TopicId>) -> Result<Vec<TopicId>> {
-        let mut changes: Vec<Change> = topics.iter().map(|topic| Change::TopicDropped { topic: *topic }).collect();
-        changes.push(Change::TableDropped { table });
-        match self.record(changes) {
-            Ok(_) => Ok(topics.into_iter().chain([TopicId(table.0)]).collect()),
-            Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
-            Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),
-            Err(error) => Err(error),
-        }
     }
 }

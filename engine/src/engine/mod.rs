@@ -3,6 +3,7 @@
 
 mod define;
 mod deliver;
+mod drops;
 mod functions;
 mod inspect;
 mod maintain;

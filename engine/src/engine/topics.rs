@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use crate::access::Action;
+use crate::dead_letters::{letters_info, missing_columns};
 use crate::record::Change;
 use crate::types::{MAX_COLUMNS, is_stored};
 use crate::*;
@@ -17,8 +19,18 @@ impl Engine {
         check_namespace(&spec.namespace)?;
         check_name("topic", &spec.name)?;
         check_definition(&spec)?;
-        let lsn = self.record(vec![Change::TopicCreated(topic_info(spec, TopicId(0), 1, Lsn(0)))])?;
-        self.shared.topic(TopicId(lsn.0))
+        let topic = topic_info(spec, TopicId(0), 1, Lsn(0));
+        let mut changes = vec![Change::TopicCreated(topic.clone())];
+        if topic.on_error == OnError::DeadLetter {
+            let source = self.shared.table(topic.table)?;
+            let letters = letters_info(&topic, &source)?;
+            check_name("dead-letter table", &letters.name)?;
+            changes.push(Change::TableCreated(letters));
+        }
+        // The topic's record comes first, and a definition takes one LSN.
+        let others = changes.len() as u64 - 1;
+        let lsn = self.record(changes)?;
+        self.shared.topic(TopicId(lsn.0 - others))
     }
 
     /// RELOAD: the same name and id, the next version, a new output schema. Refused while members are subscribed.
@@ -29,27 +41,33 @@ impl Engine {
             let topic = engine.find_topic(&spec.namespace, &spec.name)?;
             engine.refuse_members("topic", &topic.name, topic.id)?;
             let info = topic_info(spec.clone(), topic.id, topic.version.saturating_add(1), topic.created);
-            engine.record(vec![Change::TopicReplaced(info)])?;
+            let mut changes = Vec::new();
+            let letters = engine.shared.state.read().catalog().letters_of(&info).cloned();
+            if let Some(letters) = letters {
+                let fields = missing_columns(&letters, &info, &*engine.shared.table(info.table)?)?;
+                changes.extend((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }));
+            }
+            changes.push(Change::TopicReplaced(info));
+            engine.record(changes)?;
             Ok(topic.id)
         })?;
         self.shared.evaluations.forget(id);
         self.shared.topic(id)
     }
 
-    /// Refused while groups have members or committed offsets on it; `force` ends the members and forgets the offsets.
+    /// Refused while groups have members or committed offsets on it, or topics or members are on its dead-letter table,
+    /// which goes with it; `force` ends the members, forgets the offsets and drops those topics.
     pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
-        let topic = self.find_topic(namespace, name)?;
-        if !force {
-            self.refuse_members("topic", name, topic.id)?;
-            let state = self.shared.state.read();
-            if let Some((_, group)) = state.groups_of_topic(topic.id).next() {
-                let by = format!("the committed offsets of consumer group {group:?}");
-                return Err(Error::InUse { what: "topic", name: name.to_owned(), by });
+        let dropped = self.define(|engine| {
+            let topic = engine.find_topic(namespace, name)?;
+            let drops = engine.drops_of_topic(&topic);
+            if !force {
+                engine.refuse_drop(&topic, &drops)?;
             }
-        }
-        self.record(vec![Change::TopicDropped { topic: topic.id }])?;
-        self.shared.evaluations.forget(topic.id);
+            engine.drop_all(drops)
+        })?;
+        self.forget(&dropped);
         Ok(())
     }
 
@@ -80,6 +98,21 @@ impl Engine {
         self.enter(who, Action::Read, None)?;
         let topic = self.shared.topic(id)?;
         self.shared.evaluations.operator(&self.shared, &topic)
+    }
+
+    /// Refuses what only `force` drops.
+    fn refuse_drop(&self, topic: &TopicInfo, drops: &Drops) -> Result<()> {
+        let in_use = |by: String| Err(Error::InUse { what: "topic", name: topic.name.clone(), by });
+        self.refuse_members("topic", &topic.name, topic.id)?;
+        let state = self.shared.state.read();
+        if let Some((_, group)) = state.groups_of_topic(topic.id).next() {
+            return in_use(format!("the committed offsets of consumer group {group:?}"));
+        }
+        if let Some(over) = drops.topics.get(1).and_then(|over| state.topic(*over)) {
+            return in_use(format!("topic {:?}, which reads its dead letters", over.name));
+        }
+        drop(state);
+        drops.letters.map_or(Ok(()), |letters| self.refuse_members("topic", &topic.name, TopicId(letters.0)))
     }
 
     fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {

@@ -35,6 +35,7 @@ impl Engine {
                 return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
             }
             self.enter(who, Action::Produce, Some(&table.namespace))?;
+            self.refuse_letters(&table)?;
             let parts = write::prepare(&table, append, &self.shared.turns, &self.shared.options, &mut spare)?;
             submission.rows.extend(parts);
             let version = table.schema_version();
@@ -59,6 +60,17 @@ impl Engine {
     pub fn split_for_append(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
         let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
         write::pieces(batch, usize::MAX, bytes)
+    }
+
+    /// Dead letters are the engine's to write: their order and number follow from what was evaluated.
+    fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
+        match self.shared.state.read().catalog().owner_of_letters(table) {
+            None => Ok(()),
+            Some(topic) => Err(Error::FailedPrecondition(format!(
+                "table {:?} holds the dead letters of topic {:?}; nothing else is appended to it",
+                table.name, topic.name
+            ))),
+        }
     }
 
     /// An append of no rows needs no record.

@@ -10,7 +10,7 @@ use super::evaluate::Outcome;
 use super::offset;
 use crate::cursor::Chunk;
 use crate::log::sliced_bytes;
-use crate::{EncodedBatch, Offset, OperatorError, RowMap};
+use crate::{EncodedBatch, FailureKind, Offset, OperatorError, RowMap};
 
 /// A topic's rows of one canonical chunk, shared by everyone who reads it.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct EvaluatedChunk {
     pub bytes: usize,
     /// The whole chunk as it lies in the log, if it is raw.
     pub encoded: Option<EncodedBatch>,
-    /// False where making it anew costs next to nothing: a raw frame in memory.
+    /// False where making it anew costs next to nothing (a raw frame in memory), or may end otherwise (a time-out).
     pub keep: bool,
 }
 
@@ -70,15 +70,17 @@ impl EvaluatedChunk {
             RowMap::Indices(rows) => rows.iter().map(|row| base + Offset::from(*row)).collect(),
         };
         let batch = compact(outcome.batch);
+        // A machine that was busy is no property of the row: it is tried again when it is next read.
+        let timed_out = outcome.fault.as_ref().is_some_and(|(_, error)| error.kind == FailureKind::Timeout);
         EvaluatedChunk {
             base,
             next,
             bytes: sliced_bytes(&batch) + std::mem::size_of_val(&*offsets),
             batch,
             offsets,
+            keep: !timed_out,
             fault: outcome.fault.map(|(row, error)| (base + offset(row), error)),
             encoded: None,
-            keep: true,
         }
     }
 

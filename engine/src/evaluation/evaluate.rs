@@ -1,5 +1,7 @@
 //! One batch through one operator, down to the row at fault.
 
+use std::time::Duration;
+
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
@@ -9,6 +11,9 @@ use crate::{BatchOperator, Evaluated, FailureKind, OnError, OperatorError, RowMa
 /// a batch of 8,192 rows that all time out must not hold a reader for hours.
 const COSTLY_FAILURES: usize = 64;
 
+/// How long to wait before a row whose evaluation timed out is tried again, each time: a busy machine is not its fault.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+
 /// What came of a batch.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -17,7 +22,7 @@ pub(super) struct Outcome {
     pub rows: RowMap,
     /// The first row that could not be passed, and why. Rows before it are in `batch`.
     pub fault: Option<(usize, OperatorError)>,
-    /// Rows left out under [`OnError::Skip`], with the first one's error.
+    /// Rows left out under [`OnError::Skip`] and [`OnError::DeadLetter`], each with its error.
     pub skipped: Vec<(usize, OperatorError)>,
 }
 
@@ -67,13 +72,7 @@ impl Search<'_> {
     /// `from..from + rows` failed as a whole. Gives the row that ends the search, if one does.
     fn failed(&mut self, from: usize, rows: usize, error: OperatorError) -> Result<Fault, OperatorError> {
         if rows <= 1 {
-            return Ok(match self.on_error {
-                OnError::Stop => Some((from, error)),
-                OnError::Skip => {
-                    self.skipped.push((from, error));
-                    None
-                }
-            });
+            return self.one_row(from, rows, error);
         }
         if error.kind != FailureKind::Data {
             self.costly += 1;
@@ -88,12 +87,37 @@ impl Search<'_> {
             None => self.range(from + half, rows - half),
         }
     }
+
+    /// A row that fails by itself, after it was tried as often as makes sense.
+    fn one_row(&mut self, from: usize, rows: usize, mut error: OperatorError) -> Result<Fault, OperatorError> {
+        for pause in PAUSES {
+            if error.kind != FailureKind::Timeout {
+                break;
+            }
+            std::thread::sleep(pause);
+            match call(self.operator, &self.input.slice(from, rows)) {
+                Ok(evaluated) => {
+                    self.pieces.push((from, evaluated));
+                    return Ok(None);
+                }
+                Err(again) if again.kind == FailureKind::Host => return Err(again),
+                Err(again) => error = again,
+            }
+        }
+        Ok(match self.on_error {
+            OnError::Stop => Some((from, error)),
+            OnError::Skip | OnError::DeadLetter => {
+                self.skipped.push((from, error));
+                None
+            }
+        })
+    }
 }
 
 /// Calls the operator and checks what it gives.
 fn call(operator: &dyn BatchOperator, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
     let evaluated = operator.evaluate(input)?;
-    let bad = |message: String| Err(OperatorError { kind: FailureKind::BadOutput, message });
+    let bad = |message: String| Err(OperatorError::new(FailureKind::BadOutput, message));
     let (given, taken) = (evaluated.batch.num_rows(), input.num_rows());
     match &evaluated.rows {
         RowMap::Every if given != taken => bad(format!("{given} rows came of {taken}, without saying which")),
@@ -108,7 +132,7 @@ fn call(operator: &dyn BatchOperator, input: &RecordBatch) -> Result<Evaluated, 
 fn join(operator: &dyn BatchOperator, pieces: &[(usize, Evaluated)]) -> Result<(RecordBatch, RowMap), OperatorError> {
     let schema = pieces.first().map_or_else(|| operator.output_schema().clone(), |(_, piece)| piece.batch.schema());
     let batch = concat_batches(&schema, pieces.iter().map(|(_, piece)| &piece.batch)).map_err(|error| {
-        OperatorError { kind: FailureKind::BadOutput, message: format!("its batches differ in schema: {error}") }
+        OperatorError::new(FailureKind::BadOutput, format!("its batches differ in schema: {error}"))
     })?;
     let mut rows = Vec::with_capacity(batch.num_rows());
     for (from, piece) in pieces {

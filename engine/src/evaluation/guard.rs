@@ -31,7 +31,7 @@ impl BatchOperator for Guarded {
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
         catch_unwind(AssertUnwindSafe(|| self.0.evaluate(input))).unwrap_or_else(|panic| {
             let message = format!("the operator panicked: {}", message_of(&*panic));
-            Err(OperatorError { kind: FailureKind::Host, message })
+            Err(OperatorError::new(FailureKind::Host, message))
         })
     }
 

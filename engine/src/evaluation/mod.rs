@@ -6,6 +6,7 @@ mod compact;
 mod evaluate;
 mod guard;
 mod identity;
+mod letters;
 mod operators;
 mod skips;
 #[cfg(test)]
@@ -18,10 +19,11 @@ use arrow_schema::Schema;
 
 use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
-use crate::{BatchOperator, Error, FailureKind, Offset, OperatorError, PartitionId, Result, TopicId, TopicInfo};
+use crate::{BatchOperator, Error, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId, TopicInfo};
 
 use cache::{Cache, Place};
 pub(crate) use chunk::EvaluatedChunk;
+use letters::DeadLetters;
 use operators::{Compiled, Operators};
 use skips::SkipEvents;
 
@@ -32,6 +34,7 @@ pub(crate) struct Evaluations {
     cache: Cache,
     rows_skipped: AtomicU64,
     skip_events: SkipEvents,
+    dead_letters: DeadLetters,
 }
 
 /// Counters since opening.
@@ -50,6 +53,7 @@ impl Evaluations {
             cache: Cache::new(cache_bytes),
             rows_skipped: AtomicU64::new(0),
             skip_events: SkipEvents::default(),
+            dead_letters: DeadLetters::default(),
         }
     }
 
@@ -59,7 +63,8 @@ impl Evaluations {
     }
 
     /// The evaluated chunk that holds `position`; `None` at the end of the partition. Below the start: `OffsetOutOfRange`.
-    /// At a row that fails to evaluate under [`crate::OnError::Stop`]: `Evaluation`.
+    /// At a row that fails to evaluate under [`OnError::Stop`]: `Evaluation`; under
+    /// [`OnError::DeadLetter`] its letter is durable before the chunk is given.
     pub(crate) fn chunk_at(
         &self,
         shared: &Shared,
@@ -82,6 +87,7 @@ impl Evaluations {
         self.operators.forget(topic);
         self.cache.forget(topic);
         self.skip_events.forget(topic);
+        self.dead_letters.forget(topic);
     }
 
     pub(crate) fn figures(&self) -> EvaluationFigures {
@@ -127,7 +133,13 @@ impl Evaluations {
         }
         if !same_types(&outcome.batch.schema(), &topic.output_schema) {
             let message = "the operator gave other columns than the topic has; reload the topic".to_owned();
-            return Err(failed(base, OperatorError { kind: FailureKind::Host, message }));
+            return Err(failed(base, OperatorError::new(FailureKind::Host, message)));
+        }
+        if topic.on_error == OnError::DeadLetter {
+            let next = outcome.fault.as_ref().map_or(chunk.next_offset, |(row, _)| base + offset(*row));
+            let faults: Vec<_> =
+                outcome.skipped.iter().map(|(row, error)| (base + offset(*row), error.clone())).collect();
+            self.dead_letters.settle(shared, topic, partition, base..next, &faults)?;
         }
         if let Some((row, error)) = outcome.skipped.first() {
             let skipped = u64::try_from(outcome.skipped.len()).unwrap_or(u64::MAX);

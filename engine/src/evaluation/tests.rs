@@ -59,7 +59,7 @@ impl BatchOperator for Picky {
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if numbers(input).iter().any(|number| *number < 0) {
-            return Err(OperatorError { kind: self.kind, message: "negative".to_owned() });
+            return Err(OperatorError::new(self.kind, "negative"));
         }
         Ok(Evaluated { batch: input.clone(), rows: self.answer.clone().unwrap_or(RowMap::Every) })
     }
@@ -115,7 +115,7 @@ fn answers_that_can_not_be_are_refused() {
 }
 
 fn chunk(base: Offset, rows: &[u32], next: Offset, fault: Option<usize>) -> EvaluatedChunk {
-    let error = OperatorError { kind: FailureKind::Data, message: "bad".to_owned() };
+    let error = OperatorError::new(FailureKind::Data, "bad");
     EvaluatedChunk::evaluated(
         base,
         next,

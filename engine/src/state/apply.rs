@@ -76,6 +76,14 @@ impl State {
                     self.mark(Key::Partition(*table, *partition));
                 }
             }
+            &Change::RowsLettered { topic, version, partition, first, next } => {
+                let table = self.catalog.topic(topic).map(|topic| topic.table);
+                if let Some(source) = table.and_then(|table| self.partition(table, partition)) {
+                    let start = source.start;
+                    self.letters.add(topic, version, partition, first..next, start);
+                    self.mark(Key::Letters(topic, partition));
+                }
+            }
             _ => {
                 self.apply_definition(change);
                 self.catalog.changed();
@@ -140,6 +148,7 @@ impl State {
             Change::GroupCreated { .. }
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }
+            | Change::RowsLettered { .. }
             | Change::StartMoved { .. } => {}
         }
     }
@@ -172,6 +181,9 @@ impl State {
         self.mark(Key::Topic(topic));
         self.catalog.remove_topic(topic);
         self.forget_offsets(topic);
+        for partition in self.letters.forget_topic(topic) {
+            self.mark(Key::Letters(topic, partition));
+        }
     }
 
     fn forget_offsets(&mut self, topic: TopicId) {

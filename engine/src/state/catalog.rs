@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::PartitionState;
-use crate::{FunctionId, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::dead_letters::{letters_table, topic_of_letters};
+use crate::{FunctionId, OnError, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
 use callables::{Function, Plugin};
 
 /// The namespace that every store has.
@@ -98,6 +99,18 @@ impl Catalog {
     pub(crate) fn topics_of_table(&self, id: TableId) -> impl Iterator<Item = &Arc<TopicInfo>> {
         let topics = self.tables.get(&id).into_iter().flat_map(|table| &table.topics);
         topics.filter_map(|topic| self.topics.get(topic))
+    }
+
+    /// The table of a topic's dead letters, if it keeps any.
+    pub(crate) fn letters_of(&self, topic: &TopicInfo) -> Option<&Arc<TableInfo>> {
+        let keeps = topic.on_error == OnError::DeadLetter;
+        keeps.then(|| self.table_named(&topic.namespace, &letters_table(&topic.name))).flatten()
+    }
+
+    /// The topic whose dead letters a table holds, if it is such a table.
+    pub(crate) fn owner_of_letters(&self, table: &TableInfo) -> Option<&Arc<TopicInfo>> {
+        let topic = self.topic_named(&table.namespace, topic_of_letters(&table.name)?)?;
+        (topic.on_error == OnError::DeadLetter).then_some(topic)
     }
 
     /// Identity topics included.
@@ -209,7 +222,7 @@ fn identity_topic(table: &TableInfo) -> TopicInfo {
         table_schema_version: table.schema_version(),
         source: TopicSource::Identity,
         output_schema: table.schema().clone(),
-        on_error: crate::OnError::Stop,
+        on_error: OnError::Stop,
         version: table.schema_version(),
         created: table.created,
     }

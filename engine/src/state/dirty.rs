@@ -20,6 +20,7 @@ pub(super) enum Key {
     Group(Arc<str>, Arc<str>),
     Committed(GroupKey, TopicId, PartitionId),
     Producer(TableId, u128),
+    Letters(TopicId, PartitionId),
 }
 
 /// Entries that differ from the last checkpoint.

@@ -9,6 +9,7 @@ mod apply;
 mod catalog;
 mod dirty;
 mod groups;
+mod letters;
 mod partition;
 mod producers;
 mod store;
@@ -23,6 +24,7 @@ use crate::{Lsn, Offset, PartitionId, PluginId, PluginInfo, TableId, TableInfo, 
 pub(crate) use admit::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
 pub(crate) use groups::GroupState;
+pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
 pub(crate) use store::Store;
 
@@ -36,6 +38,7 @@ pub(crate) struct State {
     epoch: u64,
     catalog: Catalog,
     groups: groups::Groups,
+    letters: letters::Letters,
     producers: producers::Producers,
     /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
     dirty: Option<dirty::Dirty>,
@@ -49,6 +52,7 @@ impl PartialEq for State {
             && self.epoch == other.epoch
             && self.catalog == other.catalog
             && self.groups == other.groups
+            && self.letters == other.letters
             && self.producers == other.producers
     }
 }
@@ -99,6 +103,11 @@ impl State {
     /// The group's next offset to read, `None` before its first commit.
     pub(crate) fn committed(&self, group: &GroupKey, topic: TopicId, partition: PartitionId) -> Option<Offset> {
         self.groups.committed(group, topic, partition)
+    }
+
+    /// What has been examined for dead letters of one partition of the topic's source; `None` before the first letter.
+    pub(crate) fn examined(&self, topic: TopicId, partition: PartitionId) -> Option<&Examined> {
+        self.letters.get(topic, partition)
     }
 
     /// The group as created, its committed offsets with it.

@@ -232,7 +232,7 @@ impl BatchOperator for Word {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.rows.fetch_add(input.num_rows(), Ordering::SeqCst);
         let values = input.column(0).as_primitive::<Int64Type>().values();
-        let fail = |kind| Err(OperatorError { kind, message: format!("no {}", self.number) });
+        let fail = |kind| Err(OperatorError::new(kind, format!("no {}", self.number)));
         match self.word.as_str() {
             "fail" if values.contains(&self.number) => return fail(FailureKind::Data),
             "host" if values.contains(&self.number) => return fail(FailureKind::Host),

@@ -3,6 +3,7 @@
 mod appends;
 mod broadcast_replay;
 mod crash;
+mod dead_letters;
 mod definitions;
 mod delivery;
 mod evaluation;

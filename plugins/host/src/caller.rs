@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, Result};
+use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, PluginVersion, Result};
 
 use crate::contract::Wire;
 use crate::failure::failure;
@@ -30,6 +30,8 @@ pub(crate) trait Kind: fmt::Debug + Send + Sync + 'static {
 /// Calls a plugin.
 pub(crate) struct Caller<K> {
     plugin: PluginInfo,
+    /// The same, as failures name it.
+    version: Arc<PluginVersion>,
     kind: K,
     pool: Pool,
     counters: Arc<Counters>,
@@ -55,7 +57,8 @@ impl<K: Kind> Caller<K> {
                 _ => Error::InvalidInput(message),
             }
         })?;
-        Ok(Caller { plugin: plugin.clone(), kind, pool, counters: counters.clone() })
+        let version = Arc::new(PluginVersion { name: plugin.name.clone(), version: plugin.version });
+        Ok(Caller { plugin: plugin.clone(), version, kind, pool, counters: counters.clone() })
     }
 
     pub(crate) fn plugin(&self) -> &PluginInfo {
@@ -72,7 +75,8 @@ impl<K: Kind> Caller<K> {
             parts.map(|part| Ok((part.num_rows(), self.call_once(&part)?))).collect();
         answers.map_err(|e| {
             self.counters.failed(e.kind);
-            OperatorError { kind: e.kind, message: format!("plugin {:?}: {}", self.plugin.name, e.message) }
+            let message = format!("plugin {:?}: {}", self.plugin.name, e.message);
+            OperatorError { kind: e.kind, message, plugin: Some(self.version.clone()) }
         })
     }
 

@@ -28,7 +28,7 @@ impl From<StartError> for OperatorError {
 }
 
 pub(crate) fn failure(kind: FailureKind, message: impl Into<String>) -> OperatorError {
-    OperatorError { kind, message: message.into() }
+    OperatorError::new(kind, message)
 }
 
 /// The failure of starting an instance.

@@ -27,7 +27,7 @@ Examples:
         topic: String,
         /// The SELECT
         select: String,
-        /// What to do about a row that fails to evaluate: stop or skip
+        /// What to do about a row that fails to evaluate: stop, skip or dead_letter
         #[arg(long, value_name = "POLICY")]
         on_error: Option<String>,
         /// Leave a topic of that name as it is

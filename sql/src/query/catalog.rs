@@ -82,7 +82,7 @@ impl Reader {
             None => return Ok(None),
             Some(Relation::Table(table)) => (TopicPlan::identity(table.schema()), table, false),
             Some(Relation::Topic(topic, table)) => {
-                (self.topic_plan(&topic, &table)?, table, topic.on_error == OnError::Skip)
+                (self.topic_plan(&topic, &table)?, table, topic.on_error != OnError::Stop)
             }
         };
         Ok(Some(Arc::new(StreamTable::new(self.clone(), plan, table, with_pseudo, skip))))

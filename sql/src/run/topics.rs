@@ -112,12 +112,9 @@ fn on_error(mut options: Options) -> Result<OnError> {
     let policy = match options.text("on_error")?.as_deref() {
         None | Some("stop") => OnError::Stop,
         Some("skip") => OnError::Skip,
-        Some("dead_letter") => {
-            let message = "on_error = 'dead_letter' is not offered yet; use 'stop' or 'skip'".to_owned();
-            return Err(Error::Unsupported { message, position: None });
-        }
+        Some("dead_letter") => OnError::DeadLetter,
         Some(other) => {
-            let message = format!("on_error is 'stop' or 'skip', not {other:?}");
+            let message = format!("on_error is 'stop', 'skip' or 'dead_letter', not {other:?}");
             return Err(Error::Invalid { message, position: None });
         }
     };

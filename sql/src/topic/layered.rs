@@ -107,5 +107,5 @@ impl BatchOperator for Layered {
 }
 
 fn host(error: arrow::error::ArrowError) -> OperatorError {
-    OperatorError { kind: FailureKind::Host, message: error.to_string() }
+    OperatorError::new(FailureKind::Host, error.to_string())
 }

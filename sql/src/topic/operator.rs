@@ -132,10 +132,10 @@ impl BatchOperator for Operator {
         // A panic in an expression is a defect of the expression, and must not take the reader's thread with it.
         match evaluating(self.depth, || catch_unwind(AssertUnwindSafe(|| self.run(input)))) {
             Ok(evaluated) => evaluated.map_err(into_operator),
-            Err(panic) => Err(OperatorError {
-                kind: FailureKind::Host,
-                message: format!("an expression panicked: {}", panic_text(panic.as_ref())),
-            }),
+            Err(panic) => {
+                let message = format!("an expression panicked: {}", panic_text(panic.as_ref()));
+                Err(OperatorError::new(FailureKind::Host, message))
+            }
         }
     }
 

@@ -98,5 +98,5 @@ impl BatchOperator for TransformOperator {
 }
 
 fn bad_output(error: arrow::error::ArrowError) -> OperatorError {
-    OperatorError { kind: FailureKind::BadOutput, message: error.to_string() }
+    OperatorError::new(FailureKind::BadOutput, error.to_string())
 }

@@ -79,6 +79,18 @@ impl State {
             Change::SegmentsChanged { table, partition, added, removed } => {
                 admit_segments(self.known_partition(*table, *partition)?, added, removed)
             }
+            Change::RowsLettered { topic, version, partition, next, .. } => {
+                let found = self.select_topic(*topic)?;
+                if found.version != *version {
+                    return Err(Error::Busy(format!("topic {:?} was replaced meanwhile", found.name)));
+                }
+                let source = self.known_partition(found.table, *partition)?;
+                if *next <= source.end {
+                    return Ok(());
+                }
+                let message = format!("rows up to offset {next} have no letters: the source ends at {}", source.end);
+                Err(Error::FailedPrecondition(message))
+            }
             Change::StartMoved { table, partition, start, .. } => {
                 let found = self.known_partition(*table, *partition)?;
                 if (found.start..=found.end).contains(start) {
@@ -153,6 +165,11 @@ impl State {
 
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.known_table(id)?;
+        if let Some(topic) = self.catalog.owner_of_letters(table)
+            && !earlier.dropped_topics.contains(&topic.id)
+        {
+            return in_use("table", &table.name, format!("topic {:?}, whose dead letters it holds", topic.name));
+        }
         let mut topics = self.catalog.topics_of_table(id).filter(|topic| !earlier.dropped_topics.contains(&topic.id));
         topics.next().map_or(Ok(()), |topic| in_use("table", &table.name, format!("topic {:?}", topic.name)))
     }

@@ -125,6 +125,7 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
             state.committed(group, *topic, *partition).map(|offset| postcard(&offset)).transpose()
         }
         Key::Producer(table, id) => state.producers.get(*table, *id).map(postcard).transpose(),
+        Key::Letters(topic, partition) => state.examined(*topic, *partition).map(postcard).transpose(),
     }
 }
 
@@ -161,6 +162,10 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
             number(tagged(&mut bytes, b'r'), table.0);
             bytes.extend(id.to_be_bytes());
         }
+        Key::Letters(topic, partition) => {
+            number(tagged(&mut bytes, b'l'), topic.0);
+            bytes.extend(partition.to_be_bytes());
+        }
     }
     bytes
 }
@@ -184,6 +189,7 @@ pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
             Key::Committed(group, TopicId(parts.number()?), u32::from_be_bytes(*parts.take()?))
         }
         b"r" => Key::Producer(TableId(parts.number()?), u128::from_be_bytes(*parts.take()?)),
+        b"l" => Key::Letters(TopicId(parts.number()?), u32::from_be_bytes(*parts.take()?)),
         _ => return None,
     };
     parts.0.is_empty().then_some(key)

@@ -6,6 +6,7 @@ use fjall::Keyspace;
 
 use super::super::State;
 use super::super::dirty::Key;
+use super::super::letters::Examined;
 use super::super::producers::Stream;
 use super::codec::{self, Head, StoredPartition, StoredTable};
 use super::{damaged, store_error};
@@ -23,7 +24,7 @@ pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
     };
     let head: Head = codec::from_postcard(&head).map_err(|error| damaged(path, format!("head: {error}")))?;
     // What others refer to comes first.
-    for tag in [b"n", b"t", b"w", b"f", b"q", b"p", b"s", b"g", b"o", b"r"] {
+    for tag in [b"n", b"t", b"w", b"f", b"q", b"p", b"s", b"g", b"o", b"r", b"l"] {
         for entry in entries.prefix(tag) {
             let (key, value) = entry.into_inner().map_err(|error| store_error(path, &error))?;
             let key = codec::parse_key(&key).ok_or_else(|| damaged(path, format!("unknown key {key:02x?}")))?;
@@ -56,6 +57,9 @@ fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
         Key::Group(namespace, group) => state.groups.create(namespace, group, codec::group_mode(value)?),
         Key::Committed(group, topic, partition) => {
             state.groups.set(&group, topic, partition, codec::from_postcard::<Offset>(value)?);
+        }
+        Key::Letters(topic, partition) => {
+            state.letters.restore(topic, partition, codec::from_postcard::<Examined>(value)?);
         }
         Key::Producer(table, id) => state.producers.restore(table, id, codec::from_postcard::<Stream>(value)?),
     }

@@ -167,7 +167,7 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let any = any_topic(history, random);
     let plugins: Vec<_> = history.state.catalog().plugins().map(|plugin| plugin.id).collect();
     let some_plugin = plugins.choose(random).copied();
-    match random.random_range(0..18) {
+    match random.random_range(0..20) {
         0 => Change::NamespaceCreated { name: namespace },
         1 => Change::NamespaceDropped { name: namespace },
         2..5 => super::table(&namespace, &name, random.random_range(1..5)),
@@ -203,6 +203,16 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
         16 => {
             let functions: Vec<_> = history.state.catalog().functions().map(|function| function.id).collect();
             Change::FunctionDropped { function: functions.choose(random).copied().unwrap_or_default() }
+        }
+        17 | 18 => {
+            let first = random.random_range(0..40);
+            Change::RowsLettered {
+                topic: any.as_ref().map_or(TopicId(u64::MAX), |found| found.id),
+                version: any.map_or(0, |found| found.version),
+                partition: random.random_range(0..3),
+                first,
+                next: first + random.random_range(1..5),
+            }
         }
         _ => Change::GroupDropped { namespace, group: format!("g{}", random.random_range(0..4)) },
     }

@@ -174,7 +174,7 @@ impl Trial {
             let mut all: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(numbers))];
             all.extend(columns);
             let rows = RecordBatch::try_new(self.schema.clone(), all).and_then(|all| filter_record_batch(&all, kept));
-            let rows = rows.map_err(|error| OperatorError { kind: FailureKind::Host, message: error.to_string() })?;
+            let rows = rows.map_err(|error| OperatorError::new(FailureKind::Host, error.to_string()))?;
             self.shown.push(rows.slice(0, rows.num_rows().min(room)));
         }
         Ok(())

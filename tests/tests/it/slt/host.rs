@@ -1,6 +1,7 @@
 //! A plugin host without Wasm. A module is one line of text:
 //!
 //! - `over COLUMN LIMIT`: a filter that keeps what is above the limit; `fail COLUMN`: one that always fails;
+//!   `except COLUMN N`: one that keeps all, and fails on N;
 //! - `times COLUMN N`: a function that multiplies; `volatile COLUMN N`: one that says that it may differ;
 //! - `repeat COLUMN`: a transform that gives a row with value n as often as n mod 3 says, and fails on 13.
 //!
@@ -12,7 +13,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use millstream_engine::{
     BatchTransform, Error, Evaluated, FailureKind, FunctionSignature, LoadedPlugin, OperatorError, PluginDescription,
-    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, Result, RowMap, ScalarFunction, Volatility,
+    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, PluginVersion, Result, RowMap, ScalarFunction, Volatility,
 };
 
 #[derive(Debug)]
@@ -23,13 +24,14 @@ pub(crate) struct TextHost;
 enum Step {
     Over(i64),
     Fail,
+    Except(i64),
     Times(i64),
     Repeat,
 }
 
 #[derive(Debug)]
 struct TextPlugin {
-    name: String,
+    version: Arc<PluginVersion>,
     step: Step,
     signature: FunctionSignature,
     schema: SchemaRef,
@@ -37,11 +39,11 @@ struct TextPlugin {
 
 impl PluginHost for TextHost {
     fn inspect(&self, module: &[u8], _: &PluginLimits) -> Result<PluginDescription> {
-        let TextPlugin { step, signature, .. } = parse("", module)?;
+        let TextPlugin { step, signature, .. } = parse("", 0, module)?;
         Ok(PluginDescription {
             name: "text".to_owned(),
             kind: match step {
-                Step::Over(_) | Step::Fail => PluginKind::Filter,
+                Step::Over(_) | Step::Fail | Step::Except(_) => PluginKind::Filter,
                 Step::Times(_) => PluginKind::Function,
                 Step::Repeat => PluginKind::Transform,
             },
@@ -58,7 +60,7 @@ impl PluginHost for TextHost {
     }
 
     fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
-        let loaded = Arc::new(parse(&plugin.name, module)?);
+        let loaded = Arc::new(parse(&plugin.name, plugin.version, module)?);
         Ok(match loaded.step {
             Step::Repeat => LoadedPlugin::Transform(loaded),
             _ => LoadedPlugin::Function(loaded),
@@ -66,7 +68,7 @@ impl PluginHost for TextHost {
     }
 }
 
-fn parse(name: &str, module: &[u8]) -> Result<TextPlugin> {
+fn parse(name: &str, version: u32, module: &[u8]) -> Result<TextPlugin> {
     let text = String::from_utf8_lossy(module);
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = |word: &str| word.parse().map_err(|_| Error::InvalidInput(format!("{word:?} is no number")));
@@ -75,22 +77,26 @@ fn parse(name: &str, module: &[u8]) -> Result<TextPlugin> {
     let (column, step, returns) = match words.as_slice() {
         ["over", column, limit] => (*column, Step::Over(number(limit)?), DataType::Boolean),
         ["fail", column] => (*column, Step::Fail, DataType::Boolean),
+        ["except", column, limit] => (*column, Step::Except(number(limit)?), DataType::Boolean),
         ["times" | "volatile", column, factor] => (*column, Step::Times(number(factor)?), DataType::Int64),
         ["repeat", column] => (*column, Step::Repeat, DataType::Struct(schema.fields().clone())),
         _ => return Err(Error::InvalidInput(format!("{text:?} is not a module"))),
     };
     let volatility = if words[0] == "volatile" { Volatility::Volatile } else { Volatility::Immutable };
     let signature = FunctionSignature { parameters: vec![(column.to_owned(), DataType::Int64)], returns, volatility };
-    Ok(TextPlugin { name: name.to_owned(), step, signature, schema })
+    let version = Arc::new(PluginVersion { name: name.to_owned(), version });
+    Ok(TextPlugin { version, step, signature, schema })
 }
 
-fn fail(kind: FailureKind, message: &str) -> OperatorError {
-    OperatorError { kind, message: message.to_owned() }
+impl TextPlugin {
+    fn fail(&self, kind: FailureKind, message: impl Into<String>) -> OperatorError {
+        OperatorError { kind, message: message.into(), plugin: Some(Arc::clone(&self.version)) }
+    }
 }
 
 impl ScalarFunction for TextPlugin {
     fn name(&self) -> &str {
-        &self.name
+        &self.version.name
     }
 
     fn signature(&self) -> &FunctionSignature {
@@ -105,14 +111,18 @@ impl ScalarFunction for TextPlugin {
                 Arc::new(values.iter().map(|value| value.map(|value| value > limit)).collect::<BooleanArray>())
             }
             Step::Times(factor) => Arc::new(values.unary::<_, Int64Type>(|value| value.wrapping_mul(factor))),
-            Step::Fail | Step::Repeat => return Err(fail(FailureKind::Trap, "the guest fails")),
+            Step::Except(number) if values.iter().flatten().any(|value| value == number) => {
+                return Err(self.fail(FailureKind::Data, format!("{number} is not to the guest's taste")));
+            }
+            Step::Except(_) => Arc::new(values.iter().map(|_| Some(true)).collect::<BooleanArray>()),
+            Step::Fail | Step::Repeat => return Err(self.fail(FailureKind::Trap, "the guest fails")),
         })
     }
 }
 
 impl BatchTransform for TextPlugin {
     fn name(&self) -> &str {
-        &self.name
+        &self.version.name
     }
 
     fn parameters(&self) -> &[(String, DataType)] {
@@ -127,7 +137,7 @@ impl BatchTransform for TextPlugin {
         let values = arguments[0].as_primitive::<Int64Type>();
         assert_eq!(values.len(), rows, "arguments have the rows they are said to have");
         if values.iter().flatten().any(|value| value == 13) {
-            return Err(fail(FailureKind::Data, "13 is not to the guest's taste"));
+            return Err(self.fail(FailureKind::Data, "13 is not to the guest's taste"));
         }
         let times = |value: Option<i64>| value.map_or(1, |value| value.rem_euclid(3));
         let copies: Vec<(u32, Option<i64>, i64)> =

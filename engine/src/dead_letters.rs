@@ -5,9 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::{
-    Error, Lsn, Offset, OperatorError, PartitionId, Result, TableId, TableInfo, TableOptions, TopicInfo,
-};
+use crate::{Error, Lsn, Offset, OperatorError, PartitionId, Result, TableId, TableInfo, TableOptions, TopicInfo};
 
 /// What follows a topic's name in that of its dead-letter table.
 const SUFFIX: &str = "$dead_letter";
@@ -78,11 +76,9 @@ pub(crate) fn letter_rows(
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
     let own = letter_columns(letters, topic, partition);
-    let columns = schema.fields().iter().map(|field| {
-        match own.iter().find(|(name, _)| name == field.name()) {
-            Some((_, column)) => Ok(column.clone()),
-            None => source_column(letters, field),
-        }
+    let columns = schema.fields().iter().map(|field| match own.iter().find(|(name, _)| name == field.name()) {
+        Some((_, column)) => Ok(column.clone()),
+        None => source_column(letters, field),
     });
     RecordBatch::try_new(schema.clone(), columns.collect::<Result<Vec<_>>>()?).map_err(|error| unmade(&error))
 }
@@ -120,7 +116,9 @@ fn letter_columns(letters: &[Letter], topic: &TopicInfo, partition: PartitionId)
             letters.iter().map(|letter| i64::try_from(letter.offset).unwrap_or(i64::MAX)),
         )),
         Arc::new(Int32Array::from_iter_values(letters.iter().map(|_| int(topic.version)))),
-        Arc::new(letters.iter().map(|letter| plugin(letter).map(|plugin| plugin.name.clone())).collect::<StringArray>()),
+        Arc::new(
+            letters.iter().map(|letter| plugin(letter).map(|plugin| plugin.name.clone())).collect::<StringArray>(),
+        ),
         Arc::new(letters.iter().map(|letter| plugin(letter).map(|plugin| int(plugin.version))).collect::<Int32Array>()),
         Arc::new(StringArray::from_iter_values(letters.iter().map(|letter| letter.error.failure()))),
         Arc::new(StringArray::from_iter_values(letters.iter().map(|letter| cut(&letter.error.message)))),

@@ -54,8 +54,8 @@ pub use info::{EngineEvent, EngineStats, SegmentInfo};
 pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
     BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
-    InputColumn, LoadedPlugin, OperatorError, PluginHost, PluginVersion, RowMap, ScalarFunction, TopicCompiler, TopicPlugins,
-    Volatility,
+    InputColumn, LoadedPlugin, OperatorError, PluginHost, PluginVersion, RowMap, ScalarFunction, TopicCompiler,
+    TopicPlugins, Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
 pub use plugins::{

@@ -53,9 +53,7 @@ impl Engine {
         match self.record(changes) {
             Ok(_) => Ok(topics.into_iter().chain(tables.into_iter().map(|table| TopicId(table.0))).collect()),
             Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
-            Err(Error::NotFound { what: "topic", .. }) => {
-                Err(Error::Busy("a topic was dropped meanwhile".to_owned()))
-            }
+            Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),
             Err(error) => Err(error),
         }
     }

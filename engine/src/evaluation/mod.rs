@@ -19,7 +19,9 @@ use arrow_schema::Schema;
 
 use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
-use crate::{BatchOperator, Error, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId, TopicInfo};
+use crate::{
+    BatchOperator, Error, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId, TopicInfo,
+};
 
 use cache::{Cache, Place};
 pub(crate) use chunk::EvaluatedChunk;

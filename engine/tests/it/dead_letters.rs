@@ -7,8 +7,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use millstream_engine::{
-    Append, ColumnSpec, Error, ErrorKind, OnError, PartitionChoice, SeekTo, TableInfo, TopicInfo,
-    TopicSpec,
+    Append, ColumnSpec, Error, ErrorKind, OnError, PartitionChoice, SeekTo, TableInfo, TopicInfo, TopicSpec,
 };
 
 use crate::fixture::{Fixture, MIB, NO_WAIT, at, manual, polled, schema, who};
@@ -152,7 +151,8 @@ fn the_table_comes_and_goes_with_its_topic_and_is_nobody_elses() {
     fixture.topic("odd", &table, "fail 7", OnError::DeadLetter);
     let kept = fixture.engine.table(&who(), "public", "odd$dead_letter").expect("the table");
     assert_eq!(kept.options.partitions, 1);
-    let append = Append { table: kept.id, partition: PartitionChoice::Named(0), batch: RecordBatch::new_empty(schema()) };
+    let append =
+        Append { table: kept.id, partition: PartitionChoice::Named(0), batch: RecordBatch::new_empty(schema()) };
     let refused = fixture.engine.append(&who(), append, None).err().expect("it is refused");
     assert!(refused.to_string().contains("holds the dead letters of topic \"odd\""), "{refused}");
     let refused = fixture.engine.drop_table(&who(), "public", "odd$dead_letter", true).expect_err("it is refused");

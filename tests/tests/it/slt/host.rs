@@ -13,7 +13,8 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use millstream_engine::{
     BatchTransform, Error, Evaluated, FailureKind, FunctionSignature, LoadedPlugin, OperatorError, PluginDescription,
-    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, PluginVersion, Result, RowMap, ScalarFunction, Volatility,
+    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, PluginVersion, Result, RowMap, ScalarFunction,
+    Volatility,
 };
 
 #[derive(Debug)]

@@ -26,6 +26,7 @@ mod modules;
 mod offset_set;
 mod operator;
 mod options;
+mod plugin_calls;
 mod plugins;
 mod producer;
 mod record;
@@ -49,6 +50,7 @@ pub use consumer::{
 };
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use evaluation::current_evaluation;
 pub use ids::{FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
 pub use info::{EngineEvent, EngineStats, SegmentInfo};
 pub use modules::MAX_MODULE_BYTES;
@@ -58,6 +60,7 @@ pub use operator::{
     TopicPlugins, Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
+pub use plugin_calls::{CallTimes, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension};
 pub use plugins::{
     Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,
     PluginSpec,

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
-use crate::{FunctionInfo, PluginDescription, PluginInfo, PluginLimits, PluginSettings, Result, TableInfo, TopicInfo};
+use crate::{
+    FunctionInfo, PluginCalls, PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine, PluginSettings,
+    Result, TableInfo, TopicInfo,
+};
 
 /// A column that an operator reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +103,11 @@ impl FailureKind {
         FailureKind::BadOutput,
         FailureKind::Host,
     ];
+
+    /// Whether a call that fails so has used up its whole allowance of time or memory.
+    pub fn is_costly(self) -> bool {
+        matches!(self, FailureKind::Timeout | FailureKind::Memory)
+    }
 
     /// As listings, figures and dead letters name it.
     pub fn name(self) -> &'static str {
@@ -220,4 +228,16 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription>;
     /// Makes a plugin callable. Cheap after the first time: compiled code is cached.
     fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin>;
+    /// Figures of every plugin version that was loaded since the host was opened.
+    fn calls(&self) -> Vec<PluginCalls> {
+        Vec::new()
+    }
+    /// The newest lines that guests have logged.
+    fn log_lines(&self) -> Vec<PluginLogLine> {
+        Vec::new()
+    }
+    /// Lets a suspended plugin version be called again; false where it was not suspended.
+    fn resume(&self, _plugin: PluginId) -> bool {
+        false
+    }
 }

@@ -32,7 +32,8 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
             "SELECT name, table_name AS \"table\", version, on_error, definition FROM system.topics {here} ORDER BY name"
         ),
         Show::Plugins => format!(
-            "SELECT name, version, kind, parameters, module_bytes, memory_bytes, timeout_ms, concurrency \
+            "SELECT name, version, kind, parameters, module_bytes, memory_bytes, timeout_ms, concurrency, \
+             suspended \
              FROM system.plugins {here} ORDER BY name"
         ),
         Show::Groups => {

@@ -9,6 +9,7 @@ mod inspect;
 mod maintain;
 mod names;
 mod open;
+mod plugin_calls;
 mod plugins;
 mod read;
 mod topics;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
+use super::scope;
 use crate::{BatchOperator, Evaluated, FailureKind, OnError, OperatorError, RowMap};
 
 /// Failed calls that cost a guest's whole time or memory allowance are not repeated more often than this for one batch:
@@ -58,8 +59,15 @@ struct Search<'a> {
 type Fault = Option<(usize, OperatorError)>;
 
 impl Search<'_> {
+    fn call(&self, from: usize, rows: usize) -> Result<Evaluated, OperatorError> {
+        let before = scope::advance(from);
+        let answer = call(self.operator, &self.input.slice(from, rows));
+        scope::back(before);
+        answer
+    }
+
     fn range(&mut self, from: usize, rows: usize) -> Result<Fault, OperatorError> {
-        match call(self.operator, &self.input.slice(from, rows)) {
+        match self.call(from, rows) {
             Ok(evaluated) => {
                 self.pieces.push((from, evaluated));
                 Ok(None)
@@ -74,7 +82,7 @@ impl Search<'_> {
         if rows <= 1 {
             return self.one_row(from, rows, error);
         }
-        if error.kind != FailureKind::Data {
+        if error.kind.is_costly() {
             self.costly += 1;
             if self.costly > COSTLY_FAILURES {
                 let message = format!("too many failing rows in one batch to set each aside; {}", error.message);
@@ -95,7 +103,7 @@ impl Search<'_> {
                 break;
             }
             std::thread::sleep(pause);
-            match call(self.operator, &self.input.slice(from, rows)) {
+            match self.call(from, rows) {
                 Ok(evaluated) => {
                     self.pieces.push((from, evaluated));
                     return Ok(None);

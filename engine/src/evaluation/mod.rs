@@ -8,6 +8,7 @@ mod guard;
 mod identity;
 mod letters;
 mod operators;
+mod scope;
 mod skips;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,16 @@ use arrow_schema::Schema;
 use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
 use crate::{
-    BatchOperator, Error, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId, TopicInfo,
+    BatchOperator, Error, EvaluationPlace, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId,
+    TopicInfo,
 };
 
 use cache::{Cache, Place};
 pub(crate) use chunk::EvaluatedChunk;
 use letters::DeadLetters;
 use operators::{Compiled, Operators};
+use scope::Scope;
+pub use scope::current_evaluation;
 use skips::SkipEvents;
 
 /// Compiled topics and evaluated chunks of one engine.
@@ -121,6 +125,8 @@ impl Evaluations {
             offset,
             source,
         };
+        let scope = |offset| Scope::enter(EvaluationPlace { topic: topic.name.clone(), partition, offset });
+        let _evaluating = scope(chunk.base_offset);
         // After a fault the whole chunk's entry ends there: who seeks past it reads on from his position.
         let mut base = chunk.base_offset;
         let mut outcome = evaluate::evaluate(operator.as_ref(), input, topic.on_error)
@@ -129,6 +135,7 @@ impl Evaluations {
         if past_fault {
             let rows = usize::try_from(position - base).unwrap_or(usize::MAX).min(input.num_rows());
             base = position;
+            let _evaluating = scope(base);
             let rest = input.slice(rows, input.num_rows() - rows);
             outcome =
                 evaluate::evaluate(operator.as_ref(), &rest, topic.on_error).map_err(|source| failed(base, source))?;

@@ -165,7 +165,7 @@ pub(crate) fn at(topic: &TopicInfo, partition: PartitionId) -> Assignment {
 }
 
 /// Compiles definitions of a few words: `even` keeps even numbers, `fail N` fails on N, `trap` fails on every negative
-/// number as a guest's trap, `panic N` panics on N, `host N` fails as the machinery does.
+/// number as a guest's trap, `greedy` as one that wants too much memory, `panic N` panics on N, `host N` fails as the machinery does.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     /// Topics compiled.
@@ -238,6 +238,7 @@ impl BatchOperator for Word {
             "host" if values.contains(&self.number) => return fail(FailureKind::Host),
             "panic" if values.contains(&self.number) => panic!("no {}", self.number),
             "trap" if values.iter().any(|value| *value < 0) => return fail(FailureKind::Trap),
+            "greedy" if values.iter().any(|value| *value < 0) => return fail(FailureKind::Memory),
             _ => {}
         }
         let keep = |value: &i64| self.word != "even" || value % 2 == 0;

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, PluginVersion, Result};
 
+use crate::calls::Answered;
 use crate::contract::Wire;
 use crate::failure::failure;
 use crate::figures::Counters;
+use crate::instance::Instance;
 use crate::message;
 use crate::pool::Pool;
 
@@ -25,6 +28,12 @@ pub(crate) trait Kind: fmt::Debug + Send + Sync + 'static {
 
     /// Checks an answer about `rows` rows. An error says what is wrong with it.
     fn check(&self, answer: Self::Answer, rows: usize) -> Result<Self::Output, String>;
+
+    /// The size of an answer, in bytes.
+    fn answer_bytes(answer: &Self::Answer) -> usize;
+
+    /// How many rows come out of `rows`.
+    fn rows_out(output: &Self::Output, rows: usize) -> usize;
 }
 
 /// Calls a plugin.
@@ -68,50 +77,72 @@ impl<K: Kind> Caller<K> {
     /// Calls the plugin about `rows` rows, in as many parts as they take; gives the answers with the rows each is about,
     /// in order. Without rows nothing is called.
     pub(crate) fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
-        let batch = message::batch(self.pool.schema(), arguments, rows)?;
-        let part = rows_of_a_call(&batch);
-        let parts = (0..rows).step_by(part).map(|first| batch.slice(first, part.min(rows - first)));
-        let answers: Result<Vec<_>, OperatorError> =
-            parts.map(|part| Ok((part.num_rows(), self.call_once(&part)?))).collect();
-        answers.map_err(|e| {
+        let calls = self.pool.calls();
+        let ready = calls.check().inspect_err(|e| calls.failed(e.kind));
+        let answered = ready.and_then(|()| self.call_parts(arguments, rows));
+        answered.map_err(|e| {
             self.counters.failed(e.kind);
             let message = format!("plugin {:?}: {}", self.plugin.name, e.message);
             OperatorError { kind: e.kind, message, plugin: Some(self.version.clone()) }
         })
     }
 
+    fn call_parts(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
+        let batch = message::batch(self.pool.schema(), arguments, rows)?;
+        let part = rows_of_a_call(&batch);
+        let parts = (0..rows).step_by(part).map(|first| batch.slice(first, part.min(rows - first)));
+        parts.map(|part| Ok((part.num_rows(), self.call_once(&part)?))).collect()
+    }
+
     /// One call into the guest. A failure of an instance that has seen other batches is confirmed on a fresh one:
     /// what it kept of them, and memory that it did not give back, are then not held against these rows.
     fn call_once(&self, batch: &RecordBatch) -> Result<K::Output, OperatorError> {
         let rows = batch.num_rows();
-        let mut lease = self.pool.lend()?;
+        let plugin = &*self.version;
+        let _span =
+            tracing::debug_span!(target: "millstream::plugin", "call", plugin = plugin.name, plugin.version, rows)
+                .entered();
+        let calls = self.pool.calls();
+        let mut lease = self.pool.lend().inspect_err(|e| calls.failed(e.kind))?;
         loop {
             let instance = lease.instance()?;
             let fresh = instance.is_fresh();
-            let answer = instance.work::<K::Answer>(batch).and_then(|(answer, bytes)| {
-                let checked = self.kind.check(answer, rows).map_err(|why| {
-                    let work = instance.work_name();
-                    failure(FailureKind::BadOutput, format!("the answer of {work} about {rows} rows is wrong: {why}"))
-                });
-                checked.map(|output| (output, bytes))
-            });
-            match answer {
-                Ok((output, bytes)) => {
+            let began = Instant::now();
+            let answer = self.ask(instance, batch);
+            let memory = instance.memory_used();
+            let error = match answer {
+                Ok((output, answered)) => {
                     self.counters.calls.add(1);
                     self.counters.rows.add(rows as u64);
-                    self.counters.bytes_in.add(bytes as u64);
+                    self.counters.bytes_in.add(answered.bytes_in as u64);
+                    calls.ended(began.elapsed(), memory, Ok(answered));
                     return Ok(output);
                 }
-                Err(e) => match e.kind {
-                    FailureKind::Data => return Err(e),
-                    FailureKind::Trap | FailureKind::Memory | FailureKind::BadOutput if !fresh => lease.renew()?,
-                    _ => {
-                        lease.discard();
-                        return Err(e);
-                    }
-                },
+                Err(error) => error,
+            };
+            let unconfirmed = matches!(error.kind, FailureKind::Trap | FailureKind::Memory | FailureKind::BadOutput);
+            if unconfirmed && !fresh {
+                lease.renew()?;
+                continue;
             }
+            calls.ended(began.elapsed(), memory, Err(&error));
+            if error.kind != FailureKind::Data {
+                lease.discard();
+            }
+            return Err(error);
         }
+    }
+
+    fn ask(&self, instance: &mut Instance, batch: &RecordBatch) -> Result<(K::Output, Answered), OperatorError> {
+        let rows = batch.num_rows();
+        let (answer, bytes_in) = instance.work::<K::Answer>(batch)?;
+        let bytes_out = K::answer_bytes(&answer);
+        let output = self.kind.check(answer, rows).map_err(|why| {
+            let work = instance.work_name();
+            failure(FailureKind::BadOutput, format!("the answer of {work} about {rows} rows is wrong: {why}"))
+        })?;
+        let rows_out = K::rows_out(&output, rows);
+        Ok((output, Answered { rows_in: rows, rows_out, bytes_in, bytes_out }))
     }
 }
 

@@ -7,6 +7,7 @@ use millstream_engine::{Capability, Clock as _, SystemClock};
 use wasmtime::component::Linker;
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
+use crate::calls::Calls;
 use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
 
@@ -25,6 +26,8 @@ pub(crate) struct Guest {
     denied: bool,
     lines_left: u32,
     last_error: Option<String>,
+    /// Where lines are kept; none of a module that is only looked at.
+    calls: Option<Arc<Calls>>,
     grants: BTreeSet<Capability>,
     clock: SystemClock,
 }
@@ -38,9 +41,20 @@ impl Guest {
             denied: false,
             lines_left: LINES_PER_CALL,
             last_error: None,
+            calls: None,
             grants: BTreeSet::new(),
             clock: SystemClock::default(),
         }
+    }
+
+    /// What it says from now on is kept there.
+    pub(crate) fn tell(&mut self, calls: Arc<Calls>) {
+        self.calls = Some(calls);
+    }
+
+    /// Bytes of linear memory and tables.
+    pub(crate) fn memory_used(&self) -> usize {
+        self.memory_used
     }
 
     /// What the guest may use from now on.
@@ -88,6 +102,9 @@ impl Guest {
 
     fn log(&mut self, level: Level, line: &str) {
         if self.lines_left == 0 {
+            if let Some(calls) = &self.calls {
+                calls.log_lines_dropped.add(1);
+            }
             return;
         }
         self.lines_left -= 1;
@@ -98,6 +115,9 @@ impl Guest {
             Level::Warning => tracing::warn!(target: "millstream::plugin", plugin, "{line}"),
             Level::Info => tracing::info!(target: "millstream::plugin", plugin, "{line}"),
             Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, "{line}"),
+        }
+        if let Some(calls) = &self.calls {
+            calls.log(level.name(), &line);
         }
         if level == Level::Error {
             self.last_error = Some(line);

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Error, FailureKind, LoadedPlugin, OperatorError, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind,
-    PluginLimits, PluginSettings, Result,
+    Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo,
+    PluginKind, PluginLimits, PluginLogLine, PluginSettings, Result,
 };
 use parking_lot::Mutex;
 
+use crate::calls::Calls;
 use crate::compile::{Compiled, Compiler};
 use crate::deadline::Ticker;
 use crate::figures::{Counters, Figures};
@@ -23,6 +24,9 @@ use crate::pool::{Pool, Reserve};
 
 /// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
 const MAX_OUTPUT_BYTES: u64 = 128 << 20;
+
+/// Of more plugin versions than this, the figures of those that are not in use are forgotten.
+const MAX_FIGURES: usize = 4_096;
 
 /// Settings of a [`WasmHost`].
 #[derive(Debug, Clone)]
@@ -62,6 +66,8 @@ pub struct WasmHost {
     counters: Arc<Counters>,
     /// One per plugin version, so that its concurrency is bounded over all its uses.
     in_use: Mutex<HashMap<PluginId, InUse>>,
+    /// Of every version that was loaded, in use or not: a plugin that is loaded again goes on counting, and stays suspended.
+    calls: Mutex<HashMap<PluginId, Arc<Calls>>>,
 }
 
 impl WasmHost {
@@ -76,6 +82,7 @@ impl WasmHost {
             reserve: Arc::new(Reserve::default()),
             counters,
             in_use: Mutex::new(HashMap::new()),
+            calls: Mutex::new(HashMap::new()),
             options,
         }))
     }
@@ -83,6 +90,20 @@ impl WasmHost {
     /// What the host has done since it was opened.
     pub fn figures(&self) -> Figures {
         self.counters.figures()
+    }
+
+    /// The figures of a plugin version.
+    fn calls_of(&self, plugin: &PluginInfo) -> Arc<Calls> {
+        let mut all = self.calls.lock();
+        if let Some(known) = all.get(&plugin.id).filter(|known| known.is_of(plugin)) {
+            return known.clone();
+        }
+        if all.len() >= MAX_FIGURES {
+            all.retain(|_, calls| Arc::strong_count(calls) > 1);
+        }
+        let calls = Arc::new(Calls::new(plugin));
+        all.insert(plugin.id, calls.clone());
+        calls
     }
 
     /// Compiles a module whose limits are in range.
@@ -140,12 +161,26 @@ impl PluginHost for WasmHost {
                 format!("plugin {:?} is not what the catalog says: a {}", plugin.name, compiled.offer.kind.name());
             return Err(Error::InvalidInput(message));
         }
-        let pool = Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, self.options.wait_timeout);
+        let calls = self.calls_of(plugin);
+        let pool =
+            Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, calls, self.options.wait_timeout);
         let (loaded, in_use) = kinds::make(plugin, pool, &self.counters)?;
         let mut all = self.in_use.lock();
         all.retain(|_, other| !other.is_gone());
         all.insert(plugin.id, in_use);
         Ok(loaded)
+    }
+
+    fn calls(&self) -> Vec<PluginCalls> {
+        self.calls.lock().values().map(|calls| calls.figures()).collect()
+    }
+
+    fn log_lines(&self) -> Vec<PluginLogLine> {
+        self.calls.lock().values().flat_map(|calls| calls.lines()).collect()
+    }
+
+    fn resume(&self, plugin: PluginId) -> bool {
+        self.calls.lock().get(&plugin).is_some_and(|calls| calls.resume())
     }
 }
 

@@ -12,6 +12,7 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
 use crate::answer;
+use crate::calls::Calls;
 use crate::compile::Compiled;
 use crate::contract::{CONTRACTS, Description, Wire, WireFilter, WireFilterV1, WireFunction, WireTransform};
 use crate::deadline::Ticker;
@@ -61,6 +62,16 @@ impl Instance {
         let instance = started.map_err(|e| start_failure(&e, store.data_mut()))?;
         let (compiled, ticker) = (compiled.clone(), ticker.clone());
         Ok(Instance { store, instance, compiled, ticker, call_timeout, encoder: None, calls: 0 })
+    }
+
+    /// What the guest logs from now on is kept there.
+    pub(crate) fn tell(&mut self, calls: Arc<Calls>) {
+        self.store.data_mut().tell(calls);
+    }
+
+    /// Bytes of linear memory and tables that it has.
+    pub(crate) fn memory_used(&self) -> usize {
+        self.store.data().memory_used()
     }
 
     /// Asks the guest what it is.

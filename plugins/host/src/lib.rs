@@ -12,6 +12,7 @@ mod alone;
 mod answer;
 mod cache;
 mod caller;
+mod calls;
 mod compile;
 mod contract;
 mod deadline;
@@ -24,6 +25,7 @@ mod kinds;
 mod message;
 mod module;
 mod pool;
+mod suspension;
 
 pub use contract::CONTRACTS;
 pub use figures::Figures;

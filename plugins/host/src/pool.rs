@@ -1,5 +1,6 @@
 //! The instances of one plugin: bounded in number, kept for the next call, thrown away after a failure.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant as Time};
 
@@ -7,6 +8,7 @@ use arrow_schema::SchemaRef;
 use millstream_engine::{FailureKind, OperatorError, PluginInfo, Result};
 use parking_lot::{Condvar, Mutex};
 
+use crate::calls::Calls;
 use crate::compile::Compiled;
 use crate::deadline::Ticker;
 use crate::failure::{StartError, failure};
@@ -44,6 +46,7 @@ impl Reserve {
             let idle = {
                 let mut state = pool.state.lock();
                 state.live -= state.idle.len();
+                pool.calls.instances.fetch_sub(state.idle.len() as u64, Ordering::Relaxed);
                 std::mem::take(&mut state.idle)
             };
             drop(idle);
@@ -60,6 +63,7 @@ pub(crate) struct Pool {
     ticker: Arc<Ticker>,
     reserve: Arc<Reserve>,
     counters: Arc<Counters>,
+    calls: Arc<Calls>,
     wait_timeout: Duration,
     slots: Arc<Slots>,
 }
@@ -68,6 +72,15 @@ pub(crate) struct Pool {
 struct Slots {
     state: Mutex<State>,
     freed: Condvar,
+    /// Where the number of instances is shown.
+    calls: Arc<Calls>,
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        let left = self.state.get_mut().live as u64;
+        self.calls.instances.fetch_sub(left, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,9 +104,10 @@ impl Pool {
         ticker: &Arc<Ticker>,
         reserve: &Arc<Reserve>,
         counters: &Arc<Counters>,
+        calls: Arc<Calls>,
         wait_timeout: Duration,
     ) -> Pool {
-        let slots = Arc::new(Slots { state: Mutex::default(), freed: Condvar::new() });
+        let slots = Arc::new(Slots { state: Mutex::default(), freed: Condvar::new(), calls: calls.clone() });
         reserve.join(&slots);
         Pool {
             compiled,
@@ -102,9 +116,15 @@ impl Pool {
             ticker: ticker.clone(),
             reserve: reserve.clone(),
             counters: counters.clone(),
+            calls,
             wait_timeout,
             slots,
         }
+    }
+
+    /// Figures and state of the plugin version.
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
+        &self.calls
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -121,9 +141,13 @@ impl Pool {
             }
             if state.live < self.plugin.limits.concurrency as usize {
                 state.live += 1;
+                self.calls.instances.fetch_add(1, Ordering::Relaxed);
                 break;
             }
-            if self.slots.freed.wait_until(&mut state, until).timed_out() {
+            self.calls.waiting.fetch_add(1, Ordering::Relaxed);
+            let waited = self.slots.freed.wait_until(&mut state, until);
+            self.calls.waiting.fetch_sub(1, Ordering::Relaxed);
+            if waited.timed_out() {
                 return Err(failure(
                     FailureKind::Host,
                     format!(
@@ -144,12 +168,14 @@ impl Pool {
         let mut instance = self
             .reserve
             .with_room(|| Instance::start(&self.compiled, &self.plugin.limits, &self.ticker, &self.plugin.name))?;
+        instance.tell(self.calls.clone());
         let gives = instance.open(&self.schema, &self.plugin.config, &self.plugin.grants)?;
         if gives.is_some_and(|gives| gives != self.plugin.description.returns) {
             let message = "open answers with other columns than when the plugin was created";
             return Err(failure(FailureKind::BadOutput, message));
         }
         self.counters.instances_started.add(1);
+        self.calls.started.add(1);
         Ok(instance)
     }
 }
@@ -164,6 +190,7 @@ impl Lease<'_> {
     pub(crate) fn discard(&mut self) {
         if self.instance.take().is_some() {
             self.pool.counters.instances_discarded.add(1);
+            self.pool.calls.discarded.add(1);
         }
     }
 
@@ -180,7 +207,10 @@ impl Drop for Lease<'_> {
         let mut state = self.pool.slots.state.lock();
         match self.instance.take() {
             Some(instance) => state.idle.push(instance),
-            None => state.live -= 1,
+            None => {
+                state.live -= 1;
+                self.pool.calls.instances.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         drop(state);
         self.pool.slots.freed.notify_one();

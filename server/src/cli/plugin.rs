@@ -2,6 +2,7 @@
 
 mod bisect;
 mod trial;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,12 @@ Examples:
         /// The plugin
         plugin: String,
     },
+    /// Show what calls of plugins have come to
+    Stats(watch::StatsArguments),
+    /// Show what a plugin has logged
+    Logs(watch::LogsArguments),
+    /// Let a plugin that was suspended be called again
+    Resume(watch::ResumeArguments),
     /// Run a component against the rows of a file, without a server
     Test(trial::TestArguments),
     /// Say what a component file is, without a server
@@ -88,6 +95,9 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
             return print_done(message, listing.format);
         }
         PluginCommand::Drop { listing, plugin } => (listing, format!("DROP PLUGIN {}", name(&plugin))),
+        PluginCommand::Stats(arguments) => return watch::stats(arguments).await,
+        PluginCommand::Logs(arguments) => return watch::logs(arguments).await,
+        PluginCommand::Resume(arguments) => return watch::resume(arguments).await,
         PluginCommand::Test(arguments) => return trial::run(&arguments),
         PluginCommand::Inspect { file } => return inspect(&file),
     };

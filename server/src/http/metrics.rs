@@ -71,6 +71,7 @@ fn render(engine: &Engine, figures: &Figures) -> millstream_engine::Result<Strin
     }
     doors(&mut out, figures);
     lag(&mut out, engine)?;
+    super::plugin_metrics::plugins(&mut out, engine)?;
     process(&mut out);
     Ok(out)
 }
@@ -84,11 +85,11 @@ fn doors(out: &mut String, figures: &Figures) {
     }
 }
 
-fn header_lines(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn header_lines(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = write!(out, "# HELP millstream_{name} {help}\n# TYPE millstream_{name} {kind}\n");
 }
 
-fn line(out: &mut String, name: &str, labels: &str, value: f64) {
+pub(super) fn line(out: &mut String, name: &str, labels: &str, value: f64) {
     let _ = writeln!(out, "millstream_{name}{labels} {value}");
 }
 
@@ -112,7 +113,7 @@ fn lag(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
     Ok(())
 }
 
-fn escape(label: &str) -> String {
+pub(super) fn escape(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod health;
 mod listener;
 mod metrics;
+mod plugin_metrics;
 mod request;
 mod sql;
 

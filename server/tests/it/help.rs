@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["serve"],
     &["sql"],
@@ -27,6 +27,9 @@ const COMMANDS: [&[&str]; 24] = [
     &["plugin", "load"],
     &["plugin", "drop"],
     &["plugin", "inspect"],
+    &["plugin", "stats"],
+    &["plugin", "logs"],
+    &["plugin", "resume"],
     &["demo"],
     &["completions"],
 ];

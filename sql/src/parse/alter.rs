@@ -15,11 +15,18 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
         let name = cursor.name()?;
         return Ok(Statement::AlterTable { name, change: parse_table_change(cursor, start)? });
     }
+    if cursor.words(&["PLUGIN"]) {
+        let name = cursor.name()?;
+        if !cursor.words(&["RESUME"]) {
+            return Err(cursor.expected("RESUME"));
+        }
+        return Ok(Statement::ResumePlugin { name });
+    }
     if cursor.peek_word(0, "TOPIC") {
         let message = "ALTER TOPIC is not offered: RELOAD TOPIC takes over the table's new columns".to_owned();
         return Err(Error::Unsupported { message, position: Some(start) });
     }
-    Err(cursor.expected("TABLE or CONSUMER GROUP"))
+    Err(cursor.expected("TABLE, PLUGIN or CONSUMER GROUP"))
 }
 
 fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable> {

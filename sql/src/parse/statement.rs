@@ -58,6 +58,9 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    ResumePlugin {
+        name: ObjectName,
+    },
     CreateFunction(CreateFunction),
     DropFunction {
         name: ObjectName,

@@ -54,6 +54,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::ReloadTopic { name } => topics::reload_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
         Statement::DropPlugin { name, if_exists } => plugins::drop_plugin(scene, &name, if_exists),
+        Statement::ResumePlugin { name } => plugins::resume_plugin(scene, &name),
         Statement::CreateFunction(create) => functions::create_function(scene, create),
         Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
         Statement::SetOffsets { group, to, topic, partition } => {

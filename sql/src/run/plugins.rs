@@ -1,4 +1,4 @@
-//! CREATE and DROP PLUGIN.
+//! CREATE, ALTER and DROP PLUGIN.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,6 +60,16 @@ pub(super) fn drop_plugin(scene: &Scene, name: &ObjectName, if_exists: bool) -> 
         Err(EngineError::NotFound { .. }) if if_exists => done(format!("plugin {:?} was not there", name.name)),
         Err(error) => Err(error.into()),
         Ok(()) => done(format!("plugin {:?} dropped", name.name)),
+    }
+}
+
+pub(super) fn resume_plugin(scene: &Scene, name: &ObjectName) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    let versions = scene.engine().resume_plugin(scene.who(), &name.namespace, &name.name)?;
+    let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    match versions.as_slice() {
+        [] => done(format!("plugin {:?} was not suspended", name.name)),
+        versions => done(format!("plugin {:?} is called again: version {}", name.name, versions.join(", "))),
     }
 }
 

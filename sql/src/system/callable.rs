@@ -1,10 +1,12 @@
 //! Plugins, and what SQL can call of them.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
-use millstream_engine::{PluginKind, Volatility};
+use millstream_engine::{PluginCalls, PluginInfo, PluginKind, Volatility};
 
 use super::data::Kind::{Flag, Number, Text};
-use super::data::{Columns, Rows, flag, number, text};
+use super::data::{Columns, Rows, flag, number, text, text_or_null};
 use crate::Result;
 use crate::query::Reader;
 use crate::types::to_sql;
@@ -27,10 +29,12 @@ pub(super) const PLUGINS: Columns = &[
     ("output_bytes", Number),
     ("volatility", Text),
     ("grants", Text),
+    ("suspended", Text),
 ];
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
+    let calls = reader.engine.plugin_calls(&reader.who)?;
     for plugin in reader.engine.plugins(&reader.who)? {
         let described = &plugin.description;
         let grants: Vec<_> = plugin.grants.iter().map(|capability| capability.name()).collect();
@@ -52,9 +56,22 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             number(plugin.limits.output_bytes),
             text(volatility(described.volatility)),
             text(grants.join(", ")),
+            text_or_null(suspended(&calls, &plugin)),
         ]);
     }
     Ok(rows)
+}
+
+/// Which versions of the plugin are suspended, and why.
+fn suspended(calls: &[(Arc<PluginInfo>, PluginCalls)], plugin: &PluginInfo) -> Option<String> {
+    let of_name =
+        calls.iter().filter(|(other, _)| (&other.namespace, &other.name) == (&plugin.namespace, &plugin.name));
+    let suspended: Vec<String> = of_name
+        .filter_map(|(info, calls)| {
+            calls.suspended.as_ref().map(|why| format!("version {}: {}", info.version, why.reason))
+        })
+        .collect();
+    (!suspended.is_empty()).then(|| suspended.join("; "))
 }
 
 pub(super) const FUNCTIONS: Columns = &[
@@ -73,9 +90,8 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
     let plugins = reader.engine.plugins(&reader.who)?;
     let mut rows = Rows::new();
     for function in reader.engine.functions(&reader.who)? {
-        let of_name = |plugin: &&std::sync::Arc<millstream_engine::PluginInfo>| {
-            (&plugin.namespace, &plugin.name) == (&function.namespace, &function.plugin)
-        };
+        let of_name =
+            |plugin: &&Arc<PluginInfo>| (&plugin.namespace, &plugin.name) == (&function.namespace, &function.plugin);
         // A plugin that was dropped after its function was listed is not there any more.
         let Some(plugin) = plugins.iter().find(of_name) else { continue };
         rows.push(vec![

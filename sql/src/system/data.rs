@@ -75,6 +75,10 @@ pub(super) fn flag(value: bool) -> ScalarValue {
     ScalarValue::Boolean(Some(value))
 }
 
+pub(super) fn time_or_null(micros: Option<i64>) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(micros, Some(Arc::from("UTC")))
+}
+
 pub(super) fn time(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some(Arc::from("UTC")))
 }

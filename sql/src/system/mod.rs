@@ -1,6 +1,7 @@
 //! `system.*`: what the engine knows, as tables. Each is computed when it is read.
 
 mod callable;
+mod called;
 mod data;
 mod defined;
 mod delivered;
@@ -36,7 +37,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 15] = [
+pub(crate) static TABLES: [SystemTable; 17] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -47,6 +48,8 @@ pub(crate) static TABLES: [SystemTable; 15] = [
     SystemTable { name: "namespaces", columns: defined::NAMESPACES, rows: defined::namespaces },
     SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
     SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },
+    SystemTable { name: "plugin_calls", columns: called::CALLS, rows: called::calls },
+    SystemTable { name: "plugin_logs", columns: called::LOGS, rows: called::logs },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },

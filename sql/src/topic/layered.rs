@@ -52,7 +52,7 @@ impl Layered {
             }
             Err(error) => error,
         };
-        *costly += usize::from(error.kind != FailureKind::Data);
+        *costly += usize::from(error.kind.is_costly());
         if !self.skip || error.kind == FailureKind::Host || *costly > COSTLY_FAILURES {
             return Err(error);
         }

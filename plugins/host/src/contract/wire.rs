@@ -23,6 +23,18 @@ pub(crate) enum Level {
     Debug,
 }
 
+impl Level {
+    /// As the log shows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
 /// `types.volatility`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray as _;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, Buffer};
 
@@ -21,5 +22,13 @@ impl Kind for Filter {
             return Err(format!("a bitmap of {} bytes, where {expected} are needed", bitmap.len()));
         }
         Ok(Arc::new(BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(bitmap), 0, rows), None)))
+    }
+
+    fn answer_bytes(bitmap: &Vec<u8>) -> usize {
+        bitmap.len()
+    }
+
+    fn rows_out(kept: &ArrayRef, _: usize) -> usize {
+        kept.as_boolean_opt().map_or(0, BooleanArray::true_count)
     }
 }

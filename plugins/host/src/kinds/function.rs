@@ -30,4 +30,12 @@ impl Kind for Function {
         }
         Ok(batch.column(0).clone())
     }
+
+    fn answer_bytes(message: &Vec<u8>) -> usize {
+        message.len()
+    }
+
+    fn rows_out(_: &ArrayRef, rows: usize) -> usize {
+        rows
+    }
 }

@@ -50,6 +50,14 @@ impl Kind for Transform {
             _ => Ok((batch, origins)),
         }
     }
+
+    fn answer_bytes(answer: &WireOutput) -> usize {
+        answer.batch.len() + answer.rows.len() * size_of::<u32>()
+    }
+
+    fn rows_out((batch, _): &(RecordBatch, Vec<u32>), _: usize) -> usize {
+        batch.num_rows()
+    }
 }
 
 /// A loaded transform.

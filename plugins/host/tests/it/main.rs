@@ -10,3 +10,4 @@ mod handmade;
 mod harness;
 mod sharing;
 mod transforms;
+mod watched;

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 use super::{SPIN, component};
 use crate::harness::{TestHost, assert_failure, count_lines, tight};
 use arrow_array::cast::AsArray as _;
-use millstream_engine::{FailureKind, OperatorError, PluginLimits};
+use millstream_engine::{FailureKind, OperatorError, PluginHost as _, PluginLimits};
 
 /// A filter without parameters that answers 0b1010_0101 about any eight rows; a test changes a part of it.
 ///
 /// Memory: 16 the name; 32 the description; 64 the result of `open`; 96 that of `filter`; 128 the bitmap; 4096 what the
 /// host sends.
-struct Core {
-    import: &'static str,
-    memory: &'static str,
-    describe: &'static str,
-    open: &'static str,
-    filter: &'static str,
-    realloc: &'static str,
-    extra: &'static str,
+pub(super) struct Core {
+    pub(super) import: &'static str,
+    pub(super) memory: &'static str,
+    pub(super) describe: &'static str,
+    pub(super) open: &'static str,
+    pub(super) filter: &'static str,
+    pub(super) realloc: &'static str,
+    pub(super) extra: &'static str,
 }
 
 impl Default for Core {
@@ -36,7 +36,7 @@ impl Default for Core {
 }
 
 impl Core {
-    fn component(&self) -> Vec<u8> {
+    pub(super) fn component(&self) -> Vec<u8> {
         let Core { import, memory, describe, open, filter, realloc, extra } = self;
         let text = format!(
             r#"(module
@@ -56,7 +56,7 @@ impl Core {
     }
 
     /// The failure of loading it.
-    fn refusal(&self) -> String {
+    pub(super) fn refusal(&self) -> String {
         let host = TestHost::new();
         let start = Instant::now();
         let loaded = host.load(&self.component(), "config", &tight());
@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// The failure of a call about eight rows.
-    fn failure(&self) -> OperatorError {
+    pub(super) fn failure(&self) -> OperatorError {
         let host = TestHost::new();
         let filter = host.load(&self.component(), "config", &tight()).unwrap_or_else(|e| panic!("{e}"));
         let start = Instant::now();
@@ -220,6 +220,9 @@ fn a_log_flood_is_cut_off() {
         assert_eq!(filter.call(&[], 8).expect("an answer").as_boolean().true_count(), 4);
     });
     assert_eq!(lines, 64);
+    let calls = host.host.calls().pop().expect("the plugin was loaded");
+    assert_eq!((calls.log_lines, calls.log_lines_dropped), (64, 100_000 - 64));
+    assert_eq!(host.host.log_lines().len(), 64);
 }
 
 #[test]

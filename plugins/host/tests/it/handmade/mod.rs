@@ -2,6 +2,7 @@
 
 mod answers;
 mod capabilities;
+mod excess;
 mod filters;
 
 use std::path::Path;

@@ -1,0 +1,48 @@
+//! Plugins at work: figures, log lines, and the end of a suspension.
+
+use std::sync::Arc;
+
+use crate::access::Action;
+use crate::*;
+
+impl Engine {
+    /// What calls of each plugin version have come to since the server was started, by namespace, name and version.
+    /// Versions that were never loaded are left out.
+    pub fn plugin_calls(&self, who: &Principal) -> Result<Vec<(Arc<PluginInfo>, PluginCalls)>> {
+        self.enter(who, Action::Read, None)?;
+        let Some(host) = self.shared.host.read().clone() else { return Ok(Vec::new()) };
+        let calls = host.calls();
+        let state = self.shared.state.read();
+        let known = calls.into_iter().filter_map(|calls| Some((state.plugin(calls.plugin)?.clone(), calls)));
+        let mut known: Vec<_> = known.collect();
+        drop(state);
+        known.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name, a.version).cmp(&(&b.namespace, &b.name, b.version)));
+        Ok(known)
+    }
+
+    /// The newest lines that guests have logged, in order of time.
+    pub fn plugin_log(&self, who: &Principal) -> Result<Vec<PluginLogLine>> {
+        self.enter(who, Action::Read, None)?;
+        let mut lines = self.shared.host.read().clone().map_or_else(Vec::new, |host| host.log_lines());
+        lines.sort_by_key(|line| line.at_us);
+        Ok(lines)
+    }
+
+    /// Lets every suspended version of a plugin be called again; gives their numbers.
+    pub fn resume_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Vec<u32>> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let state = self.shared.state.read();
+        let versions: Vec<_> = state.catalog().plugin_versions(namespace, name).cloned().collect();
+        drop(state);
+        if versions.is_empty() {
+            return Err(Error::NotFound { what: "plugin", name: name.to_owned() });
+        }
+        let Some(host) = self.shared.host.read().clone() else { return Ok(Vec::new()) };
+        let resumed: Vec<u32> =
+            versions.iter().filter(|plugin| host.resume(plugin.id)).map(|plugin| plugin.version).collect();
+        if !resumed.is_empty() {
+            self.shared.events.push("plugin_resumed", format!("plugin {name:?} version {resumed:?} is called again"));
+        }
+        Ok(resumed)
+    }
+}

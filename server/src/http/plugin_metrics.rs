@@ -1,0 +1,68 @@
+//! Figures of plugins, a series for each version.
+
+use millstream_engine::{Engine, FailureKind, PluginCalls, PluginInfo, Principal};
+
+use super::metrics::{escape, header_lines, line};
+
+/// Versions that are shown; the rest are counted, so that the number of series stays bounded.
+const VERSIONS_SHOWN: usize = 200;
+/// Upper bounds of the histogram's buckets, as powers of two in µs: 16 µs to 17 s.
+const POWERS: [usize; 11] = [4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
+
+type Figure = (&'static str, &'static str, &'static str, fn(&PluginCalls) -> u64);
+
+const FIGURES: [Figure; 10] = [
+    ("plugin_rows_in_total", "counter", "rows that plugins were called about", |c| c.rows_in),
+    ("plugin_rows_out_total", "counter", "rows that plugins kept, answered about or gave", |c| c.rows_out),
+    ("plugin_bytes_in_total", "counter", "bytes copied into plugins", |c| c.bytes_in),
+    ("plugin_bytes_out_total", "counter", "bytes copied out of plugins", |c| c.bytes_out),
+    ("plugin_memory_peak_bytes", "gauge", "the most memory that an instance has had", |c| c.memory_peak_bytes),
+    ("plugin_instances", "gauge", "instances, idle ones too", |c| c.instances),
+    ("plugin_instances_discarded_total", "counter", "instances thrown away after a failure", |c| c.instances_discarded),
+    ("plugin_waiting_calls", "gauge", "calls that wait for an instance", |c| c.waiting),
+    ("plugin_log_lines_dropped_total", "counter", "log lines above the limit of a call", |c| c.log_lines_dropped),
+    ("plugin_suspended", "gauge", "1 while the plugin is suspended", |c| u64::from(c.suspended.is_some())),
+];
+
+pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
+    let all = engine.plugin_calls(&Principal::anonymous())?;
+    let left_out = all.len().saturating_sub(VERSIONS_SHOWN);
+    let shown: Vec<(String, PluginCalls)> =
+        all.into_iter().take(VERSIONS_SHOWN).map(|(plugin, calls)| (labels(&plugin), calls)).collect();
+    times(out, &shown);
+    header_lines(out, "plugin_failures_total", "counter", "failed calls of plugins, by what failed");
+    for (labels, calls) in &shown {
+        for (kind, count) in FailureKind::ALL.iter().zip(calls.failures) {
+            line(out, "plugin_failures_total", &format!("{{{labels},kind=\"{}\"}}", kind.name()), count as f64);
+        }
+    }
+    for (name, kind, help, value) in FIGURES {
+        header_lines(out, name, kind, help);
+        for (labels, calls) in &shown {
+            line(out, name, &format!("{{{labels}}}"), value(calls) as f64);
+        }
+    }
+    header_lines(out, "plugins_without_series", "gauge", "plugin versions left out of plugin_* to bound its size");
+    line(out, "plugins_without_series", "", left_out as f64);
+    Ok(())
+}
+
+fn times(out: &mut String, shown: &[(String, PluginCalls)]) {
+    header_lines(out, "plugin_call_seconds", "histogram", "time of calls into plugins, failed ones too");
+    for (labels, calls) in shown {
+        for power in POWERS {
+            let bound = (1_u64 << power) as f64 / 1e6;
+            let below = calls.times.below_power(power);
+            line(out, "plugin_call_seconds_bucket", &format!("{{{labels},le=\"{bound}\"}}"), below as f64);
+        }
+        let all: u64 = calls.times.buckets.iter().sum();
+        line(out, "plugin_call_seconds_bucket", &format!("{{{labels},le=\"+Inf\"}}"), all as f64);
+        line(out, "plugin_call_seconds_sum", &format!("{{{labels}}}"), calls.times.sum_us as f64 / 1e6);
+        line(out, "plugin_call_seconds_count", &format!("{{{labels}}}"), all as f64);
+    }
+}
+
+fn labels(plugin: &PluginInfo) -> String {
+    let (namespace, name) = (escape(&plugin.namespace), escape(&plugin.name));
+    format!("namespace=\"{namespace}\",plugin=\"{name}\",version=\"{}\"", plugin.version)
+}

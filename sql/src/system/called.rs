@@ -1,0 +1,103 @@
+//! Plugins at work: their calls, and what they say.
+
+use super::data::Kind::{Number, Text, Time};
+use super::data::{Columns, Rows, number, number_or_null, text, text_or_null, time, time_or_null};
+use crate::Result;
+use crate::query::Reader;
+
+pub(super) const CALLS: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("version", Number),
+    ("calls", Number),
+    ("rows_in", Number),
+    ("rows_out", Number),
+    ("bytes_in", Number),
+    ("bytes_out", Number),
+    ("p50_us", Number),
+    ("p99_us", Number),
+    ("max_us", Number),
+    ("total_us", Number),
+    ("memory_peak_bytes", Number),
+    ("instances", Number),
+    ("instances_started", Number),
+    ("instances_discarded", Number),
+    ("waiting", Number),
+    ("errors", Number),
+    ("traps", Number),
+    ("timeouts", Number),
+    ("memory_failures", Number),
+    ("bad_outputs", Number),
+    ("host_failures", Number),
+    ("log_lines", Number),
+    ("log_lines_dropped", Number),
+    ("suspended_since", Time),
+    ("suspended", Text),
+];
+
+/// Every version that was loaded since the server was started.
+pub(super) fn calls(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for (plugin, calls) in reader.engine.plugin_calls(&reader.who)? {
+        let mut row = vec![
+            text(&plugin.namespace),
+            text(&plugin.name),
+            number(plugin.version),
+            number(calls.calls),
+            number(calls.rows_in),
+            number(calls.rows_out),
+            number(calls.bytes_in),
+            number(calls.bytes_out),
+            number(calls.times.quantile_us(0.5)),
+            number(calls.times.quantile_us(0.99)),
+            number(calls.times.max_us),
+            number(calls.times.sum_us),
+            number(calls.memory_peak_bytes),
+            number(calls.instances),
+            number(calls.instances_started),
+            number(calls.instances_discarded),
+            number(calls.waiting),
+        ];
+        // In the order of `FailureKind::ALL`, as the columns are.
+        row.extend(calls.failures.map(number));
+        row.extend([
+            number(calls.log_lines),
+            number(calls.log_lines_dropped),
+            time_or_null(calls.suspended.as_ref().map(|why| why.since_us)),
+            text_or_null(calls.suspended.map(|why| why.reason)),
+        ]);
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+pub(super) const LOGS: Columns = &[
+    ("at", Time),
+    ("namespace", Text),
+    ("plugin", Text),
+    ("version", Number),
+    ("level", Text),
+    ("line", Text),
+    ("topic", Text),
+    ("partition", Number),
+    ("offset", Number),
+];
+
+/// The newest lines, oldest first.
+pub(super) fn logs(reader: &Reader) -> Result<Rows> {
+    let lines = reader.engine.plugin_log(&reader.who)?.into_iter().map(|line| {
+        let place = line.place.as_ref();
+        vec![
+            time(line.at_us),
+            text(&line.namespace),
+            text(&line.plugin),
+            number(line.version),
+            text(line.level),
+            text(&line.line),
+            text_or_null(place.map(|place| place.topic.as_str())),
+            number_or_null(place.map(|place| place.partition)),
+            number_or_null(place.map(|place| place.offset)),
+        ]
+    });
+    Ok(lines.collect())
+}

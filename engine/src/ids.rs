@@ -45,3 +45,7 @@ id!(
     /// A name for a plugin's function, with a signature.
     FunctionId
 );
+id!(
+    /// A consumer that is a plugin.
+    ConsumerId
+);

@@ -7,6 +7,7 @@
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
 mod access;
+mod batch_consumer;
 mod catalog;
 mod clock;
 mod consumer;
@@ -20,6 +21,7 @@ mod events;
 mod groups;
 mod ids;
 mod info;
+mod keyed_state;
 mod log;
 mod maintenance;
 mod modules;
@@ -27,10 +29,12 @@ mod offset_set;
 mod operator;
 mod options;
 mod plugin_calls;
+mod plugin_consumers;
 mod plugins;
 mod producer;
 mod record;
 mod retention;
+mod runners;
 mod scan;
 mod segments;
 mod shared;
@@ -40,6 +44,7 @@ mod types;
 mod watchers;
 mod write;
 
+pub use batch_consumer::{BatchConsumer, BatchPosition, Consumed, ConsumerOutput, Verdict};
 pub use catalog::{
     ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
 };
@@ -51,8 +56,12 @@ pub use consumer::{
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::current_evaluation;
-pub use ids::{FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
+pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
 pub use info::{EngineEvent, EngineStats, SegmentInfo};
+pub use keyed_state::{
+    KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
+    StateLimit, StateSource, StateWrite,
+};
 pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
     BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
@@ -61,6 +70,10 @@ pub use operator::{
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
 pub use plugin_calls::{CallTimes, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension};
+pub use plugin_consumers::{
+    MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec,
+    PluginConsumerStatus,
+};
 pub use plugins::{
     Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,
     PluginSpec,

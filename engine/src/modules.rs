@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::disk::Disk;
 use crate::events::Events;
 use crate::state::State;
-use crate::{BatchTransform, Error, LoadedPlugin, PluginId, PluginInfo, Result, ScalarFunction};
+use crate::{BatchConsumer, BatchTransform, Error, LoadedPlugin, PluginId, PluginInfo, Result, ScalarFunction};
 
 pub const MAX_MODULE_BYTES: usize = 64 << 20;
 
@@ -31,6 +31,7 @@ pub(crate) struct Modules {
 enum Unheld {
     Function(Weak<dyn ScalarFunction>),
     Transform(Weak<dyn BatchTransform>),
+    Consumer(Weak<dyn BatchConsumer>),
 }
 
 impl Unheld {
@@ -38,6 +39,7 @@ impl Unheld {
         match loaded {
             LoadedPlugin::Function(function) => Unheld::Function(Arc::downgrade(function)),
             LoadedPlugin::Transform(transform) => Unheld::Transform(Arc::downgrade(transform)),
+            LoadedPlugin::Consumer(consumer) => Unheld::Consumer(Arc::downgrade(consumer)),
         }
     }
 
@@ -45,6 +47,7 @@ impl Unheld {
         match self {
             Unheld::Function(function) => function.upgrade().map(LoadedPlugin::Function),
             Unheld::Transform(transform) => transform.upgrade().map(LoadedPlugin::Transform),
+            Unheld::Consumer(consumer) => consumer.upgrade().map(LoadedPlugin::Consumer),
         }
     }
 }

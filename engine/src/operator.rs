@@ -7,8 +7,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::{
-    FunctionInfo, PluginCalls, PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine, PluginSettings,
-    Result, TableInfo, TopicInfo,
+    BatchConsumer, FunctionInfo, PluginCalls, PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine,
+    PluginSettings, Result, TableInfo, TopicInfo,
 };
 
 /// A column that an operator reads.
@@ -201,6 +201,7 @@ pub enum LoadedPlugin {
     /// A filter or a function.
     Function(Arc<dyn ScalarFunction>),
     Transform(Arc<dyn BatchTransform>),
+    Consumer(Arc<dyn BatchConsumer>),
 }
 
 /// What a topic's definition calls, in the order of [`crate::TopicSource::Select`]'s lists.

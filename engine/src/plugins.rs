@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::{FunctionId, Lsn, PluginId, Volatility};
+use crate::{ConsumerOutput, FunctionId, Lsn, PluginId, Volatility};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum PluginKind {
     Function,
     /// Rows in, rows of another schema out.
     Transform,
+    /// Rows in; rows for tables, state and a verdict out.
+    Consumer,
 }
 
 impl PluginKind {
@@ -29,6 +31,7 @@ impl PluginKind {
             PluginKind::Filter => "filter",
             PluginKind::Function => "function",
             PluginKind::Transform => "transform",
+            PluginKind::Consumer => "consumer",
         }
     }
 }
@@ -41,17 +44,20 @@ pub enum Capability {
     Clock,
     /// Random numbers.
     Random,
+    /// Key-value state of its own; consumers have it.
+    State,
 }
 
 impl Capability {
     /// Every capability that can be granted.
-    pub const ALL: [Capability; 2] = [Capability::Clock, Capability::Random];
+    pub const ALL: [Capability; 3] = [Capability::Clock, Capability::Random, Capability::State];
 
     /// As `WITH (grant = '…')` names it.
     pub fn name(self) -> &'static str {
         match self {
             Capability::Clock => "clock",
             Capability::Random => "random",
+            Capability::State => "state",
         }
     }
 }
@@ -101,12 +107,15 @@ pub struct PluginDescription {
     pub contract: String,
     pub parameters: Vec<(String, DataType)>,
     /// Boolean for a filter; for a transform a Struct of the columns that come out, which may depend on the
-    /// configuration.
+    /// configuration; Null for a consumer.
     pub returns: DataType,
     pub volatility: Volatility,
     /// What it asks for.
     #[serde(default)]
     pub capabilities: BTreeSet<Capability>,
+    /// What a consumer writes; empty for the others.
+    #[serde(default)]
+    pub outputs: Vec<ConsumerOutput>,
 }
 
 /// A plugin to load.
@@ -174,8 +183,10 @@ pub struct FunctionInfo {
 impl FunctionInfo {
     /// Why a plugin that says this of itself can't stand behind the function; `None` if it can.
     pub fn misfit(&self, plugin: &PluginDescription) -> Option<String> {
-        if plugin.kind == PluginKind::Transform {
-            return Some("it is a transform, which gives rows and not a value".to_owned());
+        match plugin.kind {
+            PluginKind::Filter | PluginKind::Function => {}
+            PluginKind::Transform => return Some("it is a transform, which gives rows and not a value".to_owned()),
+            PluginKind::Consumer => return Some("it is a consumer, which gives no value".to_owned()),
         }
         let types = |parameters: &[(String, DataType)]| {
             let types: Vec<String> = parameters.iter().map(|(_, data_type)| data_type.to_string()).collect();

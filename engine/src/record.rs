@@ -7,8 +7,8 @@ use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Appended, FunctionId, FunctionInfo, GroupMode, Lsn, Offset, PartitionId, PluginId, PluginInfo, ProducerStamp,
-    TableId, TableInfo, TopicId, TopicInfo,
+    Appended, ConsumerId, FunctionId, FunctionInfo, GroupMode, Lsn, Offset, PartitionId, PluginConsumerInfo, PluginId,
+    PluginInfo, ProducerStamp, StateWrite, TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// Where and when a record was committed; read from the commit header.
@@ -27,6 +27,7 @@ pub(crate) enum Record {
     Rows(RowsRecord),
     Offsets(OffsetsRecord),
     Producer(ProducerRecord),
+    State(StateRecord),
     Change(Box<Change>),
     /// A log file was sealed: its index file is durable. `first` is the file's first LSN.
     Sealed {
@@ -91,6 +92,15 @@ pub(crate) struct ProducerRecord {
     pub appended: Vec<Appended>,
 }
 
+/// What a consumer has written to its state in one partition. Lies in the same commit as its outputs and its offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StateRecord {
+    pub consumer: ConsumerId,
+    pub partition: PartitionId,
+    /// Keys, each once, with their new values; `None` deletes.
+    pub writes: Vec<StateWrite>,
+}
+
 /// A group's name within its namespace; for broadcast groups `client` keeps the clients' offsets apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct GroupKey {
@@ -135,6 +145,12 @@ pub(crate) enum Change {
     FunctionCreated(FunctionInfo),
     FunctionDropped {
         function: FunctionId,
+    },
+    PluginConsumerCreated(PluginConsumerInfo),
+    PluginConsumerReplaced(PluginConsumerInfo),
+    /// Forgets its state too.
+    PluginConsumerDropped {
+        consumer: ConsumerId,
     },
     GroupCreated {
         namespace: String,

@@ -14,6 +14,7 @@ use crate::log::{CommitSink, Log};
 use crate::maintenance::Maintenance;
 use crate::modules::Modules;
 use crate::record::{Change, GroupKey, Record, RecordContext};
+use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{State, Store};
 use crate::watchers::Watchers;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub segments: Segments,
     pub maintenance: Maintenance,
     pub groups: Coordinator,
+    pub runners: Runners,
     pub evaluations: Evaluations,
     /// Files of plugins, and what of them is in use.
     pub modules: Modules,
@@ -76,6 +78,7 @@ impl Shared {
             return answer.clone();
         }
         self.closing.begun.store(true, Ordering::Release);
+        self.runners.stop();
         self.maintenance.stop();
         self.groups.stop();
         let closed = self.log.close().and_then(|()| self.checkpoint());
@@ -150,6 +153,7 @@ impl CommitSink for Shared {
         }
         let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
         self.groups.applied(records, &touched);
+        self.runners.applied(records, touched.iter().copied());
         self.watchers.wake(touched);
     }
 

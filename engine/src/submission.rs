@@ -3,10 +3,10 @@
 use arrow_array::RecordBatch;
 
 use crate::log::EncodedRows;
-use crate::record::{Change, GroupKey, OffsetsRecord};
-use crate::{Durability, Offset, PartitionId, ProducerStamp, TableId};
+use crate::record::{Change, GroupKey, OffsetsRecord, StateRecord};
+use crate::{ConsumerId, Durability, Offset, PartitionId, ProducerStamp, TableId, TopicId};
 
-/// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, rows, and the producer's
+/// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, state, rows, and the producer's
 /// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics
 /// and plugins carry id 0; the writer fills in the LSN of the record.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Submission {
     pub rows: Vec<RowsPart>,
     pub offsets: Vec<OffsetsRecord>,
     pub changes: Vec<Change>,
+    /// Writes to the state of consumers.
+    pub state: Vec<StateRecord>,
     /// Checked before anything else: a repeat is answered without writing.
     pub stamp: Option<(TableId, ProducerStamp)>,
     /// Checked against the state that includes every submission ahead of this one.
@@ -48,6 +50,10 @@ pub(crate) enum RowsPayload {
 pub(crate) enum Precondition {
     /// The group's members still are of this generation.
     Generation { group: GroupKey, generation: u64 },
+    /// The group's next offset is this one, `None` before its first commit: nobody else has gone on in its place.
+    Committed { group: GroupKey, topic: TopicId, partition: PartitionId, offset: Option<Offset> },
+    /// The consumer stands, is not paused, and is of this version.
+    ConsumerRuns { consumer: ConsumerId, version: u32 },
     /// The partition ends here: for submissions that follow from what it already holds.
     EndOffset { table: TableId, partition: PartitionId, end: Offset },
     /// The partition's segments are still the ones a merge or cut started from.

@@ -87,7 +87,8 @@ impl Engine {
         self.shared.table(table.id)
     }
 
-    /// Refused while topics read it or a group has members on it; `force` drops those topics and ends those members too.
+    /// Refused while topics read it, a group has members on it or a plugin consumes or writes it; `force` drops those topics
+    /// and ends those members too, but no plugin's consumer.
     pub fn drop_table(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
         let dropped = self.define(|engine| {
@@ -97,6 +98,7 @@ impl Engine {
                 engine.record(vec![Change::TableDropped { table: table.id }])?;
                 return Ok(vec![TopicId(table.id.0)]);
             }
+            engine.refuse_consumers(&table)?;
             engine.drop_all(engine.drops_of_table(table.id))
         })?;
         self.forget(&dropped);
@@ -136,7 +138,22 @@ impl Engine {
         Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
     }
 
-    fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
+    /// Of the table, and of topics over it.
+    fn refuse_consumers(&self, table: &TableInfo) -> Result<()> {
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        let mut topics = catalog.topics_of_table(table.id);
+        let of_topics = topics.find_map(|topic| catalog.consumer_of_topic(topic.id));
+        match catalog.consumer_of_table(table.id).or(of_topics) {
+            None => Ok(()),
+            Some(by) => {
+                let by = format!("consumer {:?}", by.name);
+                Err(Error::InUse { what: "table", name: table.name.clone(), by })
+            }
+        }
+    }
+
+    pub(super) fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
         let state = self.shared.state.read();
         let table = state.catalog().table_named(namespace, name).cloned();
         table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })

@@ -10,6 +10,7 @@ mod maintain;
 mod names;
 mod open;
 mod plugin_calls;
+mod plugin_consumers;
 mod plugins;
 mod read;
 mod topics;
@@ -64,11 +65,13 @@ impl Engine {
     /// engine: it would never close by itself.
     pub fn set_topic_compiler(&self, compiler: Arc<dyn TopicCompiler>) {
         *self.shared.compiler.write() = Some(compiler);
+        self.shared.runners.look_again();
     }
 
-    /// Hands the engine what runs plugins.
+    /// Hands the engine what runs plugins. Consumers that are plugins begin now.
     pub fn set_plugin_host(&self, host: Arc<dyn PluginHost>) {
         *self.shared.host.write() = Some(host);
+        self.shared.runners.look_again();
     }
 
     /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.

@@ -10,6 +10,7 @@ use crate::groups::Coordinator;
 use crate::log::{CommitSink, Log};
 use crate::maintenance::Maintenance;
 use crate::modules::Modules;
+use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::shared::{Closing, Shared};
 use crate::state::Store;
@@ -48,6 +49,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
         segments,
         maintenance: Maintenance::default(),
         groups: Coordinator::default(),
+        runners: Runners::default(),
         evaluations,
         modules,
         turns: RoundRobin::default(),
@@ -61,6 +63,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<()> {
     let sink: Arc<dyn CommitSink> = shared.clone();
     shared.log.start(ahead, sink)?;
     Coordinator::start(shared)?;
+    Runners::start(shared)?;
     shared.maintenance.start(shared)
 }
 

@@ -56,7 +56,7 @@ impl Engine {
         })
     }
 
-    /// Refused while a topic calls any version of it, or a function is made of it.
+    /// Refused while a topic or consumer calls any version of it, or a function is made of it.
     pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
         let plugin = self.find_plugin(namespace, name)?;
@@ -97,7 +97,7 @@ impl Engine {
         self.shared.topic_plugins(topic)
     }
 
-    fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+    pub(super) fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
         let state = self.shared.state.read();
         let plugin = state.catalog().plugin_named(namespace, name).cloned();
         plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })

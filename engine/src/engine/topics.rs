@@ -115,7 +115,7 @@ impl Engine {
         drops.letters.map_or(Ok(()), |letters| self.refuse_members("topic", &topic.name, TopicId(letters.0)))
     }
 
-    fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+    pub(super) fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
         let state = self.shared.state.read();
         let topic = state.catalog().topic_named(namespace, name).cloned();
         topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.to_owned() })

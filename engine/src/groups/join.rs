@@ -34,6 +34,10 @@ impl Coordinator {
     ) -> Result<Arc<Core>> {
         self.check_open()?;
         config.validate()?;
+        if let Some(consumer) = shared.state.read().catalog().consumer_of_group(&config.namespace, &config.group_id) {
+            let by = format!("consumer {:?}, a plugin: it can't have other members", consumer.name);
+            return Err(Error::InUse { what: "consumer group", name: config.group_id.clone(), by });
+        }
         let topics = find_topics(shared, &config.namespace, topics)?;
         let name = name_of(&config.namespace, &config.group_id);
         let key = key_of(&name, config.mode, &config.client_id);

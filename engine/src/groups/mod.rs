@@ -40,6 +40,7 @@ use listeners::Listeners;
 pub use member::Member;
 use named::NamedMembers;
 use setup::Setups;
+pub(crate) use setup::{has_offsets, starts};
 use ticker::Ticker;
 
 /// The live groups of one engine.
@@ -167,6 +168,11 @@ impl Coordinator {
         let mut groups = self.groups.write();
         let barrier = self.last_barrier.lock().clone();
         groups.entry(name.clone()).or_insert_with(|| Arc::new(Group::new(name.clone(), mode, barrier))).clone()
+    }
+
+    /// Whether a group has members.
+    pub(crate) fn is_live(&self, namespace: &str, group: &str) -> bool {
+        self.find(&join::name_of(namespace, group)).is_some_and(|group| !group.inner.lock().members.is_empty())
     }
 
     fn find(&self, name: &GroupKey) -> Option<Arc<Group>> {

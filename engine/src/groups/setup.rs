@@ -96,13 +96,13 @@ impl Setups {
 }
 
 /// Whether the group (or client) has committed on the topic before.
-pub(super) fn has_offsets(state: &State, key: &GroupKey, topic: TopicId) -> bool {
+pub(crate) fn has_offsets(state: &State, key: &GroupKey, topic: TopicId) -> bool {
     let offsets = state.group(&key.namespace, &key.group).and_then(|group| group.committed.get(&key.client));
     offsets.is_some_and(|offsets| offsets.range((topic, PartitionId::MIN)..=(topic, PartitionId::MAX)).next().is_some())
 }
 
 /// Where a new group starts in each partition.
-fn starts(state: &State, config: &ConsumerConfig, topic: &TopicInfo) -> Result<Vec<(PartitionId, Offset)>> {
+pub(crate) fn starts(state: &State, config: &ConsumerConfig, topic: &TopicInfo) -> Result<Vec<(PartitionId, Offset)>> {
     let partitions = state.catalog().partitions(topic.table).unwrap_or_default();
     let starts = (0..).zip(partitions).map(|(partition, state)| match config.auto_offset_reset {
         AutoOffsetReset::Earliest => Ok((partition, state.start)),

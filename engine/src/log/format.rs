@@ -146,12 +146,13 @@ pub(super) enum FrameKind {
     Change = 4,
     Sealed = 5,
     CleanShutdown = 6,
+    State = 7,
 }
 
 impl FrameKind {
     fn from_byte(byte: u8) -> Option<FrameKind> {
-        use FrameKind::{Change, CleanShutdown, Offsets, Producer, Rows, Sealed};
-        [Rows, Offsets, Producer, Change, Sealed, CleanShutdown].into_iter().find(|kind| *kind as u8 == byte)
+        use FrameKind::{Change, CleanShutdown, Offsets, Producer, Rows, Sealed, State};
+        [Rows, Offsets, Producer, Change, Sealed, CleanShutdown, State].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

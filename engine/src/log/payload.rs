@@ -12,6 +12,7 @@ pub(super) fn encode(record: &Record) -> Result<(FrameKind, Vec<u8>)> {
     let payload = match record {
         Record::Offsets(offsets) => (FrameKind::Offsets, postcard::to_stdvec(offsets).map_err(not_encoded)?),
         Record::Producer(producer) => (FrameKind::Producer, postcard::to_stdvec(producer).map_err(not_encoded)?),
+        Record::State(state) => (FrameKind::State, postcard::to_stdvec(state).map_err(not_encoded)?),
         Record::Change(change) => (FrameKind::Change, serde_json::to_vec(change).map_err(not_encoded)?),
         Record::Sealed { first } => (FrameKind::Sealed, first.0.to_le_bytes().to_vec()),
         Record::CleanShutdown => (FrameKind::CleanShutdown, Vec::new()),
@@ -35,6 +36,7 @@ pub(super) fn decode(header: &FrameHeader, payload: &[u8]) -> Result<Record, Str
         }),
         FrameKind::Offsets => Record::Offsets(compact(payload)?),
         FrameKind::Producer => Record::Producer(compact(payload)?),
+        FrameKind::State => Record::State(compact(payload)?),
         FrameKind::Change => Record::Change(Box::new(serde_json::from_slice(payload).map_err(|e| e.to_string())?)),
         FrameKind::Sealed => {
             Record::Sealed { first: Fields(payload).u64().map(Lsn).ok_or("the sealed file's name is missing")? }

@@ -1,6 +1,6 @@
 //! From submissions to the records of one commit: admission, offsets, LSNs, ids, and the joining of small parts.
 //!
-//! Changes, offset commits and whole frames get their LSNs when they are admitted. Small parts are gathered by partition and
+//! Changes, offset commits, state and whole frames get their LSNs when they are admitted. Small parts are gathered by partition and
 //! become frames at the end of the commit; a submission that must come after them in the log (a change, or a whole frame for
 //! the same partition) closes the commit and opens the next.
 
@@ -15,7 +15,9 @@ use super::queue::Queued;
 use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, RowsRecord};
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
-use crate::{Appended, Durability, Error, FunctionId, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId};
+use crate::{
+    Appended, ConsumerId, Durability, Error, FunctionId, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId,
+};
 
 /// A record that has its LSN but not yet its place in the file.
 #[derive(Debug)]
@@ -168,6 +170,9 @@ impl Plan {
         for offsets in submission.offsets {
             last = self.push_control(Record::Offsets(offsets), ahead)?;
         }
+        for state in submission.state {
+            last = self.push_control(Record::State(state), ahead)?;
+        }
         let whole: Vec<Key> = submission.rows.iter().filter(is_whole).map(key_of).collect();
         let (mut appended, mut joined) = (Vec::with_capacity(submission.rows.len()), Vec::new());
         for part in submission.rows {
@@ -247,6 +252,7 @@ fn assign_id(change: &mut Change, lsn: Lsn) {
         Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
         Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
         Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
+        Change::PluginConsumerCreated(consumer) => (consumer.id, consumer.created) = (ConsumerId(lsn.0), lsn),
         _ => {}
     }
 }

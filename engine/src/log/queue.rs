@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::format::FRAME_HEADER_LEN;
 use super::ipc;
 use crate::submission::{RowsPayload, Submission};
-use crate::{Error, PendingReceipt, Receipt, Result};
+use crate::{Error, PendingReceipt, Receipt, Result, StateWrite};
 
 /// Headers, padding and the description of columns that a frame takes besides its values, at most.
 const FRAME_OVERHEAD: usize = FRAME_HEADER_LEN + 64 + 1024;
@@ -153,6 +153,10 @@ pub(super) fn estimate(submission: &Submission) -> Result<usize> {
     }
     for offsets in &submission.offsets {
         bytes = bytes.saturating_add(FRAME_OVERHEAD + offsets.entries.len() * 24);
+    }
+    for state in &submission.state {
+        let entry = |(key, value): &StateWrite| key.len() + value.as_ref().map_or(0, |value| value.len()) + 16;
+        bytes = bytes.saturating_add(FRAME_OVERHEAD + state.writes.iter().map(entry).sum::<usize>());
     }
     for change in &submission.changes {
         let json = serde_json::to_vec(change).map_err(|error| Error::Internal(error.to_string()))?;

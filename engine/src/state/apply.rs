@@ -40,6 +40,15 @@ impl State {
                 self.producers.record(producer, context.append_us);
                 self.mark(Key::Producer(producer.table, producer.stamp.id));
             }
+            Record::State(written) => {
+                // A consumer that is gone has no state.
+                if self.catalog.consumer(written.consumer).is_some() {
+                    self.keyed.apply(written);
+                    for (key, _) in &written.writes {
+                        self.mark(Key::Kept(written.consumer, written.partition, key.clone()));
+                    }
+                }
+            }
             Record::Change(change) => self.apply_change(change),
             Record::Sealed { .. } | Record::CleanShutdown => {}
         }
@@ -144,6 +153,17 @@ impl State {
             Change::FunctionDropped { function } => {
                 self.mark(Key::Function(*function));
                 self.catalog.remove_function(*function);
+            }
+            Change::PluginConsumerCreated(info) | Change::PluginConsumerReplaced(info) => {
+                self.mark(Key::Consumer(info.id));
+                self.catalog.put_consumer(Arc::new(info.clone()));
+            }
+            Change::PluginConsumerDropped { consumer } => {
+                self.mark(Key::Consumer(*consumer));
+                self.catalog.remove_consumer(*consumer);
+                for (partition, key) in self.keyed.remove(*consumer) {
+                    self.mark(Key::Kept(*consumer, partition, key));
+                }
             }
             Change::GroupCreated { .. }
             | Change::GroupDropped { .. }

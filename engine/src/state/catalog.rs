@@ -1,13 +1,17 @@
-//! What is defined: namespaces, tables with their partitions, topics; and, in `callables`, plugins and functions.
+//! What is defined: namespaces, tables with their partitions, topics; in `callables` plugins and functions; in `consumers`
+//! consumers that are plugins.
 
 mod callables;
+mod consumers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::PartitionState;
 use crate::dead_letters::{letters_table, topic_of_letters};
-use crate::{FunctionId, OnError, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::{
+    ConsumerId, FunctionId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+};
 use callables::{Function, Plugin};
 
 /// The namespace that every store has.
@@ -23,6 +27,7 @@ struct Names {
     /// Versions of a plugin, oldest first.
     plugins: BTreeMap<Arc<str>, Vec<PluginId>>,
     functions: BTreeMap<Arc<str>, FunctionId>,
+    consumers: BTreeMap<Arc<str>, ConsumerId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +47,7 @@ pub(crate) struct Catalog {
     topics: BTreeMap<TopicId, Arc<TopicInfo>>,
     plugins: BTreeMap<PluginId, Plugin>,
     functions: BTreeMap<FunctionId, Function>,
+    consumers: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>>,
 }
 
 impl Default for Catalog {
@@ -53,6 +59,7 @@ impl Default for Catalog {
             topics: BTreeMap::new(),
             plugins: BTreeMap::new(),
             functions: BTreeMap::new(),
+            consumers: BTreeMap::new(),
         }
     }
 }
@@ -74,7 +81,8 @@ impl Catalog {
     /// The name of something in the namespace, if it holds anything.
     pub(crate) fn anything_in(&self, namespace: &str) -> Option<&str> {
         let names = self.namespaces.get(namespace)?;
-        names.topics.keys().chain(names.plugins.keys()).chain(names.functions.keys()).next().map(AsRef::as_ref)
+        let callables = names.plugins.keys().chain(names.functions.keys());
+        names.topics.keys().chain(callables).chain(names.consumers.keys()).next().map(AsRef::as_ref)
     }
 
     pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {

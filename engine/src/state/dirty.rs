@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::record::GroupKey;
-use crate::{FunctionId, Offset, PartitionId, PluginId, TableId, TopicId};
+use crate::{ConsumerId, FunctionId, Offset, PartitionId, PluginId, TableId, TopicId};
 
 /// One entry of the state store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,9 @@ pub(super) enum Key {
     Topic(TopicId),
     Plugin(PluginId),
     Function(FunctionId),
+    Consumer(ConsumerId),
+    /// One key of a consumer's state.
+    Kept(ConsumerId, PartitionId, Arc<[u8]>),
     Partition(TableId, PartitionId),
     /// By first offset.
     Segment(TableId, PartitionId, Offset),

@@ -1,4 +1,5 @@
-//! Everything the log says, folded: the catalog, partitions and their segments, consumer groups' offsets, producers.
+//! Everything the log says, folded: the catalog, partitions and their segments, consumer groups' offsets, the
+//! state of consumers, producers.
 //!
 //! [`State::apply`] is a pure function of the records; two copies that saw the same log are equal, whatever checkpoint
 //! they began from. The engine keeps two: the writer's, which runs ahead to check preconditions, and the readers', which
@@ -9,6 +10,7 @@ mod apply;
 mod catalog;
 mod dirty;
 mod groups;
+mod keyed;
 mod letters;
 mod partition;
 mod producers;
@@ -19,7 +21,9 @@ mod tests;
 use crate::record::GroupKey;
 use std::sync::Arc;
 
-use crate::{Lsn, Offset, PartitionId, PluginId, PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
+use crate::{
+    ConsumerId, Lsn, Offset, PartitionId, PluginId, PluginInfo, StateEntries, TableId, TableInfo, TopicId, TopicInfo,
+};
 
 pub(crate) use admit::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
@@ -38,6 +42,8 @@ pub(crate) struct State {
     epoch: u64,
     catalog: Catalog,
     groups: groups::Groups,
+    /// State of consumers that are plugins.
+    keyed: keyed::Keyed,
     letters: letters::Letters,
     producers: producers::Producers,
     /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
@@ -52,6 +58,7 @@ impl PartialEq for State {
             && self.epoch == other.epoch
             && self.catalog == other.catalog
             && self.groups == other.groups
+            && self.keyed == other.keyed
             && self.letters == other.letters
             && self.producers == other.producers
     }
@@ -113,6 +120,27 @@ impl State {
     /// The group as created, its committed offsets with it.
     pub(crate) fn group(&self, namespace: &str, group: &str) -> Option<&GroupState> {
         self.groups.get(namespace, group)
+    }
+
+    /// What a consumer keeps under a key in one partition.
+    pub(crate) fn kept(&self, consumer: ConsumerId, partition: PartitionId, key: &[u8]) -> Option<&Arc<[u8]>> {
+        self.keyed.get(consumer, partition, key)
+    }
+
+    /// What it keeps behind `after` under keys that begin with `prefix`, in order; at most `limit` entries.
+    pub(crate) fn kept_from(
+        &self,
+        consumer: ConsumerId,
+        partition: PartitionId,
+        (prefix, after): (&[u8], Option<&[u8]>),
+        limit: usize,
+    ) -> StateEntries {
+        self.keyed.scan(consumer, partition, (prefix, after), limit)
+    }
+
+    /// All that it keeps, as `state_bytes` counts it.
+    pub(crate) fn kept_bytes(&self, consumer: ConsumerId) -> u64 {
+        self.keyed.bytes(consumer)
     }
 
     /// Every group, by namespace and name.

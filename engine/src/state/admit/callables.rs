@@ -30,6 +30,9 @@ impl State {
             if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
                 return in_use("plugin", &plugin.name, format!("topic {:?}", topic.name));
             }
+            if let Some(by) = self.catalog.consumer_of_plugin(version.id) {
+                return in_use("plugin", &plugin.name, format!("consumer {:?}", by.name));
+            }
         }
         let mut functions = self.catalog.functions_of_plugin(&plugin.namespace, &plugin.name);
         functions

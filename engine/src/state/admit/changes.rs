@@ -6,13 +6,14 @@ use std::collections::HashSet;
 use crate::record::{Change, SegmentMeta};
 use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::state::{PartitionState, State};
-use crate::{Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::{ConsumerId, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
 
 /// What earlier changes of the same submission have done.
 #[derive(Debug, Default)]
 pub(super) struct Earlier<'a> {
     names: HashSet<(&'static str, &'a str, &'a str)>,
     pub(super) dropped_topics: HashSet<TopicId>,
+    pub(super) dropped_consumers: HashSet<ConsumerId>,
     pub(super) created_groups: HashSet<(&'a str, &'a str)>,
 }
 
@@ -53,7 +54,10 @@ impl State {
             }
             Change::TopicReplaced(topic) => self.admit_topic_replacement(topic),
             Change::TopicDropped { topic } => {
-                self.select_topic(*topic)?;
+                let found = self.select_topic(*topic)?;
+                if let Some(by) = self.catalog.consumer_of_topic(*topic) {
+                    return in_use("topic", &found.name, format!("consumer {:?}", by.name));
+                }
                 earlier.dropped_topics.insert(*topic);
                 Ok(())
             }
@@ -67,15 +71,29 @@ impl State {
                 earlier.take("plugin or function", &info.namespace, &info.name)
             }
             Change::FunctionDropped { function } => self.admit_function_drop(*function, earlier),
+            Change::PluginConsumerCreated(info) => {
+                self.admit_consumer(info, earlier)?;
+                earlier.take("consumer", &info.namespace, &info.name)
+            }
+            Change::PluginConsumerReplaced(info) => self.admit_consumer_replacement(info),
+            Change::PluginConsumerDropped { consumer } => {
+                self.known_consumer(*consumer)?;
+                earlier.dropped_consumers.insert(*consumer);
+                Ok(())
+            }
             Change::GroupCreated { namespace, group, .. } => {
                 self.known_namespace(namespace)?;
                 free(self.group(namespace, group).is_none(), "consumer group", group)?;
                 free(earlier.created_groups.insert((namespace, group)), "consumer group", group)
             }
-            Change::GroupDropped { namespace, group } => match self.group(namespace, group) {
-                Some(_) => Ok(()),
-                None => Err(Error::NotFound { what: "consumer group", name: group.clone() }),
-            },
+            Change::GroupDropped { namespace, group } => {
+                if self.group(namespace, group).is_none() {
+                    return Err(Error::NotFound { what: "consumer group", name: group.clone() });
+                }
+                let consumer = self.catalog.consumer_of_group(namespace, group);
+                let consumer = consumer.filter(|consumer| !earlier.dropped_consumers.contains(&consumer.id));
+                consumer.map_or(Ok(()), |by| in_use("consumer group", group, format!("consumer {:?}", by.name)))
+            }
             Change::SegmentsChanged { table, partition, added, removed } => {
                 admit_segments(self.known_partition(*table, *partition)?, added, removed)
             }
@@ -165,6 +183,7 @@ impl State {
 
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.known_table(id)?;
+        self.refuse_consumer_of_table(id, &table.name)?;
         if let Some(topic) = self.catalog.owner_of_letters(table)
             && !earlier.dropped_topics.contains(&topic.id)
         {

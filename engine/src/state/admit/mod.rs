@@ -2,6 +2,7 @@
 
 mod callables;
 mod changes;
+mod consumers;
 
 use changes::Earlier;
 
@@ -42,6 +43,9 @@ impl State {
         for offsets in &submission.offsets {
             self.admit_offsets(offsets, &earlier)?;
         }
+        for written in &submission.state {
+            self.admit_state(written)?;
+        }
         for part in &submission.rows {
             self.known_partition(part.table, part.partition)?;
         }
@@ -69,6 +73,27 @@ impl State {
         match precondition {
             Precondition::Generation { group, generation: expected } if generation(group) != Some(*expected) => {
                 Err(Error::Fenced(format!("group {:?} has gone on from generation {expected}", group.group)))
+            }
+            Precondition::Committed { group, topic, partition, offset } => {
+                let found = self.committed(group, *topic, *partition);
+                if found == *offset {
+                    return Ok(());
+                }
+                let said =
+                    |offset: Option<u64>| offset.map_or_else(|| "nothing".to_owned(), |offset| offset.to_string());
+                Err(Error::Fenced(format!(
+                    "group {:?} has committed {} of partition {partition}, not {}",
+                    group.group,
+                    said(found),
+                    said(*offset)
+                )))
+            }
+            Precondition::ConsumerRuns { consumer, version } => {
+                let found = self.catalog.consumer(*consumer);
+                match found.filter(|found| found.version == *version && !found.paused) {
+                    Some(_) => Ok(()),
+                    None => Err(Error::Fenced(format!("consumer #{consumer} was paused, altered or dropped"))),
+                }
             }
             Precondition::EndOffset { table, partition, end } => {
                 let found = self.partition(*table, *partition).map(|partition| partition.end);

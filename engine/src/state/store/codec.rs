@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::dirty::Key;
 use super::super::{PartitionState, State};
 use crate::record::GroupKey;
-use crate::{Error, FunctionId, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
+use crate::{ConsumerId, Error, FunctionId, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
 
 /// The one entry that every checkpoint writes.
 pub(super) const HEAD_KEY: &[u8] = b"!";
@@ -113,6 +113,12 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
         Key::Topic(id) => state.catalog.topic(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Plugin(id) => state.catalog.plugin(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Function(id) => state.catalog.function(*id).map(|info| json(info.as_ref())).transpose(),
+        Key::Consumer(id) => state.catalog.consumer(*id).map(|info| json(info.as_ref())).transpose(),
+        Key::Kept(consumer, partition, key) => Ok(state.kept(*consumer, *partition, key).map(|value| {
+            let mut bytes = vec![VERSION];
+            bytes.extend_from_slice(value);
+            bytes
+        })),
         Key::Partition(table, partition) => {
             state.partition(*table, *partition).map(|found| postcard(&StoredPartition::of(found))).transpose()
         }
@@ -137,6 +143,12 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
         Key::Topic(id) => number(tagged(&mut bytes, b'q'), id.0),
         Key::Plugin(id) => number(tagged(&mut bytes, b'w'), id.0),
         Key::Function(id) => number(tagged(&mut bytes, b'f'), id.0),
+        Key::Consumer(id) => number(tagged(&mut bytes, b'c'), id.0),
+        Key::Kept(consumer, partition, key) => {
+            number(tagged(&mut bytes, b'k'), consumer.0);
+            bytes.extend(partition.to_be_bytes());
+            bytes.extend_from_slice(key);
+        }
         Key::Partition(table, partition) => {
             number(tagged(&mut bytes, b'p'), table.0);
             bytes.extend(partition.to_be_bytes());
@@ -179,6 +191,11 @@ pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
         b"q" => Key::Topic(TopicId(parts.number()?)),
         b"w" => Key::Plugin(PluginId(parts.number()?)),
         b"f" => Key::Function(FunctionId(parts.number()?)),
+        b"c" => Key::Consumer(ConsumerId(parts.number()?)),
+        b"k" => {
+            let (consumer, partition) = (ConsumerId(parts.number()?), u32::from_be_bytes(*parts.take()?));
+            Key::Kept(consumer, partition, Arc::from(parts.rest()))
+        }
         b"p" => Key::Partition(TableId(parts.number()?), u32::from_be_bytes(*parts.take()?)),
         b"s" => Key::Segment(TableId(parts.number()?), u32::from_be_bytes(*parts.take()?), parts.number()?),
         b"g" => Key::Group(parts.text()?, parts.text()?),
@@ -207,6 +224,11 @@ pub(super) fn from_postcard<T: DeserializeOwned>(value: &[u8]) -> Result<T, Stri
 /// A group's value.
 pub(super) fn group_mode(value: &[u8]) -> Result<GroupMode, String> {
     from_json(value)
+}
+
+/// What a consumer keeps: the bytes as they are.
+pub(super) fn kept(value: &[u8]) -> Result<&[u8], String> {
+    versioned(value)
 }
 
 fn versioned(value: &[u8]) -> Result<&[u8], String> {
@@ -249,6 +271,10 @@ impl<'a> Parts<'a> {
         let (part, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(part)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
     }
 
     fn number(&mut self) -> Option<u64> {

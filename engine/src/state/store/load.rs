@@ -11,7 +11,7 @@ use super::super::producers::Stream;
 use super::codec::{self, Head, StoredPartition, StoredTable};
 use super::{damaged, store_error};
 use crate::record::SegmentMeta;
-use crate::{FunctionInfo, Offset, PluginInfo, Result, TopicInfo};
+use crate::{FunctionInfo, Offset, PluginConsumerInfo, PluginInfo, Result, TopicInfo};
 
 /// The state that the last checkpoint wrote; an empty one for a new store.
 pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
@@ -24,7 +24,7 @@ pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
     };
     let head: Head = codec::from_postcard(&head).map_err(|error| damaged(path, format!("head: {error}")))?;
     // What others refer to comes first.
-    for tag in [b"n", b"t", b"w", b"f", b"q", b"p", b"s", b"g", b"o", b"r", b"l"] {
+    for tag in [b"n", b"t", b"w", b"f", b"q", b"c", b"k", b"p", b"s", b"g", b"o", b"r", b"l"] {
         for entry in entries.prefix(tag) {
             let (key, value) = entry.into_inner().map_err(|error| store_error(path, &error))?;
             let key = codec::parse_key(&key).ok_or_else(|| damaged(path, format!("unknown key {key:02x?}")))?;
@@ -46,6 +46,11 @@ fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
         Key::Topic(_) => state.catalog.put_topic(codec::from_json::<TopicInfo>(value)?.into()),
         Key::Plugin(_) => state.catalog.put_plugin(codec::from_json::<PluginInfo>(value)?.into()),
         Key::Function(_) => state.catalog.put_function(codec::from_json::<FunctionInfo>(value)?.into()),
+        Key::Consumer(_) => state.catalog.put_consumer(codec::from_json::<PluginConsumerInfo>(value)?.into()),
+        Key::Kept(consumer, partition, key) => {
+            state.catalog.consumer(consumer).ok_or("its consumer is missing")?;
+            state.keyed.set(consumer, partition, key, Some(codec::kept(value)?.into()));
+        }
         Key::Partition(table, partition) => {
             let stored: StoredPartition = codec::from_postcard(value)?;
             stored.restore(state.catalog.partition_mut(table, partition).ok_or("its table is missing")?);

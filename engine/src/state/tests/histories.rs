@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::record::{OffsetsRecord, ProducerRecord};
+use crate::record::{OffsetsRecord, ProducerRecord, StateRecord};
 use crate::state::Store;
 use crate::{Appended, GroupMode, ProducerStamp};
 
@@ -79,6 +79,7 @@ fn random_history(seed: u64, steps: usize) -> History {
             4 | 5 => random_offsets(&mut history, &mut random),
             6 => random_producer(&mut history, &mut random),
             7 => random_segments(&mut history, &mut random),
+            9 => random_state(&mut history, &mut random),
             8 => {
                 history.push(if random.random() { Record::CleanShutdown } else { Record::Sealed { first: Lsn(1) } });
             }
@@ -131,6 +132,16 @@ fn random_producer(history: &mut History, random: &mut StdRng) {
     history.push(Record::Producer(ProducerRecord { table, stamp, appended }));
 }
 
+fn random_state(history: &mut History, random: &mut StdRng) {
+    let consumers: Vec<_> = history.state.catalog().consumers().map(|consumer| consumer.id).collect();
+    // One that is gone, or not yet there, is passed over.
+    let consumer = consumers.choose(random).copied().unwrap_or(ConsumerId(1));
+    let keys: BTreeSet<u8> = (0..random.random_range(1..5)).map(|_| random.random_range(0..9)).collect();
+    let value = |random: &mut StdRng| random.random_bool(0.7).then(|| Arc::from(vec![7; random.random_range(0..40)]));
+    let writes = keys.into_iter().map(|key| (Arc::from([key]), value(random))).collect();
+    history.push(Record::State(StateRecord { consumer, partition: random.random_range(0..3), writes }));
+}
+
 fn random_segments(history: &mut History, random: &mut StdRng) {
     let Some((table, partition)) = any_table(history, random) else { return };
     let Some(found) = history.state.partition(table, partition) else { return };
@@ -167,7 +178,9 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let any = any_topic(history, random);
     let plugins: Vec<_> = history.state.catalog().plugins().map(|plugin| plugin.id).collect();
     let some_plugin = plugins.choose(random).copied();
-    match random.random_range(0..20) {
+    let consumers: Vec<_> = history.state.catalog().consumers().cloned().collect();
+    let some_consumer = consumers.choose(random);
+    match random.random_range(0..25) {
         0 => Change::NamespaceCreated { name: namespace },
         1 => Change::NamespaceDropped { name: namespace },
         2..5 => super::table(&namespace, &name, random.random_range(1..5)),
@@ -214,6 +227,24 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
                 next: first + random.random_range(1..5),
             }
         }
+        19 => {
+            let newest = history.state.catalog().plugin_named("public", "consumer").map_or(0, |plugin| plugin.version);
+            consumer_plugin("consumer", newest + 1)
+        }
+        20 | 21 => {
+            let newest =
+                history.state.catalog().plugin_named("public", "consumer").map_or(PluginId(0), |plugin| plugin.id);
+            let topic = any.map_or(TopicId(u64::MAX), |topic| topic.id);
+            consumer(&name, topic, newest, &format!("g{}", random.random_range(0..4)), table)
+        }
+        22 => match some_consumer {
+            Some(found) => {
+                let (paused, version) = (random.random(), found.version + 1);
+                Change::PluginConsumerReplaced(PluginConsumerInfo { paused, version, ..found.as_ref().clone() })
+            }
+            None => Change::PluginConsumerDropped { consumer: ConsumerId(u64::MAX) },
+        },
+        23 => Change::PluginConsumerDropped { consumer: some_consumer.map_or(ConsumerId(1), |found| found.id) },
         _ => Change::GroupDropped { namespace, group: format!("g{}", random.random_range(0..4)) },
     }
 }

@@ -1,6 +1,7 @@
 //! The fold, its checkpoints, and what it admits.
 
 mod admission;
+mod consumers;
 mod histories;
 mod partitions;
 mod producers;
@@ -16,8 +17,9 @@ use super::{Admission, State};
 use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta};
 use crate::submission::Submission;
 use crate::{
-    FunctionId, FunctionInfo, Lsn, OnError, PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result,
-    TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource, Volatility,
+    ConsumerId, ConsumerOutput, FunctionId, FunctionInfo, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings,
+    PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result, TableId, TableInfo, TableOptions,
+    TopicId, TopicInfo, TopicSource, Volatility,
 };
 
 /// A state and the log that made it.
@@ -51,6 +53,7 @@ impl History {
             Change::TopicCreated(info) => (info.id, info.created) = (TopicId(lsn.0), lsn),
             Change::PluginCreated(info) => (info.id, info.created) = (PluginId(lsn.0), lsn),
             Change::FunctionCreated(info) => (info.id, info.created) = (FunctionId(lsn.0), lsn),
+            Change::PluginConsumerCreated(info) => (info.id, info.created) = (ConsumerId(lsn.0), lsn),
             _ => {}
         }
         Ok(self.push(Record::Change(Box::new(change))))
@@ -119,6 +122,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         returns: DataType::Boolean,
         volatility: Volatility::Immutable,
         capabilities: BTreeSet::new(),
+        outputs: Vec::new(),
     };
     Change::PluginCreated(PluginInfo {
         id: PluginId(0),
@@ -131,6 +135,31 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         limits: PluginLimits::default(),
         config: String::new(),
         grants: BTreeSet::new(),
+        created: Lsn(0),
+    })
+}
+
+/// A version of a consumer plugin with one output.
+pub(super) fn consumer_plugin(name: &str, version: u32) -> Change {
+    let Change::PluginCreated(mut info) = plugin(name, version) else { unreachable!("a plugin") };
+    info.description.kind = PluginKind::Consumer;
+    info.description.outputs =
+        vec![ConsumerOutput { name: "out".to_owned(), schema: Arc::new(Schema::new(Vec::<Field>::new())) }];
+    Change::PluginCreated(info)
+}
+
+pub(super) fn consumer(name: &str, topic: TopicId, plugin: PluginId, group: &str, output: TableId) -> Change {
+    Change::PluginConsumerCreated(PluginConsumerInfo {
+        id: ConsumerId(0),
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        topic,
+        plugin,
+        group: group.to_owned(),
+        outputs: vec![output],
+        settings: PluginConsumerSettings { state_bytes: 2_000, ..PluginConsumerSettings::default() },
+        paused: false,
+        version: 1,
         created: Lsn(0),
     })
 }

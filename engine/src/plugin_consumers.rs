@@ -1,0 +1,101 @@
+//! Consumers that are plugins: what users define of them, and how they fare.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AutoOffsetReset, ConsumerId, Lsn, Offset, OnError, PartitionId, PluginId, TableId, TopicId};
+
+/// Calls that are tried again for the same rows before the policy is followed, at most.
+pub const MAX_CONSUMER_RETRIES: u32 = 100;
+
+/// A consumer to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginConsumerSpec {
+    pub namespace: String,
+    pub name: String,
+    /// A topic of the namespace, identity topics included.
+    pub topic: String,
+    /// The name of a consumer plugin of the namespace.
+    pub plugin: String,
+    /// The consumer group whose offsets it moves; `None`: one of the consumer's name.
+    pub group: Option<String>,
+    /// Tables of the namespace, by what the plugin calls them.
+    pub outputs: Vec<(String, String)>,
+    /// Where it begins, if the group has no offsets on the topic.
+    pub from: AutoOffsetReset,
+    pub settings: PluginConsumerSettings,
+}
+
+/// What an operator decides about a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginConsumerSettings {
+    /// What becomes of a row at which the plugin fails, or that it gives up.
+    pub on_error: OnError,
+    /// How often a failed batch is given again before the policy is followed; at most [`MAX_CONSUMER_RETRIES`].
+    pub retries: u32,
+    /// Rows of one call, at most.
+    pub batch_rows: u32,
+    /// Keys and values of all its partitions, and 64 bytes for each.
+    pub state_bytes: u64,
+}
+
+impl Default for PluginConsumerSettings {
+    fn default() -> Self {
+        PluginConsumerSettings { on_error: OnError::Stop, retries: 5, batch_rows: 8_192, state_bytes: 64 << 20 }
+    }
+}
+
+/// A consumer as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginConsumerInfo {
+    pub id: ConsumerId,
+    pub namespace: String,
+    pub name: String,
+    pub topic: TopicId,
+    /// The version that it calls.
+    pub plugin: PluginId,
+    pub group: String,
+    /// A table for each output of the plugin, in the plugin's order.
+    pub outputs: Vec<TableId>,
+    pub settings: PluginConsumerSettings,
+    pub paused: bool,
+    /// Counts from 1; PAUSE and RESUME raise it.
+    pub version: u32,
+    pub created: Lsn,
+}
+
+/// How a consumer fares.
+#[derive(Debug, Clone)]
+pub struct PluginConsumerStatus {
+    pub info: Arc<PluginConsumerInfo>,
+    pub topic: String,
+    pub plugin: String,
+    pub plugin_version: u32,
+    /// `running`, `paused`, `waiting` (it has not begun, or tries something again), or `stopped`.
+    pub state: &'static str,
+    /// Why it is not running, of the first partition that is not.
+    pub error: Option<String>,
+    /// Partitions that have stopped; the others go on.
+    pub stopped_partitions: Vec<PartitionId>,
+    /// Rows that are appended and not yet done, over all partitions.
+    pub lag: Offset,
+    pub figures: PluginConsumerFigures,
+    /// Bytes of state, as `state_bytes` bounds them.
+    pub state_bytes: u64,
+}
+
+/// Counters since the consumer began to run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PluginConsumerFigures {
+    pub calls: u64,
+    /// Of them, those that failed or asked for another try.
+    pub failures: u64,
+    /// Rows done.
+    pub rows_in: u64,
+    /// Rows appended to tables.
+    pub rows_out: u64,
+    /// Rows passed over under [`OnError::Skip`].
+    pub rows_skipped: u64,
+    pub commits: u64,
+}

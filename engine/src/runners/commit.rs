@@ -1,0 +1,92 @@
+//! What comes of a batch, as one submission.
+
+use std::sync::{Arc, Weak};
+
+use arrow_array::RecordBatch;
+
+use crate::record::{GroupKey, OffsetsRecord, StateRecord};
+use crate::shared::Shared;
+use crate::submission::{Precondition, Submission};
+use crate::{
+    Append, ConsumerId, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result,
+    StateEntries, StateSource, StateWrite, write,
+};
+
+/// A step of a partition from what its group has committed.
+#[derive(Debug)]
+pub(super) struct Advance {
+    pub partition: PartitionId,
+    /// What the group has committed; `None` before its first commit here.
+    pub expected: Option<Offset>,
+    pub next: Offset,
+    /// Rows by output.
+    pub outputs: Vec<(usize, RecordBatch)>,
+    pub writes: Vec<StateWrite>,
+}
+
+pub(super) fn group_of(info: &PluginConsumerInfo) -> GroupKey {
+    GroupKey { namespace: info.namespace.as_str().into(), group: info.group.as_str().into(), client: None }
+}
+
+/// Makes it durable, all or nothing; gives the number of rows appended. `Fenced`: somebody else has moved the offset, or
+/// the consumer is not to run any more.
+pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, advance: Advance) -> Result<usize> {
+    let Advance { partition, expected, next, outputs, writes } = advance;
+    let group = group_of(info);
+    let entries = vec![(info.topic, partition, next)];
+    let mut submission = Submission {
+        durability: Durability::Sync,
+        preconditions: vec![
+            Precondition::ConsumerRuns { consumer: info.id, version: info.version },
+            Precondition::Committed { group: group.clone(), topic: info.topic, partition, offset: expected },
+        ],
+        offsets: vec![OffsetsRecord { group, entries }],
+        ..Submission::default()
+    };
+    if !writes.is_empty() {
+        submission.state.push(StateRecord { consumer: info.id, partition, writes });
+    }
+    let (mut spare, mut appended) = (shared.options.max_commit_bytes, 0);
+    for (output, batch) in outputs {
+        let unknown =
+            || Error::InvalidInput(format!("the plugin gave rows for output {output}, which it does not have"));
+        let table = shared.table(*info.outputs.get(output).ok_or_else(unknown)?)?;
+        appended += batch.num_rows();
+        let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
+        let parts = write::prepare(&table, &append, &shared.turns, &shared.options, &mut spare);
+        submission.rows.extend(parts.map_err(|error| match error {
+            Error::InvalidInput(why) => Error::InvalidInput(format!("rows for table {:?}: {why}", table.name)),
+            other => other,
+        })?);
+        let version = table.schema_version();
+        submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+    }
+    shared.log.submit(submission)?.wait()?;
+    Ok(appended)
+}
+
+/// The durable state of one partition of a consumer. Nobody else writes it, and the runner waits for its own commits.
+#[derive(Debug)]
+pub(super) struct Durable {
+    shared: Weak<Shared>,
+    consumer: ConsumerId,
+    partition: PartitionId,
+}
+
+impl Durable {
+    pub(super) fn new(shared: &Arc<Shared>, consumer: ConsumerId, partition: PartitionId) -> Durable {
+        Durable { shared: Arc::downgrade(shared), consumer, partition }
+    }
+}
+
+impl StateSource for Durable {
+    fn get(&self, key: &[u8]) -> Option<Arc<[u8]>> {
+        let shared = self.shared.upgrade()?;
+        shared.state.read().kept(self.consumer, self.partition, key).cloned()
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> StateEntries {
+        let Some(shared) = self.shared.upgrade() else { return StateEntries::new() };
+        shared.state.read().kept_from(self.consumer, self.partition, (prefix, after), limit)
+    }
+}

@@ -1,0 +1,82 @@
+//! The next rows of one partition of a topic.
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+
+use crate::shared::Shared;
+use crate::{Error, Offset, PartitionId, Result, TopicInfo};
+
+/// Chunks looked at for one batch: a filter that lets nothing pass gives a position from time to time.
+const SCAN_CHUNKS: usize = 64;
+/// Bytes of one batch, about; a single row may have more.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Rows to be given to a plugin.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The topic's columns.
+    pub rows: RecordBatch,
+    /// The source offset of each row, never decreasing.
+    pub offsets: Vec<Offset>,
+    pub first: Offset,
+    /// The position after them.
+    pub next: Offset,
+}
+
+impl Taken {
+    /// Whether no position lies between its rows.
+    pub(super) fn is_single(&self) -> bool {
+        self.offsets.first() == self.offsets.last()
+    }
+
+    /// Rows that lie before the row's offset.
+    pub(super) fn rows_before(&self, row: usize) -> usize {
+        let at = self.offsets.get(row).copied().unwrap_or(Offset::MAX);
+        self.offsets.partition_point(|offset| *offset < at)
+    }
+}
+
+/// About `max_rows` rows from a position on, small chunks joined. Rows of one offset stay together. `None` at the end of
+/// the partition; there may be no rows where all were filtered out.
+pub(super) fn take(
+    shared: &Shared,
+    topic: &TopicInfo,
+    partition: PartitionId,
+    from: Offset,
+    max_rows: usize,
+) -> Result<Option<Taken>> {
+    let (mut parts, mut offsets) = (Vec::new(), Vec::new());
+    let (mut at, mut bytes) = (from, 0_usize);
+    for _ in 0..SCAN_CHUNKS {
+        if offsets.len() >= max_rows || bytes >= BATCH_BYTES {
+            break;
+        }
+        let chunk = match shared.evaluations.chunk_at(shared, topic, partition, at) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            // What is before the fault comes first.
+            Err(_) if at > from => break,
+            Err(error) => return Err(error),
+        };
+        let part = chunk.part(at, Offset::MAX, max_rows - offsets.len(), BATCH_BYTES - bytes);
+        if part.next <= at {
+            break;
+        }
+        at = part.next;
+        bytes = bytes.saturating_add(part.bytes);
+        if part.batch.num_rows() > 0 {
+            offsets.extend(part.offsets.iter().copied());
+            parts.push(part.batch);
+        }
+    }
+    if at == from {
+        return Ok(None);
+    }
+    let rows = match parts.as_slice() {
+        [] => RecordBatch::new_empty(topic.output_schema.clone()),
+        [one] => one.clone(),
+        [first, ..] => concat_batches(first.schema_ref(), &parts)
+            .map_err(|error| Error::Internal(format!("rows of topic {:?} could not be joined: {error}", topic.name)))?,
+    };
+    Ok(Some(Taken { rows, offsets, first: from, next: at }))
+}

@@ -1,0 +1,149 @@
+//! One thread of a consumer: the partitions that are its share, one step after the other.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::lane::Lane;
+use super::signal::Signal;
+use super::standing::Standing;
+use crate::shared::Shared;
+use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, Result};
+
+/// How long a thread without work waits before it looks again: partitions may have been added, or the engine be gone.
+const LOOK_AROUND: Duration = Duration::from_millis(500);
+/// Before something that others are in the way of is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Before a plugin that can't be loaded is tried again.
+const LOAD_PAUSE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    shared: Weak<Shared>,
+    pub(super) info: Arc<PluginConsumerInfo>,
+    signal: Arc<Signal>,
+    pub(super) standing: Arc<Standing>,
+    /// Partitions whose number modulo the second is the first.
+    share: (PartitionId, PartitionId),
+    consumer: Option<Arc<dyn BatchConsumer>>,
+    lanes: BTreeMap<PartitionId, Lane>,
+    /// When rows that were passed over were told of last.
+    pub(super) told: Option<Instant>,
+}
+
+/// What a step came to.
+pub(super) enum Step {
+    Done,
+    /// No rows, or not yet.
+    Idle,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        info: &Arc<PluginConsumerInfo>,
+        signal: &Arc<Signal>,
+        standing: &Arc<Standing>,
+        share: (PartitionId, PartitionId),
+    ) -> Worker {
+        Worker {
+            shared: Arc::downgrade(shared),
+            info: info.clone(),
+            signal: signal.clone(),
+            standing: standing.clone(),
+            share,
+            consumer: None,
+            lanes: BTreeMap::new(),
+            told: None,
+        }
+    }
+
+    /// Works until it is told to stop or the engine is gone.
+    pub(super) fn run(mut self) {
+        while let Some(seen) = self.signal.seen() {
+            let Some(shared) = self.shared.upgrade() else { return };
+            let pause = match self.round(&shared) {
+                Ok(pause) => pause,
+                Err(Error::Closed | Error::LogFailed { .. }) => return,
+                Err(error) => {
+                    self.standing.set_unready(Some(error.to_string()));
+                    Some(LOAD_PAUSE)
+                }
+            };
+            drop(shared);
+            if let Some(pause) = pause {
+                self.signal.wait(seen, pause);
+            }
+        }
+    }
+
+    /// A step for each partition that is ready; gives how long to wait if none was.
+    fn round(&mut self, shared: &Arc<Shared>) -> Result<Option<Duration>> {
+        let consumer = self.consumer(shared)?;
+        let topic = shared.topic(self.info.topic)?;
+        let partitions = shared.table(topic.table)?.options.partitions;
+        let (turn, of) = self.share;
+        let (mut worked, mut pause) = (false, LOOK_AROUND);
+        for partition in (turn..partitions).step_by(usize::try_from(of).unwrap_or(1).max(1)) {
+            if self.signal.seen().is_none() {
+                break;
+            }
+            let lane = self.lanes.entry(partition).or_default();
+            if lane.stopped {
+                continue;
+            }
+            if let Some(left) = lane.not_before.and_then(|time| time.checked_duration_since(Instant::now())) {
+                pause = pause.min(left);
+                continue;
+            }
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, consumer.as_ref(), partition)));
+            match step.unwrap_or_else(|_| Err(Error::Internal("the runner panicked".to_owned()))) {
+                Ok(Step::Done) => worked = true,
+                Ok(Step::Idle) => {}
+                Err(error) => self.settle(shared, partition, error)?,
+            }
+        }
+        Ok(if worked { None } else { Some(pause) })
+    }
+
+    fn consumer(&mut self, shared: &Shared) -> Result<Arc<dyn BatchConsumer>> {
+        if let Some(consumer) = &self.consumer {
+            return Ok(consumer.clone());
+        }
+        let plugin = shared.plugin(self.info.plugin)?;
+        let LoadedPlugin::Consumer(consumer) = shared.loaded_plugin(&plugin)? else {
+            return Err(Error::Internal(format!("plugin {:?} was loaded as another kind", plugin.name)));
+        };
+        self.standing.set_unready(None);
+        self.consumer = Some(consumer.clone());
+        Ok(consumer)
+    }
+
+    /// What is to be done about an error of a step. An error ends the thread.
+    fn settle(&mut self, shared: &Shared, partition: PartitionId, error: Error) -> Result<()> {
+        let lane = self.lanes.entry(partition).or_default();
+        match error {
+            Error::Closed | Error::LogFailed { .. } => return Err(error),
+            // Another runner or a reset came first; or the consumer is about to be stopped.
+            Error::Fenced(_) => lane.wait(PAUSE),
+            error if error.kind() == ErrorKind::Retry || matches!(error, Error::Io { .. }) => {
+                lane.wait(PAUSE);
+                self.standing.hold(partition, false, error.to_string());
+            }
+            error => self.stop(shared, partition, &format!("partition {partition}: {error}")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn lane(&mut self, partition: PartitionId) -> &mut Lane {
+        self.lanes.entry(partition).or_default()
+    }
+
+    pub(super) fn stop(&mut self, shared: &Shared, partition: PartitionId, why: &str) {
+        self.lanes.entry(partition).or_default().stopped = true;
+        let name = &self.info.name;
+        shared.events.push("consumer_stopped", format!("consumer {name:?} has stopped: {why}"));
+        self.standing.hold(partition, true, why.to_owned());
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether a consumer fits what is defined, and whether its state has room.
+
+use super::changes::{Earlier, free};
+use crate::record::StateRecord;
+use crate::state::State;
+use crate::{ConsumerId, Error, GroupMode, MAX_STATE_KEY_BYTES, PluginConsumerInfo, PluginKind, Result, TableId};
+
+impl State {
+    pub(super) fn admit_consumer(&self, info: &PluginConsumerInfo, earlier: &Earlier<'_>) -> Result<()> {
+        self.known_namespace(&info.namespace)?;
+        free(self.catalog.consumer_named(&info.namespace, &info.name).is_none(), "consumer", &info.name)?;
+        let topic = self.catalog.topic(info.topic).filter(|topic| topic.namespace == info.namespace);
+        let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{}", info.topic) })?;
+        let plugin = self.catalog.plugin(info.plugin).filter(|plugin| plugin.namespace == info.namespace);
+        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{}", info.plugin) })?;
+        if plugin.description.kind != PluginKind::Consumer {
+            let kind = plugin.description.kind.name();
+            return Err(Error::InvalidInput(format!("plugin {:?} is a {kind}, not a consumer", plugin.name)));
+        }
+        if plugin.description.outputs.len() != info.outputs.len() {
+            return Err(Error::InvalidInput(format!("plugin {:?} has other outputs now", plugin.name)));
+        }
+        for output in &info.outputs {
+            let table = self.known_table(*output)?;
+            if table.namespace != info.namespace {
+                return Err(Error::InvalidInput("a consumer writes to tables of its own namespace".to_owned()));
+            }
+            if *output == topic.table {
+                return Err(Error::InvalidInput(format!(
+                    "consumer {:?} would read what it writes: topic {:?} is over table {:?}",
+                    info.name, topic.name, table.name
+                )));
+            }
+        }
+        self.admit_group_of(info, earlier)
+    }
+
+    /// Each group belongs to members or to one consumer.
+    fn admit_group_of(&self, info: &PluginConsumerInfo, earlier: &Earlier<'_>) -> Result<()> {
+        let (namespace, group) = (info.namespace.as_str(), info.group.as_str());
+        if let Some(other) = self.catalog.consumer_of_group(namespace, group) {
+            let by = format!("consumer {:?}", other.name);
+            return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
+        }
+        match self.group(namespace, group) {
+            Some(found) if found.mode != GroupMode::Shared => {
+                Err(Error::InvalidInput(format!("group {group:?} is a broadcast group: a consumer needs a shared one")))
+            }
+            None if !earlier.created_groups.contains(&(namespace, group)) => {
+                Err(Error::NotFound { what: "consumer group", name: group.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn admit_consumer_replacement(&self, info: &PluginConsumerInfo) -> Result<()> {
+        let found = self.known_consumer(info.id)?;
+        if found.version.checked_add(1) != Some(info.version) {
+            return Err(Error::Busy(format!("consumer {:?} was altered meanwhile", info.name)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {
+        let found = self.catalog.consumer(id).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::NotFound { what: "consumer", name: format!("#{id}") })
+    }
+
+    pub(super) fn refuse_consumer_of_table(&self, id: TableId, name: &str) -> Result<()> {
+        let Some(consumer) = self.catalog.consumer_of_table(id) else { return Ok(()) };
+        let by = format!("consumer {:?}", consumer.name);
+        Err(Error::InUse { what: "table", name: name.to_owned(), by })
+    }
+
+    pub(super) fn admit_state(&self, record: &StateRecord) -> Result<()> {
+        let consumer = self.known_consumer(record.consumer)?;
+        let topic = self.catalog.topic(consumer.topic);
+        let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{}", consumer.topic) })?;
+        self.known_partition(topic.table, record.partition)?;
+        if record.writes.iter().any(|(key, _)| !(1..=MAX_STATE_KEY_BYTES).contains(&key.len())) {
+            return Err(Error::Internal(format!("consumer {:?} wrote a key of a wrong length", consumer.name)));
+        }
+        let (size, limit) = (self.keyed.bytes_after(record), consumer.settings.state_bytes);
+        if size > limit && size > self.keyed.bytes(record.consumer) {
+            let hint = "delete keys that are done with, or give it more (state_bytes)";
+            return Err(Error::TooLarge { what: "the consumer's state", size, limit, hint });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Consumers that are plugins, and what stands because of them.
+
+use std::sync::Arc;
+
+use super::Catalog;
+use crate::{ConsumerId, PluginConsumerInfo, PluginId, TableId, TopicId};
+
+impl Catalog {
+    pub(crate) fn consumer(&self, id: ConsumerId) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumers.get(&id)
+    }
+
+    pub(crate) fn consumer_named(&self, namespace: &str, name: &str) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumer(*self.namespaces.get(namespace)?.consumers.get(name)?)
+    }
+
+    /// In id order.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = &Arc<PluginConsumerInfo>> {
+        self.consumers.values()
+    }
+
+    /// The consumer that moves a group's offsets.
+    pub(crate) fn consumer_of_group(&self, namespace: &str, group: &str) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumers().find(|consumer| consumer.namespace == namespace && consumer.group == group)
+    }
+
+    pub(crate) fn consumer_of_topic(&self, id: TopicId) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumers().find(|consumer| consumer.topic == id)
+    }
+
+    /// One that reads the table by its identity topic, or writes to it.
+    pub(crate) fn consumer_of_table(&self, id: TableId) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumers().find(|consumer| consumer.topic == TopicId(id.0) || consumer.outputs.contains(&id))
+    }
+
+    pub(crate) fn consumer_of_plugin(&self, id: PluginId) -> Option<&Arc<PluginConsumerInfo>> {
+        self.consumers().find(|consumer| consumer.plugin == id)
+    }
+}
+
+/// The fold, as [`Catalog`]'s.
+impl Catalog {
+    /// A new consumer, or the newer version of one.
+    pub(in crate::state) fn put_consumer(&mut self, info: Arc<PluginConsumerInfo>) {
+        self.names(&info.namespace).consumers.insert(Arc::from(info.name.as_str()), info.id);
+        self.consumers.insert(info.id, info);
+    }
+
+    pub(in crate::state) fn remove_consumer(&mut self, id: ConsumerId) {
+        if let Some(info) = self.consumers.remove(&id) {
+            self.names(&info.namespace).consumers.remove(info.name.as_str());
+        }
+    }
+}

@@ -103,6 +103,12 @@ impl KeyedState {
         Ok(found)
     }
 
+    /// Forgets what was written: the same call is made again.
+    pub fn reset(&mut self) {
+        self.writes.clear();
+        (self.write_bytes, self.grown) = (0, 0);
+    }
+
     /// What the call has written, by key.
     pub fn into_writes(self) -> Vec<StateWrite> {
         self.writes.into_iter().collect()

@@ -72,6 +72,8 @@ pub struct PluginConsumerStatus {
     pub topic: String,
     pub plugin: String,
     pub plugin_version: u32,
+    /// Names of the tables that it writes to, in the plugin's order.
+    pub outputs: Vec<String>,
     /// `running`, `paused`, `waiting` (it has not begun, or tries something again), or `stopped`.
     pub state: &'static str,
     /// Why it is not running, of the first partition that is not.

@@ -43,6 +43,10 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
             "SELECT group_id, client_id, member_id, topics, partitions, joined_at FROM system.members {here} \
              ORDER BY group_id, client_id, member_id"
         ),
+        Show::PluginConsumers => format!(
+            "SELECT name, topic, plugin, plugin_version AS version, group_id, outputs, state, lag, rows_in, rows_out, error \
+             FROM system.plugin_consumers {here} ORDER BY name"
+        ),
         Show::Subscriptions => format!(
             "SELECT o.group_id, o.topic, o.\"partition\", a.client_id, o.committed_offset, o.end_offset, o.lag \
              FROM system.offsets o LEFT JOIN system.assignments a ON o.namespace = a.namespace \

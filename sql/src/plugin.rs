@@ -66,7 +66,7 @@ impl Transform {
     pub(crate) fn of(info: &PluginInfo, loaded: &LoadedPlugin) -> Result<Transform> {
         match loaded {
             LoadedPlugin::Transform(step) => Ok(Transform { id: info.id, step: Arc::clone(step) }),
-            LoadedPlugin::Function(_) => Err(Error::Invalid {
+            LoadedPlugin::Function(_) | LoadedPlugin::Consumer(_) => Err(Error::Invalid {
                 message: format!("plugin {} is a {} and not a transform", info.name, info.description.kind.name()),
                 position: None,
             }),
@@ -89,6 +89,13 @@ impl Plugin {
                 message: format!(
                     "plugin {name} is a transform and not a function; CREATE TOPIC … AS TRANSFORM {name}() OF (SELECT …) \
                      uses it",
+                    name = info.name
+                ),
+                position: None,
+            }),
+            LoadedPlugin::Consumer(_) => Err(Error::Invalid {
+                message: format!(
+                    "plugin {name} is a consumer and not a function; CREATE CONSUMER … ON topic USING PLUGIN {name} uses it",
                     name = info.name
                 ),
                 position: None,

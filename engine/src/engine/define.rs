@@ -98,8 +98,9 @@ impl Engine {
                 engine.record(vec![Change::TableDropped { table: table.id }])?;
                 return Ok(vec![TopicId(table.id.0)]);
             }
-            engine.refuse_consumers(&table)?;
-            engine.drop_all(engine.drops_of_table(table.id))
+            let drops = engine.drops_of_table(table.id);
+            engine.refuse_consumers(&drops)?;
+            engine.drop_all(drops)
         })?;
         self.forget(&dropped);
         Ok(())
@@ -136,21 +137,6 @@ impl Engine {
     pub(super) fn refuse_members(&self, what: &'static str, name: &str, topic: TopicId) -> Result<()> {
         let Some(group) = self.shared.groups.member_on(topic) else { return Ok(()) };
         Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
-    }
-
-    /// Of the table, and of topics over it.
-    fn refuse_consumers(&self, table: &TableInfo) -> Result<()> {
-        let state = self.shared.state.read();
-        let catalog = state.catalog();
-        let mut topics = catalog.topics_of_table(table.id);
-        let of_topics = topics.find_map(|topic| catalog.consumer_of_topic(topic.id));
-        match catalog.consumer_of_table(table.id).or(of_topics) {
-            None => Ok(()),
-            Some(by) => {
-                let by = format!("consumer {:?}", by.name);
-                Err(Error::InUse { what: "table", name: table.name.clone(), by })
-            }
-        }
     }
 
     pub(super) fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {

@@ -58,6 +58,26 @@ impl Engine {
         }
     }
 
+    /// Refuses what would go from under a plugin that consumes or writes it, forced or not.
+    pub(super) fn refuse_consumers(&self, drops: &Drops) -> Result<()> {
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        let in_use = |what: &'static str, name: &str, by: &PluginConsumerInfo| {
+            Err(Error::InUse { what, name: name.to_owned(), by: format!("consumer {:?}", by.name) })
+        };
+        for table in drops.tables.iter().filter_map(|table| state.table(*table)) {
+            if let Some(by) = catalog.consumer_of_table(table.id) {
+                return in_use("table", &table.name, by);
+            }
+        }
+        for topic in drops.topics.iter().filter_map(|topic| state.topic(*topic)) {
+            if let Some(by) = catalog.consumer_of_topic(topic.id) {
+                return in_use("topic", &topic.name, by);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn forget(&self, dropped: &[TopicId]) {
         for topic in dropped {
             self.shared.evaluations.forget(*topic);

@@ -82,6 +82,7 @@ impl Engine {
         let (topic, plugin) = (state.topic(info.topic)?, state.plugin(info.plugin)?);
         let group = group_key(&info.namespace, &info.group);
         let partitions = (0..).zip(state.catalog().partitions(topic.table)?);
+        let outputs = info.outputs.iter().filter_map(|table| Some(state.table(*table)?.name.clone()));
         let left = partitions.map(|(partition, found)| {
             found.end.saturating_sub(state.committed(&group, topic.id, partition).unwrap_or(found.start))
         });
@@ -89,6 +90,7 @@ impl Engine {
             topic: topic.name.clone(),
             plugin: plugin.name.clone(),
             plugin_version: plugin.version,
+            outputs: outputs.collect(),
             state: running,
             error,
             stopped_partitions: standing.as_ref().map(|standing| standing.stopped_partitions()).unwrap_or_default(),

@@ -62,6 +62,7 @@ impl Engine {
         let dropped = self.define(|engine| {
             let topic = engine.find_topic(namespace, name)?;
             let drops = engine.drops_of_topic(&topic);
+            engine.refuse_consumers(&drops)?;
             if !force {
                 engine.refuse_drop(&topic, &drops)?;
             }

@@ -32,7 +32,7 @@ pub(super) fn judge(
         }
     }
     match (given_up.first(), on_error) {
-        (Some((row, why)), OnError::Stop) => {
+        (Some((row, why)), policy) if policy != OnError::Skip => {
             let why = format!("the plugin gives the row up: {why}; on_error is 'stop'");
             Err(failed(why, Some(*row), false, FailureKind::Data))
         }

@@ -118,10 +118,9 @@ impl Worker {
         let position =
             BatchPosition { topic: topic.name.clone(), partition, first_offset: taken.first, next_offset: taken.next };
         let called = catch_unwind(AssertUnwindSafe(|| consumer.consume(&input, &position, state)));
-        let called = called.unwrap_or_else(|_| {
-            Err(OperatorError { kind: FailureKind::Host, message: "the consumer panicked".to_owned() })
-        });
-        Ok(called.map_err(|OperatorError { kind, message }| Failure { why: message, row: None, passing: true, kind }))
+        let called = called
+            .unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));
+        Ok(called.map_err(|OperatorError { kind, message, .. }| Failure { why: message, row: None, passing: true, kind }))
     }
 
     fn commit(&mut self, shared: &Shared, taken: &Taken, advance: Advance) -> Result<()> {

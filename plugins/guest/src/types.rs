@@ -81,4 +81,6 @@ pub enum Capability {
     Clock,
     /// [`crate::random`].
     Random,
+    /// [`crate::state`]; consumers have it.
+    State,
 }

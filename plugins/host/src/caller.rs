@@ -79,16 +79,37 @@ impl<K: Kind> Caller<K> {
     pub(crate) fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
         let calls = self.pool.calls();
         let ready = calls.check().inspect_err(|e| calls.failed(e.kind));
-        let answered = ready.and_then(|()| self.call_parts(arguments, rows));
-        answered.map_err(|e| {
-            self.counters.failed(e.kind);
-            let message = format!("plugin {:?}: {}", self.plugin.name, e.message);
-            OperatorError { kind: e.kind, message, plugin: Some(self.version.clone()) }
-        })
+        ready.and_then(|()| self.call_parts(arguments, rows)).map_err(|e| self.failed(e))
+    }
+
+    /// One call about all rows of a batch, made by `work`, which may be asked to do it again.
+    pub(crate) fn call_by(
+        &self,
+        batch: &RecordBatch,
+        work: impl FnMut(&mut Instance) -> Result<(K::Answer, usize), OperatorError>,
+    ) -> Result<K::Output, OperatorError> {
+        let calls = self.pool.calls();
+        let ready = calls.check().inspect_err(|e| calls.failed(e.kind));
+        ready.and_then(|()| self.attempt(batch.num_rows(), work)).map_err(|e| self.failed(e))
+    }
+
+    /// The arguments of a call as the guest reads them.
+    pub(crate) fn batch(&self, arguments: &[ArrayRef], rows: usize) -> Result<RecordBatch, OperatorError> {
+        message::batch(self.pool.schema(), arguments, rows)
+    }
+
+    fn failed(&self, error: OperatorError) -> OperatorError {
+        self.counters.failed(error.kind);
+        let message = format!("plugin {:?}: {}", self.plugin.name, error.message);
+        OperatorError { kind: error.kind, message, plugin: Some(self.version.clone()) }
+    }
+
+    fn call_once(&self, batch: &RecordBatch) -> Result<K::Output, OperatorError> {
+        self.attempt(batch.num_rows(), |instance| instance.work::<K::Answer>(batch))
     }
 
     fn call_parts(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
-        let batch = message::batch(self.pool.schema(), arguments, rows)?;
+        let batch = self.batch(arguments, rows)?;
         let part = rows_of_a_call(&batch);
         let parts = (0..rows).step_by(part).map(|first| batch.slice(first, part.min(rows - first)));
         parts.map(|part| Ok((part.num_rows(), self.call_once(&part)?))).collect()
@@ -96,8 +117,11 @@ impl<K: Kind> Caller<K> {
 
     /// One call into the guest. A failure of an instance that has seen other batches is confirmed on a fresh one:
     /// what it kept of them, and memory that it did not give back, are then not held against these rows.
-    fn call_once(&self, batch: &RecordBatch) -> Result<K::Output, OperatorError> {
-        let rows = batch.num_rows();
+    fn attempt(
+        &self,
+        rows: usize,
+        mut work: impl FnMut(&mut Instance) -> Result<(K::Answer, usize), OperatorError>,
+    ) -> Result<K::Output, OperatorError> {
         let plugin = &*self.version;
         let _span =
             tracing::debug_span!(target: "millstream::plugin", "call", plugin = plugin.name, plugin.version, rows)
@@ -108,7 +132,7 @@ impl<K: Kind> Caller<K> {
             let instance = lease.instance()?;
             let fresh = instance.is_fresh();
             let began = Instant::now();
-            let answer = self.ask(instance, batch);
+            let answer = work(instance).and_then(|answer| self.take(instance, rows, answer));
             let memory = instance.memory_used();
             let error = match answer {
                 Ok((output, answered)) => {
@@ -133,9 +157,13 @@ impl<K: Kind> Caller<K> {
         }
     }
 
-    fn ask(&self, instance: &mut Instance, batch: &RecordBatch) -> Result<(K::Output, Answered), OperatorError> {
-        let rows = batch.num_rows();
-        let (answer, bytes_in) = instance.work::<K::Answer>(batch)?;
+    /// Checks an answer about `rows` rows, which were sent in so many bytes.
+    fn take(
+        &self,
+        instance: &Instance,
+        rows: usize,
+        (answer, bytes_in): (K::Answer, usize),
+    ) -> Result<(K::Output, Answered), OperatorError> {
         let bytes_out = K::answer_bytes(&answer);
         let output = self.kind.check(answer, rows).map_err(|why| {
             let work = instance.work_name();

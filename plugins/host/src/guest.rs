@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_engine::{Capability, Clock as _, SystemClock};
+use millstream_engine::{Capability, Clock as _, KeyedState, SystemClock};
 use wasmtime::component::Linker;
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::calls::Calls;
 use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
+use crate::state;
 
 /// Log lines that one call may write; the rest is dropped.
 const LINES_PER_CALL: u32 = 64;
@@ -29,6 +30,8 @@ pub(crate) struct Guest {
     /// Where lines are kept; none of a module that is only looked at.
     calls: Option<Arc<Calls>>,
     grants: BTreeSet<Capability>,
+    /// Of the partition that a consumer is at.
+    state: Option<KeyedState>,
     clock: SystemClock,
 }
 
@@ -43,6 +46,7 @@ impl Guest {
             last_error: None,
             calls: None,
             grants: BTreeSet::new(),
+            state: None,
             clock: SystemClock::default(),
         }
     }
@@ -68,6 +72,22 @@ impl Guest {
             return Ok(());
         }
         Err(wasmtime::Error::msg(format!("it uses {:?}, which it is not granted", capability.name())))
+    }
+
+    /// What the guest reads and writes as its state, until it is taken back.
+    pub(crate) fn lend_state(&mut self, state: KeyedState) {
+        self.state = Some(state);
+    }
+
+    pub(crate) fn take_state(&mut self) -> Option<KeyedState> {
+        self.state.take()
+    }
+
+    /// The state of the partition at hand, of a guest that may use it.
+    pub(crate) fn state(&mut self) -> wasmtime::Result<&mut KeyedState> {
+        self.check_granted(Capability::State)?;
+        let missing = || wasmtime::Error::msg("it uses its state outside of \"consume\", where it has none");
+        self.state.as_mut().ok_or_else(missing)
     }
 
     /// Forgets what belongs to the last call.
@@ -169,5 +189,6 @@ pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         store.data().check_granted(Capability::Random)?;
         let number = getrandom::u64().map_err(|e| wasmtime::Error::msg(e.to_string()))?;
         Ok((number,))
-    })
+    })?;
+    state::offer(linker)
 }

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
-use millstream_engine::{Capability, FailureKind, OperatorError, PluginDescription, PluginKind, PluginLimits};
+use millstream_engine::{
+    Capability, FailureKind, KeyedState, OperatorError, PluginDescription, PluginKind, PluginLimits,
+};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
 use crate::answer;
 use crate::calls::Calls;
 use crate::compile::Compiled;
-use crate::contract::{CONTRACTS, Description, Wire, WireFilter, WireFilterV1, WireFunction, WireTransform};
+use crate::contract::{
+    CONTRACTS, Description, Wire, WireAnswer, WireConsumer, WireFilter, WireFilterV1, WireFunction, WirePosition,
+    WireTransform,
+};
 use crate::deadline::Ticker;
 use crate::failure::{StartError, call_failure, clip, failure, start_failure};
 use crate::guest::Guest;
@@ -82,6 +87,7 @@ impl Instance {
             (PluginKind::Filter, false) => self.describe_as::<WireFilter>()?,
             (PluginKind::Function, _) => self.describe_as::<WireFunction>()?,
             (PluginKind::Transform, _) => self.describe_as::<WireTransform>()?,
+            (PluginKind::Consumer, _) => self.describe_as::<WireConsumer>()?,
         };
         description.check(&offer, &self.compiled.imported)
     }
@@ -127,10 +133,31 @@ impl Instance {
 
     /// Has the guest do its work on a batch. Also gives the size of the message.
     pub(crate) fn work<W: Wire>(&mut self, batch: &RecordBatch) -> Result<(W, usize), OperatorError> {
+        self.encoded(batch, |instance, message| instance.answer((message,)))
+    }
+
+    /// Has a consumer take a batch. `state` is what it reads and writes meanwhile; it comes back whatever happens.
+    pub(crate) fn consume(
+        &mut self,
+        batch: &RecordBatch,
+        position: &WirePosition,
+        state: KeyedState,
+    ) -> (Result<(WireAnswer, usize), OperatorError>, Option<KeyedState>) {
+        self.store.data_mut().lend_state(state);
+        let answer = self.encoded(batch, |instance, message| instance.answer((message, position.clone())));
+        (answer, self.store.data_mut().take_state())
+    }
+
+    /// Does `call` with the message of a batch; gives the size of the message too.
+    fn encoded<W>(
+        &mut self,
+        batch: &RecordBatch,
+        call: impl FnOnce(&mut Instance, &[u8]) -> Result<W, OperatorError>,
+    ) -> Result<(W, usize), OperatorError> {
         // The encoder is lent out for the call, so that its message can be borrowed beside the store.
         let mut encoder = self.encoder.take().ok_or_else(|| failure(FailureKind::Host, "the instance is not open"))?;
         let answer = match encoder.encode(batch) {
-            Ok(message) => self.work_on(message).map(|answer| (answer, message.len())),
+            Ok(message) => call(self, message).map(|answer| (answer, message.len())),
             Err(e) => Err(e),
         };
         self.encoder = Some(encoder);
@@ -143,9 +170,10 @@ impl Instance {
         self.calls == 0
     }
 
-    fn work_on<W: Wire>(&mut self, message: &[u8]) -> Result<W, OperatorError> {
+    /// Calls the function that does the work.
+    fn answer<W: Wire, P: ComponentNamedList + Lower>(&mut self, arguments: P) -> Result<W, OperatorError> {
         let work = self.compiled.exports.work;
-        let (answer,): (Result<W, String>,) = self.call(self.compiled.offer.work, &work, (message,))?;
+        let (answer,): (Result<W, String>,) = self.call(self.compiled.offer.work, &work, arguments)?;
         answer.map_err(|text| failure(FailureKind::Data, clip(&text)))
     }
 

@@ -25,6 +25,7 @@ mod kinds;
 mod message;
 mod module;
 mod pool;
+mod state;
 mod suspension;
 
 pub use contract::CONTRACTS;

@@ -11,6 +11,14 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
     if cursor.words(&["CONSUMER", "GROUP"]) {
         return parse_set_offsets(cursor);
     }
+    if cursor.words(&["CONSUMER"]) {
+        let name = cursor.name()?;
+        return match cursor.words(&["PAUSE"]) {
+            true => Ok(Statement::PauseConsumer { name, paused: true }),
+            false if cursor.words(&["RESUME"]) => Ok(Statement::PauseConsumer { name, paused: false }),
+            false => Err(cursor.expected("PAUSE or RESUME")),
+        };
+    }
     if cursor.words(&["TABLE"]) {
         let name = cursor.name()?;
         return Ok(Statement::AlterTable { name, change: parse_table_change(cursor, start)? });
@@ -26,7 +34,7 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
         let message = "ALTER TOPIC is not offered: RELOAD TOPIC takes over the table's new columns".to_owned();
         return Err(Error::Unsupported { message, position: Some(start) });
     }
-    Err(cursor.expected("TABLE, PLUGIN or CONSUMER GROUP"))
+    Err(cursor.expected("TABLE, PLUGIN, CONSUMER or CONSUMER GROUP"))
 }
 
 fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable> {
@@ -83,6 +91,10 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
         let group = cursor.name()?;
         return Ok(Statement::DropGroup { group, if_exists, force: cursor.words(&["FORCE"]) });
     }
+    if cursor.words(&["CONSUMER"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        return Ok(Statement::DropConsumer { name: cursor.name()?, if_exists });
+    }
     if cursor.words(&["TABLE"]) {
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         let name = cursor.name()?;
@@ -111,7 +123,7 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
             message: format!("DROP {what} is not offered: Millstream has no such thing"),
             position: Some(start),
         }),
-        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, SCHEMA or CONSUMER GROUP")),
+        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, SCHEMA or CONSUMER GROUP")),
     }
 }
 

@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource, Statement,
-    TransformCall,
+    CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource,
+    Statement, TransformCall,
 };
 use crate::{Error, Position, Result};
 
@@ -20,6 +20,9 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
     }
     if cursor.words(&["FUNCTION"]) {
         return parse_create_function(cursor);
+    }
+    if cursor.words(&["CONSUMER"]) {
+        return parse_create_consumer(cursor);
     }
     if cursor.words(&["TABLE"]) {
         return parse_create_table(cursor);
@@ -38,7 +41,7 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
         "INDEX" => "segments carry statistics and blooms of their own",
         "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
         "USER" | "ROLE" => "there are no roles yet",
-        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION or SCHEMA")),
+        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER or SCHEMA")),
     };
     Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
 }
@@ -125,6 +128,23 @@ fn parse_create_function(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect_words(&["USING", "PLUGIN"])?;
     let plugin = cursor.name()?;
     Ok(Statement::CreateFunction(CreateFunction { name, if_not_exists, parameters, returns, plugin }))
+}
+
+/// After `CREATE CONSUMER`.
+fn parse_create_consumer(cursor: &mut Cursor) -> Result<Statement> {
+    if cursor.peek_word(0, "GROUP") && !cursor.peek_word(1, "ON") {
+        return Err(cursor.expected("the name of a consumer (a consumer group is made by its first member)"));
+    }
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.name()?;
+    cursor.expect_words(&["ON"])?;
+    let _ = cursor.words(&["TOPIC"]);
+    let topic = cursor.name()?;
+    cursor.expect_words(&["USING", "PLUGIN"])?;
+    let plugin = cursor.name()?;
+    let group = if cursor.words(&["GROUP"]) { Some(cursor.name()?) } else { None };
+    let options = Options::parse(cursor)?;
+    Ok(Statement::CreateConsumer(CreateConsumer { name, if_not_exists, topic, plugin, group, options }))
 }
 
 fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> {

@@ -57,6 +57,18 @@ impl Options {
         Some((value, position))
     }
 
+    /// Takes the options `PREFIX.name`, which are strings, by their names.
+    pub(crate) fn texts_under(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
+        let under = |key: &String| key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned);
+        let names: Vec<String> = self.entries.iter().filter_map(|(key, _, _)| under(key)).collect();
+        let mut texts = Vec::with_capacity(names.len());
+        for name in names {
+            let text = self.text(&format!("{prefix}.{name}"))?;
+            texts.extend(text.map(|text| (name, text)));
+        }
+        Ok(texts)
+    }
+
     /// Puts a taken option back.
     pub(crate) fn put_back(&mut self, key: &str, value: OptionValue, position: Position) {
         self.entries.push((key.to_owned(), value, position));
@@ -144,7 +156,11 @@ fn option_name(cursor: &mut Cursor) -> Result<String> {
         cursor.sql().advance_token();
         return Ok(name);
     }
-    Ok(fold(&cursor.identifier()?))
+    let mut name = fold(&cursor.identifier()?);
+    while cursor.consume(&Token::Period) {
+        name = format!("{name}.{}", fold(&cursor.identifier()?));
+    }
+    Ok(name)
 }
 
 fn option_value(cursor: &mut Cursor) -> Result<OptionValue> {

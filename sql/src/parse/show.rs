@@ -9,10 +9,11 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
     cursor.expect_words(&["SHOW"])?;
-    let listings: [(&[&str], Show); 13] = [
+    let listings: [(&[&str], Show); 14] = [
         (&["TABLES"], Show::Tables),
         (&["TOPICS"], Show::Topics),
         (&["PLUGINS"], Show::Plugins),
+        (&["PLUGIN", "CONSUMERS"], Show::PluginConsumers),
         (&["CONSUMER", "GROUPS"], Show::Groups),
         (&["GROUPS"], Show::Groups),
         (&["CONSUMERS"], Show::Consumers),
@@ -42,7 +43,7 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
     Err(cursor.expected(
-        "TABLES, TOPICS, PLUGINS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
+        "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
          COLUMNS FROM, CREATE TABLE, CREATE TOPIC or CREATE FUNCTION",
     ))
 }

@@ -66,6 +66,15 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    CreateConsumer(CreateConsumer),
+    PauseConsumer {
+        name: ObjectName,
+        paused: bool,
+    },
+    DropConsumer {
+        name: ObjectName,
+        if_exists: bool,
+    },
     SetOffsets {
         group: ObjectName,
         to: Target,
@@ -155,6 +164,17 @@ pub(crate) struct CreateFunction {
     pub(crate) plugin: ObjectName,
 }
 
+/// `CREATE CONSUMER c ON topic USING PLUGIN p GROUP g WITH (…)`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateConsumer {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) topic: ObjectName,
+    pub(crate) plugin: ObjectName,
+    pub(crate) group: Option<ObjectName>,
+    pub(crate) options: Options,
+}
+
 /// Where a plugin's module comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum PluginSource {
@@ -199,6 +219,7 @@ pub(crate) enum Show {
     Plugins,
     Groups,
     Consumers,
+    PluginConsumers,
     Subscriptions,
     Segments,
     Functions,

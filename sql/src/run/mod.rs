@@ -1,5 +1,6 @@
 //! Carrying out statements that are not queries. Everything here blocks, and runs on threads that may.
 
+mod consumers;
 mod copy_from;
 mod copy_to;
 mod define;
@@ -57,6 +58,9 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::ResumePlugin { name } => plugins::resume_plugin(scene, &name),
         Statement::CreateFunction(create) => functions::create_function(scene, create),
         Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
+        Statement::CreateConsumer(create) => consumers::create_consumer(scene, create),
+        Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),
+        Statement::DropConsumer { name, if_exists } => consumers::drop_consumer(scene, &name, if_exists),
         Statement::SetOffsets { group, to, topic, partition } => {
             groups::set_offsets(scene, &group, to, topic.as_ref(), partition)
         }

@@ -105,7 +105,8 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
             flag(true),
         ]);
     }
-    for plugin in plugins.iter().filter(|plugin| plugin.description.kind != PluginKind::Transform) {
+    let is_called = |kind: PluginKind| matches!(kind, PluginKind::Filter | PluginKind::Function);
+    for plugin in plugins.iter().filter(|plugin| is_called(plugin.description.kind)) {
         rows.push(vec![
             text(&plugin.namespace),
             text(&plugin.name),

@@ -2,6 +2,7 @@
 
 mod callable;
 mod called;
+mod consumers;
 mod data;
 mod defined;
 mod delivered;
@@ -37,7 +38,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 17] = [
+pub(crate) static TABLES: [SystemTable; 18] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -49,6 +50,7 @@ pub(crate) static TABLES: [SystemTable; 17] = [
     SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
     SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },
     SystemTable { name: "plugin_calls", columns: called::CALLS, rows: called::calls },
+    SystemTable { name: "plugin_consumers", columns: consumers::CONSUMERS, rows: consumers::consumers },
     SystemTable { name: "plugin_logs", columns: called::LOGS, rows: called::logs },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },

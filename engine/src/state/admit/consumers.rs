@@ -25,6 +25,12 @@ impl State {
             if table.namespace != info.namespace {
                 return Err(Error::InvalidInput("a consumer writes to tables of its own namespace".to_owned()));
             }
+            if let Some(owner) = self.catalog.owner_of_letters(table) {
+                return Err(Error::InvalidInput(format!(
+                    "table {:?} holds the dead letters of topic {:?}: nothing else is written to it",
+                    table.name, owner.name
+                )));
+            }
             if *output == topic.table {
                 return Err(Error::InvalidInput(format!(
                     "consumer {:?} would read what it writes: topic {:?} is over table {:?}",

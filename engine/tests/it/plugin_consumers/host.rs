@@ -118,7 +118,7 @@ impl BatchConsumer for Sums {
         assert!(position.next_offset - position.first_offset >= input.num_rows() as u64);
         let (mut verdict, mut exceptions) = (Verdict::Done, Vec::new());
         let named = numbers.iter().position(|number| *number == self.at);
-        let error = |kind| Err(OperatorError { kind, message: format!("no {}", self.at) });
+        let error = |kind| Err(OperatorError::new(kind, format!("no {}", self.at)));
         match (self.deed.as_str(), named) {
             ("fail", Some(_)) => return error(FailureKind::Data),
             ("trap", Some(_)) => return error(FailureKind::Trap),
@@ -133,7 +133,7 @@ impl BatchConsumer for Sums {
             ("flood", _) => {
                 for number in 0_u64.. {
                     let put = state.put(&number.to_le_bytes(), &[0; 100]);
-                    put.map_err(|limit| OperatorError { kind: FailureKind::Data, message: limit.to_string() })?;
+                    put.map_err(|limit| OperatorError::new(FailureKind::Data, limit.to_string()))?;
                 }
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! What an author implements, and what stands between that and the contract.
 
+mod consumer;
 mod filter;
 mod function;
 mod transform;
@@ -9,6 +10,7 @@ use std::cell::OnceCell;
 use crate::bindings::filter::millstream::plugin::types::{Capability as WireCapability, Parameter as WireParameter};
 use crate::{Capability, Parameter, log, schema};
 
+pub use consumer::{Answer, Consumer, Position, Table, Verdict, consume, describe_consumer};
 pub use filter::{Filter, describe_filter, filter};
 pub use function::{Function, call, describe_function};
 pub use transform::{Output, Transform, describe_transform, open_transform, transform};
@@ -39,6 +41,7 @@ fn capabilities(asked: &[Capability]) -> Vec<WireCapability> {
     let capability = |capability: &Capability| match capability {
         Capability::Clock => WireCapability::Clock,
         Capability::Random => WireCapability::Random,
+        Capability::State => WireCapability::State,
     };
     asked.iter().map(capability).collect()
 }

@@ -3,17 +3,22 @@
 use std::collections::BTreeSet;
 
 use arrow_schema::DataType;
-use millstream_engine::{Capability, FailureKind, OperatorError, PluginDescription, PluginKind, Volatility};
+use millstream_engine::{
+    Capability, ConsumerOutput, FailureKind, OperatorError, PluginDescription, PluginKind, Volatility,
+};
 
 use super::Offer;
+use super::consumer::{WireConsumer, WireTable};
 use super::wire::{
     WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTransform, WireVolatility,
 };
 use crate::failure::{clip, failure};
+use crate::message;
 
 const MAX_NAME: usize = 128;
 const MAX_PARAMETERS: usize = 64;
 const MAX_CAPABILITIES: usize = 64;
+const MAX_OUTPUTS: usize = 16;
 
 const KNOWN_TYPES: &str = "known are Boolean, Int8 to Int64, UInt8 to UInt64, Float32, Float64, Decimal128(p, s), Date32, \
                            Timestamp(unit) with or without \"UTC\", Utf8 and Binary";
@@ -27,29 +32,37 @@ pub(crate) struct Description {
     returns: Option<String>,
     volatility: WireVolatility,
     capabilities: Vec<WireCapability>,
+    outputs: Vec<WireTable>,
 }
 
 impl From<WireFilterV1> for Description {
     fn from(WireFilterV1 { name, parameters, volatility }: WireFilterV1) -> Description {
-        Description { name, parameters, returns: None, volatility, capabilities: Vec::new() }
+        Description { name, parameters, returns: None, volatility, capabilities: Vec::new(), outputs: Vec::new() }
     }
 }
 
 impl From<WireFilter> for Description {
     fn from(WireFilter { name, parameters, volatility, capabilities }: WireFilter) -> Description {
-        Description { name, parameters, returns: None, volatility, capabilities }
+        Description { name, parameters, returns: None, volatility, capabilities, outputs: Vec::new() }
     }
 }
 
 impl From<WireFunction> for Description {
     fn from(WireFunction { name, parameters, returns, volatility, capabilities }: WireFunction) -> Description {
-        Description { name, parameters, returns: Some(returns), volatility, capabilities }
+        Description { name, parameters, returns: Some(returns), volatility, capabilities, outputs: Vec::new() }
     }
 }
 
 impl From<WireTransform> for Description {
     fn from(WireTransform { name, parameters, capabilities }: WireTransform) -> Description {
-        Description { name, parameters, returns: None, volatility: WireVolatility::Immutable, capabilities }
+        let volatility = WireVolatility::Immutable;
+        Description { name, parameters, returns: None, volatility, capabilities, outputs: Vec::new() }
+    }
+}
+
+impl From<WireConsumer> for Description {
+    fn from(WireConsumer { name, parameters, outputs, capabilities }: WireConsumer) -> Description {
+        Description { name, parameters, returns: None, volatility: WireVolatility::Volatile, capabilities, outputs }
     }
 }
 
@@ -63,14 +76,15 @@ impl Description {
         if !is_name(&self.name) {
             return refuse(format!("its name {:?} is not a text of 1 to {MAX_NAME} bytes", clip(&self.name)));
         }
-        let parameters = check_parameters(&self.parameters)?;
+        let parameters = check_parameters("parameter", &self.parameters)?;
+        let outputs = check_outputs(&self.outputs)?;
         let returns = match self.returns {
             None if offer.kind == PluginKind::Filter => DataType::Boolean,
             None => DataType::Null,
             Some(text) => parse_type(&text)
                 .ok_or_else(|| bad(format!("it returns {:?}, which is no type; {KNOWN_TYPES}", clip(&text))))?,
         };
-        let capabilities = check_capabilities(&self.capabilities)?;
+        let capabilities = check_capabilities(&self.capabilities, offer.kind)?;
         if let Some(import) = imported.difference(&capabilities).next() {
             return refuse(format!("it imports {import:?} without asking for it", import = import.name()));
         }
@@ -91,31 +105,54 @@ impl Description {
             returns,
             volatility,
             capabilities,
+            outputs,
         })
     }
 }
 
-fn check_parameters(declared: &[WireParameter]) -> Result<Vec<(String, DataType)>, OperatorError> {
+/// `what` they are to be called.
+fn check_parameters(what: &str, declared: &[WireParameter]) -> Result<Vec<(String, DataType)>, OperatorError> {
     if declared.len() > MAX_PARAMETERS {
-        return refuse(format!("it declares {} parameters, more than {MAX_PARAMETERS}", declared.len()));
+        return refuse(format!("it declares {} {what}s, more than {MAX_PARAMETERS}", declared.len()));
     }
     let mut parameters: Vec<(String, DataType)> = Vec::with_capacity(declared.len());
     for WireParameter { name, data_type } in declared {
         if !is_name(name) {
-            return refuse(format!("parameter name {:?} is not a text of 1 to {MAX_NAME} bytes", clip(name)));
+            return refuse(format!("{what} name {:?} is not a text of 1 to {MAX_NAME} bytes", clip(name)));
         }
         if parameters.iter().any(|(other, _)| other == name) {
-            return refuse(format!("parameter {name:?} is declared twice"));
+            return refuse(format!("{what} {name:?} is declared twice"));
         }
         let Some(parsed) = parse_type(data_type) else {
-            return refuse(format!("parameter {name:?} has type {:?}; {KNOWN_TYPES}", clip(data_type)));
+            return refuse(format!("{what} {name:?} has type {:?}; {KNOWN_TYPES}", clip(data_type)));
         };
         parameters.push((name.clone(), parsed));
     }
     Ok(parameters)
 }
 
-fn check_capabilities(asked: &[WireCapability]) -> Result<BTreeSet<Capability>, OperatorError> {
+fn check_outputs(declared: &[WireTable]) -> Result<Vec<ConsumerOutput>, OperatorError> {
+    if declared.len() > MAX_OUTPUTS {
+        return refuse(format!("it declares {} outputs, more than {MAX_OUTPUTS}", declared.len()));
+    }
+    let mut outputs: Vec<ConsumerOutput> = Vec::with_capacity(declared.len());
+    for WireTable { name, columns } in declared {
+        if !is_name(name) {
+            return refuse(format!("output name {:?} is not a text of 1 to {MAX_NAME} bytes", clip(name)));
+        }
+        if outputs.iter().any(|other| other.name == *name) {
+            return refuse(format!("output {name:?} is declared twice"));
+        }
+        let columns = check_parameters("column", columns)?;
+        if columns.is_empty() {
+            return refuse(format!("output {name:?} has no columns"));
+        }
+        outputs.push(ConsumerOutput { name: name.clone(), schema: message::schema(&columns) });
+    }
+    Ok(outputs)
+}
+
+fn check_capabilities(asked: &[WireCapability], kind: PluginKind) -> Result<BTreeSet<Capability>, OperatorError> {
     if asked.len() > MAX_CAPABILITIES {
         return refuse(format!("it asks for {} capabilities, more than {MAX_CAPABILITIES}", asked.len()));
     }
@@ -126,6 +163,7 @@ fn check_capabilities(asked: &[WireCapability]) -> Result<BTreeSet<Capability>, 
         let known = match capability {
             WireCapability::Clock => Capability::Clock,
             WireCapability::Random => Capability::Random,
+            WireCapability::State if kind == PluginKind::Consumer => Capability::State,
             WireCapability::State => return not_offered("state".to_owned()),
             WireCapability::Table(table) => return not_offered(format!("table {:?}", clip(&table.name))),
             WireCapability::Http(host) => return not_offered(format!("requests to {:?}", clip(host))),

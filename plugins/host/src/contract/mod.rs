@@ -1,10 +1,12 @@
 //! The contract of `plugins/wit` as the host sees it: which versions and kinds it offers, and under which names.
 
+mod consumer;
 mod describe;
 mod wire;
 
 use millstream_engine::{Capability, PluginKind};
 
+pub(crate) use consumer::{WireAnswer, WireConsumer, WireEntry, WirePosition, WireStateError, WireVerdict};
 pub(crate) use describe::{Description, is_flat, is_name};
 pub(crate) use wire::{Level, Wire, WireFilter, WireFilterV1, WireFunction, WireOutput, WireTransform};
 
@@ -24,7 +26,7 @@ pub(crate) struct Offer {
 }
 
 /// All that is offered.
-pub(crate) const OFFERS: [Offer; 4] = [
+pub(crate) const OFFERS: [Offer; 5] = [
     Offer {
         kind: PluginKind::Filter,
         contract: CONTRACTS[0],
@@ -49,17 +51,21 @@ pub(crate) const OFFERS: [Offer; 4] = [
         interface: "millstream:plugin/batch-transform@0.2.0",
         work: "transform",
     },
+    Offer {
+        kind: PluginKind::Consumer,
+        contract: CONTRACTS[1],
+        interface: "millstream:plugin/batch-consumer@0.2.0",
+        work: "consume",
+    },
 ];
 
 /// Kinds that the contract describes and this host does not run.
-pub(crate) const NOT_OFFERED: [(&str, &str); 2] = [
-    ("millstream:plugin/batch-consumer@0.2.0", "a consumer"),
-    ("millstream:plugin/checkback@0.2.0", "a checkback handler"),
-];
+pub(crate) const NOT_OFFERED: [(&str, &str); 1] = [("millstream:plugin/checkback@0.2.0", "a checkback handler")];
 
 pub(crate) const LOGGING: [&str; 2] = ["millstream:plugin/logging@0.1.0", "millstream:plugin/logging@0.2.0"];
 pub(crate) const CLOCK: &str = "millstream:plugin/clock@0.2.0";
 pub(crate) const RANDOM: &str = "millstream:plugin/random@0.2.0";
+pub(crate) const STATE: &str = "millstream:plugin/state@0.2.0";
 const TYPES: [&str; 2] = ["millstream:plugin/types@0.1.0", "millstream:plugin/types@0.2.0"];
 
 /// What importing an interface takes: nothing, or a capability. `None` for interfaces that are not offered.
@@ -67,6 +73,7 @@ pub(crate) fn needs(import: &str) -> Option<Option<Capability>> {
     match import {
         CLOCK => Some(Some(Capability::Clock)),
         RANDOM => Some(Some(Capability::Random)),
+        STATE => Some(Some(Capability::State)),
         _ if TYPES.contains(&import) || LOGGING.contains(&import) => Some(None),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! The kinds of plugins: what each answers, and how it reaches the engine.
 
+mod consumer;
 mod filter;
 mod function;
 mod scalar;
@@ -12,6 +13,7 @@ use millstream_engine::{LoadedPlugin, PluginInfo, PluginKind, Result};
 use crate::caller::Caller;
 use crate::figures::Counters;
 use crate::pool::Pool;
+use consumer::{Consumer, WasmConsumer};
 use filter::Filter;
 use function::Function;
 use scalar::Scalar;
@@ -23,6 +25,7 @@ pub(crate) enum InUse {
     Filter(Weak<Scalar<Filter>>),
     Function(Weak<Scalar<Function>>),
     Transform(Weak<WasmTransform>),
+    Consumer(Weak<WasmConsumer>),
 }
 
 impl InUse {
@@ -38,6 +41,9 @@ impl InUse {
             InUse::Transform(transform) => {
                 transform.upgrade().filter(|t| t.plugin() == plugin).map(|t| LoadedPlugin::Transform(t))
             }
+            InUse::Consumer(consumer) => {
+                consumer.upgrade().filter(|c| c.plugin() == plugin).map(|c| LoadedPlugin::Consumer(c))
+            }
         }
     }
 
@@ -46,6 +52,7 @@ impl InUse {
             InUse::Filter(filter) => filter.strong_count() == 0,
             InUse::Function(function) => function.strong_count() == 0,
             InUse::Transform(transform) => transform.strong_count() == 0,
+            InUse::Consumer(consumer) => consumer.strong_count() == 0,
         }
     }
 }
@@ -69,6 +76,11 @@ pub(crate) fn make(plugin: &PluginInfo, pool: Pool, counters: &Arc<Counters>) ->
             let transform = Arc::new(WasmTransform::new(Caller::new(plugin, kind.clone(), pool, counters)?, kind));
             let in_use = InUse::Transform(Arc::downgrade(&transform));
             (LoadedPlugin::Transform(transform), in_use)
+        }
+        PluginKind::Consumer => {
+            let consumer = Arc::new(WasmConsumer::new(Caller::new(plugin, Consumer::new(plugin), pool, counters)?));
+            let in_use = InUse::Consumer(Arc::downgrade(&consumer));
+            (LoadedPlugin::Consumer(consumer), in_use)
         }
     })
 }

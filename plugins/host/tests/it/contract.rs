@@ -50,8 +50,8 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
             "without \"describe\"",
         ),
         (
-            wat(r#"(component (instance $i) (export "millstream:plugin/batch-consumer@0.2.0" (instance $i)))"#),
-            "the module is a consumer, which this server does not run yet",
+            wat(r#"(component (instance $i) (export "millstream:plugin/checkback@0.2.0" (instance $i)))"#),
+            "the module is a checkback handler, which this server does not run yet",
         ),
         (
             wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.2.0" (instance $i))

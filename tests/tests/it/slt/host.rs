@@ -3,7 +3,8 @@
 //! - `over COLUMN LIMIT`: a filter that keeps what is above the limit; `fail COLUMN`: one that always fails;
 //!   `except COLUMN N`: one that keeps all, and fails on N;
 //! - `times COLUMN N`: a function that multiplies; `volatile COLUMN N`: one that says that it may differ;
-//! - `repeat COLUMN`: a transform that gives a row with value n as often as n mod 3 says, and fails on 13.
+//! - `repeat COLUMN`: a transform that gives a row with value n as often as n mod 3 says, and fails on 13;
+//! - `total COLUMN`: a consumer that gives the total so far and the number of rows of each batch, and fails on 13.
 //!
 //! Columns are BIGINT.
 
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use millstream_engine::{
-    BatchTransform, Error, Evaluated, FailureKind, FunctionSignature, LoadedPlugin, OperatorError, PluginDescription,
-    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, PluginVersion, Result, RowMap, ScalarFunction,
-    Volatility,
+    BatchConsumer, BatchPosition, BatchTransform, Consumed, ConsumerOutput, Error, Evaluated, FailureKind,
+    FunctionSignature, KeyedState, LoadedPlugin, OperatorError, PluginDescription, PluginHost, PluginInfo, PluginKind,
+    PluginLimits, PluginSettings, PluginVersion, Result, RowMap, ScalarFunction, Verdict, Volatility,
 };
 
 #[derive(Debug)]
@@ -28,6 +29,7 @@ enum Step {
     Except(i64),
     Times(i64),
     Repeat,
+    Total,
 }
 
 #[derive(Debug)]
@@ -36,23 +38,26 @@ struct TextPlugin {
     step: Step,
     signature: FunctionSignature,
     schema: SchemaRef,
+    outputs: Vec<ConsumerOutput>,
 }
 
 impl PluginHost for TextHost {
     fn inspect(&self, module: &[u8], _: &PluginLimits) -> Result<PluginDescription> {
-        let TextPlugin { step, signature, .. } = parse("", 0, module)?;
+        let TextPlugin { step, signature, outputs, .. } = parse("", 0, module)?;
         Ok(PluginDescription {
             name: "text".to_owned(),
             kind: match step {
                 Step::Over(_) | Step::Fail | Step::Except(_) => PluginKind::Filter,
                 Step::Times(_) => PluginKind::Function,
                 Step::Repeat => PluginKind::Transform,
+                Step::Total => PluginKind::Consumer,
             },
             contract: "text@1".to_owned(),
             parameters: signature.parameters,
             returns: signature.returns,
             volatility: signature.volatility,
             capabilities: Default::default(),
+            outputs,
         })
     }
 
@@ -64,6 +69,7 @@ impl PluginHost for TextHost {
         let loaded = Arc::new(parse(&plugin.name, plugin.version, module)?);
         Ok(match loaded.step {
             Step::Repeat => LoadedPlugin::Transform(loaded),
+            Step::Total => LoadedPlugin::Consumer(loaded),
             _ => LoadedPlugin::Function(loaded),
         })
     }
@@ -80,13 +86,18 @@ fn parse(name: &str, version: u32, module: &[u8]) -> Result<TextPlugin> {
         ["fail", column] => (*column, Step::Fail, DataType::Boolean),
         ["except", column, limit] => (*column, Step::Except(number(limit)?), DataType::Boolean),
         ["times" | "volatile", column, factor] => (*column, Step::Times(number(factor)?), DataType::Int64),
+        ["total", column] => (*column, Step::Total, DataType::Null),
         ["repeat", column] => (*column, Step::Repeat, DataType::Struct(schema.fields().clone())),
         _ => return Err(Error::InvalidInput(format!("{text:?} is not a module"))),
     };
-    let volatility = if words[0] == "volatile" { Volatility::Volatile } else { Volatility::Immutable };
+    let volatility =
+        if matches!(words[0], "volatile" | "total") { Volatility::Volatile } else { Volatility::Immutable };
     let signature = FunctionSignature { parameters: vec![(column.to_owned(), DataType::Int64)], returns, volatility };
+    let totals = ["total", "rows"].map(|name| Field::new(name, DataType::Int64, true));
+    let totals = ConsumerOutput { name: "totals".to_owned(), schema: Arc::new(Schema::new(totals.to_vec())) };
+    let outputs = if matches!(step, Step::Total) { vec![totals] } else { Vec::new() };
     let version = Arc::new(PluginVersion { name: name.to_owned(), version });
-    Ok(TextPlugin { version, step, signature, schema })
+    Ok(TextPlugin { version, step, signature, schema, outputs })
 }
 
 impl TextPlugin {
@@ -116,7 +127,7 @@ impl ScalarFunction for TextPlugin {
                 return Err(self.fail(FailureKind::Data, format!("{number} is not to the guest's taste")));
             }
             Step::Except(_) => Arc::new(values.iter().map(|_| Some(true)).collect::<BooleanArray>()),
-            Step::Fail | Step::Repeat => return Err(self.fail(FailureKind::Trap, "the guest fails")),
+            Step::Fail | Step::Repeat | Step::Total => return Err(self.fail(FailureKind::Trap, "the guest fails")),
         })
     }
 }
@@ -149,5 +160,40 @@ impl BatchTransform for TextPlugin {
         ];
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("columns of the schema");
         Ok(Evaluated { batch, rows: RowMap::Indices(copies.into_iter().map(|(row, ..)| row).collect()) })
+    }
+}
+
+impl BatchConsumer for TextPlugin {
+    fn name(&self) -> &str {
+        &self.version.name
+    }
+
+    fn parameters(&self) -> &[(String, DataType)] {
+        &self.signature.parameters
+    }
+
+    fn outputs(&self) -> &[ConsumerOutput] {
+        &self.outputs
+    }
+
+    fn consume(
+        &self,
+        input: &RecordBatch,
+        _: &BatchPosition,
+        mut state: KeyedState,
+    ) -> Result<Consumed, OperatorError> {
+        let values = input.column(0).as_primitive::<Int64Type>();
+        if values.iter().flatten().any(|value| value == 13) {
+            return Err(self.fail(FailureKind::Data, "13 is not to the guest's taste"));
+        }
+        let kept = state.get(b"total").expect("a short key");
+        let kept = kept.map_or(0, |kept| i64::from_le_bytes(kept.as_ref().try_into().expect("8 bytes")));
+        let total = kept + values.iter().flatten().sum::<i64>();
+        state.put(b"total", &total.to_le_bytes()).expect("there is room");
+        let numbers = [total, i64::try_from(values.len()).expect("few rows")];
+        let columns: Vec<ArrayRef> =
+            numbers.iter().map(|number| Arc::new(Int64Array::from(vec![*number])) as ArrayRef).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.outputs[0].schema), columns).expect("columns of the schema");
+        Ok(Consumed { outputs: vec![(0, batch)], verdict: Verdict::Done, exceptions: Vec::new(), state })
     }
 }

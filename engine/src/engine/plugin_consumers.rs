@@ -204,7 +204,11 @@ fn group_key(namespace: &str, group: &str) -> GroupKey {
 }
 
 fn check_settings(settings: &PluginConsumerSettings) -> Result<()> {
-    let PluginConsumerSettings { retries, batch_rows, state_bytes, .. } = *settings;
+    let PluginConsumerSettings { on_error, retries, batch_rows, state_bytes } = *settings;
+    if on_error == OnError::DeadLetter {
+        let message = "on_error = 'dead_letter' is not offered for consumers yet; use 'stop' or 'skip'".to_owned();
+        return Err(Error::Unsupported(message));
+    }
     if retries > MAX_CONSUMER_RETRIES {
         return Err(Error::InvalidInput(format!("retries is at most {MAX_CONSUMER_RETRIES}, not {retries}")));
     }

@@ -29,7 +29,7 @@ use cache::{Cache, Place};
 pub(crate) use chunk::EvaluatedChunk;
 use letters::DeadLetters;
 use operators::{Compiled, Operators};
-use scope::Scope;
+pub(crate) use scope::Scope;
 pub use scope::current_evaluation;
 use skips::SkipEvents;
 

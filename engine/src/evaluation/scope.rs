@@ -15,10 +15,10 @@ pub fn current_evaluation() -> Option<EvaluationPlace> {
 
 /// While it lives, the thread evaluates these rows.
 #[derive(Debug)]
-pub(super) struct Scope(());
+pub(crate) struct Scope(());
 
 impl Scope {
-    pub(super) fn enter(place: EvaluationPlace) -> Scope {
+    pub(crate) fn enter(place: EvaluationPlace) -> Scope {
         CURRENT.set(Some(place));
         Scope(())
     }

@@ -11,10 +11,11 @@ use super::read::Taken;
 use super::standing::count;
 use super::worker::{Step, Worker};
 use super::{input, read};
+use crate::evaluation::Scope;
 use crate::shared::Shared;
 use crate::{
-    BatchConsumer, BatchPosition, Consumed, Error, FailureKind, KeyedState, Offset, OnError, OperatorError,
-    PartitionId, Result, TopicInfo,
+    BatchConsumer, BatchPosition, Consumed, Error, EvaluationPlace, FailureKind, KeyedState, Offset, OnError,
+    OperatorError, PartitionId, Result, TopicInfo,
 };
 
 /// One event of passed-over rows for each thread in this time.
@@ -117,10 +118,16 @@ impl Worker {
         let state = KeyedState::new(source, self.info.settings.state_bytes.saturating_sub(kept));
         let position =
             BatchPosition { topic: topic.name.clone(), partition, first_offset: taken.first, next_offset: taken.next };
+        let place = EvaluationPlace { topic: topic.name.clone(), partition, offset: taken.first };
+        let _evaluating = Scope::enter(place);
         let called = catch_unwind(AssertUnwindSafe(|| consumer.consume(&input, &position, state)));
-        let called = called
-            .unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));
-        Ok(called.map_err(|OperatorError { kind, message, .. }| Failure { why: message, row: None, passing: true, kind }))
+        let called = called.unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));
+        Ok(called.map_err(|OperatorError { kind, message, .. }| Failure {
+            why: message,
+            row: None,
+            passing: true,
+            kind,
+        }))
     }
 
     fn commit(&mut self, shared: &Shared, taken: &Taken, advance: Advance) -> Result<()> {

@@ -76,10 +76,7 @@ fn settings(options: &mut Options) -> Result<PluginConsumerSettings> {
     let on_error = match options.text("on_error")?.as_deref() {
         None | Some("stop") => OnError::Stop,
         Some("skip") => OnError::Skip,
-        Some("dead_letter") => {
-            let message = "on_error = 'dead_letter' is not offered for consumers yet; use 'stop' or 'skip'".to_owned();
-            return Err(Error::Unsupported { message, position: None });
-        }
+        Some("dead_letter") => OnError::DeadLetter,
         Some(other) => return invalid(format!("on_error is 'stop' or 'skip', not {other:?}")),
     };
     // What is out of range is refused by the engine, which says what the range is.

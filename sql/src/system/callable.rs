@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use millstream_engine::{PluginCalls, PluginInfo, PluginKind, Volatility};
+use millstream_engine::{PluginCalls, PluginDescription, PluginInfo, PluginKind, Volatility};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, text, text_or_null};
@@ -45,7 +45,7 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             number(plugin.version),
             text(described.kind.name()),
             text(listed(&described.parameters)),
-            text(to_sql(&described.returns)),
+            text(gives(described)),
             text(&described.contract),
             text(&plugin.sha256),
             number(plugin.module_bytes),
@@ -119,6 +119,16 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
         ]);
     }
     Ok(rows)
+}
+
+/// The type that it returns; of a consumer what it writes.
+fn gives(described: &PluginDescription) -> String {
+    if described.kind != PluginKind::Consumer {
+        return to_sql(&described.returns);
+    }
+    let outputs = described.outputs.iter().map(|output| (&output.name, output.schema.fields().clone()));
+    let outputs = outputs.map(|(name, columns)| format!("{name} {}", to_sql(&DataType::Struct(columns))));
+    outputs.collect::<Vec<_>>().join(", ")
 }
 
 fn listed(parameters: &[(String, DataType)]) -> String {

@@ -39,7 +39,6 @@ impl Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[cfg_attr(not(test), expect(dead_code, reason = "values come from the guest, through the derived `Lift`"))]
 pub(crate) enum WireVolatility {
     #[component(name = "immutable")]
     Immutable,

@@ -1,5 +1,6 @@
 //! Hosts, guests and batches for the tests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -7,8 +8,9 @@ use std::{env, fs};
 
 use arrow_array::{ArrayRef, Float64Array};
 use millstream_engine::{
-    BatchTransform, Capability, FailureKind, LoadedPlugin, Lsn, OperatorError, PluginHost as _, PluginId, PluginInfo,
-    PluginLimits, PluginSettings, ScalarFunction,
+    BatchConsumer, BatchPosition, BatchTransform, Capability, FailureKind, KeyedState, LoadedPlugin, Lsn,
+    OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, PluginSettings, ScalarFunction, StateEntries,
+    StateSource, StateWrite,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 use sha2::{Digest as _, Sha256};
@@ -78,6 +80,20 @@ impl TestHost {
         }
     }
 
+    /// Loads a consumer as CREATE PLUGIN does.
+    pub(crate) fn load_consumer(
+        &self,
+        module: &[u8],
+        config: &str,
+        limits: &PluginLimits,
+    ) -> millstream_engine::Result<Arc<dyn BatchConsumer>> {
+        let info = describe(&self.host, module, config, limits)?;
+        match self.host.load(&info, module)? {
+            LoadedPlugin::Consumer(consumer) => Ok(consumer),
+            other => panic!("{other:?} is no consumer"),
+        }
+    }
+
     pub(crate) fn filter(&self, name: &str, config: &str) -> Arc<dyn ScalarFunction> {
         self.filter_within(name, config, &PluginLimits::default())
     }
@@ -130,6 +146,43 @@ pub(crate) fn describe(
 /// Limits that a test can wait for.
 pub(crate) fn tight() -> PluginLimits {
     PluginLimits { memory_bytes: 8 << 20, call_timeout_ms: 100, concurrency: 1, output_bytes: 1 << 20 }
+}
+
+/// State that a test keeps between calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept(pub(crate) BTreeMap<Arc<[u8]>, Arc<[u8]>>);
+
+impl StateSource for Kept {
+    fn get(&self, key: &[u8]) -> Option<Arc<[u8]>> {
+        self.0.get(key).cloned()
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> StateEntries {
+        let behind = self.0.iter().filter(|(key, _)| after.is_none_or(|after| key.as_ref() > after));
+        let entries = behind.filter(|(key, _)| key.starts_with(prefix)).take(limit);
+        entries.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+impl Kept {
+    /// For one call; `spare` bytes may be added.
+    pub(crate) fn state(&self, spare: u64) -> KeyedState {
+        KeyedState::new(Box::new(self.clone()), spare)
+    }
+
+    pub(crate) fn apply(&mut self, writes: Vec<StateWrite>) {
+        for (key, value) in writes {
+            match value {
+                Some(value) => self.0.insert(key, value),
+                None => self.0.remove(&key),
+            };
+        }
+    }
+}
+
+/// Of a batch that does not care.
+pub(crate) fn somewhere() -> BatchPosition {
+    BatchPosition { topic: "flights".to_owned(), partition: 3, first_offset: 100, next_offset: 200 }
 }
 
 /// One Float64 column, as the hostile guests read.

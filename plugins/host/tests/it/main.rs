@@ -2,6 +2,7 @@
 
 mod caching;
 mod composed;
+mod consumers;
 mod contract;
 mod equivalence;
 mod evil;

@@ -65,7 +65,7 @@ fn transform(schema: &[u8], message: &[u8], origins: &[u32]) -> Vec<u8> {
     component("v0.2", "transform", &text)
 }
 
-fn numbers(numbers: impl IntoIterator<Item = i64>) -> RecordBatch {
+pub(super) fn numbers(numbers: impl IntoIterator<Item = i64>) -> RecordBatch {
     let column: ArrayRef = Arc::new(numbers.into_iter().map(Some).collect::<Int64Array>());
     RecordBatch::try_from_iter_with_nullable([("n", column, true)]).expect("a batch")
 }
@@ -86,7 +86,7 @@ fn messages(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<Ve
     dictionaries.into_iter().chain([batch]).map(message).collect()
 }
 
-fn message(batch: &RecordBatch) -> Vec<u8> {
+pub(super) fn message(batch: &RecordBatch) -> Vec<u8> {
     messages(batch, None).pop().expect("a message")
 }
 

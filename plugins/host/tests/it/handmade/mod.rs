@@ -2,6 +2,7 @@
 
 mod answers;
 mod capabilities;
+mod consumers;
 mod excess;
 mod filters;
 

@@ -110,9 +110,9 @@ pub(crate) async fn load_file(
     client: &millstream_client::Client,
     plugin: &str,
     file: &Path,
-    config: Option<&str>,
+    options: &[(&str, &str)],
 ) -> Result<String, Failure> {
-    let options: Vec<String> = config.map(|config| format!("config = {}", text(config))).into_iter().collect();
+    let options: Vec<String> = options.iter().map(|(option, value)| format!("{option} = {}", text(value))).collect();
     let statement = load(plugin, false, &options);
     Ok(client.create_plugin(&statement, read(file)?.into()).await?)
 }

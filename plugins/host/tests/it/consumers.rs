@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array as _, ArrayRef, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
 use millstream_engine::{
     BatchConsumer, Capability, Consumed, FailureKind, PluginHost as _, PluginKind, PluginLimits, PluginSettings,

@@ -26,7 +26,7 @@ pub(super) fn same(what: &str, found: u64, expected: u64) -> Result<(), Failure>
 }
 
 /// `336,776`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

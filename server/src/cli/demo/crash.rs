@@ -95,7 +95,7 @@ fn rows_stored(output: &Path) -> Result<usize, Failure> {
 }
 
 /// A number from `low` up to but without `high`, another one each time.
-fn between(low: usize, high: usize) -> usize {
+pub(super) fn between(low: usize, high: usize) -> usize {
     let random = uuid::Uuid::new_v4().as_u128() % (high.saturating_sub(low).max(1) as u128);
     low + usize::try_from(random).unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod crash;
+mod hourly;
 mod process;
 mod source;
 mod worker;
@@ -67,6 +68,7 @@ async fn show(arguments: &DemoArguments) -> Result<(), Failure> {
         }
     };
     let (late_plugin, carrier_plugin) = (plugin("late_departures.wasm")?, plugin("carrier_filter.wasm")?);
+    let hourly_plugin = plugin("hourly_delays.wasm")?;
     let source = Source::read(&flights)?;
     let dir = tempfile::Builder::new().prefix("millstream-demo-").tempdir();
     let dir = dir.map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
@@ -77,13 +79,15 @@ async fn show(arguments: &DemoArguments) -> Result<(), Failure> {
         step("A topic is a SELECT")?;
         sql_topic(&server, &source).await?;
         step("The same filter as a Wasm plugin, and one that is told which carrier to keep")?;
-        server.load_plugin("late", &late_plugin, None).await?;
-        server.load_plugin("carrier_late", &carrier_plugin, Some(CARRIER)).await?;
+        server.load_plugin("late", &late_plugin, &[]).await?;
+        server.load_plugin("carrier_late", &carrier_plugin, &[("config", CARRIER)]).await?;
         wasm_topics(&server, &source).await?;
         step("The server is killed while rows come in")?;
         crash::kill_server(&mut server, &source).await?;
         step("A consumer that stores its next offset with its output is killed half way")?;
-        crash::kill_consumer(&server, &source, dir.path()).await
+        crash::kill_consumer(&server, &source, dir.path()).await?;
+        step("A plugin keeps an hourly table of late departures; the server is killed twice meanwhile")?;
+        hourly::keep_hours(&mut server, &hourly_plugin, &source).await
     };
     let result = shown.await;
     if result.is_err() {

@@ -87,8 +87,16 @@ impl ServerProcess {
             .ok_or_else(|| Failure::failed(format!("{query} gave no number")))
     }
 
-    pub(super) async fn load_plugin(&self, name: &str, file: &Path, config: Option<&str>) -> Result<(), Failure> {
-        plugin::load_file(&self.client().await?, name, file, config).await.map(drop)
+    /// The one text that a query gives.
+    pub(super) async fn text(&self, query: &str) -> Result<String, Failure> {
+        let batches = self.client().await?.sql(query).await?;
+        let text = batches.first().filter(|batch| batch.num_rows() == 1).map(|batch| batch.column(0));
+        let text = text.and_then(|column| column.as_string_opt::<i32>()).map(|column| column.value(0).to_owned());
+        text.ok_or_else(|| Failure::failed(format!("{query} gave no text")))
+    }
+
+    pub(super) async fn load_plugin(&self, name: &str, file: &Path, options: &[(&str, &str)]) -> Result<(), Failure> {
+        plugin::load_file(&self.client().await?, name, file, options).await.map(drop)
     }
 
     /// Shows the end of the server's log.

@@ -84,7 +84,8 @@ async fn compare(server: &ServerProcess, source: &Source) -> Result<(), Failure>
     );
     let (kept, expected) = (sums(server, KEPT).await?, sums(server, &batch).await?);
     for (kept, expected) in kept.iter().zip(&expected) {
-        tell(&format!("{} in {} the consumer, {} the batch query", kept.airport, kept.text(), expected.text()))?;
+        tell(&format!("{}, says the consumer:    {}", kept.airport, kept.text()))?;
+        tell(&format!("{}, says the batch query: {}", expected.airport, expected.text()))?;
     }
     if kept != expected {
         return Err(Failure::failed("the consumer's sums are not those of the batch query"));
@@ -110,7 +111,7 @@ struct Sums {
 impl Sums {
     fn text(&self) -> String {
         let [hours, late, minutes] = [self.hours, self.late, self.minutes].map(grouped);
-        format!("{hours} hours: {late} late by {minutes} minutes, says")
+        format!("{late} late departures in {hours} hours, by {minutes} minutes")
     }
 }
 

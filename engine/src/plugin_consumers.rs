@@ -60,7 +60,7 @@ pub struct PluginConsumerInfo {
     pub outputs: Vec<TableId>,
     pub settings: PluginConsumerSettings,
     pub paused: bool,
-    /// Counts from 1; PAUSE and RESUME raise it.
+    /// Counts from 1; PAUSE, RESUME and RELOAD raise it.
     pub version: u32,
     pub created: Lsn,
 }

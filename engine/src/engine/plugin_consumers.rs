@@ -52,6 +52,32 @@ impl Engine {
         })
     }
 
+    /// Goes on with the newest version of its plugin, with its state and at its offsets: one commit is the last of the old
+    /// version, the next the first of the new one. Refused if that takes other columns than the topic has, or writes to
+    /// outputs that have no table yet.
+    pub fn reload_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        self.define(|engine| {
+            let found = engine.find_plugin_consumer(namespace, name)?;
+            let (topic, old) = (engine.shared.topic(found.topic)?, engine.shared.plugin(found.plugin)?);
+            let spec = PluginConsumerSpec {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                topic: topic.name.clone(),
+                plugin: old.name.clone(),
+                group: Some(found.group.clone()),
+                outputs: engine.named_outputs(&found, &old)?,
+                from: AutoOffsetReset::None,
+                settings: found.settings,
+            };
+            let fresh = engine.plugin_consumer_info(&spec, &found.group)?;
+            let version = found.version.saturating_add(1);
+            let (id, paused, created) = (found.id, found.paused, found.created);
+            let info = PluginConsumerInfo { id, paused, version, created, ..fresh };
+            engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)
+        })
+    }
+
     /// Its state, its group and the group's offsets go with it; what it has written stays.
     pub fn drop_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
@@ -137,6 +163,15 @@ impl Engine {
             version: 1,
             created: Lsn(0),
         })
+    }
+
+    /// The tables of a consumer by what its plugin calls them. What a newer version has left out is no error there.
+    fn named_outputs(&self, consumer: &PluginConsumerInfo, plugin: &PluginInfo) -> Result<Vec<(String, String)>> {
+        let newest = self.find_plugin(&plugin.namespace, &plugin.name)?;
+        let has = |name: &str| newest.description.outputs.iter().any(|output| output.name == name);
+        let outputs = plugin.description.outputs.iter().zip(&consumer.outputs);
+        let outputs = outputs.filter(|(output, _)| has(&output.name));
+        outputs.map(|(output, table)| Ok((output.name.clone(), self.shared.table(*table)?.name.clone()))).collect()
     }
 
     fn output_table(&self, spec: &PluginConsumerSpec, output: &ConsumerOutput) -> Result<Arc<TableInfo>> {

@@ -100,7 +100,8 @@ impl Worker {
             let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, consumer.as_ref(), partition)));
             match step.unwrap_or_else(|_| Err(Error::Internal("the runner panicked".to_owned()))) {
                 Ok(Step::Done) => worked = true,
-                Ok(Step::Idle) => {}
+                // What was waited for has gone by another way, such as a reset of the offset.
+                Ok(Step::Idle) => self.standing.go_on(partition),
                 Err(error) => self.settle(shared, partition, error)?,
             }
         }

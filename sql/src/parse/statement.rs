@@ -71,6 +71,9 @@ pub(crate) enum Statement {
         name: ObjectName,
         paused: bool,
     },
+    ReloadConsumer {
+        name: ObjectName,
+    },
     DropConsumer {
         name: ObjectName,
         if_exists: bool,

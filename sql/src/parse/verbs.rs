@@ -28,6 +28,9 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.words(&["RELOAD", "TOPIC"]) {
         return Ok(Statement::ReloadTopic { name: cursor.name()? });
     }
+    if cursor.words(&["RELOAD", "CONSUMER"]) {
+        return Ok(Statement::ReloadConsumer { name: cursor.name()? });
+    }
     if cursor.words(&["COMMIT", "OFFSETS"]) {
         return alter::parse_commit_offsets(cursor);
     }

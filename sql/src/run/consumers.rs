@@ -1,4 +1,4 @@
-//! Consumers that are plugins: CREATE, ALTER and DROP CONSUMER.
+//! Consumers that are plugins: CREATE, ALTER, RELOAD and DROP CONSUMER.
 
 use datafusion::sql::sqlparser::ast::ObjectName;
 use millstream_engine::{AutoOffsetReset, Error as EngineError, OnError, PluginConsumerSettings, PluginConsumerSpec};
@@ -42,6 +42,12 @@ pub(super) fn pause_consumer(scene: &Scene, name: &ObjectName, paused: bool) -> 
     let name = writable(scene, name)?;
     scene.engine().pause_plugin_consumer(scene.who(), &name.namespace, &name.name, paused)?;
     done(format!("consumer {:?} {}", name.name, if paused { "paused" } else { "resumed" }))
+}
+
+pub(super) fn reload_consumer(scene: &Scene, name: &ObjectName) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    scene.engine().reload_plugin_consumer(scene.who(), &name.namespace, &name.name)?;
+    done(format!("consumer {:?} reloaded", name.name))
 }
 
 pub(super) fn drop_consumer(scene: &Scene, name: &ObjectName, if_exists: bool) -> Result<Outcome> {

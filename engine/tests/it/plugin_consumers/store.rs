@@ -30,9 +30,14 @@ pub(crate) fn create_sums(engine: &Engine) -> Result<Arc<TableInfo>> {
 }
 
 pub(crate) fn create_plugin(engine: &Engine, name: &str, module: &str) -> Result<()> {
+    put_plugin(engine, name, module, false)
+}
+
+/// As [`create_plugin`], or the next version of one.
+pub(crate) fn put_plugin(engine: &Engine, name: &str, module: &str, replace: bool) -> Result<()> {
     let (namespace, name) = ("public".to_owned(), name.to_owned());
     let spec = PluginSpec { namespace, name, module: module.as_bytes().into(), settings: PluginSettings::default() };
-    engine.create_plugin(&who(), spec, false).map(drop)
+    engine.create_plugin(&who(), spec, replace).map(drop)
 }
 
 pub(crate) fn spec(topic: &str, plugin: &str) -> PluginConsumerSpec {

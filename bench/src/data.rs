@@ -23,6 +23,13 @@ pub(crate) fn flights() -> Result<Vec<RecordBatch>> {
     Ok(reader.collect::<Result<Vec<_>, _>>()?)
 }
 
+/// The departures several times over. Each copy is in memory of its own: a rival that reads the same bytes again and again
+/// would find them in the processor's caches, which the log's rows are too many for.
+pub(crate) fn flights_times(copies: usize) -> Result<Vec<RecordBatch>> {
+    let batches = (0..copies).map(|_| flights()).collect::<Result<Vec<_>>>()?;
+    Ok(batches.into_iter().flatten().collect())
+}
+
 /// `columns` equally wide, random float columns.
 pub(crate) fn wide(columns: usize, batches: usize) -> Result<Vec<RecordBatch>> {
     let fields: Vec<Field> = (0..columns).map(|i| Field::new(format!("c{i}"), DataType::Float64, false)).collect();

@@ -13,8 +13,7 @@ const ROUNDS: usize = 5;
 /// Figure `raw_topic_over_flight`.
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let copies = scale.pick(1, 16);
-    let flights = data::flights()?;
-    let batches: Vec<RecordBatch> = std::iter::repeat_n(flights, copies).flatten().collect();
+    let batches = data::flights_times(copies)?;
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let dir = tempfile::tempdir()?;
     let server = Server::start(&dir.path().join("data"), &["--segment-threads", "0", "--tail-bytes", "2147483648"])?;

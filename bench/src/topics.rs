@@ -20,8 +20,7 @@ const WASM: &str = "SELECT * FROM flights WHERE late(dep_delay)";
 /// Figures `topic_sql_in_process`, `topic_wasm_in_process`, `topic_wasm_over_flight`.
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let copies = scale.pick(1, 8);
-    let flights = data::flights()?;
-    let batches: Vec<RecordBatch> = std::iter::repeat_n(flights, copies).flatten().collect();
+    let batches = data::flights_times(copies)?;
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let store = Store::open(|options| {
         // Hot: everything stays in memory, nothing is turned into segments meanwhile.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::utils::flight_data_to_arrow_batch;
-use arrow_ipc::reader::StreamReader;
+use arrow_ipc::reader::{StreamReader, read_record_batch};
 use futures::StreamExt;
 use prost::Message;
 use tonic::Streaming;
@@ -94,7 +95,7 @@ impl Reader {
         if data.data_header.is_empty() {
             return Ok(What::Moved);
         }
-        let rows = flight_data_to_arrow_batch(data, self.schema.clone(), &HashMap::new()).map_err(Error::protocol)?;
+        let rows = decode_rows(data, self.schema.clone())?;
         if rows.num_rows() == 0 {
             return Ok(What::Moved);
         }
@@ -132,6 +133,15 @@ pub(super) async fn welcome(incoming: &mut Streaming<FlightData>, url: &str) -> 
 pub(super) fn decode_schema(message: &[u8]) -> Result<SchemaRef> {
     let reader = StreamReader::try_new(Cursor::new(message), None).map_err(Error::protocol)?;
     Ok(reader.schema())
+}
+
+/// The rows stay where they arrived, if they are aligned there, as `Batch.padding` makes likely; else Arrow moves them.
+fn decode_rows(data: &FlightData, schema: SchemaRef) -> Result<RecordBatch> {
+    let message = arrow_ipc::root_as_message(&data.data_header).map_err(Error::protocol)?;
+    let header =
+        message.header_as_record_batch().ok_or_else(|| Error::protocol("rows in a message of another kind"))?;
+    let body = Buffer::from(data.data_body.clone());
+    read_record_batch(&body, header, schema, &HashMap::new(), None, &message.version()).map_err(Error::protocol)
 }
 
 /// `None` for what this client does not look at: the schema, which Welcome has said already, and kinds of messages that it

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
@@ -115,13 +114,14 @@ impl Queue {
     pub(super) fn send(&mut self, place: usize) -> Option<FlightData> {
         let part = self.parts.get_mut(place)?;
         part.sends += 1;
-        let stamp = protocol::Append {
+        let stamp = protocol::aligning(&part.message, |padding| protocol::Append {
             producer_id: self.id.as_bytes().to_vec().into(),
             epoch: self.epoch,
             sequence: self.first_sequence + place as u64,
             partition: part.partition,
-        };
-        Some(part.message.clone().with_app_metadata(stamp.encode_to_vec()))
+            padding,
+        });
+        Some(part.message.clone().with_app_metadata(stamp))
     }
 
     /// Takes in the answer to the oldest part.
@@ -215,6 +215,8 @@ mod tests {
 
     use arrow::array::{ArrayRef, Int64Array};
     use tokio::sync::Semaphore;
+
+    use prost::Message;
 
     use super::*;
     use crate::ErrorKind;

@@ -3,7 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_ipc::CompressionType;
-use millstream_client::protocol::{Batch, consumer_reply};
+use millstream_client::protocol::{self, Batch, ConsumerReply, consumer_reply};
 use millstream_engine::{Delivery, Offset};
 
 use super::message;
@@ -88,8 +88,11 @@ impl BatchEncoder {
         if self.row_offsets {
             batch.offset_deltas = deltas(batch.first_offset, offsets);
         }
-        let data = FlightData { app_metadata: message(consumer_reply::Reply::Batch(batch)).app_metadata, ..rows };
-        Outgoing { data, bytes }
+        let metadata = protocol::aligning(&rows, |padding| {
+            batch.padding = padding;
+            ConsumerReply { reply: Some(consumer_reply::Reply::Batch(batch.clone())) }
+        });
+        Outgoing { data: FlightData { app_metadata: metadata, ..rows }, bytes }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn batch_message(batch: &RecordBatch, append: Append) -> FlightData {
 }
 
 pub(super) fn stamp(sequence: u64) -> Append {
-    Append { producer_id: vec![7; 16].into(), epoch: 0, sequence, partition: None }
+    Append { producer_id: vec![7; 16].into(), epoch: 0, sequence, partition: None, ..Append::default() }
 }
 
 /// Sends all messages at once; gives the acknowledgements and how the call ended.

@@ -18,7 +18,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let (bytes, seconds) = remote::block_on(async {
         let client = remote::connect(&server.url).await?;
         remote::load(&client, "flights", &flights).await?;
-        remote::drive_for(&client, "flights", &flights, time, &AtomicBool::new(false)).await
+        remote::drive_while(&client, "flights", &flights, |_, elapsed| elapsed < time, &AtomicBool::new(false)).await
     })?;
     let commit =
         server.metric("millstream_log_written_bytes_total")? / server.metric("millstream_log_commits_total")?.max(1.0);
@@ -60,7 +60,8 @@ pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
             let client = remote::connect(&server.url).await?;
             remote::load(&client, "flights", &flights).await?;
             for _ in 0..3 {
-                let (more, took) = remote::drive_for(&client, "flights", &flights, third, &hold).await?;
+                let go_on = |_, elapsed| elapsed < third;
+                let (more, took) = remote::drive_while(&client, "flights", &flights, go_on, &hold).await?;
                 bytes += more;
                 seconds += took;
                 backlogs.push(backlog()? / 1e6);

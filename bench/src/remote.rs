@@ -67,32 +67,17 @@ fn producer(client: &Client, table: &str, max_in_flight: usize) -> Producer {
 
 /// Appends the batches over and over until `bytes` have gone in, and waits for every answer; gives the seconds.
 pub(crate) async fn drive(client: &Client, table: &str, batches: &[RecordBatch], bytes: u64) -> Result<f64> {
-    let mut producer = producer(client, table, IN_FLIGHT);
-    let mut pending: VecDeque<PendingAck> = VecDeque::new();
-    let start = Instant::now();
-    let mut sent = 0;
-    for batch in batches.iter().cycle() {
-        if sent >= bytes {
-            break;
-        }
-        sent += data::bytes_of(batch);
-        pending.push_back(producer.send(batch).await?);
-        while pending.len() > IN_FLIGHT {
-            pending.pop_front().ok_or("nothing pending")?.await?;
-        }
-    }
-    for ack in pending {
-        ack.await?;
-    }
-    Ok(start.elapsed().as_secs_f64())
+    let (_, seconds) = drive_while(client, table, batches, |sent, _| sent < bytes, &AtomicBool::new(false)).await?;
+    Ok(seconds)
 }
 
-/// As [`drive`], for a time, sending nothing while `hold` is set; gives the bytes and the seconds.
-pub(crate) async fn drive_for(
+/// As [`drive`], for as long as it is told to go on by bytes and time, and sending nothing while `hold` is set; gives the
+/// bytes and the seconds.
+pub(crate) async fn drive_while(
     client: &Client,
     table: &str,
     batches: &[RecordBatch],
-    time: Duration,
+    go_on: impl Fn(u64, Duration) -> bool,
     hold: &AtomicBool,
 ) -> Result<(u64, f64)> {
     let mut producer = producer(client, table, IN_FLIGHT);
@@ -100,10 +85,10 @@ pub(crate) async fn drive_for(
     let start = Instant::now();
     let mut sent = 0;
     for batch in batches.iter().cycle() {
-        while hold.load(Ordering::Relaxed) && start.elapsed() < time {
+        while hold.load(Ordering::Relaxed) && go_on(sent, start.elapsed()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        if start.elapsed() >= time {
+        if !go_on(sent, start.elapsed()) {
             break;
         }
         sent += data::bytes_of(batch);

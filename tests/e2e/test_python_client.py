@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from clients import consumer, ids, make_table, numbers, take
 from conftest import ROOT, eventually
-from millstream import Consumer, InvalidInput, MillstreamError, Producer, connect
+from millstream import Consumer, InvalidInput, MillstreamError, Producer, _config, connect
 
 
 def test_produce_and_consume(flights_server):
@@ -38,6 +38,16 @@ def test_produce_and_consume(flights_server):
         member.seek("pc", 0, "start")
         assert ids(take(member, 1000)) == list(range(1000))
         assert member.poll(0.2) is None
+
+
+def test_defaults_are_those_of_the_page():
+    table = (ROOT / "docs/delivery.md").read_text().split("## Parameters\n")[1].strip().split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+    defaults = {row[0].strip("`"): row[2] for row in rows}
+    assert set(defaults) == set(_config.DEFAULTS) - {"url", "user", "password"}
+    for name, default in defaults.items():
+        value = {"required": "g", "empty": ""}.get(default, default)
+        assert _config.read({"group.id": "g", name: value}) == _config.read({"group.id": "g"}), name
 
 
 def test_filtered_topic_carries_source_offsets(flights_server):

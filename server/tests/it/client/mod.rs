@@ -2,6 +2,7 @@
 
 mod breaks;
 mod groups;
+mod parameters;
 mod producer;
 mod proxy;
 mod reading;

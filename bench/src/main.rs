@@ -19,6 +19,10 @@ mod topics;
 
 use report::Figure;
 
+/// The one that the server has, since figures in process stand for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whatever went wrong; a bench that fails says so and the others go on.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

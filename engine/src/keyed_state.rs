@@ -115,7 +115,7 @@ impl KeyedState {
     }
 
     /// The next key of either: the call's writes hide what is durable.
-    fn next_behind(&self, prefix: &[u8], after: Option<&[u8]>) -> Option<(Arc<[u8]>, Option<Arc<[u8]>>)> {
+    fn next_behind(&self, prefix: &[u8], after: Option<&[u8]>) -> Option<StateWrite> {
         let durable = self.source.scan(prefix, after, 1).into_iter().next();
         let written = self.writes.range::<[u8], _>(range_from(prefix, after)).next();
         let written = written.filter(|(key, _)| key.starts_with(prefix));

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn it_is_what_a_plain_set_is() {
         let seed: u64 = rand::random();
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
         let (mut set, mut plain, mut start) = (OffsetSet::default(), BTreeSet::new(), 0);
         for _ in 0..2_000 {

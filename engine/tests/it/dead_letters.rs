@@ -153,7 +153,7 @@ fn the_table_comes_and_goes_with_its_topic_and_is_nobody_elses() {
     assert_eq!(kept.options.partitions, 1);
     let append =
         Append { table: kept.id, partition: PartitionChoice::Named(0), batch: RecordBatch::new_empty(schema()) };
-    let refused = fixture.engine.append(&who(), append, None).err().expect("it is refused");
+    let refused = fixture.engine.append(&who(), append, None).expect_err("it is refused");
     assert!(refused.to_string().contains("holds the dead letters of topic \"odd\""), "{refused}");
     let refused = fixture.engine.drop_table(&who(), "public", "odd$dead_letter", true).expect_err("it is refused");
     assert!(matches!(refused.kind(), ErrorKind::FailedPrecondition | ErrorKind::Retry), "{refused}");

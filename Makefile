@@ -15,7 +15,7 @@ build:
 	cargo build --locked --workspace --all-targets
 
 guests:
-	@scripts/setup rust
+	@scripts/setup rust guests
 	scripts/build-guests
 
 demo: build guests

@@ -7,6 +7,7 @@ mod groups;
 mod ingest;
 mod limits;
 mod open;
+mod plugins;
 mod process;
 mod raw;
 mod remote;
@@ -56,6 +57,11 @@ const GROUPS: &[Group] = &[
     ("memory", ingest::run_memory),
     ("latency", single::run_latency),
     ("scale", scale::run),
+    ("plugin_calls", plugins::calls::run),
+    ("plugin_languages", plugins::languages::run),
+    ("plugin_starts", plugins::starts::run),
+    ("plugin_neighbour", plugins::neighbour::run),
+    ("plugin_builds", plugins::builds::run),
 ];
 
 fn main() -> std::process::ExitCode {

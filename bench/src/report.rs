@@ -51,6 +51,13 @@ impl Figure {
         self
     }
 
+    /// The value itself is to reach `target`.
+    pub(crate) fn value_at_least(mut self, target: f64) -> Figure {
+        self.target = Some(target);
+        self.met = Some(self.value >= target);
+        self
+    }
+
     /// As [`Self::at_least`], with a limit that is only reported.
     pub(crate) fn beside(mut self, limit: f64) -> Figure {
         self.limit = Some(limit);

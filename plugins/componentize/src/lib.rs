@@ -1,34 +1,23 @@
-//! Turns the core Wasm module that a compiler gives for a guest into a component, which is what a plugin is.
+//! Builds plugins from source, in any of the languages that there is help for: the one way that `millstream plugin build`
+//! and `scripts/build-guests` share.
 //!
-//! `scripts/build-guests` runs the binary of this package; it stands apart from the plugin host, which never makes
-//! components.
+//! A [`Project`] is a directory with a `plugin.toml`, or a Cargo package or workspace whose cdylibs become plugins.
+//! [`build`] finds the language's toolchain, or says what to install, and makes components of the project; [`create`] makes a
+//! new one. [`LANGUAGES`] is the table of what each language takes. Nothing here runs a plugin, and wasmtime is
+//! not known.
 
-use std::error::Error;
-use std::fmt;
+mod build;
+mod component;
+mod create;
+mod embedded;
+mod error;
+mod languages;
+mod project;
+mod tool;
 
-use wit_component::ComponentEncoder;
-
-/// Why a module can't become a component.
-#[derive(Debug)]
-pub struct NotAGuest(String);
-
-impl fmt::Display for NotAGuest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for NotAGuest {}
-
-/// The component of a core module built with `millstream-plugin`, or with any other generator of bindings that leaves
-/// its WIT in the module.
-pub fn componentize(module: &[u8]) -> Result<Vec<u8>, NotAGuest> {
-    if !module.starts_with(b"\0asm\x01\0\0\0") {
-        return Err(NotAGuest("it is not a core Wasm module".to_owned()));
-    }
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|e| NotAGuest(format!("it does not follow the contract it was built against: {e:#}")))
-}
+pub use build::{BuildOptions, Built, build};
+pub use component::componentize;
+pub use create::create;
+pub use error::{Error, Result};
+pub use languages::{LANGUAGES, Toolchain};
+pub use project::{Capability, Kind, Language, Manifest, Project, Test};

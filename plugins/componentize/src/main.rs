@@ -1,32 +1,36 @@
-//! `millstream-componentize MODULE.wasm COMPONENT.wasm`
+//! `millstream-componentize --out DIR --target DIR PROJECT...`: what `scripts/build-guests` runs. It is
+//! `millstream plugin build` without the server.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs, process};
 
-use millstream_componentize::componentize;
+use millstream_componentize::{BuildOptions, Project, build};
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let [module, component] = &arguments[..] else {
-        eprintln!("usage: millstream-componentize MODULE.wasm COMPONENT.wasm");
-        return ExitCode::from(2);
-    };
-    match convert(Path::new(module), Path::new(component)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("millstream-componentize: {message}");
-            ExitCode::FAILURE
+    let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [out_flag, out, target_flag, target, projects @ ..] = &arguments[..] else { return usage() };
+    if out_flag != Path::new("--out") || target_flag != Path::new("--target") || projects.is_empty() {
+        return usage();
+    }
+    let options = BuildOptions { out: out.clone(), target: target.clone() };
+    for dir in projects {
+        match Project::open(dir).and_then(|project| build(&project, &options)) {
+            Ok(components) => {
+                for built in components.iter().filter(|built| built.is_new) {
+                    eprintln!("build-guests: {}, {} bytes", built.component.display(), built.bytes);
+                }
+            }
+            Err(error) => {
+                eprintln!("build-guests: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
+    ExitCode::SUCCESS
 }
 
-/// Readers of `component` see the old file or the whole new one.
-fn convert(module: &Path, component: &Path) -> Result<(), String> {
-    let bytes = fs::read(module).map_err(|e| format!("{}: {e}", module.display()))?;
-    let encoded = componentize(&bytes).map_err(|e| format!("{}: {e}", module.display()))?;
-    let temporary = component.with_extension(format!("{}.tmp", process::id()));
-    fs::write(&temporary, encoded)
-        .and_then(|()| fs::rename(&temporary, component))
-        .map_err(|e| format!("{}: {e}", component.display()))
+fn usage() -> ExitCode {
+    eprintln!("usage: millstream-componentize --out DIR --target DIR PROJECT...");
+    ExitCode::from(2)
 }

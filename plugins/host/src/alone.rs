@@ -1,17 +1,13 @@
-//! Filters that no catalog knows, for tools that try a module without a server.
+//! Plugins that no catalog knows, for tools that try a module without a server.
 
-use std::sync::Arc;
-
-use millstream_engine::{
-    Error, LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginKind, PluginSettings, Result, ScalarFunction,
-};
+use millstream_engine::{LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Result};
 
 use crate::host::WasmHost;
 use crate::module;
 
 impl WasmHost {
-    /// Makes a filter of a module, under the name that it gives itself and the settings that a server would hold it to.
-    pub fn filter_alone(&self, bytes: &[u8], settings: &PluginSettings) -> Result<Arc<dyn ScalarFunction>> {
+    /// Loads a module under the name that it gives itself and the settings that a server would hold it to.
+    pub fn load_alone(&self, bytes: &[u8], settings: &PluginSettings) -> Result<LoadedPlugin> {
         let description = self.inspect_with(bytes, settings)?;
         let plugin = PluginInfo {
             id: PluginId(0),
@@ -26,9 +22,6 @@ impl WasmHost {
             grants: settings.grants.clone(),
             created: Lsn(0),
         };
-        match self.load(&plugin, bytes)? {
-            LoadedPlugin::Function(filter) if plugin.description.kind == PluginKind::Filter => Ok(filter),
-            _ => Err(Error::InvalidInput(format!("plugin {:?} is not a filter", plugin.name))),
-        }
+        self.load(&plugin, bytes)
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn check(module: &[u8]) -> Result<()> {
     }
     if Parser::is_core_wasm(module) {
         return Err(Error::InvalidInput(
-            "the module is a core Wasm module, and a plugin is a component; make one with scripts/build-guests, or with \
+            "the module is a core Wasm module, and a plugin is a component; make one with `millstream plugin build`, or with \
              `wasm-tools component new MODULE.wasm -o PLUGIN.wasm`"
                 .to_owned(),
         ));

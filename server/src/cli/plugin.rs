@@ -1,6 +1,8 @@
 //! `millstream plugin`.
 
 mod bisect;
+mod guest;
+mod project;
 mod trial;
 mod watch;
 
@@ -68,7 +70,11 @@ Examples:
     Logs(watch::LogsArguments),
     /// Let a plugin that was suspended be called again
     Resume(watch::ResumeArguments),
-    /// Run a component against the rows of a file, without a server
+    /// Make a project that builds and passes its own test
+    New(project::NewArguments),
+    /// Build a project's component
+    Build(project::BuildArguments),
+    /// Run a component against the rows of a file, or a project's tests, without a server
     Test(trial::TestArguments),
     /// Say what a component file is, without a server
     #[command(after_help = "Examples:\n  millstream plugin inspect late_departures.wasm")]
@@ -98,6 +104,8 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::Stats(arguments) => return watch::stats(arguments).await,
         PluginCommand::Logs(arguments) => return watch::logs(arguments).await,
         PluginCommand::Resume(arguments) => return watch::resume(arguments).await,
+        PluginCommand::New(arguments) => return project::new(&arguments),
+        PluginCommand::Build(arguments) => return project::build(&arguments),
         PluginCommand::Test(arguments) => return trial::run(&arguments),
         PluginCommand::Inspect { file } => return inspect(&file),
     };

@@ -6,5 +6,6 @@ mod flight;
 mod help;
 mod http;
 mod plugin;
+mod plugin_project;
 mod program;
 mod serve;

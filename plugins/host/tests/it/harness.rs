@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// The directory of built guests; the first to ask has them brought up to date.
-fn guests() -> &'static Path {
+pub(crate) fn guests() -> &'static Path {
     static GUESTS: OnceLock<PathBuf> = OnceLock::new();
     GUESTS.get_or_init(|| {
         // The test binary is <target>/<profile>/deps/it-….

@@ -9,6 +9,7 @@ mod evil;
 mod functions;
 mod handmade;
 mod harness;
+mod languages;
 mod sharing;
 mod transforms;
 mod watched;

@@ -2,46 +2,46 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch};
 use clap::Args;
-use millstream_engine::{FailureKind, OperatorError, PluginLimits, PluginSettings, ScalarFunction};
-use millstream_plugin_host::{HostOptions, WasmHost};
+use millstream_engine::{FailureKind, OperatorError, PluginLimits, PluginSettings};
 
 use super::super::Failure;
 use super::super::client::{output, unwritable};
 use super::super::files::Source;
 use super::bisect::{Fault, faults};
-use super::read;
+use super::guest::Guest;
+use super::project;
 use crate::format::{Format, RowSink};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The guest runs in the same sandbox, under the same limits, as in a server. Columns are taken by the names of its \
-parameters. A batch that fails is halved down to the rows at fault; rows are numbered from 1. It exits with 1 if a row \
-failed.
+A component is run against the rows of --data: what comes out is printed, and a batch that fails is halved down to the rows \
+at fault; rows are numbered from 1. A project is built first; without --data the tests of its plugin.toml are run, which say \
+what must come out. The guest runs in the same sandbox, under the same limits, as in a server. Columns are taken by the \
+names of its parameters. It exits with 1 if a row or a test failed.
 
 Examples:
+  millstream plugin test
   millstream plugin test late.wasm --data examples/data/flights.parquet
   millstream plugin test late.wasm --data flights.csv --config 90 --limit 10000 --show 20")]
 pub(crate) struct TestArguments {
-    /// The component, a .wasm file
-    module: PathBuf,
+    /// The component, a .wasm file; or the directory of a project
+    #[arg(default_value = ".")]
+    path: PathBuf,
     /// A file whose name ends in .parquet, .csv, .jsonl or .arrow
     #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Text handed to the guest when it is opened
     #[arg(long, value_name = "TEXT", default_value = "")]
     config: String,
     /// Rows of the file to take; all if not given
     #[arg(long, value_name = "ROWS")]
     limit: Option<usize>,
-    /// Kept rows to print, and rows at fault to look for
+    /// Rows that come out to print, and rows at fault to look for
     #[arg(long, value_name = "ROWS", default_value_t = 5)]
     show: usize,
     /// Memory of one instance
@@ -57,27 +57,27 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
     limits.memory_bytes = arguments.memory_bytes.unwrap_or(limits.memory_bytes);
     limits.call_timeout_ms = arguments.call_timeout_ms.unwrap_or(limits.call_timeout_ms);
     let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
-    let module = read(&arguments.module)?;
+    let module = match (arguments.path.is_dir(), &arguments.data) {
+        (true, None) => return project::test(&arguments.path, &settings),
+        (true, Some(_)) => project::build_one(&arguments.path)?,
+        (false, _) => arguments.path.clone(),
+    };
+    let data = arguments.data.as_deref().ok_or_else(|| {
+        Failure::usage(format!("--data is missing: the file whose rows {} is run against", module.display()))
+    })?;
     let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
-    let host = WasmHost::new(HostOptions::new(cache.path())).map_err(Failure::failed)?;
-    let started = Instant::now();
-    let filter = host
-        .filter_alone(&module, &settings)
-        .map_err(|error| Failure::failed(error).within(arguments.module.display()))?;
-    let loading = started.elapsed();
-    let mut trial = Trial::new(filter, arguments.show);
-    trial.read_all(arguments)?;
-    trial.report(loading)
+    let guest = Guest::load(&module, &settings, cache.path())?;
+    let mut trial = Trial::new(&guest, arguments.show);
+    trial.read_all(data, arguments.limit)?;
+    trial.report()
 }
 
 /// What came of the rows so far.
-struct Trial {
-    filter: Arc<dyn ScalarFunction>,
-    /// The file's row number, then the parameters.
-    schema: SchemaRef,
+struct Trial<'a> {
+    guest: &'a Guest,
     show: usize,
     rows: usize,
-    kept: usize,
+    given: usize,
     shown: Vec<RecordBatch>,
     faults: Vec<Fault<OperatorError>>,
     calls: u32,
@@ -86,17 +86,13 @@ struct Trial {
     longest: Duration,
 }
 
-impl Trial {
-    fn new(filter: Arc<dyn ScalarFunction>, show: usize) -> Trial {
-        let parameters = &filter.signature().parameters;
-        let mut fields = vec![Field::new("row", DataType::Int64, false)];
-        fields.extend(parameters.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true)));
+impl<'a> Trial<'a> {
+    fn new(guest: &'a Guest, show: usize) -> Trial<'a> {
         Trial {
-            schema: Arc::new(Schema::new(fields)),
-            filter,
+            guest,
             show,
             rows: 0,
-            kept: 0,
+            given: 0,
             shown: Vec::new(),
             faults: Vec::new(),
             calls: 0,
@@ -106,34 +102,21 @@ impl Trial {
         }
     }
 
-    fn read_all(&mut self, arguments: &TestArguments) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", arguments.data.display()));
-        let wanted = Arc::new(Schema::new(self.schema.fields().iter().skip(1).cloned().collect::<Vec<_>>()));
-        let source = Source::open(&arguments.data, Some(&wanted))?;
-        let mut left = arguments.limit.unwrap_or(usize::MAX);
+    fn read_all(&mut self, data: &Path, limit: Option<usize>) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", data.display()));
+        let source = Source::open(data, Some(&self.guest.wanted()))?;
+        let mut left = limit.unwrap_or(usize::MAX);
         for batch in source.batches(None)? {
             let batch = batch.map_err(|error| failed(&error))?;
             let batch = batch.slice(0, batch.num_rows().min(left));
             left -= batch.num_rows();
-            let columns = self.columns(&batch).map_err(|error| failed(&error))?;
+            let columns = self.guest.columns(&batch).map_err(|error| failed(&error))?;
             self.take(&columns, batch.num_rows())?;
             if left == 0 || self.faults.len() > self.show {
                 break;
             }
         }
         Ok(())
-    }
-
-    /// The parameters' columns of a batch of the file, in their declared types.
-    fn columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, String> {
-        let convert = |(name, data_type): &(String, DataType)| {
-            let found = batch.column_by_name(name).ok_or_else(|| {
-                let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-                format!("the plugin reads a column {name:?}, and the file has {}", names.join(", "))
-            })?;
-            cast(found, data_type).map_err(|error| format!("column {name:?} is not {data_type}: {error}"))
-        };
-        self.filter.signature().parameters.iter().map(convert).collect()
     }
 
     fn take(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), Failure> {
@@ -158,39 +141,34 @@ impl Trial {
 
     fn call(&mut self, columns: &[ArrayRef], part: Range<usize>, first: usize) -> Result<(), OperatorError> {
         let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(part.start, part.len())).collect();
-        let started = Instant::now();
-        let answer = self.filter.call(&columns, part.len());
-        let time = started.elapsed();
+        let (time, answer) = self.guest.call(columns, part.len(), first + part.start);
         self.calls += 1;
         self.time += time;
         self.longest = self.longest.max(time);
-        let answer = answer?;
-        let kept = answer.as_boolean();
+        let given = answer?;
         self.answered += part.len();
-        self.kept += kept.true_count();
+        self.given += given.num_rows();
         let room = self.show - self.shown.iter().map(RecordBatch::num_rows).sum::<usize>().min(self.show);
-        if room > 0 && kept.true_count() > 0 {
-            let numbers = (part.start + first + 1..=part.end + first).map(|row| i64::try_from(row).unwrap_or(i64::MAX));
-            let mut all: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(numbers))];
-            all.extend(columns);
-            let rows = RecordBatch::try_new(self.schema.clone(), all).and_then(|all| filter_record_batch(&all, kept));
-            let rows = rows.map_err(|error| OperatorError::new(FailureKind::Host, error.to_string()))?;
-            self.shown.push(rows.slice(0, rows.num_rows().min(room)));
+        if room > 0 && given.num_rows() > 0 {
+            self.shown.push(given.slice(0, given.num_rows().min(room)));
         }
         Ok(())
     }
 
-    fn report(self, loading: Duration) -> Result<(), Failure> {
+    fn report(self) -> Result<(), Failure> {
         if !self.shown.is_empty() {
-            let mut sink = RowSink::new(output(), Format::Table, &self.schema).map_err(unwritable)?;
+            let mut sink = RowSink::new(output(), Format::Table, self.guest.given()).map_err(unwritable)?;
             self.shown.iter().try_for_each(|batch| sink.write(batch)).map_err(unwritable)?;
             sink.finish().map_err(unwritable)?;
         }
         let seconds = self.time.as_secs_f64().max(1e-9);
-        let mut text = format!("\nkept       {} of {} rows answered\n", self.kept, self.answered);
+        let mut text = match self.guest.verb() {
+            "gave" => format!("\ngave       {} rows from {}\n", self.given, self.answered),
+            verb => format!("\n{verb:<10} {} of {} rows answered\n", self.given, self.answered),
+        };
         let _ = writeln!(text, "calls      {}, {:.0?} each, the longest {:.0?}", self.calls, self.mean(), self.longest);
         let _ = writeln!(text, "speed      {:.0} rows/s", self.answered as f64 / seconds);
-        let _ = writeln!(text, "loading    {loading:.0?}, compilation included");
+        let _ = writeln!(text, "loading    {:.0?}, compilation included", self.guest.loading);
         for fault in self.faults.iter().take(self.show) {
             let _ = writeln!(text, "failed     {}: {} ({:?})", rows(&fault.rows), fault.error, fault.error.kind);
         }

@@ -1,0 +1,128 @@
+//! New projects, made of templates that do something and pass their own test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::embedded;
+use crate::error::{Error, Result};
+use crate::languages::Toolchain;
+use crate::project::{self, Kind, Language, MANIFEST, Project};
+
+/// Stands for the plugin's name in a template.
+const NAME: &str = "NAME";
+
+/// Makes the directory `within/NAME` with a project of that kind and language; gives its path. Nothing that is there is
+/// touched.
+pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Result<PathBuf> {
+    project::check_name(name).map_err(|reason| Error::project(&within.join(name), reason))?;
+    let toolchain = Toolchain::of(language);
+    let dir = within.join(name);
+    let Some(source) = template(kind, language) else {
+        let reason = format!(
+            "there is no template for a {} in {}; there is one in Rust, and one for a filter in every language",
+            kind.name(),
+            toolchain.name
+        );
+        return Err(Error::project(&dir, reason));
+    };
+    fs::create_dir_all(within).map_err(Error::file(within))?;
+    fs::create_dir(&dir).map_err(Error::file(&dir))?;
+    let module = name.replace('-', "_");
+    let source_file = match language {
+        Language::Rust => "src/lib.rs".to_owned(),
+        _ => format!("{module}.{}", toolchain.extension),
+    };
+    let (rows, expected) = test_rows(kind);
+    let mut files = vec![
+        (MANIFEST.to_owned(), manifest(name, kind, toolchain, &source_file)),
+        (source_file, source.replace(NAME, name)),
+        ("tests/in.jsonl".to_owned(), rows.to_owned()),
+        ("tests/out.jsonl".to_owned(), expected.to_owned()),
+        (".gitignore".to_owned(), "/millstream/\n/target/\n/*.wasm\n__pycache__/\n".to_owned()),
+    ];
+    if language == Language::Rust {
+        files.push(("Cargo.toml".to_owned(), include_str!("../templates/Cargo.toml").replace(NAME, name)));
+    }
+    files.iter().try_for_each(|(file, text)| embedded::write_file(&dir.join(file), text))?;
+    // Editors find what the source refers to before the first build.
+    let made = Project::open(&dir)?;
+    made.manifest.as_ref().map_or(Ok(()), |manifest| embedded::write(&made.dir, manifest))?;
+    Ok(dir)
+}
+
+fn manifest(name: &str, kind: Kind, toolchain: &Toolchain, source: &str) -> String {
+    let source = match toolchain.language {
+        Language::Rust => String::new(),
+        _ => format!("source = {source:?}\n"),
+    };
+    format!(
+        "# `millstream plugin build` makes {file} of this; `millstream plugin test` runs what [[test]] says.\n\
+         name = {name:?}\nlanguage = {language:?}\nkind = {kind:?}\n{source}\n\
+         [[test]]\ndata = \"tests/in.jsonl\"\nexpect = \"tests/out.jsonl\"\n",
+        file = format_args!("{}.wasm", name.replace('-', "_")),
+        language = toolchain.name,
+        kind = kind.name(),
+    )
+}
+
+fn template(kind: Kind, language: Language) -> Option<&'static str> {
+    match (kind, language) {
+        (Kind::Filter, Language::Rust) => Some(include_str!("../templates/filter.rs")),
+        (Kind::Function, Language::Rust) => Some(include_str!("../templates/function.rs")),
+        (Kind::Transform, Language::Rust) => Some(include_str!("../templates/transform.rs")),
+        (Kind::Filter, Language::C) => Some(include_str!("../templates/filter.c")),
+        (Kind::Filter, Language::JavaScript) => Some(include_str!("../templates/filter.js")),
+        (Kind::Filter, Language::Python) => Some(include_str!("../templates/filter.py")),
+        (Kind::Function | Kind::Transform, _) => None,
+    }
+}
+
+/// Rows that go in, and what must come out.
+fn test_rows(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Filter => (include_str!("../templates/filter.in.jsonl"), include_str!("../templates/filter.out.jsonl")),
+        Kind::Function => {
+            (include_str!("../templates/function.in.jsonl"), include_str!("../templates/function.out.jsonl"))
+        }
+        Kind::Transform => {
+            (include_str!("../templates/transform.in.jsonl"), include_str!("../templates/transform.out.jsonl"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::languages::LANGUAGES;
+
+    #[test]
+    fn every_project_that_is_made_can_be_opened() {
+        let within = tempfile::tempdir().expect("a temporary directory");
+        for toolchain in &LANGUAGES {
+            for kind in Kind::ALL {
+                let name = format!("{}-{}", toolchain.name, kind.name());
+                let made = create(within.path(), &name, kind, toolchain.language);
+                let dir = match template(kind, toolchain.language) {
+                    Some(_) => made.unwrap_or_else(|e| panic!("{name}: {e}")),
+                    None => {
+                        assert!(made.is_err_and(|e| e.to_string().contains("no template")), "{name}");
+                        assert!(!within.path().join(&name).exists(), "{name} is half made");
+                        continue;
+                    }
+                };
+                let manifest = Project::open(&dir).expect("a project").manifest.expect("a plugin.toml");
+                assert_eq!((manifest.kind, manifest.language), (kind, toolchain.language));
+                assert_eq!(manifest.tests.len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        let within = tempfile::tempdir().expect("a temporary directory");
+        create(within.path(), "late", Kind::Filter, Language::C).expect("a project");
+        let again = create(within.path(), "late", Kind::Filter, Language::C).expect_err("it is there");
+        assert!(again.to_string().contains("late: "), "{again}");
+        assert!(create(within.path(), "../late", Kind::Filter, Language::C).is_err());
+    }
+}

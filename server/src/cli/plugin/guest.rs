@@ -1,0 +1,167 @@
+//! A guest under trial, whatever its kind: rows of a file in, rows out.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use millstream_engine::{
+    BatchTransform, FailureKind, LoadedPlugin, OperatorError, PluginHost as _, PluginKind, PluginSettings, RowMap,
+    ScalarFunction,
+};
+use millstream_plugin_host::{HostOptions, WasmHost};
+
+use super::super::Failure;
+use super::read;
+
+/// A loaded guest.
+pub(super) struct Guest {
+    called: Called,
+    parameters: Vec<(String, DataType)>,
+    given: SchemaRef,
+    /// How long it took to compile and to start.
+    pub(super) loading: Duration,
+}
+
+enum Called {
+    Filter(Arc<dyn ScalarFunction>),
+    Function(Arc<dyn ScalarFunction>),
+    Transform(Arc<dyn BatchTransform>),
+}
+
+impl Guest {
+    /// Loads a component; its compiled code is kept in `cache`.
+    pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Result<Guest, Failure> {
+        let bytes = read(module)?;
+        let failed = |error: millstream_engine::Error| Failure::failed(error).within(module.display());
+        let host = WasmHost::new(HostOptions::new(cache)).map_err(Failure::failed)?;
+        let started = Instant::now();
+        let mut settings = settings.clone();
+        let description = host.inspect(&bytes, &settings.limits).map_err(failed)?;
+        // Nobody else's operator is asked here.
+        settings.grants.clone_from(&description.capabilities);
+        let loaded = host.load_alone(&bytes, &settings).map_err(failed)?;
+        let loading = started.elapsed();
+        let parameters = description.parameters;
+        let is_filter = description.kind == PluginKind::Filter;
+        let (called, fields) = if let LoadedPlugin::Function(function) = loaded {
+            let mut fields = fields_of(&parameters);
+            if !is_filter {
+                fields.push(Field::new("result", function.signature().returns.clone(), true));
+            }
+            (if is_filter { Called::Filter(function) } else { Called::Function(function) }, fields)
+        } else if let LoadedPlugin::Transform(transform) = loaded {
+            let fields = transform.output_schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+            (Called::Transform(transform), fields)
+        } else {
+            let kind = description.kind.name();
+            return Err(Failure::failed(format!("{}: a {kind} can't be tried without a server", module.display())));
+        };
+        let given = numbered(fields);
+        Ok(Guest { called, parameters, given, loading })
+    }
+
+    /// The columns that it reads.
+    pub(super) fn wanted(&self) -> SchemaRef {
+        Arc::new(Schema::new(fields_of(&self.parameters)))
+    }
+
+    /// What comes out: the number of the row it comes from, and the columns. A filter gives the columns that it reads, a
+    /// function these and its `result`, a transform its own.
+    pub(super) fn given(&self) -> &SchemaRef {
+        &self.given
+    }
+
+    /// What it did to the rows that came out.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.called {
+            Called::Filter(_) => "kept",
+            Called::Function(_) => "computed",
+            Called::Transform(_) => "gave",
+        }
+    }
+
+    /// The parameters' columns of a batch of the file, in their declared types.
+    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, String> {
+        let convert = |(name, data_type): &(String, DataType)| {
+            let found = batch.column_by_name(name).ok_or_else(|| {
+                let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+                format!("the plugin reads a column {name:?}, and the file has {}", names.join(", "))
+            })?;
+            cast(found, data_type).map_err(|error| format!("column {name:?} is not {data_type}: {error}"))
+        };
+        self.parameters.iter().map(convert).collect()
+    }
+
+    /// One call about `rows` rows, the first of which is row `first` of the file, counted from 0; with the time that the
+    /// guest took.
+    pub(super) fn call(
+        &self,
+        columns: Vec<ArrayRef>,
+        rows: usize,
+        first: usize,
+    ) -> (Duration, Result<RecordBatch, OperatorError>) {
+        let started = Instant::now();
+        let number = |row: usize| i64::try_from(first + row + 1).unwrap_or(i64::MAX);
+        match &self.called {
+            Called::Filter(filter) => {
+                let answer = filter.call(&columns, rows);
+                let time = started.elapsed();
+                (
+                    time,
+                    answer.and_then(|kept| {
+                        let all = self.numbered_rows((0..rows).map(number), columns)?;
+                        filter_record_batch(&all, kept.as_boolean()).map_err(broken)
+                    }),
+                )
+            }
+            Called::Function(function) => {
+                let answer = function.call(&columns, rows);
+                let time = started.elapsed();
+                let columns = |result| columns.into_iter().chain([result]).collect();
+                (time, answer.and_then(|result| self.numbered_rows((0..rows).map(number), columns(result))))
+            }
+            Called::Transform(transform) => {
+                let answer = transform.transform(&columns, rows);
+                let time = started.elapsed();
+                (
+                    time,
+                    answer.and_then(|evaluated| {
+                        let columns = evaluated.batch.columns().to_vec();
+                        match evaluated.rows {
+                            RowMap::Every => self.numbered_rows((0..rows).map(number), columns),
+                            RowMap::Indices(rows) => {
+                                self.numbered_rows(rows.into_iter().map(|row| number(row as usize)), columns)
+                            }
+                        }
+                    }),
+                )
+            }
+        }
+    }
+
+    fn numbered_rows(
+        &self,
+        numbers: impl Iterator<Item = i64>,
+        columns: Vec<ArrayRef>,
+    ) -> Result<RecordBatch, OperatorError> {
+        let mut all: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(numbers))];
+        all.extend(columns);
+        RecordBatch::try_new(self.given.clone(), all).map_err(broken)
+    }
+}
+
+fn fields_of(parameters: &[(String, DataType)]) -> Vec<Field> {
+    parameters.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true)).collect()
+}
+
+fn numbered(fields: Vec<Field>) -> SchemaRef {
+    Arc::new(Schema::new([vec![Field::new("row", DataType::Int64, false)], fields].concat()))
+}
+
+fn broken(error: ArrowError) -> OperatorError {
+    OperatorError { kind: FailureKind::Host, message: error.to_string() }
+}

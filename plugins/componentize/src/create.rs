@@ -9,7 +9,7 @@ use crate::languages::Toolchain;
 use crate::project::{self, Kind, Language, MANIFEST, Project};
 
 /// Stands for the plugin's name in a template.
-const NAME: &str = "NAME";
+const NAME: &str = "PLUGIN_NAME";
 
 /// Makes the directory `within/NAME` with a project of that kind and language; gives its path. Nothing that is there is
 /// touched.

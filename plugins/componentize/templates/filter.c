@@ -25,4 +25,4 @@ static const char *keep_late(const ms_batch *batch, uint8_t *bitmap) {
     return NULL;
 }
 
-MILLSTREAM_FILTER("NAME", PARAMETERS, start, keep_late)
+MILLSTREAM_FILTER("PLUGIN_NAME", PARAMETERS, start, keep_late)

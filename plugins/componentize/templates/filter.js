@@ -4,7 +4,7 @@ import { filter } from "./millstream/millstream.js";
 let minutes = 60;
 
 export const batchFilter = filter({
-    name: "NAME",
+    name: "PLUGIN_NAME",
 
     // The columns that the plugin reads. Nothing else is sent to it.
     parameters: { dep_delay: "Float32" },

@@ -20,4 +20,4 @@ def keep_late(batch):
 
 
 # The columns that the plugin reads: nothing else is sent to it.
-BatchFilter = filter_plugin("NAME", {"dep_delay": "Float32"}, open=start, filter=keep_late)
+BatchFilter = filter_plugin("PLUGIN_NAME", {"dep_delay": "Float32"}, open=start, filter=keep_late)

@@ -7,7 +7,7 @@ struct Late {
 }
 
 impl Filter for Late {
-    const NAME: &'static str = "NAME";
+    const NAME: &'static str = "PLUGIN_NAME";
 
     // The columns that the plugin reads. Nothing else is sent to it.
     const PARAMETERS: &'static [Parameter] = &[Parameter::new("dep_delay", DataType::Float32)];

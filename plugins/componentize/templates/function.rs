@@ -8,7 +8,7 @@ struct Speed {
 }
 
 impl Function for Speed {
-    const NAME: &'static str = "NAME";
+    const NAME: &'static str = "PLUGIN_NAME";
 
     // The columns that the plugin reads. Nothing else is sent to it.
     const PARAMETERS: &'static [Parameter] =

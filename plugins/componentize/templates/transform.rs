@@ -6,7 +6,7 @@ use millstream_plugin::{Batch, DataType, Output, Parameter, Transform, Utf8Build
 struct Events;
 
 impl Transform for Events {
-    const NAME: &'static str = "NAME";
+    const NAME: &'static str = "PLUGIN_NAME";
 
     // The columns that the plugin reads. Nothing else is sent to it.
     const PARAMETERS: &'static [Parameter] = &[

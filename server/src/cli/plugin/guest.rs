@@ -163,5 +163,5 @@ fn numbered(fields: Vec<Field>) -> SchemaRef {
 }
 
 fn broken(error: ArrowError) -> OperatorError {
-    OperatorError { kind: FailureKind::Host, message: error.to_string() }
+    OperatorError::new(FailureKind::Host, error.to_string())
 }

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// List, show, reset and drop consumer groups
     #[command(subcommand)]
     Group(GroupCommand),
-    /// List, load, drop, test and inspect plugins
+    /// Make, build, test, load and watch plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// See it all at work on real flights, with crashes, in a minute

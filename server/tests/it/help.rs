@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 30] = [
     &[],
     &["serve"],
     &["sql"],
@@ -26,6 +26,9 @@ const COMMANDS: [&[&str]; 27] = [
     &["plugin", "list"],
     &["plugin", "load"],
     &["plugin", "drop"],
+    &["plugin", "new"],
+    &["plugin", "build"],
+    &["plugin", "test"],
     &["plugin", "inspect"],
     &["plugin", "stats"],
     &["plugin", "logs"],

@@ -14,7 +14,6 @@ const FOLDERS: [(&str, &str); 5] = [
     ("GUEST_PYTHON", "guest-python"),
 ];
 
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to Cargo")]
 fn main() -> io::Result<()> {
     let plugins = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..").canonicalize()?;
     let mut code = String::new();

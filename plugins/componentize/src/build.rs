@@ -53,11 +53,11 @@ pub fn build(project: &Project, options: &BuildOptions) -> Result<Vec<Built>> {
 /// The component of a module that Cargo has made.
 fn from_module(module: &Path, out: &Path) -> Result<Built> {
     let component = out.join(module.file_name().unwrap_or_default());
-    let is_new = !is_newer(&component, [modified(module), program()]);
+    let bytes = fs::read(module).map_err(Error::file(module))?;
+    let encoded = component::componentize(&bytes);
+    let encoded = encoded.map_err(|reason| Error::NotAGuest { path: module.to_owned(), reason })?;
+    let is_new = fs::read(&component).map_or(true, |found| found != encoded);
     if is_new {
-        let bytes = fs::read(module).map_err(Error::file(module))?;
-        let encoded = component::componentize(&bytes);
-        let encoded = encoded.map_err(|reason| Error::NotAGuest { path: module.to_owned(), reason })?;
         component::write(&component, &encoded)?;
     }
     built(component, is_new)

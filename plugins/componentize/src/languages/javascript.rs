@@ -7,7 +7,7 @@ use super::Job;
 use crate::error::{Error, Result};
 use crate::tool;
 
-pub(crate) const INSTALL: &str = "install Node.js 20 or later (on Debian: apt-get install nodejs npm), then, in the project or with \
+pub(crate) const INSTALL: &str = "install Node.js 18 or later (on Debian: apt-get install nodejs npm), then, in the project or with \
                                   --global anywhere: npm install componentize-qjs@0.4.5";
 
 pub(super) fn compile(job: &Job<'_>) -> Result<Vec<u8>> {

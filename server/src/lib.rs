@@ -12,6 +12,7 @@ mod door;
 mod figures;
 mod flight;
 mod format;
+mod hex;
 mod http;
 pub mod serve;
 

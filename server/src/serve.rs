@@ -190,7 +190,8 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     let dir = options.dir.display().to_string();
     let engine = Engine::open_with(options).map_err(|source| ServeError::Open { dir, source })?;
     // Compiled plugins belong to this machine, and are made anew wherever they are missing.
-    let options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
+    let mut options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
+    options.trusted_keys.clone_from(&config.plugin_trusted_keys);
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
     let sql = SqlEngine::new(engine.clone(), SqlOptions { threads: config.query_threads, ..config.sql.clone() })?;

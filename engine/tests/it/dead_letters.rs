@@ -1,13 +1,14 @@
 //! Topics with `on_error = 'dead_letter'`: every row at fault has one letter, durable before a reader passes the row.
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use millstream_engine::{
-    Append, ColumnSpec, Error, ErrorKind, OnError, PartitionChoice, SeekTo, TableInfo, TopicInfo, TopicSpec,
+    Append, ColumnSpec, Error, ErrorKind, OnError, PartitionChoice, SeekTo, TableInfo, TableOptions, TableSpec,
+    TopicInfo, TopicSpec,
 };
 
 use crate::fixture::{Fixture, MIB, NO_WAIT, at, manual, polled, schema, who};
@@ -169,4 +170,40 @@ fn the_table_comes_and_goes_with_its_topic_and_is_nobody_elses() {
     fixture.topic("odd", &table, "fail 7", OnError::DeadLetter);
     fixture.engine.drop_table(&who(), "public", "t", true).expect("it is dropped");
     assert!(fixture.engine.table(&who(), "public", "odd$dead_letter").is_err());
+}
+
+#[test]
+fn a_row_as_large_as_a_commit_has_a_letter_without_it() {
+    let fixture = Fixture::with(|options| options.max_commit_bytes = 64 << 10);
+    let fields = vec![Field::new("n", DataType::Int64, false), Field::new("s", DataType::Utf8, false)];
+    let spec = TableSpec {
+        namespace: "public".to_owned(),
+        name: "t".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        options: TableOptions::default(),
+    };
+    let table = fixture.engine.create_table(&who(), spec).expect("the table is created");
+    fixture.topic("odd", &table, "fail 7", OnError::DeadLetter);
+    let append = |bytes: usize| {
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(vec![7])), Arc::new(StringArray::from(vec!["x".repeat(bytes)]))];
+        let batch = RecordBatch::try_new(table.schema().clone(), columns).expect("a batch");
+        let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch };
+        fixture.engine.append(&who(), append, None).and_then(|pending| pending.wait())
+    };
+    let taken = (1..64 << 10).rev().step_by(16).find(|bytes| append(*bytes).is_ok());
+    assert!(taken.is_some_and(|bytes| bytes > 48 << 10), "{taken:?}");
+    append(10).expect("a small row");
+    polled(&fixture.join(manual("g"), &["odd"]));
+    let member = fixture.join(manual("l"), &["odd$dead_letter"]);
+    let deliveries = member.poll(MIB, NO_WAIT).expect("it polls");
+    let letters: Vec<(bool, String)> = deliveries
+        .iter()
+        .flat_map(|delivery| {
+            let rows = delivery.batch.column_by_name("s").expect("the column").clone();
+            let said = delivery.batch.column_by_name("_message").expect("the column").as_string::<i32>().clone();
+            (0..rows.len()).map(move |row| (rows.is_null(row), said.value(row).to_owned()))
+        })
+        .collect();
+    assert_eq!(letters, [(true, "no 7 (the row is too large to be kept here)".to_owned()), (false, "no 7".to_owned())]);
 }

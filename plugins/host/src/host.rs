@@ -21,6 +21,7 @@ use crate::kinds::{self, InUse};
 use crate::message;
 use crate::module;
 use crate::pool::{Pool, Reserve};
+use crate::signature::{self, PublicKey};
 
 /// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
 const MAX_OUTPUT_BYTES: u64 = 128 << 20;
@@ -41,6 +42,8 @@ pub struct HostOptions {
     pub max_memory_bytes: u64,
     /// How long a call waits for one of its plugin's instances to become free.
     pub wait_timeout: Duration,
+    /// Whose signatures modules must have; with none, they need no signature.
+    pub trusted_keys: Vec<PublicKey>,
 }
 
 impl HostOptions {
@@ -52,6 +55,7 @@ impl HostOptions {
             max_instances: 1_024,
             max_memory_bytes: 1 << 30,
             wait_timeout: Duration::from_secs(30),
+            trusted_keys: Vec::new(),
         }
     }
 }
@@ -109,6 +113,8 @@ impl WasmHost {
     /// Compiles a module whose limits are in range.
     fn compile(&self, bytes: &[u8], limits: &PluginLimits) -> Result<Compiled> {
         check_limits(limits, &self.options)?;
+        module::check_size(bytes)?;
+        signature::check(bytes, &self.options.trusted_keys)?;
         self.compiler.compile(bytes)
     }
 

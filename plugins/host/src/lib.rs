@@ -25,6 +25,7 @@ mod kinds;
 mod message;
 mod module;
 mod pool;
+mod signature;
 mod state;
 mod suspension;
 
@@ -32,3 +33,4 @@ pub use contract::CONTRACTS;
 pub use figures::Figures;
 pub use host::{HostOptions, WasmHost};
 pub use module::MAX_MODULE_BYTES;
+pub use signature::{PublicKey, SigningKey};

@@ -50,16 +50,22 @@ pub(crate) fn check_digest(module: &[u8], plugin: &PluginInfo) -> Result<()> {
     )))
 }
 
+/// Refuses what is too large to be looked at.
+pub(crate) fn check_size(module: &[u8]) -> Result<()> {
+    if module.len() <= MAX_MODULE_BYTES {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what: "module",
+        size: module.len() as u64,
+        limit: MAX_MODULE_BYTES as u64,
+        hint: "build it with optimisation and without debug information",
+    })
+}
+
 /// Refuses what is not a component, and what would cost the compiler too much.
 pub(crate) fn check(module: &[u8]) -> Result<()> {
-    if module.len() > MAX_MODULE_BYTES {
-        return Err(Error::TooLarge {
-            what: "module",
-            size: module.len() as u64,
-            limit: MAX_MODULE_BYTES as u64,
-            hint: "build it with optimisation and without debug information",
-        });
-    }
+    check_size(module)?;
     if !module.starts_with(b"\0asm") {
         return Err(Error::InvalidInput("the module is not Wasm: it does not begin with \"\\0asm\"".to_owned()));
     }

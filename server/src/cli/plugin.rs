@@ -3,6 +3,7 @@
 mod bisect;
 mod guest;
 mod project;
+mod sign;
 mod trial;
 mod watch;
 
@@ -70,6 +71,10 @@ Examples:
     Logs(watch::LogsArguments),
     /// Let a plugin that was suspended be called again
     Resume(watch::ResumeArguments),
+    /// Make a key to sign components with
+    Key(sign::KeyArguments),
+    /// Sign a component
+    Sign(sign::SignArguments),
     /// Make a project that builds and passes its own test
     New(project::NewArguments),
     /// Build a project's component
@@ -104,6 +109,8 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::Stats(arguments) => return watch::stats(arguments).await,
         PluginCommand::Logs(arguments) => return watch::logs(arguments).await,
         PluginCommand::Resume(arguments) => return watch::resume(arguments).await,
+        PluginCommand::Key(arguments) => return sign::make_key(&arguments),
+        PluginCommand::Sign(arguments) => return sign::sign(&arguments),
         PluginCommand::New(arguments) => return project::new(&arguments),
         PluginCommand::Build(arguments) => return project::build(&arguments),
         PluginCommand::Test(arguments) => return trial::run(&arguments),

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_engine::EngineOptions;
+use millstream_plugin_host::PublicKey;
 use millstream_sql::SqlOptions;
 
 pub use error::ConfigError;
@@ -36,6 +37,8 @@ pub struct Config {
     pub network_threads: usize,
     /// Threads that run queries, topics and plugins.
     pub query_threads: usize,
+    /// Whose signatures plugins' modules must have; with none, they need no signature.
+    pub plugin_trusted_keys: Vec<PublicKey>,
     /// Connections that the Flight door serves at once.
     pub grpc_connections: usize,
     /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
@@ -61,6 +64,7 @@ impl Config {
             segment_store: segment_store::SegmentStoreSettings::default(),
             network_threads: cores.clamp(1, 4),
             query_threads: cores,
+            plugin_trusted_keys: Vec::new(),
             grpc_connections: 4096,
             grpc_keepalive: Duration::from_secs(20),
             http_body_limit_bytes: 16 << 20,

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::Config;
 use super::segment_store::SegmentStoreSettings;
 use super::values::{parse_address, parse_bool, parse_bytes, parse_count, show_bytes};
+use crate::hex;
 
 /// One setting: flag `--log-file-bytes`, variable `MILLSTREAM_LOG_FILE_BYTES`, file key `log_file_bytes`.
 #[derive(Debug)]
@@ -90,6 +91,12 @@ impl Setting {
         }
         Ok(())
     }
+}
+
+fn parse_keys(text: &str) -> Result<Vec<[u8; 32]>, String> {
+    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+    keys.map(|key| hex::read(key).ok_or_else(|| format!("{key:?} is not a public key: 64 hexadecimal digits")))
+        .collect()
 }
 
 fn within(value: u64, range: &RangeInclusive<u64>, show: fn(u64) -> String) -> Result<u64, String> {
@@ -324,6 +331,19 @@ pub static SETTINGS: &[Setting] = &[
         "Threads that move bytes between sockets and queues"
     ),
     number!("query_threads", 1..=1024, query_threads as usize, "Threads that run queries, topics and plugins"),
+    text!(
+        "plugin_trusted_keys",
+        "KEYS",
+        |config| {
+            let keys: Vec<String> = config.plugin_trusted_keys.iter().map(|key| hex::write(key)).collect();
+            keys.join(",")
+        },
+        |config, text| {
+            config.plugin_trusted_keys = parse_keys(text)?;
+            Ok(())
+        },
+        "Public keys, with commas between; only modules that one of them has signed are then loaded"
+    ),
     number!(
         "grpc_connections",
         1..=1_000_000,
@@ -359,6 +379,14 @@ pub static SETTINGS: &[Setting] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_read_one_by_one() {
+        let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        assert_eq!(parse_keys("").unwrap(), Vec::<[u8; 32]>::new());
+        assert_eq!(parse_keys(&format!("{key}, {key}")).unwrap().len(), 2);
+        assert!(parse_keys("d75a").unwrap_err().contains("64 hexadecimal digits"));
+    }
 
     #[test]
     fn the_manual_names_every_setting_with_its_default() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 32] = [
     &[],
     &["serve"],
     &["sql"],
@@ -33,6 +33,8 @@ const COMMANDS: [&[&str]; 30] = [
     &["plugin", "stats"],
     &["plugin", "logs"],
     &["plugin", "resume"],
+    &["plugin", "key"],
+    &["plugin", "sign"],
     &["demo"],
     &["completions"],
 ];

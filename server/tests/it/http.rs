@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::plugin::guest;
 use crate::program::Server;
 
 fn text(body: Vec<u8>) -> String {
@@ -83,6 +84,10 @@ fn the_manual_lists_the_metrics_that_are_served() {
     let server = Server::start();
     assert_eq!(sql(&server, &[], "CREATE TABLE t (a BIGINT)").0, 200);
     assert_eq!(sql(&server, &[], "SELECT * FROM poll('t', 'g', 1, 0)").0, 200);
+    // Plugins have series once one is loaded.
+    let plugin = format!("CREATE PLUGIN late FROM '{}'", guest("late_departures").display());
+    assert_eq!(sql(&server, &[], &plugin).0, 200);
+    assert_eq!(sql(&server, &[], "SELECT late(CAST(90 AS REAL))").0, 200);
     let (_, metrics) = server.http("GET", "/metrics", &[], b"");
     let metrics = text(metrics);
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
@@ -92,7 +97,9 @@ fn the_manual_lists_the_metrics_that_are_served() {
     let listed: BTreeSet<String> = rows.map(|name| format!("millstream_{name}")).collect();
     assert_eq!(served, listed.iter().map(String::as_str).collect());
     for name in served {
-        let value = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let value = |line: &str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']) || rest.starts_with("_bucket{"))
+        };
         assert!(metrics.lines().any(value), "{name} has no value");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::program::{code, example, millstream, stderr, stdout};
 
 /// The directory of built guests; the first to ask has them brought up to date.
-fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     static GUESTS: OnceLock<PathBuf> = OnceLock::new();
     let dir = GUESTS.get_or_init(|| {
         let binary = Path::new(env!("CARGO_BIN_EXE_millstream"));

@@ -22,7 +22,7 @@ const ALIGNMENT: usize = 16;
 pub fn aligning<M: Message>(rows: &FlightData, mut with_padding: impl FnMut(Bytes) -> M) -> Bytes {
     let mut padding = 0;
     // Padding may make a length before it longer by a byte, which the next try takes into account.
-    for _ in 0..3 {
+    for _ in 0..4 {
         let metadata = with_padding(vec![0; padding].into());
         let over = rows_start(rows, metadata.encoded_len()) % ALIGNMENT;
         if over == 0 {
@@ -36,7 +36,7 @@ pub fn aligning<M: Message>(rows: &FlightData, mut with_padding: impl FnMut(Byte
 
 /// Where the rows begin in the encoded message.
 fn rows_start(rows: &FlightData, metadata: usize) -> usize {
-    let field = |len: usize| 1 + length_delimiter_len(len) + len;
+    let field = |len: usize| if len == 0 { 0 } else { 1 + length_delimiter_len(len) + len };
     field(rows.data_header.len()) + field(metadata) + 2 + length_delimiter_len(rows.data_body.len())
 }
 

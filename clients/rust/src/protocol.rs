@@ -17,8 +17,11 @@ pub const ERROR_KIND_METADATA: &str = "millstream-error-kind";
 /// What the rows of a message are aligned to: Arrow's widest values.
 const ALIGNMENT: usize = 16;
 
-/// The metadata for a message of rows, padded so that the rows begin aligned from the start of the encoded message: who
-/// receives it can then use them where they arrived.
+/// A flag and a length.
+const GRPC_PREFIX: usize = 5;
+
+/// The metadata for a message of rows, padded so that the rows begin aligned where the message does: who receives it can then use
+/// them where they arrived.
 pub fn aligning<M: Message>(rows: &FlightData, mut with_padding: impl FnMut(Bytes) -> M) -> Bytes {
     let mut padding = 0;
     // Padding may make a length before it longer by a byte, which the next try takes into account.
@@ -34,10 +37,11 @@ pub fn aligning<M: Message>(rows: &FlightData, mut with_padding: impl FnMut(Byte
     with_padding(Bytes::new()).encode_to_vec().into()
 }
 
-/// Where the rows begin in the encoded message.
+/// Where the rows begin, counted from the prefix that gRPC puts in front of the encoded message: readers keep the two
+/// together, at the start of a buffer.
 fn rows_start(rows: &FlightData, metadata: usize) -> usize {
     let field = |len: usize| if len == 0 { 0 } else { 1 + length_delimiter_len(len) + len };
-    field(rows.data_header.len()) + field(metadata) + 2 + length_delimiter_len(rows.data_body.len())
+    GRPC_PREFIX + field(rows.data_header.len()) + field(metadata) + 2 + length_delimiter_len(rows.data_body.len())
 }
 
 #[cfg(test)]
@@ -55,7 +59,7 @@ mod tests {
                     ..Append::default()
                 });
                 let len = rows.with_app_metadata(metadata).encoded_len();
-                assert_eq!((len - 70_000) % ALIGNMENT, 0);
+                assert_eq!((GRPC_PREFIX + len - 70_000) % ALIGNMENT, 0);
             }
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct Core {
     /// Partitions whose committed offset lies above the end, which was told of once.
     pub told: Mutex<BTreeSet<Assignment>>,
     /// Why it is a member no longer.
-    ended: Mutex<Option<String>>,
+    ended: Mutex<Option<Error>>,
 }
 
 impl Member {
@@ -259,11 +259,16 @@ impl Core {
     }
 
     pub(super) fn state<'a>(&self, inner: &'a mut Inner) -> Result<&'a mut MemberState> {
-        inner.members.get_mut(&self.number).ok_or_else(|| self.fenced())
+        inner.members.get_mut(&self.number).ok_or_else(|| self.gone())
     }
 
+    /// The member has left the group; its calls say why from now on.
     pub(super) fn end(&self, reason: &str) {
-        self.ended.lock().get_or_insert_with(|| reason.to_owned());
+        self.end_with(self.fenced(reason));
+    }
+
+    pub(super) fn end_with(&self, error: Error) {
+        self.ended.lock().get_or_insert(error);
         self.wake.notify();
     }
 
@@ -275,8 +280,11 @@ impl Core {
         }
     }
 
-    fn fenced(&self) -> Error {
-        let reason = self.ended.lock().clone().unwrap_or_else(|| "it has gone".to_owned());
+    fn gone(&self) -> Error {
+        self.ended.lock().clone().unwrap_or_else(|| self.fenced("it has gone"))
+    }
+
+    fn fenced(&self, reason: &str) -> Error {
         Error::Fenced(format!("{:?} is no longer a member of group {:?}: {reason}", self.id, self.key.group))
     }
 }

@@ -61,7 +61,7 @@ impl Coordinator {
             let mut inner = group.inner.lock();
             for member in std::mem::take(&mut inner.members).into_values() {
                 self.forget_member(&member);
-                member.core.end("the engine was closed");
+                member.core.end_with(Error::Closed);
             }
             inner.retired = true;
             self.retire(&group, None);

@@ -32,7 +32,7 @@ bench: guests
 	$(CARGO_TARGET_DIR)/release/millstream-bench $(BENCH)
 
 lint:
-	@scripts/setup rust
+	@scripts/setup rust lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 

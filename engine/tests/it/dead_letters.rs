@@ -8,10 +8,10 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use millstream_engine::{
     Append, ColumnSpec, Error, ErrorKind, OnError, PartitionChoice, SeekTo, TableInfo, TableOptions, TableSpec,
-    TopicInfo, TopicSpec,
+    TopicInfo,
 };
 
-use crate::fixture::{Fixture, MIB, NO_WAIT, at, manual, polled, schema, who};
+use crate::fixture::{Fixture, MIB, NO_WAIT, at, manual, polled, schema, topic_spec, who};
 
 /// (source partition, source offset, n, failure) of every letter, in the order of the table.
 fn letters(fixture: &Fixture, group: &str, topic: &str) -> Vec<(i32, i64, i64, String)> {
@@ -41,17 +41,7 @@ fn expression(partition: i32, offset: i64, number: i64) -> (i32, i64, i64, Strin
 }
 
 fn reload(fixture: &Fixture, topic: &TopicInfo, table: &TableInfo, words: &str) {
-    let spec = TopicSpec {
-        namespace: "public".to_owned(),
-        name: topic.name.clone(),
-        table: table.id,
-        table_schema_version: table.schema_version(),
-        definition: words.to_owned(),
-        output_schema: schema(),
-        plugins: Vec::new(),
-        functions: Vec::new(),
-        on_error: OnError::DeadLetter,
-    };
+    let spec = topic_spec(&topic.name, table, words, OnError::DeadLetter);
     fixture.engine.replace_topic(&who(), spec).expect("it is replaced");
 }
 

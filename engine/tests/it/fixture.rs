@@ -67,17 +67,7 @@ impl Fixture {
 
     /// A topic whose definition is words of [`Words`].
     pub(crate) fn topic(&self, name: &str, table: &TableInfo, words: &str, on_error: OnError) -> Arc<TopicInfo> {
-        let spec = TopicSpec {
-            namespace: "public".to_owned(),
-            name: name.to_owned(),
-            table: table.id,
-            table_schema_version: table.schema_version(),
-            definition: words.to_owned(),
-            output_schema: schema(),
-            plugins: Vec::new(),
-            functions: Vec::new(),
-            on_error,
-        };
+        let spec = topic_spec(name, table, words, on_error);
         self.engine.create_topic(&who(), spec).expect("the topic is created")
     }
 
@@ -246,5 +236,20 @@ impl BatchOperator for Word {
         let rows = UInt32Array::from_iter_values(kept);
         let batch = take_record_batch(input, &rows).expect("rows can be taken");
         Ok(Evaluated { batch, rows: RowMap::Indices(rows.values().to_vec()) })
+    }
+}
+
+/// A topic of [`schema`] in the public namespace.
+pub(crate) fn topic_spec(name: &str, table: &TableInfo, words: &str, on_error: OnError) -> TopicSpec {
+    TopicSpec {
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        table: table.id,
+        table_schema_version: table.schema_version(),
+        definition: words.to_owned(),
+        output_schema: schema(),
+        plugins: Vec::new(),
+        functions: Vec::new(),
+        on_error,
     }
 }

@@ -79,4 +79,5 @@ pub use plugins::{
     PluginSpec,
 };
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};
 pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};

@@ -47,6 +47,20 @@ def test_large_modules_are_loaded(serve, tmp_path):
         assert str(LIMIT) in server.cli("plugin", "load", "larger", str(file), check=False).stderr
 
 
+def test_what_a_plugin_asks_for_is_granted_by_name(serve):
+    server = serve()
+    load = ("plugin", "load", "hourly", str(GUESTS / "hourly_delays.wasm"))
+    assert 'asks for "state", which is not granted' in server.cli(*load, check=False).stderr
+    assert "speed" in server.cli(*load, "--grant", "speed", check=False).stderr
+    limits = ("--output-bytes", "1048576", "--memory-bytes", "33554432", "--concurrency", "2", "--config", "90")
+    assert "version 1 created" in server.cli(*load, "--grant", "state,clock", *limits)
+    with connect(server.url) as connection:
+        columns = "grants, output_bytes, memory_bytes, concurrency, config"
+        found = connection.execute(f"SELECT {columns} FROM system.plugins").to_pylist()
+        wanted = ("clock, state", 1 << 20, 32 << 20, 2, "90")
+        assert [tuple(row.values()) for row in found] == [wanted]
+
+
 def test_what_is_not_a_module_is_refused(serve):
     server = serve()
     with connect(server.url) as connection:

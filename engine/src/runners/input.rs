@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::read::Taken;
 use crate::cursor::{self, ChunkRows, Projection, append_ts_type};
 use crate::shared::Shared;
-use crate::{Error, InputColumn, Offset, PartitionId, Result, TopicInfo};
+use crate::{Clock as _, Error, InputColumn, Offset, PartitionId, Result, SystemClock, TopicInfo};
 
 /// Where a parameter's values come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,19 +69,53 @@ pub(super) fn input(
                 let column = taken.rows.columns().get(index);
                 column.cloned().ok_or_else(|| Error::Internal("the topic's rows lack a column".to_owned()))?
             }
-            Source::Partition => Arc::new(Int32Array::from_value(i32::try_from(partition).unwrap_or(i32::MAX), rows)),
-            Source::Offset => {
-                let number = |offset: &Offset| i64::try_from(*offset).unwrap_or(i64::MAX);
-                Arc::new(Int64Array::from_iter_values(taken.offsets.iter().map(number)))
-            }
+            Source::Partition => partitions(partition, rows),
+            Source::Offset => offsets(taken),
             Source::AppendTs => append_times(shared, topic, partition, &taken.offsets)?,
         });
     }
+    assembled(parameters, columns, rows)
+        .map_err(|why| Error::Internal(format!("the rows of topic {:?} don't make a batch: {why}", topic.name)))
+}
+
+/// A column for each parameter of rows that are no topic's: they were appended now.
+pub(super) fn of_rows(
+    parameters: &[(String, DataType)],
+    partition: PartitionId,
+    taken: &Taken,
+) -> Result<RecordBatch, String> {
+    let rows = taken.rows.num_rows();
+    let column = |(name, _): &(String, DataType)| match (taken.rows.column_by_name(name), name.as_str()) {
+        (Some(column), _) => Ok(column.clone()),
+        (None, "_partition") => Ok(partitions(partition, rows)),
+        (None, "_offset") => Ok(offsets(taken)),
+        (None, "_append_ts") => {
+            let now = SystemClock::default().wall_us();
+            Ok(Arc::new(TimestampMicrosecondArray::from_value(now, rows).with_timezone("UTC")) as ArrayRef)
+        }
+        (None, _) => Err(format!("the rows have no column {name:?}, which the plugin reads")),
+    };
+    assembled(parameters, parameters.iter().map(column).collect::<Result<_, _>>()?, rows).map_err(|why| why.to_string())
+}
+
+fn partitions(partition: PartitionId, rows: usize) -> ArrayRef {
+    Arc::new(Int32Array::from_value(i32::try_from(partition).unwrap_or(i32::MAX), rows))
+}
+
+fn offsets(taken: &Taken) -> ArrayRef {
+    let number = |offset: &Offset| i64::try_from(*offset).unwrap_or(i64::MAX);
+    Arc::new(Int64Array::from_iter_values(taken.offsets.iter().map(number)))
+}
+
+fn assembled(
+    parameters: &[(String, DataType)],
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, ArrowError> {
     let fields = parameters.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, columns, &options)
-        .map_err(|error| Error::Internal(format!("the rows of topic {:?} don't make a batch: {error}", topic.name)))
 }
 
 /// When the rows were appended: read beside the topic, whose own columns need not have it.

@@ -15,6 +15,7 @@ mod read;
 mod signal;
 mod standing;
 mod step;
+mod trial;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ use crate::{ConsumerId, TableId};
 pub(crate) use input::bind;
 use signal::Signal;
 pub(crate) use standing::Standing;
+pub use trial::{ConsumerTrial, TrialFault, TrialOutcome};
 
 /// The runners of one engine.
 #[derive(Debug, Default)]

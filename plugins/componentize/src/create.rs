@@ -32,12 +32,12 @@ pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Resu
         Language::Rust => "src/lib.rs".to_owned(),
         _ => format!("{module}.{}", toolchain.extension),
     };
-    let (rows, expected) = test_rows(kind);
+    let test = test_of(kind);
     let mut files = vec![
         (MANIFEST.to_owned(), manifest(name, kind, toolchain, &source_file)),
         (source_file, source.replace(NAME, name)),
-        ("tests/in.jsonl".to_owned(), rows.to_owned()),
-        ("tests/out.jsonl".to_owned(), expected.to_owned()),
+        ("tests/in.jsonl".to_owned(), test.rows.to_owned()),
+        (test.expects.to_owned(), test.expected.to_owned()),
         (".gitignore".to_owned(), "/millstream/\n/target/\n/*.wasm\n__pycache__/\n".to_owned()),
     ];
     if language == Language::Rust {
@@ -58,10 +58,11 @@ fn manifest(name: &str, kind: Kind, toolchain: &Toolchain, source: &str) -> Stri
     format!(
         "# `millstream plugin build` makes {file} of this; `millstream plugin test` runs what [[test]] says.\n\
          name = {name:?}\nlanguage = {language:?}\nkind = {kind:?}\n{source}\n\
-         [[test]]\ndata = \"tests/in.jsonl\"\nexpect = \"tests/out.jsonl\"\n",
+         [[test]]\ndata = \"tests/in.jsonl\"\n{test}",
         file = format_args!("{}.wasm", name.replace('-', "_")),
         language = toolchain.name,
         kind = kind.name(),
+        test = test_of(kind).manifest,
     )
 }
 
@@ -70,23 +71,49 @@ fn template(kind: Kind, language: Language) -> Option<&'static str> {
         (Kind::Filter, Language::Rust) => Some(include_str!("../templates/filter.rs")),
         (Kind::Function, Language::Rust) => Some(include_str!("../templates/function.rs")),
         (Kind::Transform, Language::Rust) => Some(include_str!("../templates/transform.rs")),
+        (Kind::Consumer, Language::Rust) => Some(include_str!("../templates/consumer.rs")),
         (Kind::Filter, Language::C) => Some(include_str!("../templates/filter.c")),
         (Kind::Filter, Language::JavaScript) => Some(include_str!("../templates/filter.js")),
         (Kind::Filter, Language::Python) => Some(include_str!("../templates/filter.py")),
-        (Kind::Function | Kind::Transform, _) => None,
+        (Kind::Function | Kind::Transform | Kind::Consumer, _) => None,
     }
 }
 
-/// Rows that go in, and what must come out.
-fn test_rows(kind: Kind) -> (&'static str, &'static str) {
+/// A project's test.
+struct Example {
+    /// The rows that go in.
+    rows: &'static str,
+    /// The rows that must come out, and their file.
+    expected: &'static str,
+    expects: &'static str,
+    /// The lines about them in plugin.toml.
+    manifest: &'static str,
+}
+
+fn test_of(kind: Kind) -> Example {
+    let of_rows = |rows, expected| Example {
+        rows,
+        expected,
+        expects: "tests/out.jsonl",
+        manifest: "expect = \"tests/out.jsonl\"\n",
+    };
     match kind {
-        Kind::Filter => (include_str!("../templates/filter.in.jsonl"), include_str!("../templates/filter.out.jsonl")),
+        Kind::Filter => {
+            of_rows(include_str!("../templates/filter.in.jsonl"), include_str!("../templates/filter.out.jsonl"))
+        }
         Kind::Function => {
-            (include_str!("../templates/function.in.jsonl"), include_str!("../templates/function.out.jsonl"))
+            of_rows(include_str!("../templates/function.in.jsonl"), include_str!("../templates/function.out.jsonl"))
         }
         Kind::Transform => {
-            (include_str!("../templates/transform.in.jsonl"), include_str!("../templates/transform.out.jsonl"))
+            of_rows(include_str!("../templates/transform.in.jsonl"), include_str!("../templates/transform.out.jsonl"))
         }
+        Kind::Consumer => Example {
+            rows: include_str!("../templates/consumer.in.jsonl"),
+            expected: include_str!("../templates/consumer.late.jsonl"),
+            expects: "tests/late.jsonl",
+            manifest: "expect = { late = \"tests/late.jsonl\" }\n# What is kept in state goes on from call to call.\n\
+                       batch_rows = 2\n# One row has no airport.\ngiven_up = 1\n",
+        },
     }
 }
 

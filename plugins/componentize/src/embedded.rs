@@ -13,6 +13,7 @@ pub(crate) const SUPPORT: &str = "millstream";
 
 const GUEST_MANIFEST: &str = include_str!("../../guest/Cargo.toml");
 const GUEST_LOCK: &str = include_str!("../../guest/Cargo.lock");
+
 /// Brings `DIR/millstream` up to date: the contract of the plugin's kind, and what helps its language.
 pub(crate) fn write(dir: &Path, manifest: &Manifest) -> Result<()> {
     let support = dir.join(SUPPORT);
@@ -47,9 +48,16 @@ fn is_needed(name: &str, kind: Kind) -> bool {
 /// The world of a kind without the interfaces that the plugin does not ask for: generators of bindings for interpreters
 /// import all of a world, and the host refuses what is imported without being asked for.
 fn trimmed(text: &str, capabilities: &[Capability]) -> String {
-    let imports = [("clock", Capability::Clock), ("random", Capability::Random)];
+    let imports = [
+        ("clock", Some(Capability::Clock)),
+        ("random", Some(Capability::Random)),
+        ("state", Some(Capability::State)),
+        ("tables", None),
+        ("http", None),
+    ];
     let is_left_out = |line: &str| {
-        imports.iter().any(|(name, needs)| line.trim() == format!("import {name};") && !capabilities.contains(needs))
+        let asked = |needs: &Option<Capability>| needs.is_some_and(|needs| capabilities.contains(&needs));
+        imports.iter().any(|(name, needs)| line.trim() == format!("import {name};") && !asked(needs))
     };
     text.lines().filter(|line| !is_left_out(line)).flat_map(|line| [line, "\n"]).collect()
 }
@@ -89,5 +97,7 @@ mod tests {
         let world = "world filter {\n    import logging;\n    import clock;\n    import random;\n    export f;\n}\n";
         assert_eq!(trimmed(world, &[]), "world filter {\n    import logging;\n    export f;\n}\n");
         assert!(trimmed(world, &[Capability::Random]).contains("    import random;\n"));
+        let world = "world consumer {\n    import state;\n    import tables;\n    import http;\n    export c;\n}\n";
+        assert_eq!(trimmed(world, &[Capability::State]), "world consumer {\n    import state;\n    export c;\n}\n");
     }
 }

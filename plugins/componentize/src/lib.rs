@@ -20,4 +20,4 @@ pub use component::componentize;
 pub use create::create;
 pub use error::{Error, Result};
 pub use languages::{LANGUAGES, Toolchain};
-pub use project::{Capability, Kind, Language, Manifest, Project, Test};
+pub use project::{Capability, Expect, Kind, Language, Manifest, Project, Test};

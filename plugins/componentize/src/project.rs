@@ -1,5 +1,6 @@
 //! What a project says of itself.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,11 +37,13 @@ pub enum Kind {
     Function,
     /// Rows in, rows of another schema out.
     Transform,
+    /// Rows of a topic in, in order; rows for tables out.
+    Consumer,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Filter, Kind::Function, Kind::Transform];
+    pub const ALL: [Kind; 4] = [Kind::Filter, Kind::Function, Kind::Transform, Kind::Consumer];
 
     /// What it is called, which is also the name of its world and of the file that describes it.
     pub fn name(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Kind {
             Kind::Filter => "filter",
             Kind::Function => "function",
             Kind::Transform => "transform",
+            Kind::Consumer => "consumer",
         }
     }
 }
@@ -60,6 +64,8 @@ pub enum Capability {
     Clock,
     /// The interface `random`.
     Random,
+    /// The interface `state`, of consumers.
+    State,
 }
 
 /// A test of the project's own: rows in, rows expected out.
@@ -72,7 +78,24 @@ pub struct Test {
     #[serde(default)]
     pub config: String,
     /// The rows that must come out.
-    pub expect: PathBuf,
+    pub expect: Expect,
+    /// For a consumer: the column whose values are partitions of their own; one partition if not given.
+    pub partition_by: Option<String>,
+    /// For a consumer: rows of one call, at most.
+    pub batch_rows: Option<u32>,
+    /// For a consumer: how many rows it must give up.
+    #[serde(default)]
+    pub given_up: usize,
+}
+
+/// The rows that a test expects.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "`expect` is a file, or for a consumer a table of its outputs with a file for each")]
+pub enum Expect {
+    /// A file.
+    Rows(PathBuf),
+    /// For a consumer: a file for each output; of those that are not named nothing must come.
+    Outputs(BTreeMap<String, PathBuf>),
 }
 
 /// The contents of a `plugin.toml`.
@@ -125,6 +148,7 @@ impl Project {
 fn parse(text: &str) -> Result<Manifest, String> {
     let manifest: Manifest = toml::from_str(text).map_err(|e| e.to_string())?;
     check_name(&manifest.name)?;
+    manifest.tests.iter().try_for_each(|test| check_test(manifest.kind, test))?;
     match (manifest.language, &manifest.source) {
         (Language::Rust, Some(_)) => {
             Err("a plugin in Rust has no `source`: Cargo.toml says what is compiled".to_owned())
@@ -138,6 +162,21 @@ fn parse(text: &str) -> Result<Manifest, String> {
             Err("`source` is the name of a file beside plugin.toml".to_owned())
         }
         _ => Ok(manifest),
+    }
+}
+
+fn check_test(kind: Kind, test: &Test) -> Result<(), String> {
+    let of_consumers = test.partition_by.is_some() || test.batch_rows.is_some() || test.given_up > 0;
+    match (kind, &test.expect) {
+        (Kind::Consumer, Expect::Rows(_)) => {
+            Err("a consumer's test expects rows of outputs: `expect = { OUTPUT = \"rows.jsonl\" }`".to_owned())
+        }
+        (Kind::Consumer, Expect::Outputs(_)) => Ok(()),
+        (_, Expect::Outputs(_)) => {
+            Err(format!("a {}'s test expects the rows of one file: `expect = \"rows.jsonl\"`", kind.name()))
+        }
+        _ if of_consumers => Err("`partition_by`, `batch_rows` and `given_up` are for tests of consumers".to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -176,6 +215,20 @@ mod tests {
         refused("name = \"late\"\nlanguage = \"c\"\nkind = \"filter\"\nsource = \"../late.c\"", "beside plugin.toml");
         refused("name = \"late\"\nlanguage = \"rust\"\nkind = \"filter\"\nsource = \"late.rs\"", "Cargo.toml");
         refused("name = \"late\"\nlanguage = \"rust\"\nkind = \"filter\"\nsorce = 1", "sorce");
+    }
+
+    #[test]
+    fn tests_expect_what_their_kind_gives() {
+        let test = |kind: &str, test: &str| {
+            format!("name = \"late\"\nlanguage = \"rust\"\nkind = \"{kind}\"\n[[test]]\ndata = \"in.csv\"\n{test}\n")
+        };
+        let outputs = "expect = { hours = \"hours.csv\" }\npartition_by = \"origin\"\nbatch_rows = 2\ngiven_up = 1";
+        let manifest = parse(&test("consumer", outputs)).expect("sound");
+        assert!(matches!(&manifest.tests[0].expect, Expect::Outputs(files) if files.len() == 1));
+        refused(&test("consumer", "expect = \"out.csv\""), "expects rows of outputs");
+        refused(&test("filter", outputs), "the rows of one file");
+        refused(&test("filter", "expect = \"out.csv\"\nbatch_rows = 2"), "for tests of consumers");
+        refused(&test("filter", "expect = 5"), "`expect` is a file");
     }
 
     #[test]

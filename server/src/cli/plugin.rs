@@ -1,8 +1,13 @@
 //! `millstream plugin`.
 
 mod bisect;
+mod consumer;
+mod expect;
 mod guest;
+mod inspect;
+mod load;
 mod project;
+mod report;
 mod sign;
 mod trial;
 mod watch;
@@ -10,13 +15,13 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use millstream_engine::{MAX_MODULE_BYTES, PluginHost, PluginLimits};
-use millstream_plugin_host::{HostOptions, WasmHost};
+use millstream_engine::MAX_MODULE_BYTES;
 
 use super::Failure;
 use super::args::Listing;
-use super::client::{Client, print_done};
-use super::quote::{name, text};
+use super::client::Client;
+use super::quote::name;
+pub(crate) use load::load_file;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
@@ -27,36 +32,7 @@ pub(crate) enum PluginCommand {
         listing: Listing,
     },
     /// Load a component from a file of this machine
-    #[command(after_help = "\
-A filter is then a function in the WHERE of a topic or a query.
-
-Examples:
-  millstream plugin load late late_departures.wasm
-  millstream plugin load late late_departures.wasm --replace --config '{\"minutes\": 90}' --memory-bytes 33554432
-  millstream sql -c \"CREATE TOPIC late_departures AS SELECT * FROM flights WHERE late(dep_delay)\"")]
-    Load {
-        #[command(flatten)]
-        listing: Listing,
-        /// What it is called in SQL
-        plugin: String,
-        /// The component, a .wasm file
-        file: PathBuf,
-        /// Make the next version of a plugin that is there
-        #[arg(long)]
-        replace: bool,
-        /// Text handed to the guest when it is opened
-        #[arg(long, value_name = "TEXT")]
-        config: Option<String>,
-        /// Memory of one instance
-        #[arg(long, value_name = "BYTES")]
-        memory_bytes: Option<u64>,
-        /// Time of one call
-        #[arg(long, value_name = "MS")]
-        call_timeout_ms: Option<u64>,
-        /// Instances that may run at once
-        #[arg(long, value_name = "N")]
-        concurrency: Option<u32>,
-    },
+    Load(load::LoadArguments),
     /// Drop a plugin that no topic calls
     #[command(after_help = "Examples:\n  millstream plugin drop late")]
     Drop {
@@ -92,19 +68,7 @@ Examples:
 pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
     let (listing, statement) = match command {
         PluginCommand::List { listing } => (listing, "SHOW PLUGINS".to_owned()),
-        PluginCommand::Load { listing, plugin, file, replace, config, memory_bytes, call_timeout_ms, concurrency } => {
-            let options = [
-                config.map(|config| format!("config = {}", text(&config))),
-                memory_bytes.map(|bytes| format!("memory = {bytes}")),
-                call_timeout_ms.map(|ms| format!("timeout = {ms}")),
-                concurrency.map(|n| format!("concurrency = {n}")),
-            ];
-            let options: Vec<String> = options.into_iter().flatten().collect();
-            let client = Client::connect(&listing.connection).await?;
-            let statement = load(&plugin, replace, &options);
-            let message = client.inner().create_plugin(&statement, read(&file)?.into()).await?;
-            return print_done(message, listing.format);
-        }
+        PluginCommand::Load(arguments) => return load::run(arguments).await,
         PluginCommand::Drop { listing, plugin } => (listing, format!("DROP PLUGIN {}", name(&plugin))),
         PluginCommand::Stats(arguments) => return watch::stats(arguments).await,
         PluginCommand::Logs(arguments) => return watch::logs(arguments).await,
@@ -114,29 +78,10 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::New(arguments) => return project::new(&arguments),
         PluginCommand::Build(arguments) => return project::build(&arguments),
         PluginCommand::Test(arguments) => return trial::run(&arguments),
-        PluginCommand::Inspect { file } => return inspect(&file),
+        PluginCommand::Inspect { file } => return inspect::run(&file),
     };
     let Listing { connection, format } = listing;
     Client::connect(&connection).await?.print(&statement, format).await
-}
-
-/// Loads a component of this machine; gives what the server says.
-pub(crate) async fn load_file(
-    client: &millstream_client::Client,
-    plugin: &str,
-    file: &Path,
-    options: &[(&str, &str)],
-) -> Result<String, Failure> {
-    let options: Vec<String> = options.iter().map(|(option, value)| format!("{option} = {}", text(value))).collect();
-    let statement = load(plugin, false, &options);
-    Ok(client.create_plugin(&statement, read(file)?.into()).await?)
-}
-
-/// The statement; the module goes beside it, because the server need not see this machine's files.
-fn load(plugin: &str, replace: bool, options: &[String]) -> String {
-    let or_replace = if replace { "OR REPLACE " } else { "" };
-    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
-    format!("CREATE {or_replace}PLUGIN {} FROM UPLOAD{with}", name(plugin))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -146,25 +91,4 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         return Err(failed(format!("has {length} bytes; a plugin's module may have {MAX_MODULE_BYTES}")));
     }
     std::fs::read(file).map_err(|error| failed(error.to_string()))
-}
-
-fn inspect(file: &Path) -> Result<(), Failure> {
-    let module = read(file)?;
-    // A cache of its own: the server's belongs to the server.
-    let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
-    let host = WasmHost::new(HostOptions::new(cache.path())).map_err(Failure::failed)?;
-    let limits = PluginLimits::default();
-    let about =
-        host.inspect(&module, &limits).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
-    let parameters: Vec<String> =
-        about.parameters.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
-    super::say(&format!(
-        "kind        {:?}\ncontract    {}\nparameters  {}\nreturns     {}\nvolatility  {:?}\nbytes       {}\n",
-        about.kind,
-        about.contract,
-        parameters.join(", "),
-        about.returns,
-        about.volatility,
-        module.len(),
-    ))
 }

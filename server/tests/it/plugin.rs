@@ -63,6 +63,33 @@ fn rows_that_fail_are_named_and_fail_the_test() {
     assert!(stderr(&output).contains("more than 1 fail"), "{}", stderr(&output));
 }
 
+/// The line of the report that begins with this word.
+fn line<'a>(output: &'a Output, word: &str) -> &'a str {
+    stdout(output).lines().find(|line| line.starts_with(word)).unwrap_or_else(|| panic!("{word}: {}", stdout(output)))
+}
+
+#[test]
+fn a_consumer_is_given_a_file_in_batches() {
+    let flights = example("flights.parquet");
+    let output = test("hourly_delays", &flights, &["--partition-by", "origin", "--show", "2"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("done       336776 of 336776 rows; 0 given up, 0 failed"), "{text}");
+    assert!(text.starts_with("output hours") && text.contains("(2 rows)"), "{text}");
+    assert!(line(&output, "state").ends_with("in 3 partitions"), "{text}");
+    // However the rows are cut, the sums are kept of the same hours.
+    let again = test("hourly_delays", &flights, &["--batch-rows", "1000"]);
+    let entries = |output: &Output| line(output, "state").split(',').next().unwrap().to_owned();
+    assert_eq!(entries(&again), entries(&output));
+    assert_ne!(line(&again, "output     hours"), line(&output, "output     hours"), "smaller batches say more often");
+
+    let output = test("late_departures", &flights, &["--partition-by", "origin"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("are for consumers"), "{}", stderr(&output));
+    let output = test("hourly_delays", &flights, &["--partition-by", "airport"]);
+    assert!(stderr(&output).contains("no column \"airport\" to partition by"), "{}", stderr(&output));
+}
+
 #[test]
 fn what_does_not_fit_is_said() {
     let output = test("carrier_filter", &example("flights.parquet"), &[]);

@@ -54,7 +54,7 @@ fn check(language: &str, kind: &str, result: &str) {
     let tested = succeeds(&dir, &["test", "--call-timeout-ms", "60000"]);
     assert!(tested.contains(&format!("tests/in.jsonl ... ok, {result}")), "{tested}");
 
-    let expected = dir.join("tests/out.jsonl");
+    let expected = dir.join(if kind == "consumer" { "tests/late.jsonl" } else { "tests/out.jsonl" });
     let text = std::fs::read_to_string(&expected).unwrap();
     std::fs::write(&expected, text.lines().skip(1).collect::<Vec<_>>().join("\n")).unwrap();
     fails(&dir, &["test", "--call-timeout-ms", "60000"], "1 of 1 tests failed");
@@ -73,6 +73,11 @@ fn a_function_in_rust() {
 #[test]
 fn a_transform_in_rust() {
     check("rust", "transform", "4 rows out");
+}
+
+#[test]
+fn a_consumer_in_rust() {
+    check("rust", "consumer", "3 rows out");
 }
 
 #[test]

@@ -9,15 +9,60 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use millstream_engine::{
-    BatchTransform, FailureKind, LoadedPlugin, OperatorError, PluginHost as _, PluginKind, PluginSettings, RowMap,
-    ScalarFunction,
+    BatchConsumer, BatchTransform, FailureKind, LoadedPlugin, OperatorError, PluginHost as _, PluginKind,
+    PluginSettings, RowMap, ScalarFunction,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::super::Failure;
 use super::read;
 
-/// A loaded guest.
+/// A loaded component.
+pub(super) enum Loaded {
+    Rows(Guest),
+    Consumer(ConsumerGuest),
+}
+
+/// Loads a component; its compiled code is kept in `cache`.
+pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Result<Loaded, Failure> {
+    let bytes = read(module)?;
+    let failed = |error: millstream_engine::Error| Failure::failed(error).within(module.display());
+    let host = WasmHost::new(HostOptions::new(cache)).map_err(Failure::failed)?;
+    let started = Instant::now();
+    let mut settings = settings.clone();
+    let description = host.inspect(&bytes, &settings.limits).map_err(failed)?;
+    // Nobody else's operator is asked here.
+    settings.grants.clone_from(&description.capabilities);
+    let loaded = host.load_alone(&bytes, &settings).map_err(failed)?;
+    let loading = started.elapsed();
+    let parameters = description.parameters;
+    let is_filter = description.kind == PluginKind::Filter;
+    let (called, fields) = match loaded {
+        LoadedPlugin::Function(function) => {
+            let mut fields = fields_of(&parameters);
+            if !is_filter {
+                fields.push(Field::new("result", function.signature().returns.clone(), true));
+            }
+            (if is_filter { Called::Filter(function) } else { Called::Function(function) }, fields)
+        }
+        LoadedPlugin::Transform(transform) => {
+            let fields = transform.output_schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+            (Called::Transform(transform), fields)
+        }
+        LoadedPlugin::Consumer(consumer) => return Ok(Loaded::Consumer(ConsumerGuest { consumer, loading })),
+    };
+    let given = numbered(fields);
+    Ok(Loaded::Rows(Guest { called, parameters, given, loading }))
+}
+
+/// A loaded consumer.
+pub(super) struct ConsumerGuest {
+    pub(super) consumer: Arc<dyn BatchConsumer>,
+    /// How long it took to compile and to start.
+    pub(super) loading: Duration,
+}
+
+/// A loaded guest of another kind.
 pub(super) struct Guest {
     called: Called,
     parameters: Vec<(String, DataType)>,
@@ -33,37 +78,6 @@ enum Called {
 }
 
 impl Guest {
-    /// Loads a component; its compiled code is kept in `cache`.
-    pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Result<Guest, Failure> {
-        let bytes = read(module)?;
-        let failed = |error: millstream_engine::Error| Failure::failed(error).within(module.display());
-        let host = WasmHost::new(HostOptions::new(cache)).map_err(Failure::failed)?;
-        let started = Instant::now();
-        let mut settings = settings.clone();
-        let description = host.inspect(&bytes, &settings.limits).map_err(failed)?;
-        // Nobody else's operator is asked here.
-        settings.grants.clone_from(&description.capabilities);
-        let loaded = host.load_alone(&bytes, &settings).map_err(failed)?;
-        let loading = started.elapsed();
-        let parameters = description.parameters;
-        let is_filter = description.kind == PluginKind::Filter;
-        let (called, fields) = if let LoadedPlugin::Function(function) = loaded {
-            let mut fields = fields_of(&parameters);
-            if !is_filter {
-                fields.push(Field::new("result", function.signature().returns.clone(), true));
-            }
-            (if is_filter { Called::Filter(function) } else { Called::Function(function) }, fields)
-        } else if let LoadedPlugin::Transform(transform) = loaded {
-            let fields = transform.output_schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-            (Called::Transform(transform), fields)
-        } else {
-            let kind = description.kind.name();
-            return Err(Failure::failed(format!("{}: a {kind} can't be tried without a server", module.display())));
-        };
-        let given = numbered(fields);
-        Ok(Guest { called, parameters, given, loading })
-    }
-
     /// The columns that it reads.
     pub(super) fn wanted(&self) -> SchemaRef {
         Arc::new(Schema::new(fields_of(&self.parameters)))
@@ -86,14 +100,7 @@ impl Guest {
 
     /// The parameters' columns of a batch of the file, in their declared types.
     pub(super) fn columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, String> {
-        let convert = |(name, data_type): &(String, DataType)| {
-            let found = batch.column_by_name(name).ok_or_else(|| {
-                let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-                format!("the plugin reads a column {name:?}, and the file has {}", names.join(", "))
-            })?;
-            cast(found, data_type).map_err(|error| format!("column {name:?} is not {data_type}: {error}"))
-        };
-        self.parameters.iter().map(convert).collect()
+        self.parameters.iter().map(|(name, data_type)| column(batch, name, data_type)).collect()
     }
 
     /// One call about `rows` rows, the first of which is row `first` of the file, counted from 0; with the time that the
@@ -154,7 +161,16 @@ impl Guest {
     }
 }
 
-fn fields_of(parameters: &[(String, DataType)]) -> Vec<Field> {
+/// A column of a batch of the file, in the type that the plugin declares.
+pub(super) fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<ArrayRef, String> {
+    let found = batch.column_by_name(name).ok_or_else(|| {
+        let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        format!("the plugin reads a column {name:?}, and the file has {}", names.join(", "))
+    })?;
+    cast(found, data_type).map_err(|error| format!("column {name:?} is not {data_type}: {error}"))
+}
+
+pub(super) fn fields_of(parameters: &[(String, DataType)]) -> Vec<Field> {
     parameters.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true)).collect()
 }
 

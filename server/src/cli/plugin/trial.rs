@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use clap::Args;
-use millstream_engine::{FailureKind, OperatorError, PluginLimits, PluginSettings};
+use millstream_engine::{FailureKind, OperatorError, PluginSettings};
 
 use super::super::Failure;
 use super::super::client::{output, unwritable};
 use super::super::files::Source;
 use super::bisect::{Fault, faults};
-use super::guest::Guest;
-use super::project;
+use super::consumer::{Fed, Feeding};
+use super::guest::{Guest, Loaded, load};
+use super::load::LimitArguments;
+use super::{expect, project, report};
 use crate::format::{Format, RowSink};
 
 #[derive(Debug, Args)]
@@ -24,10 +26,14 @@ at fault; rows are numbered from 1. A project is built first; without --data the
 what must come out. The guest runs in the same sandbox, under the same limits, as in a server. Columns are taken by the \
 names of its parameters. It exits with 1 if a row or a test failed.
 
+A consumer is given the file in batches, as a running one is given a topic; what it puts into state is kept in memory for as \
+long. Rows that it gives up are counted and named.
+
 Examples:
   millstream plugin test
   millstream plugin test late.wasm --data examples/data/flights.parquet
-  millstream plugin test late.wasm --data flights.csv --config 90 --limit 10000 --show 20")]
+  millstream plugin test late.wasm --data flights.csv --config 90 --limit 10000 --show 20
+  millstream plugin test hourly_delays.wasm --data examples/data/flights.parquet --partition-by origin")]
 pub(crate) struct TestArguments {
     /// The component, a .wasm file; or the directory of a project
     #[arg(default_value = ".")]
@@ -44,21 +50,21 @@ pub(crate) struct TestArguments {
     /// Rows that come out to print, and rows at fault to look for
     #[arg(long, value_name = "ROWS", default_value_t = 5)]
     show: usize,
-    /// Memory of one instance
-    #[arg(long, value_name = "BYTES")]
-    memory_bytes: Option<u64>,
-    /// Time of one call
-    #[arg(long, value_name = "MS")]
-    call_timeout_ms: Option<u64>,
+    /// Consumers: rows of one call
+    #[arg(long, value_name = "ROWS", requires = "data")]
+    batch_rows: Option<u32>,
+    /// Consumers: the column whose values are partitions of their own; one partition if not given
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    partition_by: Option<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
 }
 
 pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
-    let mut limits = PluginLimits::default();
-    limits.memory_bytes = arguments.memory_bytes.unwrap_or(limits.memory_bytes);
-    limits.call_timeout_ms = arguments.call_timeout_ms.unwrap_or(limits.call_timeout_ms);
+    let limits = arguments.limits.limits();
     let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
     let module = match (arguments.path.is_dir(), &arguments.data) {
-        (true, None) => return project::test(&arguments.path, &settings),
+        (true, None) => return expect::run(&arguments.path, &settings),
         (true, Some(_)) => project::build_one(&arguments.path)?,
         (false, _) => arguments.path.clone(),
     };
@@ -66,10 +72,22 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
         Failure::usage(format!("--data is missing: the file whose rows {} is run against", module.display()))
     })?;
     let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
-    let guest = Guest::load(&module, &settings, cache.path())?;
-    let mut trial = Trial::new(&guest, arguments.show);
-    trial.read_all(data, arguments.limit)?;
-    trial.report()
+    match load(&module, &settings, cache.path())? {
+        Loaded::Rows(guest) if arguments.batch_rows.is_none() && arguments.partition_by.is_none() => {
+            let mut trial = Trial::new(&guest, arguments.show);
+            trial.read_all(data, arguments.limit)?;
+            trial.report()
+        }
+        Loaded::Rows(_) => {
+            Err(Failure::usage(format!("{}: --batch-rows and --partition-by are for consumers", module.display())))
+        }
+        Loaded::Consumer(guest) => {
+            let feeding = Feeding::new(arguments.partition_by.clone(), arguments.batch_rows);
+            let mut fed = Fed::new(&guest, feeding, arguments.show);
+            fed.read_all(data, arguments.limit, arguments.show + 1)?;
+            report::consumer(&guest, &fed, arguments.show)
+        }
+    }
 }
 
 /// What came of the rows so far.

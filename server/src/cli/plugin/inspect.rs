@@ -1,0 +1,48 @@
+//! `millstream plugin inspect`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use arrow::datatypes::DataType;
+use millstream_engine::{PluginDescription, PluginHost as _, PluginKind, PluginLimits};
+use millstream_plugin_host::{HostOptions, WasmHost};
+
+use super::read;
+use crate::cli::{Failure, say};
+
+pub(super) fn run(file: &Path) -> Result<(), Failure> {
+    let module = read(file)?;
+    // A cache of its own: the server's belongs to the server.
+    let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
+    let host = WasmHost::new(HostOptions::new(cache.path())).map_err(Failure::failed)?;
+    let about = host.inspect(&module, &PluginLimits::default());
+    let about = about.map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+    say(&described(&about, module.len()))
+}
+
+fn described(about: &PluginDescription, bytes: usize) -> String {
+    let PluginDescription { kind, contract, volatility, .. } = about;
+    let parameters = columns(about.parameters.iter().map(|(name, data_type)| (name, data_type)));
+    let mut text = format!("kind        {kind:?}\ncontract    {contract}\nparameters  {parameters}\n");
+    match kind {
+        PluginKind::Consumer => {
+            for output in &about.outputs {
+                let fields = columns(output.schema.fields().iter().map(|field| (field.name(), field.data_type())));
+                let _ = writeln!(text, "output      {}: {fields}", output.name);
+            }
+        }
+        _ => {
+            let _ = writeln!(text, "returns     {}\nvolatility  {volatility:?}", about.returns);
+        }
+    }
+    if !about.capabilities.is_empty() {
+        let asked: Vec<String> = about.capabilities.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "asks for    {}, which --grant of `plugin load` gives it", asked.join(", "));
+    }
+    let _ = writeln!(text, "bytes       {bytes}");
+    text
+}
+
+fn columns<'a>(columns: impl Iterator<Item = (&'a String, &'a DataType)>) -> String {
+    columns.map(|(name, data_type)| format!("{name} {data_type}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,109 @@
+//! `millstream plugin load`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use millstream_engine::PluginLimits;
+
+use super::read;
+use crate::cli::Failure;
+use crate::cli::args::Listing;
+use crate::cli::client::{Client, print_done};
+use crate::cli::quote::{name, text};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A filter or function is then a function in SQL, a transform is what a topic is made with, and a consumer is what CREATE \
+CONSUMER runs. What a plugin asks for beside its rows is granted by name; `plugin inspect` says what it asks for.
+
+Examples:
+  millstream plugin load late late_departures.wasm
+  millstream plugin load late late_departures.wasm --replace --config '{\"minutes\": 90}' --memory-bytes 33554432
+  millstream plugin load hourly_delays hourly_delays.wasm --grant state
+  millstream sql -c \"CREATE TOPIC late_departures AS SELECT * FROM flights WHERE late(dep_delay)\"")]
+pub(crate) struct LoadArguments {
+    #[command(flatten)]
+    listing: Listing,
+    /// What it is called in SQL
+    plugin: String,
+    /// The component, a .wasm file
+    file: PathBuf,
+    /// Make the next version of a plugin that is there
+    #[arg(long)]
+    replace: bool,
+    /// Text handed to the guest when it is opened
+    #[arg(long, value_name = "TEXT")]
+    config: Option<String>,
+    /// What it may use, such as state, clock or random; repeated, or with commas between
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    grant: Vec<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
+    /// Instances that may run at once
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+}
+
+/// Limits of one call and instance.
+#[derive(Debug, Args)]
+pub(super) struct LimitArguments {
+    /// Memory of one instance
+    #[arg(long, value_name = "BYTES")]
+    memory_bytes: Option<u64>,
+    /// Time of one call
+    #[arg(long, value_name = "MS")]
+    call_timeout_ms: Option<u64>,
+    /// What one call may answer with
+    #[arg(long, value_name = "BYTES")]
+    output_bytes: Option<u64>,
+}
+
+impl LimitArguments {
+    /// What is not given is as a server has it.
+    pub(super) fn limits(&self) -> PluginLimits {
+        let default = PluginLimits::default();
+        PluginLimits {
+            memory_bytes: self.memory_bytes.unwrap_or(default.memory_bytes),
+            call_timeout_ms: self.call_timeout_ms.unwrap_or(default.call_timeout_ms),
+            output_bytes: self.output_bytes.unwrap_or(default.output_bytes),
+            ..default
+        }
+    }
+}
+
+pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
+    let LoadArguments { listing, plugin, file, replace, config, grant, limits, concurrency } = arguments;
+    let granted = (!grant.is_empty()).then(|| grant.join(", "));
+    let options = [
+        config.map(|config| format!("config = {}", text(&config))),
+        granted.map(|granted| format!("grant = {}", text(&granted))),
+        limits.memory_bytes.map(|bytes| format!("memory = {bytes}")),
+        limits.call_timeout_ms.map(|ms| format!("timeout = {ms}")),
+        limits.output_bytes.map(|bytes| format!("output = {bytes}")),
+        concurrency.map(|n| format!("concurrency = {n}")),
+    ];
+    let options: Vec<String> = options.into_iter().flatten().collect();
+    let client = Client::connect(&listing.connection).await?;
+    let statement = statement(&plugin, replace, &options);
+    let message = client.inner().create_plugin(&statement, read(&file)?.into()).await?;
+    print_done(message, listing.format)
+}
+
+/// Loads a component of this machine; gives what the server says.
+pub(crate) async fn load_file(
+    client: &millstream_client::Client,
+    plugin: &str,
+    file: &Path,
+    options: &[(&str, &str)],
+) -> Result<String, Failure> {
+    let options: Vec<String> = options.iter().map(|(option, value)| format!("{option} = {}", text(value))).collect();
+    let statement = statement(plugin, false, &options);
+    Ok(client.create_plugin(&statement, read(file)?.into()).await?)
+}
+
+/// The module goes beside it, because the server need not see this machine's files.
+fn statement(plugin: &str, replace: bool, options: &[String]) -> String {
+    let or_replace = if replace { "OR REPLACE " } else { "" };
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    format!("CREATE {or_replace}PLUGIN {} FROM UPLOAD{with}", name(plugin))
+}

@@ -99,5 +99,7 @@ pub struct PluginConsumerFigures {
     pub rows_out: u64,
     /// Rows passed over under [`OnError::Skip`].
     pub rows_skipped: u64,
+    /// Rows put into the dead-letter table under [`OnError::DeadLetter`].
+    pub dead_letters: u64,
     pub commits: u64,
 }

@@ -100,7 +100,7 @@ impl Engine {
             }
             let drops = engine.drops_of_table(table.id);
             engine.refuse_consumers(&drops)?;
-            engine.drop_all(drops)
+            engine.drop_all(Vec::new(), drops)
         })?;
         self.forget(&dropped);
         Ok(())

@@ -44,11 +44,11 @@ impl Engine {
         drops
     }
 
-    /// A topic that was created after the drops were listed makes the log refuse: then they are to be listed again. Gives
+    /// Does `changes` first. A topic that was created after the drops were listed makes the log refuse: then they are to be listed again. Gives
     /// the topics that are gone, those of tables among them.
-    pub(super) fn drop_all(&self, drops: Drops) -> Result<Vec<TopicId>> {
+    pub(super) fn drop_all(&self, mut changes: Vec<Change>, drops: Drops) -> Result<Vec<TopicId>> {
         let Drops { topics, tables, .. } = drops;
-        let mut changes: Vec<Change> = topics.iter().map(|topic| Change::TopicDropped { topic: *topic }).collect();
+        changes.extend(topics.iter().map(|topic| Change::TopicDropped { topic: *topic }));
         changes.extend(tables.iter().map(|table| Change::TableDropped { table: *table }));
         match self.record(changes) {
             Ok(_) => Ok(topics.into_iter().chain(tables.into_iter().map(|table| TopicId(table.0))).collect()),

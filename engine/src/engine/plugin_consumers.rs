@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use crate::access::Action;
+use crate::dead_letters::{consumer_letters_info, missing_columns};
 use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::runners::bind;
 use crate::submission::Submission;
@@ -74,16 +76,32 @@ impl Engine {
             let version = found.version.saturating_add(1);
             let (id, paused, created) = (found.id, found.paused, found.created);
             let info = PluginConsumerInfo { id, paused, version, created, ..fresh };
-            engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)
+            let mut changes = engine.new_letter_columns(&info, &topic)?;
+            changes.push(Change::PluginConsumerReplaced(info));
+            engine.record(changes).map(drop)
         })
     }
 
-    /// Its state, its group and the group's offsets go with it; what it has written stays.
-    pub fn drop_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
+    /// Its state, its group, the group's offsets and its dead letters go with it; what it has written to its outputs stays.
+    /// Refused while topics or members are on its dead letters; `force` drops those topics and ends those members.
+    pub fn drop_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         self.enter(who, Action::Define, Some(namespace))?;
-        let found = self.find_plugin_consumer(namespace, name)?;
-        let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
-        self.record(vec![Change::PluginConsumerDropped { consumer: found.id }, group]).map(drop)
+        let dropped = self.define(|engine| {
+            let found = engine.find_plugin_consumer(namespace, name)?;
+            let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
+            let changes = vec![Change::PluginConsumerDropped { consumer: found.id }, group];
+            let letters = engine.shared.state.read().catalog().letters_of_consumer(&found).cloned();
+            let Some(letters) = letters else { return engine.record(changes).map(|_| Vec::new()) };
+            let drops = engine.drops_of_table(letters.id);
+            engine.refuse_consumers(&drops)?;
+            if !force {
+                engine.refuse_members("consumer", name, TopicId(letters.id.0))?;
+                engine.refuse_readers(name, &drops)?;
+            }
+            engine.drop_all(changes, drops)
+        })?;
+        self.forget(&dropped);
+        Ok(())
     }
 
     /// All of them with how they fare, by namespace and name.
@@ -131,6 +149,23 @@ impl Engine {
         let state = self.shared.state.read();
         let consumer = state.catalog().consumer_named(namespace, name).cloned();
         consumer.ok_or_else(|| Error::NotFound { what: "consumer", name: name.to_owned() })
+    }
+
+    /// Topics over the dead letters of a consumer to be dropped.
+    fn refuse_readers(&self, name: &str, drops: &Drops) -> Result<()> {
+        let state = self.shared.state.read();
+        let Some(over) = drops.topics.first().and_then(|topic| state.topic(*topic)) else { return Ok(()) };
+        let by = format!("topic {:?}, which reads its dead letters", over.name);
+        Err(Error::InUse { what: "consumer", name: name.to_owned(), by })
+    }
+
+    /// Columns that the topic has and the consumer's dead-letter table does not have yet.
+    fn new_letter_columns(&self, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<Vec<Change>> {
+        let letters = self.shared.state.read().catalog().letters_of_consumer(info).cloned();
+        let Some(letters) = letters else { return Ok(Vec::new()) };
+        let wanted = consumer_letters_info(info, topic, &*self.shared.table(topic.table)?)?;
+        let fields = missing_columns(&letters, &wanted)?;
+        Ok((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }).into_iter().collect())
     }
 
     /// Checks that plugin, topic and tables fit.
@@ -229,7 +264,15 @@ impl Engine {
             let entries = starts.into_iter().map(|(partition, offset)| (topic.id, partition, offset)).collect();
             submission.offsets.push(OffsetsRecord { group: key, entries });
         }
+        let mut letters = None;
+        if info.settings.on_error == OnError::DeadLetter {
+            let source = state.table(topic.table).ok_or_else(|| Error::Busy("the table was dropped".to_owned()))?;
+            let table = consumer_letters_info(&info, topic, source)?;
+            check_name("dead-letter table", &table.name)?;
+            letters = Some(Change::TableCreated(table));
+        }
         submission.changes.push(Change::PluginConsumerCreated(info));
+        submission.changes.extend(letters);
         Ok(submission)
     }
 }
@@ -239,11 +282,7 @@ fn group_key(namespace: &str, group: &str) -> GroupKey {
 }
 
 fn check_settings(settings: &PluginConsumerSettings) -> Result<()> {
-    let PluginConsumerSettings { on_error, retries, batch_rows, state_bytes } = *settings;
-    if on_error == OnError::DeadLetter {
-        let message = "on_error = 'dead_letter' is not offered for consumers yet; use 'stop' or 'skip'".to_owned();
-        return Err(Error::Unsupported(message));
-    }
+    let PluginConsumerSettings { on_error: _, retries, batch_rows, state_bytes } = *settings;
     if retries > MAX_CONSUMER_RETRIES {
         return Err(Error::InvalidInput(format!("retries is at most {MAX_CONSUMER_RETRIES}, not {retries}")));
     }

@@ -44,7 +44,7 @@ impl Engine {
             let mut changes = Vec::new();
             let letters = engine.shared.state.read().catalog().letters_of(&info).cloned();
             if let Some(letters) = letters {
-                let fields = missing_columns(&letters, &info, &*engine.shared.table(info.table)?)?;
+                let fields = missing_columns(&letters, &letters_info(&info, &*engine.shared.table(info.table)?)?)?;
                 changes.extend((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }));
             }
             changes.push(Change::TopicReplaced(info));
@@ -66,7 +66,7 @@ impl Engine {
             if !force {
                 engine.refuse_drop(&topic, &drops)?;
             }
-            engine.drop_all(drops)
+            engine.drop_all(Vec::new(), drops)
         })?;
         self.forget(&dropped);
         Ok(())

@@ -66,9 +66,9 @@ impl Engine {
     fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
         match self.shared.state.read().catalog().owner_of_letters(table) {
             None => Ok(()),
-            Some(topic) => Err(Error::FailedPrecondition(format!(
-                "table {:?} holds the dead letters of topic {:?}; nothing else is appended to it",
-                table.name, topic.name
+            Some(owner) => Err(Error::FailedPrecondition(format!(
+                "table {:?} holds the dead letters of {owner}; nothing else is appended to it",
+                table.name
             ))),
         }
     }

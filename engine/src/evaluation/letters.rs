@@ -12,7 +12,7 @@ use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
 use crate::cursor::{self, Chunk, ChunkRows, Projection};
-use crate::dead_letters::{Letter, letter_rows};
+use crate::dead_letters::{Letter, Origin, letter_rows};
 use crate::offset_set::OffsetSet;
 use crate::record::Change;
 use crate::shared::Shared;
@@ -131,7 +131,7 @@ impl<'a> Desk<'a> {
     /// All that are missing, in as many submissions as they take. The last one says that all of `run` has its letters.
     fn write(mut self, run: Range<Offset>) -> Result<()> {
         let letters = self.with_rows()?;
-        let rows = letter_rows(&letters, self.topic, self.partition, self.letters.schema())?;
+        let rows = letter_rows(&letters, self.origin(), self.letters.schema())?;
         let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
         let mut written = 0;
         let mut from = run.start;
@@ -148,6 +148,10 @@ impl<'a> Desk<'a> {
             from = next;
         }
         Ok(())
+    }
+
+    fn origin(&self) -> Origin<'a> {
+        Origin { topic: self.topic, partition: self.partition, consumed: false }
     }
 
     fn submit(&self, batch: RecordBatch, offsets: Range<Offset>) -> Result<()> {
@@ -189,19 +193,14 @@ impl<'a> Desk<'a> {
                 }
                 ChunkRows::Pruned => None,
             });
-            letters.push(Letter { offset: *offset, error: error.clone(), row });
+            letters.push(Letter { offset: *offset, failure: error.failure(), error: error.clone(), row });
         }
         Ok(letters)
     }
 
     /// Letters of rows that are as large as a commit may be: only the place tells of the row.
     fn without_rows(&self, letters: &[Letter]) -> Result<RecordBatch> {
-        let bare = |letter: &Letter| {
-            let message = format!("{} (the row is too large to be kept here)", letter.error.message);
-            let error = OperatorError { message, ..letter.error.clone() };
-            Letter { offset: letter.offset, error, row: None }
-        };
-        let bare: Vec<Letter> = letters.iter().map(bare).collect();
-        letter_rows(&bare, self.topic, self.partition, self.letters.schema())
+        let bare: Vec<Letter> = letters.iter().map(Letter::bare).collect();
+        letter_rows(&bare, self.origin(), self.letters.schema())
     }
 }

@@ -4,16 +4,17 @@ use std::sync::{Arc, Weak};
 
 use arrow_array::RecordBatch;
 
+use crate::dead_letters::{Letter, Origin, letter_rows};
 use crate::record::{GroupKey, OffsetsRecord, StateRecord};
 use crate::shared::Shared;
 use crate::submission::{Precondition, Submission};
 use crate::{
     Append, ConsumerId, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result,
-    StateEntries, StateSource, StateWrite, write,
+    StateEntries, StateSource, StateWrite, TopicInfo, write,
 };
 
 /// A step of a partition from what its group has committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Advance {
     pub partition: PartitionId,
     /// What the group has committed; `None` before its first commit here.
@@ -22,16 +23,27 @@ pub(super) struct Advance {
     /// Rows by output.
     pub outputs: Vec<(usize, RecordBatch)>,
     pub writes: Vec<StateWrite>,
+    /// Rows that are given up: they go to the consumer's dead-letter table.
+    pub letters: Vec<Letter>,
 }
 
 pub(super) fn group_of(info: &PluginConsumerInfo) -> GroupKey {
     GroupKey { namespace: info.namespace.as_str().into(), group: info.group.as_str().into(), client: None }
 }
 
-/// Makes it durable, all or nothing; gives the number of rows appended. `Fenced`: somebody else has moved the offset, or
-/// the consumer is not to run any more.
-pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, advance: Advance) -> Result<usize> {
-    let Advance { partition, expected, next, outputs, writes } = advance;
+/// Makes it durable, all or nothing; gives the number of rows appended to outputs. A row at fault that is as large as a
+/// commit leaves a letter without it. `Fenced`: somebody else has moved the offset, or the consumer is not to run any more.
+pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
+    let single = advance.letters.len() == 1 && advance.outputs.is_empty();
+    let bare = single.then(|| advance.letters.iter().map(Letter::bare).collect::<Vec<_>>());
+    match (submit(shared, info, topic, advance.clone()), bare) {
+        (Err(Error::TooLarge { .. }), Some(letters)) => submit(shared, info, topic, Advance { letters, ..advance }),
+        (submitted, _) => submitted,
+    }
+}
+
+fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
+    let Advance { partition, expected, next, outputs, writes, letters } = advance;
     let group = group_of(info);
     let entries = vec![(info.topic, partition, next)];
     let mut submission = Submission {
@@ -60,6 +72,13 @@ pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, advance: Advanc
         })?);
         let version = table.schema_version();
         submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+    }
+    if !letters.is_empty() {
+        let table = shared.state.read().catalog().letters_of_consumer(info).cloned();
+        let table = table.ok_or_else(|| Error::Fenced("the consumer has no dead-letter table".to_owned()))?;
+        let batch = letter_rows(&letters, Origin { topic, partition, consumed: true }, table.schema())?;
+        let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch };
+        submission.rows.extend(write::prepare(&table, &append, &shared.turns, &shared.options, &mut spare)?);
     }
     shared.log.submit(submission)?.wait()?;
     Ok(appended)

@@ -4,7 +4,7 @@ use super::lane::Failure;
 use super::read::Taken;
 use crate::{Consumed, FailureKind, OnError, PartitionId, Verdict};
 
-/// Whether an answer can be committed, and the rows that it gives up under [`OnError::Skip`].
+/// Whether an answer can be committed, and the rows that it gives up, which [`OnError::Stop`] does not pass.
 pub(super) fn judge(
     consumed: Consumed,
     taken: &Taken,
@@ -32,7 +32,7 @@ pub(super) fn judge(
         }
     }
     match (given_up.first(), on_error) {
-        (Some((row, why)), policy) if policy != OnError::Skip => {
+        (Some((row, why)), OnError::Stop) => {
             let why = format!("the plugin gives the row up: {why}; on_error is 'stop'");
             Err(failed(why, Some(*row), false, FailureKind::Data))
         }

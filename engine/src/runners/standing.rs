@@ -15,6 +15,7 @@ pub(crate) struct Standing {
     pub(super) rows_in: AtomicU64,
     pub(super) rows_out: AtomicU64,
     pub(super) rows_skipped: AtomicU64,
+    pub(super) dead_letters: AtomicU64,
     pub(super) commits: AtomicU64,
     /// What keeps partitions from going on, and whether for good.
     held: Mutex<BTreeMap<PartitionId, (bool, String)>>,
@@ -31,6 +32,7 @@ impl Standing {
             rows_in: read(&self.rows_in),
             rows_out: read(&self.rows_out),
             rows_skipped: read(&self.rows_skipped),
+            dead_letters: read(&self.dead_letters),
             commits: read(&self.commits),
         }
     }

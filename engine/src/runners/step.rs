@@ -11,13 +11,16 @@ use super::read::Taken;
 use super::standing::count;
 use super::worker::{Step, Worker};
 use super::{input, read};
+use crate::dead_letters::Letter;
 use crate::evaluation::Scope;
 use crate::shared::Shared;
 use crate::{
     BatchConsumer, BatchPosition, Consumed, Error, EvaluationPlace, FailureKind, KeyedState, Offset, OnError,
-    OperatorError, PartitionId, Result, TopicInfo,
+    OperatorError, PartitionId, PluginVersion, Result, TopicInfo,
 };
 
+/// The word for rows that the plugin's own verdict gives up, as letters have it.
+const GIVEN_UP: &str = "given_up";
 /// One event of passed-over rows for each thread in this time.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -35,21 +38,28 @@ impl Worker {
             self.lane(partition).rows(&settings)
         };
         let Some(taken) = read::take(shared, topic, partition, position, rows)? else { return Ok(Step::Idle) };
-        let nothing =
-            |taken: &Taken| Advance { partition, expected, next: taken.next, outputs: Vec::new(), writes: Vec::new() };
+        let nothing = || Advance {
+            partition,
+            expected,
+            next: taken.next,
+            outputs: Vec::new(),
+            writes: Vec::new(),
+            letters: Vec::new(),
+        };
         if taken.offsets.is_empty() {
-            self.commit(shared, &taken, nothing(&taken))?;
+            self.commit(shared, topic, nothing())?;
             return Ok(Step::Done);
         }
         count(&self.standing.calls, 1);
         let called = self.call(shared, topic, consumer, partition, &taken)?;
         let failure = match called.and_then(|consumed| judge(consumed, &taken, self.info.settings.on_error)) {
             Ok((Consumed { outputs, state, .. }, given_up)) => {
-                let advance = Advance { outputs, writes: state.into_writes(), ..nothing(&taken) };
-                match self.commit(shared, &taken, advance) {
+                let letters = self.letters(shared, &taken, &given_up, GIVEN_UP)?;
+                let advance = Advance { outputs, writes: state.into_writes(), letters, ..nothing() };
+                match self.commit(shared, topic, advance) {
                     Ok(()) => {
                         count(&self.standing.rows_in, taken.offsets.len() - given_up.len());
-                        self.skipped(shared, partition, &taken, &given_up);
+                        self.passed_over(shared, partition, &taken, &given_up);
                         return Ok(Step::Done);
                     }
                     Err(Error::TooLarge { .. }) if self.lane(partition).halve(&taken) => return Ok(Step::Done),
@@ -62,20 +72,28 @@ impl Worker {
             }
             Err(failure) => failure,
         };
-        self.follow(shared, &taken, &failure, nothing(&taken))?;
+        self.follow(shared, topic, &taken, &failure, nothing())?;
         Ok(Step::Done)
     }
 
     /// Takes note of a failure, and follows the policy once the row at fault is found; `nothing` goes past the rows.
-    fn follow(&mut self, shared: &Shared, taken: &Taken, failure: &Failure, nothing: Advance) -> Result<()> {
+    fn follow(
+        &mut self,
+        shared: &Shared,
+        topic: &TopicInfo,
+        taken: &Taken,
+        failure: &Failure,
+        nothing: Advance,
+    ) -> Result<()> {
         count(&self.standing.failures, 1);
         let (settings, partition) = (self.info.settings, nothing.partition);
         match self.lane(partition).failed(taken, failure, &settings) {
             Remedy::Again => self.standing.hold(partition, false, described(partition, taken, failure)),
-            Remedy::RowAtFault if settings.on_error == OnError::Skip => {
-                self.commit(shared, taken, nothing)?;
+            Remedy::RowAtFault if settings.on_error != OnError::Stop => {
                 let all = (0..taken.offsets.len()).map(|row| (row, failure.why.clone())).collect::<Vec<_>>();
-                self.skipped(shared, partition, taken, &all);
+                let letters = self.letters(shared, taken, &all, failure.kind.name())?;
+                self.commit(shared, topic, Advance { letters, ..nothing })?;
+                self.passed_over(shared, partition, taken, &all);
             }
             Remedy::RowAtFault | Remedy::Stop => {
                 let why = described(partition, taken, failure);
@@ -130,10 +148,31 @@ impl Worker {
         }))
     }
 
-    fn commit(&mut self, shared: &Shared, taken: &Taken, advance: Advance) -> Result<()> {
-        let partition = advance.partition;
-        let appended = commit(shared, &self.info, advance)?;
-        tracing::trace!(consumer = %self.info.name, partition, next = taken.next, "committed");
+    /// A letter for each of the rows, where the consumer keeps them; `failure` is the word for what failed.
+    fn letters(
+        &self,
+        shared: &Shared,
+        taken: &Taken,
+        rows: &[(usize, String)],
+        failure: &'static str,
+    ) -> Result<Vec<Letter>> {
+        if self.info.settings.on_error != OnError::DeadLetter || rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plugin = shared.plugin(self.info.plugin)?;
+        let plugin = Arc::new(PluginVersion { name: plugin.name.clone(), version: plugin.version });
+        let letter = |(row, why): &(usize, String)| {
+            let error = OperatorError { kind: FailureKind::Data, message: why.clone(), plugin: Some(plugin.clone()) };
+            let offset = taken.offsets.get(*row).copied().unwrap_or(taken.first);
+            Letter { offset, failure, error, row: Some(taken.rows.slice(*row, 1)) }
+        };
+        Ok(rows.iter().map(letter).collect())
+    }
+
+    fn commit(&mut self, shared: &Shared, topic: &TopicInfo, advance: Advance) -> Result<()> {
+        let (partition, next) = (advance.partition, advance.next);
+        let appended = commit(shared, &self.info, topic, advance)?;
+        tracing::trace!(consumer = %self.info.name, partition, next, "committed");
         count(&self.standing.rows_out, appended);
         count(&self.standing.commits, 1);
         let settings = self.info.settings;
@@ -142,9 +181,14 @@ impl Worker {
         Ok(())
     }
 
-    fn skipped(&mut self, shared: &Shared, partition: PartitionId, taken: &Taken, rows: &[(usize, String)]) {
+    /// Counts and tells of rows that were left out, and are kept as letters or not at all.
+    fn passed_over(&mut self, shared: &Shared, partition: PartitionId, taken: &Taken, rows: &[(usize, String)]) {
         let Some((first, why)) = rows.first() else { return };
-        count(&self.standing.rows_skipped, rows.len());
+        let (counter, deed) = match self.info.settings.on_error {
+            OnError::DeadLetter => (&self.standing.dead_letters, "put into its dead letters"),
+            OnError::Stop | OnError::Skip => (&self.standing.rows_skipped, "passed over"),
+        };
+        count(counter, rows.len());
         if self.told.is_some_and(|told| told.elapsed() < TELL_INTERVAL) {
             return;
         }
@@ -153,9 +197,7 @@ impl Worker {
         let rows = rows.len();
         shared.events.push(
             "row_skipped",
-            format!(
-                "consumer {name:?} passed over {rows} rows, the first at partition {partition} offset {offset}: {why}"
-            ),
+            format!("consumer {name:?} {deed} {rows} rows, the first at partition {partition} offset {offset}: {why}"),
         );
     }
 }

@@ -5,10 +5,11 @@ mod callables;
 mod consumers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::PartitionState;
-use crate::dead_letters::{letters_table, topic_of_letters};
+use crate::dead_letters::{letters_table, owner_of_table};
 use crate::{
     ConsumerId, FunctionId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
@@ -18,6 +19,22 @@ use callables::{Function, Plugin};
 pub(crate) const DEFAULT_NAMESPACE: &str = "public";
 /// The namespace of the engine's own listings; nothing can be created in it.
 pub(crate) const SYSTEM_NAMESPACE: &str = "system";
+
+/// Whose dead letters a table holds.
+#[derive(Debug, Clone)]
+pub(crate) enum LettersOwner {
+    Topic(Arc<TopicInfo>),
+    Consumer(Arc<PluginConsumerInfo>),
+}
+
+impl fmt::Display for LettersOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LettersOwner::Topic(topic) => write!(f, "topic {:?}", topic.name),
+            LettersOwner::Consumer(consumer) => write!(f, "consumer {:?}", consumer.name),
+        }
+    }
+}
 
 /// Name to things, within one namespace.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -115,10 +132,15 @@ impl Catalog {
         keeps.then(|| self.table_named(&topic.namespace, &letters_table(&topic.name))).flatten()
     }
 
-    /// The topic whose dead letters a table holds, if it is such a table.
-    pub(crate) fn owner_of_letters(&self, table: &TableInfo) -> Option<&Arc<TopicInfo>> {
-        let topic = self.topic_named(&table.namespace, topic_of_letters(&table.name)?)?;
-        (topic.on_error == OnError::DeadLetter).then_some(topic)
+    /// Whose dead letters a table holds, if it is such a table.
+    pub(crate) fn owner_of_letters(&self, table: &TableInfo) -> Option<LettersOwner> {
+        let name = owner_of_table(&table.name)?;
+        let topic = self.topic_named(&table.namespace, name).filter(|topic| topic.on_error == OnError::DeadLetter);
+        if let Some(topic) = topic {
+            return Some(LettersOwner::Topic(topic.clone()));
+        }
+        let consumer = self.consumer_named(&table.namespace, name)?;
+        (consumer.settings.on_error == OnError::DeadLetter).then(|| LettersOwner::Consumer(consumer.clone()))
     }
 
     /// Identity topics included.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(crate) use admit::Admission;
-pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
+pub(crate) use catalog::{Catalog, LettersOwner, SYSTEM_NAMESPACE};
 pub(crate) use groups::GroupState;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;

@@ -93,7 +93,8 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
     }
     if cursor.words(&["CONSUMER"]) {
         let if_exists = cursor.words(&["IF", "EXISTS"]);
-        return Ok(Statement::DropConsumer { name: cursor.name()?, if_exists });
+        let name = cursor.name()?;
+        return Ok(Statement::DropConsumer { name, if_exists, force: cursor.words(&["FORCE"]) });
     }
     if cursor.words(&["TABLE"]) {
         let if_exists = cursor.words(&["IF", "EXISTS"]);

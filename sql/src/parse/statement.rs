@@ -77,6 +77,7 @@ pub(crate) enum Statement {
     DropConsumer {
         name: ObjectName,
         if_exists: bool,
+        force: bool,
     },
     SetOffsets {
         group: ObjectName,

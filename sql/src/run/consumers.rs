@@ -50,10 +50,12 @@ pub(super) fn reload_consumer(scene: &Scene, name: &ObjectName) -> Result<Outcom
     done(format!("consumer {:?} reloaded", name.name))
 }
 
-pub(super) fn drop_consumer(scene: &Scene, name: &ObjectName, if_exists: bool) -> Result<Outcome> {
+pub(super) fn drop_consumer(scene: &Scene, name: &ObjectName, if_exists: bool, force: bool) -> Result<Outcome> {
     let name = writable(scene, name)?;
-    match scene.engine().drop_plugin_consumer(scene.who(), &name.namespace, &name.name) {
-        Err(EngineError::NotFound { .. }) if if_exists => done(format!("consumer {:?} was not there", name.name)),
+    match scene.engine().drop_plugin_consumer(scene.who(), &name.namespace, &name.name, force) {
+        Err(EngineError::NotFound { what: "consumer", .. }) if if_exists => {
+            done(format!("consumer {:?} was not there", name.name))
+        }
         Err(error) => Err(error.into()),
         Ok(()) => done(format!("consumer {:?} dropped", name.name)),
     }
@@ -83,7 +85,7 @@ fn settings(options: &mut Options) -> Result<PluginConsumerSettings> {
         None | Some("stop") => OnError::Stop,
         Some("skip") => OnError::Skip,
         Some("dead_letter") => OnError::DeadLetter,
-        Some(other) => return invalid(format!("on_error is 'stop' or 'skip', not {other:?}")),
+        Some(other) => return invalid(format!("on_error is 'stop', 'skip' or 'dead_letter', not {other:?}")),
     };
     // What is out of range is refused by the engine, which says what the range is.
     let whole =

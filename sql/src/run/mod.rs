@@ -61,7 +61,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CreateConsumer(create) => consumers::create_consumer(scene, create),
         Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),
         Statement::ReloadConsumer { name } => consumers::reload_consumer(scene, &name),
-        Statement::DropConsumer { name, if_exists } => consumers::drop_consumer(scene, &name, if_exists),
+        Statement::DropConsumer { name, if_exists, force } => consumers::drop_consumer(scene, &name, if_exists, force),
         Statement::SetOffsets { group, to, topic, partition } => {
             groups::set_offsets(scene, &group, to, topic.as_ref(), partition)
         }

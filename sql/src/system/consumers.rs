@@ -27,6 +27,7 @@ pub(super) const CONSUMERS: Columns = &[
     ("rows_in", Number),
     ("rows_out", Number),
     ("rows_skipped", Number),
+    ("dead_letters", Number),
     ("commits", Number),
     ("state_bytes", Number),
     ("state_bytes_limit", Number),
@@ -36,7 +37,8 @@ pub(super) fn consumers(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for status in reader.engine.plugin_consumers(&reader.who)? {
         let (info, settings) = (&status.info, &status.info.settings);
-        let PluginConsumerFigures { calls, failures, rows_in, rows_out, rows_skipped, commits } = status.figures;
+        let PluginConsumerFigures { calls, failures, rows_in, rows_out, rows_skipped, dead_letters, commits } =
+            status.figures;
         let stopped: Vec<_> = status.stopped_partitions.iter().map(ToString::to_string).collect();
         rows.push(vec![
             text(&info.namespace),
@@ -57,6 +59,7 @@ pub(super) fn consumers(reader: &Reader) -> Result<Rows> {
             number(rows_in),
             number(rows_out),
             number(rows_skipped),
+            number(dead_letters),
             number(commits),
             number(status.state_bytes),
             number(settings.state_bytes),

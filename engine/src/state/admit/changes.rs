@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::record::{Change, SegmentMeta};
 use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::state::{PartitionState, State};
+use crate::state::{LettersOwner, PartitionState, State};
 use crate::{ConsumerId, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
 
 /// What earlier changes of the same submission have done.
@@ -184,10 +184,14 @@ impl State {
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.known_table(id)?;
         self.refuse_consumer_of_table(id, &table.name)?;
-        if let Some(topic) = self.catalog.owner_of_letters(table)
-            && !earlier.dropped_topics.contains(&topic.id)
-        {
-            return in_use("table", &table.name, format!("topic {:?}, whose dead letters it holds", topic.name));
+        if let Some(owner) = self.catalog.owner_of_letters(table) {
+            let goes = match &owner {
+                LettersOwner::Topic(topic) => earlier.dropped_topics.contains(&topic.id),
+                LettersOwner::Consumer(consumer) => earlier.dropped_consumers.contains(&consumer.id),
+            };
+            if !goes {
+                return in_use("table", &table.name, format!("{owner}, whose dead letters it holds"));
+            }
         }
         let mut topics = self.catalog.topics_of_table(id).filter(|topic| !earlier.dropped_topics.contains(&topic.id));
         topics.next().map_or(Ok(()), |topic| in_use("table", &table.name, format!("topic {:?}", topic.name)))

@@ -27,8 +27,8 @@ impl State {
             }
             if let Some(owner) = self.catalog.owner_of_letters(table) {
                 return Err(Error::InvalidInput(format!(
-                    "table {:?} holds the dead letters of topic {:?}: nothing else is written to it",
-                    table.name, owner.name
+                    "table {:?} holds the dead letters of {owner}: nothing else is written to it",
+                    table.name
                 )));
             }
             if *output == topic.table {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Catalog;
-use crate::{ConsumerId, PluginConsumerInfo, PluginId, TableId, TopicId};
+use crate::dead_letters::letters_table;
+use crate::{ConsumerId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId};
 
 impl Catalog {
     pub(crate) fn consumer(&self, id: ConsumerId) -> Option<&Arc<PluginConsumerInfo>> {
@@ -12,6 +13,12 @@ impl Catalog {
 
     pub(crate) fn consumer_named(&self, namespace: &str, name: &str) -> Option<&Arc<PluginConsumerInfo>> {
         self.consumer(*self.namespaces.get(namespace)?.consumers.get(name)?)
+    }
+
+    /// The table of a consumer's dead letters, if it keeps any.
+    pub(crate) fn letters_of_consumer(&self, consumer: &PluginConsumerInfo) -> Option<&Arc<TableInfo>> {
+        let keeps = consumer.settings.on_error == OnError::DeadLetter;
+        keeps.then(|| self.table_named(&consumer.namespace, &letters_table(&consumer.name))).flatten()
     }
 
     /// In id order.

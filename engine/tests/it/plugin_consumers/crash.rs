@@ -1,5 +1,5 @@
-//! Exactly once: power is lost at operations of the disk while a consumer runs. What is found holds together at once, and
-//! after it has gone on nothing is lost or doubled.
+//! Exactly once: power is lost at operations of the disk while a consumer runs. What is found holds together at once,
+//! dead letters with it, and after it has gone on nothing is lost or doubled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,18 +8,21 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use millstream_engine::disk::{Fault, SimDisk};
 use millstream_engine::{
-    Append, Engine, EngineOptions, PartitionChoice, PluginConsumerSettings, PluginConsumerSpec, Result, TableOptions,
-    TableSpec,
+    Append, Engine, EngineOptions, OnError, PartitionChoice, PluginConsumerSettings, PluginConsumerSpec, Result,
+    TableOptions, TableSpec,
 };
 
 use super::host::Words;
+use super::letters::letters;
 use super::store::{Totals, create_plugin, create_sums, expected, spec, totals, until_done};
 use crate::fixture::{schema, who};
 use crate::table::{Columns, scan};
 
 const PARTITIONS: u32 = 2;
 /// Points at which the disk is stopped: as many as a run has operations, and some more for what differs between runs.
-const POINTS: u64 = 150;
+const POINTS: u64 = 180;
+/// Multiples of this, and the numbers after them, go to the dead letters.
+const POISON: i64 = 40;
 
 fn open(dir: &Path, disk: &SimDisk) -> Result<Engine> {
     let mut options = EngineOptions::new(dir);
@@ -48,8 +51,8 @@ fn run(engine: &Engine) -> Result<()> {
     engine
         .create_table(&who(), TableSpec { namespace: "public".into(), name: "t".into(), schema: schema(), options })?;
     create_sums(engine)?;
-    create_plugin(engine, "p", "sums")?;
-    let settings = PluginConsumerSettings { batch_rows: 7, ..spec("t", "p").settings };
+    create_plugin(engine, "p", &format!("sums poison {POISON}"))?;
+    let settings = PluginConsumerSettings { batch_rows: 7, on_error: OnError::DeadLetter, ..spec("t", "p").settings };
     engine.create_plugin_consumer(&who(), PluginConsumerSpec { settings, ..spec("t", "p") })?;
     for round in 0..12 {
         append(engine, round % PARTITIONS, i64::from(round) * 10..i64::from(round) * 10 + 10)?;
@@ -69,11 +72,25 @@ fn input(engine: &Engine, below: impl Fn(u32) -> u64) -> Vec<(u32, i64)> {
     found
 }
 
-/// What the sums must be by what the group has committed.
-fn committed_totals(engine: &Engine) -> Totals {
+/// What sums and letters must be by the rows that are done.
+fn expectation(done: &[(u32, i64)]) -> (Totals, Vec<(u32, i64)>) {
+    let (mut poison, sound): (Vec<_>, Vec<_>) =
+        done.iter().partition(|(_, number)| (0..=1).contains(&number.rem_euclid(POISON)));
+    poison.sort_unstable();
+    (expected(&sound), poison)
+}
+
+/// What sums and letters must be by what the group has committed.
+fn committed(engine: &Engine) -> (Totals, Vec<(u32, i64)>) {
     let offsets = engine.group_offsets(&who(), "public", "c").expect("the group is there");
     let of = |partition: u32| offsets.iter().find(|at| at.partition == partition).and_then(|at| at.committed);
-    expected(&input(engine, |partition| of(partition).unwrap_or(0)))
+    expectation(&input(engine, |partition| of(partition).unwrap_or(0)))
+}
+
+fn found(engine: &Engine) -> (Totals, Vec<(u32, i64)>) {
+    let mut letters: Vec<_> = letters(engine).into_iter().map(|letter| (letter.partition, letter.number)).collect();
+    letters.sort_unstable();
+    (totals(engine), letters)
 }
 
 /// Holds what is found to what must hold, and goes on.
@@ -83,14 +100,14 @@ fn check(dir: &Path, disk: &SimDisk, what: &str) {
         return;
     }
     // No plugin host is there yet, so that nothing runs.
-    assert_eq!(totals(&engine), committed_totals(&engine), "{what}: outputs and offsets differ");
+    assert_eq!(found(&engine), committed(&engine), "{what}: outputs, letters and offsets differ");
     engine.set_plugin_host(Arc::new(Words::default()));
     for partition in 0..PARTITIONS {
         append(&engine, partition, 1_000..1_010).unwrap_or_else(|error| panic!("{what}: {error}"));
     }
     until_done(&engine);
     // Every key was written anew, from state: state and outputs are the same.
-    assert_eq!(totals(&engine), expected(&input(&engine, |_| u64::MAX)), "{what}: after it went on");
+    assert_eq!(found(&engine), expectation(&input(&engine, |_| u64::MAX)), "{what}: after it went on");
     engine.close().unwrap_or_else(|error| panic!("{what}: {error}"));
 }
 

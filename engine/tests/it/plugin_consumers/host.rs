@@ -30,7 +30,8 @@ pub(crate) fn sums_schema() -> SchemaRef {
 
 /// Modules: `sums`, and with a second word what it does at the number that follows: `fail`, `trap`, `host`, `panic`,
 /// `retry` (for ever), `later` (retries twice, then takes it), `give_up`, `null_key` (a row that its table refuses), `wide`
-/// (that many bytes of text for each row), `flood` (keys without end).
+/// (that many bytes of text for each row), `flood` (keys without end). `poison` gives up multiples of its number, and fails
+/// at the numbers that follow those.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     pub(crate) calls: Arc<AtomicUsize>,
@@ -129,6 +130,13 @@ impl BatchConsumer for Sums {
                 verdict = Verdict::Retry("not yet".to_owned());
             }
             ("give_up", Some(row)) => exceptions.push((row as u32, Verdict::DeadLetter("poison".to_owned()))),
+            ("poison", _) if numbers.iter().any(|number| number.rem_euclid(self.at) == 1) => {
+                return error(FailureKind::Trap);
+            }
+            ("poison", _) => {
+                let poison = (0..).zip(numbers).filter(|(_, number)| number.rem_euclid(self.at) == 0);
+                exceptions.extend(poison.map(|(row, _)| (row, Verdict::DeadLetter("poison".to_owned()))));
+            }
             ("beyond", Some(_)) => exceptions.push((u32::MAX, Verdict::Done)),
             ("flood", _) => {
                 for number in 0_u64.. {

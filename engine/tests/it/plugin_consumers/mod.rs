@@ -2,6 +2,7 @@
 
 mod crash;
 mod host;
+mod letters;
 mod store;
 
 use std::sync::Arc;
@@ -95,7 +96,7 @@ fn topics_are_filtered_and_groups_say_where_to_begin() {
     assert_eq!(totals(&fixture.engine), expected(&sent));
     assert_eq!(fixture.committed("c").into_values().sum::<u64>(), 21);
 
-    fixture.engine.drop_plugin_consumer(&who(), "public", "c").unwrap();
+    fixture.engine.drop_plugin_consumer(&who(), "public", "c", false).unwrap();
     assert!(fixture.engine.group_offsets(&who(), "public", "c").is_err(), "its group is gone");
     let member = fixture.join(manual("g"), &["even"]);
     let taken = PluginConsumerSpec { group: Some("g".to_owned()), ..spec("even", "p") };
@@ -127,7 +128,7 @@ fn what_it_stands_on_can_not_be_dropped() {
     for error in refused {
         assert!(matches!(&error, Error::InUse { by, .. } if by == "consumer \"c\""), "{error}");
     }
-    engine.drop_plugin_consumer(&who(), "public", "c").unwrap();
+    engine.drop_plugin_consumer(&who(), "public", "c", false).unwrap();
     engine.drop_plugin(&who(), "public", "p").unwrap();
     engine.drop_table(&who(), "public", "sums", false).unwrap();
 }

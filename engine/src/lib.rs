@@ -71,8 +71,8 @@ pub use operator::{
 pub use options::{EngineOptions, Principal, SegmentStore};
 pub use plugin_calls::{CallTimes, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension};
 pub use plugin_consumers::{
-    MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec,
-    PluginConsumerStatus,
+    ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
+    PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,
 };
 pub use plugins::{
     Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,

@@ -108,7 +108,8 @@ impl Modules {
         }
     }
 
-    fn read(&self, plugin: &PluginInfo) -> Result<Vec<u8>> {
+    /// A module as it was loaded; `Corrupt` if its file has changed.
+    pub(crate) fn read(&self, plugin: &PluginInfo) -> Result<Vec<u8>> {
         let path = self.path(&plugin.sha256);
         let read = || {
             let file = self.disk.open(&path)?;

@@ -1,10 +1,11 @@
 //! Consumers that are plugins: what users define of them, and how they fare.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AutoOffsetReset, ConsumerId, Lsn, Offset, OnError, PartitionId, PluginId, TableId, TopicId};
+use crate::{AutoOffsetReset, ConsumerId, Lsn, Offset, OnError, PartitionId, PluginId, SeekTo, TableId, TopicId};
 
 /// Calls that are tried again for the same rows before the policy is followed, at most.
 pub const MAX_CONSUMER_RETRIES: u32 = 100;
@@ -59,10 +60,62 @@ pub struct PluginConsumerInfo {
     /// A table for each output of the plugin, in the plugin's order.
     pub outputs: Vec<TableId>,
     pub settings: PluginConsumerSettings,
+    /// What takes the plugin's and its outputs' place from given offsets on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upcoming: Option<UpcomingVersion>,
     pub paused: bool,
     /// Counts from 1; PAUSE, RESUME and RELOAD raise it.
     pub version: u32,
     pub created: Lsn,
+}
+
+/// A version of a consumer's plugin that begins at an offset of each partition: rows below it are the old version's,
+/// whenever they are read. A partition without one is the new version's from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpcomingVersion {
+    pub plugin: PluginId,
+    pub outputs: Vec<TableId>,
+    /// By partition.
+    pub from: BTreeMap<PartitionId, Offset>,
+}
+
+/// What runs at an offset of a consumer's input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunningVersion<'a> {
+    pub plugin: PluginId,
+    pub outputs: &'a [TableId],
+    /// It ends here.
+    pub until: Offset,
+}
+
+impl PluginConsumerInfo {
+    pub(crate) fn version_at(&self, partition: PartitionId, offset: Offset) -> RunningVersion<'_> {
+        let current = |until| RunningVersion { plugin: self.plugin, outputs: &self.outputs, until };
+        let Some(upcoming) = &self.upcoming else { return current(Offset::MAX) };
+        match upcoming.from.get(&partition) {
+            Some(from) if offset < *from => current(*from),
+            _ => RunningVersion { plugin: upcoming.plugin, outputs: &upcoming.outputs, until: Offset::MAX },
+        }
+    }
+
+    /// Every plugin version that it may call.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = PluginId> {
+        [self.plugin].into_iter().chain(self.upcoming.as_ref().map(|upcoming| upcoming.plugin))
+    }
+
+    /// Every table that it may write to.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.outputs.iter().chain(self.upcoming.iter().flat_map(|upcoming| &upcoming.outputs)).copied()
+    }
+}
+
+/// Which version a consumer is to go on with, and where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConsumerReload {
+    /// `None`: the plugin's newest.
+    pub version: Option<u32>,
+    /// `None`: at once, wherever each partition is.
+    pub at: Option<SeekTo>,
 }
 
 /// How a consumer fares.
@@ -72,6 +125,8 @@ pub struct PluginConsumerStatus {
     pub topic: String,
     pub plugin: String,
     pub plugin_version: u32,
+    /// The version that goes on from given offsets, while a partition is below its own.
+    pub next_version: Option<u32>,
     /// Names of the tables that it writes to, in the plugin's order.
     pub outputs: Vec<String>,
     /// `running`, `paused`, `waiting` (it has not begun, or tries something again), or `stopped`.

@@ -11,6 +11,7 @@ mod names;
 mod open;
 mod plugin_calls;
 mod plugin_consumers;
+mod plugin_reloads;
 mod plugins;
 mod read;
 mod topics;

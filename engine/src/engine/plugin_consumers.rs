@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use crate::access::Action;
-use crate::dead_letters::{consumer_letters_info, missing_columns};
+use crate::dead_letters::consumer_letters_info;
 use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::runners::bind;
 use crate::submission::Submission;
@@ -30,7 +30,8 @@ impl Engine {
             return Err(Error::InUse { what: "consumer group", name: group.clone(), by });
         }
         self.define(|engine| {
-            let info = engine.plugin_consumer_info(&spec, group)?;
+            let plugin = engine.find_plugin(&spec.namespace, &spec.plugin)?;
+            let info = engine.plugin_consumer_info(&spec, &plugin, group)?;
             let submission = engine.beginning(&spec, info)?;
             engine.shared.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
                 Error::AlreadyExists { what: "consumer group", name } => {
@@ -51,34 +52,6 @@ impl Engine {
             let version = found.version.saturating_add(1);
             let info = PluginConsumerInfo { paused, version, ..PluginConsumerInfo::clone(&found) };
             engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)
-        })
-    }
-
-    /// Goes on with the newest version of its plugin, with its state and at its offsets: one commit is the last of the old
-    /// version, the next the first of the new one. Refused if that takes other columns than the topic has, or writes to
-    /// outputs that have no table yet.
-    pub fn reload_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
-            let (topic, old) = (engine.shared.topic(found.topic)?, engine.shared.plugin(found.plugin)?);
-            let spec = PluginConsumerSpec {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                topic: topic.name.clone(),
-                plugin: old.name.clone(),
-                group: Some(found.group.clone()),
-                outputs: engine.named_outputs(&found, &old)?,
-                from: AutoOffsetReset::None,
-                settings: found.settings,
-            };
-            let fresh = engine.plugin_consumer_info(&spec, &found.group)?;
-            let version = found.version.saturating_add(1);
-            let (id, paused, created) = (found.id, found.paused, found.created);
-            let info = PluginConsumerInfo { id, paused, version, created, ..fresh };
-            let mut changes = engine.new_letter_columns(&info, &topic)?;
-            changes.push(Change::PluginConsumerReplaced(info));
-            engine.record(changes).map(drop)
         })
     }
 
@@ -126,6 +99,12 @@ impl Engine {
         let (topic, plugin) = (state.topic(info.topic)?, state.plugin(info.plugin)?);
         let group = group_key(&info.namespace, &info.group);
         let partitions = (0..).zip(state.catalog().partitions(topic.table)?);
+        let next = info.upcoming.as_ref().and_then(|upcoming| state.plugin(upcoming.plugin));
+        let passed = next.is_some() && info.below(&state).is_none();
+        let (plugin, next) = match next {
+            Some(next) if passed => (next, None),
+            next => (plugin, next),
+        };
         let outputs = info.outputs.iter().filter_map(|table| Some(state.table(*table)?.name.clone()));
         let left = partitions.map(|(partition, found)| {
             found.end.saturating_sub(state.committed(&group, topic.id, partition).unwrap_or(found.start))
@@ -134,6 +113,7 @@ impl Engine {
             topic: topic.name.clone(),
             plugin: plugin.name.clone(),
             plugin_version: plugin.version,
+            next_version: next.map(|next| next.version),
             outputs: outputs.collect(),
             state: running,
             error,
@@ -145,7 +125,7 @@ impl Engine {
         })
     }
 
-    fn find_plugin_consumer(&self, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
+    pub(super) fn find_plugin_consumer(&self, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
         let state = self.shared.state.read();
         let consumer = state.catalog().consumer_named(namespace, name).cloned();
         consumer.ok_or_else(|| Error::NotFound { what: "consumer", name: name.to_owned() })
@@ -159,19 +139,14 @@ impl Engine {
         Err(Error::InUse { what: "consumer", name: name.to_owned(), by })
     }
 
-    /// Columns that the topic has and the consumer's dead-letter table does not have yet.
-    fn new_letter_columns(&self, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<Vec<Change>> {
-        let letters = self.shared.state.read().catalog().letters_of_consumer(info).cloned();
-        let Some(letters) = letters else { return Ok(Vec::new()) };
-        let wanted = consumer_letters_info(info, topic, &*self.shared.table(topic.table)?)?;
-        let fields = missing_columns(&letters, &wanted)?;
-        Ok((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }).into_iter().collect())
-    }
-
     /// Checks that plugin, topic and tables fit.
-    fn plugin_consumer_info(&self, spec: &PluginConsumerSpec, group: &str) -> Result<PluginConsumerInfo> {
+    pub(super) fn plugin_consumer_info(
+        &self,
+        spec: &PluginConsumerSpec,
+        plugin: &PluginInfo,
+        group: &str,
+    ) -> Result<PluginConsumerInfo> {
         let topic = self.find_topic(&spec.namespace, &spec.topic)?;
-        let plugin = self.find_plugin(&spec.namespace, &spec.plugin)?;
         if plugin.description.kind != PluginKind::Consumer {
             let kind = plugin.description.kind.name();
             return Err(Error::InvalidInput(format!("plugin {:?} is a {kind}, not a consumer", plugin.name)));
@@ -194,19 +169,11 @@ impl Engine {
             group: group.to_owned(),
             outputs: outputs.collect::<Result<Vec<_>>>()?,
             settings: spec.settings,
+            upcoming: None,
             paused: false,
             version: 1,
             created: Lsn(0),
         })
-    }
-
-    /// The tables of a consumer by what its plugin calls them. What a newer version has left out is no error there.
-    fn named_outputs(&self, consumer: &PluginConsumerInfo, plugin: &PluginInfo) -> Result<Vec<(String, String)>> {
-        let newest = self.find_plugin(&plugin.namespace, &plugin.name)?;
-        let has = |name: &str| newest.description.outputs.iter().any(|output| output.name == name);
-        let outputs = plugin.description.outputs.iter().zip(&consumer.outputs);
-        let outputs = outputs.filter(|(output, _)| has(&output.name));
-        outputs.map(|(output, table)| Ok((output.name.clone(), self.shared.table(*table)?.name.clone()))).collect()
     }
 
     fn output_table(&self, spec: &PluginConsumerSpec, output: &ConsumerOutput) -> Result<Arc<TableInfo>> {

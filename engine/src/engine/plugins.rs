@@ -71,6 +71,24 @@ impl Engine {
         self.find_plugin(namespace, name)
     }
 
+    /// One version of a plugin. All of them stay until the plugin is dropped.
+    pub fn plugin_version(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        name: &str,
+        version: u32,
+    ) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin_version(namespace, name, version)
+    }
+
+    /// The module of a plugin version.
+    pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
+        self.enter(who, Action::Read, Some(&plugin.namespace))?;
+        self.shared.modules.read(plugin).map(Arc::from)
+    }
+
     /// Newest versions, by namespace and name.
     pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
         self.enter(who, Action::Read, None)?;
@@ -95,6 +113,16 @@ impl Engine {
     pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
         self.enter(who, Action::Read, Some(&topic.namespace))?;
         self.shared.topic_plugins(topic)
+    }
+
+    pub(super) fn find_plugin_version(&self, namespace: &str, name: &str, version: u32) -> Result<Arc<PluginInfo>> {
+        let newest = self.find_plugin(namespace, name)?.version;
+        let state = self.shared.state.read();
+        let mut versions = state.catalog().plugin_versions(namespace, name);
+        versions.find(|plugin| plugin.version == version).cloned().ok_or_else(|| {
+            let message = format!("plugin {name:?} has no version {version}; it has versions 1 to {newest}");
+            Error::InvalidInput(message)
+        })
     }
 
     pub(super) fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {

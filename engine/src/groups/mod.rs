@@ -39,6 +39,7 @@ use group::{Group, MemberState};
 use listeners::Listeners;
 pub use member::Member;
 use named::NamedMembers;
+pub(crate) use positions::resolve;
 use setup::Setups;
 pub(crate) use setup::{has_offsets, starts};
 use ticker::Ticker;

@@ -114,7 +114,7 @@ pub(super) fn seek(shared: &Shared, core: &Core, at: Assignment, to: SeekTo) -> 
 }
 
 /// The offset that is meant, within what is retained.
-pub(super) fn resolve(shared: &Shared, table: TableId, partition: PartitionId, to: SeekTo) -> Result<Offset> {
+pub(crate) fn resolve(shared: &Shared, table: TableId, partition: PartitionId, to: SeekTo) -> Result<Offset> {
     let (start, end) = range(&shared.state.read(), table, partition)?;
     match to {
         SeekTo::Start => Ok(start),

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::submission::{Precondition, Submission};
 use crate::{
     Append, ConsumerId, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result,
-    StateEntries, StateSource, StateWrite, TopicInfo, write,
+    StateEntries, StateSource, StateWrite, TableId, TopicInfo, write,
 };
 
 /// A step of a partition from what its group has committed.
@@ -20,8 +20,10 @@ pub(super) struct Advance {
     /// What the group has committed; `None` before its first commit here.
     pub expected: Option<Offset>,
     pub next: Offset,
-    /// Rows by output.
+    /// Rows by output, of the version that runs there.
     pub outputs: Vec<(usize, RecordBatch)>,
+    /// Where they go.
+    pub tables: Vec<TableId>,
     pub writes: Vec<StateWrite>,
     /// Rows that are given up: they go to the consumer's dead-letter table.
     pub letters: Vec<Letter>,
@@ -43,7 +45,7 @@ pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicIn
 }
 
 fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
-    let Advance { partition, expected, next, outputs, writes, letters } = advance;
+    let Advance { partition, expected, next, outputs, tables, writes, letters } = advance;
     let group = group_of(info);
     let entries = vec![(info.topic, partition, next)];
     let mut submission = Submission {
@@ -62,7 +64,7 @@ fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance
     for (output, batch) in outputs {
         let unknown =
             || Error::InvalidInput(format!("the plugin gave rows for output {output}, which it does not have"));
-        let table = shared.table(*info.outputs.get(output).ok_or_else(unknown)?)?;
+        let table = shared.table(*tables.get(output).ok_or_else(unknown)?)?;
         appended += batch.num_rows();
         let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
         let parts = write::prepare(&table, &append, &shared.turns, &shared.options, &mut spare);

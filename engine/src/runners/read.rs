@@ -36,19 +36,20 @@ impl Taken {
     }
 }
 
-/// About `max_rows` rows from a position on, small chunks joined. Rows of one offset stay together. `None` at the end of
+/// About `max_rows` rows from a position on and below `until`, small chunks joined. Rows of one offset stay together. `None` at the end of
 /// the partition; there may be no rows where all were filtered out.
 pub(super) fn take(
     shared: &Shared,
     topic: &TopicInfo,
     partition: PartitionId,
     from: Offset,
+    until: Offset,
     max_rows: usize,
 ) -> Result<Option<Taken>> {
     let (mut parts, mut offsets) = (Vec::new(), Vec::new());
     let (mut at, mut bytes) = (from, 0_usize);
     for _ in 0..SCAN_CHUNKS {
-        if offsets.len() >= max_rows || bytes >= BATCH_BYTES {
+        if offsets.len() >= max_rows || bytes >= BATCH_BYTES || at >= until {
             break;
         }
         let chunk = match shared.evaluations.chunk_at(shared, topic, partition, at) {
@@ -58,7 +59,7 @@ pub(super) fn take(
             Err(_) if at > from => break,
             Err(error) => return Err(error),
         };
-        let part = chunk.part(at, Offset::MAX, max_rows - offsets.len(), BATCH_BYTES - bytes);
+        let part = chunk.part(at, until, max_rows - offsets.len(), BATCH_BYTES - bytes);
         if part.next <= at {
             break;
         }

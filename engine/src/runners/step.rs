@@ -25,24 +25,24 @@ const GIVEN_UP: &str = "given_up";
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Worker {
-    pub(super) fn step(
-        &mut self,
-        shared: &Arc<Shared>,
-        topic: &TopicInfo,
-        consumer: &dyn BatchConsumer,
-        partition: PartitionId,
-    ) -> Result<Step> {
+    pub(super) fn step(&mut self, shared: &Arc<Shared>, topic: &TopicInfo, partition: PartitionId) -> Result<Step> {
         let (expected, position) = self.position(shared, topic, partition)?;
+        let info = self.info.clone();
+        let running = info.version_at(partition, position);
+        let consumer = self.consumer(running.plugin)?;
         let rows = {
             let settings = self.info.settings;
             self.lane(partition).rows(&settings)
         };
-        let Some(taken) = read::take(shared, topic, partition, position, rows)? else { return Ok(Step::Idle) };
+        let Some(taken) = read::take(shared, topic, partition, position, running.until, rows)? else {
+            return Ok(Step::Idle);
+        };
         let nothing = || Advance {
             partition,
             expected,
             next: taken.next,
             outputs: Vec::new(),
+            tables: running.outputs.to_vec(),
             writes: Vec::new(),
             letters: Vec::new(),
         };
@@ -51,10 +51,10 @@ impl Worker {
             return Ok(Step::Done);
         }
         count(&self.standing.calls, 1);
-        let called = self.call(shared, topic, consumer, partition, &taken)?;
+        let called = self.call(shared, topic, consumer.as_ref(), partition, &taken)?;
         let failure = match called.and_then(|consumed| judge(consumed, &taken, self.info.settings.on_error)) {
             Ok((Consumed { outputs, state, .. }, given_up)) => {
-                let letters = self.letters(shared, &taken, &given_up, GIVEN_UP)?;
+                let letters = self.letters(shared, partition, &taken, &given_up, GIVEN_UP)?;
                 let advance = Advance { outputs, writes: state.into_writes(), letters, ..nothing() };
                 match self.commit(shared, topic, advance) {
                     Ok(()) => {
@@ -91,7 +91,7 @@ impl Worker {
             Remedy::Again => self.standing.hold(partition, false, described(partition, taken, failure)),
             Remedy::RowAtFault if settings.on_error != OnError::Stop => {
                 let all = (0..taken.offsets.len()).map(|row| (row, failure.why.clone())).collect::<Vec<_>>();
-                let letters = self.letters(shared, taken, &all, failure.kind.name())?;
+                let letters = self.letters(shared, partition, taken, &all, failure.kind.name())?;
                 self.commit(shared, topic, Advance { letters, ..nothing })?;
                 self.passed_over(shared, partition, taken, &all);
             }
@@ -152,6 +152,7 @@ impl Worker {
     fn letters(
         &self,
         shared: &Shared,
+        partition: PartitionId,
         taken: &Taken,
         rows: &[(usize, String)],
         failure: &'static str,
@@ -159,7 +160,7 @@ impl Worker {
         if self.info.settings.on_error != OnError::DeadLetter || rows.is_empty() {
             return Ok(Vec::new());
         }
-        let plugin = shared.plugin(self.info.plugin)?;
+        let plugin = shared.plugin(self.info.version_at(partition, taken.first).plugin)?;
         let plugin = Arc::new(PluginVersion { name: plugin.name.clone(), version: plugin.version });
         let letter = |(row, why): &(usize, String)| {
             let error = OperatorError { kind: FailureKind::Data, message: why.clone(), plugin: Some(plugin.clone()) };

@@ -9,7 +9,7 @@ use super::lane::Lane;
 use super::signal::Signal;
 use super::standing::Standing;
 use crate::shared::Shared;
-use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, Result};
+use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, PluginId, Result};
 
 /// How long a thread without work waits before it looks again: partitions may have been added, or the engine be gone.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
@@ -26,7 +26,8 @@ pub(super) struct Worker {
     pub(super) standing: Arc<Standing>,
     /// Partitions whose number modulo the second is the first.
     share: (PartitionId, PartitionId),
-    consumer: Option<Arc<dyn BatchConsumer>>,
+    /// Of each plugin version that the consumer may call.
+    consumers: BTreeMap<PluginId, Arc<dyn BatchConsumer>>,
     lanes: BTreeMap<PartitionId, Lane>,
     /// When rows that were passed over were told of last.
     pub(super) told: Option<Instant>,
@@ -53,7 +54,7 @@ impl Worker {
             signal: signal.clone(),
             standing: standing.clone(),
             share,
-            consumer: None,
+            consumers: BTreeMap::new(),
             lanes: BTreeMap::new(),
             told: None,
         }
@@ -80,7 +81,7 @@ impl Worker {
 
     /// A step for each partition that is ready; gives how long to wait if none was.
     fn round(&mut self, shared: &Arc<Shared>) -> Result<Option<Duration>> {
-        let consumer = self.consumer(shared)?;
+        self.load(shared)?;
         let topic = shared.topic(self.info.topic)?;
         let partitions = shared.table(topic.table)?.options.partitions;
         let (turn, of) = self.share;
@@ -97,7 +98,7 @@ impl Worker {
                 pause = pause.min(left);
                 continue;
             }
-            let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, consumer.as_ref(), partition)));
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, partition)));
             match step.unwrap_or_else(|_| Err(Error::Internal("the runner panicked".to_owned()))) {
                 Ok(Step::Done) => worked = true,
                 // What was waited for has gone by another way, such as a reset of the offset.
@@ -108,17 +109,24 @@ impl Worker {
         Ok(if worked { None } else { Some(pause) })
     }
 
-    fn consumer(&mut self, shared: &Shared) -> Result<Arc<dyn BatchConsumer>> {
-        if let Some(consumer) = &self.consumer {
-            return Ok(consumer.clone());
+    fn load(&mut self, shared: &Shared) -> Result<()> {
+        for id in self.info.plugins() {
+            if self.consumers.contains_key(&id) {
+                continue;
+            }
+            let plugin = shared.plugin(id)?;
+            let LoadedPlugin::Consumer(consumer) = shared.loaded_plugin(&plugin)? else {
+                return Err(Error::Internal(format!("plugin {:?} was loaded as another kind", plugin.name)));
+            };
+            self.standing.set_unready(None);
+            self.consumers.insert(id, consumer);
         }
-        let plugin = shared.plugin(self.info.plugin)?;
-        let LoadedPlugin::Consumer(consumer) = shared.loaded_plugin(&plugin)? else {
-            return Err(Error::Internal(format!("plugin {:?} was loaded as another kind", plugin.name)));
-        };
-        self.standing.set_unready(None);
-        self.consumer = Some(consumer.clone());
-        Ok(consumer)
+        Ok(())
+    }
+
+    pub(super) fn consumer(&self, plugin: PluginId) -> Result<Arc<dyn BatchConsumer>> {
+        let found = self.consumers.get(&plugin).cloned();
+        found.ok_or_else(|| Error::Internal("the consumer's plugin is not loaded".to_owned()))
     }
 
     /// What is to be done about an error of a step. An error ends the thread.

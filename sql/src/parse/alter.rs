@@ -62,17 +62,7 @@ fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable
 fn parse_set_offsets(cursor: &mut Cursor) -> Result<Statement> {
     let group = cursor.name()?;
     cursor.expect_words(&["SET", "OFFSET", "TO"])?;
-    let to = if cursor.words(&["EARLIEST"]) {
-        Target::Seek(SeekTo::Start)
-    } else if cursor.words(&["LATEST"]) {
-        Target::Seek(SeekTo::End)
-    } else if cursor.words(&["TIMESTAMP"]) {
-        Target::Timestamp(cursor.string()?)
-    } else if matches!(cursor.sql().peek_token().token, Token::Number(..)) {
-        Target::Seek(SeekTo::Offset(cursor.number()?))
-    } else {
-        return Err(cursor.expected("EARLIEST, LATEST, TIMESTAMP '…' or an offset"));
-    };
+    let to = parse_target(cursor)?;
     let (mut topic, mut partition) = (None, None);
     if cursor.words(&["ON"]) {
         let _ = cursor.words(&["TOPIC"]);
@@ -82,6 +72,21 @@ fn parse_set_offsets(cursor: &mut Cursor) -> Result<Statement> {
         }
     }
     Ok(Statement::SetOffsets { group, to, topic, partition })
+}
+
+/// EARLIEST, LATEST, TIMESTAMP '…' or a number.
+pub(super) fn parse_target(cursor: &mut Cursor) -> Result<Target> {
+    if cursor.words(&["EARLIEST"]) {
+        Ok(Target::Seek(SeekTo::Start))
+    } else if cursor.words(&["LATEST"]) {
+        Ok(Target::Seek(SeekTo::End))
+    } else if cursor.words(&["TIMESTAMP"]) {
+        Ok(Target::Timestamp(cursor.string()?))
+    } else if matches!(cursor.sql().peek_token().token, Token::Number(..)) {
+        Ok(Target::Seek(SeekTo::Offset(cursor.number()?)))
+    } else {
+        Err(cursor.expected("EARLIEST, LATEST, TIMESTAMP '…' or an offset"))
+    }
 }
 
 pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Statement> {

@@ -165,7 +165,13 @@ fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> 
             PluginSource::Path(path)
         }
         _ if cursor.words(&["UPLOAD"]) => PluginSource::Upload,
-        _ => return Err(cursor.expected("'path.wasm', x'bytes' or UPLOAD")),
+        _ if replace && cursor.words(&["VERSION"]) => PluginSource::Version(cursor.number()?),
+        _ if cursor.peek_word(0, "VERSION") => {
+            let message =
+                "CREATE OR REPLACE PLUGIN … FROM VERSION goes back to a version that the plugin has had".to_owned();
+            return Err(Error::Unsupported { message, position: Some(cursor.position()) });
+        }
+        _ => return Err(cursor.expected("'path.wasm', x'bytes', UPLOAD or VERSION n")),
     };
     Ok(Statement::CreatePlugin(CreatePlugin { name, replace, source, options: Options::parse(cursor)? }))
 }

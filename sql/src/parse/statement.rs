@@ -52,6 +52,8 @@ pub(crate) enum Statement {
     },
     ReloadTopic {
         name: ObjectName,
+        /// Plugin versions; all else stays as it is. None: everything that is newest.
+        to: Vec<(Ident, u64)>,
     },
     CreatePlugin(CreatePlugin),
     DropPlugin {
@@ -73,6 +75,8 @@ pub(crate) enum Statement {
     },
     ReloadConsumer {
         name: ObjectName,
+        version: Option<u64>,
+        at: Option<Target>,
     },
     DropConsumer {
         name: ObjectName,
@@ -184,6 +188,8 @@ pub(crate) struct CreateConsumer {
 pub(crate) enum PluginSource {
     /// A file of the server's machine.
     Path(String),
+    /// A version that the plugin has had.
+    Version(u64),
     Bytes(Arc<[u8]>),
     /// It comes beside the statement.
     Upload,
@@ -206,7 +212,7 @@ pub(crate) struct CopyTo {
     pub(crate) options: Options,
 }
 
-/// Where `SET OFFSET TO` goes.
+/// Where `SET OFFSET TO` goes, and where a version begins.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     Seek(SeekTo),

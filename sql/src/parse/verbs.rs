@@ -26,10 +26,13 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
         return show::parse_explain_topic(cursor);
     }
     if cursor.words(&["RELOAD", "TOPIC"]) {
-        return Ok(Statement::ReloadTopic { name: cursor.name()? });
+        return parse_reload_topic(cursor);
     }
     if cursor.words(&["RELOAD", "CONSUMER"]) {
-        return Ok(Statement::ReloadConsumer { name: cursor.name()? });
+        let name = cursor.name()?;
+        let version = if cursor.words(&["TO", "VERSION"]) { Some(cursor.number()?) } else { None };
+        let at = if cursor.words(&["AT"]) { Some(alter::parse_target(cursor)?) } else { None };
+        return Ok(Statement::ReloadConsumer { name, version, at });
     }
     if cursor.words(&["COMMIT", "OFFSETS"]) {
         return alter::parse_commit_offsets(cursor);
@@ -44,6 +47,31 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
         return parse_set(cursor, start);
     }
     parse_other(cursor, start)
+}
+
+/// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m]`.
+fn parse_reload_topic(cursor: &mut Cursor) -> Result<Statement> {
+    let name = cursor.name()?;
+    let mut to = Vec::new();
+    if cursor.words(&["TO"]) {
+        loop {
+            cursor.expect_words(&["PLUGIN"])?;
+            let plugin = cursor.identifier()?;
+            cursor.expect_words(&["VERSION"])?;
+            to.push((plugin, cursor.number()?));
+            if !cursor.consume(&Token::Comma) {
+                break;
+            }
+        }
+    }
+    if cursor.peek_word(0, "AT") {
+        let message =
+            "a topic is one SELECT over all its offsets: it has no AT; make the new version a topic of its own, and \
+                       let groups go over to it at an offset"
+                .to_owned();
+        return Err(Error::Unsupported { message, position: Some(cursor.position()) });
+    }
+    Ok(Statement::ReloadTopic { name, to })
 }
 
 /// A query, an INSERT, or something we refuse.

@@ -1,12 +1,15 @@
 //! Consumers that are plugins: CREATE, ALTER, RELOAD and DROP CONSUMER.
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{AutoOffsetReset, Error as EngineError, OnError, PluginConsumerSettings, PluginConsumerSpec};
+use millstream_engine::{
+    AutoOffsetReset, ConsumerReload, Error as EngineError, OnError, PluginConsumerSettings, PluginConsumerSpec,
+};
 
 use super::define::writable;
+use super::groups::seek_to;
 use super::{Scene, done};
 use crate::names::{Name, position, resolve};
-use crate::parse::{CreateConsumer, Options};
+use crate::parse::{CreateConsumer, Options, Target};
 use crate::{Error, Outcome, Result};
 
 const OPTIONS: [&str; 6] = ["output.NAME", "on_error", "retries", "from", "batch_rows", "state_bytes"];
@@ -44,9 +47,18 @@ pub(super) fn pause_consumer(scene: &Scene, name: &ObjectName, paused: bool) -> 
     done(format!("consumer {:?} {}", name.name, if paused { "paused" } else { "resumed" }))
 }
 
-pub(super) fn reload_consumer(scene: &Scene, name: &ObjectName) -> Result<Outcome> {
+pub(super) fn reload_consumer(
+    scene: &Scene,
+    name: &ObjectName,
+    version: Option<u64>,
+    at: Option<Target>,
+) -> Result<Outcome> {
     let name = writable(scene, name)?;
-    scene.engine().reload_plugin_consumer(scene.who(), &name.namespace, &name.name)?;
+    let reload = ConsumerReload {
+        version: version.map(|version| u32::try_from(version).unwrap_or(u32::MAX)),
+        at: at.map(seek_to).transpose()?,
+    };
+    scene.engine().reload_plugin_consumer(scene.who(), &name.namespace, &name.name, reload)?;
     done(format!("consumer {:?} reloaded", name.name))
 }
 

@@ -18,10 +18,7 @@ pub(super) fn set_offsets(
     partition: Option<u64>,
 ) -> Result<Outcome> {
     let group = resolve(group, &scene.namespace)?;
-    let to = match to {
-        Target::Seek(to) => to,
-        Target::Timestamp(text) => SeekTo::AppendTime(micros(&text)?),
-    };
+    let to = seek_to(to)?;
     let topic = match topic {
         None => None,
         Some(name) => {
@@ -40,6 +37,14 @@ pub(super) fn set_offsets(
     let reset = OffsetReset { to, topic, partition };
     scene.engine().reset_offsets(scene.who(), &group.namespace, &group.name, reset)?;
     done(format!("offsets of consumer group {:?} set", group.name))
+}
+
+/// What a target of SQL means to the engine.
+pub(super) fn seek_to(target: Target) -> Result<SeekTo> {
+    match target {
+        Target::Seek(to) => Ok(to),
+        Target::Timestamp(text) => Ok(SeekTo::AppendTime(micros(&text)?)),
+    }
 }
 
 /// A timestamp literal; without a zone it is UTC.

@@ -52,7 +52,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::DropTable { name, if_exists, force } => tables::drop_table(scene, &name, if_exists, force),
         Statement::CreateTopic(create) => topics::create_topic(scene, *create),
         Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
-        Statement::ReloadTopic { name } => topics::reload_topic(scene, &name),
+        Statement::ReloadTopic { name, to } => topics::reload_topic(scene, &name, &to),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
         Statement::DropPlugin { name, if_exists } => plugins::drop_plugin(scene, &name, if_exists),
         Statement::ResumePlugin { name } => plugins::resume_plugin(scene, &name),
@@ -60,7 +60,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
         Statement::CreateConsumer(create) => consumers::create_consumer(scene, create),
         Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),
-        Statement::ReloadConsumer { name } => consumers::reload_consumer(scene, &name),
+        Statement::ReloadConsumer { name, version, at } => consumers::reload_consumer(scene, &name, version, at),
         Statement::DropConsumer { name, if_exists, force } => consumers::drop_consumer(scene, &name, if_exists, force),
         Statement::SetOffsets { group, to, topic, partition } => {
             groups::set_offsets(scene, &group, to, topic.as_ref(), partition)

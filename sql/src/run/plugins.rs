@@ -19,7 +19,17 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
         return Err(Error::Invalid { message, position: crate::names::position(&create.name) });
     }
     let mut options = create.options;
-    let mut limits = PluginLimits::default();
+    // Going back to a version takes its settings too.
+    let (former, settings) = match create.source {
+        PluginSource::Version(version) => {
+            let version = u32::try_from(version).unwrap_or(u32::MAX);
+            let info = scene.engine().plugin_version(scene.who(), &name.namespace, &name.name, version)?;
+            let (limits, config, grants) = (info.limits.clone(), info.config.clone(), info.grants.clone());
+            (Some(info), PluginSettings { limits, config, grants })
+        }
+        _ => (None, PluginSettings::default()),
+    };
+    let PluginSettings { mut limits, config, grants } = settings;
     if let Some(bytes) = options.bytes("memory")? {
         limits.memory_bytes = bytes;
     }
@@ -32,13 +42,15 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     if let Some(bytes) = options.bytes("output")? {
         limits.output_bytes = bytes;
     }
-    let grants = grants(options.names("grant")?.unwrap_or_default())?;
-    let config = options.text("config")?.unwrap_or_default();
+    let grants = options.names("grant")?.map_or(Ok(grants), capabilities)?;
+    let config = options.text("config")?.unwrap_or(config);
     options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "output", "config", "grant"])?;
-    let module: Arc<[u8]> = match create.source {
-        PluginSource::Bytes(bytes) => bytes,
-        PluginSource::Path(path) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?),
-        PluginSource::Upload => {
+    let module: Arc<[u8]> = match (create.source, &former) {
+        (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,
+        (PluginSource::Bytes(bytes), _) => bytes,
+        (PluginSource::Path(path), _) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?),
+        (PluginSource::Version(_), None) => return Err(Error::Internal("no version was looked up".to_owned())),
+        (PluginSource::Upload, _) => {
             let message = "FROM UPLOAD takes the module that is sent beside the statement, and none was: load it with \
                            `millstream plugin load` or a client's create_plugin";
             return Err(Error::Invalid { message: message.to_owned(), position: None });
@@ -73,7 +85,7 @@ pub(super) fn resume_plugin(scene: &Scene, name: &ObjectName) -> Result<Outcome>
     }
 }
 
-fn grants(names: Vec<String>) -> Result<BTreeSet<Capability>> {
+fn capabilities(names: Vec<String>) -> Result<BTreeSet<Capability>> {
     let grant = |name: String| {
         let known = Capability::ALL.into_iter().find(|capability| capability.name() == name);
         known.ok_or_else(|| {

@@ -3,7 +3,7 @@
 use millstream_engine::PluginConsumerFigures;
 
 use super::data::Kind::{Number, Text};
-use super::data::{Columns, Rows, number, text, text_or_null};
+use super::data::{Columns, Rows, number, number_or_null, text, text_or_null};
 use crate::Result;
 use crate::listing::on_error;
 use crate::query::Reader;
@@ -14,6 +14,7 @@ pub(super) const CONSUMERS: Columns = &[
     ("topic", Text),
     ("plugin", Text),
     ("plugin_version", Number),
+    ("next_version", Number),
     ("group_id", Text),
     ("outputs", Text),
     ("on_error", Text),
@@ -46,6 +47,7 @@ pub(super) fn consumers(reader: &Reader) -> Result<Rows> {
             text(&status.topic),
             text(&status.plugin),
             number(status.plugin_version),
+            number_or_null(status.next_version),
             text(&info.group),
             text(status.outputs.join(", ")),
             text(on_error(settings.on_error)),

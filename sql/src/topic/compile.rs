@@ -83,7 +83,7 @@ pub(crate) fn compile_topic(
 }
 
 /// A table's schema at a version.
-fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
+pub(crate) fn schema_at(table: &TableInfo, version: u32) -> Result<&SchemaRef> {
     let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
     index
         .and_then(|index| table.schemas.get(index))

@@ -17,7 +17,7 @@ mod tests;
 mod topic_plan;
 mod transform;
 
-pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, table_of};
+pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, schema_at, table_of};
 pub(crate) use explain::{explain, explain_schema};
 pub(crate) use layered::Layered;
 pub(crate) use operator::Operator;

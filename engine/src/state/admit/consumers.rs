@@ -1,7 +1,7 @@
 //! Whether a consumer fits what is defined, and whether its state has room.
 
 use super::changes::{Earlier, free};
-use crate::record::StateRecord;
+use crate::record::{GroupKey, StateRecord};
 use crate::state::State;
 use crate::{ConsumerId, Error, GroupMode, MAX_STATE_KEY_BYTES, PluginConsumerInfo, PluginKind, Result, TableId};
 
@@ -63,6 +63,31 @@ impl State {
         let found = self.known_consumer(info.id)?;
         if found.version.checked_add(1) != Some(info.version) {
             return Err(Error::Busy(format!("consumer {:?} was altered meanwhile", info.name)));
+        }
+        self.admit_upcoming(info)
+    }
+
+    /// A version begins where rows have not been read yet: commits of the old one are ahead of this, or refused.
+    fn admit_upcoming(&self, info: &PluginConsumerInfo) -> Result<()> {
+        let Some(upcoming) = &info.upcoming else { return Ok(()) };
+        if info.plugins().any(|plugin| self.catalog.plugin(plugin).is_none()) {
+            return Err(Error::Busy("the plugin was dropped meanwhile".to_owned()));
+        }
+        let (namespace, group) = (info.namespace.as_str().into(), info.group.as_str().into());
+        let group = GroupKey { namespace, group, client: None };
+        // Of one that had begun before, offsets that were passed stay where they are.
+        let before = self.known_consumer(info.id)?.upcoming.as_ref();
+        if before == Some(upcoming) {
+            return Ok(());
+        }
+        for (partition, from) in &upcoming.from {
+            let committed = self.committed(&group, info.topic, *partition).unwrap_or(0);
+            if committed > *from {
+                return Err(Error::Busy(format!(
+                    "consumer {:?} has read partition {partition} up to offset {committed}, past {from}",
+                    info.name
+                )));
+            }
         }
         Ok(())
     }

@@ -37,11 +37,11 @@ impl Catalog {
 
     /// One that reads the table by its identity topic, or writes to it.
     pub(crate) fn consumer_of_table(&self, id: TableId) -> Option<&Arc<PluginConsumerInfo>> {
-        self.consumers().find(|consumer| consumer.topic == TopicId(id.0) || consumer.outputs.contains(&id))
+        self.consumers().find(|consumer| consumer.topic == TopicId(id.0) || consumer.tables().any(|table| table == id))
     }
 
     pub(crate) fn consumer_of_plugin(&self, id: PluginId) -> Option<&Arc<PluginConsumerInfo>> {
-        self.consumers().find(|consumer| consumer.plugin == id)
+        self.consumers().find(|consumer| consumer.plugins().any(|plugin| plugin == id))
     }
 }
 

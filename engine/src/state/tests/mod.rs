@@ -158,6 +158,7 @@ pub(super) fn consumer(name: &str, topic: TopicId, plugin: PluginId, group: &str
         group: group.to_owned(),
         outputs: vec![output],
         settings: PluginConsumerSettings { state_bytes: 2_000, ..PluginConsumerSettings::default() },
+        upcoming: None,
         paused: false,
         version: 1,
         created: Lsn(0),

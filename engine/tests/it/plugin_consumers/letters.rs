@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use millstream_engine::{ColumnSpec, Engine, Error, OnError, PluginConsumerSpec};
+use millstream_engine::{ColumnSpec, ConsumerReload, Engine, Error, OnError, PluginConsumerSpec};
 
 use super::store::{expected, put_plugin, spec, totals, until, until_done};
 use super::{append, create, store, with};
@@ -101,7 +101,7 @@ fn the_next_version_takes_what_the_first_one_gave_up() {
     put_plugin(&fixture.engine, "p", "sums", true).unwrap();
     let column = ColumnSpec { name: "note".to_owned(), data_type: arrow_schema::DataType::Utf8 };
     fixture.engine.add_columns(&who(), "public", "t", vec![column]).unwrap();
-    fixture.engine.reload_plugin_consumer(&who(), "public", "c").unwrap();
+    fixture.engine.reload_plugin_consumer(&who(), "public", "c", ConsumerReload::default()).unwrap();
     let kept = fixture.engine.table(&who(), "public", "c$dead_letter").unwrap();
     assert!(kept.schema().field_with_name("note").is_ok(), "the topic's new column");
     append(&fixture, &table, &mut sent, 0, 30..50);

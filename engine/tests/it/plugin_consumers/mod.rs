@@ -4,13 +4,14 @@ mod crash;
 mod host;
 mod letters;
 mod store;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use millstream_engine::{
-    AutoOffsetReset, Error, ErrorKind, OffsetReset, OnError, PluginConsumerSettings, PluginConsumerSpec, SeekTo,
-    TableInfo,
+    AutoOffsetReset, ConsumerReload, Error, ErrorKind, OffsetReset, OnError, PluginConsumerSettings,
+    PluginConsumerSpec, SeekTo, TableInfo,
 };
 
 use self::host::Words;
@@ -251,12 +252,12 @@ fn a_new_version_goes_on_where_the_old_one_stopped() {
     assert_eq!((status.plugin_version, status.lag), (1, 8));
     put_plugin(&fixture.engine, "p", "sums", true).unwrap();
     assert_eq!(until(&fixture.engine, "no change", |_| true).plugin_version, 1);
-    fixture.engine.reload_plugin_consumer(&who(), "public", "c").unwrap();
+    fixture.engine.reload_plugin_consumer(&who(), "public", "c", ConsumerReload::default()).unwrap();
     let status = until_done(&fixture.engine);
     assert_eq!(status.plugin_version, 2);
     assert_eq!(totals(&fixture.engine), expected(&sent), "sums go on from the old version's state");
     put_plugin(&fixture.engine, "p", "filter", true).unwrap();
-    let refused = fixture.engine.reload_plugin_consumer(&who(), "public", "c").unwrap_err();
+    let refused = fixture.engine.reload_plugin_consumer(&who(), "public", "c", ConsumerReload::default()).unwrap_err();
     assert_eq!(refused.to_string(), "plugin \"p\" is a filter, not a consumer");
 }
 

@@ -160,6 +160,9 @@ pub struct TopicInfo {
     pub source: TopicSource,
     pub output_schema: SchemaRef,
     pub on_error: OnError,
+    /// A version of a plugin that it calls, which runs beside the recorded one and is compared with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<PluginId>,
     /// Counts from 1; RELOAD raises it.
     pub version: u32,
     pub created: Lsn,

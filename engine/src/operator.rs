@@ -229,6 +229,11 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription>;
     /// Makes a plugin callable. Cheap after the first time: compiled code is cached.
     fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin>;
+    /// As [`Self::load`], with one instance of its own, which takes nothing from other users of the version: neither
+    /// instances, nor does its failing count as theirs.
+    fn load_apart(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
+        self.load(plugin, module)
+    }
     /// Figures of every plugin version that was loaded since the host was opened.
     fn calls(&self) -> Vec<PluginCalls> {
         Vec::new()

@@ -132,7 +132,13 @@ pub(crate) enum Change {
         table: TableId,
     },
     TopicCreated(TopicInfo),
+    /// Ends its shadow.
     TopicReplaced(TopicInfo),
+    TopicShadowed {
+        topic: TopicId,
+        /// `None` ends it.
+        shadow: Option<PluginId>,
+    },
     /// Forgets the topic's committed offsets too.
     TopicDropped {
         topic: TopicId,

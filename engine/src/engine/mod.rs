@@ -14,6 +14,7 @@ mod plugin_consumers;
 mod plugin_reloads;
 mod plugins;
 mod read;
+mod shadows;
 mod topics;
 mod write;
 

@@ -64,6 +64,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<()> {
     shared.log.start(ahead, sink)?;
     Coordinator::start(shared)?;
     Runners::start(shared)?;
+    shared.evaluations.begin(Arc::downgrade(shared));
     shared.maintenance.start(shared)
 }
 

@@ -157,6 +157,7 @@ fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> Topic
         source: TopicSource::Select { definition: spec.definition, plugins: spec.plugins, functions: spec.functions },
         output_schema: spec.output_schema,
         on_error: spec.on_error,
+        shadow: None,
         version,
         created,
     }

@@ -9,20 +9,21 @@ mod identity;
 mod letters;
 mod operators;
 mod scope;
+mod shadow;
 mod skips;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arrow_schema::Schema;
 
 use crate::cursor::{self, ChunkRows};
 use crate::shared::Shared;
 use crate::{
-    BatchOperator, Error, EvaluationPlace, FailureKind, Offset, OnError, OperatorError, PartitionId, Result, TopicId,
-    TopicInfo,
+    BatchOperator, Error, EvaluationPlace, FailureKind, Offset, OnError, OperatorError, PartitionId, PluginInfo,
+    Result, ShadowDifference, ShadowFigures, TopicId, TopicInfo,
 };
 
 use cache::{Cache, Place};
@@ -31,6 +32,7 @@ use letters::DeadLetters;
 use operators::{Compiled, Operators};
 pub(crate) use scope::Scope;
 pub use scope::current_evaluation;
+use shadow::Shadows;
 use skips::SkipEvents;
 
 /// Compiled topics and evaluated chunks of one engine.
@@ -41,6 +43,7 @@ pub(crate) struct Evaluations {
     rows_skipped: AtomicU64,
     skip_events: SkipEvents,
     dead_letters: DeadLetters,
+    shadows: Shadows,
 }
 
 /// Counters since opening.
@@ -60,7 +63,37 @@ impl Evaluations {
             rows_skipped: AtomicU64::new(0),
             skip_events: SkipEvents::default(),
             dead_letters: DeadLetters::default(),
+            shadows: Shadows::default(),
         }
+    }
+
+    /// The engine runs: shadows may begin.
+    pub(crate) fn begin(&self, engine: Weak<Shared>) {
+        self.shadows.begin(engine);
+    }
+
+    /// Ends the shadows.
+    pub(crate) fn stop(&self) {
+        self.shadows.stop();
+    }
+
+    /// Refuses a shadow that can't be compared with the topic.
+    pub(crate) fn check_shadow(&self, shared: &Shared, topic: &TopicInfo, plugin: &PluginInfo) -> Result<()> {
+        shadow::compile_shadow(shared, topic, plugin).map(drop)
+    }
+
+    /// How a topic's shadow fares, and why nothing is compared if so.
+    pub(crate) fn shadow_figures(&self, topic: &TopicInfo) -> (ShadowFigures, Option<String>) {
+        self.shadows.figures(topic)
+    }
+
+    /// Where the answers of a topic's shadow differ; the newest, oldest first.
+    pub(crate) fn shadow_differences(&self, topic: &TopicInfo) -> Vec<ShadowDifference> {
+        self.shadows.differences(topic)
+    }
+
+    pub(crate) fn forget_shadow(&self, topic: TopicId) {
+        self.shadows.forget(topic);
     }
 
     /// The topic's operator, compiled on first use.
@@ -94,6 +127,7 @@ impl Evaluations {
         self.cache.forget(topic);
         self.skip_events.forget(topic);
         self.dead_letters.forget(topic);
+        self.shadows.forget(topic);
     }
 
     pub(crate) fn figures(&self) -> EvaluationFigures {
@@ -131,6 +165,7 @@ impl Evaluations {
         let mut base = chunk.base_offset;
         let mut outcome = evaluate::evaluate(operator.as_ref(), input, topic.on_error)
             .map_err(|source| failed(chunk.base_offset, source))?;
+        let mut examined = input.num_rows();
         let past_fault = outcome.fault.as_ref().is_some_and(|(row, _)| base + offset(*row) < position);
         if past_fault {
             let rows = usize::try_from(position - base).unwrap_or(usize::MAX).min(input.num_rows());
@@ -139,6 +174,7 @@ impl Evaluations {
             let rest = input.slice(rows, input.num_rows() - rows);
             outcome =
                 evaluate::evaluate(operator.as_ref(), &rest, topic.on_error).map_err(|source| failed(base, source))?;
+            examined = rest.num_rows();
         }
         if !same_types(&outcome.batch.schema(), &topic.output_schema) {
             let message = "the operator gave other columns than the topic has; reload the topic".to_owned();
@@ -155,6 +191,7 @@ impl Evaluations {
             self.rows_skipped.fetch_add(skipped, Ordering::Relaxed);
             self.skip_events.tell(shared, topic, partition, base + offset(*row), skipped, error);
         }
+        self.shadows.offer(shared, topic, partition, (base, examined), &outcome);
         Ok(Some(EvaluatedChunk::evaluated(base, chunk.next_offset, outcome)))
     }
 }

@@ -10,7 +10,7 @@ use super::guard::Guarded;
 use super::identity::Identity;
 use crate::cursor::Projection;
 use crate::shared::Shared;
-use crate::{BatchOperator, Error, Result, TopicId, TopicInfo, TopicSource};
+use crate::{BatchOperator, Error, Result, TopicId, TopicInfo, TopicPlugins, TopicSource};
 
 /// Compiled topics that are kept; of more, the one that was used least recently goes and is compiled anew when needed.
 const KEPT: usize = 1_024;
@@ -82,15 +82,19 @@ impl Operators {
 }
 
 fn compile(shared: &Shared, topic: &TopicInfo) -> Result<Compiled> {
+    compile_with(shared, topic, &shared.topic_plugins(topic)?)
+}
+
+/// A topic that calls `plugins`.
+pub(super) fn compile_with(shared: &Shared, topic: &TopicInfo, plugins: &TopicPlugins) -> Result<Compiled> {
     let table = shared.table(topic.table)?;
     let operator: Arc<dyn BatchOperator> = match &topic.source {
         TopicSource::Identity => Arc::new(Identity::new(topic)),
         TopicSource::Select { .. } => {
-            let plugins = shared.topic_plugins(topic)?;
             let compiler = shared.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
             })?;
-            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, &plugins)))
+            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, plugins)))
                 .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))));
             Arc::new(Guarded(compiled?))
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::dirty::Key;
 use super::{PartitionState, State};
 use crate::record::{Change, Record, RecordContext};
-use crate::{TableId, TableInfo, TopicId};
+use crate::{TableId, TableInfo, TopicId, TopicInfo};
 
 impl State {
     /// Takes a durable record up. Records at or below [`State::applied`] were applied before and are skipped.
@@ -135,6 +135,13 @@ impl State {
             Change::TopicCreated(topic) | Change::TopicReplaced(topic) => {
                 self.mark(Key::Topic(topic.id));
                 self.catalog.put_topic(Arc::new(topic.clone()));
+            }
+            Change::TopicShadowed { topic, shadow } => {
+                if let Some(found) = self.catalog.topic(*topic) {
+                    let shadowed = TopicInfo { shadow: *shadow, ..TopicInfo::clone(found) };
+                    self.mark(Key::Topic(*topic));
+                    self.catalog.put_topic(Arc::new(shadowed));
+                }
             }
             Change::TopicDropped { topic } => self.drop_topic(*topic),
             Change::PluginCreated(info) => {

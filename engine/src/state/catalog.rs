@@ -253,6 +253,7 @@ fn identity_topic(table: &TableInfo) -> TopicInfo {
         source: TopicSource::Identity,
         output_schema: table.schema().clone(),
         on_error: OnError::Stop,
+        shadow: None,
         version: table.schema_version(),
         created: table.created,
     }

@@ -30,11 +30,29 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
         }
         return Ok(Statement::ResumePlugin { name });
     }
-    if cursor.peek_word(0, "TOPIC") {
-        let message = "ALTER TOPIC is not offered: RELOAD TOPIC takes over the table's new columns".to_owned();
+    if cursor.words(&["TOPIC"]) {
+        return parse_alter_topic(cursor, start);
+    }
+    Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER or CONSUMER GROUP"))
+}
+
+/// `ALTER TOPIC t SHADOW PLUGIN p VERSION n`, `ALTER TOPIC t DROP SHADOW`.
+fn parse_alter_topic(cursor: &mut Cursor, start: Position) -> Result<Statement> {
+    let name = cursor.name()?;
+    if cursor.words(&["DROP", "SHADOW"]) {
+        return Ok(Statement::UnshadowTopic { name });
+    }
+    if !cursor.words(&["SHADOW"]) {
+        let message =
+            "ALTER TOPIC takes SHADOW PLUGIN or DROP SHADOW: RELOAD TOPIC takes over the table's new columns and \
+                       versions of plugins"
+                .to_owned();
         return Err(Error::Unsupported { message, position: Some(start) });
     }
-    Err(cursor.expected("TABLE, PLUGIN, CONSUMER or CONSUMER GROUP"))
+    cursor.expect_words(&["PLUGIN"])?;
+    let plugin = cursor.identifier()?;
+    cursor.expect_words(&["VERSION"])?;
+    Ok(Statement::ShadowTopic { name, plugin, version: cursor.number()? })
 }
 
 fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable> {

@@ -55,6 +55,14 @@ pub(crate) enum Statement {
         /// Plugin versions; all else stays as it is. None: everything that is newest.
         to: Vec<(Ident, u64)>,
     },
+    ShadowTopic {
+        name: ObjectName,
+        plugin: Ident,
+        version: u64,
+    },
+    UnshadowTopic {
+        name: ObjectName,
+    },
     CreatePlugin(CreatePlugin),
     DropPlugin {
         name: ObjectName,

@@ -53,6 +53,8 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CreateTopic(create) => topics::create_topic(scene, *create),
         Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
         Statement::ReloadTopic { name, to } => topics::reload_topic(scene, &name, &to),
+        Statement::ShadowTopic { name, plugin, version } => topics::shadow_topic(scene, &name, &plugin, version),
+        Statement::UnshadowTopic { name } => topics::unshadow_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
         Statement::DropPlugin { name, if_exists } => plugins::drop_plugin(scene, &name, if_exists),
         Statement::ResumePlugin { name } => plugins::resume_plugin(scene, &name),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{Capability, Error as EngineError, MAX_MODULE_BYTES, PluginLimits, PluginSettings, PluginSpec};
+use millstream_engine::{Capability, Error as EngineError, MAX_MODULE_BYTES, PluginSettings, PluginSpec};
 
 use super::define::writable;
 use super::{Scene, done, files};

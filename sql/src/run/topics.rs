@@ -175,6 +175,21 @@ fn versions(scene: &Scene, topic: &TopicInfo, to: &[(Ident, u64)]) -> Result<Top
     Ok(called)
 }
 
+pub(super) fn shadow_topic(scene: &Scene, name: &ObjectName, plugin: &Ident, version: u64) -> Result<Outcome> {
+    let (name, plugin) = (writable(scene, name)?, fold(plugin));
+    let version = u32::try_from(version).unwrap_or(u32::MAX);
+    scene.engine().shadow_topic(scene.who(), &name.namespace, &name.name, (&plugin, version))?;
+    done(format!("version {version} of plugin {plugin:?} runs beside topic {:?}", name.name))
+}
+
+pub(super) fn unshadow_topic(scene: &Scene, name: &ObjectName) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    match scene.engine().unshadow_topic(scene.who(), &name.namespace, &name.name)? {
+        true => done(format!("the shadow of topic {:?} has ended", name.name)),
+        false => done(format!("topic {:?} had no shadow", name.name)),
+    }
+}
+
 pub(super) fn drop_topic(scene: &Scene, name: &ObjectName, if_exists: bool, force: bool) -> Result<Outcome> {
     let name = writable(scene, name)?;
     if let Some(Relation::Table(_)) = scene.reader.relation(&name)? {

@@ -6,6 +6,7 @@ mod consumers;
 mod data;
 mod defined;
 mod delivered;
+mod shadows;
 mod stored;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 18] = [
+pub(crate) static TABLES: [SystemTable; 20] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -52,6 +53,8 @@ pub(crate) static TABLES: [SystemTable; 18] = [
     SystemTable { name: "plugin_calls", columns: called::CALLS, rows: called::calls },
     SystemTable { name: "plugin_consumers", columns: consumers::CONSUMERS, rows: consumers::consumers },
     SystemTable { name: "plugin_logs", columns: called::LOGS, rows: called::logs },
+    SystemTable { name: "plugin_shadow_differences", columns: shadows::DIFFERENCES, rows: shadows::differences },
+    SystemTable { name: "plugin_shadows", columns: shadows::SHADOWS, rows: shadows::shadows },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },

@@ -2,7 +2,7 @@
 
 use super::changes::{Earlier, free, in_use};
 use crate::state::State;
-use crate::{Error, FunctionId, FunctionInfo, PluginId, PluginInfo, Result, TopicInfo, TopicSource};
+use crate::{Error, FunctionId, FunctionInfo, PluginId, PluginInfo, Result, TopicId, TopicInfo, TopicSource};
 
 impl State {
     /// A plugin's next version; functions that stand on it must fit it.
@@ -61,6 +61,20 @@ impl State {
         let mut topics = self.catalog.topics_of_function(id);
         let topic = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id));
         topic.map_or(Ok(()), |topic| in_use("function", &function.name, format!("topic {:?}", topic.name)))
+    }
+
+    /// A shadow is another version of what the topic calls.
+    pub(super) fn admit_shadow(&self, topic: TopicId, shadow: Option<PluginId>) -> Result<()> {
+        let topic = self.select_topic(topic)?;
+        let Some(id) = shadow else { return Ok(()) };
+        let plugin = self.catalog.plugin(id).filter(|plugin| plugin.namespace == topic.namespace);
+        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        let TopicSource::Select { plugins, .. } = &topic.source else { return Ok(()) };
+        let mut called = plugins.iter().filter_map(|called| self.catalog.plugin(*called));
+        if called.any(|called| called.name == plugin.name) {
+            return Ok(());
+        }
+        Err(Error::InvalidInput(format!("topic {:?} does not call plugin {:?}", topic.name, plugin.name)))
     }
 
     /// What a topic calls stands in its namespace.

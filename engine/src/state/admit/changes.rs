@@ -53,6 +53,7 @@ impl State {
                 earlier.take("table or topic", &topic.namespace, &topic.name)
             }
             Change::TopicReplaced(topic) => self.admit_topic_replacement(topic),
+            Change::TopicShadowed { topic, shadow } => self.admit_shadow(*topic, *shadow),
             Change::TopicDropped { topic } => {
                 let found = self.select_topic(*topic)?;
                 if let Some(by) = self.catalog.consumer_of_topic(*topic) {
@@ -197,7 +198,7 @@ impl State {
         topics.next().map_or(Ok(()), |topic| in_use("table", &table.name, format!("topic {:?}", topic.name)))
     }
 
-    fn select_topic(&self, id: TopicId) -> Result<&TopicInfo> {
+    pub(super) fn select_topic(&self, id: TopicId) -> Result<&TopicInfo> {
         match self.catalog.topic(id) {
             Some(topic) if topic.source == TopicSource::Identity => Err(Error::FailedPrecondition(format!(
                 "topic {:?} is its table's own: it comes, changes and goes with the table",

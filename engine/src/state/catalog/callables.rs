@@ -121,7 +121,7 @@ impl Catalog {
 
     fn each_caller_set(&mut self, topic: &TopicInfo, change: impl Fn(&mut BTreeSet<TopicId>) -> bool) {
         let TopicSource::Select { plugins, functions, .. } = &topic.source else { return };
-        for plugin in plugins {
+        for plugin in plugins.iter().chain(&topic.shadow) {
             self.plugins.get_mut(plugin).map(|plugin| change(&mut plugin.topics));
         }
         for function in functions {

@@ -108,6 +108,7 @@ pub(super) fn topic(namespace: &str, name: &str, table: TableId, plugins: Vec<Pl
         source: TopicSource::Select { definition: "SELECT id".to_owned(), plugins, functions: Vec::new() },
         output_schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)])),
         on_error: OnError::Stop,
+        shadow: None,
         version: 1,
         created: Lsn(0),
     }

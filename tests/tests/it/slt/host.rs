@@ -1,7 +1,8 @@
 //! A plugin host without Wasm. A module is one line of text:
 //!
 //! - `over COLUMN LIMIT`: a filter that keeps what is above the limit; `fail COLUMN`: one that always fails;
-//!   `except COLUMN N`: one that keeps all, and fails on N;
+//!   `except COLUMN N`: one that keeps all, and fails on N; `drift COLUMN`: one that says that it follows from its
+//!   arguments, and keeps all in its first call, in later ones nothing;
 //! - `times COLUMN N`: a function that multiplies; `volatile COLUMN N`: one that says that it may differ;
 //! - `repeat COLUMN`: a transform that gives a row with value n as often as n mod 3 says, and fails on 13;
 //! - `total COLUMN`: a consumer that gives the total so far and the number of rows of each batch, and fails on 13.
@@ -9,6 +10,7 @@
 //! Columns are BIGINT.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -27,6 +29,7 @@ enum Step {
     Over(i64),
     Fail,
     Except(i64),
+    Drift,
     Times(i64),
     Repeat,
     Total,
@@ -36,6 +39,7 @@ enum Step {
 struct TextPlugin {
     version: Arc<PluginVersion>,
     step: Step,
+    calls: AtomicU64,
     signature: FunctionSignature,
     schema: SchemaRef,
     outputs: Vec<ConsumerOutput>,
@@ -47,7 +51,7 @@ impl PluginHost for TextHost {
         Ok(PluginDescription {
             name: "text".to_owned(),
             kind: match step {
-                Step::Over(_) | Step::Fail | Step::Except(_) => PluginKind::Filter,
+                Step::Over(_) | Step::Fail | Step::Except(_) | Step::Drift => PluginKind::Filter,
                 Step::Times(_) => PluginKind::Function,
                 Step::Repeat => PluginKind::Transform,
                 Step::Total => PluginKind::Consumer,
@@ -85,6 +89,7 @@ fn parse(name: &str, version: u32, module: &[u8]) -> Result<TextPlugin> {
         ["over", column, limit] => (*column, Step::Over(number(limit)?), DataType::Boolean),
         ["fail", column] => (*column, Step::Fail, DataType::Boolean),
         ["except", column, limit] => (*column, Step::Except(number(limit)?), DataType::Boolean),
+        ["drift", column] => (*column, Step::Drift, DataType::Boolean),
         ["times" | "volatile", column, factor] => (*column, Step::Times(number(factor)?), DataType::Int64),
         ["total", column] => (*column, Step::Total, DataType::Null),
         ["repeat", column] => (*column, Step::Repeat, DataType::Struct(schema.fields().clone())),
@@ -97,7 +102,7 @@ fn parse(name: &str, version: u32, module: &[u8]) -> Result<TextPlugin> {
     let totals = ConsumerOutput { name: "totals".to_owned(), schema: Arc::new(Schema::new(totals.to_vec())) };
     let outputs = if matches!(step, Step::Total) { vec![totals] } else { Vec::new() };
     let version = Arc::new(PluginVersion { name: name.to_owned(), version });
-    Ok(TextPlugin { version, step, signature, schema, outputs })
+    Ok(TextPlugin { version, step, calls: AtomicU64::new(0), signature, schema, outputs })
 }
 
 impl TextPlugin {
@@ -127,6 +132,10 @@ impl ScalarFunction for TextPlugin {
                 return Err(self.fail(FailureKind::Data, format!("{number} is not to the guest's taste")));
             }
             Step::Except(_) => Arc::new(values.iter().map(|_| Some(true)).collect::<BooleanArray>()),
+            Step::Drift => {
+                let first = self.calls.fetch_add(1, Ordering::Relaxed) == 0;
+                Arc::new(values.iter().map(|_| Some(first)).collect::<BooleanArray>())
+            }
             Step::Fail | Step::Repeat | Step::Total => return Err(self.fail(FailureKind::Trap, "the guest fails")),
         })
     }

@@ -1,0 +1,118 @@
+//! The thread of a shadow.
+
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::compare::{Answer, compare};
+use super::{Offered, QUEUED, Standing, compile_shadow};
+use crate::cursor::{self, ChunkRows};
+use crate::evaluation::evaluate::{Outcome, evaluate};
+use crate::evaluation::operators::Compiled;
+use crate::evaluation::{Scope, offset};
+use crate::shared::Shared;
+use crate::{Error, EvaluationPlace, Offset, OnError, PluginId, Result, TopicInfo};
+
+type Started = (Sender<Offered>, Arc<Standing>, JoinHandle<()>);
+
+/// `None` where no thread can be had.
+pub(super) fn start(engine: &Weak<Shared>, topic: &Arc<TopicInfo>, plugin: PluginId) -> Option<Started> {
+    let (sender, receiver) = bounded(QUEUED);
+    let standing = Arc::new(Standing::default());
+    let worker =
+        Worker { shared: engine.clone(), topic: topic.clone(), plugin, standing: standing.clone(), compiled: None };
+    let thread = thread::Builder::new().name(format!("shadow {}", topic.id)).spawn(move || worker.run(&receiver));
+    Some((sender, standing, thread.ok()?))
+}
+
+struct Worker {
+    shared: Weak<Shared>,
+    topic: Arc<TopicInfo>,
+    plugin: PluginId,
+    standing: Arc<Standing>,
+    compiled: Option<Compiled>,
+}
+
+impl Worker {
+    /// Works until nothing can be offered any more.
+    fn run(mut self, queue: &Receiver<Offered>) {
+        while let Ok(offered) = queue.recv() {
+            let Some(shared) = self.shared.upgrade() else { return };
+            let rows = offered.rows;
+            let done = self.work(&shared, offered);
+            drop(shared);
+            if let Err(error) = &done {
+                self.standing.skipped.fetch_add(rows as u64, std::sync::atomic::Ordering::Relaxed);
+                tracing::debug!(topic = %self.topic.name, "shadow: {error}");
+            }
+            *self.standing.error.lock() = done.err().map(|error| error.to_string());
+        }
+    }
+
+    fn work(&mut self, shared: &Shared, offered: Offered) -> Result<()> {
+        let Some(compiled) = &self.compiled else {
+            let plugin = shared.plugin(self.plugin)?;
+            self.compiled = Some(compile_shadow(shared, &self.topic, &plugin)?);
+            return self.work(shared, offered);
+        };
+        let until = offered.base + offset(offered.rows);
+        let Some(input) = rows(shared, compiled, &self.topic, &offered, until)? else { return Ok(()) };
+        let place =
+            EvaluationPlace { topic: self.topic.name.clone(), partition: offered.partition, offset: offered.base };
+        let _evaluating = Scope::enter(place);
+        let outcome = evaluate(compiled.operator.as_ref(), &input, OnError::Skip);
+        let Outcome { batch, rows: map, skipped, .. } = outcome.map_err(|source| Error::Evaluation {
+            topic: self.topic.name.clone(),
+            partition: offered.partition,
+            offset: offered.base,
+            source,
+        })?;
+        let Offered { partition, base, rows, .. } = offered;
+        let old = Answer { batch: &offered.batch, rows: &offered.map, failed: &offered.failed };
+        let new = Answer { batch: &batch, rows: &map, failed: &skipped };
+        self.standing.failures.fetch_add(skipped.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        compare(&old, &new, rows, |row, old, new| {
+            self.standing.note(crate::ShadowDifference {
+                topic: self.topic.name.clone(),
+                partition,
+                offset: base + offset(row),
+                old,
+                new,
+            });
+        });
+        self.standing.compared.fetch_add(rows as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The source's rows, with the columns that the shadow reads; `None` once they are not retained any more.
+fn rows(
+    shared: &Shared,
+    compiled: &Compiled,
+    topic: &TopicInfo,
+    offered: &Offered,
+    until: Offset,
+) -> Result<Option<RecordBatch>> {
+    let (mut at, mut parts) = (offered.base, Vec::new());
+    while at < until {
+        let chunk = match cursor::chunk_at(shared, &compiled.projection, topic.table, offered.partition, at, None) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) | Err(Error::OffsetOutOfRange { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let ChunkRows::Batch(batch) = &chunk.rows else { return Ok(None) };
+        let index = |at: Offset| usize::try_from(at - chunk.base_offset).unwrap_or(usize::MAX);
+        let next = chunk.next_offset.min(until);
+        if next <= at || index(next) > batch.num_rows() {
+            return Ok(None);
+        }
+        parts.push(batch.slice(index(at), index(next) - index(at)));
+        at = next;
+    }
+    let Some(first) = parts.first() else { return Ok(None) };
+    let joined = concat_batches(first.schema_ref(), &parts);
+    joined.map(Some).map_err(|error| Error::Internal(format!("rows for a shadow could not be joined: {error}")))
+}

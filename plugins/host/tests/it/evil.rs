@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray as _;
-use millstream_engine::{FailureKind, PluginLimits};
+use millstream_engine::{FailureKind, PluginHost as _, PluginLimits, ScalarFunction, Volatility};
 
-use crate::harness::{TestHost, assert_failure, failure, guest, tight, values};
+use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, tight, values};
 
 /// How far past its limit a call may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
@@ -84,6 +84,24 @@ fn bits_past_the_last_row_are_ignored() {
     let sloppy = host.filter("wrong-bitmap", "3");
     let answer = sloppy.call(&values(9), 9).expect("an answer");
     assert_eq!((answer.len(), answer.as_boolean().true_count()), (9, 9));
+}
+
+#[test]
+fn a_guest_that_drifts_is_told_by_instances_of_its_own() {
+    let host = TestHost::new();
+    let module = guest("drifts");
+    let info = describe(&host.host, &module, "", &tight()).expect("it is described");
+    assert_eq!(info.description.volatility, Volatility::Immutable, "so it says");
+    let kept = |filter: &dyn ScalarFunction| filter.call(&values(8), 8).expect("an answer").as_boolean().true_count();
+    let shared = function(host.host.load(&info, &module).expect("it is loaded"));
+    assert_eq!((kept(&*shared), kept(&*shared)), (8, 0));
+    let again = function(host.host.load(&info, &module).expect("it is loaded"));
+    assert_eq!(kept(&*again), 0, "the same instances");
+    let apart = function(host.host.load_apart(&info, &module).expect("it is loaded"));
+    assert_eq!((kept(&*apart), kept(&*apart), kept(&*shared)), (8, 0, 0));
+    let calls = host.host.calls();
+    let shared = calls.iter().find(|calls| calls.plugin == info.id).expect("it was loaded");
+    assert_eq!(shared.calls, 4, "those apart count apart");
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod segments;
 mod shared;
 mod state;
 mod submission;
+mod suspensions;
 mod types;
 mod watchers;
 mod write;
@@ -70,7 +71,7 @@ pub use operator::{
     TopicPlugins, Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
-pub use plugin_calls::{CallTimes, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension};
+pub use plugin_calls::{CallTimes, CallUse, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension, PluginUse};
 pub use plugin_consumers::{
     ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
     PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, SchemaRef};
 
 use crate::{
     BatchConsumer, FunctionInfo, PluginCalls, PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine,
-    PluginSettings, Result, TableInfo, TopicInfo,
+    PluginSettings, PluginSuspension, Result, TableInfo, TopicInfo,
 };
 
 /// A column that an operator reads.
@@ -240,6 +240,10 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     }
     /// The newest lines that guests have logged.
     fn log_lines(&self) -> Vec<PluginLogLine> {
+        Vec::new()
+    }
+    /// Plugin versions that are suspended now.
+    fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
         Vec::new()
     }
     /// Lets a suspended plugin version be called again; false where it was not suspended.

@@ -1,6 +1,8 @@
 //! What is seen of plugins at work: their calls, and what they say.
 
-use crate::{FailureKind, Offset, PartitionId, PluginId};
+use serde::{Deserialize, Serialize};
+
+use crate::{FailureKind, Offset, PartitionId, PluginId, current_evaluation};
 
 /// Calls of one plugin version since the server was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +33,69 @@ pub struct PluginCalls {
     pub log_lines: u64,
     pub log_lines_dropped: u64,
     pub suspended: Option<PluginSuspension>,
+    /// The same by what the calls were made for.
+    pub uses: Vec<PluginUse>,
+}
+
+/// Calls of one plugin version for one use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginUse {
+    pub of: CallUse,
+    /// Calls into a guest, failed ones too.
+    pub calls: u64,
+    pub failures: u64,
+    pub rows_in: u64,
+    pub rows_out: u64,
+    /// Time in the guest.
+    pub busy_us: u64,
+    /// Time before that, until an instance was there: the queue, and the start of new ones.
+    pub queued_us: u64,
+    pub queued_max_us: u64,
+}
+
+/// What a plugin is called for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallUse {
+    /// Readers of a topic.
+    Topic(String),
+    Consumer(String),
+    /// Statements of SQL.
+    Query,
+    /// Uses beyond the number that is kept apart.
+    Others,
+}
+
+impl CallUse {
+    /// What the calling thread calls plugins for.
+    pub fn current() -> CallUse {
+        match current_evaluation() {
+            None => CallUse::Query,
+            Some(EvaluationPlace { consumer: Some(consumer), .. }) => CallUse::Consumer(consumer),
+            Some(EvaluationPlace { topic, .. }) => CallUse::Topic(topic),
+        }
+    }
+
+    /// `topic`, `consumer`, `query` or `others`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            CallUse::Topic(_) => "topic",
+            CallUse::Consumer(_) => "consumer",
+            CallUse::Query => "query",
+            CallUse::Others => "others",
+        }
+    }
+
+    /// The name of the topic or consumer; empty for the others.
+    pub fn name(&self) -> &str {
+        match self {
+            CallUse::Topic(name) | CallUse::Consumer(name) => name,
+            CallUse::Query | CallUse::Others => "",
+        }
+    }
 }
 
 /// Why a plugin version is not called any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginSuspension {
     /// Wall time, µs.
     pub since_us: i64,
@@ -112,6 +173,8 @@ pub struct PluginLogLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluationPlace {
     pub topic: String,
+    /// The consumer that the rows are given to; `None` where the topic itself is evaluated.
+    pub consumer: Option<String>,
     pub partition: PartitionId,
     /// The first of the rows at hand.
     pub offset: Offset,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsumerOutput, FunctionId, Lsn, PluginId, Volatility};
+use crate::{ConsumerOutput, FunctionId, Lsn, PluginId, PluginSuspension, Volatility};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct PluginInfo {
     pub config: String,
     #[serde(default)]
     pub grants: BTreeSet<Capability>,
+    /// Why it is not called, from the host's noticing on until it is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<PluginSuspension>,
     pub created: Lsn,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Appended, ConsumerId, FunctionId, FunctionInfo, GroupMode, Lsn, Offset, PartitionId, PluginConsumerInfo, PluginId,
-    PluginInfo, ProducerStamp, StateWrite, TableId, TableInfo, TopicId, TopicInfo,
+    PluginInfo, PluginSuspension, ProducerStamp, StateWrite, TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// Where and when a record was committed; read from the commit header.
@@ -144,6 +144,12 @@ pub(crate) enum Change {
         topic: TopicId,
     },
     PluginCreated(PluginInfo),
+    /// One version.
+    PluginSuspended {
+        plugin: PluginId,
+        /// `None`: it is called again.
+        suspended: Option<PluginSuspension>,
+    },
     /// Every version of the name.
     PluginDropped {
         plugin: PluginId,

@@ -80,6 +80,9 @@ impl Shared {
         self.closing.begun.store(true, Ordering::Release);
         self.runners.stop();
         self.evaluations.stop();
+        if let Err(error) = crate::suspensions::record(self) {
+            tracing::warn!("suspended plugins could not be recorded: {error}");
+        }
         self.maintenance.stop();
         self.groups.stop();
         let closed = self.log.close().and_then(|()| self.checkpoint());

@@ -118,9 +118,24 @@ def test_a_plugin_that_only_fails_is_suspended_and_writes_no_letters(serve):
                  for series, value in metric(server, "millstream_plugin_suspended").items()}
     assert suspended == {"broken": 1.0, "whole": 0.0}
     assert "suspended: 64 calls" in Path(f"{server.data}.log").read_text()
+    # It lasts: what the server knows of it is in its log.
+    assert server.stop() == 0
+    server.start()
+    [row] = sql(server, "SELECT suspended FROM system.plugins WHERE name = 'broken'")
+    assert "version 1: 64 calls in a row failed" in row["suspended"]
+    with pytest.raises(MillstreamError, match="is suspended: 64 calls in a row failed"):
+        read_all(server.url, "lost", "g", 1)
+    uses = sql(server, "SELECT used_for, used_by, calls FROM system.plugin_uses WHERE name = 'whole'")
+    assert uses == [], "nobody has called it since the start"
     assert "is called again: version 1" in server.cli("plugin", "resume", "broken")
     [row] = sql(server, "SELECT suspended FROM system.plugins WHERE name = 'broken'")
     assert row["suspended"] is None
     with pytest.raises(MillstreamError, match="broken"):
         sql(server, "SELECT count(*) FROM t WHERE broken(value)")
+    assert sql(server, "SELECT count(*) AS n FROM t WHERE whole(value)") == [{"n": ROWS}]
+    assert len(read_all(server.url, "fine", "h", ROWS)) == ROWS
+    uses = sql(server, "SELECT used_for, used_by, rows_in FROM system.plugin_uses WHERE name = 'whole' ORDER BY used_for")
+    assert uses == [{"used_for": "query", "used_by": "", "rows_in": ROWS}, {"used_for": "topic", "used_by": "fine", "rows_in": ROWS}]
+    busy = metric(server, "millstream_plugin_use_busy_seconds_total{")
+    assert any('used_for="topic",used_by="fine"' in series and value > 0 for series, value in busy.items()), busy
     assert server.stop() == 0

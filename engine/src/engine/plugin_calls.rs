@@ -1,8 +1,10 @@
 //! Plugins at work: figures, log lines, and the end of a suspension.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::access::Action;
+use crate::record::Change;
 use crate::*;
 
 impl Engine {
@@ -28,6 +30,23 @@ impl Engine {
         Ok(lines)
     }
 
+    /// Plugin versions that are not called, and why; by namespace, name and version.
+    pub fn suspended_plugins(&self, who: &Principal) -> Result<Vec<(Arc<PluginInfo>, PluginSuspension)>> {
+        self.enter(who, Action::Read, None)?;
+        let host = self.shared.host.read().clone();
+        let noticed: HashMap<PluginId, PluginSuspension> =
+            host.map_or_else(Vec::new, |host| host.suspensions()).into_iter().collect();
+        let state = self.shared.state.read();
+        let known = state.catalog().plugins().filter_map(|plugin| {
+            let why = noticed.get(&plugin.id).or(plugin.suspended.as_ref())?;
+            Some((plugin.clone(), why.clone()))
+        });
+        let mut known: Vec<_> = known.collect();
+        drop(state);
+        known.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name, a.version).cmp(&(&b.namespace, &b.name, b.version)));
+        Ok(known)
+    }
+
     /// Lets every suspended version of a plugin be called again; gives their numbers.
     pub fn resume_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Vec<u32>> {
         self.enter(who, Action::Define, Some(namespace))?;
@@ -37,9 +56,17 @@ impl Engine {
         if versions.is_empty() {
             return Err(Error::NotFound { what: "plugin", name: name.to_owned() });
         }
-        let Some(host) = self.shared.host.read().clone() else { return Ok(Vec::new()) };
-        let resumed: Vec<u32> =
-            versions.iter().filter(|plugin| host.resume(plugin.id)).map(|plugin| plugin.version).collect();
+        let host = self.shared.host.read().clone();
+        // The host first: what it notices from now on is recorded after this.
+        let is_resumed = |plugin: &Arc<PluginInfo>| {
+            host.as_ref().is_some_and(|host| host.resume(plugin.id)) || plugin.suspended.is_some()
+        };
+        let resumed: Vec<_> = versions.into_iter().filter(is_resumed).collect();
+        let changes = resumed.iter().map(|plugin| Change::PluginSuspended { plugin: plugin.id, suspended: None });
+        if !resumed.is_empty() {
+            self.record(changes.collect())?;
+        }
+        let resumed: Vec<u32> = resumed.iter().map(|plugin| plugin.version).collect();
         if !resumed.is_empty() {
             self.shared.events.push("plugin_resumed", format!("plugin {name:?} version {resumed:?} is called again"));
         }

@@ -43,6 +43,7 @@ impl Engine {
                     limits: settings.limits.clone(),
                     config: settings.config.clone(),
                     grants: settings.grants.clone(),
+                    suspended: None,
                     created: Lsn(0),
                 };
                 match engine.record(vec![Change::PluginCreated(info)]) {

@@ -159,7 +159,8 @@ impl Evaluations {
             offset,
             source,
         };
-        let scope = |offset| Scope::enter(EvaluationPlace { topic: topic.name.clone(), partition, offset });
+        let scope =
+            |offset| Scope::enter(EvaluationPlace { topic: topic.name.clone(), consumer: None, partition, offset });
         let _evaluating = scope(chunk.base_offset);
         // After a fault the whole chunk's entry ends there: who seeks past it reads on from his position.
         let mut base = chunk.base_offset;

@@ -7,7 +7,7 @@ mod threads;
 
 use crate::segments::{self, Job, Task};
 use crate::shared::Shared;
-use crate::{Lsn, Result, TableId, retention};
+use crate::{Lsn, Result, TableId, retention, suspensions};
 
 pub(crate) use threads::Maintenance;
 
@@ -15,6 +15,7 @@ pub(crate) use threads::Maintenance;
 pub(crate) fn run_now(shared: &Shared) -> Result<()> {
     let now_us = shared.options.clock.wall_us();
     retention::apply(shared, now_us)?;
+    suspensions::record(shared)?;
     if shared.options.segment_threads > 0 {
         for job in due_jobs(shared, now_us) {
             job.run_in_background(shared, &|| false)?;

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::segments::Job;
 use crate::shared::Shared;
-use crate::{Error, Result, retention};
+use crate::{Error, Result, retention, suspensions};
 
 /// How long threads wait before they look whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(200);
@@ -176,6 +176,7 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
         let Some(shared) = shared.upgrade() else { return };
         let now_us = shared.options.clock.wall_us();
         board.report(&shared, "retention", retention::apply(&shared, now_us));
+        board.report(&shared, "recording suspended plugins", suspensions::record(&shared));
         if shared.options.segment_threads > 0 {
             board.post(super::due_jobs(&shared, now_us));
         }

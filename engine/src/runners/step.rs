@@ -136,7 +136,9 @@ impl Worker {
         let state = KeyedState::new(source, self.info.settings.state_bytes.saturating_sub(kept));
         let position =
             BatchPosition { topic: topic.name.clone(), partition, first_offset: taken.first, next_offset: taken.next };
-        let place = EvaluationPlace { topic: topic.name.clone(), partition, offset: taken.first };
+        let consumer_name = Some(self.info.name.clone());
+        let place =
+            EvaluationPlace { topic: topic.name.clone(), consumer: consumer_name, partition, offset: taken.first };
         let _evaluating = Scope::enter(place);
         let called = catch_unwind(AssertUnwindSafe(|| consumer.consume(&input, &position, state)));
         let called = called.unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::dirty::Key;
 use super::{PartitionState, State};
 use crate::record::{Change, Record, RecordContext};
-use crate::{TableId, TableInfo, TopicId, TopicInfo};
+use crate::{PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
 
 impl State {
     /// Takes a durable record up. Records at or below [`State::applied`] were applied before and are skipped.
@@ -147,6 +147,13 @@ impl State {
             Change::PluginCreated(info) => {
                 self.mark(Key::Plugin(info.id));
                 self.catalog.put_plugin(Arc::new(info.clone()));
+            }
+            Change::PluginSuspended { plugin, suspended } => {
+                if let Some(found) = self.catalog.plugin(*plugin) {
+                    let info = PluginInfo { suspended: suspended.clone(), ..PluginInfo::clone(found) };
+                    self.mark(Key::Plugin(*plugin));
+                    self.catalog.put_plugin(Arc::new(info));
+                }
             }
             Change::PluginDropped { plugin } => {
                 for version in self.catalog.remove_plugin(*plugin) {

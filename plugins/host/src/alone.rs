@@ -20,6 +20,7 @@ impl WasmHost {
             limits: settings.limits.clone(),
             config: settings.config.clone(),
             grants: settings.grants.clone(),
+            suspended: None,
             created: Lsn(0),
         };
         self.load(&plugin, bytes)

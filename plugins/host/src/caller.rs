@@ -127,7 +127,11 @@ impl<K: Kind> Caller<K> {
             tracing::debug_span!(target: "millstream::plugin", "call", plugin = plugin.name, plugin.version, rows)
                 .entered();
         let calls = self.pool.calls();
-        let mut lease = self.pool.lend().inspect_err(|e| calls.failed(e.kind))?;
+        let of = calls.uses.current();
+        let asked = Instant::now();
+        let lent = self.pool.lend();
+        of.queued(asked.elapsed());
+        let mut lease = lent.inspect_err(|e| calls.failed(e.kind))?;
         loop {
             let instance = lease.instance()?;
             let fresh = instance.is_fresh();
@@ -139,7 +143,9 @@ impl<K: Kind> Caller<K> {
                     self.counters.calls.add(1);
                     self.counters.rows.add(rows as u64);
                     self.counters.bytes_in.add(answered.bytes_in as u64);
-                    calls.ended(began.elapsed(), memory, Ok(answered));
+                    let took = began.elapsed();
+                    of.ended(took, Some(answered));
+                    calls.ended(took, memory, Ok(answered));
                     return Ok(output);
                 }
                 Err(error) => error,
@@ -149,7 +155,9 @@ impl<K: Kind> Caller<K> {
                 lease.renew()?;
                 continue;
             }
-            calls.ended(began.elapsed(), memory, Err(&error));
+            let took = began.elapsed();
+            of.ended(took, None);
+            calls.ended(took, memory, Err(&error));
             if error.kind != FailureKind::Data {
                 lease.discard();
             }

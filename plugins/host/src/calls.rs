@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_engine::{
-    CallTimes, Clock as _, FailureKind, OperatorError, PluginCalls, PluginId, PluginInfo, PluginLogLine, PluginVersion,
-    SystemClock, current_evaluation,
+    CallTimes, Clock as _, FailureKind, OperatorError, PluginCalls, PluginId, PluginInfo, PluginLogLine,
+    PluginSuspension, PluginVersion, SystemClock, current_evaluation,
 };
 use parking_lot::Mutex;
 
 use crate::figures::Counter;
 use crate::suspension::Suspension;
+use crate::uses::Uses;
 
 /// Log lines that are kept of one plugin version; older ones are only in the server's own log.
 const LINES_KEPT: usize = 256;
@@ -40,6 +41,7 @@ pub(crate) struct Calls {
     pub(crate) log_lines_dropped: Counter,
     log: Mutex<VecDeque<PluginLogLine>>,
     suspension: Suspension,
+    pub(crate) uses: Uses,
     clock: SystemClock,
 }
 
@@ -75,7 +77,8 @@ impl Calls {
             log_lines: Counter::default(),
             log_lines_dropped: Counter::default(),
             log: Mutex::default(),
-            suspension: Suspension::default(),
+            suspension: Suspension::new(plugin.suspended.clone()),
+            uses: Uses::default(),
             clock: SystemClock::default(),
         }
     }
@@ -147,6 +150,10 @@ impl Calls {
         self.log.lock().iter().cloned().collect()
     }
 
+    pub(crate) fn suspended(&self) -> Option<PluginSuspension> {
+        self.suspension.now()
+    }
+
     pub(crate) fn resume(&self) -> bool {
         self.suspension.end(&self.version)
     }
@@ -173,12 +180,13 @@ impl Calls {
             log_lines: self.log_lines.get(),
             log_lines_dropped: self.log_lines_dropped.get(),
             suspended: self.suspension.now(),
+            uses: self.uses.figures(),
         }
     }
 }
 
 /// Reads first: the highest value seen changes seldom, and a read keeps the cache line shared.
-fn raise(highest: &AtomicU64, value: u64) {
+pub(crate) fn raise(highest: &AtomicU64, value: u64) {
     if highest.load(Ordering::Relaxed) < value {
         highest.fetch_max(value, Ordering::Relaxed);
     }

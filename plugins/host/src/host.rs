@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_schema::DataType;
 use millstream_engine::{
     Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo,
-    PluginKind, PluginLimits, PluginLogLine, PluginSettings, Result,
+    PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result,
 };
 use parking_lot::Mutex;
 
@@ -195,6 +195,10 @@ impl PluginHost for WasmHost {
 
     fn log_lines(&self) -> Vec<PluginLogLine> {
         self.calls.lock().values().flat_map(|calls| calls.lines()).collect()
+    }
+
+    fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
+        self.calls.lock().iter().filter_map(|(id, calls)| Some((*id, calls.suspended()?))).collect()
     }
 
     fn resume(&self, plugin: PluginId) -> bool {

@@ -28,6 +28,7 @@ mod pool;
 mod signature;
 mod state;
 mod suspension;
+mod uses;
 
 pub use contract::CONTRACTS;
 pub use figures::Figures;

@@ -26,6 +26,11 @@ pub(crate) struct Suspension {
 }
 
 impl Suspension {
+    /// As the catalog has it: one that was suspended before stays so.
+    pub(crate) fn new(why: Option<PluginSuspension>) -> Suspension {
+        Suspension { suspended: AtomicBool::new(why.is_some()), why: Mutex::new(why), ..Suspension::default() }
+    }
+
     /// No row is at fault for it: readers stop, whatever their topic's policy.
     pub(crate) fn check(&self, plugin: &PluginVersion) -> Result<(), OperatorError> {
         if !self.suspended.load(Ordering::Acquire) {

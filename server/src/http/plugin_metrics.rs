@@ -1,6 +1,6 @@
 //! Figures of plugins, a series for each version.
 
-use millstream_engine::{Engine, FailureKind, PluginCalls, PluginInfo, Principal};
+use millstream_engine::{Engine, FailureKind, PluginCalls, PluginInfo, PluginUse, Principal};
 
 use super::metrics::{escape, header_lines, line};
 
@@ -24,6 +24,20 @@ const FIGURES: [Figure; 10] = [
     ("plugin_suspended", "gauge", "1 while the plugin is suspended", |c| u64::from(c.suspended.is_some())),
 ];
 
+/// Uses that are shown, of all versions together.
+const USES_SHOWN: usize = 400;
+
+type UseFigure = (&'static str, &'static str, fn(&PluginUse) -> f64);
+
+const USE_FIGURES: [UseFigure; 6] = [
+    ("plugin_use_calls_total", "calls into plugins by what they were made for, failed ones too", |u| u.calls as f64),
+    ("plugin_use_failures_total", "failed calls by what they were made for", |u| u.failures as f64),
+    ("plugin_use_rows_in_total", "rows that plugins were called about, by use", |u| u.rows_in as f64),
+    ("plugin_use_rows_out_total", "rows that they kept, answered about or gave, by use", |u| u.rows_out as f64),
+    ("plugin_use_busy_seconds_total", "time in plugins by use", |u| u.busy_us as f64 / 1e6),
+    ("plugin_use_queued_seconds_total", "time until an instance was there, by use", |u| u.queued_us as f64 / 1e6),
+];
+
 pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
     let all = engine.plugin_calls(&Principal::anonymous())?;
     let left_out = all.len().saturating_sub(VERSIONS_SHOWN);
@@ -42,9 +56,28 @@ pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::R
             line(out, name, &format!("{{{labels}}}"), value(calls) as f64);
         }
     }
+    uses(out, &shown);
     header_lines(out, "plugins_without_series", "gauge", "plugin versions left out of plugin_* to bound its size");
     line(out, "plugins_without_series", "", left_out as f64);
     Ok(())
+}
+
+/// What versions are called for. Names are users', so that their number is bounded.
+fn uses(out: &mut String, shown: &[(String, PluginCalls)]) {
+    let label = |labels: &str, used: &PluginUse| {
+        format!("{{{labels},used_for=\"{}\",used_by=\"{}\"}}", used.of.kind(), escape(used.of.name()))
+    };
+    let all = shown.iter().flat_map(|(labels, calls)| calls.uses.iter().map(move |used| (label(labels, used), used)));
+    let all: Vec<(String, &PluginUse)> = all.collect();
+    for (name, help, value) in USE_FIGURES {
+        header_lines(out, name, "counter", help);
+        for (labels, used) in all.iter().take(USES_SHOWN) {
+            line(out, name, labels, value(used));
+        }
+    }
+    let left_out = all.len().saturating_sub(USES_SHOWN);
+    header_lines(out, "plugin_uses_without_series", "gauge", "uses left out of plugin_use_* to bound its size");
+    line(out, "plugin_uses_without_series", "", left_out as f64);
 }
 
 fn times(out: &mut String, shown: &[(String, PluginCalls)]) {

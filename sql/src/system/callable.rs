@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use millstream_engine::{PluginCalls, PluginDescription, PluginInfo, PluginKind, Volatility};
+use millstream_engine::{PluginDescription, PluginInfo, PluginKind, PluginSuspension, Volatility};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, text, text_or_null};
@@ -34,7 +34,7 @@ pub(super) const PLUGINS: Columns = &[
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
-    let calls = reader.engine.plugin_calls(&reader.who)?;
+    let suspensions = reader.engine.suspended_plugins(&reader.who)?;
     for plugin in reader.engine.plugins(&reader.who)? {
         let described = &plugin.description;
         let grants: Vec<_> = plugin.grants.iter().map(|capability| capability.name()).collect();
@@ -56,22 +56,18 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             number(plugin.limits.output_bytes),
             text(volatility(described.volatility)),
             text(grants.join(", ")),
-            text_or_null(suspended(&calls, &plugin)),
+            text_or_null(suspended(&suspensions, &plugin)),
         ]);
     }
     Ok(rows)
 }
 
 /// Which versions of the plugin are suspended, and why.
-fn suspended(calls: &[(Arc<PluginInfo>, PluginCalls)], plugin: &PluginInfo) -> Option<String> {
-    let of_name =
-        calls.iter().filter(|(other, _)| (&other.namespace, &other.name) == (&plugin.namespace, &plugin.name));
-    let suspended: Vec<String> = of_name
-        .filter_map(|(info, calls)| {
-            calls.suspended.as_ref().map(|why| format!("version {}: {}", info.version, why.reason))
-        })
-        .collect();
-    (!suspended.is_empty()).then(|| suspended.join("; "))
+fn suspended(all: &[(Arc<PluginInfo>, PluginSuspension)], plugin: &PluginInfo) -> Option<String> {
+    let is_of = |other: &PluginInfo| (&other.namespace, &other.name) == (&plugin.namespace, &plugin.name);
+    let of_name = all.iter().filter(|(other, _)| is_of(other));
+    let said: Vec<String> = of_name.map(|(info, why)| format!("version {}: {}", info.version, why.reason)).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 pub(super) const FUNCTIONS: Columns = &[

@@ -71,6 +71,45 @@ pub(super) fn calls(reader: &Reader) -> Result<Rows> {
     Ok(rows)
 }
 
+pub(super) const USES: Columns = &[
+    ("namespace", Text),
+    ("name", Text),
+    ("version", Number),
+    ("used_for", Text),
+    ("used_by", Text),
+    ("calls", Number),
+    ("failures", Number),
+    ("rows_in", Number),
+    ("rows_out", Number),
+    ("busy_us", Number),
+    ("queued_us", Number),
+    ("queued_max_us", Number),
+];
+
+/// The same by what the calls were made for.
+pub(super) fn uses(reader: &Reader) -> Result<Rows> {
+    let mut rows = Rows::new();
+    for (plugin, calls) in reader.engine.plugin_calls(&reader.who)? {
+        rows.extend(calls.uses.iter().map(|used| {
+            vec![
+                text(&plugin.namespace),
+                text(&plugin.name),
+                number(plugin.version),
+                text(used.of.kind()),
+                text(used.of.name()),
+                number(used.calls),
+                number(used.failures),
+                number(used.rows_in),
+                number(used.rows_out),
+                number(used.busy_us),
+                number(used.queued_us),
+                number(used.queued_max_us),
+            ]
+        }));
+    }
+    Ok(rows)
+}
+
 pub(super) const LOGS: Columns = &[
     ("at", Time),
     ("namespace", Text),

@@ -39,7 +39,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 20] = [
+pub(crate) static TABLES: [SystemTable; 21] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -55,6 +55,7 @@ pub(crate) static TABLES: [SystemTable; 20] = [
     SystemTable { name: "plugin_logs", columns: called::LOGS, rows: called::logs },
     SystemTable { name: "plugin_shadow_differences", columns: shadows::DIFFERENCES, rows: shadows::differences },
     SystemTable { name: "plugin_shadows", columns: shadows::SHADOWS, rows: shadows::shadows },
+    SystemTable { name: "plugin_uses", columns: called::USES, rows: called::uses },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },

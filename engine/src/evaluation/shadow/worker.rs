@@ -60,8 +60,12 @@ impl Worker {
         };
         let until = offered.base + offset(offered.rows);
         let Some(input) = rows(shared, compiled, &self.topic, &offered, until)? else { return Ok(()) };
-        let place =
-            EvaluationPlace { topic: self.topic.name.clone(), partition: offered.partition, offset: offered.base };
+        let place = EvaluationPlace {
+            topic: self.topic.name.clone(),
+            consumer: None,
+            partition: offered.partition,
+            offset: offered.base,
+        };
         let _evaluating = Scope::enter(place);
         let outcome = evaluate(compiled.operator.as_ref(), &input, OnError::Skip);
         let Outcome { batch, rows: map, skipped, .. } = outcome.map_err(|source| Error::Evaluation {

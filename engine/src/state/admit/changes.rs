@@ -66,6 +66,10 @@ impl State {
                 self.admit_plugin(info)?;
                 earlier.take("plugin or function", &info.namespace, &info.name)
             }
+            Change::PluginSuspended { plugin, .. } => match self.catalog.plugin(*plugin) {
+                Some(_) => Ok(()),
+                None => Err(Error::NotFound { what: "plugin", name: format!("#{plugin}") }),
+            },
             Change::PluginDropped { plugin } => self.admit_plugin_drop(*plugin, earlier),
             Change::FunctionCreated(info) => {
                 self.admit_function(info)?;

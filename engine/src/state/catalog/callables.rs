@@ -87,7 +87,9 @@ impl Catalog {
         if !versions.contains(&info.id) {
             versions.push(info.id);
         }
-        self.plugins.insert(info.id, Plugin { info, topics: BTreeSet::new() });
+        // Of one that is there only what is said of it changes.
+        let topics = self.plugins.remove(&info.id).map(|plugin| plugin.topics).unwrap_or_default();
+        self.plugins.insert(info.id, Plugin { info, topics });
     }
 
     /// Every version of the name that `id` has; gives their ids.

@@ -136,6 +136,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         limits: PluginLimits::default(),
         config: String::new(),
         grants: BTreeSet::new(),
+        suspended: None,
         created: Lsn(0),
     })
 }

@@ -139,6 +139,7 @@ pub(crate) fn describe(
         limits: settings.limits,
         config: settings.config,
         grants: settings.grants,
+        suspended: None,
         created: Lsn(0),
     })
 }

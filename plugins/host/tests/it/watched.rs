@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray as _;
-use millstream_engine::{FailureKind, PluginCalls, PluginHost as _, PluginId, PluginLimits, ScalarFunction};
+use millstream_engine::{
+    CallUse, FailureKind, PluginCalls, PluginHost as _, PluginId, PluginLimits, PluginSuspension, ScalarFunction,
+};
 
 use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, tight, values};
 
@@ -38,6 +40,12 @@ fn calls_are_counted_with_their_rows_bytes_time_and_memory() {
     assert!(seen.memory_peak_bytes > 0 && seen.memory_peak_bytes <= PluginLimits::default().memory_bytes);
     assert_eq!((seen.instances, seen.instances_started, seen.waiting), (1, 1, 0));
     assert_eq!(seen.times.buckets.iter().sum::<u64>(), 10);
+    let [used] = seen.uses.as_slice() else { panic!("one use, not {:?}", seen.uses) };
+    assert_eq!(
+        (&used.of, used.calls, used.failures, used.rows_in, used.rows_out),
+        (&CallUse::Query, 10, 0, 10_000, 10_000)
+    );
+    assert!(used.busy_us <= seen.times.sum_us && used.queued_max_us <= used.queued_us, "{used:?}");
     let (p50, p99) = (seen.times.quantile_us(0.5), seen.times.quantile_us(0.99));
     assert!(p50 <= p99 && p99 <= seen.times.max_us && seen.times.max_us <= seen.times.sum_us, "{seen:?}");
     drop(traps);
@@ -73,6 +81,22 @@ fn a_plugin_that_only_fails_is_suspended_until_it_is_resumed_and_others_are_not(
     assert!(host.host.resume(id) && !host.host.resume(id));
     assert_failure(&failure(&broken, &values(8), 8), FailureKind::Trap, "filter trapped");
     assert!(calls(&host, id).suspended.is_none());
+}
+
+#[test]
+fn a_plugin_that_was_suspended_before_stays_so_until_it_is_resumed() {
+    let host = TestHost::new();
+    let module = guest("traps");
+    let mut info = describe(&host.host, &module, "1000000", &tight()).expect("it is described");
+    info.suspended = Some(PluginSuspension { since_us: 7, reason: "it was no good".to_owned() });
+    let sound = function(host.host.load(&info, &module).expect("it is loaded"));
+    let error = failure(&sound, &values(8), 8);
+    assert_eq!(error.kind, FailureKind::Host);
+    assert!(error.message.contains("version 1 is suspended: it was no good"), "{error}");
+    assert_eq!(host.host.suspensions(), [(info.id, info.suspended.clone().expect("a reason"))]);
+    assert!(host.host.resume(info.id));
+    assert_eq!(sound.call(&values(9), 9).expect("an answer").as_boolean().true_count(), 9);
+    assert!(host.host.suspensions().is_empty());
 }
 
 #[test]

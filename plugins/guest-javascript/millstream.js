@@ -1,4 +1,4 @@
-// Write Millstream filters in JavaScript. `millstream plugin build` puts this file into a project.
+// Write Millstream plugins in JavaScript. `millstream plugin build` puts this file into a project.
 //
 //     import { filter } from "./millstream/millstream.js";
 //
@@ -9,32 +9,110 @@
 //         filter: (batch) => batch.select((row) => batch.columns.dep_delay.get(row) > 60),
 //     });
 //
-// Columns are views of the message that came in; nothing is copied.
+// A function is `export const scalarFunction = scalar({…})`, a transform `export const batchTransform = transform({…})`, a
+// consumer `export const batchConsumer = consumer({…})`. All name the columns that they read with their Arrow types in
+// `parameters`. `open(config)` is called once, before the first batch. What a plugin throws is the error that the operator
+// sees. `capabilities` are those of plugin.toml: "clock", "random", "state".
 
-const ARRAYS = {
-    Int8: Int8Array, Int16: Int16Array, Int32: Int32Array, Int64: BigInt64Array,
-    UInt8: Uint8Array, UInt16: Uint16Array, UInt32: Uint32Array, UInt64: BigUint64Array,
-    Float32: Float32Array, Float64: Float64Array, Date32: Int32Array, Timestamp: BigInt64Array,
-};
+import { Batch } from "./batch.js";
+import { recordBatch, schema } from "./message.js";
 
-/** The export of a filter.
- *
- * `parameters` names the columns it reads with their Arrow types. `open(config)` is called once, before the first batch.
- * `filter(batch)` answers with a bitmap; `batch.select` makes one. What either throws is the error that the operator sees.
- * The answer must depend on the batch and the configuration alone, unless `volatile` is true; `capabilities` are those of
- * plugin.toml: "clock", "random". */
+export { Batch };
+
+/** The export of a filter: `filter(batch)` answers with a bitmap; `batch.select` makes one. The answer must depend on the batch
+ * and the configuration alone, unless `volatile` is true. */
 export function filter({ name, parameters, volatile = false, capabilities = [], open, filter }) {
     const declared = Object.entries(parameters);
     return {
-        describe: () => ({
-            name,
-            parameters: declared.map(([name, dataType]) => ({ name, dataType })),
-            volatility: volatile ? "volatile" : "immutable",
-            capabilities: capabilities.map((tag) => ({ tag })),
-        }),
+        describe: () => ({ ...described(name, declared, capabilities), volatility: volatility(volatile) }),
         open: (_schema, config) => told(() => { open?.(config); }),
         filter: (message) => told(() => filter(new Batch(message, declared))),
     };
+}
+
+/** The export of a function: `call(batch)` answers with an array of a value for each row, null for none; `batch.map` makes one.
+ * `returns` is their Arrow type. Value and row as with a filter. */
+export function scalar({ name, parameters, returns, volatile = false, capabilities = [], open, call }) {
+    const declared = Object.entries(parameters);
+    return {
+        describe: () => ({ ...described(name, declared, capabilities), returns, volatility: volatility(volatile) }),
+        open: (_schema, config) => told(() => { open?.(config); }),
+        call: (message) => told(() => {
+            const batch = new Batch(message, declared);
+            return recordBatch([["result", returns]], { result: call(batch) }, batch.rows);
+        }),
+    };
+}
+
+/** The export of a transform. `columns` names the columns that come out with their Arrow types; where they depend on the
+ * configuration it is a function that gives them, called after `open`. `transform(batch)` answers with
+ * `{ rows, columns }`: an array of values for each column, and for each row that comes out the row it comes from, never
+ * decreasing. What comes of a row depends on that row and the configuration alone. */
+export function transform({ name, parameters, columns, capabilities = [], open, transform }) {
+    const declared = Object.entries(parameters);
+    let given;
+    return {
+        describe: () => described(name, declared, capabilities),
+        open: (_schema, config) => told(() => {
+            open?.(config);
+            given = Object.entries(typeof columns === "function" ? columns() : columns);
+            return schema(given);
+        }),
+        transform: (message) => told(() => {
+            const { rows, columns } = transform(new Batch(message, declared));
+            return { batch: recordBatch(given, columns, rows.length), rows };
+        }),
+    };
+}
+
+/** The export of a consumer. `outputs` names the tables that it writes to, each with its columns and their Arrow types.
+ * `consume(batch, position)` answers with any of `outputs`, for each output `{ column: values }`; `verdict`, of the rows that
+ * `exceptions` does not name; and `exceptions`, rising: `[{ row, verdict }]`. A verdict is `{ retry: why }` or
+ * `{ giveUp: why }`; rows without one are done. `state` of "./state.js" is what lasts from call to call. */
+export function consumer({ name, parameters, outputs, capabilities = ["state"], open, consume }) {
+    const declared = Object.entries(parameters);
+    const tables = Object.entries(outputs).map(([name, columns]) => ({ name, columns: Object.entries(columns) }));
+    return {
+        describe: () => ({
+            ...described(name, declared, capabilities),
+            outputs: tables.map(({ name, columns }) => ({ name, columns: columns.map(parameter) })),
+        }),
+        open: (_schema, config) => told(() => { open?.(config); }),
+        consume: (message, position) => told(() => {
+            const answer = consume(new Batch(message, declared), position) ?? {};
+            return {
+                outputs: Object.entries(answer.outputs ?? {}).map(([name, columns]) => rowsFor(tables, name, columns)),
+                verdict: verdict(answer.verdict),
+                exceptions: (answer.exceptions ?? []).map((of) => ({ row: of.row, verdict: verdict(of.verdict) })),
+            };
+        }),
+    };
+}
+
+function rowsFor(tables, name, columns) {
+    const output = tables.findIndex((table) => table.name === name);
+    if (output < 0) throw `there is no output ${name}`;
+    const declared = tables[output].columns;
+    const rows = columns[declared[0][0]]?.length ?? 0;
+    return { output, batch: recordBatch(declared, columns, rows) };
+}
+
+function verdict(said) {
+    if (said?.retry !== undefined) return { tag: "retry", val: String(said.retry) };
+    if (said?.giveUp !== undefined) return { tag: "dead-letter", val: String(said.giveUp) };
+    return { tag: "done" };
+}
+
+function described(name, declared, capabilities) {
+    return { name, parameters: declared.map(parameter), capabilities: capabilities.map((tag) => ({ tag })) };
+}
+
+function parameter([name, dataType]) {
+    return { name, dataType };
+}
+
+function volatility(volatile) {
+    return volatile ? "volatile" : "immutable";
 }
 
 /** The contract's errors are texts. */
@@ -43,107 +121,5 @@ function told(run) {
         return run();
     } catch (error) {
         throw typeof error === "string" ? error : String(error?.message ?? error);
-    }
-}
-
-/** A batch of rows: `rows`, and `columns` by name. */
-export class Batch {
-    constructor(message, declared) {
-        const meta = new Metadata(message);
-        this.rows = meta.rows;
-        this.columns = {};
-        for (const [name, type] of declared) this.columns[name] = column(meta, name, type);
-    }
-
-    /** The bitmap of the rows for which `keep(row)` is true. */
-    select(keep) {
-        const bitmap = new Uint8Array((this.rows + 7) >> 3);
-        for (let row = 0; row < this.rows; row++) {
-            if (keep(row)) bitmap[row >> 3] |= 1 << (row & 7);
-        }
-        return bitmap;
-    }
-}
-
-function column(meta, name, type) {
-    const nulls = meta.nulls();
-    const validity = meta.buffer();
-    const isValid = nulls === 0 ? () => true : (row) => (validity[row >> 3] >> (row & 7) & 1) === 1;
-    const values = meta.buffer();
-    if (type === "Boolean") {
-        return { isValid, get: (row) => isValid(row) ? (values[row >> 3] >> (row & 7) & 1) === 1 : null };
-    }
-    if (type === "Utf8" || type === "Binary") return texts(meta.buffer(), view(values, Int32Array), isValid, type === "Utf8");
-    const array = ARRAYS[type.split("(")[0]];
-    if (array === undefined) throw `column ${name} has type ${type}, which this helper does not read`;
-    const numbers = view(values, array);
-    return { isValid, values: numbers, get: (row) => isValid(row) ? numbers[row] : null };
-}
-
-function texts(data, offsets, isValid, isText) {
-    const bytes = (row) => data.subarray(offsets[row], offsets[row + 1]);
-    return { isValid, bytes, get: (row) => !isValid(row) ? null : isText ? decode(bytes(row)) : bytes(row) };
-}
-
-/** UTF-8, which the host has checked. */
-function decode(bytes) {
-    let text = "";
-    for (let i = 0; i < bytes.length;) {
-        const first = bytes[i++];
-        const more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-        let point = more === 0 ? first : first & (0x3f >> more);
-        for (let left = more; left > 0; left--) point = point << 6 | bytes[i++] & 0x3f;
-        text += String.fromCodePoint(point);
-    }
-    return text;
-}
-
-/** Typed arrays begin at multiples of their width, which a message of this contract keeps to within itself. */
-function view(bytes, array) {
-    const length = Math.floor(bytes.length / array.BYTES_PER_ELEMENT);
-    const at = bytes.byteOffset;
-    if (at % array.BYTES_PER_ELEMENT !== 0) return new array(bytes.slice().buffer, 0, length);
-    return new array(bytes.buffer, at, length);
-}
-
-/** The metadata of a record-batch message, a FlatBuffer: rows, null counts and buffers in their order. */
-class Metadata {
-    constructor(message) {
-        this.data = new DataView(message.buffer, message.byteOffset, message.byteLength);
-        if (this.u32(0) !== 0xffffffff) throw "the message is no Arrow message";
-        const start = 8;
-        this.body = message.subarray(start + this.u32(4));
-        const root = start + this.u32(start);
-        if (this.data.getUint8(this.field(root, 1)) !== 3) throw "the message is no record batch";
-        const header = this.follow(this.field(root, 2));
-        const length = this.field(header, 0);
-        this.rows = length === 0 ? 0 : this.long(length);
-        this.node = this.follow(this.field(header, 1)) + 4;
-        this.place = this.follow(this.field(header, 2)) + 4;
-    }
-
-    u32(at) { return this.data.getUint32(at, true); }
-    long(at) { return Number(this.data.getBigInt64(at, true)); }
-    follow(at) { return at + this.u32(at); }
-
-    /** Where a table's field lies; 0 where it has its default. */
-    field(table, slot) {
-        const vtable = table - this.data.getInt32(table, true);
-        const entry = 4 + 2 * slot;
-        const distance = entry < this.data.getUint16(vtable, true) ? this.data.getUint16(vtable + entry, true) : 0;
-        return distance === 0 ? 0 : table + distance;
-    }
-
-    /** How many nulls the next column has. */
-    nulls() {
-        this.node += 16;
-        return this.long(this.node - 8);
-    }
-
-    /** The next buffer. */
-    buffer() {
-        const [at, length] = [this.long(this.place), this.long(this.place + 8)];
-        this.place += 16;
-        return this.body.subarray(at, at + length);
     }
 }

@@ -1,4 +1,4 @@
-"""Write Millstream filters in Python. `millstream plugin build` puts this package into a project.
+"""Write Millstream plugins in Python. `millstream plugin build` puts this package into a project.
 
     from millstream import filter_plugin
 
@@ -8,53 +8,188 @@
 
     BatchFilter = filter_plugin("late-departures", {"dep_delay": "Float32"}, filter=keep)
 
-Columns are views of the message that came in; nothing is copied.
+A function is `ScalarFunction = function_plugin(…)`, a transform `BatchTransform = transform_plugin(…)`, a consumer
+`BatchConsumer = consumer_plugin(…)`. All take the plugin's name, and the columns that they read with their Arrow types.
+`open(config)` is called once, before the first batch. What a plugin raises is the error that the operator sees.
+`capabilities` are those of plugin.toml: "clock", "random", "state".
 """
 
-import struct
-
 from componentize_py_types import Err
-from wit_world.exports import batch_filter
 from wit_world.imports import types
 
-__all__ = ["Batch", "filter_plugin"]
+from .batch import Batch
+from .message import record_batch, schema
 
-# As `struct` writes them.
-FORMATS = {
-    "Int8": "b", "Int16": "h", "Int32": "i", "Int64": "q", "UInt8": "B", "UInt16": "H", "UInt32": "I", "UInt64": "Q",
-    "Float32": "f", "Float64": "d", "Date32": "i", "Timestamp": "q",
-}
+__all__ = ["Answer", "Batch", "consumer_plugin", "filter_plugin", "function_plugin", "transform_plugin"]
 
 
 def filter_plugin(name, parameters, *, filter, open=None, volatile=False, capabilities=()):
     """The class that exports a filter; the plugin's module calls it `BatchFilter`.
 
-    `parameters` names the columns it reads with their Arrow types. `open(config)` is called once, before the first batch.
-    `filter(batch)` answers with a bitmap; `Batch.select` makes one. What either raises is the error that the operator sees.
-    The answer must depend on the batch and the configuration alone, unless `volatile` is true; `capabilities` are those of
-    plugin.toml: "clock", "random".
+    `filter(batch)` answers with a bitmap; `Batch.select` makes one. The answer must depend on the batch and the configuration
+    alone, unless `volatile` is true.
     """
+    from wit_world.exports import batch_filter
+
     declared = list(parameters.items())
-    asked = {"clock": types.Capability_Clock, "random": types.Capability_Random}
-    opened = open
 
-    class BatchFilter:
+    class BatchFilter(_Opened):
+        opened = _static(open)
+
         def describe(self):
-            return batch_filter.Description(
-                name,
-                [types.Parameter(column, data_type) for column, data_type in declared],
-                types.Volatility.VOLATILE if volatile else types.Volatility.IMMUTABLE,
-                [asked[capability]() for capability in capabilities],
-            )
-
-        def open(self, schema, config):
-            if opened is not None:
-                _told(opened, config)
+            asked = _asked(capabilities)
+            return batch_filter.Description(name, _parameters(declared), _volatility(volatile), asked)
 
         def filter(self, message):
             return _told(lambda: filter(Batch(message, declared)))
 
     return BatchFilter
+
+
+def function_plugin(name, parameters, *, returns, call, open=None, volatile=False, capabilities=()):
+    """The class that exports a function; the plugin's module calls it `ScalarFunction`.
+
+    `call(batch)` answers with a list of a value for each row, None for null; `Batch.map` makes one. `returns` is their Arrow
+    type. The answer must depend on the batch and the configuration alone, unless `volatile` is true.
+    """
+    from wit_world.exports import scalar_function
+
+    declared = list(parameters.items())
+
+    class ScalarFunction(_Opened):
+        opened = _static(open)
+
+        def describe(self):
+            asked = _asked(capabilities)
+            return scalar_function.Description(name, _parameters(declared), returns, _volatility(volatile), asked)
+
+        def call(self, message):
+            def answer():
+                batch = Batch(message, declared)
+                return record_batch([("result", returns)], {"result": call(batch)}, batch.rows)
+
+            return _told(answer)
+
+    return ScalarFunction
+
+
+def transform_plugin(name, parameters, *, columns, transform, open=None, capabilities=()):
+    """The class that exports a transform; the plugin's module calls it `BatchTransform`.
+
+    `columns` names the columns that come out with their Arrow types; where they depend on the configuration it is a function
+    that gives them, called after `open`. `transform(batch)` answers with `(rows, columns)`: for each row that comes out the
+    row it comes from, never decreasing, and a list of values for each column. What comes of a row depends on that row and
+    the configuration alone.
+    """
+    from wit_world.exports import batch_transform
+
+    declared = list(parameters.items())
+    given = []
+
+    class BatchTransform:
+        def describe(self):
+            return batch_transform.Description(name, _parameters(declared), _asked(capabilities))
+
+        def open(self, _schema, config):
+            if open is not None:
+                _told(open, config)
+            given[:] = (_told(columns) if callable(columns) else columns).items()
+            return _told(schema, given)
+
+        def transform(self, message):
+            def answer():
+                rows, values = transform(Batch(message, declared))
+                return batch_transform.Output(record_batch(given, values, len(rows)), rows)
+
+            return _told(answer)
+
+    return BatchTransform
+
+
+def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabilities=("state",)):
+    """The class that exports a consumer; the plugin's module calls it `BatchConsumer`.
+
+    `outputs` names the tables that it writes to, each with its columns and their Arrow types. `consume(batch, position)`
+    answers with an `Answer`, or with None where there is nothing to say. `millstream.state` is what lasts from call to call.
+    """
+    from wit_world.exports import batch_consumer
+
+    declared = list(parameters.items())
+    tables = {table: list(columns.items()) for table, columns in outputs.items()}
+
+    def verdict(said):
+        kind, why = said
+        kinds = {"retry": batch_consumer.Verdict_Retry, "give_up": batch_consumer.Verdict_DeadLetter}
+        return batch_consumer.Verdict_Done() if kind == "done" else kinds[kind](why)
+
+    def rows_for(table, columns):
+        if table not in tables:
+            raise ValueError(f"there is no output {table}")
+        first, _ = tables[table][0]
+        message = record_batch(tables[table], columns, len(columns[first]))
+        return batch_consumer.Rows(list(tables).index(table), message)
+
+    class BatchConsumer(_Opened):
+        opened = _static(open)
+
+        def describe(self):
+            writes = [batch_consumer.Output(table, _parameters(columns)) for table, columns in tables.items()]
+            return batch_consumer.Description(name, _parameters(declared), writes, _asked(capabilities))
+
+        def consume(self, message, position):
+            def answer():
+                said = consume(Batch(message, declared), position) or Answer()
+                exceptions = [batch_consumer.RowVerdict(row, verdict(of)) for row, of in said.exceptions]
+                rows = [rows_for(table, columns) for table, columns in said.outputs]
+                return batch_consumer.Answer(rows, verdict(said.verdict), exceptions)
+
+            return _told(answer)
+
+    return BatchConsumer
+
+
+class Answer:
+    """What a consumer says of a batch: rows for its outputs, and verdicts. Rows without a verdict are done."""
+
+    def __init__(self):
+        self.outputs, self.exceptions, self.verdict = [], [], ("done", "")
+
+    def rows(self, output, columns):
+        """Adds rows for an output: a list of values for each of its columns."""
+        self.outputs.append((output, columns))
+
+    def retry(self, why):
+        """All rows are to be given again, later; nothing of the call is kept."""
+        self.verdict = ("retry", why)
+
+    def give_up(self, row, why):
+        """One row is given up. Rows are named in their order."""
+        self.exceptions.append((row, ("give_up", why)))
+
+
+class _Opened:
+    """What most kinds do before the first batch."""
+
+    def open(self, _schema, config):
+        if self.opened is not None:
+            _told(self.opened, config)
+
+
+def _static(function):
+    return None if function is None else staticmethod(function)
+
+
+def _parameters(columns):
+    return [types.Parameter(column, data_type) for column, data_type in columns]
+
+
+def _volatility(volatile):
+    return types.Volatility.VOLATILE if volatile else types.Volatility.IMMUTABLE
+
+
+def _asked(capabilities):
+    known = {"clock": types.Capability_Clock, "random": types.Capability_Random, "state": types.Capability_State}
+    return [known[capability]() for capability in capabilities]
 
 
 def _told(run, *arguments):
@@ -63,98 +198,3 @@ def _told(run, *arguments):
         return run(*arguments)
     except Exception as error:
         raise Err(str(error) or type(error).__name__) from None
-
-
-class Batch:
-    """A batch of rows: `rows`, and `columns` by name."""
-
-    def __init__(self, message, declared):
-        meta = _Metadata(memoryview(message))
-        self.rows = meta.rows
-        self.columns = {name: _column(meta, name, data_type) for name, data_type in declared}
-
-    def select(self, keep):
-        """The bitmap of the rows for which `keep(row)` is true."""
-        bitmap = bytearray((self.rows + 7) // 8)
-        for row in range(self.rows):
-            if keep(row):
-                bitmap[row >> 3] |= 1 << (row & 7)
-        return bytes(bitmap)
-
-
-class Column:
-    """Values by row; None for null. `values` has a number for each row, null or not; texts have none."""
-
-    def __init__(self, validity, values, read):
-        self._validity = validity
-        self.values = values
-        self._read = read
-
-    def is_valid(self, row):
-        return self._validity is None or bool(self._validity[row >> 3] >> (row & 7) & 1)
-
-    def get(self, row):
-        return self._read(row) if self.is_valid(row) else None
-
-
-def _column(meta, name, data_type):
-    nulls = meta.nulls()
-    validity = meta.buffer()
-    if nulls == 0:
-        validity = None
-    values = meta.buffer()
-    if data_type == "Boolean":
-        return Column(validity, None, lambda row: bool(values[row >> 3] >> (row & 7) & 1))
-    if data_type in ("Utf8", "Binary"):
-        data, offsets = meta.buffer(), values.cast("i")
-        if data_type == "Utf8":
-            return Column(validity, None, lambda row: str(data[offsets[row] : offsets[row + 1]], "utf-8"))
-        return Column(validity, None, lambda row: bytes(data[offsets[row] : offsets[row + 1]]))
-    code = FORMATS.get(data_type.split("(")[0])
-    if code is None:
-        raise ValueError(f"column {name} has type {data_type}, which this helper does not read")
-    numbers = values.cast(code)
-    return Column(validity, numbers, numbers.__getitem__)
-
-
-class _Metadata:
-    """The metadata of a record-batch message, a FlatBuffer: rows, null counts and buffers in their order."""
-
-    def __init__(self, message):
-        self.message = message
-        if self.number("I", 0) != 0xFFFFFFFF:
-            raise ValueError("the message is no Arrow message")
-        start = 8
-        self.body = message[start + self.number("I", 4) :]
-        root = start + self.number("I", start)
-        if message[self.field(root, 1)] != 3:
-            raise ValueError("the message is no record batch")
-        header = self.follow(self.field(root, 2))
-        length = self.field(header, 0)
-        self.rows = self.number("q", length) if length else 0
-        self.node = self.follow(self.field(header, 1)) + 4
-        self.place = self.follow(self.field(header, 2)) + 4
-
-    def number(self, code, at):
-        return struct.unpack_from("<" + code, self.message, at)[0]
-
-    def follow(self, at):
-        return at + self.number("I", at)
-
-    def field(self, table, slot):
-        """Where a table's field lies; 0 where it has its default."""
-        vtable = table - self.number("i", table)
-        entry = 4 + 2 * slot
-        distance = self.number("H", vtable + entry) if entry < self.number("H", vtable) else 0
-        return table + distance if distance else 0
-
-    def nulls(self):
-        """How many nulls the next column has."""
-        self.node += 16
-        return self.number("q", self.node - 8)
-
-    def buffer(self):
-        """The next buffer."""
-        at, length = self.number("q", self.place), self.number("q", self.place + 8)
-        self.place += 16
-        return self.body[at : at + length]

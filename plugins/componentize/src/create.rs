@@ -17,14 +17,7 @@ pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Resu
     project::check_name(name).map_err(|reason| Error::project(&within.join(name), reason))?;
     let toolchain = Toolchain::of(language);
     let dir = within.join(name);
-    let Some(source) = template(kind, language) else {
-        let reason = format!(
-            "there is no template for a {} in {}; there is one in Rust, and one for a filter in every language",
-            kind.name(),
-            toolchain.name
-        );
-        return Err(Error::project(&dir, reason));
-    };
+    let source = template(kind, language);
     fs::create_dir_all(within).map_err(Error::file(within))?;
     fs::create_dir(&dir).map_err(Error::file(&dir))?;
     let module = name.replace('-', "_");
@@ -53,6 +46,7 @@ pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Resu
 fn manifest(name: &str, kind: Kind, toolchain: &Toolchain, source: &str) -> String {
     let source = match toolchain.language {
         Language::Rust => String::new(),
+        _ if kind == Kind::Consumer => format!("source = {source:?}\ncapabilities = [\"state\"]\n"),
         _ => format!("source = {source:?}\n"),
     };
     format!(
@@ -66,16 +60,24 @@ fn manifest(name: &str, kind: Kind, toolchain: &Toolchain, source: &str) -> Stri
     )
 }
 
-fn template(kind: Kind, language: Language) -> Option<&'static str> {
+fn template(kind: Kind, language: Language) -> &'static str {
     match (kind, language) {
-        (Kind::Filter, Language::Rust) => Some(include_str!("../templates/filter.rs")),
-        (Kind::Function, Language::Rust) => Some(include_str!("../templates/function.rs")),
-        (Kind::Transform, Language::Rust) => Some(include_str!("../templates/transform.rs")),
-        (Kind::Consumer, Language::Rust) => Some(include_str!("../templates/consumer.rs")),
-        (Kind::Filter, Language::C) => Some(include_str!("../templates/filter.c")),
-        (Kind::Filter, Language::JavaScript) => Some(include_str!("../templates/filter.js")),
-        (Kind::Filter, Language::Python) => Some(include_str!("../templates/filter.py")),
-        (Kind::Function | Kind::Transform | Kind::Consumer, _) => None,
+        (Kind::Filter, Language::Rust) => include_str!("../templates/filter.rs"),
+        (Kind::Filter, Language::C) => include_str!("../templates/filter.c"),
+        (Kind::Filter, Language::JavaScript) => include_str!("../templates/filter.js"),
+        (Kind::Filter, Language::Python) => include_str!("../templates/filter.py"),
+        (Kind::Function, Language::Rust) => include_str!("../templates/function.rs"),
+        (Kind::Function, Language::C) => include_str!("../templates/function.c"),
+        (Kind::Function, Language::JavaScript) => include_str!("../templates/function.js"),
+        (Kind::Function, Language::Python) => include_str!("../templates/function.py"),
+        (Kind::Transform, Language::Rust) => include_str!("../templates/transform.rs"),
+        (Kind::Transform, Language::C) => include_str!("../templates/transform.c"),
+        (Kind::Transform, Language::JavaScript) => include_str!("../templates/transform.js"),
+        (Kind::Transform, Language::Python) => include_str!("../templates/transform.py"),
+        (Kind::Consumer, Language::Rust) => include_str!("../templates/consumer.rs"),
+        (Kind::Consumer, Language::C) => include_str!("../templates/consumer.c"),
+        (Kind::Consumer, Language::JavaScript) => include_str!("../templates/consumer.js"),
+        (Kind::Consumer, Language::Python) => include_str!("../templates/consumer.py"),
     }
 }
 
@@ -129,14 +131,7 @@ mod tests {
             for kind in Kind::ALL {
                 let name = format!("{}-{}", toolchain.name, kind.name());
                 let made = create(within.path(), &name, kind, toolchain.language);
-                let dir = match template(kind, toolchain.language) {
-                    Some(_) => made.unwrap_or_else(|e| panic!("{name}: {e}")),
-                    None => {
-                        assert!(made.is_err_and(|e| e.to_string().contains("no template")), "{name}");
-                        assert!(!within.path().join(&name).exists(), "{name} is half made");
-                        continue;
-                    }
-                };
+                let dir = made.unwrap_or_else(|e| panic!("{name}: {e}"));
                 let manifest = Project::open(&dir).expect("a project").manifest.expect("a plugin.toml");
                 assert_eq!((manifest.kind, manifest.language), (kind, toolchain.language));
                 assert_eq!(manifest.tests.len(), 1);

@@ -60,6 +60,17 @@ pub(crate) fn call_failure(doing: &str, error: &wasmtime::Error, guest: &mut Gue
     }
 }
 
+/// The failure of a call that the guest has answered with an error. Interpreters tell of memory that they are refused as of
+/// any other error; the rows are not at fault for it.
+pub(crate) fn answered_failure(doing: &str, text: &str, guest: &Guest) -> OperatorError {
+    let text = clip(text);
+    if !guest.was_denied_memory() {
+        return failure(FailureKind::Data, text);
+    }
+    let limit = guest.memory_limit();
+    failure(FailureKind::Memory, format!("{doing} needs more than the memory limit of {limit} bytes: {text}"))
+}
+
 /// A guest's text, cut to what a message should hold, on one line.
 pub(crate) fn clip(text: &str) -> String {
     let mut clipped: String =

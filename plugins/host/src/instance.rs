@@ -21,7 +21,7 @@ use crate::contract::{
     WireTransform,
 };
 use crate::deadline::Ticker;
-use crate::failure::{StartError, call_failure, clip, failure, start_failure};
+use crate::failure::{StartError, answered_failure, call_failure, clip, failure, start_failure};
 use crate::guest::Guest;
 use crate::message::{self, Encoder};
 
@@ -174,7 +174,7 @@ impl Instance {
     fn answer<W: Wire, P: ComponentNamedList + Lower>(&mut self, arguments: P) -> Result<W, OperatorError> {
         let work = self.compiled.exports.work;
         let (answer,): (Result<W, String>,) = self.call(self.compiled.offer.work, &work, arguments)?;
-        answer.map_err(|text| failure(FailureKind::Data, clip(&text)))
+        answer.map_err(|text| answered_failure(self.compiled.offer.work, &text, self.store.data()))
     }
 
     fn call<P, R>(&mut self, name: &str, export: &ComponentExportIndex, arguments: P) -> Result<R, OperatorError>

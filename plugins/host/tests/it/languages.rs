@@ -1,4 +1,5 @@
-//! One filter in four languages, each built from source: the same answer, on the flights and on rows of chance.
+//! One filter in four languages, each built from source: the same answer, on the flights and on rows of chance. What goes
+//! wrong in them is told apart.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,11 +9,11 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float32Type, Int16Type};
 use arrow_array::{Array as _, ArrayRef, BooleanArray, StringArray};
 use arrow_schema::DataType;
-use millstream_engine::PluginLimits;
+use millstream_engine::{FailureKind, PluginLimits};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::equivalence::{SIZES, column, seeded};
-use crate::harness::{TestHost, guest, guests};
+use crate::harness::{TestHost, assert_failure, failure, guest, guests, tight, values};
 
 /// Late departures of United, as SQL counts them.
 const LATE_OF_UNITED: usize = 3_824;
@@ -37,7 +38,7 @@ fn flights() -> Vec<Vec<ArrayRef>> {
 }
 
 /// Compiling an interpreter without optimisation takes a minute: it is done once for all runs.
-fn host() -> &'static TestHost {
+pub(crate) fn host() -> &'static TestHost {
     static HOST: OnceLock<TestHost> = OnceLock::new();
     HOST.get_or_init(|| TestHost::with(|options| options.cache_dir = guests().join("compiled")))
 }
@@ -88,4 +89,63 @@ fn javascript() {
 #[test]
 fn python() {
     check("carrier-filter-python");
+}
+
+/// Ways to fail, with what is said of each.
+type Ways = [(&'static str, FailureKind, &'static str)];
+
+#[track_caller]
+fn fails(name: &str, ways: &Ways) {
+    let module = guest(name);
+    for (way, kind, text) in ways {
+        // Memory is used up slower than loops are cut off.
+        let call_timeout_ms = if *kind == FailureKind::Timeout { 300 } else { 60_000 };
+        let limits = PluginLimits { call_timeout_ms, memory_bytes: 32 << 20, ..tight() };
+        let misbehaves = host().load(&module, way, &limits).unwrap_or_else(|e| panic!("{name} {way}: {e}"));
+        for _ in 0..2 {
+            assert_failure(&failure(&misbehaves, &values(8), 8), *kind, text);
+        }
+    }
+}
+
+#[test]
+fn what_goes_wrong_in_c_is_told_apart() {
+    fails(
+        "misbehaves-c",
+        &[
+            ("spin", FailureKind::Timeout, "took longer than its time limit"),
+            ("error", FailureKind::Data, "these rows are not to my taste"),
+            ("trap", FailureKind::Trap, "unreachable"),
+            ("recurse", FailureKind::Trap, "filter trapped"),
+            ("memory", FailureKind::Memory, "memory limit of 33554432 bytes"),
+        ],
+    );
+}
+
+#[test]
+fn what_goes_wrong_in_javascript_is_told_apart() {
+    fails(
+        "misbehaves-javascript",
+        &[
+            ("spin", FailureKind::Timeout, "took longer than its time limit"),
+            ("error", FailureKind::Data, "these rows are not to my taste"),
+            ("throw", FailureKind::Data, "cannot read property 'nothing' of undefined"),
+            ("recurse", FailureKind::Trap, "call stack exhausted"),
+            ("memory", FailureKind::Memory, "memory limit of 33554432 bytes: out of memory"),
+        ],
+    );
+}
+
+/// With the filter of the others: an interpreter more takes a minute to compile.
+#[test]
+fn what_goes_wrong_in_python_is_told_apart() {
+    let module = guest("carrier-filter-python");
+    let rows = 60_000;
+    let columns: [ArrayRef; 2] =
+        [Arc::new(StringArray::from(vec!["UA"; rows])), Arc::new(arrow_array::Float32Array::from(vec![100.0; rows]))];
+    let limits =
+        |memory_bytes, call_timeout_ms| PluginLimits { call_timeout_ms, memory_bytes, ..PluginLimits::default() };
+    let within = |limits: PluginLimits| host().load(&module, "UA", &limits).unwrap_or_else(|e| panic!("{e}"));
+    let started = within(limits(64 << 20, 60_000));
+    assert_eq!(started.call(&columns, rows).expect("an answer").as_boolean().true_count(), rows);
 }

@@ -11,5 +11,6 @@ mod handmade;
 mod harness;
 mod languages;
 mod sharing;
+mod siblings;
 mod transforms;
 mod watched;

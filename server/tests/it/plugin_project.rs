@@ -86,8 +86,49 @@ fn a_filter_in_c() {
 }
 
 #[test]
+fn a_function_in_c() {
+    check("c", "function", "3 rows out");
+}
+
+#[test]
+fn a_transform_in_c() {
+    check("c", "transform", "4 rows out");
+}
+
+#[test]
+fn a_consumer_in_c() {
+    check("c", "consumer", "3 rows out");
+}
+
+#[test]
 fn a_filter_in_javascript() {
     check("javascript", "filter", "2 rows out");
+}
+
+#[test]
+fn a_function_in_javascript() {
+    check("javascript", "function", "3 rows out");
+}
+
+#[test]
+fn a_transform_in_javascript() {
+    check("javascript", "transform", "4 rows out");
+}
+
+#[test]
+fn a_consumer_in_javascript() {
+    check("javascript", "consumer", "3 rows out");
+}
+
+/// The other kinds are only built: CPython takes a minute to compile without optimisation.
+#[test]
+fn projects_in_python_are_built() {
+    let within = tempfile::tempdir().unwrap();
+    for kind in ["function", "transform", "consumer"] {
+        let name = format!("new-python-{kind}");
+        succeeds(within.path(), &["new", &name, "--language", "python", "--kind", kind]);
+        assert!(succeeds(&within.path().join(&name), &["build"]).contains(".wasm"), "{kind}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 
 use arrow_array::RecordBatch;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::evaluate::Outcome;
@@ -114,7 +114,7 @@ impl Shadows {
             map: outcome.rows.clone(),
             failed: outcome.skipped.clone(),
         };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = running.queue.try_send(offered) {
+        if running.queue.try_send(offered).is_err() {
             running.standing.skipped.fetch_add(rows as u64, Ordering::Relaxed);
         }
     }

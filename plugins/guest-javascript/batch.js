@@ -53,7 +53,9 @@ function texts(data, offsets, isValid, isText) {
 
 /** Of UTF-8, which the host has checked. */
 export function decode(bytes) {
-    let text = "";
+    let text = bytes.length < 1024 ? String.fromCharCode.apply(null, bytes) : "\x80";
+    if (!/[^\x00-\x7f]/.test(text)) return text;
+    text = "";
     for (let i = 0; i < bytes.length;) {
         const first = bytes[i++];
         const more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;

@@ -4,6 +4,8 @@ import { ARRAYS } from "./batch.js";
 
 /** The body of a message and every buffer in it begin at multiples of this, so that the host need not copy them again. */
 const ALIGNMENT = 64;
+/** Different texts of a column that are kept as bytes while it is written. */
+const MAX_KNOWN = 1024;
 const SCHEMA = 1;
 const RECORD_BATCH = 3;
 
@@ -80,12 +82,19 @@ function bits(_type, values, wrong) {
 function texts(type, values, wrong) {
     const offsets = new Int32Array(values.length + 1);
     const parts = [];
+    // Texts come again and again in most columns.
+    const known = new Map();
     let length = 0;
     for (let row = 0; row < values.length; row++) {
         const value = values[row];
         if (value !== null && value !== undefined) {
-            if (type === "Utf8" ? typeof value !== "string" : !(value instanceof Uint8Array)) wrong(value);
-            const part = type === "Utf8" ? encode(value) : value;
+            let part = type === "Utf8" ? known.get(value) : value;
+            if (part === undefined) {
+                if (typeof value !== "string") wrong(value);
+                part = encode(value);
+                if (known.size < MAX_KNOWN) known.set(value, part);
+            }
+            if (!(part instanceof Uint8Array)) wrong(value);
             parts.push(part);
             length += part.length;
         }
@@ -103,14 +112,20 @@ function texts(type, values, wrong) {
 /** UTF-8. Half a pair of surrogates becomes the replacement character. */
 export function encode(text) {
     const bytes = [];
-    for (const character of text) {
-        const found = character.codePointAt(0);
+    for (let at = 0; at < text.length; at++) {
+        const unit = text.charCodeAt(at);
+        if (unit < 0x80) {
+            bytes.push(unit);
+            continue;
+        }
+        const found = text.codePointAt(at);
+        if (found >= 0x10000) at++;
         const point = found >= 0xd800 && found < 0xe000 ? 0xfffd : found;
-        const more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+        const more = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
         bytes.push([0, 0xc0, 0xe0, 0xf0][more] | point >> (6 * more));
         for (let left = more - 1; left >= 0; left--) bytes.push(0x80 | point >> (6 * left) & 0x3f);
     }
-    return bytes;
+    return new Uint8Array(bytes);
 }
 
 /** The number of a type's table in Arrow's `Type`, and its fields. */

@@ -36,7 +36,7 @@ export function scan(prefix, after = null, limit = 1000) {
 }
 
 function bytes(value) {
-    return typeof value === "string" ? new Uint8Array(encode(value)) : value;
+    return typeof value === "string" ? encode(value) : value;
 }
 
 /** The contract's errors carry a text. */

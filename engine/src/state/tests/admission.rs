@@ -39,6 +39,31 @@ fn plugins_in_use_stay() {
 }
 
 #[test]
+fn shadows_are_of_what_a_topic_calls_and_end_with_its_replacement() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    let first = PluginId(history.change(plugin("f", 1)).unwrap().0);
+    let second = PluginId(history.change(plugin("f", 2)).unwrap().0);
+    let other = PluginId(history.change(plugin("g", 1)).unwrap().0);
+    let made = TopicId(history.change(Change::TopicCreated(topic("public", "a", id, vec![first]))).unwrap().0);
+    let shadowed = |topic, shadow| Change::TopicShadowed { topic, shadow };
+    let (_, message) = refused(&history, changes(vec![shadowed(made, Some(other))]));
+    assert_eq!(message, "topic \"a\" does not call plugin \"g\"");
+    assert_eq!(refused(&history, changes(vec![shadowed(TopicId(id.0), Some(first))])).0, ErrorKind::FailedPrecondition);
+    history.change(shadowed(made, Some(second))).unwrap();
+    let calls = |history: &History, id| history.state.catalog().topics_of_plugin(id).count();
+    assert_eq!((calls(&history, first), calls(&history, second)), (1, 1));
+    // What is said of a version does not part it from its callers.
+    let why = crate::PluginSuspension { since_us: 7, reason: "it fails".to_owned() };
+    history.change(Change::PluginSuspended { plugin: first, suspended: Some(why.clone()) }).unwrap();
+    assert_eq!(history.state.plugin(first).unwrap().suspended.as_ref(), Some(&why));
+    assert_eq!(calls(&history, first), 1);
+    let found = TopicInfo::clone(history.state.topic(made).unwrap());
+    history.change(Change::TopicReplaced(TopicInfo { version: 2, shadow: None, ..found })).unwrap();
+    assert_eq!((calls(&history, first), calls(&history, second)), (1, 0));
+}
+
+#[test]
 fn functions_stand_on_plugins_and_under_topics() {
     let mut history = History::new();
     let id = history.table("t", 1);

@@ -45,6 +45,36 @@ fn state_has_bounds() {
 }
 
 #[test]
+fn another_version_begins_where_nothing_was_read_yet() {
+    let (mut history, id, input) = consumed();
+    history.rows(input, 0, 50);
+    let entries = vec![(TopicId(input.0), 0, 30)];
+    history.push(Record::Offsets(OffsetsRecord { group: group("g", None), entries }));
+    let second = PluginId(history.change(consumer_plugin("p", 2)).unwrap().0);
+    let replaced = |history: &History, from: u64| {
+        let found = history.state.catalog().consumer(id).unwrap().as_ref().clone();
+        let outputs = found.outputs.clone();
+        let upcoming = Some(crate::UpcomingVersion { plugin: second, outputs, from: [(0, from), (1, 0)].into() });
+        Change::PluginConsumerReplaced(PluginConsumerInfo { upcoming, version: found.version + 1, ..found })
+    };
+    let admit =
+        |history: &History, change| history.admit(&Submission { changes: vec![change], ..Submission::default() });
+    let refused = admit(&history, replaced(&history, 29)).unwrap_err();
+    assert!(
+        matches!(&refused, Error::Busy(why) if why.contains("has read partition 0 up to offset 30, past 29")),
+        "{refused}"
+    );
+    history.change(replaced(&history, 30)).unwrap();
+    let found = history.state.catalog().consumer(id).unwrap().clone();
+    let at = |partition, offset| found.version_at(partition, offset).plugin;
+    assert_eq!((at(0, 29), at(0, 30), at(1, 0), at(7, 0)), (found.plugin, second, second, second));
+    assert_eq!(found.version_at(0, 3).until, 30);
+    // Once it is under way, rows that are read do not stand in the way of pausing.
+    history.push(Record::Offsets(OffsetsRecord { group: group("g", None), entries: vec![(TopicId(input.0), 0, 40)] }));
+    assert!(admit(&history, replaced(&history, 30)).is_ok());
+}
+
+#[test]
 fn a_second_runner_and_an_altered_consumer_are_fenced() {
     let (mut history, id, input) = consumed();
     let topic = TopicId(input.0);

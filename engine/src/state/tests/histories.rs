@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::record::{OffsetsRecord, ProducerRecord, StateRecord};
 use crate::state::Store;
-use crate::{Appended, GroupMode, ProducerStamp};
+use crate::{Appended, GroupMode, PluginSuspension, ProducerStamp, UpcomingVersion};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -180,7 +180,7 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let some_plugin = plugins.choose(random).copied();
     let consumers: Vec<_> = history.state.catalog().consumers().cloned().collect();
     let some_consumer = consumers.choose(random);
-    match random.random_range(0..25) {
+    match random.random_range(0..28) {
         0 => Change::NamespaceCreated { name: namespace },
         1 => Change::NamespaceDropped { name: namespace },
         2..5 => super::table(&namespace, &name, random.random_range(1..5)),
@@ -240,11 +240,28 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
         22 => match some_consumer {
             Some(found) => {
                 let (paused, version) = (random.random(), found.version + 1);
-                Change::PluginConsumerReplaced(PluginConsumerInfo { paused, version, ..found.as_ref().clone() })
+                let from = [(0, random.random_range(0..40))].into();
+                let next = UpcomingVersion { plugin: found.plugin, outputs: found.outputs.clone(), from };
+                let upcoming = random.random_bool(0.5).then_some(next);
+                Change::PluginConsumerReplaced(PluginConsumerInfo {
+                    upcoming,
+                    paused,
+                    version,
+                    ..found.as_ref().clone()
+                })
             }
             None => Change::PluginConsumerDropped { consumer: ConsumerId(u64::MAX) },
         },
         23 => Change::PluginConsumerDropped { consumer: some_consumer.map_or(ConsumerId(1), |found| found.id) },
+        24 | 25 => {
+            let topic = any.map_or(TopicId(u64::MAX), |found| found.id);
+            Change::TopicShadowed { topic, shadow: some_plugin.filter(|_| random.random_bool(0.8)) }
+        }
+        26 => {
+            let why = PluginSuspension { since_us: 7, reason: "64 calls in a row failed".to_owned() };
+            let suspended = random.random_bool(0.6).then_some(why);
+            Change::PluginSuspended { plugin: some_plugin.unwrap_or_default(), suspended }
+        }
         _ => Change::GroupDropped { namespace, group: format!("g{}", random.random_range(0..4)) },
     }
 }

@@ -9,6 +9,7 @@
 mod access;
 mod batch_consumer;
 mod catalog;
+mod checkback;
 mod clock;
 mod consumer;
 mod cursor;
@@ -23,6 +24,7 @@ mod ids;
 mod info;
 mod keyed_state;
 mod log;
+mod lookups;
 mod maintenance;
 mod modules;
 mod offset_set;
@@ -50,6 +52,7 @@ pub use batch_consumer::{BatchConsumer, BatchPosition, Consumed, ConsumerOutput,
 pub use catalog::{
     ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
 };
+pub use checkback::{CheckFault, CheckVerdict, CheckbackHandler, Checked, check};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
@@ -64,6 +67,7 @@ pub use keyed_state::{
     KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
     StateLimit, StateSource, StateWrite,
 };
+pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use modules::MAX_MODULE_BYTES;
 pub use operator::{
     BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,

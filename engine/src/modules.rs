@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use crate::disk::Disk;
 use crate::events::Events;
 use crate::state::State;
-use crate::{BatchConsumer, BatchTransform, Error, LoadedPlugin, PluginId, PluginInfo, Result, ScalarFunction};
+use crate::{
+    BatchConsumer, BatchTransform, CheckbackHandler, Error, LoadedPlugin, PluginId, PluginInfo, Result, ScalarFunction,
+};
 
 pub const MAX_MODULE_BYTES: usize = 64 << 20;
 
@@ -32,6 +34,7 @@ enum Unheld {
     Function(Weak<dyn ScalarFunction>),
     Transform(Weak<dyn BatchTransform>),
     Consumer(Weak<dyn BatchConsumer>),
+    Checkback(Weak<dyn CheckbackHandler>),
 }
 
 impl Unheld {
@@ -40,6 +43,7 @@ impl Unheld {
             LoadedPlugin::Function(function) => Unheld::Function(Arc::downgrade(function)),
             LoadedPlugin::Transform(transform) => Unheld::Transform(Arc::downgrade(transform)),
             LoadedPlugin::Consumer(consumer) => Unheld::Consumer(Arc::downgrade(consumer)),
+            LoadedPlugin::Checkback(handler) => Unheld::Checkback(Arc::downgrade(handler)),
         }
     }
 
@@ -48,6 +52,7 @@ impl Unheld {
             Unheld::Function(function) => function.upgrade().map(LoadedPlugin::Function),
             Unheld::Transform(transform) => transform.upgrade().map(LoadedPlugin::Transform),
             Unheld::Consumer(consumer) => consumer.upgrade().map(LoadedPlugin::Consumer),
+            Unheld::Checkback(handler) => handler.upgrade().map(LoadedPlugin::Checkback),
         }
     }
 }

@@ -7,8 +7,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::{
-    BatchConsumer, FunctionInfo, PluginCalls, PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine,
-    PluginSettings, PluginSuspension, Result, TableInfo, TopicInfo,
+    BatchConsumer, CheckbackHandler, FunctionInfo, MemoryTables, PluginCalls, PluginDescription, PluginId, PluginInfo,
+    PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableInfo, TableLookup, TopicInfo,
 };
 
 /// A column that an operator reads.
@@ -202,6 +202,7 @@ pub enum LoadedPlugin {
     Function(Arc<dyn ScalarFunction>),
     Transform(Arc<dyn BatchTransform>),
     Consumer(Arc<dyn BatchConsumer>),
+    Checkback(Arc<dyn CheckbackHandler>),
 }
 
 /// What a topic's definition calls, in the order of [`crate::TopicSource::Select`]'s lists.
@@ -227,12 +228,13 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     /// Does as [`Self::inspect`], and tries the module with the settings it is to have. A capability that it asks for and
     /// that is not granted is an error.
     fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription>;
-    /// Makes a plugin callable. Cheap after the first time: compiled code is cached.
-    fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin>;
-    /// As [`Self::load`], with one instance of its own, which takes nothing from other users of the version: neither
-    /// instances, nor does its failing count as theirs.
+    /// Makes a plugin callable. Cheap after the first time: compiled code is cached. `tables` are those of
+    /// [`PluginDescription::tables`], and go with the plugin's last use.
+    fn load(&self, plugin: &PluginInfo, module: &[u8], tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin>;
+    /// As [`Self::load`], of what a topic calls, which looks nothing up: with one instance of its own, which takes nothing
+    /// from other users of the version: neither instances, nor does its failing count as theirs.
     fn load_apart(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
-        self.load(plugin, module)
+        self.load(plugin, module, Arc::new(MemoryTables::default()))
     }
     /// Figures of every plugin version that was loaded since the host was opened.
     fn calls(&self) -> Vec<PluginCalls> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsumerOutput, FunctionId, Lsn, PluginId, PluginSuspension, Volatility};
+use crate::{ConsumerOutput, FunctionId, Lsn, PluginId, PluginSuspension, TableId, TableUse, Volatility};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum PluginKind {
     Transform,
     /// Rows in; rows for tables, state and a verdict out.
     Consumer,
+    /// Half messages in, a verdict for each out.
+    Checkback,
 }
 
 impl PluginKind {
@@ -32,6 +34,7 @@ impl PluginKind {
             PluginKind::Function => "function",
             PluginKind::Transform => "transform",
             PluginKind::Consumer => "consumer",
+            PluginKind::Checkback => "checkback",
         }
     }
 }
@@ -46,18 +49,21 @@ pub enum Capability {
     Random,
     /// Key-value state of its own; consumers have it.
     State,
+    /// Rows of tables by key; consumers and checkback handlers have it. Tables are granted one by one.
+    Table,
 }
 
 impl Capability {
-    /// Every capability that can be granted.
+    /// Every capability that `WITH (grant = '…')` grants.
     pub const ALL: [Capability; 3] = [Capability::Clock, Capability::Random, Capability::State];
 
-    /// As `WITH (grant = '…')` names it.
+    /// As users know it.
     pub fn name(self) -> &'static str {
         match self {
             Capability::Clock => "clock",
             Capability::Random => "random",
             Capability::State => "state",
+            Capability::Table => "table",
         }
     }
 }
@@ -80,10 +86,17 @@ pub struct PluginLimits {
     /// What one call may answer with.
     #[serde(default = "default_output_bytes")]
     pub output_bytes: u64,
+    /// What the indexes of the tables that it reads may have together, over all instances.
+    #[serde(default = "default_lookup_bytes")]
+    pub lookup_bytes: u64,
 }
 
 fn default_output_bytes() -> u64 {
     16 << 20
+}
+
+fn default_lookup_bytes() -> u64 {
+    64 << 20
 }
 
 impl Default for PluginLimits {
@@ -93,6 +106,7 @@ impl Default for PluginLimits {
             call_timeout_ms: 1_000,
             concurrency: 4,
             output_bytes: default_output_bytes(),
+            lookup_bytes: default_lookup_bytes(),
         }
     }
 }
@@ -107,7 +121,7 @@ pub struct PluginDescription {
     pub contract: String,
     pub parameters: Vec<(String, DataType)>,
     /// Boolean for a filter; for a transform a Struct of the columns that come out, which may depend on the
-    /// configuration; Null for a consumer.
+    /// configuration; Null for a consumer and a checkback handler.
     pub returns: DataType,
     pub volatility: Volatility,
     /// What it asks for.
@@ -116,6 +130,9 @@ pub struct PluginDescription {
     /// What a consumer writes; empty for the others.
     #[serde(default)]
     pub outputs: Vec<ConsumerOutput>,
+    /// The tables that it reads by key.
+    #[serde(default)]
+    pub tables: Vec<TableUse>,
 }
 
 /// A plugin to load.
@@ -135,6 +152,8 @@ pub struct PluginSettings {
     pub config: String,
     /// What it may use: `WITH (grant = '…')`.
     pub grants: BTreeSet<Capability>,
+    /// The tables that it may read, by what it calls them: `WITH (table.NAME = '…')`.
+    pub tables: Vec<(String, String)>,
 }
 
 /// A loaded plugin.
@@ -155,6 +174,9 @@ pub struct PluginInfo {
     /// Why it is not called, from the host's noticing on until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<PluginSuspension>,
+    /// A table for each of [`PluginDescription::tables`].
+    #[serde(default)]
+    pub tables: Vec<TableId>,
     pub created: Lsn,
 }
 
@@ -190,6 +212,7 @@ impl FunctionInfo {
             PluginKind::Filter | PluginKind::Function => {}
             PluginKind::Transform => return Some("it is a transform, which gives rows and not a value".to_owned()),
             PluginKind::Consumer => return Some("it is a consumer, which gives no value".to_owned()),
+            PluginKind::Checkback => return Some("it is a checkback handler, which gives no value".to_owned()),
         }
         let types = |parameters: &[(String, DataType)]| {
             let types: Vec<String> = parameters.iter().map(|(_, data_type)| data_type.to_string()).collect();

@@ -1,8 +1,8 @@
 //! What every part of one open engine shares.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -11,6 +11,7 @@ use crate::evaluation::Evaluations;
 use crate::events::Events;
 use crate::groups::Coordinator;
 use crate::log::{CommitSink, Log};
+use crate::lookups::PluginTables;
 use crate::maintenance::Maintenance;
 use crate::modules::Modules;
 use crate::record::{Change, GroupKey, Record, RecordContext};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub modules: Modules,
     pub turns: RoundRobin,
     pub closing: Closing,
+    /// This very engine.
+    pub me: Weak<Shared>,
 }
 
 /// How far the closing of an engine is.
@@ -65,6 +68,11 @@ impl Closing {
 }
 
 impl Shared {
+    /// For what must not keep the engine open.
+    pub(crate) fn me(&self) -> Weak<Shared> {
+        self.me.clone()
+    }
+
     /// `Closed` once closing has begun.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closing.begun.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
@@ -97,7 +105,10 @@ impl Shared {
     pub(crate) fn loaded_plugin(&self, plugin: &PluginInfo) -> Result<LoadedPlugin> {
         let host = self.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
-        self.modules.loaded(plugin, |module| host.load(plugin, module))
+        self.modules.loaded(plugin, |module| {
+            let tables = Arc::new(PluginTables::new(self, plugin)?);
+            host.load(plugin, module, tables)
+        })
     }
 
     /// What a topic calls, at the versions that it records.

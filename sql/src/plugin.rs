@@ -66,7 +66,7 @@ impl Transform {
     pub(crate) fn of(info: &PluginInfo, loaded: &LoadedPlugin) -> Result<Transform> {
         match loaded {
             LoadedPlugin::Transform(step) => Ok(Transform { id: info.id, step: Arc::clone(step) }),
-            LoadedPlugin::Function(_) | LoadedPlugin::Consumer(_) => Err(Error::Invalid {
+            LoadedPlugin::Function(_) | LoadedPlugin::Consumer(_) | LoadedPlugin::Checkback(_) => Err(Error::Invalid {
                 message: format!("plugin {} is a {} and not a transform", info.name, info.description.kind.name()),
                 position: None,
             }),
@@ -98,6 +98,10 @@ impl Plugin {
                     "plugin {name} is a consumer and not a function; CREATE CONSUMER … ON topic USING PLUGIN {name} uses it",
                     name = info.name
                 ),
+                position: None,
+            }),
+            LoadedPlugin::Checkback(_) => Err(Error::Invalid {
+                message: format!("plugin {} is a checkback handler and not a function", info.name),
                 position: None,
             }),
         }

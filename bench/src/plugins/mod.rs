@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::ArrayRef;
-use millstream_engine::{LoadedPlugin, PluginLimits, PluginSettings, ScalarFunction};
+use millstream_engine::{LoadedPlugin, MemoryTables, PluginLimits, PluginSettings, ScalarFunction};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use crate::{Result, report, store};
@@ -31,7 +31,7 @@ fn module(name: &str) -> Result<Vec<u8>> {
 fn load(host: &WasmHost, module: &[u8], config: &str) -> Result<Arc<dyn ScalarFunction>> {
     let settings =
         PluginSettings { limits: PluginLimits::default(), config: config.to_owned(), ..PluginSettings::default() };
-    match host.load_alone(module, &settings)? {
+    match host.load_alone(module, &settings, Arc::new(MemoryTables::default()))? {
         LoadedPlugin::Function(function) => Ok(function),
         other => Err(format!("{other:?} is neither a filter nor a function").into()),
     }

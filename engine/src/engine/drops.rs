@@ -58,21 +58,23 @@ impl Engine {
         }
     }
 
-    /// Refuses what would go from under a plugin that consumes or writes it, forced or not.
+    /// Refuses what would go from under a plugin that consumes, writes or reads it, forced or not.
     pub(super) fn refuse_consumers(&self, drops: &Drops) -> Result<()> {
         let state = self.shared.state.read();
         let catalog = state.catalog();
-        let in_use = |what: &'static str, name: &str, by: &PluginConsumerInfo| {
-            Err(Error::InUse { what, name: name.to_owned(), by: format!("consumer {:?}", by.name) })
-        };
+        let in_use = |what: &'static str, name: &str, by: String| Err(Error::InUse { what, name: name.to_owned(), by });
+        let consumer = |by: &PluginConsumerInfo| format!("consumer {:?}", by.name);
         for table in drops.tables.iter().filter_map(|table| state.table(*table)) {
             if let Some(by) = catalog.consumer_of_table(table.id) {
-                return in_use("table", &table.name, by);
+                return in_use("table", &table.name, consumer(by));
+            }
+            if let Some(by) = catalog.reader_of_table(table.id) {
+                return in_use("table", &table.name, format!("plugin {:?}", by.name));
             }
         }
         for topic in drops.topics.iter().filter_map(|topic| state.topic(*topic)) {
             if let Some(by) = catalog.consumer_of_topic(topic.id) {
-                return in_use("topic", &topic.name, by);
+                return in_use("topic", &topic.name, consumer(by));
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The engine's front: every call that a front door, the SQL room or an embedding program makes. This file opens and
 //! closes; the calls stand by subject in the files beside it.
 
+mod checkback;
 mod define;
 mod deliver;
 mod drops;

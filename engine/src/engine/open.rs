@@ -37,7 +37,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     let evaluations = Evaluations::new(options.evaluation_cache_bytes);
     let state = RwLock::new(state);
     modules.sweep(&state, &events);
-    Ok(Arc::new(Shared {
+    Ok(Arc::new_cyclic(|me| Shared {
+        me: me.clone(),
         options,
         state,
         store,

@@ -12,6 +12,7 @@ mod group_schedules;
 mod group_threads;
 mod groups;
 mod lifecycle;
+mod lookups;
 mod offsets;
 mod plugin_consumers;
 mod polled;

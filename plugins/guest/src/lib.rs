@@ -25,7 +25,8 @@
 //!
 //! A [`Function`] gives a [`Column`] instead, exported with [`export_function!`]; a [`Transform`] gives rows of columns of
 //! its own, exported with [`export_transform!`]; a [`Consumer`] follows a topic, keeps [`state`] and writes to tables,
-//! exported with [`export_consumer!`].
+//! exported with [`export_consumer!`]; a [`CheckbackHandler`] decides on transactions, exported with [`export_checkback!`]. The
+//! last two may look rows of tables up, each a [`Lookup`].
 //!
 //! Columns arrive as Arrow lays them out. [`Batch`] gives typed views of them without copying: [`Primitive`], [`Utf8`],
 //! [`Binary`] and [`Boolean`], each with a batch-wise form (`test`, `map`) and a row-wise one (`get`, with
@@ -46,13 +47,17 @@ mod message;
 pub mod random;
 mod schema;
 pub mod state;
+mod tables;
 mod types;
 
 pub use batch::{Batch, Error};
 pub use bitmap::Bitmap;
 pub use builder::{BinaryBuilder, BooleanBuilder, Column, PrimitiveBuilder, Utf8Builder};
 pub use column::{Binary, Boolean, Native, Primitive, Utf8};
-pub use export::{Answer, Consumer, Filter, Function, Output, Position, Table, Transform, Verdict};
+pub use export::{
+    Answer, CheckVerdict, CheckbackHandler, Consumer, Filter, Function, Output, Position, Table, Transform, Verdict,
+};
+pub use tables::{Found, Lookup, LookupError};
 pub use types::{Capability, DataType, Parameter, TimeUnit};
 
 /// The contract, a module for each world. What a plugin does not use is not in its component.
@@ -94,6 +99,22 @@ pub mod bindings {
                 "millstream:plugin/logging@0.2.0": crate::bindings::filter::millstream::plugin::logging,
                 "millstream:plugin/clock@0.2.0": crate::bindings::filter::millstream::plugin::clock,
                 "millstream:plugin/random@0.2.0": crate::bindings::filter::millstream::plugin::random,
+            },
+        });
+    }
+
+    pub mod checkback {
+        wit_bindgen::generate!({
+            path: "../wit/v0.2",
+            world: "checkback-handler",
+            pub_export_macro: true,
+            default_bindings_module: "millstream_plugin::bindings::checkback",
+            with: {
+                "millstream:plugin/types@0.2.0": crate::bindings::filter::millstream::plugin::types,
+                "millstream:plugin/logging@0.2.0": crate::bindings::filter::millstream::plugin::logging,
+                "millstream:plugin/clock@0.2.0": crate::bindings::filter::millstream::plugin::clock,
+                "millstream:plugin/tables@0.2.0": crate::bindings::consumer::millstream::plugin::tables,
+                "millstream:plugin/http@0.2.0": crate::bindings::consumer::millstream::plugin::http,
             },
         });
     }

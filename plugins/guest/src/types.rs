@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Lookup;
+
 /// The unit of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeUnit {
@@ -83,4 +85,7 @@ pub enum Capability {
     Random,
     /// [`crate::state`]; consumers have it.
     State,
+    /// [`Lookup::find`]; consumers and checkback handlers have it. Granted by `WITH (table.NAME = '…')`, which says which
+    /// table it is.
+    Table(Lookup),
 }

@@ -1,14 +1,25 @@
 //! Plugins that no catalog knows, for tools that try a module without a server.
 
-use millstream_engine::{LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Result};
+use std::sync::Arc;
+
+use millstream_engine::{
+    LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Result, TableId, TableLookup,
+};
 
 use crate::host::WasmHost;
 use crate::module;
 
 impl WasmHost {
     /// Loads a module under the name that it gives itself and the settings that a server would hold it to.
-    pub fn load_alone(&self, bytes: &[u8], settings: &PluginSettings) -> Result<LoadedPlugin> {
+    /// `tables` are those that it declares.
+    pub fn load_alone(
+        &self,
+        bytes: &[u8],
+        settings: &PluginSettings,
+        tables: Arc<dyn TableLookup>,
+    ) -> Result<LoadedPlugin> {
         let description = self.inspect_with(bytes, settings)?;
+        let tables_of_it = vec![TableId(0); description.tables.len()];
         let plugin = PluginInfo {
             id: PluginId(0),
             namespace: "public".to_owned(),
@@ -21,8 +32,9 @@ impl WasmHost {
             config: settings.config.clone(),
             grants: settings.grants.clone(),
             suspended: None,
+            tables: tables_of_it,
             created: Lsn(0),
         };
-        self.load(&plugin, bytes)
+        self.load(&plugin, bytes, tables)
     }
 }

@@ -13,7 +13,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::cache::{Cache, Found};
-use crate::contract::{self, CONTRACTS, LOGGING, NOT_OFFERED, OFFERS, Offer, PACKAGE};
+use crate::contract::{self, CONTRACTS, LOGGING, OFFERS, Offer, PACKAGE};
 use crate::figures::Counters;
 use crate::guest::{self, Guest};
 use crate::host::HostOptions;
@@ -237,9 +237,6 @@ fn find_kind(component: &Component) -> Result<(&'static Offer, Exports)> {
 }
 
 fn not_offered(names: &BTreeSet<&str>) -> Error {
-    if let Some((_, kind)) = NOT_OFFERED.iter().find(|(interface, _)| names.contains(interface)) {
-        return Error::Unsupported(format!("the module is {kind}, which this server does not run yet"));
-    }
     let ours: Vec<&str> = names.iter().copied().filter(|name| name.starts_with(PACKAGE)).collect();
     let found = if ours.is_empty() { "nothing of a Millstream plugin".to_owned() } else { ours.join(", ") };
     let offered: Vec<&str> = OFFERS.iter().map(|offer| offer.interface).collect();

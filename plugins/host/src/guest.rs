@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use millstream_engine::{Capability, Clock as _, KeyedState, SystemClock};
 use wasmtime::component::Linker;
@@ -11,6 +12,7 @@ use crate::calls::Calls;
 use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
 use crate::state;
+use crate::tables::{self, Tables};
 
 /// Log lines that one call may write; the rest is dropped.
 const LINES_PER_CALL: u32 = 64;
@@ -32,6 +34,10 @@ pub(crate) struct Guest {
     grants: BTreeSet<Capability>,
     /// Of the partition that a consumer is at.
     state: Option<KeyedState>,
+    /// Once it is open.
+    tables: Option<Arc<Tables>>,
+    /// Of the call at hand.
+    deadline: Instant,
     clock: SystemClock,
 }
 
@@ -47,6 +53,8 @@ impl Guest {
             calls: None,
             grants: BTreeSet::new(),
             state: None,
+            tables: None,
+            deadline: Instant::now(),
             clock: SystemClock::default(),
         }
     }
@@ -90,8 +98,19 @@ impl Guest {
         self.state.as_mut().ok_or_else(missing)
     }
 
-    /// Forgets what belongs to the last call.
-    pub(crate) fn next_call(&mut self) {
+    /// What the guest may look rows up in from now on.
+    pub(crate) fn give_tables(&mut self, tables: Arc<Tables>) {
+        self.tables = Some(tables);
+    }
+
+    /// The tables, and when the call ends.
+    pub(crate) fn tables(&self) -> Option<(Arc<Tables>, Instant)> {
+        self.tables.clone().map(|tables| (tables, self.deadline))
+    }
+
+    /// Forgets what belongs to the last call. The next may take `limit`.
+    pub(crate) fn next_call(&mut self, limit: Duration) {
+        self.deadline = Instant::now() + limit;
         self.denied = false;
         self.lines_left = LINES_PER_CALL;
         self.last_error = None;
@@ -190,5 +209,6 @@ pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         let number = getrandom::u64().map_err(|e| wasmtime::Error::msg(e.to_string()))?;
         Ok((number,))
     })?;
-    state::offer(linker)
+    state::offer(linker)?;
+    tables::offer(linker)
 }

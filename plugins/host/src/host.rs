@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo,
-    PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result,
+    Capability, Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId,
+    PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableLookup, TableUse,
 };
 use parking_lot::Mutex;
 
@@ -25,6 +25,9 @@ use crate::signature::{self, PublicKey};
 
 /// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
 const MAX_OUTPUT_BYTES: u64 = 128 << 20;
+
+/// What `lookup_bytes` of a plugin may be at most.
+const MAX_LOOKUP_BYTES: u64 = 16 << 30;
 
 /// Of more plugin versions than this, the figures of those that are not in use are forgotten.
 const MAX_FIGURES: usize = 4_096;
@@ -144,7 +147,12 @@ impl PluginHost for WasmHost {
 
     fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
         let (mut instance, mut description) = self.describe(module, &settings.limits)?;
-        if let Some(capability) = description.capabilities.difference(&settings.grants).next() {
+        let is_granted = |used: &&TableUse| settings.tables.iter().any(|(name, _)| *name == used.name);
+        if let Some(used) = description.tables.iter().find(|used| !is_granted(used)) {
+            return Err(used.not_granted());
+        }
+        let mut missing = description.capabilities.difference(&settings.grants);
+        if let Some(capability) = missing.find(|capability| **capability != Capability::Table) {
             return Err(Error::PermissionDenied(format!(
                 "the module asks for {name:?}, which is not granted; WITH (grant = '{name}') grants it",
                 name = capability.name()
@@ -156,7 +164,7 @@ impl PluginHost for WasmHost {
         Ok(description)
     }
 
-    fn load(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
+    fn load(&self, plugin: &PluginInfo, module: &[u8], tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin> {
         if let Some(known) = self.in_use.lock().get(&plugin.id).and_then(|in_use| in_use.get(plugin)) {
             return Ok(known);
         }
@@ -170,7 +178,7 @@ impl PluginHost for WasmHost {
         let calls = self.calls_of(plugin);
         let pool =
             Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, calls, self.options.wait_timeout);
-        let (loaded, in_use) = kinds::make(plugin, pool, &self.counters)?;
+        let (loaded, in_use) = kinds::make(plugin, pool.with_tables(tables), &self.counters)?;
         let mut all = self.in_use.lock();
         all.retain(|_, other| !other.is_gone());
         all.insert(plugin.id, in_use);
@@ -221,5 +229,6 @@ fn check_limits(limits: &PluginLimits, options: &HostOptions) -> Result<()> {
     refuse("memory_bytes", limits.memory_bytes, 64 << 10, options.max_memory_bytes)?;
     refuse("call_timeout_ms", limits.call_timeout_ms, 1, 600_000)?;
     refuse("concurrency", limits.concurrency.into(), 1, options.max_instances.into())?;
-    refuse("output_bytes", limits.output_bytes, 1 << 10, MAX_OUTPUT_BYTES)
+    refuse("output_bytes", limits.output_bytes, 1 << 10, MAX_OUTPUT_BYTES)?;
+    refuse("lookup_bytes", limits.lookup_bytes, 1 << 10, MAX_LOOKUP_BYTES)
 }

@@ -17,13 +17,14 @@ use crate::answer;
 use crate::calls::Calls;
 use crate::compile::Compiled;
 use crate::contract::{
-    CONTRACTS, Description, Wire, WireAnswer, WireConsumer, WireFilter, WireFilterV1, WireFunction, WirePosition,
-    WireTransform,
+    CONTRACTS, Description, Wire, WireAnswer, WireCheckback, WireConsumer, WireFilter, WireFilterV1, WireFunction,
+    WirePosition, WireTransform,
 };
 use crate::deadline::Ticker;
 use crate::failure::{StartError, answered_failure, call_failure, clip, failure, start_failure};
 use crate::guest::Guest;
 use crate::message::{self, Encoder};
+use crate::tables::Tables;
 
 /// What a guest may hand over in one call besides its output: descriptions, errors, log lines.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -88,6 +89,7 @@ impl Instance {
             (PluginKind::Function, _) => self.describe_as::<WireFunction>()?,
             (PluginKind::Transform, _) => self.describe_as::<WireTransform>()?,
             (PluginKind::Consumer, _) => self.describe_as::<WireConsumer>()?,
+            (PluginKind::Checkback, _) => self.describe_as::<WireCheckback>()?,
         };
         description.check(&offer, &self.compiled.imported)
     }
@@ -124,6 +126,11 @@ impl Instance {
         };
         self.encoder = Some(Encoder::new(schema)?);
         Ok(gives)
+    }
+
+    /// What the guest may look rows up in from now on.
+    pub(crate) fn give_tables(&mut self, tables: Arc<Tables>) {
+        self.store.data_mut().give_tables(tables);
     }
 
     /// What the function that does the work is called.
@@ -182,7 +189,7 @@ impl Instance {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        self.store.data_mut().next_call();
+        self.store.data_mut().next_call(self.call_timeout);
         let function = self.instance.get_typed_func::<P, R>(&mut self.store, export).map_err(|e| {
             failure(FailureKind::BadOutput, format!("{name} has another type than the contract's: {e:#}"))
         })?;

@@ -28,6 +28,7 @@ mod pool;
 mod signature;
 mod state;
 mod suspension;
+mod tables;
 mod uses;
 
 pub use contract::CONTRACTS;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant as Time};
 
 use arrow_schema::SchemaRef;
-use millstream_engine::{FailureKind, OperatorError, PluginInfo, Result};
+use millstream_engine::{FailureKind, OperatorError, PluginInfo, Result, TableLookup};
 use parking_lot::{Condvar, Mutex};
 
 use crate::calls::Calls;
@@ -15,6 +15,7 @@ use crate::failure::{StartError, failure};
 use crate::figures::Counters;
 use crate::instance::Instance;
 use crate::message;
+use crate::tables::Tables;
 
 /// The pools of a host, which share its slots for instances.
 #[derive(Debug, Default)]
@@ -66,6 +67,8 @@ pub(crate) struct Pool {
     calls: Arc<Calls>,
     wait_timeout: Duration,
     slots: Arc<Slots>,
+    /// What guests may look rows up in; none where they don't ask.
+    tables: Option<Arc<Tables>>,
 }
 
 #[derive(Debug)]
@@ -119,7 +122,14 @@ impl Pool {
             calls,
             wait_timeout,
             slots,
+            tables: None,
         }
+    }
+
+    /// Gives the plugin's tables to its instances.
+    pub(crate) fn with_tables(self, source: Arc<dyn TableLookup>) -> Pool {
+        let asks = !self.plugin.description.tables.is_empty();
+        Pool { tables: asks.then(|| Arc::new(Tables::new(&self.plugin, source))), ..self }
     }
 
     /// Figures and state of the plugin version.
@@ -173,6 +183,9 @@ impl Pool {
         if gives.is_some_and(|gives| gives != self.plugin.description.returns) {
             let message = "open answers with other columns than when the plugin was created";
             return Err(failure(FailureKind::BadOutput, message));
+        }
+        if let Some(tables) = &self.tables {
+            instance.give_tables(tables.clone());
         }
         self.counters.instances_started.add(1);
         self.calls.started.add(1);

@@ -9,6 +9,7 @@ mod load;
 mod project;
 mod report;
 mod sign;
+mod tables;
 mod trial;
 mod watch;
 

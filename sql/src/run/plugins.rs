@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{Capability, Error as EngineError, MAX_MODULE_BYTES, PluginSettings, PluginSpec};
+use millstream_engine::{
+    Capability, Error as EngineError, MAX_MODULE_BYTES, PluginInfo, PluginSettings, PluginSpec, TableId, TableUse,
+};
 
 use super::define::writable;
 use super::{Scene, done, files};
@@ -25,11 +27,12 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
             let version = u32::try_from(version).unwrap_or(u32::MAX);
             let info = scene.engine().plugin_version(scene.who(), &name.namespace, &name.name, version)?;
             let (limits, config, grants) = (info.limits.clone(), info.config.clone(), info.grants.clone());
-            (Some(info), PluginSettings { limits, config, grants })
+            let tables = named_tables(scene, &info);
+            (Some(info), PluginSettings { limits, config, grants, tables })
         }
         _ => (None, PluginSettings::default()),
     };
-    let PluginSettings { mut limits, config, grants } = settings;
+    let PluginSettings { mut limits, config, grants, mut tables } = settings;
     if let Some(bytes) = options.bytes("memory")? {
         limits.memory_bytes = bytes;
     }
@@ -42,9 +45,17 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     if let Some(bytes) = options.bytes("output")? {
         limits.output_bytes = bytes;
     }
+    if let Some(bytes) = options.bytes("lookup")? {
+        limits.lookup_bytes = bytes;
+    }
+    for (name, table) in options.texts_under("table")? {
+        tables.retain(|(other, _)| *other != name);
+        tables.push((name, table));
+    }
     let grants = options.names("grant")?.map_or(Ok(grants), capabilities)?;
     let config = options.text("config")?.unwrap_or(config);
-    options.finish("CREATE PLUGIN", &["memory", "timeout", "concurrency", "output", "config", "grant"])?;
+    let known = ["memory", "timeout", "concurrency", "output", "lookup", "config", "grant", "table.NAME"];
+    options.finish("CREATE PLUGIN", &known)?;
     let module: Arc<[u8]> = match (create.source, &former) {
         (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,
         (PluginSource::Bytes(bytes), _) => bytes,
@@ -60,7 +71,7 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
         namespace: name.namespace,
         name: name.name,
         module,
-        settings: PluginSettings { limits, config, grants },
+        settings: PluginSettings { limits, config, grants, tables },
     };
     let plugin = scene.engine().create_plugin(scene.who(), spec, create.replace)?;
     done(format!("plugin {:?} version {} created", plugin.name, plugin.version))
@@ -83,6 +94,16 @@ pub(super) fn resume_plugin(scene: &Scene, name: &ObjectName) -> Result<Outcome>
         [] => done(format!("plugin {:?} was not suspended", name.name)),
         versions => done(format!("plugin {:?} is called again: version {}", name.name, versions.join(", "))),
     }
+}
+
+/// What a version reads, by what it calls it; tables that are gone are left out.
+fn named_tables(scene: &Scene, plugin: &PluginInfo) -> Vec<(String, String)> {
+    let tables = plugin.description.tables.iter().zip(&plugin.tables);
+    let named = |(used, id): (&TableUse, &TableId)| {
+        let table = scene.engine().table_by_id(scene.who(), *id).ok()?;
+        Some((used.name.clone(), table.name.clone()))
+    };
+    tables.filter_map(named).collect()
 }
 
 fn capabilities(names: Vec<String>) -> Result<BTreeSet<Capability>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use millstream_engine::{PluginDescription, PluginInfo, PluginKind, PluginSuspension, Volatility};
+use millstream_engine::{PluginDescription, PluginInfo, PluginKind, PluginSuspension, TableId, Volatility};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, text, text_or_null};
@@ -30,6 +30,8 @@ pub(super) const PLUGINS: Columns = &[
     ("volatility", Text),
     ("grants", Text),
     ("suspended", Text),
+    ("tables", Text),
+    ("lookup_bytes", Number),
 ];
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
@@ -57,9 +59,19 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             text(volatility(described.volatility)),
             text(grants.join(", ")),
             text_or_null(suspended(&suspensions, &plugin)),
+            text(read(reader, &plugin)),
+            number(plugin.limits.lookup_bytes),
         ]);
     }
     Ok(rows)
+}
+
+/// The tables that it looks rows up in, by what it calls them.
+fn read(reader: &Reader, plugin: &PluginInfo) -> String {
+    let name =
+        |id: &TableId| reader.engine.table_by_id(&reader.who, *id).map_or_else(|_| "?".to_owned(), |t| t.name.clone());
+    let tables = plugin.description.tables.iter().zip(&plugin.tables);
+    tables.map(|(used, table)| format!("{} = {}", used.name, name(table))).collect::<Vec<_>>().join(", ")
 }
 
 /// Which versions of the plugin are suspended, and why.
@@ -119,8 +131,10 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
 
 /// The type that it returns; of a consumer what it writes.
 fn gives(described: &PluginDescription) -> String {
-    if described.kind != PluginKind::Consumer {
-        return to_sql(&described.returns);
+    match described.kind {
+        PluginKind::Consumer => {}
+        PluginKind::Checkback => return "verdict".to_owned(),
+        _ => return to_sql(&described.returns),
     }
     let outputs = described.outputs.iter().map(|output| (&output.name, output.schema.fields().clone()));
     let outputs = outputs.map(|(name, columns)| format!("{name} {}", to_sql(&DataType::Struct(columns))));

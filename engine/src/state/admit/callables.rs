@@ -10,6 +10,14 @@ impl State {
         self.known_namespace(&info.namespace)?;
         free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
         let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
+        if info.tables.len() != info.description.tables.len() {
+            return Err(Error::InvalidInput(format!("plugin {:?} reads other tables than it declares", info.name)));
+        }
+        for table in &info.tables {
+            if self.known_table(*table)?.namespace != info.namespace {
+                return Err(Error::InvalidInput("a plugin reads tables of its own namespace".to_owned()));
+            }
+        }
         free(info.version == newest.saturating_add(1), "plugin", &info.name)?;
         for function in self.catalog.functions_of_plugin(&info.namespace, &info.name) {
             if let Some(why) = function.misfit(&info.description) {

@@ -64,6 +64,10 @@ impl State {
         if found.version.checked_add(1) != Some(info.version) {
             return Err(Error::Busy(format!("consumer {:?} was altered meanwhile", info.name)));
         }
+        // An older version may look rows up in a table that is gone by now.
+        for plugin in info.plugins().filter_map(|plugin| self.catalog.plugin(plugin)) {
+            plugin.tables.iter().try_for_each(|table| self.known_table(*table).map(drop))?;
+        }
         self.admit_upcoming(info)
     }
 
@@ -98,9 +102,10 @@ impl State {
     }
 
     pub(super) fn refuse_consumer_of_table(&self, id: TableId, name: &str) -> Result<()> {
-        let Some(consumer) = self.catalog.consumer_of_table(id) else { return Ok(()) };
-        let by = format!("consumer {:?}", consumer.name);
-        Err(Error::InUse { what: "table", name: name.to_owned(), by })
+        let consumer = self.catalog.consumer_of_table(id).map(|consumer| format!("consumer {:?}", consumer.name));
+        let by =
+            consumer.or_else(|| self.catalog.reader_of_table(id).map(|plugin| format!("plugin {:?}", plugin.name)));
+        by.map_or(Ok(()), |by| Err(Error::InUse { what: "table", name: name.to_owned(), by }))
     }
 
     pub(super) fn admit_state(&self, record: &StateRecord) -> Result<()> {

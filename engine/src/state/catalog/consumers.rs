@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Catalog;
 use crate::dead_letters::letters_table;
-use crate::{ConsumerId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId};
+use crate::{ConsumerId, OnError, PluginConsumerInfo, PluginId, PluginInfo, TableId, TableInfo, TopicId};
 
 impl Catalog {
     pub(crate) fn consumer(&self, id: ConsumerId) -> Option<&Arc<PluginConsumerInfo>> {
@@ -38,6 +38,14 @@ impl Catalog {
     /// One that reads the table by its identity topic, or writes to it.
     pub(crate) fn consumer_of_table(&self, id: TableId) -> Option<&Arc<PluginConsumerInfo>> {
         self.consumers().find(|consumer| consumer.topic == TopicId(id.0) || consumer.tables().any(|table| table == id))
+    }
+
+    /// A plugin that looks rows of the table up: in its newest version, or in one that a consumer calls.
+    pub(crate) fn reader_of_table(&self, id: TableId) -> Option<&Arc<PluginInfo>> {
+        self.plugins().filter(|plugin| plugin.tables.contains(&id)).find(|plugin| {
+            let newest = self.plugin_named(&plugin.namespace, &plugin.name);
+            newest.is_some_and(|newest| newest.id == plugin.id) || self.consumer_of_plugin(plugin.id).is_some()
+        })
     }
 
     pub(crate) fn consumer_of_plugin(&self, id: PluginId) -> Option<&Arc<PluginConsumerInfo>> {

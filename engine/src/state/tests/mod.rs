@@ -124,6 +124,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         volatility: Volatility::Immutable,
         capabilities: BTreeSet::new(),
         outputs: Vec::new(),
+        tables: Vec::new(),
     };
     Change::PluginCreated(PluginInfo {
         id: PluginId(0),
@@ -137,6 +138,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         config: String::new(),
         grants: BTreeSet::new(),
         suspended: None,
+        tables: Vec::new(),
         created: Lsn(0),
     })
 }

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use millstream_engine::{
     BatchConsumer, BatchPosition, Capability, Consumed, ConsumerOutput, FailureKind, KeyedState, LoadedPlugin,
     OperatorError, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, Result,
-    Verdict, Volatility,
+    TableLookup, Verdict, Volatility,
 };
 
 /// Keys of the sums.
@@ -51,6 +51,7 @@ impl PluginHost for Words {
             volatility: Volatility::Volatile,
             capabilities: BTreeSet::from([Capability::State]),
             outputs: if consumer { outputs() } else { Vec::new() },
+            tables: Vec::new(),
         })
     }
 
@@ -58,7 +59,7 @@ impl PluginHost for Words {
         self.inspect(module, &settings.limits)
     }
 
-    fn load(&self, _plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
+    fn load(&self, _plugin: &PluginInfo, module: &[u8], _tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin> {
         let text = String::from_utf8_lossy(module).into_owned();
         let mut words = text.split(' ').skip(1);
         Ok(LoadedPlugin::Consumer(Arc::new(Sums {

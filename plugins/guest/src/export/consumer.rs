@@ -116,7 +116,9 @@ macro_rules! export_consumer {
                 fn open(schema: Vec<u8>, config: String) -> Result<(), String> {
                     OPENED.with(|opened| {
                         let parameters = <$consumer as $crate::Consumer>::PARAMETERS;
-                        $crate::export::open(opened, &schema, parameters, || <$consumer as $crate::Consumer>::open(&config))
+                        $crate::export::open(opened, &schema, parameters, || {
+                            <$consumer as $crate::Consumer>::open(&config)
+                        })
                     })
                 }
 
@@ -126,9 +128,9 @@ macro_rules! export_consumer {
                 ) -> Result<batch_consumer::Answer, String> {
                     OPENED.with(|opened| $crate::export::consume(opened, &batch, position))
                 }
-            }
+    }
 
-    $crate::bindings::consumer::export!(Exported with_types_in $crate::bindings::consumer);
+            $crate::bindings::consumer::export!(Exported with_types_in $crate::bindings::consumer);
         };
     };
 }

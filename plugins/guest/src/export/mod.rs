@@ -1,5 +1,6 @@
 //! What an author implements, and what stands between that and the contract.
 
+mod checkback;
 mod consumer;
 mod filter;
 mod function;
@@ -7,9 +8,12 @@ mod transform;
 
 use std::cell::OnceCell;
 
-use crate::bindings::filter::millstream::plugin::types::{Capability as WireCapability, Parameter as WireParameter};
+use crate::bindings::filter::millstream::plugin::types::{
+    Capability as WireCapability, Parameter as WireParameter, TableUse as WireTableUse,
+};
 use crate::{Capability, Parameter, log, schema};
 
+pub use checkback::{CheckVerdict, CheckbackHandler, check, describe_checkback};
 pub use consumer::{Answer, Consumer, Position, Table, Verdict, consume, describe_consumer};
 pub use filter::{Filter, describe_filter, filter};
 pub use function::{Function, call, describe_function};
@@ -42,6 +46,11 @@ fn capabilities(asked: &[Capability]) -> Vec<WireCapability> {
         Capability::Clock => WireCapability::Clock,
         Capability::Random => WireCapability::Random,
         Capability::State => WireCapability::State,
+        Capability::Table(table) => WireCapability::Table(WireTableUse {
+            name: table.name.to_owned(),
+            key: parameters(table.key),
+            columns: parameters(table.columns),
+        }),
     };
     asked.iter().map(capability).collect()
 }

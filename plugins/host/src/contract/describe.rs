@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Capability, ConsumerOutput, FailureKind, OperatorError, PluginDescription, PluginKind, Volatility,
+    Capability, ConsumerOutput, FailureKind, OperatorError, PluginDescription, PluginKind, TableUse, Volatility,
 };
 
 use super::Offer;
+use super::checkback::WireCheckback;
 use super::consumer::{WireConsumer, WireTable};
 use super::wire::{
-    WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTransform, WireVolatility,
+    WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTableUse, WireTransform, WireVolatility,
 };
 use crate::failure::{clip, failure};
 use crate::message;
@@ -19,6 +20,7 @@ const MAX_NAME: usize = 128;
 const MAX_PARAMETERS: usize = 64;
 const MAX_CAPABILITIES: usize = 64;
 const MAX_OUTPUTS: usize = 16;
+const MAX_TABLES: usize = 16;
 
 const KNOWN_TYPES: &str = "known are Boolean, Int8 to Int64, UInt8 to UInt64, Float32, Float64, Decimal128(p, s), Date32, \
                            Timestamp(unit) with or without \"UTC\", Utf8 and Binary";
@@ -66,6 +68,13 @@ impl From<WireConsumer> for Description {
     }
 }
 
+impl From<WireCheckback> for Description {
+    fn from(WireCheckback { name, parameters, capabilities }: WireCheckback) -> Description {
+        let volatility = WireVolatility::Volatile;
+        Description { name, parameters, returns: None, volatility, capabilities, outputs: Vec::new() }
+    }
+}
+
 impl Description {
     /// Checks what a guest says of itself. `imported` is what the module can call; it must have asked for that.
     pub(crate) fn check(
@@ -85,6 +94,7 @@ impl Description {
                 .ok_or_else(|| bad(format!("it returns {:?}, which is no type; {KNOWN_TYPES}", clip(&text))))?,
         };
         let capabilities = check_capabilities(&self.capabilities, offer.kind)?;
+        let tables = check_tables(&self.capabilities)?;
         if let Some(import) = imported.difference(&capabilities).next() {
             return refuse(format!("it imports {import:?} without asking for it", import = import.name()));
         }
@@ -106,6 +116,7 @@ impl Description {
             volatility,
             capabilities,
             outputs,
+            tables,
         })
     }
 }
@@ -152,6 +163,31 @@ fn check_outputs(declared: &[WireTable]) -> Result<Vec<ConsumerOutput>, Operator
     Ok(outputs)
 }
 
+fn check_tables(asked: &[WireCapability]) -> Result<Vec<TableUse>, OperatorError> {
+    let mut tables: Vec<TableUse> = Vec::new();
+    for capability in asked {
+        let WireCapability::Table(WireTableUse { name, key, columns }) = capability else { continue };
+        if !is_name(name) {
+            return refuse(format!("table name {:?} is not a text of 1 to {MAX_NAME} bytes", clip(name)));
+        }
+        if tables.iter().any(|other| other.name == *name) {
+            return refuse(format!("table {name:?} is declared twice"));
+        }
+        let (key, columns) = (check_parameters("key column", key)?, check_parameters("column", columns)?);
+        if key.is_empty() || columns.is_empty() {
+            return refuse(format!("table {name:?} is declared without key or columns"));
+        }
+        if let Some((float, _)) = key.iter().find(|(_, data_type)| data_type.is_floating()) {
+            return refuse(format!("key column {float:?} of table {name:?} is a floating-point number"));
+        }
+        tables.push(TableUse { name: name.clone(), key: message::schema(&key), columns: message::schema(&columns) });
+    }
+    match tables.len() {
+        0..=MAX_TABLES => Ok(tables),
+        many => refuse(format!("it declares {many} tables, more than {MAX_TABLES}")),
+    }
+}
+
 fn check_capabilities(asked: &[WireCapability], kind: PluginKind) -> Result<BTreeSet<Capability>, OperatorError> {
     if asked.len() > MAX_CAPABILITIES {
         return refuse(format!("it asks for {} capabilities, more than {MAX_CAPABILITIES}", asked.len()));
@@ -165,6 +201,9 @@ fn check_capabilities(asked: &[WireCapability], kind: PluginKind) -> Result<BTre
             WireCapability::Random => Capability::Random,
             WireCapability::State if kind == PluginKind::Consumer => Capability::State,
             WireCapability::State => return not_offered("state".to_owned()),
+            WireCapability::Table(_) if matches!(kind, PluginKind::Consumer | PluginKind::Checkback) => {
+                Capability::Table
+            }
             WireCapability::Table(table) => return not_offered(format!("table {:?}", clip(&table.name))),
             WireCapability::Http(host) => return not_offered(format!("requests to {:?}", clip(host))),
         };

@@ -1,11 +1,13 @@
 //! The contract of `plugins/wit` as the host sees it: which versions and kinds it offers, and under which names.
 
+mod checkback;
 mod consumer;
 mod describe;
 mod wire;
 
 use millstream_engine::{Capability, PluginKind};
 
+pub(crate) use checkback::{WireCheckVerdict, WireCheckback, WireFound, WireTableError};
 pub(crate) use consumer::{WireAnswer, WireConsumer, WireEntry, WirePosition, WireStateError, WireVerdict};
 pub(crate) use describe::{Description, is_flat, is_name};
 pub(crate) use wire::{Level, Wire, WireFilter, WireFilterV1, WireFunction, WireOutput, WireTransform};
@@ -26,7 +28,7 @@ pub(crate) struct Offer {
 }
 
 /// All that is offered.
-pub(crate) const OFFERS: [Offer; 5] = [
+pub(crate) const OFFERS: [Offer; 6] = [
     Offer {
         kind: PluginKind::Filter,
         contract: CONTRACTS[0],
@@ -57,15 +59,19 @@ pub(crate) const OFFERS: [Offer; 5] = [
         interface: "millstream:plugin/batch-consumer@0.2.0",
         work: "consume",
     },
+    Offer {
+        kind: PluginKind::Checkback,
+        contract: CONTRACTS[1],
+        interface: "millstream:plugin/checkback@0.2.0",
+        work: "check",
+    },
 ];
-
-/// Kinds that the contract describes and this host does not run.
-pub(crate) const NOT_OFFERED: [(&str, &str); 1] = [("millstream:plugin/checkback@0.2.0", "a checkback handler")];
 
 pub(crate) const LOGGING: [&str; 2] = ["millstream:plugin/logging@0.1.0", "millstream:plugin/logging@0.2.0"];
 pub(crate) const CLOCK: &str = "millstream:plugin/clock@0.2.0";
 pub(crate) const RANDOM: &str = "millstream:plugin/random@0.2.0";
 pub(crate) const STATE: &str = "millstream:plugin/state@0.2.0";
+pub(crate) const TABLES: &str = "millstream:plugin/tables@0.2.0";
 const TYPES: [&str; 2] = ["millstream:plugin/types@0.1.0", "millstream:plugin/types@0.2.0"];
 
 /// What importing an interface takes: nothing, or a capability. `None` for interfaces that are not offered.
@@ -74,6 +80,7 @@ pub(crate) fn needs(import: &str) -> Option<Option<Capability>> {
         CLOCK => Some(Some(Capability::Clock)),
         RANDOM => Some(Some(Capability::Random)),
         STATE => Some(Some(Capability::State)),
+        TABLES => Some(Some(Capability::Table)),
         _ if TYPES.contains(&import) || LOGGING.contains(&import) => Some(None),
         _ => None,
     }

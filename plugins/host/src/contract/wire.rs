@@ -58,7 +58,6 @@ pub(crate) struct WireParameter {
 /// `types.table-use`.
 #[derive(Debug, ComponentType, Lift)]
 #[component(record)]
-#[expect(dead_code, reason = "no kind that can be given tables is offered; the name is what a refusal tells")]
 pub(crate) struct WireTableUse {
     pub(super) name: String,
     pub(super) key: Vec<WireParameter>,

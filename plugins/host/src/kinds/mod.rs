@@ -1,5 +1,6 @@
 //! The kinds of plugins: what each answers, and how it reaches the engine.
 
+mod checkback;
 mod consumer;
 mod filter;
 mod function;
@@ -13,6 +14,7 @@ use millstream_engine::{LoadedPlugin, PluginInfo, PluginKind, Result};
 use crate::caller::Caller;
 use crate::figures::Counters;
 use crate::pool::Pool;
+use checkback::{Checkback, WasmCheckback};
 use consumer::{Consumer, WasmConsumer};
 use filter::Filter;
 use function::Function;
@@ -26,6 +28,7 @@ pub(crate) enum InUse {
     Function(Weak<Scalar<Function>>),
     Transform(Weak<WasmTransform>),
     Consumer(Weak<WasmConsumer>),
+    Checkback(Weak<WasmCheckback>),
 }
 
 impl InUse {
@@ -44,6 +47,9 @@ impl InUse {
             InUse::Consumer(consumer) => {
                 consumer.upgrade().filter(|c| c.plugin() == plugin).map(|c| LoadedPlugin::Consumer(c))
             }
+            InUse::Checkback(handler) => {
+                handler.upgrade().filter(|h| h.plugin() == plugin).map(|h| LoadedPlugin::Checkback(h))
+            }
         }
     }
 
@@ -53,6 +59,7 @@ impl InUse {
             InUse::Function(function) => function.strong_count() == 0,
             InUse::Transform(transform) => transform.strong_count() == 0,
             InUse::Consumer(consumer) => consumer.strong_count() == 0,
+            InUse::Checkback(handler) => handler.strong_count() == 0,
         }
     }
 }
@@ -81,6 +88,11 @@ pub(crate) fn make(plugin: &PluginInfo, pool: Pool, counters: &Arc<Counters>) ->
             let consumer = Arc::new(WasmConsumer::new(Caller::new(plugin, Consumer::new(plugin), pool, counters)?));
             let in_use = InUse::Consumer(Arc::downgrade(&consumer));
             (LoadedPlugin::Consumer(consumer), in_use)
+        }
+        PluginKind::Checkback => {
+            let handler = Arc::new(WasmCheckback::new(Caller::new(plugin, Checkback, pool, counters)?));
+            let in_use = InUse::Checkback(Arc::downgrade(&handler));
+            (LoadedPlugin::Checkback(handler), in_use)
         }
     })
 }

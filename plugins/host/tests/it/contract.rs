@@ -8,7 +8,7 @@ use millstream_engine::{PluginHost as _, PluginKind, PluginLimits, Volatility};
 use millstream_plugin_host::{CONTRACTS, MAX_MODULE_BYTES};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{TestHost, describe, guest};
+use crate::harness::{TestHost, describe, guest, no_tables};
 
 fn refusal(module: &[u8]) -> String {
     refusal_within(module, &PluginLimits::default())
@@ -51,7 +51,7 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
         ),
         (
             wat(r#"(component (instance $i) (export "millstream:plugin/checkback@0.2.0" (instance $i)))"#),
-            "the module is a checkback handler, which this server does not run yet",
+            "exports \"millstream:plugin/checkback@0.2.0\" without \"describe\"",
         ),
         (
             wat(r#"(component (instance $i) (export "millstream:plugin/batch-filter@0.2.0" (instance $i))
@@ -70,7 +70,7 @@ fn an_import_that_is_not_granted_is_named() {
     for import in [
         r#"(import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func))))"#,
         r#"(import "wasi:filesystem/types@0.2.0" (instance (export "descriptor" (type (sub resource)))))"#,
-        r#"(import "millstream:plugin/tables@0.2.0" (instance (export "read" (func))))"#,
+        r#"(import "millstream:plugin/http@0.2.0" (instance (export "send" (func))))"#,
         r#"(import "anything" (func))"#,
     ] {
         let name = import.split('"').nth(1).expect("a name");
@@ -114,7 +114,7 @@ fn limits_out_of_range_are_refused() {
 fn another_module_than_the_catalogs_is_refused() {
     let host = TestHost::new();
     let info = describe(&host.host, &guest("late-departures"), "", &PluginLimits::default()).expect("a description");
-    let error = host.host.load(&info, &guest("spins")).expect_err("another module");
+    let error = host.host.load(&info, &guest("spins"), no_tables()).expect_err("another module");
     assert!(error.to_string().contains("the catalog says"), "{error}");
 }
 

@@ -8,9 +8,9 @@ use std::{env, fs};
 
 use arrow_array::{ArrayRef, Float64Array};
 use millstream_engine::{
-    BatchConsumer, BatchPosition, BatchTransform, Capability, FailureKind, KeyedState, LoadedPlugin, Lsn,
+    BatchConsumer, BatchPosition, BatchTransform, Capability, FailureKind, KeyedState, LoadedPlugin, Lsn, MemoryTables,
     OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, PluginSettings, ScalarFunction, StateEntries,
-    StateSource, StateWrite,
+    StateSource, StateWrite, TableId, TableLookup,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 use sha2::{Digest as _, Sha256};
@@ -63,7 +63,7 @@ impl TestHost {
         limits: &PluginLimits,
     ) -> millstream_engine::Result<Arc<dyn ScalarFunction>> {
         let info = describe(&self.host, module, config, limits)?;
-        self.host.load(&info, module).map(function)
+        self.host.load(&info, module, no_tables()).map(function)
     }
 
     /// Loads a transform as CREATE PLUGIN does.
@@ -74,7 +74,7 @@ impl TestHost {
         limits: &PluginLimits,
     ) -> millstream_engine::Result<Arc<dyn BatchTransform>> {
         let info = describe(&self.host, module, config, limits)?;
-        match self.host.load(&info, module)? {
+        match self.host.load(&info, module, no_tables())? {
             LoadedPlugin::Transform(transform) => Ok(transform),
             other => panic!("{other:?} is no transform"),
         }
@@ -88,7 +88,7 @@ impl TestHost {
         limits: &PluginLimits,
     ) -> millstream_engine::Result<Arc<dyn BatchConsumer>> {
         let info = describe(&self.host, module, config, limits)?;
-        match self.host.load(&info, module)? {
+        match self.host.load(&info, module, no_tables())? {
             LoadedPlugin::Consumer(consumer) => Ok(consumer),
             other => panic!("{other:?} is no consumer"),
         }
@@ -101,6 +101,11 @@ impl TestHost {
     pub(crate) fn filter_within(&self, name: &str, config: &str, limits: &PluginLimits) -> Arc<dyn ScalarFunction> {
         self.load(&guest(name), config, limits).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
+}
+
+/// For plugins that declare none.
+pub(crate) fn no_tables() -> Arc<dyn TableLookup> {
+    Arc::new(MemoryTables::default())
 }
 
 pub(crate) fn function(loaded: LoadedPlugin) -> Arc<dyn ScalarFunction> {
@@ -126,7 +131,13 @@ pub(crate) fn describe(
 ) -> millstream_engine::Result<PluginInfo> {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let settings = PluginSettings { limits: limits.clone(), config: config.to_owned(), grants: Capability::ALL.into() };
+    let declared = host.inspect(module, limits)?.tables;
+    let settings = PluginSettings {
+        limits: limits.clone(),
+        config: config.to_owned(),
+        grants: Capability::ALL.into(),
+        tables: declared.into_iter().map(|used| (used.name.clone(), used.name)).collect(),
+    };
     let description = host.inspect_with(module, &settings)?;
     Ok(PluginInfo {
         id: PluginId(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -135,6 +146,7 @@ pub(crate) fn describe(
         version: 1,
         sha256: Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect(),
         module_bytes: module.len() as u64,
+        tables: vec![TableId(0); description.tables.len()],
         description,
         limits: settings.limits,
         config: settings.config,
@@ -146,7 +158,13 @@ pub(crate) fn describe(
 
 /// Limits that a test can wait for.
 pub(crate) fn tight() -> PluginLimits {
-    PluginLimits { memory_bytes: 8 << 20, call_timeout_ms: 100, concurrency: 1, output_bytes: 1 << 20 }
+    PluginLimits {
+        memory_bytes: 8 << 20,
+        call_timeout_ms: 100,
+        concurrency: 1,
+        output_bytes: 1 << 20,
+        ..Default::default()
+    }
 }
 
 /// State that a test keeps between calls.

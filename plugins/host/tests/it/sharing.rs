@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow_array::cast::AsArray as _;
 use millstream_engine::{FailureKind, PluginHost as _, PluginLimits};
 
-use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, tight, values};
+use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, no_tables, tight, values};
 
 #[test]
 fn a_spinning_guest_does_not_hold_up_its_neighbours() {
@@ -78,8 +78,8 @@ fn all_uses_of_a_plugin_version_share_its_instances() {
     let host = TestHost::new();
     let module = guest("late-departures");
     let info = describe(&host.host, &module, "", &PluginLimits::default()).expect("a description");
-    let first = function(host.host.load(&info, &module).expect("a filter"));
-    let second = function(host.host.load(&info, &module).expect("the same filter"));
+    let first = function(host.host.load(&info, &module, no_tables()).expect("a filter"));
+    let second = function(host.host.load(&info, &module, no_tables()).expect("the same filter"));
     assert!(std::ptr::addr_eq(std::sync::Arc::as_ptr(&first), std::sync::Arc::as_ptr(&second)));
     assert_eq!(host.host.figures().instances_started, 1);
 }

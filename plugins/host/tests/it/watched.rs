@@ -8,13 +8,13 @@ use millstream_engine::{
     CallUse, FailureKind, PluginCalls, PluginHost as _, PluginId, PluginLimits, PluginSuspension, ScalarFunction,
 };
 
-use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, tight, values};
+use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, no_tables, tight, values};
 
 /// A plugin with its id, so that it can be asked after.
 fn load(host: &TestHost, name: &str, config: &str, limits: &PluginLimits) -> (PluginId, Arc<dyn ScalarFunction>) {
     let module = guest(name);
     let info = describe(&host.host, &module, config, limits).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let loaded = host.host.load(&info, &module).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let loaded = host.host.load(&info, &module, no_tables()).unwrap_or_else(|e| panic!("{name}: {e}"));
     (info.id, function(loaded))
 }
 

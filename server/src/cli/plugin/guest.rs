@@ -4,18 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use millstream_engine::{
-    BatchConsumer, BatchTransform, FailureKind, LoadedPlugin, OperatorError, PluginHost as _, PluginKind,
-    PluginSettings, RowMap, ScalarFunction,
+    BatchConsumer, BatchTransform, CheckVerdict, CheckbackHandler, FailureKind, LoadedPlugin, OperatorError,
+    PluginHost as _, PluginKind, PluginSettings, RowMap, ScalarFunction,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::super::Failure;
 use super::read;
+use super::tables::FileTables;
 
 /// A loaded component.
 pub(super) enum Loaded {
@@ -23,8 +24,13 @@ pub(super) enum Loaded {
     Consumer(ConsumerGuest),
 }
 
-/// Loads a component; its compiled code is kept in `cache`.
-pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Result<Loaded, Failure> {
+/// Loads a component; its compiled code is kept in `cache`. The tables that it looks rows up in are read from files.
+pub(super) fn load(
+    module: &Path,
+    settings: &PluginSettings,
+    files: &FileTables<'_>,
+    cache: &Path,
+) -> Result<Loaded, Failure> {
     let bytes = read(module)?;
     let failed = |error: millstream_engine::Error| Failure::failed(error).within(module.display());
     let host = WasmHost::new(HostOptions::new(cache)).map_err(Failure::failed)?;
@@ -33,7 +39,9 @@ pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Re
     let description = host.inspect(&bytes, &settings.limits).map_err(failed)?;
     // Nobody else's operator is asked here.
     settings.grants.clone_from(&description.capabilities);
-    let loaded = host.load_alone(&bytes, &settings).map_err(failed)?;
+    settings.tables = files.granted();
+    let tables = Arc::new(files.read(&description.tables)?);
+    let loaded = host.load_alone(&bytes, &settings, tables).map_err(failed)?;
     let loading = started.elapsed();
     let parameters = description.parameters;
     let is_filter = description.kind == PluginKind::Filter;
@@ -48,6 +56,11 @@ pub(super) fn load(module: &Path, settings: &PluginSettings, cache: &Path) -> Re
         LoadedPlugin::Transform(transform) => {
             let fields = transform.output_schema().fields().iter().map(|field| field.as_ref().clone()).collect();
             (Called::Transform(transform), fields)
+        }
+        LoadedPlugin::Checkback(handler) => {
+            let mut fields = fields_of(&parameters);
+            fields.push(Field::new("verdict", DataType::Utf8, false));
+            (Called::Checkback(handler), fields)
         }
         LoadedPlugin::Consumer(consumer) => return Ok(Loaded::Consumer(ConsumerGuest { consumer, loading })),
     };
@@ -75,6 +88,7 @@ enum Called {
     Filter(Arc<dyn ScalarFunction>),
     Function(Arc<dyn ScalarFunction>),
     Transform(Arc<dyn BatchTransform>),
+    Checkback(Arc<dyn CheckbackHandler>),
 }
 
 impl Guest {
@@ -84,7 +98,7 @@ impl Guest {
     }
 
     /// What comes out: the number of the row it comes from, and the columns. A filter gives the columns that it reads, a
-    /// function these and its `result`, a transform its own.
+    /// function these and its `result`, a checkback handler these and its `verdict`, a transform its own.
     pub(super) fn given(&self) -> &SchemaRef {
         &self.given
     }
@@ -95,6 +109,7 @@ impl Guest {
             Called::Filter(_) => "kept",
             Called::Function(_) => "computed",
             Called::Transform(_) => "gave",
+            Called::Checkback(_) => "answered",
         }
     }
 
@@ -131,6 +146,18 @@ impl Guest {
                 let columns = |result| columns.into_iter().chain([result]).collect();
                 (time, answer.and_then(|result| self.numbered_rows((0..rows).map(number), columns(result))))
             }
+            Called::Checkback(handler) => {
+                let answer = self.arguments(&columns, rows).and_then(|rows| handler.check(&rows));
+                let time = started.elapsed();
+                (
+                    time,
+                    answer.and_then(|verdicts| {
+                        let verdicts = verdicts.into_iter().map(CheckVerdict::name);
+                        let verdicts: ArrayRef = Arc::new(StringArray::from_iter_values(verdicts));
+                        self.numbered_rows((0..rows).map(number), columns.into_iter().chain([verdicts]).collect())
+                    }),
+                )
+            }
             Called::Transform(transform) => {
                 let answer = transform.transform(&columns, rows);
                 let time = started.elapsed();
@@ -148,6 +175,11 @@ impl Guest {
                 )
             }
         }
+    }
+
+    fn arguments(&self, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch, OperatorError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.wanted(), columns.to_vec(), &options).map_err(broken)
     }
 
     fn numbered_rows(

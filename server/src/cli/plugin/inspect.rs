@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use arrow::datatypes::DataType;
-use millstream_engine::{PluginDescription, PluginHost as _, PluginKind, PluginLimits};
+use arrow::datatypes::{DataType, SchemaRef};
+use millstream_engine::{Capability, PluginDescription, PluginHost as _, PluginKind, PluginLimits};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::read;
@@ -31,12 +31,24 @@ fn described(about: &PluginDescription, bytes: usize) -> String {
                 let _ = writeln!(text, "output      {}: {fields}", output.name);
             }
         }
+        PluginKind::Checkback => {}
         _ => {
             let _ = writeln!(text, "returns     {}\nvolatility  {volatility:?}", about.returns);
         }
     }
-    if !about.capabilities.is_empty() {
-        let asked: Vec<String> = about.capabilities.iter().map(ToString::to_string).collect();
+    for used in &about.tables {
+        let fields =
+            |schema: &SchemaRef| columns(schema.fields().iter().map(|field| (field.name(), field.data_type())));
+        let (key, found) = (fields(&used.key), fields(&used.columns));
+        let _ = writeln!(
+            text,
+            "looks up    {found} by {key} in {name}, which --table {name}=TABLE gives it",
+            name = used.name
+        );
+    }
+    let asked = about.capabilities.iter().filter(|capability| **capability != Capability::Table);
+    let asked: Vec<String> = asked.map(ToString::to_string).collect();
+    if !asked.is_empty() {
         let _ = writeln!(text, "asks for    {}, which --grant of `plugin load` gives it", asked.join(", "));
     }
     let _ = writeln!(text, "bytes       {bytes}");

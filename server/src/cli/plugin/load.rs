@@ -6,6 +6,7 @@ use clap::Args;
 use millstream_engine::PluginLimits;
 
 use super::read;
+use super::tables::pair;
 use crate::cli::Failure;
 use crate::cli::args::Listing;
 use crate::cli::client::{Client, print_done};
@@ -20,6 +21,7 @@ Examples:
   millstream plugin load late late_departures.wasm
   millstream plugin load late late_departures.wasm --replace --config '{\"minutes\": 90}' --memory-bytes 33554432
   millstream plugin load hourly_delays hourly_delays.wasm --grant state
+  millstream plugin load seat_orders seat_orders.wasm --table flights=flights
   millstream sql -c \"CREATE TOPIC late_departures AS SELECT * FROM flights WHERE late(dep_delay)\"")]
 pub(crate) struct LoadArguments {
     #[command(flatten)]
@@ -37,6 +39,9 @@ pub(crate) struct LoadArguments {
     /// What it may use, such as state, clock or random; repeated, or with commas between
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
     grant: Vec<String>,
+    /// A table that it may look rows up in, by what the plugin calls it, and which one that is; repeated for several
+    #[arg(long = "table", value_name = "NAME=TABLE", value_parser = pair)]
+    tables: Vec<(String, String)>,
     #[command(flatten)]
     limits: LimitArguments,
     /// Instances that may run at once
@@ -72,7 +77,7 @@ impl LimitArguments {
 }
 
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
-    let LoadArguments { listing, plugin, file, replace, config, grant, limits, concurrency } = arguments;
+    let LoadArguments { listing, plugin, file, replace, config, grant, tables, limits, concurrency } = arguments;
     let granted = (!grant.is_empty()).then(|| grant.join(", "));
     let options = [
         config.map(|config| format!("config = {}", text(&config))),
@@ -82,7 +87,8 @@ pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         limits.output_bytes.map(|bytes| format!("output = {bytes}")),
         concurrency.map(|n| format!("concurrency = {n}")),
     ];
-    let options: Vec<String> = options.into_iter().flatten().collect();
+    let tables = tables.iter().map(|(used, table)| format!("table.{} = {}", name(used), text(table)));
+    let options: Vec<String> = options.into_iter().flatten().chain(tables).collect();
     let client = Client::connect(&listing.connection).await?;
     let statement = statement(&plugin, replace, &options);
     let message = client.inner().create_plugin(&statement, read(&file)?.into()).await?;

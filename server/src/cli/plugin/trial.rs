@@ -16,6 +16,7 @@ use super::bisect::{Fault, faults};
 use super::consumer::{Fed, Feeding};
 use super::guest::{Guest, Loaded, load};
 use super::load::LimitArguments;
+use super::tables::{FileTable, FileTables};
 use super::{expect, project, report};
 use crate::format::{Format, RowSink};
 
@@ -33,7 +34,8 @@ Examples:
   millstream plugin test
   millstream plugin test late.wasm --data examples/data/flights.parquet
   millstream plugin test late.wasm --data flights.csv --config 90 --limit 10000 --show 20
-  millstream plugin test hourly_delays.wasm --data examples/data/flights.parquet --partition-by origin")]
+  millstream plugin test hourly_delays.wasm --data examples/data/flights.parquet --partition-by origin
+  millstream plugin test seat_orders.wasm --data half_messages.jsonl --table flights=examples/data/flights.parquet")]
 pub(crate) struct TestArguments {
     /// The component, a .wasm file; or the directory of a project
     #[arg(default_value = ".")]
@@ -41,6 +43,10 @@ pub(crate) struct TestArguments {
     /// A file whose name ends in .parquet, .csv, .jsonl or .arrow
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// A table that the plugin looks rows up in, by what the plugin calls it, and the file that has its rows, the newest
+    /// last; repeated for several
+    #[arg(long = "table", value_name = "NAME=FILE")]
+    tables: Vec<FileTable>,
     /// Text handed to the guest when it is opened
     #[arg(long, value_name = "TEXT", default_value = "")]
     config: String,
@@ -63,8 +69,9 @@ pub(crate) struct TestArguments {
 pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
     let limits = arguments.limits.limits();
     let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
+    let tables = FileTables::new(&arguments.tables);
     let module = match (arguments.path.is_dir(), &arguments.data) {
-        (true, None) => return expect::run(&arguments.path, &settings),
+        (true, None) => return expect::run(&arguments.path, &settings, &tables),
         (true, Some(_)) => project::build_one(&arguments.path)?,
         (false, _) => arguments.path.clone(),
     };
@@ -72,7 +79,7 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
         Failure::usage(format!("--data is missing: the file whose rows {} is run against", module.display()))
     })?;
     let cache = tempfile::tempdir().map_err(|error| Failure::failed(format!("cannot make a directory: {error}")))?;
-    match load(&module, &settings, cache.path())? {
+    match load(&module, &settings, &tables, cache.path())? {
         Loaded::Rows(guest) if arguments.batch_rows.is_none() && arguments.partition_by.is_none() => {
             let mut trial = Trial::new(&guest, arguments.show);
             trial.read_all(data, arguments.limit)?;
@@ -181,6 +188,7 @@ impl<'a> Trial<'a> {
         }
         let seconds = self.time.as_secs_f64().max(1e-9);
         let mut text = match self.guest.verb() {
+            "answered" => format!("\nanswered   {} rows\n", self.answered),
             "gave" => format!("\ngave       {} rows from {}\n", self.given, self.answered),
             verb => format!("\n{verb:<10} {} of {} rows answered\n", self.given, self.answered),
         };

@@ -99,3 +99,39 @@ fn what_does_not_fit_is_said() {
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("reads a column \"dep_delay\", and the file has"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_checkback_handler_is_asked_about_half_messages_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let half = dir.path().join("half.jsonl");
+    let rows = [("UA 1545", 0), ("ZZ 1", 0), ("ZZ 1", 15), ("no flight", 3)];
+    let lines = rows.map(|(keys, checks)| format!("{{\"keys\": {keys:?}, \"_checks\": {checks}}}\n"));
+    std::fs::write(&half, lines.concat()).unwrap();
+    let table = format!("flights={}", example("flights.parquet").display());
+    let output = test("seat_orders", &half, &["--table", &table]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    let verdicts: Vec<&str> =
+        text.lines().skip(2).take(4).map(|line| line.rsplit('|').next().unwrap().trim()).collect();
+    assert_eq!(verdicts, ["commit", "unknown", "rollback", "rollback"], "{text}");
+    assert!(text.contains("answered   4 rows"), "{text}");
+
+    for (tables, reason) in [
+        (vec![], "--table flights=FILE gives its rows"),
+        (vec!["--table", &table, "--table", "more=x.csv"], "looks no rows up in a table \"more\""),
+        (vec!["--table", "flights"], "is not two names with = between them"),
+    ] {
+        let output = test("seat_orders", &half, &tables);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_consumer_looks_rows_up_in_a_file() {
+    let table = format!("weather={}", example("weather.parquet").display());
+    let output = test("windy_delays", &example("flights.parquet"), &["--table", &table, "--show", "2"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    // As many as are delayed by more than an hour.
+    assert!(line(&output, "output     delays").ends_with("delays: 26581 rows"), "{}", stdout(&output));
+}

@@ -94,6 +94,18 @@ impl TestHost {
         }
     }
 
+    /// Loads a plugin of any kind over tables as CREATE PLUGIN does.
+    pub(crate) fn load_over(
+        &self,
+        module: &[u8],
+        config: &str,
+        limits: &PluginLimits,
+        tables: Arc<dyn TableLookup>,
+    ) -> millstream_engine::Result<LoadedPlugin> {
+        let info = describe(&self.host, module, config, limits)?;
+        self.host.load(&info, module, tables)
+    }
+
     pub(crate) fn filter(&self, name: &str, config: &str) -> Arc<dyn ScalarFunction> {
         self.filter_within(name, config, &PluginLimits::default())
     }

@@ -1,6 +1,7 @@
 //! The plugin host against real guests: built from source by `scripts/build-guests`, or written by hand in Wasm text.
 
 mod caching;
+mod checkbacks;
 mod composed;
 mod consumers;
 mod contract;

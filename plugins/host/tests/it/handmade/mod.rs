@@ -2,6 +2,7 @@
 
 mod answers;
 mod capabilities;
+mod checkbacks;
 mod consumers;
 mod excess;
 mod filters;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use arrow_schema::DataType;
 use millstream_engine::{
     Capability, Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId,
-    PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableLookup, TableUse,
+    PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableLookup,
+    TableUse,
 };
 use parking_lot::Mutex;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arrow_array::cast::AsArray as _;
 use millstream_engine::{FailureKind, PluginHost as _, PluginLimits, ScalarFunction, Volatility};
 
-use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, tight, values};
+use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, no_tables, tight, values};
 
 /// How far past its limit a call may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
@@ -93,9 +93,9 @@ fn a_guest_that_drifts_is_told_by_instances_of_its_own() {
     let info = describe(&host.host, &module, "", &tight()).expect("it is described");
     assert_eq!(info.description.volatility, Volatility::Immutable, "so it says");
     let kept = |filter: &dyn ScalarFunction| filter.call(&values(8), 8).expect("an answer").as_boolean().true_count();
-    let shared = function(host.host.load(&info, &module).expect("it is loaded"));
+    let shared = function(host.host.load(&info, &module, no_tables()).expect("it is loaded"));
     assert_eq!((kept(&*shared), kept(&*shared)), (8, 0));
-    let again = function(host.host.load(&info, &module).expect("it is loaded"));
+    let again = function(host.host.load(&info, &module, no_tables()).expect("it is loaded"));
     assert_eq!(kept(&*again), 0, "the same instances");
     let apart = function(host.host.load_apart(&info, &module).expect("it is loaded"));
     assert_eq!((kept(&*apart), kept(&*apart), kept(&*shared)), (8, 0, 0));

@@ -89,7 +89,7 @@ fn a_plugin_that_was_suspended_before_stays_so_until_it_is_resumed() {
     let module = guest("traps");
     let mut info = describe(&host.host, &module, "1000000", &tight()).expect("it is described");
     info.suspended = Some(PluginSuspension { since_us: 7, reason: "it was no good".to_owned() });
-    let sound = function(host.host.load(&info, &module).expect("it is loaded"));
+    let sound = function(host.host.load(&info, &module, no_tables()).expect("it is loaded"));
     let error = failure(&sound, &values(8), 8);
     assert_eq!(error.kind, FailureKind::Host);
     assert!(error.message.contains("version 1 is suspended: it was no good"), "{error}");

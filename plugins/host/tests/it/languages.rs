@@ -13,7 +13,7 @@ use millstream_engine::{FailureKind, PluginHost as _, PluginLimits};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::equivalence::{SIZES, column, seeded};
-use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, guests, tight, values};
+use crate::harness::{TestHost, assert_failure, describe, failure, function, guest, guests, no_tables, tight, values};
 
 /// Late departures of United, as SQL counts them.
 const LATE_OF_UNITED: usize = 3_824;
@@ -147,7 +147,7 @@ fn memory_that_python_is_refused_is_told() {
     let load = |memory_bytes| {
         let limits = PluginLimits { call_timeout_ms: 60_000, memory_bytes, ..PluginLimits::default() };
         let info = describe(&host().host, &module, "UA", &limits).expect("a description");
-        (info.id, function(host().host.load(&info, &module).expect("a filter")))
+        (info.id, function(host().host.load(&info, &module, no_tables()).expect("a filter")))
     };
     let (id, filter) = load(64 << 20);
     assert_eq!(filter.call(&batch("UA", 8), 8).expect("an answer").as_boolean().true_count(), 8);

@@ -92,12 +92,14 @@ impl Hand {
 
     /// What it says of two half messages.
     fn check(&self, tables: Arc<dyn TableLookup>) -> Result<Vec<CheckVerdict>, OperatorError> {
-        check(&self.load(&TestHost::new(), &tight(), tables))
+        let patient = PluginLimits { call_timeout_ms: 10_000, ..tight() };
+        check(&self.load(&TestHost::new(), &patient, tables))
     }
 
     #[track_caller]
     fn assert_fails(&self, kind: FailureKind, reason: &str) {
-        assert_failure(&self.check(no_tables()).expect_err(reason), kind, reason);
+        let handler = self.load(&TestHost::new(), &tight(), no_tables());
+        assert_failure(&check(&handler).expect_err(reason), kind, reason);
     }
 
     fn refusal(&self) -> String {
@@ -232,8 +234,8 @@ fn a_table_that_cant_be_read_is_unavailable() {
     let hand = looks("known", keys("k", Arc::new(Int64Array::from(vec![1]))));
     assert_eq!(hand.check(no_tables()).expect("verdicts"), UNAVAILABLE);
     // So are more rows than an answer may have: the same key again and again.
-    let hand = looks("known", keys("k", Arc::new(Int64Array::from(vec![1; 60_000]))));
-    let limits = PluginLimits { output_bytes: 100_000, ..tight() };
+    let hand = looks("known", keys("k", Arc::new(Int64Array::from(vec![1; 2_000]))));
+    let limits = PluginLimits { output_bytes: 10_000, call_timeout_ms: 10_000, ..tight() };
     let handler = hand.load(&TestHost::new(), &limits, known(&hand, 3));
     assert_eq!(check(&handler).expect("verdicts"), UNAVAILABLE);
 }
@@ -243,7 +245,8 @@ fn look_ups_without_end_are_ended() {
     let sound = keys("k", Arc::new(Int64Array::from_iter_values(0..1_000)));
     let body = format!("(loop $more {} (br $more))", look("known", sound.len()));
     let hand = Hand { import: LOOKUP, body, keys: sound, ..Hand::default() };
-    let error = hand.check(known(&hand, 1_000)).expect_err("it never ends");
+    let handler = hand.load(&TestHost::new(), &tight(), known(&hand, 1_000));
+    let error = check(&handler).expect_err("it never ends");
     assert_failure(&error, FailureKind::Timeout, "check took longer");
 }
 
@@ -260,8 +263,7 @@ fn lies_about_tables_are_refused() {
         let refusal = Hand { asks, ..Hand::default() }.refusal();
         assert!(refusal.contains(reason), "{refusal} lacks {reason:?}");
     }
-    // Names of one to five letters of one text.
-    let many = (0..17).map(|at| [3, 16 + at % 12, 1 + at / 12, 512, 1, 528, 1]).collect();
+    let many = (0..17).map(|at| [3, 16, 1 + at, 512, 1, 528, 1]).collect();
     let refusal = Hand { asks: many, ..Hand::default() }.refusal();
     assert!(refusal.contains("17 tables, more than 16"), "{refusal}");
 }

@@ -1,14 +1,13 @@
 //! Consumer groups as callers see them. Semantics are Kafka's: server-side offsets and assignment, generations that
 //! fence old members, at-least-once delivery.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Offset, PartitionId, TopicId};
+use crate::{Offset, PartitionId, RowOffsets, TopicId};
 
 /// Where a group starts without a committed offset, or with one that retention has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -132,8 +131,7 @@ pub struct Delivery {
     pub next_offset: Offset,
     /// The topic's rows; may be empty when all were filtered out and only the position moves.
     pub batch: RecordBatch,
-    /// The source offset of each row.
-    pub offsets: Arc<[Offset]>,
+    pub offsets: RowOffsets,
     /// Present when the topic is raw and the delivery is one whole frame of the log.
     pub encoded: Option<EncodedBatch>,
 }

@@ -37,6 +37,7 @@ mod plugins;
 mod producer;
 mod record;
 mod retention;
+mod row_offsets;
 mod runners;
 mod scan;
 mod segments;
@@ -86,5 +87,6 @@ pub use plugins::{
     PluginSpec,
 };
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use row_offsets::RowOffsets;
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};
 pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};

@@ -251,7 +251,7 @@ fn delivered(delivery: &Delivery, schema: &SchemaRef) -> DfResult<RecordBatch> {
                 Arc::new(Int32Array::from_value(partition, rows))
             }
             _ => {
-                let offset = |offset: &u64| i64::try_from(*offset).unwrap_or(i64::MAX);
+                let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
                 Arc::new(Int64Array::from_iter_values(delivery.offsets.iter().map(offset)))
             }
         };

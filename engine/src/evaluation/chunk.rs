@@ -1,7 +1,5 @@
 //! An evaluated chunk, and the parts of it that deliveries take.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
@@ -10,7 +8,7 @@ use super::evaluate::Outcome;
 use super::offset;
 use crate::cursor::Chunk;
 use crate::log::sliced_bytes;
-use crate::{EncodedBatch, FailureKind, Offset, OperatorError, RowMap};
+use crate::{EncodedBatch, FailureKind, Offset, OperatorError, RowMap, RowOffsets};
 
 /// A topic's rows of one canonical chunk, shared by everyone who reads it.
 #[derive(Debug)]
@@ -19,8 +17,7 @@ pub(crate) struct EvaluatedChunk {
     /// One past the last source row that this answers for.
     pub next: Offset,
     pub batch: RecordBatch,
-    /// The source offset of each row, never decreasing: one source row may give several.
-    pub offsets: Arc<[Offset]>,
+    pub offsets: RowOffsets,
     /// The first row that could not be evaluated; rows from it on are not in `batch`.
     pub fault: Option<(Offset, OperatorError)>,
     /// Bytes of `batch` and `offsets`.
@@ -35,7 +32,7 @@ pub(crate) struct EvaluatedChunk {
 #[derive(Debug)]
 pub(crate) struct Part {
     pub batch: RecordBatch,
-    pub offsets: Arc<[Offset]>,
+    pub offsets: RowOffsets,
     /// The position after these rows.
     pub next: Offset,
     pub bytes: usize,
@@ -45,19 +42,19 @@ pub(crate) struct Part {
 impl EvaluatedChunk {
     pub(super) fn empty(base: Offset, next: Offset, schema: SchemaRef) -> EvaluatedChunk {
         let batch = RecordBatch::new_empty(schema);
-        EvaluatedChunk { base, next, batch, offsets: Arc::from([]), fault: None, bytes: 0, encoded: None, keep: true }
+        let offsets = RowOffsets::none();
+        EvaluatedChunk { base, next, batch, offsets, fault: None, bytes: 0, encoded: None, keep: true }
     }
 
     /// The table's rows unchanged. `version` is the schema version that readers of the topic were told.
     pub(super) fn raw(chunk: &Chunk, batch: RecordBatch, version: u32) -> EvaluatedChunk {
         let encoded = chunk.encoded.clone().filter(|_| chunk.schema_version == version);
-        let offsets: Arc<[Offset]> = (chunk.base_offset..chunk.next_offset).collect();
         EvaluatedChunk {
             base: chunk.base_offset,
             next: chunk.next_offset,
-            bytes: sliced_bytes(&batch) + std::mem::size_of_val(&*offsets),
+            bytes: sliced_bytes(&batch),
             batch,
-            offsets,
+            offsets: RowOffsets::Dense(chunk.base_offset..chunk.next_offset),
             fault: None,
             keep: chunk.encoded.is_none(),
             encoded,
@@ -65,9 +62,9 @@ impl EvaluatedChunk {
     }
 
     pub(super) fn evaluated(base: Offset, next: Offset, outcome: Outcome) -> EvaluatedChunk {
-        let offsets: Arc<[Offset]> = match &outcome.rows {
-            RowMap::Every => (base..).take(outcome.batch.num_rows()).collect(),
-            RowMap::Indices(rows) => rows.iter().map(|row| base + Offset::from(*row)).collect(),
+        let offsets = match &outcome.rows {
+            RowMap::Every => RowOffsets::Dense(base..base + offset(outcome.batch.num_rows())),
+            RowMap::Indices(rows) => RowOffsets::Listed(rows.iter().map(|row| base + Offset::from(*row)).collect()),
         };
         let batch = compact(outcome.batch);
         // A machine that was busy is no property of the row: it is tried again when it is next read.
@@ -75,7 +72,7 @@ impl EvaluatedChunk {
         EvaluatedChunk {
             base,
             next,
-            bytes: sliced_bytes(&batch) + std::mem::size_of_val(&*offsets),
+            bytes: sliced_bytes(&batch) + offsets.bytes(),
             batch,
             offsets,
             keep: !timed_out,
@@ -95,8 +92,8 @@ impl EvaluatedChunk {
     /// because no position lies between them.
     pub(crate) fn part(&self, from: Offset, until: Offset, max_rows: usize, max_bytes: usize) -> Part {
         let end = self.fault.as_ref().map_or(self.next, |(at, _)| *at).min(until);
-        let first = self.offsets.partition_point(|offset| *offset < from);
-        let ready = self.offsets.partition_point(|offset| *offset < end).saturating_sub(first);
+        let first = self.offsets.first_from(from);
+        let ready = self.offsets.first_from(end).saturating_sub(first);
         if first == 0 && ready == self.batch.num_rows() && ready <= max_rows && self.bytes <= max_bytes {
             let whole = from <= self.base && end == self.next;
             return Part {
@@ -112,8 +109,8 @@ impl EvaluatedChunk {
         if rows != fitting {
             bytes = size(&self.batch.slice(first, rows));
         }
-        let offsets: Arc<[Offset]> = self.offsets.iter().skip(first).take(rows).copied().collect();
-        let next = match offsets.last() {
+        let offsets = self.offsets.slice(first..first + rows);
+        let next = match rows.checked_sub(1).and_then(|last| offsets.get(last)) {
             Some(last) if rows < ready => last + 1,
             _ => end.max(from),
         };
@@ -127,9 +124,9 @@ impl EvaluatedChunk {
         if rows >= ready || last != next {
             return rows;
         }
-        let of = |offset: &Offset| self.offsets.partition_point(|other| other < offset).saturating_sub(first);
+        let of = |offset: Offset| self.offsets.first_from(offset).saturating_sub(first);
         match of(last) {
-            0 => of(&(last + 1)).min(ready),
+            0 => of(last + 1).min(ready),
             before => before,
         }
     }

@@ -134,7 +134,7 @@ fn parts_begin_at_the_position_and_end_at_limits() {
     let part = |from, until, rows, bytes| {
         let part = chunk.part(from, until, rows, bytes);
         assert_eq!(part.batch.num_rows(), part.offsets.len());
-        (part.offsets.to_vec(), part.next)
+        (part.offsets.iter().collect::<Vec<_>>(), part.next)
     };
     let all = Offset::MAX;
     assert_eq!(part(100, all, 10, 1_000), (vec![101, 103, 105, 107], 110));
@@ -154,7 +154,7 @@ fn rows_of_one_offset_are_not_parted() {
         let part = chunk.part(from, Offset::MAX, rows, bytes);
         assert_eq!(part.batch.num_rows(), part.offsets.len());
         assert_eq!(part.bytes, part.batch.num_rows() * 16);
-        (part.offsets.to_vec(), part.next)
+        (part.offsets.iter().collect::<Vec<_>>(), part.next)
     };
     assert_eq!(part(100, 1, 1_000), (vec![101, 101, 101], 102));
     assert_eq!(part(100, 3, 1_000), (vec![101, 101, 101], 102));

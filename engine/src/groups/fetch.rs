@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::member::Core;
 use super::positions;
 use crate::shared::Shared;
-use crate::{Assignment, Delivery, Error, Offset, Result, TopicId, TopicInfo};
+use crate::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
 
 /// Chunks looked at for one delivery: a filter that lets nothing pass gives a position from time to time.
 const SCAN_CHUNKS: usize = 64;
@@ -172,7 +172,7 @@ fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Bud
         first_offset: position,
         next_offset: at,
         batch: arrow_array::RecordBatch::new_empty(pick.topic.output_schema.clone()),
-        offsets: Arc::from([]),
+        offsets: RowOffsets::none(),
         encoded: None,
     };
     Ok(Step::Deliver(Box::new(delivery), 0))

@@ -66,7 +66,7 @@ pub(super) fn take(
         at = part.next;
         bytes = bytes.saturating_add(part.bytes);
         if part.batch.num_rows() > 0 {
-            offsets.extend(part.offsets.iter().copied());
+            offsets.extend(part.offsets.iter());
             parts.push(part.batch);
         }
     }

@@ -4,7 +4,7 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_ipc::CompressionType;
 use millstream_client::protocol::{self, Batch, ConsumerReply, consumer_reply};
-use millstream_engine::{Delivery, Offset};
+use millstream_engine::{Delivery, Offset, RowOffsets};
 
 use super::message;
 use crate::flight::encode::{Encoder, schema_message};
@@ -73,16 +73,16 @@ impl BatchEncoder {
         }
         let mut first_offset = delivery.first_offset;
         for piece in self.encoder.encode(&delivery.batch)? {
-            let next_offset = delivery.offsets.get(piece.rows.end).copied().unwrap_or(delivery.next_offset);
-            let offsets = delivery.offsets.get(piece.rows.clone()).unwrap_or_default();
+            let next_offset = delivery.offsets.get(piece.rows.end).unwrap_or(delivery.next_offset);
+            let offsets = delivery.offsets.slice(piece.rows.clone());
             let batch = Batch { first_offset, next_offset, ..whole.clone() };
-            messages.push(self.outgoing(batch, offsets, piece.data));
+            messages.push(self.outgoing(batch, &offsets, piece.data));
             first_offset = next_offset;
         }
         Ok(messages)
     }
 
-    fn outgoing(&self, mut batch: Batch, offsets: &[Offset], rows: FlightData) -> Outgoing {
+    fn outgoing(&self, mut batch: Batch, offsets: &RowOffsets, rows: FlightData) -> Outgoing {
         let bytes = (rows.data_header.len() + rows.data_body.len()) as u64;
         batch.bytes = bytes;
         if self.row_offsets {
@@ -97,12 +97,16 @@ impl BatchEncoder {
 }
 
 /// Empty where the rows are dense from `first`.
-fn deltas(first: Offset, offsets: &[Offset]) -> Vec<u64> {
-    if offsets.iter().zip(first..).all(|(offset, dense)| *offset == dense) {
+fn deltas(first: Offset, offsets: &RowOffsets) -> Vec<u64> {
+    let dense = match offsets {
+        RowOffsets::Dense(offsets) => offsets.start == first,
+        RowOffsets::Listed(offsets) => offsets.iter().copied().eq((first..).take(offsets.len())),
+    };
+    if dense || offsets.is_empty() {
         return Vec::new();
     }
-    let before = std::iter::once(&first).chain(offsets);
-    offsets.iter().zip(before).map(|(offset, before)| offset.saturating_sub(*before)).collect()
+    let before = std::iter::once(first).chain(offsets.iter());
+    offsets.iter().zip(before).map(|(offset, before)| offset.saturating_sub(before)).collect()
 }
 
 #[cfg(test)]
@@ -111,8 +115,11 @@ mod tests {
 
     #[test]
     fn deltas_say_where_rows_are_missing() {
-        assert_eq!(deltas(5, &[5, 6, 7]), Vec::<u64>::new());
-        assert_eq!(deltas(5, &[6, 7, 10]), [1, 1, 3]);
-        assert_eq!(deltas(5, &[]), Vec::<u64>::new());
+        let listed = |offsets: &[Offset]| deltas(5, &RowOffsets::Listed(offsets.into()));
+        assert_eq!(listed(&[5, 6, 7]), Vec::<u64>::new());
+        assert_eq!(listed(&[6, 7, 10]), [1, 1, 3]);
+        assert_eq!(listed(&[]), Vec::<u64>::new());
+        assert_eq!(deltas(5, &RowOffsets::Dense(5..9)), Vec::<u64>::new());
+        assert_eq!(deltas(5, &RowOffsets::Dense(7..9)), [2, 1]);
     }
 }

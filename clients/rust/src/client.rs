@@ -16,7 +16,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result, protocol};
+use crate::wire::{Incoming, Method};
+use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result, protocol, wire};
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_URL: &str = "grpc://127.0.0.1:8081";
@@ -26,7 +27,7 @@ const NAMESPACE_METADATA: &str = "millstream-namespace";
 /// Larger messages than any that the server sends.
 const MAX_MESSAGE_BYTES: usize = 128 << 20;
 /// HTTP/2 data arrives in frames of up to this size: at the default of 16 KiB a stream costs half as much CPU again.
-const MAX_FRAME_BYTES: u32 = 256 << 10;
+const MAX_FRAME_BYTES: u32 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The type of the command that loads a plugin, and the pieces that its module is sent in.
@@ -121,6 +122,15 @@ impl Client {
     /// Joins a consumer group for these topics.
     pub async fn consumer<T: AsRef<str>>(&self, options: ConsumerOptions, topics: &[T]) -> Result<Consumer> {
         Consumer::join(self.clone(), options, topics.iter().map(|topic| topic.as_ref().to_owned()).collect()).await
+    }
+
+    /// A call that carries rows.
+    pub(crate) async fn call<M: Message + Default>(
+        &self,
+        method: Method,
+        requests: impl Stream<Item = FlightData> + Send + 'static,
+    ) -> std::result::Result<Incoming<M>, tonic::Status> {
+        wire::call(self.channel.clone(), method, Box::pin(requests), MAX_MESSAGE_BYTES).await
     }
 
     pub(crate) fn service(&self) -> FlightServiceClient<Channel> {

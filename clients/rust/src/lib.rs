@@ -21,6 +21,7 @@ mod options;
 mod producer;
 pub mod protocol;
 pub mod rows;
+pub mod wire;
 
 pub use client::{BatchStream, Client, DEFAULT_URL, Rows};
 pub use consumer::{Batch, Consumer, Offsets, Partition, SeekTo};

@@ -14,8 +14,8 @@ use tonic::Status;
 use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
-use super::exchange::Incoming;
 use super::fed::Fed;
+use super::forward::Messages;
 use crate::Door;
 
 /// Batches under way before no further ones are read.
@@ -32,7 +32,7 @@ pub(super) fn serve(
     door: Door,
     who: Principal,
     table: Arc<TableInfo>,
-    incoming: Incoming,
+    incoming: Messages,
 ) -> Fed<Result<PutResult, Status>> {
     Fed::by(MAX_UNREAD_ACKS, |sender| async move {
         let stopped = door.clone();
@@ -71,7 +71,7 @@ struct Appender {
 }
 
 /// `None` once nothing more is to be read.
-type State = Option<(Appender, Incoming)>;
+type State = Option<(Appender, Messages)>;
 
 /// Takes what has arrived, and hands it to the engine on a thread that may block. After an error nothing more is read.
 async fn next_chunk(state: State) -> Option<(Vec<Work>, State)> {

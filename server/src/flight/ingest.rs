@@ -14,7 +14,7 @@ use millstream_sql::SqlEngine;
 use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
-use super::exchange::Incoming;
+use super::forward::Messages;
 use super::sessions::Caller;
 use crate::Door;
 
@@ -27,7 +27,7 @@ pub(super) async fn ingest(
     door: &Door,
     caller: &Caller,
     command: CommandStatementIngest,
-    mut incoming: Incoming,
+    mut incoming: Messages,
 ) -> Result<i64> {
     let target = Arc::new(Target::new(caller, command)?);
     let who = caller.session.principal().clone();

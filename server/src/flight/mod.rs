@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod exchange;
 mod fed;
+mod forward;
 mod ingest;
 mod listing;
 mod members;
@@ -33,6 +34,7 @@ use tokio::net::TcpListener;
 use tonic::transport::Server;
 
 use crate::Door;
+use forward::Forwarding;
 pub(crate) use service::FlightDoor;
 
 /// The largest message taken. Larger ones are refused before they are read.
@@ -72,6 +74,7 @@ pub(crate) async fn serve(door: Door, listener: TcpListener, limits: Limits) -> 
 }
 
 /// The gRPC service alone, for doors that share their port with other protocols.
-pub(crate) fn service(door: Door) -> FlightServiceServer<FlightDoor> {
-    FlightServiceServer::new(FlightDoor::new(door)).max_decoding_message_size(MAX_REQUEST_BYTES)
+pub(crate) fn service(door: Door) -> Forwarding<FlightServiceServer<FlightDoor>> {
+    let service = FlightServiceServer::new(FlightDoor::new(door));
+    Forwarding::new(service.max_decoding_message_size(MAX_REQUEST_BYTES))
 }

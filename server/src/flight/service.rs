@@ -23,13 +23,13 @@ use tonic::{Request, Response, Status, Streaming};
 use super::blocking::{blocking, computing};
 use super::encode::{plain_schema, schema_bytes};
 use super::error::{DoorError, Result};
-use super::exchange::{self, Incoming};
+use super::forward::Messages;
 use super::members::Members;
 use super::prepared::PreparedStatements;
 use super::query::{self, Running};
 use super::sessions::{Caller, Sessions};
 use super::upload::{self, Uploads};
-use super::{append, ingest, listing, stream as answer, update};
+use super::{append, exchange, forward, ingest, listing, stream as answer, update};
 use crate::Door;
 use crate::figures::{Count, Counted};
 
@@ -113,7 +113,7 @@ impl FlightDoor {
         }
     }
 
-    async fn put(&self, caller: Caller, first: FlightData, incoming: Incoming) -> Result<BoxStream<'static, Put>> {
+    async fn put(&self, caller: Caller, first: FlightData, incoming: Messages) -> Result<BoxStream<'static, Put>> {
         let Inner { door, statements, .. } = self.inner.as_ref();
         let descriptor = first.flight_descriptor.clone();
         let descriptor =
@@ -271,11 +271,11 @@ fn refuse_transaction(transaction: Option<Bytes>) -> Result<()> {
 impl FlightService for FlightDoor {
     type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
     type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
-    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoGetStream = Messages;
     type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
     type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
-    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoExchangeStream = Messages;
 
     /// There is no authentication: any name and password are taken; the token is what binds a session.
     async fn handshake(
@@ -316,16 +316,15 @@ impl FlightService for FlightDoor {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(request.metadata())?;
         let counted = self.count(Count::Get);
-        Ok(Response::new(counting(self.get(caller, request.into_inner()).await?, counted)))
+        Ok(forward::response(counting(self.get(caller, request.into_inner()).await?, counted)))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = self.caller(request.metadata())?;
         let counted = self.count(Count::Put);
-        let mut incoming = request.into_inner();
-        let first = incoming.message().await?;
-        let first = first.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))?;
-        Ok(Response::new(counting(self.put(caller, first, incoming.boxed()).await?, counted)))
+        let mut incoming = forward::incoming(request);
+        let first = incoming.next().await.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))??;
+        Ok(Response::new(counting(self.put(caller, first, incoming).await?, counted)))
     }
 
     async fn do_exchange(
@@ -335,7 +334,7 @@ impl FlightService for FlightDoor {
         let caller = self.caller(request.metadata())?;
         let (door, members) = (self.inner.door.clone(), Arc::clone(&self.inner.members));
         let who = caller.session.principal().clone();
-        Ok(Response::new(exchange::serve(door, members, who, request.into_inner().boxed()).boxed()))
+        Ok(forward::response(exchange::serve(door, members, who, forward::incoming(request))))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -9,7 +9,7 @@ use millstream_sql::Outcome;
 use super::blocking::{blocking, computing};
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
-use super::exchange::Incoming;
+use super::forward::Messages;
 use super::prepared::PreparedStatements;
 use super::query;
 use super::sessions::Caller;
@@ -29,7 +29,7 @@ pub(super) async fn prepared(
     door: &Door,
     statements: &PreparedStatements,
     handle: &Bytes,
-    incoming: Incoming,
+    incoming: Messages,
 ) -> Result<i64> {
     let (prepared, caller, bound) = statements.get(handle)?;
     let sent = parameters(door, incoming).await?;
@@ -47,7 +47,7 @@ pub(super) async fn bind(
     door: &Door,
     statements: &PreparedStatements,
     handle: &Bytes,
-    incoming: Incoming,
+    incoming: Messages,
 ) -> Result<()> {
     let sent = parameters(door, incoming).await?;
     statements.bind(handle, sent)
@@ -67,7 +67,7 @@ async fn rows_changed(outcome: Outcome) -> Result<i64> {
 }
 
 /// All rows of parameters that arrive, as one batch.
-async fn parameters(door: &Door, mut incoming: Incoming) -> Result<Option<RecordBatch>> {
+async fn parameters(door: &Door, mut incoming: Messages) -> Result<Option<RecordBatch>> {
     let mut messages = Vec::new();
     let mut bytes = 0;
     while let Some(data) = incoming.next().await {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::blocking::computing;
 use super::error::{DoorError, Result};
-use super::exchange::Incoming;
+use super::forward::Messages;
 use super::query::check_length;
 use super::sessions::Caller;
 use crate::Door;
@@ -53,7 +53,7 @@ pub(super) async fn create(
     uploads: &Uploads,
     caller: Caller,
     statement: String,
-    incoming: Incoming,
+    incoming: Messages,
 ) -> Result<StatementDone> {
     check_length(&statement)?;
     let late = |message: &str| DoorError::new(ErrorKind::Retry, message);
@@ -71,7 +71,7 @@ pub(super) async fn create(
     .await
 }
 
-async fn receive(mut incoming: Incoming) -> Result<Vec<u8>> {
+async fn receive(mut incoming: Messages) -> Result<Vec<u8>> {
     let mut module = Vec::new();
     while let Some(data) = incoming.next().await {
         let piece = data?.app_metadata;

@@ -11,13 +11,13 @@ use arrow_flight::FlightData;
 use arrow_ipc::reader::{StreamReader, read_record_batch};
 use futures::StreamExt;
 use prost::Message;
-use tonic::Streaming;
 
 use super::Batch;
 use super::inbox::{Due, Ended, Inbox, Taken, What};
 use super::outbox::Outbox;
 use super::waiting::Waiting;
 use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request};
+use crate::wire::Incoming;
 use crate::{Error, Result};
 
 pub(super) struct Reader {
@@ -30,7 +30,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn run(self, mut incoming: Streaming<FlightData>) {
+    pub(super) async fn run(self, mut incoming: Incoming<FlightData>) {
         let reason = loop {
             let data = match incoming.next().await {
                 Some(Ok(data)) => data,
@@ -112,7 +112,7 @@ impl Reader {
 }
 
 /// The first reply of a stream.
-pub(super) async fn welcome(incoming: &mut Streaming<FlightData>, url: &str) -> Result<protocol::Welcome> {
+pub(super) async fn welcome(incoming: &mut Incoming<FlightData>, url: &str) -> Result<protocol::Welcome> {
     loop {
         let Some(data) = incoming.next().await else { return Err(cut_off(url)) };
         let data = data.map_err(|status| Error::from_status(url, &status))?;

@@ -14,6 +14,7 @@ use super::partition::Held;
 use super::reader::{Reader, decode_schema, welcome};
 use super::waiting::Waiting;
 use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request, seek};
+use crate::wire::Method;
 use crate::{Client, Error, Result};
 
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,8 +61,8 @@ impl TopicStream {
     ) -> Result<TopicStream> {
         let (topic, url) = (hello.topic.clone(), client.url().to_owned());
         let (inbox, outbox) = (Arc::new(Inbox::new(held)), Arc::new(Outbox::default()));
-        let opened = client.service().do_exchange(Arc::clone(&outbox).messages(hello)).await;
-        let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?.into_inner();
+        let opened = client.call(Method::DoExchange, Arc::clone(&outbox).messages(hello)).await;
+        let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?;
         let welcome = welcome(&mut incoming, &url).await?;
         let schema = decode_schema(&welcome.schema)?;
         let reader = Reader {

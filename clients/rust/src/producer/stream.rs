@@ -6,11 +6,12 @@ use futures::StreamExt;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::ProducerOptions;
 use super::queue::{Outgoing, Queue};
 use crate::batch::schema_message;
+use crate::wire::{Incoming, Method};
 use crate::{Client, Error, ErrorKind, Result, protocol};
 
 /// Messages that wait for the transport.
@@ -78,9 +79,9 @@ impl Task {
         self.sent = 0;
         let url = self.client.url().to_owned();
         let failed = |status: Status| Error::from_status(&url, &status);
-        let mut service = self.client.service();
-        let mut opening = Box::pin(async move { service.do_put(ReceiverStream::new(messages)).await });
-        let mut acks: Option<Streaming<PutResult>> = None;
+        let client = self.client.clone();
+        let mut opening = Box::pin(async move { client.call(Method::DoPut, ReceiverStream::new(messages)).await });
+        let mut acks: Option<Incoming<PutResult>> = None;
         let (mut open, mut transport_gone) = (true, false);
         loop {
             let may_send = self.queue.may_send(self.sent, &schema);
@@ -89,7 +90,7 @@ impl Task {
                 return Ok(());
             }
             tokio::select! {
-                opened = &mut opening, if acks.is_none() => acks = Some(opened.map_err(failed)?.into_inner()),
+                opened = &mut opening, if acks.is_none() => acks = Some(opened.map_err(failed)?),
                 ack = next_ack(&mut acks), if acks.is_some() => match ack.map_err(failed)? {
                     Some(result) => self.answered(&result)?,
                     None => return Err(Error::Unreachable { url, reason: "the server ended the stream".to_owned() }),
@@ -147,7 +148,7 @@ fn refuses_one_batch(error: &Error) -> bool {
     matches!(error, Error::Server { kind, .. } if kinds.contains(kind))
 }
 
-async fn next_ack(acks: &mut Option<Streaming<PutResult>>) -> Result<Option<PutResult>, Status> {
+async fn next_ack(acks: &mut Option<Incoming<PutResult>>) -> Result<Option<PutResult>, Status> {
     match acks {
         Some(acks) => acks.next().await.transpose(),
         None => std::future::pending().await,

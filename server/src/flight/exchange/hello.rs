@@ -5,8 +5,9 @@ use std::time::Duration;
 use millstream_client::protocol::{self, Compression, Hello, consumer_request};
 use millstream_engine::{AutoOffsetReset, ConsumerConfig, GroupMode};
 
-use super::{Incoming, next_request};
+use super::next_request;
 use crate::flight::error::{DoorError, Result};
+use crate::flight::forward::Messages;
 
 /// How long a client may take until it says hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,7 +19,7 @@ const MIN_MESSAGE_BYTES: u32 = 512 << 10;
 const MAX_MESSAGE_BYTES: u32 = 64 << 20;
 
 /// Waits for the hello and checks what the engine does not.
-pub(super) async fn receive(incoming: &mut Incoming) -> Result<Hello> {
+pub(super) async fn receive(incoming: &mut Messages) -> Result<Hello> {
     let first = tokio::time::timeout(HELLO_TIMEOUT, next_request(incoming));
     let first = first.await.map_err(|_| DoorError::invalid("the client did not say hello in time"))??;
     let Some(consumer_request::Request::Hello(hello)) = first else {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow_flight::FlightData;
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use millstream_client::protocol::{ConsumerReply, ConsumerRequest, End, EndReason, consumer_reply, consumer_request};
 use millstream_engine::Principal;
 use prost::Message;
@@ -20,12 +19,10 @@ use tonic::Status;
 use super::blocking::blocking;
 use super::error::{DoorError, Result};
 use super::fed::Fed;
+use super::forward::Messages;
 use super::members::Members;
 use crate::Door;
 use crate::figures::Count;
-
-/// What arrives from the client.
-pub(super) type Incoming = BoxStream<'static, Result<FlightData, Status>>;
 
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
 /// for a client that does not read.
@@ -36,7 +33,7 @@ pub(super) fn serve(
     door: Door,
     members: Arc<Members>,
     who: Principal,
-    incoming: Incoming,
+    incoming: Messages,
 ) -> Fed<Result<FlightData, Status>> {
     Fed::by(NETWORK_QUEUE, |sender| async move {
         let _counted = door.figures.count(Count::Exchange);
@@ -48,7 +45,7 @@ async fn run(
     door: Door,
     members: Arc<Members>,
     who: Principal,
-    mut incoming: Incoming,
+    mut incoming: Messages,
     sender: mpsc::Sender<Result<FlightData, Status>>,
 ) {
     let (end, session) = match begin(&door, &members, who, &mut incoming).await {
@@ -72,7 +69,7 @@ async fn begin(
     door: &Door,
     members: &Arc<Members>,
     who: Principal,
-    incoming: &mut Incoming,
+    incoming: &mut Messages,
 ) -> Result<Option<session::Session>> {
     let hello = tokio::select! {
         hello = hello::receive(incoming) => hello?,
@@ -99,7 +96,7 @@ fn message(reply: consumer_reply::Reply) -> FlightData {
 
 /// The next request; `None` when the client has gone. Messages without one (a schema that a library sends by itself) are
 /// passed over.
-async fn next_request(incoming: &mut Incoming) -> Result<Option<consumer_request::Request>> {
+async fn next_request(incoming: &mut Messages) -> Result<Option<consumer_request::Request>> {
     loop {
         let Some(data) = incoming.next().await else { return Ok(None) };
         let data = data?;

@@ -17,11 +17,12 @@ use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
 use super::fetch::{Fetched, Step, visit};
-use super::{Incoming, ended, hello, message, next_request};
+use super::{ended, hello, message, next_request};
 use crate::Door;
 use crate::flight::blocking::blocking;
 use crate::flight::encode::schema_bytes;
 use crate::flight::error::{DoorError, Result};
+use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
 
 /// Answers that wait to be sent before no further requests are read.
@@ -96,7 +97,7 @@ impl Session {
     /// Serves the stream to its end. An error is the end's reason.
     pub(super) async fn run(
         &mut self,
-        incoming: &mut Incoming,
+        incoming: &mut Messages,
         sender: &mpsc::Sender<Result<FlightData, Status>>,
     ) -> Result<End> {
         let mut told_to_end = self.place.as_ref().map(|place| place.ended.clone()).ok_or_else(gone)?;
@@ -244,7 +245,7 @@ impl Session {
     }
 
     /// Keeps the place at the member until the client's next stream for the topic has taken it, or the client has gone.
-    pub(super) async fn wait_for_successor(mut self, mut incoming: Incoming) {
+    pub(super) async fn wait_for_successor(mut self, mut incoming: Messages) {
         let Some(mut told_to_end) = self.place.as_mut().map(|place| place.ended.clone()) else { return };
         let gone = async { while incoming.next().await.is_some_and(|data| data.is_ok()) {} };
         let door = self.door.clone();

@@ -1,0 +1,223 @@
+//! Messages as they arrive.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::Stream;
+use http_body::{Body as _, Frame};
+use prost::Message;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::PREFIX_BYTES;
+use super::buffers::Buffers;
+
+/// The messages of one direction of a call, out of its HTTP body. After an error there are no more.
+#[derive(Debug)]
+pub struct Incoming<M> {
+    body: Body,
+    is_request: bool,
+    max_message_bytes: usize,
+    buffers: Buffers,
+    /// What has arrived and was not looked at.
+    arrived: Bytes,
+    /// The prefix of the next message, as far as it is here.
+    prefix: BytesMut,
+    /// The message that is arriving, and the length of all of it. The prefix stays in front: rows are padded to be aligned
+    /// when counted from there.
+    message: Option<(BytesMut, usize)>,
+    over: bool,
+    kind: PhantomData<fn() -> M>,
+}
+
+impl<M: Message + Default> Incoming<M> {
+    /// What a client sends. That it has gone is the end, as it is where it has sent everything.
+    pub fn request(body: Body, max_message_bytes: usize) -> Incoming<M> {
+        Incoming::new(body, true, max_message_bytes)
+    }
+
+    /// What a server answers, to the status behind it.
+    pub(super) fn answer(body: Body, max_message_bytes: usize) -> Incoming<M> {
+        Incoming::new(body, false, max_message_bytes)
+    }
+
+    fn new(body: Body, is_request: bool, max_message_bytes: usize) -> Incoming<M> {
+        Incoming {
+            body,
+            is_request,
+            max_message_bytes,
+            buffers: Buffers::default(),
+            arrived: Bytes::new(),
+            prefix: BytesMut::with_capacity(PREFIX_BYTES),
+            message: None,
+            over: false,
+            kind: PhantomData,
+        }
+    }
+
+    /// Goes on with what has arrived, until a message is whole or nothing is left.
+    fn take_in(&mut self) -> Result<Option<M>, Status> {
+        let (mut buffer, len) = match self.message.take() {
+            Some(message) => message,
+            None => match self.begin()? {
+                Some(message) => message,
+                None => return Ok(None),
+            },
+        };
+        let missing = (len - buffer.len()).min(self.arrived.len());
+        buffer.put(self.arrived.split_to(missing));
+        if buffer.len() < len {
+            self.message = Some((buffer, len));
+            return Ok(None);
+        }
+        let mut message = self.buffers.filled(buffer);
+        message.advance(PREFIX_BYTES);
+        let message = M::decode(message);
+        message.map(Some).map_err(|error| Status::internal(format!("a gRPC message is malformed: {error}")))
+    }
+
+    /// A buffer for the message whose prefix has arrived.
+    fn begin(&mut self) -> Result<Option<(BytesMut, usize)>, Status> {
+        let missing = (PREFIX_BYTES - self.prefix.len()).min(self.arrived.len());
+        self.prefix.put(self.arrived.split_to(missing));
+        let Ok([flag, len @ ..]) = <[u8; PREFIX_BYTES]>::try_from(self.prefix.as_ref()) else { return Ok(None) };
+        if flag != 0 {
+            return Err(Status::unimplemented("compressed gRPC messages are not taken"));
+        }
+        let (len, limit) = (u32::from_be_bytes(len) as usize, self.max_message_bytes);
+        if len > limit {
+            return Err(Status::out_of_range(format!(
+                "a gRPC message of {len} bytes is larger than the limit of {limit}"
+            )));
+        }
+        let mut buffer = self.buffers.empty(PREFIX_BYTES + len);
+        buffer.put(self.prefix.as_ref());
+        self.prefix.clear();
+        Ok(Some((buffer, PREFIX_BYTES + len)))
+    }
+
+    /// What the end of the body, its trailers or its failure mean.
+    fn ended(&self, last: Option<Result<Frame<Bytes>, Status>>) -> Result<(), Status> {
+        match last {
+            Some(Ok(trailers)) => match trailers.trailers_ref().and_then(Status::from_header_map) {
+                Some(status) if status.code() != Code::Ok => Err(status),
+                _ => Ok(()),
+            },
+            Some(Err(status)) if self.is_request && status.code() == Code::Cancelled => Ok(()),
+            Some(Err(status)) => Err(status),
+            None if self.message.is_some() || !self.prefix.is_empty() => {
+                Err(Status::unavailable("the call broke off within a message"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<M: Message + Default> Stream for Incoming<M> {
+    type Item = Result<M, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let error = loop {
+            match self.take_in() {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) => {}
+                Err(status) => break Err(status),
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) if frame.is_data() => self.arrived = frame.into_data().unwrap_or_default(),
+                last => break self.ended(last),
+            }
+        };
+        self.over = true;
+        Poll::Ready(error.err().map(Err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_flight::FlightData;
+    use futures::StreamExt;
+    use futures::executor::block_on;
+
+    use super::*;
+
+    /// A body of these pieces, and what comes behind them.
+    struct Pieces(std::vec::IntoIter<Bytes>, Option<Result<Frame<Bytes>, Status>>);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            let data = self.0.next().map(|data| Ok(Frame::data(data)));
+            Poll::Ready(data.or_else(|| self.1.take()))
+        }
+    }
+
+    fn body(bytes: &[u8], piece: usize, last: Option<Result<Frame<Bytes>, Status>>) -> Body {
+        let pieces: Vec<Bytes> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
+        Body::new(Pieces(pieces.into_iter(), last))
+    }
+
+    fn trailers(status: Status) -> Option<Result<Frame<Bytes>, Status>> {
+        let mut trailers = http::HeaderMap::new();
+        status.add_header(&mut trailers).unwrap();
+        Some(Ok(Frame::trailers(trailers)))
+    }
+
+    fn encoded(messages: &[FlightData]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            bytes.put_u8(0);
+            bytes.put_u32(message.encoded_len() as u32);
+            message.encode(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn messages_are_whole_however_they_arrive() {
+        let sizes = [0, 1, 40_000, 7, 0, 300_000, 40_000, 40_000, 2];
+        let sent = sizes.map(|size| FlightData::new().with_data_header(vec![1; 9]).with_data_body(vec![2; size]));
+        let bytes = encoded(&sent);
+        for piece in [1, 4, 5, 6, 1000, 65_536, bytes.len()] {
+            let incoming = Incoming::answer(body(&bytes, piece, trailers(Status::ok(""))), 1 << 20);
+            let read: Vec<FlightData> = block_on(incoming.map(Result::unwrap).collect());
+            assert_eq!(read, sent, "{piece}");
+        }
+    }
+
+    fn codes(incoming: Incoming<FlightData>) -> Vec<Code> {
+        let code = |message: Result<FlightData, Status>| message.map_or_else(|status| status.code(), |_| Code::Ok);
+        block_on(incoming.map(code).collect())
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        let bytes = encoded(&[FlightData::new().with_data_body(vec![2; 100])]);
+        let answer = |bytes: &[u8], last| codes(Incoming::answer(body(bytes, 64, last), 1 << 20));
+        assert_eq!(answer(&bytes, trailers(Status::ok(""))), [Code::Ok]);
+        assert_eq!(answer(&bytes, trailers(Status::not_found("gone"))), [Code::Ok, Code::NotFound]);
+        assert_eq!(answer(&bytes, Some(Err(Status::cancelled("")))), [Code::Ok, Code::Cancelled]);
+        assert_eq!(answer(&bytes[..50], None), [Code::Unavailable]);
+        assert_eq!(answer(&bytes[..3], None), [Code::Unavailable]);
+        let request = |bytes: &[u8], last| codes(Incoming::request(body(bytes, 64, last), 1 << 20));
+        assert_eq!(request(&bytes, None), [Code::Ok]);
+        assert_eq!(request(&bytes, Some(Err(Status::cancelled("")))), [Code::Ok]);
+        assert_eq!(request(&bytes, Some(Err(Status::internal("")))), [Code::Ok, Code::Internal]);
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let codes = |bytes: &[u8]| codes(Incoming::request(body(bytes, 64, None), 1000));
+        assert_eq!(codes(&[1, 0, 0, 0, 0]), [Code::Unimplemented]);
+        assert_eq!(codes(&[0, 0, 0, 4, 0]), [Code::OutOfRange]);
+        assert_eq!(codes(&[0, 255, 255, 255, 255]), [Code::OutOfRange]);
+        assert_eq!(codes(&[0, 0, 0, 0, 1, 0]), [Code::Internal]);
+    }
+}

@@ -143,7 +143,7 @@ pub(crate) enum Change {
     TopicDropped {
         topic: TopicId,
     },
-    PluginCreated(PluginInfo),
+    PluginCreated(Box<PluginInfo>),
     /// One version.
     PluginSuspended {
         plugin: PluginId,

@@ -48,7 +48,7 @@ impl Engine {
                     tables,
                     created: Lsn(0),
                 };
-                match engine.record(vec![Change::PluginCreated(info)]) {
+                match engine.record(vec![Change::PluginCreated(Box::new(info))]) {
                     Ok(lsn) => engine.shared.plugin(PluginId(lsn.0)),
                     Err(Error::AlreadyExists { name, .. }) if replace => {
                         Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))

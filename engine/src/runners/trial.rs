@@ -142,7 +142,9 @@ type Judged = Result<(Consumed, Vec<(usize, String)>), Failure>;
 
 /// State that lasts as long as the trial.
 #[derive(Debug, Clone, Default)]
-struct Memory(Arc<RwLock<BTreeMap<Arc<[u8]>, Arc<[u8]>>>>);
+struct Memory(Arc<RwLock<Entries>>);
+
+type Entries = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 
 impl Memory {
     fn bytes(&self) -> u64 {

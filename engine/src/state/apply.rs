@@ -146,7 +146,7 @@ impl State {
             Change::TopicDropped { topic } => self.drop_topic(*topic),
             Change::PluginCreated(info) => {
                 self.mark(Key::Plugin(info.id));
-                self.catalog.put_plugin(Arc::new(info.clone()));
+                self.catalog.put_plugin(Arc::new(PluginInfo::clone(info)));
             }
             Change::PluginSuspended { plugin, suspended } => {
                 if let Some(found) = self.catalog.plugin(*plugin) {

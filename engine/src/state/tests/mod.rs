@@ -126,7 +126,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         outputs: Vec::new(),
         tables: Vec::new(),
     };
-    Change::PluginCreated(PluginInfo {
+    Change::PluginCreated(Box::new(PluginInfo {
         id: PluginId(0),
         namespace: "public".to_owned(),
         name: name.to_owned(),
@@ -140,7 +140,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         suspended: None,
         tables: Vec::new(),
         created: Lsn(0),
-    })
+    }))
 }
 
 /// A version of a consumer plugin with one output.

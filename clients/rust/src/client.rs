@@ -26,7 +26,8 @@ const DEFAULT_NAMESPACE: &str = "public";
 const NAMESPACE_METADATA: &str = "millstream-namespace";
 /// Larger messages than any that the server sends.
 const MAX_MESSAGE_BYTES: usize = 128 << 20;
-/// HTTP/2 data arrives in frames of up to this size: at the default of 16 KiB a stream costs half as much CPU again.
+/// HTTP/2 data arrives in frames of up to this size. Each takes a read and a write of its own, so that a message of rows
+/// should fit one; the default is 16 KiB.
 const MAX_FRAME_BYTES: u32 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

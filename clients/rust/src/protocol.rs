@@ -6,6 +6,8 @@ use arrow_flight::FlightData;
 use prost::bytes::Bytes;
 use prost::{Message, length_delimiter_len};
 
+use crate::wire::PREFIX_BYTES;
+
 include!(concat!(env!("OUT_DIR"), "/millstream.v1.rs"));
 
 /// The version that [`Hello`] names.
@@ -16,9 +18,6 @@ pub const ERROR_KIND_METADATA: &str = "millstream-error-kind";
 
 /// What the rows of a message are aligned to: Arrow's widest values.
 const ALIGNMENT: usize = 16;
-
-/// A flag and a length.
-const GRPC_PREFIX: usize = 5;
 
 /// The metadata for a message of rows, padded so that the rows begin aligned where the message does: who receives it can then use
 /// them where they arrived.
@@ -41,7 +40,7 @@ pub fn aligning<M: Message>(rows: &FlightData, mut with_padding: impl FnMut(Byte
 /// together, at the start of a buffer.
 fn rows_start(rows: &FlightData, metadata: usize) -> usize {
     let field = |len: usize| if len == 0 { 0 } else { 1 + length_delimiter_len(len) + len };
-    GRPC_PREFIX + field(rows.data_header.len()) + field(metadata) + 2 + length_delimiter_len(rows.data_body.len())
+    PREFIX_BYTES + field(rows.data_header.len()) + field(metadata) + 2 + length_delimiter_len(rows.data_body.len())
 }
 
 #[cfg(test)]
@@ -59,7 +58,7 @@ mod tests {
                     ..Append::default()
                 });
                 let len = rows.with_app_metadata(metadata).encoded_len();
-                assert_eq!((GRPC_PREFIX + len - 70_000) % ALIGNMENT, 0);
+                assert_eq!((PREFIX_BYTES + len - 70_000) % ALIGNMENT, 0);
             }
         }
     }

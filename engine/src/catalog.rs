@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, FunctionId, Lsn, PluginId, Result, TableId, TopicId};
+use crate::{EarlierVersion, Error, FunctionId, Lsn, PluginId, Result, TableId, TopicId};
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -165,5 +165,12 @@ pub struct TopicInfo {
     pub shadow: Option<PluginId>,
     /// Counts from 1; RELOAD raises it.
     pub version: u32,
+    /// See [`TopicInfo::base_version`]; `None`: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u32>,
+    /// Versions that answer for rows below given offsets, since RELOAD … AT; oldest first, at most
+    /// [`crate::MAX_TOPIC_VERSIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierVersion>,
     pub created: Lsn,
 }

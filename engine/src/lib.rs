@@ -45,6 +45,7 @@ mod shared;
 mod state;
 mod submission;
 mod suspensions;
+mod topic_versions;
 mod types;
 mod watchers;
 mod write;
@@ -90,3 +91,4 @@ pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerSt
 pub use row_offsets::RowOffsets;
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};
 pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};
+pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};

@@ -192,7 +192,7 @@ pub(crate) enum Change {
     /// The rows at fault of `first..next` of a topic's source have their dead letters, the last of them in this submission.
     RowsLettered {
         topic: TopicId,
-        /// Of the topic.
+        /// Its base version.
         version: u32,
         partition: PartitionId,
         first: Offset,

@@ -6,6 +6,7 @@ mod project;
 mod scan;
 mod seek;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -157,6 +158,25 @@ pub(crate) struct Chunk {
     pub schema_version: u32,
     /// The whole chunk as it lies in the log, if it is a frame of the table's newest schema version.
     pub encoded: Option<EncodedBatch>,
+}
+
+impl Chunk {
+    /// The rows whose offsets are in `offsets`.
+    pub(crate) fn within(self, offsets: &Range<Offset>) -> Chunk {
+        let base_offset = self.base_offset.max(offsets.start).min(self.next_offset);
+        let next_offset = self.next_offset.min(offsets.end).max(base_offset);
+        if (base_offset, next_offset) == (self.base_offset, self.next_offset) {
+            return self;
+        }
+        let row = |offset: Offset| usize::try_from(offset - self.base_offset).unwrap_or(usize::MAX);
+        let rows = match self.rows {
+            ChunkRows::Batch(batch) => {
+                ChunkRows::Batch(batch.slice(row(base_offset), row(next_offset) - row(base_offset)))
+            }
+            ChunkRows::Pruned => ChunkRows::Pruned,
+        };
+        Chunk { base_offset, next_offset, rows, encoded: None, ..self }
+    }
 }
 
 /// The rows of a [`Chunk`].

@@ -16,6 +16,7 @@ mod plugin_reloads;
 mod plugins;
 mod read;
 mod shadows;
+mod topic_reloads;
 mod topics;
 mod write;
 

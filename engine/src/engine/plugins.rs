@@ -86,6 +86,12 @@ impl Engine {
         self.find_plugin_version(namespace, name, version)
     }
 
+    /// One version, by its id.
+    pub fn plugin_by_id(&self, who: &Principal, id: PluginId) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.plugin(id)
+    }
+
     /// The module of a plugin version.
     pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
         self.enter(who, Action::Read, Some(&plugin.namespace))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use crate::access::Action;
-use crate::dead_letters::{letters_info, missing_columns};
+use crate::dead_letters::letters_info;
 use crate::record::Change;
 use crate::types::{MAX_COLUMNS, is_stored};
 use crate::*;
@@ -31,28 +31,6 @@ impl Engine {
         let others = changes.len() as u64 - 1;
         let lsn = self.record(changes)?;
         self.shared.topic(TopicId(lsn.0 - others))
-    }
-
-    /// RELOAD: the same name and id, the next version, a new output schema. Refused while members are subscribed.
-    pub fn replace_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
-        check_definition(&spec)?;
-        let id = self.define(|engine| {
-            let topic = engine.find_topic(&spec.namespace, &spec.name)?;
-            engine.refuse_members("topic", &topic.name, topic.id)?;
-            let info = topic_info(spec.clone(), topic.id, topic.version.saturating_add(1), topic.created);
-            let mut changes = Vec::new();
-            let letters = engine.shared.state.read().catalog().letters_of(&info).cloned();
-            if let Some(letters) = letters {
-                let fields = missing_columns(&letters, &letters_info(&info, &*engine.shared.table(info.table)?)?)?;
-                changes.extend((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }));
-            }
-            changes.push(Change::TopicReplaced(info));
-            engine.record(changes)?;
-            Ok(topic.id)
-        })?;
-        self.shared.evaluations.forget(id);
-        self.shared.topic(id)
     }
 
     /// Refused while groups have members or committed offsets on it, or topics or members are on its dead-letter table,
@@ -123,7 +101,7 @@ impl Engine {
     }
 }
 
-fn check_definition(spec: &TopicSpec) -> Result<()> {
+pub(super) fn check_definition(spec: &TopicSpec) -> Result<()> {
     if spec.definition.len() > MAX_DEFINITION_BYTES {
         return Err(Error::TooLarge {
             what: "a topic's definition",
@@ -147,7 +125,7 @@ fn check_definition(spec: &TopicSpec) -> Result<()> {
     }
 }
 
-fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> TopicInfo {
+pub(super) fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> TopicInfo {
     TopicInfo {
         id,
         namespace: spec.namespace,
@@ -159,6 +137,8 @@ fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> Topic
         on_error: spec.on_error,
         shadow: None,
         version,
+        base: None,
+        earlier: Vec::new(),
         created,
     }
 }

@@ -56,8 +56,8 @@ impl DeadLetters {
     ) -> Result<()> {
         let slot = self.topics.lock().entry(topic.id).or_default().clone();
         let mut seen = slot.lock();
-        if seen.version != topic.version {
-            *seen = Seen { version: topic.version, ..Seen::default() };
+        if seen.version != topic.base_version() {
+            *seen = Seen { version: topic.base_version(), ..Seen::default() };
         }
         let offsets = seen.partitions.entry(partition).or_default();
         if !faults.is_empty() {
@@ -121,7 +121,7 @@ impl<'a> Desk<'a> {
         let source = state.table(topic.table).cloned().ok_or_else(|| gone("of the topic"))?;
         let letters = state.catalog().letters_of(topic).cloned().ok_or_else(|| gone("of dead letters"))?;
         let end = state.partition(letters.id, 0).map_or(0, |partition| partition.end);
-        let examined = state.examined(topic.id, partition).filter(|examined| examined.version == topic.version);
+        let examined = state.examined(topic.id, partition).filter(|examined| examined.version == topic.base_version());
         let has_one = |offset: Offset| examined.is_some_and(|examined| examined.offsets.contains(offset));
         let missing = faults.iter().filter(|(offset, _)| !has_one(*offset)).collect();
         drop(state);
@@ -160,7 +160,7 @@ impl<'a> Desk<'a> {
         let append = Append { table: letters.id, partition: PartitionChoice::Named(0), batch };
         let lettered = Change::RowsLettered {
             topic: topic.id,
-            version: topic.version,
+            version: topic.base_version(),
             partition: *partition,
             first: offsets.start,
             next: offsets.end,

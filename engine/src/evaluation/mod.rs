@@ -13,13 +13,14 @@ mod shadow;
 mod skips;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arrow_schema::Schema;
 
-use crate::cursor::{self, ChunkRows};
+use crate::cursor::ChunkRows;
 use crate::shared::Shared;
 use crate::{
     BatchOperator, Error, EvaluationPlace, FailureKind, Offset, OnError, OperatorError, PartitionId, PluginInfo,
@@ -34,6 +35,7 @@ pub(crate) use scope::Scope;
 pub use scope::current_evaluation;
 use shadow::Shadows;
 use skips::SkipEvents;
+use versions::{Input, Turns, present};
 
 /// Compiled topics and evaluated chunks of one engine.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub(crate) struct Evaluations {
     skip_events: SkipEvents,
     dead_letters: DeadLetters,
     shadows: Shadows,
+    turns: Turns,
 }
 
 /// Counters since opening.
@@ -64,6 +67,7 @@ impl Evaluations {
             skip_events: SkipEvents::default(),
             dead_letters: DeadLetters::default(),
             shadows: Shadows::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -98,7 +102,15 @@ impl Evaluations {
 
     /// The topic's operator, compiled on first use.
     pub(crate) fn operator(&self, shared: &Shared, topic: &TopicInfo) -> Result<Arc<dyn BatchOperator>> {
-        Ok(self.operators.get(shared, topic)?.operator.clone())
+        let topic = present(shared, topic);
+        Ok(self.operators.get(shared, &topic, topic.version)?.operator.clone())
+    }
+
+    /// Runs `change` while no reader takes rows of the topic. Those that were taken lie below the durable ends that `change`
+    /// sees.
+    pub(crate) fn between_readers<T>(&self, topic: TopicId, change: impl FnOnce() -> T) -> T {
+        let _turn = self.turns.change(topic);
+        change()
     }
 
     /// The evaluated chunk that holds `position`; `None` at the end of the partition. Below the start: `OffsetOutOfRange`.
@@ -111,7 +123,10 @@ impl Evaluations {
         partition: PartitionId,
         position: Offset,
     ) -> Result<Option<Arc<EvaluatedChunk>>> {
-        let place = Place { topic: topic.id, version: topic.version, partition };
+        // A version that begins at this very moment makes the entry one that nobody asks for any more, and no other harm: the
+        // rows are evaluated by what answers for them when they are read.
+        let version = present(shared, topic).version_at(partition, position).version;
+        let place = Place { topic: topic.id, version, partition };
         let evaluated = self.cache.get(place, position, || self.evaluate_at(shared, topic, partition, position))?;
         match evaluated.as_ref().and_then(|chunk| chunk.fault.as_ref()) {
             Some((offset, source)) if *offset <= position => {
@@ -142,11 +157,9 @@ impl Evaluations {
         partition: PartitionId,
         position: Offset,
     ) -> Result<Option<EvaluatedChunk>> {
-        let compiled = self.operators.get(shared, topic)?;
-        let Compiled { operator, projection } = &*compiled;
-        let pruner = Some(operator.as_ref());
-        let chunk = cursor::chunk_at(shared, projection, topic.table, partition, position, pruner)?;
-        let Some(chunk) = chunk else { return Ok(None) };
+        let input = self.turns.input(shared, &self.operators, topic, partition, position)?;
+        let Some(Input { compiled, chunk }) = input else { return Ok(None) };
+        let Compiled { operator, topic, .. } = &*compiled;
         let ChunkRows::Batch(input) = &chunk.rows else {
             return Ok(Some(EvaluatedChunk::empty(chunk.base_offset, chunk.next_offset, topic.output_schema.clone())));
         };

@@ -18,11 +18,16 @@ const KEPT: usize = 1_024;
 /// A topic ready to be evaluated.
 #[derive(Debug)]
 pub(super) struct Compiled {
+    /// As of the version that this is.
+    pub topic: Arc<TopicInfo>,
     pub operator: Arc<dyn BatchOperator>,
     pub projection: Projection,
 }
 
-/// At most one operator for each topic, that of the newest version read.
+/// Versions of one topic that are kept compiled: of more, the oldest goes.
+const VERSIONS_KEPT: usize = 4;
+
+/// The operators of topics: several of one whose plugins changed versions at an offset, while rows of both are read.
 #[derive(Debug, Default)]
 pub(super) struct Operators {
     inner: Mutex<Inner>,
@@ -37,23 +42,27 @@ struct Inner {
 }
 
 /// Compilation happens under the slot's lock, so that each version is compiled once and other topics don't wait.
+/// `compiled` is in the order of versions.
 #[derive(Debug, Default)]
 struct Slot {
-    compiled: Mutex<Option<(u32, Arc<Compiled>)>>,
+    compiled: Mutex<Vec<Arc<Compiled>>>,
     last_use: Mutex<u64>,
 }
 
 impl Operators {
-    pub(super) fn get(&self, shared: &Shared, topic: &TopicInfo) -> Result<Arc<Compiled>> {
+    /// The operator of one of the topic's versions.
+    pub(super) fn get(&self, shared: &Shared, topic: &Arc<TopicInfo>, version: u32) -> Result<Arc<Compiled>> {
         let slot = self.slot(topic.id);
-        let mut compiled = slot.compiled.lock();
-        if let Some((version, compiled)) = compiled.as_ref()
-            && *version == topic.version
-        {
+        let mut kept = slot.compiled.lock();
+        if let Some(compiled) = kept.iter().find(|compiled| compiled.topic.version == version) {
             return Ok(compiled.clone());
         }
-        let fresh = Arc::new(compile(shared, topic)?);
-        *compiled = Some((topic.version, fresh.clone()));
+        let fresh = Arc::new(compile(shared, topic.as_of(version))?);
+        kept.push(fresh.clone());
+        kept.sort_by_key(|compiled| compiled.topic.version);
+        if kept.len() > VERSIONS_KEPT {
+            kept.remove(0);
+        }
         Ok(fresh)
     }
 
@@ -81,24 +90,25 @@ impl Operators {
     }
 }
 
-fn compile(shared: &Shared, topic: &TopicInfo) -> Result<Compiled> {
-    compile_with(shared, topic, &shared.topic_plugins(topic)?)
+fn compile(shared: &Shared, topic: Arc<TopicInfo>) -> Result<Compiled> {
+    let plugins = shared.topic_plugins(&topic)?;
+    compile_with(shared, topic, &plugins)
 }
 
 /// A topic that calls `plugins`.
-pub(super) fn compile_with(shared: &Shared, topic: &TopicInfo, plugins: &TopicPlugins) -> Result<Compiled> {
+pub(super) fn compile_with(shared: &Shared, topic: Arc<TopicInfo>, plugins: &TopicPlugins) -> Result<Compiled> {
     let table = shared.table(topic.table)?;
     let operator: Arc<dyn BatchOperator> = match &topic.source {
-        TopicSource::Identity => Arc::new(Identity::new(topic)),
+        TopicSource::Identity => Arc::new(Identity::new(&topic)),
         TopicSource::Select { .. } => {
             let compiler = shared.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
             })?;
-            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(topic, &table, plugins)))
+            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&topic, &table, plugins)))
                 .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))));
             Arc::new(Guarded(compiled?))
         }
     };
     let projection = Projection::new(&table, operator.inputs())?;
-    Ok(Compiled { operator, projection })
+    Ok(Compiled { topic, operator, projection })
 }

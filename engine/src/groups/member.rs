@@ -91,9 +91,9 @@ impl Member {
 
     /// Whether the topic's columns are others now than those that this member is handed.
     pub fn topic_changed(&self, topic: TopicId) -> Result<bool> {
-        let now = self.shared.state.read().catalog().topic(topic).map(|topic| topic.version);
+        let now = self.shared.state.read().catalog().topic(topic).map(|topic| topic.base_version());
         let mut inner = self.core.enter(&self.shared)?;
-        let handed = self.core.state(&mut inner)?.topics.get(&topic).map(|topic| topic.version);
+        let handed = self.core.state(&mut inner)?.topics.get(&topic).map(|topic| topic.base_version());
         // One that was dropped has no rows any more, whatever its columns.
         Ok(now.zip(handed).is_some_and(|(now, handed)| now != handed))
     }

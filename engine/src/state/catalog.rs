@@ -255,6 +255,8 @@ fn identity_topic(table: &TableInfo) -> TopicInfo {
         on_error: OnError::Stop,
         shadow: None,
         version: table.schema_version(),
+        base: None,
+        earlier: Vec::new(),
         created: table.created,
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::offset_set::OffsetSet;
 use crate::{Offset, PartitionId, TopicId};
 
-/// The offsets of one partition whose rows at fault have their letters, in one version of the topic: another version may
-/// fail at other rows.
+/// The offsets of one partition whose rows at fault have their letters, since one base version of the topic: what is
+/// reloaded as a whole may fail at other rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Examined {
     pub version: u32,

@@ -155,7 +155,8 @@ pub(crate) fn at(topic: &TopicInfo, partition: PartitionId) -> Assignment {
 }
 
 /// Compiles definitions of a few words: `even` keeps even numbers, `fail N` fails on N, `trap` fails on every negative
-/// number as a guest's trap, `greedy` as one that wants too much memory, `panic N` panics on N, `host N` fails as the machinery does.
+/// number as a guest's trap, `greedy` as one that wants too much memory, `panic N` panics on N, `host N` fails as the machinery does,
+/// `tag N` gives ten times each number and the version of the plugin that the topic calls, and fails on N from version 2 on.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     /// Topics compiled.
@@ -173,12 +174,7 @@ impl Words {
 }
 
 impl TopicCompiler for Words {
-    fn compile(
-        &self,
-        topic: &TopicInfo,
-        _table: &TableInfo,
-        _plugins: &TopicPlugins,
-    ) -> Result<Arc<dyn BatchOperator>> {
+    fn compile(&self, topic: &TopicInfo, _table: &TableInfo, plugins: &TopicPlugins) -> Result<Arc<dyn BatchOperator>> {
         self.compiled.fetch_add(1, Ordering::SeqCst);
         let TopicSource::Select { definition, .. } = &topic.source else {
             unreachable!("identity topics need no compiler")
@@ -189,6 +185,7 @@ impl TopicCompiler for Words {
         Ok(Arc::new(Word {
             word,
             number,
+            version: plugins.plugins.first().map_or(0, |(plugin, _)| plugin.version),
             schema: topic.output_schema.clone(),
             rows: self.rows.clone(),
             calls: self.calls.clone(),
@@ -200,6 +197,8 @@ impl TopicCompiler for Words {
 struct Word {
     word: String,
     number: i64,
+    /// Of the plugin that is called.
+    version: u32,
     schema: SchemaRef,
     rows: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
@@ -225,6 +224,7 @@ impl BatchOperator for Word {
         let fail = |kind| Err(OperatorError::new(kind, format!("no {}", self.number)));
         match self.word.as_str() {
             "fail" if values.contains(&self.number) => return fail(FailureKind::Data),
+            "tag" if self.version > 1 && values.contains(&self.number) => return fail(FailureKind::Data),
             "host" if values.contains(&self.number) => return fail(FailureKind::Host),
             "panic" if values.contains(&self.number) => panic!("no {}", self.number),
             "trap" if values.iter().any(|value| *value < 0) => return fail(FailureKind::Trap),
@@ -235,6 +235,12 @@ impl BatchOperator for Word {
         let kept = (0..).zip(values).filter(|(_, value)| keep(value)).map(|(row, _)| row);
         let rows = UInt32Array::from_iter_values(kept);
         let batch = take_record_batch(input, &rows).expect("rows can be taken");
+        if self.word == "tag" {
+            let tagged: ArrayRef =
+                Arc::new(values.iter().map(|n| n * 10 + i64::from(self.version)).collect::<Int64Array>());
+            let batch = RecordBatch::try_new(self.schema.clone(), vec![tagged]).expect("a batch");
+            return Ok(Evaluated { batch, rows: RowMap::Every });
+        }
         Ok(Evaluated { batch, rows: RowMap::Indices(rows.values().to_vec()) })
     }
 }

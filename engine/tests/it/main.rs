@@ -21,3 +21,4 @@ mod read_model;
 mod segments;
 mod support;
 mod table;
+mod topic_versions;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ColumnDef, DataType, Ident, Insert, ObjectName, Query};
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
-use millstream_engine::SeekTo;
+use millstream_engine::{SeekTo, VersionStart};
 
 use super::Options;
 use crate::names::{fold, quote};
@@ -54,6 +54,8 @@ pub(crate) enum Statement {
         name: ObjectName,
         /// Plugin versions; all else stays as it is. None: everything that is newest.
         to: Vec<(Ident, u64)>,
+        /// Where they begin; all else stays as it is. `None`: for all rows.
+        at: Option<VersionStart>,
     },
     ShadowTopic {
         name: ObjectName,

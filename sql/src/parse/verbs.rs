@@ -3,6 +3,7 @@
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement as Ast, TableObject};
 use datafusion::sql::sqlparser::tokenizer::Token;
+use millstream_engine::VersionStart;
 
 use super::{CopyFrom, CopyTo, Cursor, Options, Statement, alter, create, show};
 use crate::{Error, Position, Result};
@@ -49,7 +50,7 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
     parse_other(cursor, start)
 }
 
-/// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m]`.
+/// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m] [AT LATEST | AT offset]`.
 fn parse_reload_topic(cursor: &mut Cursor) -> Result<Statement> {
     let name = cursor.name()?;
     let mut to = Vec::new();
@@ -64,14 +65,18 @@ fn parse_reload_topic(cursor: &mut Cursor) -> Result<Statement> {
             }
         }
     }
-    if cursor.peek_word(0, "AT") {
-        let message =
-            "a topic is one SELECT over all its offsets: it has no AT; make the new version a topic of its own, and \
-                       let groups go over to it at an offset"
-                .to_owned();
-        return Err(Error::Unsupported { message, position: Some(cursor.position()) });
-    }
-    Ok(Statement::ReloadTopic { name, to })
+    let at = if !cursor.words(&["AT"]) {
+        None
+    } else if cursor.words(&["LATEST"]) {
+        Some(VersionStart::Latest)
+    } else if matches!(cursor.sql().peek_token().token, Token::Number(..)) {
+        Some(VersionStart::Offset(cursor.number()?))
+    } else {
+        return Err(
+            cursor.expected("LATEST or an offset, as rows that are there keep the version that they were read with")
+        );
+    };
+    Ok(Statement::ReloadTopic { name, to, at })
 }
 
 /// A query, an INSERT, or something we refuse.

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
-use millstream_engine::{
-    Engine, Error as EngineError, LoadedPlugin, OnError, PluginInfo, Principal, TableInfo, TopicInfo,
-};
+use millstream_engine::{Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo};
 
 use super::stream_table::StreamTable;
 use crate::Result;
@@ -77,15 +75,21 @@ impl Reader {
         plan_of(topic, table, &self.engine.topic_plugins(&self.who, topic)?, &self.state)
     }
 
+    /// The plans of a topic's versions that answer for rows, the newest last.
+    fn version_plans(&self, topic: &Arc<TopicInfo>, table: &TableInfo) -> Result<Vec<(u32, TopicPlan)>> {
+        let versions = topic.earlier.iter().map(|earlier| earlier.version).chain([topic.version]);
+        versions.map(|version| Ok((version, self.topic_plan(&topic.as_of(version), table)?))).collect()
+    }
+
     fn provider(&self, name: &Name, with_pseudo: bool) -> Result<Option<Arc<dyn TableProvider>>> {
-        let (plan, table, skip) = match self.relation(name)? {
+        Ok(Some(Arc::new(match self.relation(name)? {
             None => return Ok(None),
-            Some(Relation::Table(table)) => (TopicPlan::identity(table.schema()), table, false),
+            Some(Relation::Table(table)) => StreamTable::of_table(self.clone(), table, with_pseudo),
             Some(Relation::Topic(topic, table)) => {
-                (self.topic_plan(&topic, &table)?, table, topic.on_error != OnError::Stop)
+                let plans = self.version_plans(&topic, &table)?;
+                StreamTable::of_topic(self.clone(), topic, plans, table, with_pseudo)
             }
-        };
-        Ok(Some(Arc::new(StreamTable::new(self.clone(), plan, table, with_pseudo, skip))))
+        })))
     }
 
     /// Tables and topics of a namespace, sorted.

@@ -24,11 +24,11 @@ use crate::convert::into_datafusion;
 const CHANNEL_BATCHES: usize = 2;
 
 /// What one partition held when the query was planned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) partition: PartitionId,
-    pub(super) start: Offset,
-    pub(super) end: Offset,
+    /// Rows, and what evaluates them, in the order of offsets. All give the same columns.
+    pub(super) runs: Vec<(Range<Offset>, Arc<dyn BatchOperator>)>,
 }
 
 /// Reads the table's partitions, several at once, each in the order of its offsets.
@@ -104,7 +104,6 @@ impl ExecutionPlan for ScanExec {
         let task = Task {
             reader: self.reader.clone(),
             table: self.table,
-            operator: Arc::clone(&self.operator),
             parts: self.groups.get(df_partition).cloned().unwrap_or_default(),
             event_time_us: self.event_time_us.clone(),
             rows_left: self.limit.unwrap_or(usize::MAX),
@@ -121,7 +120,7 @@ impl ExecutionPlan for ScanExec {
                 None => self.groups.iter().flatten().collect::<Vec<_>>(),
                 Some(index) => self.groups.get(index).into_iter().flatten().collect(),
             };
-            let rows: u64 = groups.iter().map(|part| part.end - part.start).sum();
+            let rows: u64 = groups.iter().flat_map(|part| &part.runs).map(|(rows, _)| rows.end - rows.start).sum();
             statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
         }
         Ok(Arc::new(statistics))
@@ -147,7 +146,6 @@ impl DisplayAs for ScanExec {
 struct Task {
     reader: Reader,
     table: TableId,
-    operator: Arc<dyn BatchOperator>,
     parts: Vec<Part>,
     event_time_us: Option<Range<i64>>,
     rows_left: usize,
@@ -156,23 +154,30 @@ struct Task {
 
 impl Task {
     fn run(mut self) -> DfResult<()> {
-        for part in std::mem::take(&mut self.parts) {
-            if !self.read(part)? {
-                break;
+        for Part { partition, runs } in std::mem::take(&mut self.parts) {
+            for (rows, operator) in runs {
+                if !self.read(partition, rows, &operator)? {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 
-    /// Reads one partition; false once nobody wants more rows.
-    fn read(&mut self, part: Part) -> DfResult<bool> {
-        let mut from = part.start;
-        while from < part.end {
+    /// Reads rows of one partition; false once nobody wants more.
+    fn read(
+        &mut self,
+        partition: PartitionId,
+        rows: Range<Offset>,
+        operator: &Arc<dyn BatchOperator>,
+    ) -> DfResult<bool> {
+        let mut from = rows.start;
+        while from < rows.end {
             let request = ScanRequest {
                 table: self.table,
-                ranges: Some(vec![(part.partition, from..part.end)]),
+                ranges: Some(vec![(partition, from..rows.end)]),
                 event_time_us: self.event_time_us.clone(),
-                operator: Arc::clone(&self.operator),
+                operator: Arc::clone(operator),
             };
             match self.forward(request, &mut from) {
                 Ok(true) => return Ok(true),

@@ -1,5 +1,6 @@
 //! A table or topic as a provider: filters and projection are compiled into the operator that the cursor runs.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Op, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use millstream_engine::{BatchOperator, TableInfo};
+use millstream_engine::{BatchOperator, OnError, TableInfo, TopicInfo, VersionRange};
 
 use super::catalog::Reader;
 use super::growth::terms;
@@ -24,7 +25,11 @@ use crate::topic::{Layered, Operator, TopicPlan};
 #[derive(Debug)]
 pub(super) struct StreamTable {
     reader: Reader,
+    /// The newest version's.
     plan: TopicPlan,
+    /// Of versions that answer for earlier rows. They have the same columns and conditions, and call other plugins.
+    earlier: Vec<(u32, TopicPlan)>,
+    topic: Option<Arc<TopicInfo>>,
     table: Arc<TableInfo>,
     schema: SchemaRef,
     with_pseudo: bool,
@@ -33,21 +38,39 @@ pub(super) struct StreamTable {
 }
 
 impl StreamTable {
-    pub(super) fn new(
+    pub(super) fn of_table(reader: Reader, table: Arc<TableInfo>, with_pseudo: bool) -> StreamTable {
+        let plan = TopicPlan::identity(table.schema());
+        StreamTable::new(reader, vec![(0, plan)], None, table, with_pseudo)
+    }
+
+    /// `plans` are those of the topic's versions, the newest last.
+    pub(super) fn of_topic(
         reader: Reader,
-        mut plan: TopicPlan,
+        topic: Arc<TopicInfo>,
+        plans: Vec<(u32, TopicPlan)>,
         table: Arc<TableInfo>,
         with_pseudo: bool,
-        skip: bool,
     ) -> StreamTable {
+        StreamTable::new(reader, plans, Some(topic), table, with_pseudo)
+    }
+
+    fn new(
+        reader: Reader,
+        mut plans: Vec<(u32, TopicPlan)>,
+        topic: Option<Arc<TopicInfo>>,
+        table: Arc<TableInfo>,
+        with_pseudo: bool,
+    ) -> StreamTable {
+        for (_, plan) in plans.iter_mut().filter(|(_, plan)| with_pseudo && plan.transform.is_none()) {
+            plan.select.add_pseudo();
+        }
+        let (_, plan) = plans.pop().unwrap_or_else(|| (0, TopicPlan::identity(table.schema())));
         let mut schema = plan.output_schema();
         if with_pseudo && plan.transform.is_some() {
             schema = Arc::new(pseudo::extend(&schema));
-        } else if with_pseudo {
-            plan.select.add_pseudo();
-            schema = plan.output_schema();
         }
-        StreamTable { reader, plan, table, schema, with_pseudo, skip }
+        let skip = topic.as_ref().is_some_and(|topic| topic.on_error != OnError::Stop);
+        StreamTable { reader, plan, earlier: plans, topic, table, schema, with_pseudo, skip }
     }
 
     /// Whether conditions and columns of a query can become part of the topic's own SELECT.
@@ -64,14 +87,58 @@ impl StreamTable {
         self.plan.select.outputs.iter().map(|output| terms(&output.expr, &none, &[])).collect()
     }
 
-    fn operator(&self, filters: &[Expr], projection: Option<&Vec<usize>>) -> DfResult<Arc<dyn BatchOperator>> {
+    fn operator(
+        &self,
+        plan: &TopicPlan,
+        filters: &[Expr],
+        projection: Option<&Vec<usize>>,
+    ) -> DfResult<Arc<dyn BatchOperator>> {
         let (state, projection) = (&self.reader.state, projection.map(Vec::as_slice));
         if self.is_mergeable() {
-            let narrowed = self.plan.select.narrow(filters, projection)?;
+            let narrowed = plan.select.narrow(filters, projection)?;
             return Ok(Arc::new(Operator::compile(&narrowed, false, state)?));
         }
-        let topic = self.plan.compile_for_query(self.with_pseudo, state)?;
+        let topic = plan.compile_for_query(self.with_pseudo, state)?;
         Ok(Arc::new(Layered::compile(topic, self.skip, filters, projection, state)?))
+    }
+
+    /// What there is to read, each run of rows with the operator of the version that answers for it.
+    fn parts(
+        &self,
+        newest: &Arc<dyn BatchOperator>,
+        filters: &[Expr],
+        projection: Option<&Vec<usize>>,
+    ) -> DfResult<Vec<Part>> {
+        let Reader { engine, who, .. } = &self.reader;
+        let mut operators: HashMap<u32, Arc<dyn BatchOperator>> = HashMap::new();
+        for (version, plan) in &self.earlier {
+            operators.insert(*version, self.operator(plan, filters, projection)?);
+        }
+        let offsets = engine.table_offsets(who, self.table.id).map_err(into_datafusion)?;
+        // A version that has begun since this was planned has rows that are not this query's: it sees those before.
+        let topic = self.topic.as_ref().map(|planned| {
+            let now = engine.topic_by_id(who, planned.id).ok();
+            now.filter(|now| now.base_version() == planned.base_version()).unwrap_or_else(|| Arc::clone(planned))
+        });
+        let mut parts = Vec::new();
+        for (partition, (start, end)) in (0..).zip(offsets) {
+            let mut runs = Vec::new();
+            match (&topic, &self.topic) {
+                (Some(topic), Some(planned)) => {
+                    for VersionRange { version, offsets } in topic.versions_of(partition) {
+                        let operator = if version == planned.version { Some(newest) } else { operators.get(&version) };
+                        let range = offsets.start.max(start)..offsets.end.min(end);
+                        runs.extend(operator.map(|operator| (range, Arc::clone(operator))));
+                    }
+                }
+                _ => runs.push((start..end, Arc::clone(newest))),
+            }
+            runs.retain(|(range, _)| !range.is_empty());
+            if !runs.is_empty() {
+                parts.push(Part { partition, runs });
+            }
+        }
+        Ok(parts)
     }
 
     /// The conditions on the table's own columns that every row must pass.
@@ -111,18 +178,12 @@ impl TableProvider for StreamTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let operator = self.operator(filters, projection)?;
+        let operator = self.operator(&self.plan, filters, projection)?;
         let conditions = self.conditions(filters)?;
         let all: Vec<&Expr> = conditions.iter().collect();
         let event_time_us = self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
-        let engine = self.reader.engine.clone();
-        let (who, id) = (self.reader.who.clone(), self.table.id);
-        let offsets = engine.table_offsets(&who, id).map_err(into_datafusion)?;
-        let parts: Vec<Part> = (0..)
-            .zip(offsets)
-            .map(|(partition, (start, end))| Part { partition, start, end })
-            .filter(|part| part.start < part.end)
-            .collect();
+        let parts = self.parts(&operator, filters, projection)?;
+        let id = self.table.id;
         let exact = all.is_empty() && self.is_mergeable();
         let threads = self.reader.state.config().target_partitions();
         Ok(Arc::new(ScanExec::new(self.reader.clone(), id, operator, parts, event_time_us, limit, threads, exact)))

@@ -10,6 +10,7 @@ mod groups;
 mod insert;
 mod plugins;
 mod tables;
+mod topic_reloads;
 mod topics;
 
 use std::sync::Arc;
@@ -52,7 +53,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::DropTable { name, if_exists, force } => tables::drop_table(scene, &name, if_exists, force),
         Statement::CreateTopic(create) => topics::create_topic(scene, *create),
         Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
-        Statement::ReloadTopic { name, to } => topics::reload_topic(scene, &name, &to),
+        Statement::ReloadTopic { name, to, at } => topic_reloads::reload_topic(scene, &name, &to, at),
         Statement::ShadowTopic { name, plugin, version } => topics::shadow_topic(scene, &name, &plugin, version),
         Statement::UnshadowTopic { name } => topics::unshadow_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),

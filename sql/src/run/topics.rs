@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
-use millstream_engine::{Error as EngineError, OnError, TableInfo, TopicInfo, TopicPlugins, TopicSource, TopicSpec};
+use millstream_engine::{Error as EngineError, OnError, TableInfo, TopicSpec};
 
 use super::define::writable;
 use super::{Scene, done};
 use crate::listing::missing;
-use crate::names::{Name, fold, ident_position, position, resolve};
-use crate::parse::{CreateTopic, Options, parse_definition};
+use crate::names::{Name, fold, position, resolve};
+use crate::parse::{CreateTopic, Options};
 use crate::query::Relation;
 use crate::topic::{self, TopicDefinition, TopicPlan};
 use crate::{Error, Outcome, Result, convert};
@@ -86,7 +86,7 @@ fn source_table(scene: &Scene, topic: &Name, source: &ObjectName) -> Result<Arc<
     }
 }
 
-fn spec_of(
+pub(super) fn spec_of(
     name: &Name,
     table: &TableInfo,
     definition: TopicDefinition,
@@ -120,59 +120,6 @@ fn on_error(mut options: Options) -> Result<OnError> {
     };
     options.finish("CREATE TOPIC", &["on_error"])?;
     Ok(policy)
-}
-
-/// Plans the stored definition anew: over the table's newest columns and the plugins' newest versions, or, if versions are
-/// given, with those and all else as it was.
-pub(super) fn reload_topic(scene: &Scene, name: &ObjectName, to: &[(Ident, u64)]) -> Result<Outcome> {
-    let name = writable(scene, name)?;
-    let (topic, table) = match scene.reader.relation(&name)? {
-        Some(Relation::Topic(topic, table)) => (topic, table),
-        Some(Relation::Table(_)) => {
-            let message = format!("the topic of table {:?} always has the table's newest columns", name.name);
-            return Err(Error::Unsupported { message, position: None });
-        }
-        None => return Err(missing("topic", &name)),
-    };
-    let TopicSource::Select { definition, .. } = &topic.source else { return done("nothing to reload") };
-    let definition = parse_definition(definition)?;
-    let state = &scene.reader.state;
-    let (definition, version) = if to.is_empty() {
-        let callables = scene.reader.callables(&name.namespace);
-        (topic::define(&definition, table.schema(), &callables, state)?, table.schema_version())
-    } else {
-        let callables = versions(scene, &topic, to)?;
-        let version = topic.table_schema_version;
-        (topic::define(&definition, topic::schema_at(&table, version)?, &callables, state)?, version)
-    };
-    let spec =
-        TopicSpec { table_schema_version: version, ..spec_of(&name, &table, definition, topic.on_error, scene)? };
-    let reloaded = scene.engine().replace_topic(scene.who(), spec)?;
-    done(format!(
-        "topic {:?} reloaded as version {}: {} columns before, {} now",
-        name.name,
-        reloaded.version,
-        topic.output_schema.fields().len(),
-        reloaded.output_schema.fields().len()
-    ))
-}
-
-/// What a topic calls, with other versions of some of its plugins.
-fn versions(scene: &Scene, topic: &TopicInfo, to: &[(Ident, u64)]) -> Result<TopicPlugins> {
-    let (engine, who) = (scene.engine(), scene.who());
-    let mut called = engine.topic_plugins(who, topic)?;
-    for (ident, version) in to {
-        let plugin = fold(ident);
-        let Some(entry) = called.plugins.iter_mut().find(|(info, _)| info.name == plugin) else {
-            let message = format!("topic {:?} does not call plugin {plugin:?}", topic.name);
-            return Err(Error::Invalid { message, position: ident_position(ident) });
-        };
-        let version = u32::try_from(*version).unwrap_or(u32::MAX);
-        let info = engine.plugin_version(who, &topic.namespace, &plugin, version)?;
-        let loaded = engine.load_plugin(who, info.id)?;
-        *entry = (info, loaded);
-    }
-    Ok(called)
 }
 
 pub(super) fn shadow_topic(scene: &Scene, name: &ObjectName, plugin: &Ident, version: u64) -> Result<Outcome> {

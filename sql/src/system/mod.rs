@@ -8,6 +8,7 @@ mod defined;
 mod delivered;
 mod shadows;
 mod stored;
+mod versions;
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 21] = [
+pub(crate) static TABLES: [SystemTable; 22] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -60,6 +61,7 @@ pub(crate) static TABLES: [SystemTable; 21] = [
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },
+    SystemTable { name: "topic_versions", columns: versions::TOPIC_VERSIONS, rows: versions::topic_versions },
     SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },
 ];
 

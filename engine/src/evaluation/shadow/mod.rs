@@ -86,7 +86,7 @@ impl Shadows {
         (base, rows): (Offset, usize),
         outcome: &Outcome,
     ) {
-        // The topic at hand may be a reader's, from before the shadow was begun.
+        // The topic at hand may be from before the shadow was begun, or as of an earlier version, which is not compared.
         let now = shared.state.read().topic(topic.id).cloned();
         let Some((now, plugin)) = now.and_then(|now| now.shadow.map(|plugin| (now, plugin))) else { return };
         if now.version != topic.version {
@@ -180,7 +180,7 @@ impl Standing {
 /// The topic with another version of one of its plugins, and instances of its own. Refused if it gives other columns.
 pub(super) fn compile_shadow(shared: &Shared, topic: &TopicInfo, shadow: &PluginInfo) -> Result<Compiled> {
     let plugins = shared.shadow_plugins(topic, shadow)?;
-    let compiled = compile_with(shared, topic, &plugins)?;
+    let compiled = compile_with(shared, Arc::new(topic.clone()), &plugins)?;
     if super::same_types(compiled.operator.output_schema(), &topic.output_schema) {
         return Ok(compiled);
     }

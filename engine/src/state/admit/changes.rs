@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use crate::record::{Change, SegmentMeta};
 use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::state::{LettersOwner, PartitionState, State};
-use crate::{ConsumerId, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource};
+use crate::{
+    ConsumerId, EarlierVersion, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+};
 
 /// What earlier changes of the same submission have done.
 #[derive(Debug, Default)]
@@ -104,7 +106,7 @@ impl State {
             }
             Change::RowsLettered { topic, version, partition, next, .. } => {
                 let found = self.select_topic(*topic)?;
-                if found.version != *version {
+                if found.base_version() != *version {
                     return Err(Error::Busy(format!("topic {:?} was replaced meanwhile", found.name)));
                 }
                 let source = self.known_partition(found.table, *partition)?;
@@ -174,7 +176,23 @@ impl State {
         if found.version.checked_add(1) != Some(topic.version) {
             return Err(Error::Busy(format!("topic {:?} was replaced meanwhile", topic.name)));
         }
+        if let Some(last) = topic.earlier.last() {
+            self.admit_version(found, topic, last)?;
+        }
         self.admit_topic(topic)
+    }
+
+    /// From an offset of every partition on, other versions of plugins and nothing else.
+    fn admit_version(&self, found: &TopicInfo, topic: &TopicInfo, last: &EarlierVersion) -> Result<()> {
+        let partitions = self.known_table(topic.table)?.options.partitions;
+        if !last.until.keys().copied().eq(0..partitions) {
+            return Err(Error::Busy(format!("the table of topic {:?} got partitions meanwhile", topic.name)));
+        }
+        let same = found.base_version() == topic.base_version() && found.output_schema == topic.output_schema;
+        if same && last.version == found.version && last.plugins == found.plugins_of(found.version) {
+            return Ok(());
+        }
+        Err(Error::InvalidInput(format!("topic {:?} can't begin another version at an offset", topic.name)))
     }
 
     fn admit_namespace_drop(&self, name: &str) -> Result<()> {

@@ -122,9 +122,9 @@ impl Catalog {
     }
 
     fn each_caller_set(&mut self, topic: &TopicInfo, change: impl Fn(&mut BTreeSet<TopicId>) -> bool) {
-        let TopicSource::Select { plugins, functions, .. } = &topic.source else { return };
-        for plugin in plugins.iter().chain(&topic.shadow) {
-            self.plugins.get_mut(plugin).map(|plugin| change(&mut plugin.topics));
+        let TopicSource::Select { functions, .. } = &topic.source else { return };
+        for plugin in topic.plugins().chain(topic.shadow) {
+            self.plugins.get_mut(&plugin).map(|plugin| change(&mut plugin.topics));
         }
         for function in functions {
             self.functions.get_mut(function).map(|function| change(&mut function.topics));

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::record::{OffsetsRecord, ProducerRecord, StateRecord};
 use crate::state::Store;
-use crate::{Appended, GroupMode, PluginSuspension, ProducerStamp, UpcomingVersion};
+use crate::{Appended, EarlierVersion, GroupMode, PluginId, PluginSuspension, ProducerStamp, UpcomingVersion};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -170,6 +170,23 @@ fn random_segments(history: &mut History, random: &mut StdRng) {
     let _ = history.change(Change::SegmentsChanged { table, partition, added, removed });
 }
 
+/// A topic anew, or from an offset of each partition on.
+fn next_version(history: &History, random: &mut StdRng, found: TopicInfo, plugin: Option<PluginId>) -> TopicInfo {
+    let mut next = TopicInfo { version: found.version + 1, base: None, earlier: Vec::new(), ..found.clone() };
+    if let TopicSource::Select { plugins, .. } = &mut next.source {
+        *plugins = plugin.into_iter().collect();
+    }
+    if random.random() {
+        let partitions = history.state.table(found.table).map_or(0, |table| table.options.partitions);
+        let until = (0..partitions).map(|partition| (partition, random.random_range(0..40))).collect();
+        let plugins = found.plugins_of(found.version).to_vec();
+        next.base = Some(found.base_version());
+        next.earlier = found.earlier.clone();
+        next.earlier.push(EarlierVersion { version: found.version, plugins, until });
+    }
+    next
+}
+
 fn random_change(history: &History, random: &mut StdRng) -> Change {
     let name = format!("n{}", random.random_range(0..12));
     let namespace =
@@ -198,7 +215,7 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
             Change::TopicCreated(made)
         }
         10 => match any {
-            Some(found) => Change::TopicReplaced(TopicInfo { version: found.version + 1, ..found }),
+            Some(found) => Change::TopicReplaced(next_version(history, random, found, some_plugin)),
             None => Change::TopicDropped { topic: TopicId(u64::MAX) },
         },
         11 => Change::TopicDropped { topic: any.map_or(TopicId(u64::MAX), |found| found.id) },

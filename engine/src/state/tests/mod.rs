@@ -110,6 +110,8 @@ pub(super) fn topic(namespace: &str, name: &str, table: TableId, plugins: Vec<Pl
         on_error: OnError::Stop,
         shadow: None,
         version: 1,
+        base: None,
+        earlier: Vec::new(),
         created: Lsn(0),
     }
 }

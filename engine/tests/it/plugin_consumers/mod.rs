@@ -1,9 +1,9 @@
 //! Consumers that are plugins: what they do, what they refuse, how they fail.
 
 mod crash;
-mod host;
+pub(crate) mod host;
 mod letters;
-mod store;
+pub(crate) mod store;
 mod versions;
 
 use std::sync::Arc;

@@ -1,0 +1,85 @@
+//! Which version of a topic answers for the rows that a reader is given.
+//!
+//! A version that begins at an offset begins where nobody has read yet: the end of each partition is looked up, and the
+//! change recorded, while no reader takes rows of the topic. Evaluations under way go on meanwhile: their rows lie below.
+
+use std::sync::Arc;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::operators::{Compiled, Operators};
+use crate::cursor::{self, Chunk};
+use crate::shared::Shared;
+use crate::{Offset, PartitionId, Result, TopicId, TopicInfo};
+
+/// Topics share locks: a change of one may hold up another's readers while it is recorded.
+const LOCKS: usize = 64;
+
+/// Readers that take rows of topics, and changes of what answers for them.
+#[derive(Debug)]
+pub(super) struct Turns {
+    locks: Vec<RwLock<()>>,
+}
+
+/// Rows to be evaluated, and by what.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// The topic as of the version that answers for the rows.
+    pub compiled: Arc<Compiled>,
+    /// Rows of this version alone.
+    pub chunk: Chunk,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { locks: (0..LOCKS).map(|_| RwLock::new(())).collect() }
+    }
+}
+
+impl Turns {
+    fn read(&self, topic: TopicId) -> Option<RwLockReadGuard<'_, ()>> {
+        self.lock(topic).map(RwLock::read)
+    }
+
+    /// While it lives, nobody takes rows of the topic.
+    pub(super) fn change(&self, topic: TopicId) -> Option<RwLockWriteGuard<'_, ()>> {
+        self.lock(topic).map(RwLock::write)
+    }
+
+    fn lock(&self, topic: TopicId) -> Option<&RwLock<()>> {
+        self.locks.get(usize::try_from(topic.0).unwrap_or(usize::MAX) % LOCKS)
+    }
+
+    /// The rows at `position` that one version of the topic answers for; `None` at the end of the partition.
+    pub(super) fn input(
+        &self,
+        shared: &Shared,
+        operators: &Operators,
+        topic: &TopicInfo,
+        partition: PartitionId,
+        position: Offset,
+    ) -> Result<Option<Input>> {
+        loop {
+            // Compiling may take seconds: that is no time to keep a change waiting.
+            let present = present(shared, topic);
+            let answers = present.version_at(partition, position);
+            let compiled = operators.get(shared, &present, answers.version)?;
+            let _turn = self.read(topic.id);
+            if self::present(shared, topic).version != present.version {
+                continue;
+            }
+            let Compiled { operator, projection, topic } = &*compiled;
+            let chunk =
+                cursor::chunk_at(shared, projection, topic.table, partition, position, Some(operator.as_ref()))?;
+            return Ok(chunk.map(|chunk| Input { chunk: chunk.within(&answers.offsets), compiled }));
+        }
+    }
+}
+
+/// The topic as the catalog has it, where only its plugins have changed since a reader was told of it. One that has other
+/// columns by now, or is gone, stays as it was for him.
+pub(super) fn present(shared: &Shared, topic: &TopicInfo) -> Arc<TopicInfo> {
+    let present = shared.state.read().topic(topic.id).cloned();
+    let present = present.filter(|present| present.base_version() == topic.base_version());
+    present.unwrap_or_else(|| Arc::new(topic.clone()))
+}

@@ -3,6 +3,7 @@
 #define MILLSTREAM_CONSUMER_H
 
 #include "millstream.h"
+#include "tables.h"
 
 #define MS_MAX_OUTPUTS 16
 
@@ -77,19 +78,8 @@ typedef struct {
     } value;
 } ms_abi_state;
 
-static inline void ms_free(ms_text text) {
-    if (text.len != 0) free((void *)text.ptr);
-}
-
 static inline const char *ms_state_error(const ms_abi_state *answer) {
-    static char error[512];
-    if (!answer->is_error) return NULL;
-    ms_text text = answer->value.of.text;
-    size_t len = text.len < sizeof error ? text.len : sizeof error - 1;
-    memcpy(error, text.ptr, len);
-    error[len] = 0;
-    ms_free(text);
-    return error;
+    return answer->is_error ? ms_kept_error(answer->value.of.text) : NULL;
 }
 
 /* `found` gets the value, or a null pointer where the key is not there. */
@@ -134,13 +124,7 @@ typedef struct {
     ms_list batch;
 } ms_abi_rows;
 
-/* A capability that has nothing more to say; the widest has three lists. */
-typedef struct {
-    uint8_t kind;
-    ms_list unused[3];
-} ms_abi_capability;
-
-/* Exports a consumer as this plugin, which asks for the capability `state`.
+/* Exports a consumer as this plugin, which asks for the capability `state`, and for the tables of MILLSTREAM_LOOKUPS.
  *   outputs     an array of ms_output
  *   consume     const char *consume(const ms_batch *batch, const ms_position *position, ms_answer *answer): an error, after
  *               which the batch is tried again, or NULL; a row for an output is a push to each of its columns
@@ -150,7 +134,6 @@ typedef struct {
     MS_EXPORT("batch-consumer", "describe") void *ms_describe(void) {                                                          \
         static ms_abi_parameter declared[MS_COUNT(parameters_)], columns[MS_COUNT(outputs_)][MS_MAX_COLUMNS];                  \
         static ms_abi_output outputs[MS_COUNT(outputs_)];                                                                      \
-        static const ms_abi_capability asked[] = {{.kind = 2}};                                                                \
         static struct { ms_list name, parameters, outputs, capabilities; } description;                                        \
         for (size_t i = 0; i < MS_COUNT(outputs_); i++)                                                                        \
             outputs[i] = (ms_abi_output){ms_list_of((outputs_)[i].name),                                                       \
@@ -158,7 +141,7 @@ typedef struct {
         description.name = ms_list_of(name_);                                                                                  \
         description.parameters = ms_declare(declared, parameters_, MS_COUNT(parameters_));                                     \
         description.outputs = (ms_list){outputs, MS_COUNT(outputs_)};                                                          \
-        description.capabilities = (ms_list){asked, 1};                                                                        \
+        description.capabilities = ms_asked(true);                                                                             \
         return &description;                                                                                                   \
     }                                                                                                                          \
     MS_OPEN("batch-consumer", open_)                                                                                           \

@@ -1,5 +1,6 @@
 /* Write Millstream plugins in C. Include it in one source file, and end that file with MILLSTREAM_FILTER(...),
- * MILLSTREAM_FUNCTION(...), MILLSTREAM_TRANSFORM(...) or, with consumer.h, MILLSTREAM_CONSUMER(...).
+ * MILLSTREAM_FUNCTION(...), MILLSTREAM_TRANSFORM(...) or, with consumer.h, MILLSTREAM_CONSUMER(...), or, with checkback.h,
+ * MILLSTREAM_CHECKBACK(...).
  *
  * `millstream plugin build` puts this file into a project, compiles it with clang for wasm32, and adds the contract. What is
  * here is the whole of the binding: the exports of `millstream:plugin@0.2.0` as the component model's canonical ABI lays them
@@ -46,6 +47,20 @@ void *ms_realloc(void *old, size_t old_len, size_t align, size_t len) {
     void *memory = realloc(old, len);
     if (memory == NULL) abort();
     return memory;
+}
+
+static inline void ms_free(ms_text text) {
+    if (text.len != 0) free((void *)text.ptr);
+}
+
+/* The text of an error, until the next. */
+static inline const char *ms_kept_error(ms_text text) {
+    static char error[512];
+    size_t len = text.len < sizeof error ? text.len : sizeof error - 1;
+    memcpy(error, text.ptr, len);
+    error[len] = 0;
+    ms_free(text);
+    return error;
 }
 
 static inline ms_list ms_declare(ms_abi_parameter *into, const ms_parameter *columns, size_t count) {

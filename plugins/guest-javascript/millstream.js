@@ -10,9 +10,10 @@
 //     });
 //
 // A function is `export const scalarFunction = scalar({…})`, a transform `export const batchTransform = transform({…})`, a
-// consumer `export const batchConsumer = consumer({…})`. All name the columns that they read with their Arrow types in
+// consumer `export const batchConsumer = consumer({…})`, a checkback handler `export const checkback = handler({…})`. All name the columns that they read with their Arrow types in
 // `parameters`. `open(config)` is called once, before the first batch. What a plugin throws is the error that the operator
-// sees. `capabilities` are those of plugin.toml: "clock", "random", "state".
+// sees. `capabilities` are those of plugin.toml, "clock", "random" and "state"; beside "tables" there, consumers and handlers
+// list in `tables` what rows they look up, each a `table(…)` of "./tables.js".
 
 import { Batch } from "./batch.js";
 import { recordBatch, schema } from "./message.js";
@@ -69,19 +70,19 @@ export function transform({ name, parameters, columns, capabilities = [], open, 
  * `consume(batch, position)` answers with any of `outputs`, for each output `{ column: values }`; `verdict`, of the rows that
  * `exceptions` does not name; and `exceptions`, rising: `[{ row, verdict }]`. A verdict is `{ retry: why }` or
  * `{ giveUp: why }`; rows without one are done. `state` of "./state.js" is what lasts from call to call. */
-export function consumer({ name, parameters, outputs, capabilities = ["state"], open, consume }) {
+export function consumer({ name, parameters, outputs, capabilities = ["state"], tables = [], open, consume }) {
     const declared = Object.entries(parameters);
-    const tables = Object.entries(outputs).map(([name, columns]) => ({ name, columns: Object.entries(columns) }));
+    const written = Object.entries(outputs).map(([name, columns]) => ({ name, columns: Object.entries(columns) }));
     return {
         describe: () => ({
-            ...described(name, declared, capabilities),
-            outputs: tables.map(({ name, columns }) => ({ name, columns: columns.map(parameter) })),
+            ...described(name, declared, capabilities, tables),
+            outputs: written.map(({ name, columns }) => ({ name, columns: columns.map(parameter) })),
         }),
         open: (_schema, config) => told(() => { open?.(config); }),
         consume: (message, position) => told(() => {
             const answer = consume(new Batch(message, declared), position) ?? {};
             return {
-                outputs: Object.entries(answer.outputs ?? {}).map(([name, columns]) => rowsFor(tables, name, columns)),
+                outputs: Object.entries(answer.outputs ?? {}).map(([name, columns]) => rowsFor(written, name, columns)),
                 verdict: verdict(answer.verdict),
                 exceptions: (answer.exceptions ?? []).map((of) => ({ row: of.row, verdict: verdict(of.verdict) })),
             };
@@ -89,10 +90,26 @@ export function consumer({ name, parameters, outputs, capabilities = ["state"], 
     };
 }
 
-function rowsFor(tables, name, columns) {
-    const output = tables.findIndex((table) => table.name === name);
+/** The export of a checkback handler. `check(batch)` answers with an array of a verdict for each row, "commit", "rollback" or
+ * "unknown"; `batch.map` makes one. What it throws makes all rows of the batch unknown. */
+export function handler({ name, parameters, capabilities = [], tables = [], open, check }) {
+    const declared = Object.entries(parameters);
+    return {
+        describe: () => described(name, declared, capabilities, tables),
+        open: (_schema, config) => told(() => { open?.(config); }),
+        check: (message) => told(() => check(new Batch(message, declared)).map(judged)),
+    };
+}
+
+function judged(verdict) {
+    if (!["commit", "rollback", "unknown"].includes(verdict)) throw `"${verdict}" is no verdict`;
+    return verdict;
+}
+
+function rowsFor(written, name, columns) {
+    const output = written.findIndex((table) => table.name === name);
     if (output < 0) throw `there is no output ${name}`;
-    const declared = tables[output].columns;
+    const declared = written[output].columns;
     const rows = columns[declared[0][0]]?.length ?? 0;
     return { output, batch: recordBatch(declared, columns, rows) };
 }
@@ -103,8 +120,10 @@ function verdict(said) {
     return { tag: "done" };
 }
 
-function described(name, declared, capabilities) {
-    return { name, parameters: declared.map(parameter), capabilities: capabilities.map((tag) => ({ tag })) };
+function described(name, declared, capabilities, tables = []) {
+    const looked = ({ name, key, columns }) => ({ name, key: key.map(parameter), columns: columns.map(parameter) });
+    const asked = [...capabilities.map((tag) => ({ tag })), ...tables.map((table) => ({ tag: "table", val: looked(table) }))];
+    return { name, parameters: declared.map(parameter), capabilities: asked };
 }
 
 function parameter([name, dataType]) {

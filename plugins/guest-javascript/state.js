@@ -44,6 +44,6 @@ function told(run) {
     try {
         return run();
     } catch (error) {
-        throw error?.val ?? error;
+        throw error?.payload?.val ?? error;
     }
 }

@@ -9,9 +9,10 @@
     BatchFilter = filter_plugin("late-departures", {"dep_delay": "Float32"}, filter=keep)
 
 A function is `ScalarFunction = function_plugin(…)`, a transform `BatchTransform = transform_plugin(…)`, a consumer
-`BatchConsumer = consumer_plugin(…)`. All take the plugin's name, and the columns that they read with their Arrow types.
-`open(config)` is called once, before the first batch. What a plugin raises is the error that the operator sees.
-`capabilities` are those of plugin.toml: "clock", "random", "state".
+`BatchConsumer = consumer_plugin(…)`, a checkback handler `Checkback = checkback_plugin(…)`. All take the plugin's name, and the
+columns that they read with their Arrow types. `open(config)` is called once, before the first batch. What a plugin raises is the
+error that the operator sees. `capabilities` are those of plugin.toml, "clock", "random" and "state"; beside "tables" there,
+consumers and handlers list in `tables` what rows they look up, each a `millstream.tables.Table`.
 """
 
 from componentize_py_types import Err
@@ -20,7 +21,9 @@ from wit_world.imports import types
 from .batch import Batch
 from .message import record_batch, schema
 
-__all__ = ["Answer", "Batch", "consumer_plugin", "filter_plugin", "function_plugin", "transform_plugin"]
+__all__ = [
+    "Answer", "Batch", "checkback_plugin", "consumer_plugin", "filter_plugin", "function_plugin", "transform_plugin",
+]
 
 
 def filter_plugin(name, parameters, *, filter, open=None, volatile=False, capabilities=()):
@@ -106,7 +109,7 @@ def transform_plugin(name, parameters, *, columns, transform, open=None, capabil
     return BatchTransform
 
 
-def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabilities=("state",)):
+def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabilities=("state",), tables=()):
     """The class that exports a consumer; the plugin's module calls it `BatchConsumer`.
 
     `outputs` names the tables that it writes to, each with its columns and their Arrow types. `consume(batch, position)`
@@ -115,7 +118,7 @@ def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabiliti
     from wit_world.exports import batch_consumer
 
     declared = list(parameters.items())
-    tables = {table: list(columns.items()) for table, columns in outputs.items()}
+    written = {table: list(columns.items()) for table, columns in outputs.items()}
 
     def verdict(said):
         kind, why = said
@@ -123,18 +126,18 @@ def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabiliti
         return batch_consumer.Verdict_Done() if kind == "done" else kinds[kind](why)
 
     def rows_for(table, columns):
-        if table not in tables:
+        if table not in written:
             raise ValueError(f"there is no output {table}")
-        first, _ = tables[table][0]
-        message = record_batch(tables[table], columns, len(columns[first]))
-        return batch_consumer.Rows(list(tables).index(table), message)
+        first, _ = written[table][0]
+        message = record_batch(written[table], columns, len(columns[first]))
+        return batch_consumer.Rows(list(written).index(table), message)
 
     class BatchConsumer(_Opened):
         opened = _static(open)
 
         def describe(self):
-            writes = [batch_consumer.Output(table, _parameters(columns)) for table, columns in tables.items()]
-            return batch_consumer.Description(name, _parameters(declared), writes, _asked(capabilities))
+            writes = [batch_consumer.Output(table, _parameters(columns)) for table, columns in written.items()]
+            return batch_consumer.Description(name, _parameters(declared), writes, _asked(capabilities, tables))
 
         def consume(self, message, position):
             def answer():
@@ -146,6 +149,34 @@ def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabiliti
             return _told(answer)
 
     return BatchConsumer
+
+
+def checkback_plugin(name, parameters, *, check, open=None, capabilities=(), tables=()):
+    """The class that exports a checkback handler; the plugin's module calls it `Checkback`.
+
+    `check(batch)` answers with a list of a verdict for each row, "commit", "rollback" or "unknown"; `Batch.map` makes one. What it
+    raises makes all rows of the batch unknown.
+    """
+    from wit_world.exports import checkback
+
+    declared = list(parameters.items())
+    verdicts = {"commit": checkback.Verdict.COMMIT, "rollback": checkback.Verdict.ROLLBACK, "unknown": checkback.Verdict.UNKNOWN}
+
+    def verdict(said):
+        if said not in verdicts:
+            raise ValueError(f"{said!r} is no verdict")
+        return verdicts[said]
+
+    class Checkback(_Opened):
+        opened = _static(open)
+
+        def describe(self):
+            return checkback.Description(name, _parameters(declared), _asked(capabilities, tables))
+
+        def check(self, message):
+            return _told(lambda: [verdict(said) for said in check(Batch(message, declared))])
+
+    return Checkback
 
 
 class Answer:
@@ -187,9 +218,10 @@ def _volatility(volatile):
     return types.Volatility.VOLATILE if volatile else types.Volatility.IMMUTABLE
 
 
-def _asked(capabilities):
+def _asked(capabilities, tables=()):
     known = {"clock": types.Capability_Clock, "random": types.Capability_Random, "state": types.Capability_State}
-    return [known[capability]() for capability in capabilities]
+    looked = [types.TableUse(table.name, _parameters(table.key), _parameters(table.columns)) for table in tables]
+    return [known[capability]() for capability in capabilities] + [types.Capability_Table(use) for use in looked]
 
 
 def _told(run, *arguments):

@@ -28,7 +28,7 @@ pub(crate) fn componentize_as(mut module: Vec<u8>, wit: &Path, kind: Kind) -> Re
     let mut embed = || {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(wit).map_err(|e| format!("{e:#}"))?;
-        let world = resolve.select_world(&[package], Some(kind.name())).map_err(|e| format!("{e:#}"))?;
+        let world = resolve.select_world(&[package], Some(kind.world())).map_err(|e| format!("{e:#}"))?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(|e| format!("{e:#}"))
     };
     embed().map_err(|why| format!("the contract in {} is not read: {why}", wit.display()))?;

@@ -33,6 +33,7 @@ pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Resu
         (test.expects.to_owned(), test.expected.to_owned()),
         (".gitignore".to_owned(), "/millstream/\n/target/\n/*.wasm\n__pycache__/\n".to_owned()),
     ];
+    files.extend(test.tables.iter().map(|(file, rows)| ((*file).to_owned(), (*rows).to_owned())));
     if language == Language::Rust {
         files.push(("Cargo.toml".to_owned(), include_str!("../templates/Cargo.toml").replace(NAME, name)));
     }
@@ -46,8 +47,11 @@ pub fn create(within: &Path, name: &str, kind: Kind, language: Language) -> Resu
 fn manifest(name: &str, kind: Kind, toolchain: &Toolchain, source: &str) -> String {
     let source = match toolchain.language {
         Language::Rust => String::new(),
-        _ if kind == Kind::Consumer => format!("source = {source:?}\ncapabilities = [\"state\"]\n"),
-        _ => format!("source = {source:?}\n"),
+        _ => match kind {
+            Kind::Consumer => format!("source = {source:?}\ncapabilities = [\"state\"]\n"),
+            Kind::Checkback => format!("source = {source:?}\ncapabilities = [\"tables\"]\n"),
+            _ => format!("source = {source:?}\n"),
+        },
     };
     format!(
         "# `millstream plugin build` makes {file} of this; `millstream plugin test` runs what [[test]] says.\n\
@@ -78,6 +82,10 @@ fn template(kind: Kind, language: Language) -> &'static str {
         (Kind::Consumer, Language::C) => include_str!("../templates/consumer.c"),
         (Kind::Consumer, Language::JavaScript) => include_str!("../templates/consumer.js"),
         (Kind::Consumer, Language::Python) => include_str!("../templates/consumer.py"),
+        (Kind::Checkback, Language::Rust) => include_str!("../templates/checkback.rs"),
+        (Kind::Checkback, Language::C) => include_str!("../templates/checkback.c"),
+        (Kind::Checkback, Language::JavaScript) => include_str!("../templates/checkback.js"),
+        (Kind::Checkback, Language::Python) => include_str!("../templates/checkback.py"),
     }
 }
 
@@ -88,6 +96,8 @@ struct Example {
     /// The rows that must come out, and their file.
     expected: &'static str,
     expects: &'static str,
+    /// The rows of tables that are looked up, by their files.
+    tables: &'static [(&'static str, &'static str)],
     /// The lines about them in plugin.toml.
     manifest: &'static str,
 }
@@ -97,6 +107,7 @@ fn test_of(kind: Kind) -> Example {
         rows,
         expected,
         expects: "tests/out.jsonl",
+        tables: &[],
         manifest: "expect = \"tests/out.jsonl\"\n",
     };
     match kind {
@@ -113,8 +124,15 @@ fn test_of(kind: Kind) -> Example {
             rows: include_str!("../templates/consumer.in.jsonl"),
             expected: include_str!("../templates/consumer.late.jsonl"),
             expects: "tests/late.jsonl",
+            tables: &[],
             manifest: "expect = { late = \"tests/late.jsonl\" }\n# What is kept in state goes on from call to call.\n\
                        batch_rows = 2\n# One row has no airport.\ngiven_up = 1\n",
+        },
+        Kind::Checkback => Example {
+            tables: &[("tests/orders.jsonl", include_str!("../templates/checkback.orders.jsonl"))],
+            manifest: "expect = \"tests/out.jsonl\"\n# The rows of the table, the newest last.\n\
+                       tables = { orders = \"tests/orders.jsonl\" }\n",
+            ..of_rows(include_str!("../templates/checkback.in.jsonl"), include_str!("../templates/checkback.out.jsonl"))
         },
     }
 }

@@ -52,7 +52,7 @@ fn trimmed(text: &str, capabilities: &[Capability]) -> String {
         ("clock", Some(Capability::Clock)),
         ("random", Some(Capability::Random)),
         ("state", Some(Capability::State)),
-        ("tables", None),
+        ("tables", Some(Capability::Tables)),
         ("http", None),
     ];
     let is_left_out = |line: &str| {
@@ -99,5 +99,6 @@ mod tests {
         assert!(trimmed(world, &[Capability::Random]).contains("    import random;\n"));
         let world = "world consumer {\n    import state;\n    import tables;\n    import http;\n    export c;\n}\n";
         assert_eq!(trimmed(world, &[Capability::State]), "world consumer {\n    import state;\n    export c;\n}\n");
+        assert_eq!(trimmed(world, &[Capability::Tables]), "world consumer {\n    import tables;\n    export c;\n}\n");
     }
 }

@@ -27,7 +27,7 @@ pub enum Language {
     Python,
 }
 
-/// A kind of plugin that can be built: a world of the contract.
+/// A kind of plugin: a world of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -39,19 +39,41 @@ pub enum Kind {
     Transform,
     /// Rows of a topic in, in order; rows for tables out.
     Consumer,
+    /// Half messages in, a verdict for each out.
+    Checkback,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Filter, Kind::Function, Kind::Transform, Kind::Consumer];
+    pub const ALL: [Kind; 5] = [Kind::Filter, Kind::Function, Kind::Transform, Kind::Consumer, Kind::Checkback];
 
-    /// What it is called, which is also the name of its world and of the file that describes it.
+    /// What it is called, which is also the name of the file of the contract that describes it.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Filter => "filter",
             Kind::Function => "function",
             Kind::Transform => "transform",
             Kind::Consumer => "consumer",
+            Kind::Checkback => "checkback",
+        }
+    }
+
+    /// The name of its world.
+    pub(crate) fn world(self) -> &'static str {
+        match self {
+            Kind::Checkback => "checkback-handler",
+            _ => self.name(),
+        }
+    }
+
+    /// What it is called in a sentence, with its article.
+    fn article(self) -> &'static str {
+        match self {
+            Kind::Filter => "a filter",
+            Kind::Function => "a function",
+            Kind::Transform => "a transform",
+            Kind::Consumer => "a consumer",
+            Kind::Checkback => "a checkback handler",
         }
     }
 }
@@ -66,6 +88,8 @@ pub enum Capability {
     Random,
     /// The interface `state`, of consumers.
     State,
+    /// The interface `tables`, of consumers and checkback handlers; the source says which tables.
+    Tables,
 }
 
 /// A test of the project's own: rows in, rows expected out.
@@ -79,6 +103,10 @@ pub struct Test {
     pub config: String,
     /// The rows that must come out.
     pub expect: Expect,
+    /// For a consumer or a checkback handler: the files that have the rows of the tables that it looks rows up in, by what it
+    /// calls these tables.
+    #[serde(default)]
+    pub tables: BTreeMap<String, PathBuf>,
     /// For a consumer: the column whose values are partitions of their own; one partition if not given.
     pub partition_by: Option<String>,
     /// For a consumer: rows of one call, at most.
@@ -167,13 +195,16 @@ fn parse(text: &str) -> Result<Manifest, String> {
 
 fn check_test(kind: Kind, test: &Test) -> Result<(), String> {
     let of_consumers = test.partition_by.is_some() || test.batch_rows.is_some() || test.given_up > 0;
+    if !test.tables.is_empty() && !matches!(kind, Kind::Consumer | Kind::Checkback) {
+        return Err(format!("{} looks no rows up: its test has no `tables`", kind.article()));
+    }
     match (kind, &test.expect) {
         (Kind::Consumer, Expect::Rows(_)) => {
             Err("a consumer's test expects rows of outputs: `expect = { OUTPUT = \"rows.jsonl\" }`".to_owned())
         }
         (Kind::Consumer, Expect::Outputs(_)) => Ok(()),
         (_, Expect::Outputs(_)) => {
-            Err(format!("a {}'s test expects the rows of one file: `expect = \"rows.jsonl\"`", kind.name()))
+            Err(format!("{}'s test expects the rows of one file: `expect = \"rows.jsonl\"`", kind.article()))
         }
         _ if of_consumers => Err("`partition_by`, `batch_rows` and `given_up` are for tests of consumers".to_owned()),
         _ => Ok(()),
@@ -229,6 +260,11 @@ mod tests {
         refused(&test("filter", outputs), "the rows of one file");
         refused(&test("filter", "expect = \"out.csv\"\nbatch_rows = 2"), "for tests of consumers");
         refused(&test("filter", "expect = 5"), "`expect` is a file");
+        let tables = "expect = \"out.csv\"\ntables = { orders = \"orders.csv\" }";
+        let manifest = parse(&test("checkback", tables)).expect("sound");
+        assert_eq!(manifest.tests[0].tables.len(), 1);
+        refused(&test("filter", tables), "a filter looks no rows up");
+        refused(&test("checkback", outputs), "a checkback handler's test expects the rows of one file");
     }
 
     #[test]

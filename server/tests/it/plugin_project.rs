@@ -81,6 +81,11 @@ fn a_consumer_in_rust() {
 }
 
 #[test]
+fn a_checkback_handler_in_rust() {
+    check("rust", "checkback", "6 rows out");
+}
+
+#[test]
 fn a_filter_in_c() {
     check("c", "filter", "2 rows out");
 }
@@ -98,6 +103,25 @@ fn a_transform_in_c() {
 #[test]
 fn a_consumer_in_c() {
     check("c", "consumer", "3 rows out");
+}
+
+#[test]
+fn a_checkback_handler_in_c() {
+    check("c", "checkback", "6 rows out");
+}
+
+#[test]
+fn tables_of_a_test_are_asked_for() {
+    let within = tempfile::tempdir().unwrap();
+    succeeds(within.path(), &["new", "orders", "--language", "c", "--kind", "checkback"]);
+    let project = within.path().join("orders");
+    let manifest = std::fs::read_to_string(project.join("plugin.toml")).unwrap();
+    let (before, _) = manifest.split_once("tables = ").unwrap();
+    std::fs::write(project.join("plugin.toml"), before).unwrap();
+    fails(&project, &["test"], "in a [[test]] of plugin.toml tables = { orders = \"FILE\" }");
+    std::fs::write(project.join("plugin.toml"), format!("{before}tables = {{ order = \"tests/orders.jsonl\" }}\n"))
+        .unwrap();
+    fails(&project, &["test"], "looks no rows up in a table \"order\"");
 }
 
 #[test]
@@ -120,11 +144,17 @@ fn a_consumer_in_javascript() {
     check("javascript", "consumer", "3 rows out");
 }
 
-/// The other kinds are only built: CPython takes a minute to compile without optimisation.
 #[test]
-fn projects_in_python_are_built() {
+fn a_checkback_handler_in_javascript() {
+    check("javascript", "checkback", "6 rows out");
+}
+
+/// These are only built: CPython takes 45 s to compile without optimisation, anew for each component, since each holds a
+/// picture of an interpreter's memory. Filters and functions in Python run in the tests of plugins/host.
+#[test]
+fn other_projects_in_python_are_built() {
     let within = tempfile::tempdir().unwrap();
-    for kind in ["function", "transform", "consumer"] {
+    for kind in ["filter", "function", "transform"] {
         let name = format!("new-python-{kind}");
         succeeds(within.path(), &["new", &name, "--language", "python", "--kind", kind]);
         assert!(succeeds(&within.path().join(&name), &["build"]).contains(".wasm"), "{kind}");
@@ -132,8 +162,13 @@ fn projects_in_python_are_built() {
 }
 
 #[test]
-fn a_filter_in_python() {
-    check("python", "filter", "2 rows out");
+fn a_consumer_in_python() {
+    check("python", "consumer", "3 rows out");
+}
+
+#[test]
+fn a_checkback_handler_in_python() {
+    check("python", "checkback", "6 rows out");
 }
 
 #[test]

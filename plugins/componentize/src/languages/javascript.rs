@@ -24,7 +24,7 @@ pub(super) fn compile(job: &Job<'_>) -> Result<Vec<u8>> {
         .current_dir(job.dir)
         .arg("--wit")
         .arg(job.wit())
-        .args(["--world", job.manifest.kind.name(), "--js"])
+        .args(["--world", job.manifest.kind.world(), "--js"])
         .arg(job.source)
         .args(["--module-root", ".", "--sync", "--stub-wasi", "--opt-size", "--output"])
         .arg(&component);

@@ -26,7 +26,7 @@ pub(super) fn compile(job: &Job<'_>) -> Result<Vec<u8>> {
         .current_dir(job.dir)
         .arg("--wit-path")
         .arg(job.wit())
-        .args(["--world", job.manifest.kind.name(), "componentize", "--stub-wasi", "--python-path", ".", "--output"])
+        .args(["--world", job.manifest.kind.world(), "componentize", "--stub-wasi", "--python-path", ".", "--output"])
         .arg(&component)
         .arg(module);
     tool::run(job.dir, "componentize-py", &mut command)?;

@@ -11,6 +11,7 @@ mod functions;
 mod handmade;
 mod harness;
 mod languages;
+mod lookups;
 mod sharing;
 mod siblings;
 mod transforms;

@@ -4,18 +4,23 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, Float32Array, RecordBatch, StringArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
-use millstream_engine::{BatchConsumer, Consumed, PluginLimits, RowMap, Verdict};
+use millstream_engine::{BatchConsumer, Consumed, FailureKind, PluginLimits, RowMap, Verdict};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::harness::{Kept, guest, somewhere};
+use crate::harness::{Kept, assert_failure, guest, somewhere};
 use crate::languages::host;
 
 /// The flights in batches, with the columns that a plugin reads.
 fn flights(parameters: &[(String, DataType)]) -> Vec<RecordBatch> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data/flights.parquet");
+    example("flights.parquet", parameters)
+}
+
+/// A file of examples/data in batches, with these columns.
+pub(crate) fn example(file: &str, parameters: &[(String, DataType)]) -> Vec<RecordBatch> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data").join(file);
     let file = File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.with_batch_size(8_192).build());
     let fields = parameters.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
@@ -31,7 +36,7 @@ fn flights(parameters: &[(String, DataType)]) -> Vec<RecordBatch> {
 }
 
 /// The first instance of an interpreter compiled without optimisation may take its time.
-fn limits() -> PluginLimits {
+pub(crate) fn limits() -> PluginLimits {
     PluginLimits { call_timeout_ms: 60_000, ..PluginLimits::default() }
 }
 
@@ -92,4 +97,13 @@ fn a_consumer_in_javascript() {
     }
     assert!(hours > 5_000, "{hours} rows");
     assert_eq!(kept[0].0.len(), kept[1].0.len());
+    // What the state refuses is told in its own words.
+    let late = &flights(rust.parameters())[0].slice(151, 1);
+    let airport: ArrayRef = Arc::new(StringArray::from(vec!["X".repeat(2_000)]));
+    let columns = vec![late.column(0).clone(), airport, Arc::new(Float32Array::from(vec![90.0]))];
+    let late = RecordBatch::try_new(late.schema(), columns).expect("a batch");
+    for plugin in [&rust, &javascript] {
+        let error = plugin.consume(&late, &somewhere(), Kept::default().state(1 << 20)).expect_err("a long key");
+        assert_failure(&error, FailureKind::Data, "keys have 1 to 1024");
+    }
 }

@@ -12,7 +12,7 @@ use millstream_engine::PluginSettings;
 use super::consumer::{Fed, Feeding};
 use super::guest::{ConsumerGuest, Guest, Loaded, load};
 use super::project::{build_one, target};
-use super::tables::FileTables;
+use super::tables::{FileTable, FileTables};
 use crate::cli::files::Source;
 use crate::cli::{Failure, say};
 use crate::format::json;
@@ -21,7 +21,7 @@ use crate::format::json;
 type Outcome = Result<usize, String>;
 
 /// Builds a project and runs its tests.
-pub(super) fn run(dir: &Path, settings: &PluginSettings, tables: &FileTables<'_>) -> Result<(), Failure> {
+pub(super) fn run(dir: &Path, settings: &PluginSettings) -> Result<(), Failure> {
     let project = Project::open(dir).map_err(Failure::failed)?;
     let tests = project.manifest.map(|manifest| manifest.tests).unwrap_or_default();
     if tests.is_empty() {
@@ -34,7 +34,10 @@ pub(super) fn run(dir: &Path, settings: &PluginSettings, tables: &FileTables<'_>
     let mut failed = 0;
     for test in &tests {
         let settings = PluginSettings { config: test.config.clone(), ..settings.clone() };
-        let outcome = match (load(&module, &settings, tables, &target(dir).join("compiled"))?, &test.expect) {
+        let tables: Vec<FileTable> =
+            test.tables.iter().map(|(name, file)| FileTable { name: name.clone(), file: dir.join(file) }).collect();
+        let loaded = load(&module, &settings, &FileTables::new(&tables), &target(dir).join("compiled"))?;
+        let outcome = match (loaded, &test.expect) {
             (Loaded::Rows(guest), Expect::Rows(expected)) => of_rows(dir, &guest, test, expected)?,
             (Loaded::Consumer(guest), Expect::Outputs(expected)) => of_consumer(dir, &guest, test, expected)?,
             _ => {

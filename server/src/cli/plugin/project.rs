@@ -40,6 +40,8 @@ enum KindArgument {
     Transform,
     /// Rows of a topic in, rows for tables out, with state between
     Consumer,
+    /// Half messages in, what becomes of their transactions out
+    Checkback,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -74,6 +76,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
         KindArgument::Function => Kind::Function,
         KindArgument::Transform => Kind::Transform,
         KindArgument::Consumer => Kind::Consumer,
+        KindArgument::Checkback => Kind::Checkback,
     };
     let language = match arguments.language {
         LanguageArgument::Rust => Language::Rust,

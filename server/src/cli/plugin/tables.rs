@@ -14,8 +14,9 @@ use super::super::files::Source;
 /// `NAME=FILE`.
 #[derive(Debug, Clone)]
 pub(super) struct FileTable {
-    name: String,
-    file: PathBuf,
+    /// What the plugin calls the table.
+    pub(super) name: String,
+    pub(super) file: PathBuf,
 }
 
 impl FromStr for FileTable {
@@ -58,7 +59,10 @@ impl FileTables<'_> {
         let rows = declared.iter().map(|used| {
             let table = self.tables.iter().find(|table| table.name == used.name).ok_or_else(|| {
                 let name = &used.name;
-                Failure::usage(format!("the plugin looks rows up in {name:?}: --table {name}=FILE gives its rows"))
+                Failure::usage(format!(
+                    "the plugin looks rows up in {name:?}: --table {name}=FILE gives its rows, or in a [[test]] of plugin.toml \
+                     tables = {{ {name} = \"FILE\" }}"
+                ))
             })?;
             table.rows(used)
         });

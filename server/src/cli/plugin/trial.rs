@@ -24,7 +24,7 @@ use crate::format::{Format, RowSink};
 #[command(after_help = "\
 A component is run against the rows of --data: what comes out is printed, and a batch that fails is halved down to the rows \
 at fault; rows are numbered from 1. A project is built first; without --data the tests of its plugin.toml are run, which say \
-what must come out. The guest runs in the same sandbox, under the same limits, as in a server. Columns are taken by the \
+what must come out, and what tables hold that the plugin looks rows up in. The guest runs in the same sandbox, under the same limits, as in a server. Columns are taken by the \
 names of its parameters. It exits with 1 if a row or a test failed.
 
 A consumer is given the file in batches, as a running one is given a topic; what it puts into state is kept in memory for as \
@@ -45,7 +45,7 @@ pub(crate) struct TestArguments {
     data: Option<PathBuf>,
     /// A table that the plugin looks rows up in, by what the plugin calls it, and the file that has its rows, the newest
     /// last; repeated for several
-    #[arg(long = "table", value_name = "NAME=FILE")]
+    #[arg(long = "table", value_name = "NAME=FILE", requires = "data")]
     tables: Vec<FileTable>,
     /// Text handed to the guest when it is opened
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
     let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
     let tables = FileTables::new(&arguments.tables);
     let module = match (arguments.path.is_dir(), &arguments.data) {
-        (true, None) => return expect::run(&arguments.path, &settings, &tables),
+        (true, None) => return expect::run(&arguments.path, &settings),
         (true, Some(_)) => project::build_one(&arguments.path)?,
         (false, _) => arguments.path.clone(),
     };

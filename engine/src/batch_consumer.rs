@@ -1,6 +1,7 @@
 //! Logic that follows a topic at its own offset: the trait, and what a call is given and gives.
 
 use std::fmt;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
@@ -25,6 +26,10 @@ pub trait BatchConsumer: Send + Sync + fmt::Debug {
         position: &BatchPosition,
         state: KeyedState,
     ) -> Result<Consumed, OperatorError>;
+    /// As [`crate::ScalarFunction::throttled`].
+    fn throttled(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A table that a [`BatchConsumer`] writes to, as it declares it.

@@ -1,6 +1,7 @@
 //! What can go wrong at the engine's edge. Variants hold data; [`Error::kind`] says what the caller must do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Offset, OperatorError, PartitionId};
 
@@ -67,6 +68,8 @@ pub enum Error {
     TooLarge { what: &'static str, size: u64, limit: u64, hint: &'static str },
     #[error("{0}; retry later")]
     Busy(String),
+    #[error("plugins of topic {topic:?} are over their share of the machine, and are called again in {left:?}")]
+    Throttled { topic: String, left: Duration },
     #[error("free disk space is {free} bytes, below the floor of {floor}; appends resume when space is freed")]
     DiskFull { free: u64, floor: u64 },
     #[error("{path}: {message}")]
@@ -100,7 +103,7 @@ impl Error {
             Error::OffsetOutOfRange { .. } | Error::NoCommittedOffset { .. } => ErrorKind::OutOfRange,
             Error::Fenced(_) => ErrorKind::Fenced,
             Error::TooLarge { .. } => ErrorKind::ResourceExhausted,
-            Error::Busy(_) | Error::DiskFull { .. } => ErrorKind::Retry,
+            Error::Busy(_) | Error::Throttled { .. } | Error::DiskFull { .. } => ErrorKind::Retry,
             Error::Io { .. } | Error::LogFailed { .. } | Error::Closed => ErrorKind::Reopen,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::PermissionDenied(_) => ErrorKind::PermissionDenied,

@@ -27,6 +27,7 @@ mod log;
 mod lookups;
 mod maintenance;
 mod modules;
+mod namespaces;
 mod offset_set;
 mod operator;
 mod options;
@@ -71,13 +72,18 @@ pub use keyed_state::{
 };
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use modules::MAX_MODULE_BYTES;
+pub use namespaces::{
+    MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,
+};
 pub use operator::{
     BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
     InputColumn, LoadedPlugin, OperatorError, PluginHost, PluginVersion, RowMap, ScalarFunction, TopicCompiler,
     TopicPlugins, Volatility,
 };
 pub use options::{EngineOptions, Principal, SegmentStore};
-pub use plugin_calls::{CallTimes, CallUse, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension, PluginUse};
+pub use plugin_calls::{
+    CallFigures, CallTimes, CallUse, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension, PluginUse,
+};
 pub use plugin_consumers::{
     ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
     PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::{
-    BatchConsumer, CheckbackHandler, FunctionInfo, MemoryTables, PluginCalls, PluginDescription, PluginId, PluginInfo,
-    PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableInfo, TableLookup, TopicInfo,
+    BatchConsumer, CheckbackHandler, FunctionInfo, MemoryTables, NamespaceLimits, NamespaceUsage, PluginCalls,
+    PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result,
+    TableInfo, TableLookup, TopicInfo,
 };
 
 /// A column that an operator reads.
@@ -180,6 +182,11 @@ pub trait ScalarFunction: Send + Sync + fmt::Debug {
     fn signature(&self) -> &FunctionSignature;
     /// `arguments` have the declared types and `rows` rows each; the answer must have `rows` rows.
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError>;
+    /// How long a call would be held back because the plugin, or its namespace, is over its share of the machine. Who asks
+    /// can wait without a thread; a call that is made all the same waits by itself.
+    fn throttled(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A step over batches that a plugin offers: rows in, rows of another schema out.
@@ -193,6 +200,10 @@ pub trait BatchTransform: Send + Sync + fmt::Debug {
     fn output_schema(&self) -> &SchemaRef;
     /// `arguments` have the declared types and `rows` rows each.
     fn transform(&self, arguments: &[ArrayRef], rows: usize) -> Result<Evaluated, OperatorError>;
+    /// As [`ScalarFunction::throttled`].
+    fn throttled(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A plugin version that can be called.
@@ -203,6 +214,18 @@ pub enum LoadedPlugin {
     Transform(Arc<dyn BatchTransform>),
     Consumer(Arc<dyn BatchConsumer>),
     Checkback(Arc<dyn CheckbackHandler>),
+}
+
+impl LoadedPlugin {
+    /// As [`ScalarFunction::throttled`], of what topics and consumers call.
+    pub fn throttled(&self) -> Option<Duration> {
+        match self {
+            LoadedPlugin::Function(function) => function.throttled(),
+            LoadedPlugin::Transform(transform) => transform.throttled(),
+            LoadedPlugin::Consumer(consumer) => consumer.throttled(),
+            LoadedPlugin::Checkback(_) => None,
+        }
+    }
 }
 
 /// What a topic's definition calls, in the order of [`crate::TopicSource::Select`]'s lists.
@@ -246,6 +269,14 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     }
     /// Plugin versions that are suspended now.
     fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
+        Vec::new()
+    }
+    /// `suspended` is called, from any thread, when a plugin version was suspended; it must not block.
+    fn on_suspension(&self, _suspended: Arc<dyn Fn() + Send + Sync>) {}
+    /// Holds the plugins of a namespace to these limits from now on, running ones too.
+    fn limit_namespace(&self, _namespace: &str, _limits: &NamespaceLimits) {}
+    /// What the plugins of each namespace take.
+    fn namespace_usage(&self) -> Vec<NamespaceUsage> {
         Vec::new()
     }
     /// Lets a suspended plugin version be called again; false where it was not suspended.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 
+use crate::NamespaceLimits;
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{Disk, RealDisk};
 
@@ -69,6 +70,8 @@ pub struct EngineOptions {
     pub maintenance_interval_ms: u64,
     /// Groups a topic may have.
     pub max_groups_per_topic: usize,
+    /// Limits of namespaces that have none of their own.
+    pub namespace_limits: NamespaceLimits,
 }
 
 impl EngineOptions {
@@ -92,6 +95,7 @@ impl EngineOptions {
             free_space_floor_bytes: 256 << 20,
             maintenance_interval_ms: 1_000,
             max_groups_per_topic: 100,
+            namespace_limits: NamespaceLimits::default(),
         }
     }
 }

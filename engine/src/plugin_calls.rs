@@ -8,20 +8,8 @@ use crate::{FailureKind, Offset, PartitionId, PluginId, current_evaluation};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginCalls {
     pub plugin: PluginId,
-    /// Calls into a guest, failed ones too.
-    pub calls: u64,
-    /// Of calls that were answered.
-    pub rows_in: u64,
-    /// Rows that a filter keeps, a function answers about, a transform gives.
-    pub rows_out: u64,
-    /// Bytes of messages copied into guests, and of answers copied out.
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub times: CallTimes,
-    /// The most that one instance has had of linear memory and tables.
-    pub memory_peak_bytes: u64,
-    /// Failed calls, by [`FailureKind::ALL`].
-    pub failures: [u64; FailureKind::ALL.len()],
+    /// Of all uses together.
+    pub figures: CallFigures,
     /// Instances that there are, idle ones too.
     pub instances: u64,
     pub instances_started: u64,
@@ -29,11 +17,11 @@ pub struct PluginCalls {
     pub instances_discarded: u64,
     /// Calls that wait for an instance now.
     pub waiting: u64,
-    /// Log lines written, and lines above the limit of a call, which are dropped.
+    /// Log lines written, and lines above the limit of a call, of the plugin or of its namespace, which are dropped.
     pub log_lines: u64,
     pub log_lines_dropped: u64,
     pub suspended: Option<PluginSuspension>,
-    /// The same by what the calls were made for.
+    /// By what the calls were made for.
     pub uses: Vec<PluginUse>,
 }
 
@@ -41,16 +29,61 @@ pub struct PluginCalls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginUse {
     pub of: CallUse,
+    pub figures: CallFigures,
+}
+
+/// What calls of a plugin version came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallFigures {
     /// Calls into a guest, failed ones too.
     pub calls: u64,
-    pub failures: u64,
+    /// Of calls that were answered.
     pub rows_in: u64,
+    /// Rows that a filter keeps, a function answers about, a transform or consumer gives.
     pub rows_out: u64,
-    /// Time in the guest.
-    pub busy_us: u64,
-    /// Time before that, until an instance was there: the queue, and the start of new ones.
+    /// Bytes of messages copied into guests, and of answers copied out.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Wall time in the guest.
+    pub times: CallTimes,
+    /// CPU time of calls, and of starting instances.
+    pub cpu_us: u64,
+    /// The most that one instance has had of linear memory and tables.
+    pub memory_peak_bytes: u64,
+    /// Failed calls, by [`FailureKind::ALL`].
+    pub failures: [u64; FailureKind::ALL.len()],
+    /// Time before a call, until an instance was there: the queue, and the start of new ones.
     pub queued_us: u64,
     pub queued_max_us: u64,
+    /// Times that calls were held back for the share of CPU of the plugin, or for a share of its namespace, and for how long.
+    pub throttled: u64,
+    pub throttled_us: u64,
+}
+
+impl CallFigures {
+    /// These and the others together.
+    pub fn add(&mut self, other: &CallFigures) {
+        self.calls += other.calls;
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.times.add(&other.times);
+        self.cpu_us += other.cpu_us;
+        self.memory_peak_bytes = self.memory_peak_bytes.max(other.memory_peak_bytes);
+        for (count, more) in self.failures.iter_mut().zip(other.failures) {
+            *count += more;
+        }
+        self.queued_us += other.queued_us;
+        self.queued_max_us = self.queued_max_us.max(other.queued_max_us);
+        self.throttled += other.throttled;
+        self.throttled_us += other.throttled_us;
+    }
+
+    /// Failed calls of every kind.
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
 }
 
 /// What a plugin is called for.
@@ -115,8 +148,23 @@ pub struct CallTimes {
 /// Buckets of [`CallTimes`]: past 2^30 µs, 18 minutes, all are one.
 const BUCKETS: usize = 4 * 30;
 
+impl Default for CallTimes {
+    fn default() -> CallTimes {
+        CallTimes { buckets: vec![0; BUCKETS], sum_us: 0, max_us: 0 }
+    }
+}
+
 impl CallTimes {
     pub const BUCKETS: usize = BUCKETS;
+
+    /// These and the others together.
+    pub fn add(&mut self, other: &CallTimes) {
+        for (count, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += more;
+        }
+        self.sum_us += other.sum_us;
+        self.max_us = self.max_us.max(other.max_us);
+    }
 
     /// The bucket of a call of so many µs.
     pub fn bucket(us: u64) -> usize {

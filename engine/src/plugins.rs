@@ -89,6 +89,12 @@ pub struct PluginLimits {
     /// What the indexes of the tables that it reads may have together, over all instances.
     #[serde(default = "default_lookup_bytes")]
     pub lookup_bytes: u64,
+    /// Thousandths of one core that its calls may take, averaged over seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_milli: Option<u32>,
+    /// Log lines a second, over all calls.
+    #[serde(default = "default_log_rate")]
+    pub log_rate: u32,
 }
 
 fn default_output_bytes() -> u64 {
@@ -99,6 +105,10 @@ fn default_lookup_bytes() -> u64 {
     64 << 20
 }
 
+fn default_log_rate() -> u32 {
+    1_000
+}
+
 impl Default for PluginLimits {
     fn default() -> Self {
         PluginLimits {
@@ -107,6 +117,8 @@ impl Default for PluginLimits {
             concurrency: 4,
             output_bytes: default_output_bytes(),
             lookup_bytes: default_lookup_bytes(),
+            cpu_milli: None,
+            log_rate: default_log_rate(),
         }
     }
 }

@@ -7,8 +7,9 @@ use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Appended, ConsumerId, FunctionId, FunctionInfo, GroupMode, Lsn, Offset, PartitionId, PluginConsumerInfo, PluginId,
-    PluginInfo, PluginSuspension, ProducerStamp, StateWrite, TableId, TableInfo, TopicId, TopicInfo,
+    Appended, ConsumerId, FunctionId, FunctionInfo, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
+    PartitionId, PluginConsumerInfo, PluginId, PluginInfo, PluginSuspension, ProducerStamp, StateWrite, TableId,
+    TableInfo, TopicId, TopicInfo,
 };
 
 /// Where and when a record was committed; read from the commit header.
@@ -42,6 +43,17 @@ impl Record {
         match self {
             Record::Rows(rows) => u64::from(rows.rows).max(1),
             _ => 1,
+        }
+    }
+
+    /// The namespace whose limits may be others now.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        let Record::Change(change) = self else { return None };
+        match change.as_ref() {
+            Change::NamespaceCreated { name, .. }
+            | Change::NamespaceLimited { name, .. }
+            | Change::NamespaceDropped { name } => Some(name),
+            _ => None,
         }
     }
 
@@ -115,6 +127,13 @@ pub(crate) struct GroupKey {
 pub(crate) enum Change {
     NamespaceCreated {
         name: String,
+        #[serde(default, skip_serializing_if = "NamespaceLimits::is_empty")]
+        limits: NamespaceLimits,
+    },
+    /// Limits that are not named stay as they are.
+    NamespaceLimited {
+        name: String,
+        limits: NamespaceLimitChanges,
     },
     NamespaceDropped {
         name: String,

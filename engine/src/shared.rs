@@ -21,8 +21,8 @@ use crate::state::{State, Store};
 use crate::watchers::Watchers;
 use crate::write::RoundRobin;
 use crate::{
-    EngineOptions, Error, FunctionId, FunctionInfo, LoadedPlugin, PluginHost, PluginId, PluginInfo, Result, TableId,
-    TableInfo, TopicCompiler, TopicId, TopicInfo, TopicPlugins, TopicSource,
+    EngineOptions, Error, FunctionId, FunctionInfo, LoadedPlugin, NamespaceLimits, PluginHost, PluginId, PluginInfo,
+    Result, TableId, TableInfo, TopicCompiler, TopicId, TopicInfo, TopicPlugins, TopicSource,
 };
 
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.
@@ -111,6 +111,22 @@ impl Shared {
         })
     }
 
+    /// The limits that hold for a namespace.
+    pub(crate) fn namespace_limits(&self, name: &str) -> NamespaceLimits {
+        self.state.read().catalog().limits_of_namespace(name).or(&self.options.namespace_limits)
+    }
+
+    /// Tells the plugin host what holds for these namespaces. What it is told is read under the state's lock, so that an
+    /// older word never comes after a newer one.
+    pub(crate) fn tell_limits<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let Some(host) = self.host.read().clone() else { return };
+        let state = self.state.read();
+        for name in names {
+            let limits = state.catalog().limits_of_namespace(name).or(&self.options.namespace_limits);
+            host.limit_namespace(name, &limits);
+        }
+    }
+
     /// What a topic calls, at the versions that it records.
     pub(crate) fn topic_plugins(&self, topic: &TopicInfo) -> Result<TopicPlugins> {
         let TopicSource::Select { plugins, functions, .. } = &topic.source else { return Ok(TopicPlugins::default()) };
@@ -179,6 +195,7 @@ impl CommitSink for Shared {
                 state.apply(*context, record);
             }
         }
+        self.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
         let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
         self.groups.applied(records, &touched);
         self.runners.applied(records, touched.iter().copied());

@@ -24,7 +24,7 @@ pub(crate) fn on_error(policy: OnError) -> &'static str {
 pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<Option<String>> {
     let here = format!("WHERE namespace = {}", literal(namespace));
     Ok(Some(match show {
-        Show::Namespaces => "SELECT name FROM system.namespaces ORDER BY name".to_owned(),
+        Show::Namespaces => "SELECT * FROM system.namespaces ORDER BY name".to_owned(),
         Show::Tables => {
             format!("SELECT name, partitions, time_column, durability, rows FROM system.tables {here} ORDER BY name")
         }

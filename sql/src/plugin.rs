@@ -14,7 +14,7 @@ use millstream_engine::{
 };
 
 use crate::convert::into_datafusion;
-use crate::threads::evaluating;
+use crate::threads::{evaluating, waiting};
 use crate::{Error, Result};
 
 /// A plugin version, callable under a name: its own, or one that CREATE FUNCTION gave.
@@ -175,7 +175,12 @@ impl ScalarUDFImpl for PluginUdf {
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
         // A guest has a stack of its own on this thread's, and this call may be deep in an expression.
-        let answer = evaluating(0, || self.plugin.function.call(&arguments, rows)).map_err(into_datafusion)?;
+        let call = || evaluating(0, || self.plugin.function.call(&arguments, rows));
+        let answer = match self.plugin.function.throttled() {
+            None => call(),
+            Some(_) => waiting(call),
+        };
+        let answer = answer.map_err(into_datafusion)?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?)),
             false => Ok(ColumnarValue::Array(answer)),

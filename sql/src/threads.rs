@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 use futures::StreamExt;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -126,4 +126,13 @@ pub(crate) async fn planned<F: Future>(future: F) -> F::Output {
 pub(crate) fn evaluating<T>(depth: usize, work: impl FnOnce() -> T) -> T {
     let bytes = EVALUATING_BASE_BYTES + depth * EVALUATING_LEVEL_BYTES;
     stacker::maybe_grow(bytes, bytes, work)
+}
+
+/// Calls what will wait, perhaps long, in the middle of an evaluation: if this thread is one that runs statements, another one
+/// takes its place meanwhile.
+pub(crate) fn waiting<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }

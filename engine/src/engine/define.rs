@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::Field;
 
-use super::names::{check_name, check_namespace, check_options, check_partitions};
+use super::names::{check_name, check_namespace, check_namespace_limits, check_options, check_partitions};
 use crate::access::Action;
 use crate::record::Change;
 use crate::types::{normalize_columns, normalize_schema};
@@ -14,10 +14,21 @@ use crate::*;
 const MAX_SCHEMA_VERSIONS: u32 = 1_024;
 
 impl Engine {
-    pub fn create_namespace(&self, who: &Principal, name: &str) -> Result<()> {
+    /// Values of limits that are `None` are left out.
+    pub fn create_namespace(&self, who: &Principal, name: &str, limits: &NamespaceLimitChanges) -> Result<()> {
         self.enter(who, Action::Define, Some(name))?;
         check_namespace(name)?;
-        self.record(vec![Change::NamespaceCreated { name: name.to_owned() }]).map(drop)
+        check_namespace_limits(limits)?;
+        let mut set = NamespaceLimits::default();
+        limits.iter().for_each(|(limit, value)| set.set(*limit, *value));
+        self.record(vec![Change::NamespaceCreated { name: name.to_owned(), limits: set }]).map(drop)
+    }
+
+    /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are.
+    pub fn limit_namespace(&self, who: &Principal, name: &str, limits: NamespaceLimitChanges) -> Result<()> {
+        self.enter(who, Action::Define, Some(name))?;
+        check_namespace_limits(&limits)?;
+        self.record(vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
     }
 
     /// Refused while it holds anything.
@@ -30,6 +41,12 @@ impl Engine {
     pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
         self.enter(who, Action::Read, None)?;
         Ok(self.shared.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
+    }
+
+    /// The limits that hold for a namespace: its own, and the server's defaults where it has none.
+    pub fn namespace_limits(&self, who: &Principal, name: &str) -> Result<NamespaceLimits> {
+        self.enter(who, Action::Read, Some(name))?;
+        Ok(self.shared.namespace_limits(name))
     }
 
     /// Creates a table and, with it, its identity topic.

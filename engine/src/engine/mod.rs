@@ -9,6 +9,7 @@ mod functions;
 mod inspect;
 mod maintain;
 mod names;
+mod namespaces;
 mod open;
 mod plugin_calls;
 mod plugin_consumers;
@@ -74,7 +75,15 @@ impl Engine {
 
     /// Hands the engine what runs plugins. Consumers that are plugins begin now.
     pub fn set_plugin_host(&self, host: Arc<dyn PluginHost>) {
+        let me = self.shared.me();
+        host.on_suspension(Arc::new(move || {
+            if let Some(shared) = me.upgrade() {
+                shared.maintenance.hurry();
+            }
+        }));
         *self.shared.host.write() = Some(host);
+        let names: Vec<Arc<str>> = self.shared.state.read().catalog().namespaces().cloned().collect();
+        self.shared.tell_limits(names.iter().map(AsRef::as_ref));
         self.shared.runners.look_again();
     }
 

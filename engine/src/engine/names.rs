@@ -41,6 +41,16 @@ pub(super) fn check_namespace(name: &str) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn check_namespace_limits(limits: &NamespaceLimitChanges) -> Result<()> {
+    let low = limits.iter().find(|(limit, value)| value.is_some_and(|value| value < limit.least()));
+    let Some((limit, _)) = low else { return Ok(()) };
+    let least = match limit {
+        NamespaceLimit::PluginCpu => format!("{} of a core", f64::from(MIN_CPU_MILLI) / 1e3),
+        limit => limit.least().to_string(),
+    };
+    Err(Error::InvalidInput(format!("{} must be at least {least}", limit.name())))
+}
+
 pub(super) fn check_partitions(partitions: u32) -> Result<()> {
     if (1..=MAX_PARTITIONS).contains(&partitions) {
         return Ok(());

@@ -31,6 +31,7 @@ impl Engine {
         let description = host.inspect_with(&spec.module, settings)?;
         self.shared.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
+                engine.check_within_namespace(&spec, sha256)?;
                 let tables = engine.tables_of(&spec.namespace, &description.tables, &settings.tables)?;
                 let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);
                 let info = PluginInfo {

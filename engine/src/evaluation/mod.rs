@@ -175,6 +175,14 @@ impl Evaluations {
         let scope =
             |offset| Scope::enter(EvaluationPlace { topic: topic.name.clone(), consumer: None, partition, offset });
         let _evaluating = scope(chunk.base_offset);
+        if let Some(left) = compiled.throttled() {
+            return Err(Error::Throttled { topic: topic.name.clone(), left });
+        }
+        let offset_at = chunk.base_offset;
+        let _span = tracing::debug_span!(
+            target: "millstream::plugin", "evaluate", topic = topic.name, topic.version, partition, offset = offset_at, rows = input.num_rows()
+        )
+        .entered();
         // After a fault the whole chunk's entry ends there: who seeks past it reads on from his position.
         let mut base = chunk.base_offset;
         let mut outcome = evaluate::evaluate(operator.as_ref(), input, topic.on_error)

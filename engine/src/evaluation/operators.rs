@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -10,7 +11,7 @@ use super::guard::Guarded;
 use super::identity::Identity;
 use crate::cursor::Projection;
 use crate::shared::Shared;
-use crate::{BatchOperator, Error, Result, TopicId, TopicInfo, TopicPlugins, TopicSource};
+use crate::{BatchOperator, Error, LoadedPlugin, Result, TopicId, TopicInfo, TopicPlugins, TopicSource};
 
 /// Compiled topics that are kept; of more, the one that was used least recently goes and is compiled anew when needed.
 const KEPT: usize = 1_024;
@@ -22,6 +23,15 @@ pub(super) struct Compiled {
     pub topic: Arc<TopicInfo>,
     pub operator: Arc<dyn BatchOperator>,
     pub projection: Projection,
+    /// What it calls.
+    plugins: Vec<LoadedPlugin>,
+}
+
+impl Compiled {
+    /// How long its plugins are to be left alone.
+    pub(super) fn throttled(&self) -> Option<Duration> {
+        self.plugins.iter().filter_map(LoadedPlugin::throttled).max()
+    }
 }
 
 /// Versions of one topic that are kept compiled: of more, the oldest goes.
@@ -110,5 +120,6 @@ pub(super) fn compile_with(shared: &Shared, topic: Arc<TopicInfo>, plugins: &Top
         }
     };
     let projection = Projection::new(&table, operator.inputs())?;
-    Ok(Compiled { topic, operator, projection })
+    let plugins = plugins.plugins.iter().map(|(_, plugin)| plugin.clone()).collect();
+    Ok(Compiled { topic, operator, projection, plugins })
 }

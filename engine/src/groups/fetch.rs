@@ -28,7 +28,7 @@ pub(super) enum Found {
     Delivery(Box<Delivery>, usize),
     /// There are rows, more than the budget.
     Full,
-    /// No partition has rows; in a replay they may be due later.
+    /// No partition has rows that are due: in a replay, or while plugins are held back, they may be later.
     Nothing { due_in: Option<Duration> },
 }
 
@@ -139,6 +139,8 @@ fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Bud
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(_) if at > position => break,
+            // The rows stay where they are until their plugins may be called again.
+            Err(Error::Throttled { left, .. }) => return Ok(Step::Idle(Some(left))),
             Err(error) => return below_start(shared, core, pick, error),
         };
         let part = chunk.part(at, until, budget.rows, budget.bytes);

@@ -42,6 +42,8 @@ pub(super) struct Core {
     pub joined_us: i64,
     pub wake: Wake,
     pub replay: Mutex<Replay>,
+    /// When rows that the last fetch has left are due, by the monotonic clock.
+    pub due: Mutex<Option<Duration>>,
     /// Partitions whose committed offset lies above the end, which was told of once.
     pub told: Mutex<BTreeSet<Assignment>>,
     /// Why it is a member no longer.
@@ -121,7 +123,11 @@ impl Member {
         let budget = Budget { rows: self.core.config.max_poll_rows, bytes: max_bytes, first: true };
         match fetch::next(&self.shared, &self.core, Some(topic), budget)? {
             fetch::Found::Delivery(delivery, _) => Ok(Some(*delivery)),
-            fetch::Found::Nothing { .. } | fetch::Found::Full => Ok(None),
+            fetch::Found::Nothing { due_in } => {
+                *self.core.due.lock() = due_in.map(|wait| self.shared.options.clock.monotonic() + wait);
+                Ok(None)
+            }
+            fetch::Found::Full => Ok(None),
         }
     }
 
@@ -140,9 +146,12 @@ impl Member {
         self.core.wake.subscribe()
     }
 
-    /// With `replay`: how long until the next row is due, when a fetch has found nothing although there are rows.
-    pub fn replay_due_in(&self) -> Option<Duration> {
-        self.core.replay.lock().due_in(self.shared.options.clock.monotonic())
+    /// When a fetch has found nothing although there are rows, how long until some are due: in a replay, or because the
+    /// topic's plugins are over their share of the machine.
+    pub fn due_in(&self) -> Option<Duration> {
+        let now = self.shared.options.clock.monotonic();
+        let held = self.core.due.lock().map(|due| due.saturating_sub(now));
+        held.into_iter().chain(self.core.replay.lock().due_in(now)).min()
     }
 
     /// Commits next-to-read offsets. Refused (`Fenced`) if the generation has moved on or a partition is not assigned.
@@ -243,6 +252,7 @@ impl Core {
             joined_us: shared.options.clock.wall_us(),
             wake: Wake::default(),
             replay: Mutex::new(Replay::new(config.replay)),
+            due: Mutex::default(),
             told: Mutex::default(),
             ended: Mutex::new(None),
             config,

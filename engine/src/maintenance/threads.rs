@@ -35,6 +35,8 @@ struct Board {
 #[derive(Debug, Default)]
 struct Notes {
     stopping: bool,
+    /// What is due is to be done before its time.
+    hurry: bool,
     jobs: VecDeque<Job>,
     /// Jobs that a thread is at.
     running: Vec<Job>,
@@ -60,6 +62,12 @@ impl Maintenance {
             spawn("segments", work)?;
         }
         Ok(())
+    }
+
+    /// Has everything that is due done now, by its own thread. Does not wait.
+    pub(crate) fn hurry(&self) {
+        self.board.notes.lock().hurry = true;
+        self.board.changed.notify_all();
     }
 
     /// Stops the threads and waits for them; a segment half written is given up.
@@ -168,6 +176,9 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
         };
         while last.elapsed() < interval {
             let mut notes = board.notes.lock();
+            if std::mem::take(&mut notes.hurry) {
+                break;
+            }
             if board.wait(&mut notes, interval.saturating_sub(last.elapsed())) || shared.strong_count() == 0 {
                 return;
             }

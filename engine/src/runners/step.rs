@@ -37,6 +37,27 @@ impl Worker {
         let Some(taken) = read::take(shared, topic, partition, position, running.until, rows)? else {
             return Ok(Step::Idle);
         };
+        let place = EvaluationPlace {
+            topic: topic.name.clone(),
+            consumer: Some(info.name.clone()),
+            partition,
+            offset: taken.first,
+        };
+        let _evaluating = Scope::enter(place);
+        if let Some(left) = consumer.throttled().filter(|_| !taken.offsets.is_empty()) {
+            return Ok(Step::Held(left));
+        }
+        let _span = tracing::debug_span!(
+            target: "millstream::plugin",
+            "consume",
+            consumer = info.name,
+            plugin = consumer.name(),
+            topic = topic.name,
+            partition,
+            offset = taken.first,
+            rows = taken.offsets.len()
+        )
+        .entered();
         let nothing = || Advance {
             partition,
             expected,
@@ -136,10 +157,6 @@ impl Worker {
         let state = KeyedState::new(source, self.info.settings.state_bytes.saturating_sub(kept));
         let position =
             BatchPosition { topic: topic.name.clone(), partition, first_offset: taken.first, next_offset: taken.next };
-        let consumer_name = Some(self.info.name.clone());
-        let place =
-            EvaluationPlace { topic: topic.name.clone(), consumer: consumer_name, partition, offset: taken.first };
-        let _evaluating = Scope::enter(place);
         let called = catch_unwind(AssertUnwindSafe(|| consumer.consume(&input, &position, state)));
         let called = called.unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));
         Ok(called.map_err(|OperatorError { kind, message, .. }| Failure {

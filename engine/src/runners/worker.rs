@@ -38,6 +38,8 @@ pub(super) enum Step {
     Done,
     /// No rows, or not yet.
     Idle,
+    /// A plugin is over its share of the machine, for so long.
+    Held(Duration),
 }
 
 impl Worker {
@@ -103,6 +105,10 @@ impl Worker {
                 Ok(Step::Done) => worked = true,
                 // What was waited for has gone by another way, such as a reset of the offset.
                 Ok(Step::Idle) => self.standing.go_on(partition),
+                Ok(Step::Held(left)) => {
+                    self.lane(partition).wait(left);
+                    pause = pause.min(left);
+                }
                 Err(error) => self.settle(shared, partition, error)?,
             }
         }
@@ -136,6 +142,7 @@ impl Worker {
             Error::Closed | Error::LogFailed { .. } => return Err(error),
             // Another runner or a reset came first; or the consumer is about to be stopped.
             Error::Fenced(_) => lane.wait(PAUSE),
+            Error::Throttled { left, .. } => lane.wait(left),
             error if error.kind() == ErrorKind::Retry || matches!(error, Error::Io { .. }) => {
                 lane.wait(PAUSE);
                 self.standing.hold(partition, false, error.to_string());

@@ -102,8 +102,12 @@ impl State {
 
     fn apply_definition(&mut self, change: &Change) {
         match change {
-            Change::NamespaceCreated { name } => {
-                self.catalog.put_namespace(name);
+            Change::NamespaceCreated { name, limits } => {
+                self.catalog.put_namespace(name, limits.clone());
+                self.mark(Key::Namespace(Arc::from(name.as_str())));
+            }
+            Change::NamespaceLimited { name, limits } => {
+                self.catalog.limit_namespace(name, limits);
                 self.mark(Key::Namespace(Arc::from(name.as_str())));
             }
             Change::NamespaceDropped { name } => {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::PartitionState;
 use crate::dead_letters::{letters_table, owner_of_table};
 use crate::{
-    ConsumerId, FunctionId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    ConsumerId, FunctionId, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo, PluginId, TableId,
+    TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use callables::{Function, Plugin};
 
@@ -45,6 +46,7 @@ struct Names {
     plugins: BTreeMap<Arc<str>, Vec<PluginId>>,
     functions: BTreeMap<Arc<str>, FunctionId>,
     consumers: BTreeMap<Arc<str>, ConsumerId>,
+    limits: NamespaceLimits,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +95,11 @@ impl Catalog {
     /// In name order.
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = &Arc<str>> {
         self.namespaces.keys()
+    }
+
+    /// Those that were set; none of a namespace that is not there.
+    pub(crate) fn limits_of_namespace(&self, name: &str) -> NamespaceLimits {
+        self.namespaces.get(name).map_or_else(NamespaceLimits::default, |names| names.limits.clone())
     }
 
     /// The name of something in the namespace, if it holds anything.
@@ -174,8 +181,16 @@ impl Catalog {
         self.version = version;
     }
 
-    pub(super) fn put_namespace(&mut self, name: &str) {
-        self.namespaces.entry(Arc::from(name)).or_default();
+    pub(super) fn put_namespace(&mut self, name: &str, limits: NamespaceLimits) {
+        self.names(name).limits = limits;
+    }
+
+    pub(super) fn limit_namespace(&mut self, name: &str, changes: &NamespaceLimitChanges) {
+        if let Some(names) = self.namespaces.get_mut(name) {
+            for (limit, value) in changes {
+                names.limits.set(*limit, *value);
+            }
+        }
     }
 
     pub(super) fn remove_namespace(&mut self, name: &str) {

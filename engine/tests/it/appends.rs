@@ -75,7 +75,7 @@ fn several_appends_are_one_submission() {
     assert_eq!(store.engine.append_all(&me(), both, None).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.offsets(a.id), [(0, 2)]);
 
-    store.engine.create_namespace(&me(), "other").unwrap();
+    store.engine.create_namespace(&me(), "other", &Default::default()).unwrap();
     let foreign = TableSpec { namespace: "other".to_owned(), ..spec("c", TableOptions::default()) };
     let foreign = store.engine.create_table(&me(), foreign).unwrap();
     let both = vec![append(a.id, rows(0..2)), append(foreign.id, rows(0..3))];

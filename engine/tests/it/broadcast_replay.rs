@@ -71,7 +71,7 @@ fn replay_keeps_the_recorded_pace() {
     let member = fixture.join(ConsumerConfig { max_poll_interval: SECOND * 3_600, ..config }, &["t"]);
     assert_eq!(polled(&member), [0]);
     assert_eq!(polled(&member), NOTHING);
-    assert_eq!(member.replay_due_in(), Some(SECOND * 10));
+    assert_eq!(member.due_in(), Some(SECOND * 10));
     fixture.clock.advance(SECOND * 9);
     assert_eq!(polled(&member), NOTHING);
     fixture.clock.advance(SECOND);

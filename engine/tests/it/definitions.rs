@@ -46,7 +46,7 @@ fn names_are_unique_over_tables_and_topics() {
         message(store.engine.create_table(&me(), spec("late", TableOptions::default()))),
         "topic \"late\" already exists",
     );
-    store.engine.create_namespace(&me(), "other").unwrap();
+    store.engine.create_namespace(&me(), "other", &Default::default()).unwrap();
     let elsewhere = TableSpec { namespace: "other".to_owned(), ..spec("t", TableOptions::default()) };
     store.engine.create_table(&me(), elsewhere).unwrap();
     let missing = TopicSpec { table: TableId(u64::MAX), ..topic("lost", &table) };
@@ -173,7 +173,7 @@ fn what_is_used_is_not_dropped() {
     let again = store.table("t", TableOptions::default());
     assert!(again.id > table.id);
 
-    store.engine.create_namespace(&me(), "n").unwrap();
+    store.engine.create_namespace(&me(), "n", &Default::default()).unwrap();
     let inside = TableSpec { namespace: "n".to_owned(), ..spec("t", TableOptions::default()) };
     store.engine.create_table(&me(), inside).unwrap();
     let drop_namespace = |name| store.engine.drop_namespace(&me(), name);

@@ -13,6 +13,7 @@ mod group_threads;
 mod groups;
 mod lifecycle;
 mod lookups;
+mod namespaces;
 mod offsets;
 mod plugin_consumers;
 mod polled;

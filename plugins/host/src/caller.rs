@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, PluginVersion, Result};
@@ -59,13 +59,7 @@ impl<K> fmt::Debug for Caller<K> {
 impl<K: Kind> Caller<K> {
     /// Starts the first instance, so that a configuration that the guest refuses is an error now.
     pub(crate) fn new(plugin: &PluginInfo, kind: K, pool: Pool, counters: &Arc<Counters>) -> Result<Caller<K>> {
-        pool.lend().map(drop).map_err(|e| {
-            let message = format!("plugin {:?} does not start: {e}", plugin.name);
-            match e.kind {
-                FailureKind::Host => Error::Busy(message),
-                _ => Error::InvalidInput(message),
-            }
-        })?;
+        pool.begin().map_err(|e| Error::InvalidInput(format!("plugin {:?} does not start: {e}", plugin.name)))?;
         let version = Arc::new(PluginVersion { name: plugin.name.clone(), version: plugin.version });
         Ok(Caller { plugin: plugin.clone(), version, kind, pool, counters: counters.clone() })
     }
@@ -77,9 +71,7 @@ impl<K: Kind> Caller<K> {
     /// Calls the plugin about `rows` rows, in as many parts as they take; gives the answers with the rows each is about,
     /// in order. Without rows nothing is called.
     pub(crate) fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<Vec<(usize, K::Output)>, OperatorError> {
-        let calls = self.pool.calls();
-        let ready = calls.check().inspect_err(|e| calls.failed(e.kind));
-        ready.and_then(|()| self.call_parts(arguments, rows)).map_err(|e| self.failed(e))
+        self.ready().and_then(|()| self.call_parts(arguments, rows)).map_err(|e| self.failed(e))
     }
 
     /// One call about all rows of a batch, made by `work`, which may be asked to do it again.
@@ -88,9 +80,17 @@ impl<K: Kind> Caller<K> {
         batch: &RecordBatch,
         work: impl FnMut(&mut Instance) -> Result<(K::Answer, usize), OperatorError>,
     ) -> Result<K::Output, OperatorError> {
+        self.ready().and_then(|()| self.attempt(batch.num_rows(), work)).map_err(|e| self.failed(e))
+    }
+
+    /// How long calls are to be held back.
+    pub(crate) fn throttled(&self) -> Option<Duration> {
+        self.pool.calls().throttled()
+    }
+
+    fn ready(&self) -> Result<(), OperatorError> {
         let calls = self.pool.calls();
-        let ready = calls.check().inspect_err(|e| calls.failed(e.kind));
-        ready.and_then(|()| self.attempt(batch.num_rows(), work)).map_err(|e| self.failed(e))
+        calls.check().inspect_err(|e| calls.uses.current().failed(e.kind))
     }
 
     /// The arguments of a call as the guest reads them.
@@ -128,14 +128,15 @@ impl<K: Kind> Caller<K> {
                 .entered();
         let calls = self.pool.calls();
         let of = calls.uses.current();
+        calls.share.hold(&of);
         let asked = Instant::now();
         let lent = self.pool.lend();
         of.queued(asked.elapsed());
-        let mut lease = lent.inspect_err(|e| calls.failed(e.kind))?;
+        let mut lease = lent.inspect_err(|e| of.failed(e.kind))?;
         loop {
             let instance = lease.instance()?;
             let fresh = instance.is_fresh();
-            let began = Instant::now();
+            let began = calls.meter.start();
             let answer = work(instance).and_then(|answer| self.take(instance, rows, answer));
             let memory = instance.memory_used();
             let error = match answer {
@@ -143,21 +144,23 @@ impl<K: Kind> Caller<K> {
                     self.counters.calls.add(1);
                     self.counters.rows.add(rows as u64);
                     self.counters.bytes_in.add(answered.bytes_in as u64);
-                    let took = began.elapsed();
-                    of.ended(took, Some(answered));
-                    calls.ended(took, memory, Ok(answered));
+                    let took = calls.meter.end(&began);
+                    of.ended(took, memory, Ok(answered));
+                    calls.ended(took, Ok(answered));
                     return Ok(output);
                 }
                 Err(error) => error,
             };
+            let took = calls.meter.end(&began);
             let unconfirmed = matches!(error.kind, FailureKind::Trap | FailureKind::Memory | FailureKind::BadOutput);
             if unconfirmed && !fresh {
+                calls.share.used(took, 0);
+                of.started(took);
                 lease.renew()?;
                 continue;
             }
-            let took = began.elapsed();
-            of.ended(took, None);
-            calls.ended(took, memory, Err(&error));
+            of.ended(took, memory, Err(error.kind));
+            calls.ended(took, Err(&error));
             if error.kind != FailureKind::Data {
                 lease.discard();
             }

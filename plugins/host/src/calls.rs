@@ -1,17 +1,22 @@
-//! What is known of one plugin version at work. Counting takes no lock: relaxed counters, which order nothing.
+//! What is known of one plugin version at work: its figures, its share, its log lines and whether it is suspended.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_engine::{
-    CallTimes, Clock as _, FailureKind, OperatorError, PluginCalls, PluginId, PluginInfo, PluginLogLine,
-    PluginSuspension, PluginVersion, SystemClock, current_evaluation,
+    CallFigures, Clock as _, OperatorError, PluginCalls, PluginId, PluginInfo, PluginLogLine, PluginSuspension,
+    PluginVersion, SystemClock, current_evaluation,
 };
 use parking_lot::Mutex;
 
+use crate::bucket::Bucket;
+use crate::cpu::{Meter, Took};
 use crate::figures::Counter;
-use crate::suspension::Suspension;
+use crate::share::Share;
+use crate::suspension::{Notice, Suspension};
+use crate::tenants::Tenant;
 use crate::uses::Uses;
 
 /// Log lines that are kept of one plugin version; older ones are only in the server's own log.
@@ -23,16 +28,6 @@ pub(crate) struct Calls {
     id: PluginId,
     namespace: String,
     version: PluginVersion,
-    calls: Counter,
-    rows_in: Counter,
-    rows_out: Counter,
-    bytes_in: Counter,
-    bytes_out: Counter,
-    buckets: Vec<Counter>,
-    sum_us: Counter,
-    max_us: AtomicU64,
-    memory_peak: AtomicU64,
-    failures: [Counter; FailureKind::ALL.len()],
     pub(crate) instances: AtomicU64,
     pub(crate) started: Counter,
     pub(crate) discarded: Counter,
@@ -40,8 +35,13 @@ pub(crate) struct Calls {
     log_lines: Counter,
     pub(crate) log_lines_dropped: Counter,
     log: Mutex<VecDeque<PluginLogLine>>,
+    /// Lines a second.
+    log_rate: Bucket,
     suspension: Suspension,
     pub(crate) uses: Uses,
+    pub(crate) share: Share,
+    pub(crate) meter: Meter,
+    notice: Arc<Notice>,
     clock: SystemClock,
 }
 
@@ -55,21 +55,11 @@ pub(crate) struct Answered {
 }
 
 impl Calls {
-    pub(crate) fn new(plugin: &PluginInfo) -> Calls {
+    pub(crate) fn new(plugin: &PluginInfo, tenant: Arc<Tenant>, notice: &Arc<Notice>) -> Calls {
         Calls {
             id: plugin.id,
             namespace: plugin.namespace.clone(),
             version: PluginVersion { name: plugin.name.clone(), version: plugin.version },
-            calls: Counter::default(),
-            rows_in: Counter::default(),
-            rows_out: Counter::default(),
-            bytes_in: Counter::default(),
-            bytes_out: Counter::default(),
-            buckets: (0..CallTimes::BUCKETS).map(|_| Counter::default()).collect(),
-            sum_us: Counter::default(),
-            max_us: AtomicU64::new(0),
-            memory_peak: AtomicU64::new(0),
-            failures: Default::default(),
             instances: AtomicU64::new(0),
             started: Counter::default(),
             discarded: Counter::default(),
@@ -77,8 +67,12 @@ impl Calls {
             log_lines: Counter::default(),
             log_lines_dropped: Counter::default(),
             log: Mutex::default(),
+            log_rate: Bucket::new(Some(plugin.limits.log_rate.into())),
             suspension: Suspension::new(plugin.suspended.clone()),
             uses: Uses::default(),
+            share: Share::new(plugin.limits.cpu_milli, tenant),
+            meter: Meter::default(),
+            notice: notice.clone(),
             clock: SystemClock::default(),
         }
     }
@@ -93,38 +87,32 @@ impl Calls {
         self.suspension.check(&self.version)
     }
 
-    /// A call was answered, for good or for bad. `memory` is what the instance has.
-    pub(crate) fn ended(&self, took: Duration, memory: usize, outcome: Result<Answered, &OperatorError>) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.calls.add(1);
-        self.sum_us.add(us);
-        if let Some(bucket) = self.buckets.get(CallTimes::bucket(us)) {
-            bucket.add(1);
-        }
-        raise(&self.max_us, us);
-        raise(&self.memory_peak, memory as u64);
+    /// How long calls are to be held back.
+    pub(crate) fn throttled(&self) -> Option<Duration> {
+        self.share.wait(|| self.uses.current())
+    }
+
+    /// A call was answered, for good or for bad.
+    pub(crate) fn ended(&self, took: Took, outcome: Result<Answered, &OperatorError>) {
+        let output_bytes = outcome.map_or(0, |answered| answered.bytes_out as u64);
+        self.share.used(took, output_bytes);
         match outcome {
-            Ok(answered) => {
-                self.rows_in.add(answered.rows_in as u64);
-                self.rows_out.add(answered.rows_out as u64);
-                self.bytes_in.add(answered.bytes_in as u64);
-                self.bytes_out.add(answered.bytes_out as u64);
-                self.suspension.answered();
-            }
+            Ok(_) => self.suspension.answered(),
             Err(error) => {
-                self.failed(error.kind);
-                self.suspension.failed(&self.version, error, took, self.clock.wall_us());
+                if self.suspension.failed(&self.version, error, took.wall, self.clock.wall_us()) {
+                    self.notice.give();
+                }
             }
         }
     }
 
-    /// A call failed before it reached a guest.
-    pub(crate) fn failed(&self, kind: FailureKind) {
-        if let Some(counter) =
-            FailureKind::ALL.iter().position(|other| *other == kind).and_then(|i| self.failures.get(i))
-        {
-            counter.add(1);
+    /// Whether another line may be kept, of which a call may have more.
+    pub(crate) fn may_log(&self) -> bool {
+        let may = self.log_rate.take_one(self.share.tenant().now_ns()) && self.share.tenant().may_log();
+        if !may {
+            self.log_lines_dropped.add(1);
         }
+        may
     }
 
     /// Keeps a line that the guest has logged.
@@ -159,20 +147,12 @@ impl Calls {
     }
 
     pub(crate) fn figures(&self) -> PluginCalls {
+        let uses = self.uses.figures(self.share.tenant().now_ns());
+        let mut figures = CallFigures::default();
+        uses.iter().for_each(|used| figures.add(&used.figures));
         PluginCalls {
             plugin: self.id,
-            calls: self.calls.get(),
-            rows_in: self.rows_in.get(),
-            rows_out: self.rows_out.get(),
-            bytes_in: self.bytes_in.get(),
-            bytes_out: self.bytes_out.get(),
-            times: CallTimes {
-                buckets: self.buckets.iter().map(Counter::get).collect(),
-                sum_us: self.sum_us.get(),
-                max_us: self.max_us.load(Ordering::Relaxed),
-            },
-            memory_peak_bytes: self.memory_peak.load(Ordering::Relaxed),
-            failures: self.failures.each_ref().map(Counter::get),
+            figures,
             instances: self.instances.load(Ordering::Relaxed),
             instances_started: self.started.get(),
             instances_discarded: self.discarded.get(),
@@ -180,14 +160,7 @@ impl Calls {
             log_lines: self.log_lines.get(),
             log_lines_dropped: self.log_lines_dropped.get(),
             suspended: self.suspension.now(),
-            uses: self.uses.figures(),
+            uses,
         }
-    }
-}
-
-/// Reads first: the highest value seen changes seldom, and a read keeps the cache line shared.
-pub(crate) fn raise(highest: &AtomicU64, value: u64) {
-    if highest.load(Ordering::Relaxed) < value {
-        highest.fetch_max(value, Ordering::Relaxed);
     }
 }

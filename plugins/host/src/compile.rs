@@ -120,6 +120,7 @@ impl Compiler {
     /// The compiler asserts what it believes of its input here and there; a module that it is wrong about must cost
     /// nothing but its own loading.
     fn compile_anew(&self, bytes: &[u8]) -> Result<Component> {
+        let _span = tracing::debug_span!(target: "millstream::plugin", "compile", bytes = bytes.len()).entered();
         let refuse = |why: String| Error::InvalidInput(format!("the module does not compile: {why}"));
         let compiled = catch_unwind(AssertUnwindSafe(|| Component::from_binary(&self.engine, bytes)));
         match compiled {

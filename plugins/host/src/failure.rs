@@ -14,6 +14,9 @@ pub(crate) enum StartError {
     /// Every slot for instances is taken; some may be idle.
     #[error("every slot for plugin instances is taken")]
     NoRoom,
+    /// The namespace has not the memory that it takes; other instances may give theirs back.
+    #[error("{0}")]
+    NoMemory(OperatorError),
     #[error(transparent)]
     Failed(#[from] OperatorError),
 }
@@ -22,7 +25,7 @@ impl From<StartError> for OperatorError {
     fn from(error: StartError) -> OperatorError {
         match error {
             StartError::NoRoom => failure(FailureKind::Host, "every slot for plugin instances is taken"),
-            StartError::Failed(error) => error,
+            StartError::NoMemory(error) | StartError::Failed(error) => error,
         }
     }
 }
@@ -36,7 +39,9 @@ pub(crate) fn start_failure(error: &wasmtime::Error, guest: &mut Guest) -> Start
     if error.is::<PoolConcurrencyLimitError>() {
         return StartError::NoRoom;
     }
-    StartError::Failed(call_failure("starting", error, guest))
+    let lacks_memory = guest.denied_by_namespace().is_some();
+    let failure = call_failure("starting", error, guest);
+    if lacks_memory { StartError::NoMemory(failure) } else { StartError::Failed(failure) }
 }
 
 /// The failure of a call that ended in `error`, which the instance does not survive.
@@ -45,6 +50,9 @@ pub(crate) fn call_failure(doing: &str, error: &wasmtime::Error, guest: &mut Gue
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::Interrupt) {
         return failure(FailureKind::Timeout, format!("{doing} took longer than its time limit{said}"));
+    }
+    if let Some(why) = guest.denied_by_namespace() {
+        return failure(FailureKind::Host, format!("{doing} needs more memory, and {why}{said}"));
     }
     if guest.was_denied_memory() {
         let limit = guest.memory_limit();
@@ -64,6 +72,9 @@ pub(crate) fn call_failure(doing: &str, error: &wasmtime::Error, guest: &mut Gue
 /// any other error; the rows are not at fault for it.
 pub(crate) fn answered_failure(doing: &str, text: &str, guest: &Guest) -> OperatorError {
     let text = clip(text);
+    if let Some(why) = guest.denied_by_namespace() {
+        return failure(FailureKind::Host, format!("{doing} needs more memory, and {why}: {text}"));
+    }
     if !guest.was_denied_memory() {
         return failure(FailureKind::Data, text);
     }

@@ -11,8 +11,10 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use crate::calls::Calls;
 use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
+use crate::pool::Reserve;
 use crate::state;
 use crate::tables::{self, Tables};
+use crate::tenants::Tenant;
 
 /// Log lines that one call may write; the rest is dropped.
 const LINES_PER_CALL: u32 = 64;
@@ -27,10 +29,12 @@ pub(crate) struct Guest {
     memory_limit: usize,
     memory_used: usize,
     denied: bool,
+    /// Why the namespace refused memory to the call at hand.
+    denied_by_namespace: Option<String>,
     lines_left: u32,
     last_error: Option<String>,
-    /// Where lines are kept; none of a module that is only looked at.
-    calls: Option<Arc<Calls>>,
+    /// Where it is counted; nowhere if the module is only looked at.
+    owner: Option<Owner>,
     grants: BTreeSet<Capability>,
     /// Of the partition that a consumer is at.
     state: Option<KeyedState>,
@@ -41,27 +45,46 @@ pub(crate) struct Guest {
     clock: SystemClock,
 }
 
+/// Whose instance it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) reserve: Arc<Reserve>,
+}
+
+impl Owner {
+    fn tenant(&self) -> &Arc<Tenant> {
+        self.calls.share.tenant()
+    }
+
+    /// Idle instances of the namespace give way.
+    fn take_memory(&self, bytes: u64) -> Result<(), String> {
+        let tenant = self.tenant();
+        if tenant.take_memory(bytes) {
+            return Ok(());
+        }
+        self.reserve.drop_idle(Some(tenant));
+        if tenant.take_memory(bytes) { Ok(()) } else { Err(tenant.refused_memory()) }
+    }
+}
+
 impl Guest {
-    pub(crate) fn new(plugin: Arc<str>, memory_limit: u64) -> Guest {
+    pub(crate) fn new(plugin: Arc<str>, memory_limit: u64, owner: Option<Owner>) -> Guest {
         Guest {
             plugin,
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             memory_used: 0,
             denied: false,
+            denied_by_namespace: None,
             lines_left: LINES_PER_CALL,
             last_error: None,
-            calls: None,
+            owner,
             grants: BTreeSet::new(),
             state: None,
             tables: None,
             deadline: Instant::now(),
             clock: SystemClock::default(),
         }
-    }
-
-    /// What it says from now on is kept there.
-    pub(crate) fn tell(&mut self, calls: Arc<Calls>) {
-        self.calls = Some(calls);
     }
 
     /// Bytes of linear memory and tables.
@@ -112,6 +135,7 @@ impl Guest {
     pub(crate) fn next_call(&mut self, limit: Duration) {
         self.deadline = Instant::now() + limit;
         self.denied = false;
+        self.denied_by_namespace = None;
         self.lines_left = LINES_PER_CALL;
         self.last_error = None;
     }
@@ -125,6 +149,16 @@ impl Guest {
         self.denied
     }
 
+    /// Why this call, or the start, did not get memory that the namespace does not have.
+    pub(crate) fn denied_by_namespace(&self) -> Option<&str> {
+        self.denied_by_namespace.as_deref()
+    }
+
+    /// The time of a call that may take `own` by the plugin's limit.
+    pub(crate) fn timeout(&self, own: Duration) -> Duration {
+        self.owner.as_ref().map_or(own, |owner| owner.tenant().timeout(own))
+    }
+
     /// The last line that this call wrote as an error: where a guest of ours says why it panicked.
     pub(crate) fn take_last_error(&mut self) -> Option<String> {
         self.last_error.take()
@@ -132,22 +166,35 @@ impl Guest {
 
     fn grow(&mut self, from: usize, to: usize) -> bool {
         let used = self.memory_used.saturating_sub(from).saturating_add(to);
-        self.denied |= used > self.memory_limit;
-        if used <= self.memory_limit {
-            self.memory_used = used;
+        if used > self.memory_limit {
+            self.denied = true;
+            return false;
         }
-        used <= self.memory_limit
+        if let Some(owner) = &self.owner
+            && let Err(why) = owner.take_memory(used.saturating_sub(self.memory_used) as u64)
+        {
+            self.denied_by_namespace = Some(why);
+            return false;
+        }
+        self.memory_used = used;
+        true
     }
 
     fn log(&mut self, level: Level, line: &str) {
         if self.lines_left == 0 {
-            if let Some(calls) = &self.calls {
-                calls.log_lines_dropped.add(1);
+            if let Some(owner) = &self.owner {
+                owner.calls.log_lines_dropped.add(1);
             }
             return;
         }
         self.lines_left -= 1;
         let line = clip(line);
+        if level == Level::Error {
+            self.last_error = Some(line.clone());
+        }
+        if self.owner.as_ref().is_some_and(|owner| !owner.calls.may_log()) {
+            return;
+        }
         let plugin = &*self.plugin;
         match level {
             Level::Error => tracing::error!(target: "millstream::plugin", plugin, "{line}"),
@@ -155,11 +202,16 @@ impl Guest {
             Level::Info => tracing::info!(target: "millstream::plugin", plugin, "{line}"),
             Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, "{line}"),
         }
-        if let Some(calls) = &self.calls {
-            calls.log(level.name(), &line);
+        if let Some(owner) = &self.owner {
+            owner.calls.log(level.name(), &line);
         }
-        if level == Level::Error {
-            self.last_error = Some(line);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let Some(owner) = &self.owner {
+            owner.tenant().give_memory(self.memory_used as u64);
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Capability, Error, FailureKind, LoadedPlugin, OperatorError, PluginCalls, PluginDescription, PluginHost, PluginId,
-    PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableLookup,
-    TableUse,
+    Capability, Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError,
+    PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
+    PluginSettings, PluginSuspension, Result, TableLookup, TableUse,
 };
 use parking_lot::Mutex;
 
@@ -23,9 +23,15 @@ use crate::message;
 use crate::module;
 use crate::pool::{Pool, Reserve};
 use crate::signature::{self, PublicKey};
+use crate::suspension::Notice;
+use crate::tenants::Tenants;
+use crate::turns::Seat;
 
 /// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
 const MAX_OUTPUT_BYTES: u64 = 128 << 20;
+
+/// What `cpu_milli` of a plugin may be at most; there is no machine of more cores.
+const MAX_CPU_MILLI: u32 = 1_024_000;
 
 /// What `lookup_bytes` of a plugin may be at most.
 const MAX_LOOKUP_BYTES: u64 = 16 << 30;
@@ -71,6 +77,10 @@ pub struct WasmHost {
     compiler: Compiler,
     ticker: Arc<Ticker>,
     reserve: Arc<Reserve>,
+    tenants: Tenants,
+    /// Of modules that are only looked at, which count for no namespace.
+    lookers: Arc<Seat>,
+    notice: Arc<Notice>,
     counters: Arc<Counters>,
     /// One per plugin version, so that its concurrency is bounded over all its uses.
     in_use: Mutex<HashMap<PluginId, InUse>>,
@@ -87,7 +97,10 @@ impl WasmHost {
         Ok(Arc::new(WasmHost {
             compiler,
             ticker,
-            reserve: Arc::new(Reserve::default()),
+            reserve: Reserve::new(options.max_instances, options.wait_timeout),
+            tenants: Tenants::new(),
+            lookers: Arc::default(),
+            notice: Arc::default(),
             counters,
             in_use: Mutex::new(HashMap::new()),
             calls: Mutex::new(HashMap::new()),
@@ -109,9 +122,13 @@ impl WasmHost {
         if all.len() >= MAX_FIGURES {
             all.retain(|_, calls| Arc::strong_count(calls) > 1);
         }
-        let calls = Arc::new(Calls::new(plugin));
+        let calls = self.count(plugin);
         all.insert(plugin.id, calls.clone());
         calls
+    }
+
+    fn count(&self, plugin: &PluginInfo) -> Arc<Calls> {
+        Arc::new(Calls::new(plugin, self.tenants.get(&plugin.namespace), &self.notice))
     }
 
     /// Compiles a module whose limits are in range.
@@ -124,8 +141,8 @@ impl WasmHost {
 
     fn describe(&self, module: &[u8], limits: &PluginLimits) -> Result<(Instance, PluginDescription)> {
         let compiled = self.compile(module, limits)?;
-        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed");
-        let mut instance = self.reserve.with_room(start).map_err(|e| refused("start", e.into()))?;
+        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed", None);
+        let mut instance = self.reserve.look(&self.lookers, start).map_err(|e| refused("start", e.into()))?;
         let description = instance.describe().map_err(|e| refused("describe itself", e))?;
         Ok((instance, description))
     }
@@ -166,6 +183,8 @@ impl PluginHost for WasmHost {
     }
 
     fn load(&self, plugin: &PluginInfo, module: &[u8], tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin> {
+        let _span =
+            tracing::debug_span!(target: "millstream::plugin", "load", plugin = plugin.name, plugin.version).entered();
         if let Some(known) = self.in_use.lock().get(&plugin.id).and_then(|in_use| in_use.get(plugin)) {
             return Ok(known);
         }
@@ -177,8 +196,7 @@ impl PluginHost for WasmHost {
             return Err(Error::InvalidInput(message));
         }
         let calls = self.calls_of(plugin);
-        let pool =
-            Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, calls, self.options.wait_timeout);
+        let pool = Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, calls);
         let (loaded, in_use) = kinds::make(plugin, pool.with_tables(tables), &self.counters)?;
         let mut all = self.in_use.lock();
         all.retain(|_, other| !other.is_gone());
@@ -192,9 +210,8 @@ impl PluginHost for WasmHost {
         let mut plugin = plugin.clone();
         plugin.limits.concurrency = 1;
         // Counted apart as well: what fails here suspends nobody else.
-        let calls = Arc::new(Calls::new(&plugin));
-        let wait = self.options.wait_timeout;
-        let pool = Pool::new(compiled, &plugin, &self.ticker, &self.reserve, &self.counters, calls, wait);
+        let calls = self.count(&plugin);
+        let pool = Pool::new(compiled, &plugin, &self.ticker, &self.reserve, &self.counters, calls);
         kinds::make(&plugin, pool, &self.counters).map(|(loaded, _)| loaded)
     }
 
@@ -208,6 +225,21 @@ impl PluginHost for WasmHost {
 
     fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
         self.calls.lock().iter().filter_map(|(id, calls)| Some((*id, calls.suspended()?))).collect()
+    }
+
+    fn on_suspension(&self, suspended: Arc<dyn Fn() + Send + Sync>) {
+        self.notice.to(suspended);
+    }
+
+    fn limit_namespace(&self, namespace: &str, limits: &NamespaceLimits) {
+        let tenant = self.tenants.limit(namespace, limits, &self.reserve.turns);
+        if tenant.is_over_memory() {
+            self.reserve.drop_idle(Some(&tenant));
+        }
+    }
+
+    fn namespace_usage(&self) -> Vec<NamespaceUsage> {
+        self.tenants.usage()
     }
 
     fn resume(&self, plugin: PluginId) -> bool {
@@ -230,6 +262,12 @@ fn check_limits(limits: &PluginLimits, options: &HostOptions) -> Result<()> {
     refuse("memory_bytes", limits.memory_bytes, 64 << 10, options.max_memory_bytes)?;
     refuse("call_timeout_ms", limits.call_timeout_ms, 1, 600_000)?;
     refuse("concurrency", limits.concurrency.into(), 1, options.max_instances.into())?;
+    let cpu_milli = limits.cpu_milli.unwrap_or(1_000);
+    if !(MIN_CPU_MILLI..=MAX_CPU_MILLI).contains(&cpu_milli) {
+        let cores = |milli: u32| f64::from(milli) / 1e3;
+        let (low, high) = (cores(MIN_CPU_MILLI), cores(MAX_CPU_MILLI));
+        return Err(Error::InvalidInput(format!("cpu is {}; it must be from {low} to {high}", cores(cpu_milli))));
+    }
     refuse("output_bytes", limits.output_bytes, 1 << 10, MAX_OUTPUT_BYTES)?;
     refuse("lookup_bytes", limits.lookup_bytes, 1 << 10, MAX_LOOKUP_BYTES)
 }

@@ -14,7 +14,6 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
 use crate::answer;
-use crate::calls::Calls;
 use crate::compile::Compiled;
 use crate::contract::{
     CONTRACTS, Description, Wire, WireAnswer, WireCheckback, WireConsumer, WireFilter, WireFilterV1, WireFunction,
@@ -22,7 +21,7 @@ use crate::contract::{
 };
 use crate::deadline::Ticker;
 use crate::failure::{StartError, answered_failure, call_failure, clip, failure, start_failure};
-use crate::guest::Guest;
+use crate::guest::{Guest, Owner};
 use crate::message::{self, Encoder};
 use crate::tables::Tables;
 
@@ -54,15 +53,17 @@ impl Instance {
         limits: &PluginLimits,
         ticker: &Arc<Ticker>,
         plugin: &str,
+        owner: Option<Owner>,
     ) -> Result<Instance, StartError> {
-        let guest = Guest::new(plugin.into(), limits.memory_bytes);
+        let guest = Guest::new(plugin.into(), limits.memory_bytes, owner);
         let mut store = Store::new(compiled.pre.engine(), guest);
         store.limiter(|guest| guest);
         let output_bytes = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
         store.set_hostcall_fuel(output_bytes.max(MAX_ANSWER_BYTES));
         let call_timeout = Duration::from_millis(limits.call_timeout_ms);
         let started = {
-            let _running = ticker.arm(&mut store, call_timeout);
+            let limit = store.data().timeout(call_timeout);
+            let _running = ticker.arm(&mut store, limit);
             compiled.pre.instantiate(&mut store)
         };
         let instance = started.map_err(|e| start_failure(&e, store.data_mut()))?;
@@ -70,9 +71,9 @@ impl Instance {
         Ok(Instance { store, instance, compiled, ticker, call_timeout, encoder: None, calls: 0 })
     }
 
-    /// What the guest logs from now on is kept there.
-    pub(crate) fn tell(&mut self, calls: Arc<Calls>) {
-        self.store.data_mut().tell(calls);
+    /// Whether the last call wanted memory that the namespace does not have.
+    pub(crate) fn lacks_memory(&self) -> bool {
+        self.store.data().denied_by_namespace().is_some()
     }
 
     /// Bytes of linear memory and tables that it has.
@@ -189,12 +190,13 @@ impl Instance {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        self.store.data_mut().next_call(self.call_timeout);
+        let limit = self.store.data().timeout(self.call_timeout);
+        self.store.data_mut().next_call(limit);
         let function = self.instance.get_typed_func::<P, R>(&mut self.store, export).map_err(|e| {
             failure(FailureKind::BadOutput, format!("{name} has another type than the contract's: {e:#}"))
         })?;
         let answer = {
-            let _running = self.ticker.arm(&mut self.store, self.call_timeout);
+            let _running = self.ticker.arm(&mut self.store, limit);
             function.call(&mut self.store, arguments)
         };
         answer.map_err(|e| call_failure(name, &e, self.store.data_mut()))

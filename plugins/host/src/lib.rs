@@ -10,25 +10,31 @@
 
 mod alone;
 mod answer;
+mod bucket;
 mod cache;
 mod caller;
 mod calls;
 mod compile;
 mod contract;
+mod cpu;
 mod deadline;
 mod failure;
 mod figures;
 mod guest;
+mod held;
 mod host;
 mod instance;
 mod kinds;
 mod message;
 mod module;
 mod pool;
+mod share;
 mod signature;
 mod state;
 mod suspension;
 mod tables;
+mod tenants;
+mod turns;
 mod uses;
 
 pub use contract::CONTRACTS;

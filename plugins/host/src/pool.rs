@@ -10,29 +10,55 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::calls::Calls;
 use crate::compile::Compiled;
+use crate::cpu::Started;
 use crate::deadline::Ticker;
 use crate::failure::{StartError, failure};
 use crate::figures::Counters;
+use crate::guest::Owner;
 use crate::instance::Instance;
 use crate::message;
 use crate::tables::Tables;
+use crate::tenants::Tenant;
+use crate::turns::{Scarce, Seat, Turn, Turns};
+
+/// Before an instance that found no room is started again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The pools of a host, which share its slots for instances.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reserve {
     pools: Mutex<Vec<Weak<Slots>>>,
+    pub(crate) turns: Arc<Turns>,
+    wait_timeout: Duration,
 }
 
 impl Reserve {
-    /// Starts an instance. When every slot is taken, idle instances of all pools are dropped, and it is tried again.
-    pub(crate) fn with_room(&self, start: impl Fn() -> Result<Instance, StartError>) -> Result<Instance, StartError> {
-        match start() {
-            Err(StartError::NoRoom) => {
-                self.drop_idle();
-                start()
+    pub(crate) fn new(max_instances: u32, wait_timeout: Duration) -> Arc<Reserve> {
+        let turns = Turns::new(usize::try_from(max_instances).unwrap_or(usize::MAX));
+        Arc::new(Reserve { pools: Mutex::default(), turns, wait_timeout })
+    }
+
+    /// Starts an instance, for a call that has its turn. When every slot is taken, idle instances of all pools are dropped,
+    /// and it is tried again until `until`; so it is when its namespace lacks the memory.
+    fn with_room<T>(&self, until: Time, start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+        let mut pause = Duration::ZERO;
+        let mut scarce = false;
+        loop {
+            match start() {
+                Err(StartError::NoRoom) if !scarce || Time::now() < until => self.drop_idle(None),
+                Err(StartError::NoMemory(_)) if Time::now() < until => {}
+                other => return other,
             }
-            other => other,
+            std::thread::sleep(pause);
+            (pause, scarce) = (PAUSE, true);
         }
+    }
+
+    /// Starts an instance that is no plugin's, as soon as it is its turn.
+    pub(crate) fn look<T>(&self, seat: &Arc<Seat>, start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+        let until = Time::now() + self.wait_timeout;
+        let _turn = self.turns.wait(seat, until).map_err(|_| StartError::NoRoom)?;
+        self.with_room(until, start)
     }
 
     fn join(&self, slots: &Arc<Slots>) {
@@ -41,12 +67,13 @@ impl Reserve {
         pools.push(Arc::downgrade(slots));
     }
 
-    fn drop_idle(&self) {
+    /// Drops the idle instances of a namespace, or of all.
+    pub(crate) fn drop_idle(&self, of: Option<&Arc<Tenant>>) {
         let pools: Vec<Arc<Slots>> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
-        for pool in pools {
+        let is_of = |pool: &&Arc<Slots>| of.is_none_or(|tenant| Arc::ptr_eq(tenant, pool.calls.share.tenant()));
+        for pool in pools.iter().filter(is_of) {
             let idle = {
                 let mut state = pool.state.lock();
-                state.live -= state.idle.len();
                 pool.calls.instances.fetch_sub(state.idle.len() as u64, Ordering::Relaxed);
                 std::mem::take(&mut state.idle)
             };
@@ -65,7 +92,6 @@ pub(crate) struct Pool {
     reserve: Arc<Reserve>,
     counters: Arc<Counters>,
     calls: Arc<Calls>,
-    wait_timeout: Duration,
     slots: Arc<Slots>,
     /// What guests may look rows up in; none where they don't ask.
     tables: Option<Arc<Tables>>,
@@ -81,7 +107,7 @@ struct Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let left = self.state.get_mut().live as u64;
+        let left = self.state.get_mut().idle.len() as u64;
         self.calls.instances.fetch_sub(left, Ordering::Relaxed);
     }
 }
@@ -89,8 +115,8 @@ impl Drop for Slots {
 #[derive(Debug, Default)]
 struct State {
     idle: Vec<Instance>,
-    /// Idle and lent instances, and those being started.
-    live: usize,
+    /// Calls that have an instance, or are about to: with the idle ones there are never more than the plugin may have.
+    calls: usize,
 }
 
 /// An instance lent to one call. It goes back to the pool unless [`Lease::discard`] took it out.
@@ -98,6 +124,8 @@ struct State {
 pub(crate) struct Lease<'a> {
     pool: &'a Pool,
     instance: Option<Instance>,
+    /// Goes after the instance was put back: whose turn is next finds it there.
+    turn: Option<Turn>,
 }
 
 impl Pool {
@@ -108,7 +136,6 @@ impl Pool {
         reserve: &Arc<Reserve>,
         counters: &Arc<Counters>,
         calls: Arc<Calls>,
-        wait_timeout: Duration,
     ) -> Pool {
         let slots = Arc::new(Slots { state: Mutex::default(), freed: Condvar::new(), calls: calls.clone() });
         reserve.join(&slots);
@@ -120,7 +147,6 @@ impl Pool {
             reserve: reserve.clone(),
             counters: counters.clone(),
             calls,
-            wait_timeout,
             slots,
             tables: None,
         }
@@ -141,19 +167,27 @@ impl Pool {
         &self.schema
     }
 
-    /// Lends an instance, idle or new; waits while all that are allowed are in use.
+    /// Lends an instance, idle or new; waits while all that are allowed, to the plugin, its namespace or the server, are in
+    /// use.
     pub(crate) fn lend(&self) -> Result<Lease<'_>, OperatorError> {
-        let until = Time::now() + self.wait_timeout;
+        self.lend_by(Time::now() + self.reserve.wait_timeout)
+    }
+
+    /// Starts the first instance, which says whether the configuration is one. Where instances or memory are scarce the first
+    /// call does that: who loads a plugin may be in others' way.
+    pub(crate) fn begin(&self) -> Result<(), OperatorError> {
+        match self.lend_by(Time::now()) {
+            Err(error) if error.kind == FailureKind::Host => {
+                tracing::debug!(target: "millstream::plugin", plugin = self.plugin.name, "started later: {error}");
+                Ok(())
+            }
+            begun => begun.map(drop),
+        }
+    }
+
+    fn lend_by(&self, until: Time) -> Result<Lease<'_>, OperatorError> {
         let mut state = self.slots.state.lock();
-        loop {
-            if let Some(instance) = state.idle.pop() {
-                return Ok(Lease { pool: self, instance: Some(instance) });
-            }
-            if state.live < self.plugin.limits.concurrency as usize {
-                state.live += 1;
-                self.calls.instances.fetch_add(1, Ordering::Relaxed);
-                break;
-            }
+        while state.calls >= self.plugin.limits.concurrency as usize {
             self.calls.waiting.fetch_add(1, Ordering::Relaxed);
             let waited = self.slots.freed.wait_until(&mut state, until);
             self.calls.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -161,25 +195,72 @@ impl Pool {
                 return Err(failure(
                     FailureKind::Host,
                     format!(
-                        "all {} instances of plugin {:?} have been busy for {:?}; raise its concurrency, or lower its load",
-                        self.plugin.limits.concurrency, self.plugin.name, self.wait_timeout
+                        "all {} instances of plugin {:?} have been busy; raise its concurrency, or lower its load",
+                        self.plugin.limits.concurrency, self.plugin.name
                     ),
                 ));
             }
         }
+        state.calls += 1;
+        // From here the lease accounts for the call, also when it does not get its turn, or a start fails.
+        let mut lease = Lease { pool: self, instance: None, turn: None };
+        lease.turn = self.reserve.turns.try_now(&self.calls.share.tenant().seat);
+        if lease.turn.is_none() {
+            // An idle instance is taken when it is the call's turn: until then it gives way to others.
+            drop(state);
+            lease.turn = Some(self.turn(until)?);
+            state = self.slots.state.lock();
+        }
+        lease.instance = state.idle.pop();
         drop(state);
-        // From here the lease accounts for the slot, also when the start fails.
-        let mut lease = Lease { pool: self, instance: None };
-        lease.renew()?;
+        if lease.instance.is_none() {
+            lease.instance = Some(self.start(until)?);
+        }
         Ok(lease)
     }
 
-    fn start(&self) -> Result<Instance, OperatorError> {
-        let mut instance = self
-            .reserve
-            .with_room(|| Instance::start(&self.compiled, &self.plugin.limits, &self.ticker, &self.plugin.name))?;
-        instance.tell(self.calls.clone());
-        let gives = instance.open(&self.schema, &self.plugin.config, &self.plugin.grants)?;
+    fn turn(&self, until: Time) -> Result<Turn, OperatorError> {
+        let (turns, tenant) = (&self.reserve.turns, self.calls.share.tenant());
+        self.calls.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = turns.wait(&tenant.seat, until);
+        self.calls.waiting.fetch_sub(1, Ordering::Relaxed);
+        let waited = self.reserve.wait_timeout;
+        turn.map_err(|scarce| match scarce {
+            Scarce::Namespace => failure(
+                FailureKind::Host,
+                format!(
+                    "the {} instances that namespace {:?} may run at once have been busy for {waited:?}; raise its \
+                 plugin_concurrency, or lower its load",
+                    tenant.seat.most(),
+                    tenant.name()
+                ),
+            ),
+            Scarce::Server => {
+                failure(FailureKind::Host, format!("all instances of the server have been busy for {waited:?}"))
+            }
+        })
+    }
+
+    fn start(&self, until: Time) -> Result<Instance, OperatorError> {
+        let (plugin, limits) = (&self.plugin, &self.plugin.limits);
+        let _span = tracing::debug_span!(
+            target: "millstream::plugin", "instantiate", plugin = plugin.name, plugin.version
+        )
+        .entered();
+        let started = Started::long();
+        let fresh = self.reserve.with_room(until, || {
+            let owner = Owner { calls: self.calls.clone(), reserve: self.reserve.clone() };
+            let mut instance = Instance::start(&self.compiled, limits, &self.ticker, &plugin.name, Some(owner))?;
+            match instance.open(&self.schema, &plugin.config, &plugin.grants) {
+                Ok(gives) => Ok((instance, gives)),
+                Err(error) if instance.lacks_memory() => Err(StartError::NoMemory(error)),
+                Err(error) => Err(StartError::Failed(error)),
+            }
+        });
+        let took = started.end();
+        self.calls.share.used(took, 0);
+        self.calls.uses.current().started(took);
+        let (mut instance, gives) = fresh?;
         if gives.is_some_and(|gives| gives != self.plugin.description.returns) {
             let message = "open answers with other columns than when the plugin was created";
             return Err(failure(FailureKind::BadOutput, message));
@@ -187,6 +268,7 @@ impl Pool {
         if let Some(tables) = &self.tables {
             instance.give_tables(tables.clone());
         }
+        self.calls.instances.fetch_add(1, Ordering::Relaxed);
         self.counters.instances_started.add(1);
         self.calls.started.add(1);
         Ok(instance)
@@ -204,13 +286,14 @@ impl Lease<'_> {
         if self.instance.take().is_some() {
             self.pool.counters.instances_discarded.add(1);
             self.pool.calls.discarded.add(1);
+            self.pool.calls.instances.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Puts a new instance in the place of the old one.
     pub(crate) fn renew(&mut self) -> Result<(), OperatorError> {
         self.discard();
-        self.instance = Some(self.pool.start()?);
+        self.instance = Some(self.pool.start(Time::now() + self.pool.reserve.wait_timeout)?);
         Ok(())
     }
 }
@@ -218,13 +301,8 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.slots.state.lock();
-        match self.instance.take() {
-            Some(instance) => state.idle.push(instance),
-            None => {
-                state.live -= 1;
-                self.pool.calls.instances.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
+        state.idle.extend(self.instance.take());
+        state.calls -= 1;
         drop(state);
         self.pool.slots.freed.notify_one();
     }

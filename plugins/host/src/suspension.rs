@@ -1,10 +1,12 @@
 //! A plugin that only fails is called no more, until somebody lets it: each call may cost its whole time.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_engine::{FailureKind, OperatorError, PluginSuspension, PluginVersion};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::failure::failure;
 
@@ -14,6 +16,29 @@ const FAILURES: u64 = 64;
 /// halving of 65,536 rows, and twice more when it stands alone.
 const COSTLY_FAILURES: u64 = 24;
 const LOST: Duration = Duration::from_secs(30);
+
+/// Who wants to know at once that a plugin was suspended.
+#[derive(Default)]
+pub(crate) struct Notice(RwLock<Option<Arc<dyn Fn() + Send + Sync>>>);
+
+impl Notice {
+    pub(crate) fn to(&self, told: Arc<dyn Fn() + Send + Sync>) {
+        *self.0.write() = Some(told);
+    }
+
+    pub(crate) fn give(&self) {
+        let told = self.0.read().clone();
+        if let Some(told) = told {
+            told();
+        }
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice").finish_non_exhaustive()
+    }
+}
 
 /// Counts failures in a row. Errors that the guest returns are answers: it is alive.
 #[derive(Debug, Default)]
@@ -51,21 +76,25 @@ impl Suspension {
         }
     }
 
-    pub(crate) fn failed(&self, plugin: &PluginVersion, error: &OperatorError, took: Duration, now_us: i64) {
+    /// True if this suspends the plugin.
+    pub(crate) fn failed(&self, plugin: &PluginVersion, error: &OperatorError, took: Duration, now_us: i64) -> bool {
         match error.kind {
-            FailureKind::Data => return self.answered(),
-            FailureKind::Host => return,
+            FailureKind::Data => {
+                self.answered();
+                return false;
+            }
+            FailureKind::Host => return false,
             FailureKind::Trap | FailureKind::Timeout | FailureKind::Memory | FailureKind::BadOutput => {}
         }
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let lost = Duration::from_micros(self.lost_us.fetch_add(us, Ordering::Relaxed).saturating_add(us));
         if failures < FAILURES && (failures < COSTLY_FAILURES || lost < LOST) {
-            return;
+            return false;
         }
         let mut why = self.why.lock();
         if why.is_some() {
-            return;
+            return false;
         }
         let reason = format!("{failures} calls in a row failed and took {lost:.1?}, the last one: {}", error.message);
         tracing::error!(
@@ -77,6 +106,7 @@ impl Suspension {
         );
         *why = Some(PluginSuspension { since_us: now_us, reason });
         self.suspended.store(true, Ordering::Release);
+        true
     }
 
     /// False where there was none.

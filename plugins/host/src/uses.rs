@@ -1,15 +1,18 @@
-//! Figures of a plugin version by what it is called for.
+//! Figures of a plugin version by what it is called for. Counting takes no lock: relaxed counters, which order nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use millstream_engine::{CallUse, PluginUse};
+use millstream_engine::{CallFigures, CallTimes, CallUse, FailureKind, PluginUse};
 use parking_lot::RwLock;
 
-use crate::calls::{Answered, raise};
+use crate::calls::Answered;
+use crate::cpu::Took;
 use crate::figures::Counter;
+use crate::held::Held;
+use crate::tenants::micros;
 
 /// Uses of one plugin version that are counted apart; the calls of more count together.
 const MAX_USES: usize = 64;
@@ -20,15 +23,42 @@ pub(crate) struct Uses {
 }
 
 /// Counters of one use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Use {
-    calls: Counter,
-    failures: Counter,
     rows_in: Counter,
     rows_out: Counter,
-    busy_us: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    /// Of [`CallTimes`]; together they are the calls.
+    buckets: Vec<Counter>,
+    sum_us: Counter,
+    max_us: AtomicU64,
+    cpu_us: Counter,
+    memory_peak: AtomicU64,
+    failures: [Counter; FailureKind::ALL.len()],
     queued_us: Counter,
     queued_max_us: AtomicU64,
+    pub(crate) held: Held,
+}
+
+impl Default for Use {
+    fn default() -> Use {
+        Use {
+            rows_in: Counter::default(),
+            rows_out: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            buckets: (0..CallTimes::BUCKETS).map(|_| Counter::default()).collect(),
+            sum_us: Counter::default(),
+            max_us: AtomicU64::new(0),
+            cpu_us: Counter::default(),
+            memory_peak: AtomicU64::new(0),
+            failures: Default::default(),
+            queued_us: Counter::default(),
+            queued_max_us: AtomicU64::new(0),
+            held: Held::default(),
+        }
+    }
 }
 
 impl Uses {
@@ -43,8 +73,10 @@ impl Uses {
         all.entry(of).or_default().clone()
     }
 
-    pub(crate) fn figures(&self) -> Vec<PluginUse> {
-        self.all.read().iter().map(|(of, figures)| figures.read(of)).collect()
+    /// At a time of the host's clock.
+    pub(crate) fn figures(&self, now_ns: u64) -> Vec<PluginUse> {
+        let all = self.all.read();
+        all.iter().map(|(of, figures)| PluginUse { of: of.clone(), figures: figures.read(now_ns) }).collect()
     }
 }
 
@@ -56,33 +88,64 @@ impl Use {
         raise(&self.queued_max_us, us);
     }
 
-    /// A call was answered, for good or for bad.
-    pub(crate) fn ended(&self, took: Duration, answered: Option<Answered>) {
-        self.calls.add(1);
-        self.busy_us.add(micros(took));
+    /// Instances were started meanwhile.
+    pub(crate) fn started(&self, took: Took) {
+        self.cpu_us.add(micros(took.cpu));
+    }
+
+    /// A call was answered, for good or for bad. `memory` is what the instance has.
+    pub(crate) fn ended(&self, took: Took, memory: usize, answered: Result<Answered, FailureKind>) {
+        let us = micros(took.wall);
+        self.sum_us.add(us);
+        self.cpu_us.add(micros(took.cpu));
+        if let Some(bucket) = self.buckets.get(CallTimes::bucket(us)) {
+            bucket.add(1);
+        }
+        raise(&self.max_us, us);
+        raise(&self.memory_peak, memory as u64);
         match answered {
-            Some(answered) => {
+            Ok(answered) => {
                 self.rows_in.add(answered.rows_in as u64);
                 self.rows_out.add(answered.rows_out as u64);
+                self.bytes_in.add(answered.bytes_in as u64);
+                self.bytes_out.add(answered.bytes_out as u64);
             }
-            None => self.failures.add(1),
+            Err(kind) => self.failed(kind),
         }
     }
 
-    fn read(&self, of: &CallUse) -> PluginUse {
-        PluginUse {
-            of: of.clone(),
-            calls: self.calls.get(),
-            failures: self.failures.get(),
+    /// A call failed, perhaps before it reached a guest.
+    pub(crate) fn failed(&self, kind: FailureKind) {
+        let at = FailureKind::ALL.iter().position(|other| *other == kind);
+        if let Some(counter) = at.and_then(|at| self.failures.get(at)) {
+            counter.add(1);
+        }
+    }
+
+    fn read(&self, now_ns: u64) -> CallFigures {
+        let buckets: Vec<u64> = self.buckets.iter().map(Counter::get).collect();
+        let (throttled, throttled_us) = self.held.figures(now_ns);
+        CallFigures {
+            calls: buckets.iter().sum(),
             rows_in: self.rows_in.get(),
             rows_out: self.rows_out.get(),
-            busy_us: self.busy_us.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            times: CallTimes { buckets, sum_us: self.sum_us.get(), max_us: self.max_us.load(Ordering::Relaxed) },
+            cpu_us: self.cpu_us.get(),
+            memory_peak_bytes: self.memory_peak.load(Ordering::Relaxed),
+            failures: self.failures.each_ref().map(Counter::get),
             queued_us: self.queued_us.get(),
             queued_max_us: self.queued_max_us.load(Ordering::Relaxed),
+            throttled,
+            throttled_us,
         }
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+/// Reads first: the highest value seen changes seldom, and a read keeps the cache line shared.
+fn raise(highest: &AtomicU64, value: u64) {
+    if highest.load(Ordering::Relaxed) < value {
+        highest.fetch_max(value, Ordering::Relaxed);
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Config;
+use super::namespace_limits;
 use super::segment_store::SegmentStoreSettings;
 use super::values::{parse_address, parse_bool, parse_bytes, parse_count, show_bytes};
 use crate::hex;
@@ -250,6 +251,16 @@ pub static SETTINGS: &[Setting] = &[
         1..=1_000_000,
         engine.max_groups_per_topic as usize,
         "Consumer groups that a topic may have"
+    ),
+    text!(
+        "namespace_limits",
+        "LIMITS",
+        |config| namespace_limits::show(&config.engine.namespace_limits),
+        |config, text| {
+            config.engine.namespace_limits = namespace_limits::parse(text)?;
+            Ok(())
+        },
+        "Limits of namespaces that have none of their own, such as plugin_memory=1GiB,plugin_cpu=1.5"
     ),
     text!(
         "segment_url",

@@ -33,7 +33,12 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
     if cursor.words(&["TOPIC"]) {
         return parse_alter_topic(cursor, start);
     }
-    Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER or CONSUMER GROUP"))
+    if cursor.words(&["SCHEMA"]) || cursor.words(&["NAMESPACE"]) || cursor.words(&["DATABASE"]) {
+        let name = cursor.name()?;
+        cursor.expect_words(&["SET"])?;
+        return Ok(Statement::AlterNamespace { name, options: Options::parse_list(cursor)? });
+    }
+    Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER, CONSUMER GROUP or NAMESPACE"))
 }
 
 /// `ALTER TOPIC t SHADOW PLUGIN p VERSION n`, `ALTER TOPIC t DROP SHADOW`.

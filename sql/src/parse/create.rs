@@ -32,7 +32,8 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
     }
     if cursor.words(&["SCHEMA"]) || cursor.words(&["NAMESPACE"]) || cursor.words(&["DATABASE"]) {
         let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
-        return Ok(Statement::CreateNamespace { name: cursor.name()?, if_not_exists });
+        let name = cursor.name()?;
+        return Ok(Statement::CreateNamespace { name, if_not_exists, options: Options::parse(cursor)? });
     }
     let what = cursor.sql().peek_token().token.to_string().to_uppercase();
     let reason = match what.as_str() {

@@ -107,6 +107,14 @@ impl Options {
         })
     }
 
+    /// Takes a share of CPU in thousandths of a core: a number of cores with up to three decimals.
+    pub(crate) fn cpu_milli(&mut self, key: &str) -> Result<Option<u32>> {
+        self.convert(key, "a number of cores such as 0.5 or 2, with up to three decimals", |value| match value {
+            OptionValue::Number(text) | OptionValue::Text(text) => millstream_engine::cpu_milli(&text),
+            _ => None,
+        })
+    }
+
     /// Takes a duration in ms: a number of milliseconds, or text such as `'3 days'`.
     pub(crate) fn duration_ms(&mut self, key: &str) -> Result<Option<u64>> {
         self.convert(key, "a duration such as '3 days', '12h' or a number of milliseconds", |value| match value {

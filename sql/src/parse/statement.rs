@@ -22,6 +22,11 @@ pub(crate) enum Statement {
     CreateNamespace {
         name: ObjectName,
         if_not_exists: bool,
+        options: Options,
+    },
+    AlterNamespace {
+        name: ObjectName,
+        options: Options,
     },
     DropNamespace {
         name: ObjectName,

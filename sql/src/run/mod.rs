@@ -8,6 +8,7 @@ mod files;
 mod functions;
 mod groups;
 mod insert;
+mod namespaces;
 mod plugins;
 mod tables;
 mod topic_reloads;
@@ -46,8 +47,11 @@ impl Scene {
 /// Carries out a definition or another statement without rows.
 pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
     match statement {
-        Statement::CreateNamespace { name, if_not_exists } => define::create_namespace(scene, &name, if_not_exists),
-        Statement::DropNamespace { name, if_exists } => define::drop_namespace(scene, &name, if_exists),
+        Statement::CreateNamespace { name, if_not_exists, options } => {
+            namespaces::create_namespace(scene, &name, if_not_exists, options)
+        }
+        Statement::AlterNamespace { name, options } => namespaces::alter_namespace(scene, &name, options),
+        Statement::DropNamespace { name, if_exists } => namespaces::drop_namespace(scene, &name, if_exists),
         Statement::CreateTable(create) => tables::create_table(scene, create),
         Statement::AlterTable { name, change } => tables::alter_table(scene, &name, change),
         Statement::DropTable { name, if_exists, force } => tables::drop_table(scene, &name, if_exists, force),

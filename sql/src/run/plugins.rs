@@ -30,7 +30,10 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
             let tables = named_tables(scene, &info);
             (Some(info), PluginSettings { limits, config, grants, tables })
         }
-        _ => (None, PluginSettings::default()),
+        _ => {
+            let limits = scene.engine().default_plugin_limits(scene.who(), &name.namespace)?;
+            (None, PluginSettings { limits, ..PluginSettings::default() })
+        }
     };
     let PluginSettings { mut limits, config, grants, mut tables } = settings;
     if let Some(bytes) = options.bytes("memory")? {
@@ -48,13 +51,19 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     if let Some(bytes) = options.bytes("lookup")? {
         limits.lookup_bytes = bytes;
     }
+    if let Some(milli) = options.cpu_milli("cpu")? {
+        limits.cpu_milli = Some(milli);
+    }
+    if let Some(lines) = options.number("log")? {
+        limits.log_rate = u32::try_from(lines).unwrap_or(u32::MAX);
+    }
     for (name, table) in options.texts_under("table")? {
         tables.retain(|(other, _)| *other != name);
         tables.push((name, table));
     }
     let grants = options.names("grant")?.map_or(Ok(grants), capabilities)?;
     let config = options.text("config")?.unwrap_or(config);
-    let known = ["memory", "timeout", "concurrency", "output", "lookup", "config", "grant", "table.NAME"];
+    let known = ["memory", "timeout", "concurrency", "output", "lookup", "cpu", "log", "config", "grant", "table.NAME"];
     options.finish("CREATE PLUGIN", &known)?;
     let module: Arc<[u8]> = match (create.source, &former) {
         (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,

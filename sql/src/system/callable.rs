@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use millstream_engine::{PluginDescription, PluginInfo, PluginKind, PluginSuspension, TableId, Volatility};
 
-use super::data::Kind::{Flag, Number, Text};
-use super::data::{Columns, Rows, flag, number, text, text_or_null};
+use super::data::Kind::{Flag, Number, Real, Text};
+use super::data::{Columns, Rows, flag, number, real_or_null, text, text_or_null};
 use crate::Result;
 use crate::query::Reader;
 use crate::types::to_sql;
@@ -32,6 +32,8 @@ pub(super) const PLUGINS: Columns = &[
     ("suspended", Text),
     ("tables", Text),
     ("lookup_bytes", Number),
+    ("cpu", Real),
+    ("log_rate", Number),
 ];
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
@@ -61,6 +63,8 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             text_or_null(suspended(&suspensions, &plugin)),
             text(read(reader, &plugin)),
             number(plugin.limits.lookup_bytes),
+            real_or_null(plugin.limits.cpu_milli.map(|milli| f64::from(milli) / 1e3)),
+            number(plugin.limits.log_rate),
         ]);
     }
     Ok(rows)

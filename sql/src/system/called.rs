@@ -33,38 +33,49 @@ pub(super) const CALLS: Columns = &[
     ("log_lines_dropped", Number),
     ("suspended_since", Time),
     ("suspended", Text),
+    ("cpu_us", Number),
+    ("queued_us", Number),
+    ("queued_max_us", Number),
+    ("throttled", Number),
+    ("throttled_us", Number),
 ];
 
 /// Every version that was loaded since the server was started.
 pub(super) fn calls(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for (plugin, calls) in reader.engine.plugin_calls(&reader.who)? {
+        let figures = calls.figures;
         let mut row = vec![
             text(&plugin.namespace),
             text(&plugin.name),
             number(plugin.version),
-            number(calls.calls),
-            number(calls.rows_in),
-            number(calls.rows_out),
-            number(calls.bytes_in),
-            number(calls.bytes_out),
-            number(calls.times.quantile_us(0.5)),
-            number(calls.times.quantile_us(0.99)),
-            number(calls.times.max_us),
-            number(calls.times.sum_us),
-            number(calls.memory_peak_bytes),
+            number(figures.calls),
+            number(figures.rows_in),
+            number(figures.rows_out),
+            number(figures.bytes_in),
+            number(figures.bytes_out),
+            number(figures.times.quantile_us(0.5)),
+            number(figures.times.quantile_us(0.99)),
+            number(figures.times.max_us),
+            number(figures.times.sum_us),
+            number(figures.memory_peak_bytes),
             number(calls.instances),
             number(calls.instances_started),
             number(calls.instances_discarded),
             number(calls.waiting),
         ];
         // In the order of `FailureKind::ALL`, as the columns are.
-        row.extend(calls.failures.map(number));
+        row.extend(figures.failures.map(number));
         row.extend([
             number(calls.log_lines),
             number(calls.log_lines_dropped),
             time_or_null(calls.suspended.as_ref().map(|why| why.since_us)),
             text_or_null(calls.suspended.map(|why| why.reason)),
+            number(figures.cpu_us),
+            number(figures.queued_us),
+            number(figures.queued_max_us),
+            number(figures.throttled),
+            number(figures.throttled_us),
         ]);
         rows.push(row);
     }
@@ -84,6 +95,21 @@ pub(super) const USES: Columns = &[
     ("busy_us", Number),
     ("queued_us", Number),
     ("queued_max_us", Number),
+    ("throttled", Number),
+    ("throttled_us", Number),
+    ("p50_us", Number),
+    ("p99_us", Number),
+    ("max_us", Number),
+    ("cpu_us", Number),
+    ("bytes_in", Number),
+    ("bytes_out", Number),
+    ("memory_peak_bytes", Number),
+    ("errors", Number),
+    ("traps", Number),
+    ("timeouts", Number),
+    ("memory_failures", Number),
+    ("bad_outputs", Number),
+    ("host_failures", Number),
 ];
 
 /// The same by what the calls were made for.
@@ -91,20 +117,33 @@ pub(super) fn uses(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for (plugin, calls) in reader.engine.plugin_calls(&reader.who)? {
         rows.extend(calls.uses.iter().map(|used| {
-            vec![
+            let figures = &used.figures;
+            let mut row = vec![
                 text(&plugin.namespace),
                 text(&plugin.name),
                 number(plugin.version),
                 text(used.of.kind()),
                 text(used.of.name()),
-                number(used.calls),
-                number(used.failures),
-                number(used.rows_in),
-                number(used.rows_out),
-                number(used.busy_us),
-                number(used.queued_us),
-                number(used.queued_max_us),
-            ]
+                number(figures.calls),
+                number(figures.failed()),
+                number(figures.rows_in),
+                number(figures.rows_out),
+                number(figures.times.sum_us),
+                number(figures.queued_us),
+                number(figures.queued_max_us),
+                number(figures.throttled),
+                number(figures.throttled_us),
+                number(figures.times.quantile_us(0.5)),
+                number(figures.times.quantile_us(0.99)),
+                number(figures.times.max_us),
+                number(figures.cpu_us),
+                number(figures.bytes_in),
+                number(figures.bytes_out),
+                number(figures.memory_peak_bytes),
+            ];
+            // In the order of `FailureKind::ALL`, as the columns are.
+            row.extend(figures.failures.map(number));
+            row
         }));
     }
     Ok(rows)

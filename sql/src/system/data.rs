@@ -11,6 +11,7 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 pub(super) enum Kind {
     Text,
     Number,
+    Real,
     Flag,
     /// µs, UTC.
     Time,
@@ -27,6 +28,7 @@ pub(super) fn schema(columns: Columns) -> SchemaRef {
         let data_type = match kind {
             Kind::Text => DataType::Utf8,
             Kind::Number => DataType::Int64,
+            Kind::Real => DataType::Float64,
             Kind::Flag => DataType::Boolean,
             Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
         };
@@ -69,6 +71,10 @@ pub(super) fn number(value: impl TryInto<i64>) -> ScalarValue {
 
 pub(super) fn number_or_null(value: Option<impl TryInto<i64>>) -> ScalarValue {
     ScalarValue::Int64(value.map(|value| value.try_into().unwrap_or(i64::MAX)))
+}
+
+pub(super) fn real_or_null(value: Option<f64>) -> ScalarValue {
+    ScalarValue::Float64(value)
 }
 
 pub(super) fn flag(value: bool) -> ScalarValue {

@@ -10,12 +10,6 @@ use crate::listing::on_error;
 use crate::query::Reader;
 use crate::types::to_sql;
 
-pub(super) const NAMESPACES: Columns = &[("name", Text)];
-
-pub(super) fn namespaces(reader: &Reader) -> Result<Rows> {
-    Ok(reader.engine.namespaces(&reader.who)?.into_iter().map(|name| vec![text(name)]).collect())
-}
-
 pub(super) const TABLES: Columns = &[
     ("namespace", Text),
     ("name", Text),

@@ -6,6 +6,7 @@ mod consumers;
 mod data;
 mod defined;
 mod delivered;
+mod namespaces;
 mod shadows;
 mod stored;
 mod versions;
@@ -48,12 +49,13 @@ pub(crate) static TABLES: [SystemTable; 22] = [
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },
     SystemTable { name: "members", columns: delivered::MEMBERS, rows: delivered::members },
-    SystemTable { name: "namespaces", columns: defined::NAMESPACES, rows: defined::namespaces },
+    SystemTable { name: "namespaces", columns: namespaces::NAMESPACES, rows: namespaces::namespaces },
     SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
     SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },
     SystemTable { name: "plugin_calls", columns: called::CALLS, rows: called::calls },
     SystemTable { name: "plugin_consumers", columns: consumers::CONSUMERS, rows: consumers::consumers },
     SystemTable { name: "plugin_logs", columns: called::LOGS, rows: called::logs },
+    SystemTable { name: "plugin_namespaces", columns: namespaces::USAGE, rows: namespaces::usage },
     SystemTable { name: "plugin_shadow_differences", columns: shadows::DIFFERENCES, rows: shadows::differences },
     SystemTable { name: "plugin_shadows", columns: shadows::SHADOWS, rows: shadows::shadows },
     SystemTable { name: "plugin_uses", columns: called::USES, rows: called::uses },

@@ -22,10 +22,11 @@ pub(super) struct Earlier<'a> {
 impl State {
     pub(super) fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
         match change {
-            Change::NamespaceCreated { name } => {
+            Change::NamespaceCreated { name, .. } => {
                 free(!self.catalog.has_namespace(name) && name != SYSTEM_NAMESPACE, "namespace", name)?;
                 earlier.take("namespace", "", name)
             }
+            Change::NamespaceLimited { name, .. } => self.known_namespace(name),
             Change::NamespaceDropped { name } => self.admit_namespace_drop(name),
             Change::TableCreated(info) => {
                 self.admit_name(&info.namespace, &info.name)?;

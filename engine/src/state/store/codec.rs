@@ -108,7 +108,11 @@ pub(super) fn head(state: &State) -> Result<Vec<u8>> {
 /// The entry's value now; `None` deletes it.
 pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
     match key {
-        Key::Namespace(name) => state.catalog.has_namespace(name).then(|| json(&())).transpose(),
+        Key::Namespace(name) => state
+            .catalog
+            .has_namespace(name)
+            .then(|| json(&Some(state.catalog.limits_of_namespace(name)).filter(|limits| !limits.is_empty())))
+            .transpose(),
         Key::Table(id) => state.catalog.table(*id).map(|info| json(&StoredTable::of(info))).transpose(),
         Key::Topic(id) => state.catalog.topic(*id).map(|info| json(info.as_ref())).transpose(),
         Key::Plugin(id) => state.catalog.plugin(*id).map(|info| json(info.as_ref())).transpose(),

@@ -11,7 +11,7 @@ use super::super::producers::Stream;
 use super::codec::{self, Head, StoredPartition, StoredTable};
 use super::{damaged, store_error};
 use crate::record::SegmentMeta;
-use crate::{FunctionInfo, Offset, PluginConsumerInfo, PluginInfo, Result, TopicInfo};
+use crate::{FunctionInfo, NamespaceLimits, Offset, PluginConsumerInfo, PluginInfo, Result, TopicInfo};
 
 /// The state that the last checkpoint wrote; an empty one for a new store.
 pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
@@ -41,7 +41,10 @@ pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
 
 fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
     match key {
-        Key::Namespace(name) => state.catalog.put_namespace(&name),
+        Key::Namespace(name) => {
+            let limits: Option<NamespaceLimits> = codec::from_json(value)?;
+            state.catalog.put_namespace(&name, limits.unwrap_or_default());
+        }
         Key::Table(_) => state.catalog.put_table(codec::from_json::<StoredTable>(value)?.restore()?.into()),
         Key::Topic(_) => state.catalog.put_topic(codec::from_json::<TopicInfo>(value)?.into()),
         Key::Plugin(_) => state.catalog.put_plugin(codec::from_json::<PluginInfo>(value)?.into()),

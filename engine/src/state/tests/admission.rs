@@ -100,7 +100,7 @@ fn functions_stand_on_plugins_and_under_topics() {
 fn nothing_crosses_namespaces() {
     let mut history = History::new();
     let id = history.table("t", 1);
-    history.change(Change::NamespaceCreated { name: "other".to_owned() }).unwrap();
+    history.change(Change::NamespaceCreated { name: "other".to_owned(), limits: Default::default() }).unwrap();
     let made = history.change(Change::TopicCreated(topic("other", "a", id, vec![])));
     assert_eq!(made.unwrap_err().kind(), ErrorKind::InvalidInput);
     let mut key = group("g", None);

@@ -9,7 +9,10 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::record::{OffsetsRecord, ProducerRecord, StateRecord};
 use crate::state::Store;
-use crate::{Appended, EarlierVersion, GroupMode, PluginId, PluginSuspension, ProducerStamp, UpcomingVersion};
+use crate::{
+    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, PluginSuspension, ProducerStamp,
+    UpcomingVersion,
+};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -197,8 +200,13 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let some_plugin = plugins.choose(random).copied();
     let consumers: Vec<_> = history.state.catalog().consumers().cloned().collect();
     let some_consumer = consumers.choose(random);
-    match random.random_range(0..28) {
-        0 => Change::NamespaceCreated { name: namespace },
+    match random.random_range(0..30) {
+        0 => Change::NamespaceCreated { name: namespace, limits: NamespaceLimits::default() },
+        28 | 29 => {
+            let limit = *NamespaceLimit::ALL.choose(random).unwrap();
+            let value = random.random_bool(0.7).then(|| random.random_range(0..9));
+            Change::NamespaceLimited { name: namespace, limits: [(limit, value)].into() }
+        }
         1 => Change::NamespaceDropped { name: namespace },
         2..5 => super::table(&namespace, &name, random.random_range(1..5)),
         5 => Change::ColumnsAdded { table, fields: vec![Field::new(format!("c{name}"), DataType::Utf8, true)] },

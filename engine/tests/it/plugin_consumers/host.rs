@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
@@ -37,6 +38,8 @@ pub(crate) struct Words {
     pub(crate) calls: Arc<AtomicUsize>,
     /// The most rows of one call.
     pub(crate) widest: Arc<AtomicUsize>,
+    /// Plugins are over their share.
+    pub(crate) held: Arc<AtomicBool>,
 }
 
 impl PluginHost for Words {
@@ -70,6 +73,7 @@ impl PluginHost for Words {
             tries: AtomicUsize::new(0),
             calls: self.calls.clone(),
             widest: self.widest.clone(),
+            held: self.held.clone(),
         })))
     }
 }
@@ -91,9 +95,14 @@ struct Sums {
     tries: AtomicUsize,
     calls: Arc<AtomicUsize>,
     widest: Arc<AtomicUsize>,
+    held: Arc<AtomicBool>,
 }
 
 impl BatchConsumer for Sums {
+    fn throttled(&self) -> Option<Duration> {
+        self.held.load(Ordering::SeqCst).then_some(Duration::from_millis(20))
+    }
+
     fn name(&self) -> &str {
         "sums"
     }

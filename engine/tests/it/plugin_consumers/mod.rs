@@ -307,3 +307,18 @@ fn partitions_added_later_are_read_from_their_start() {
     until_done(&fixture.engine);
     assert_eq!(totals(&fixture.engine), expected(&sent));
 }
+
+#[test]
+fn a_plugin_over_its_share_is_called_later() {
+    let (fixture, table, host) = store("sums");
+    host.held.store(true, Ordering::SeqCst);
+    create(&fixture, spec("t", "p"));
+    fixture.append(&table, 0, 0..10);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(host.calls.load(Ordering::SeqCst), 0);
+    let [status] = fixture.engine.plugin_consumers(&who()).unwrap().try_into().expect("one consumer");
+    assert_eq!((status.lag, status.figures.failures, status.error), (10, 0, None));
+    host.held.store(false, Ordering::SeqCst);
+    let status = until(&fixture.engine, "the end", |status| status.lag == 0);
+    assert_eq!((status.figures.rows_in, status.figures.failures), (10, 0));
+}

@@ -1,5 +1,7 @@
 //! Consumers: rows for tables, a verdict, and state that they have written.
 
+use std::time::Duration;
+
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use millstream_engine::{
@@ -109,6 +111,10 @@ impl BatchConsumer for WasmConsumer {
 
     fn outputs(&self) -> &[ConsumerOutput] {
         &self.plugin().description.outputs
+    }
+
+    fn throttled(&self) -> Option<Duration> {
+        self.caller.throttled()
     }
 
     fn consume(

@@ -1,5 +1,7 @@
 //! Filters and functions as functions that SQL can call.
 
+use std::time::Duration;
+
 use arrow_array::{ArrayRef, new_empty_array};
 use arrow_select::concat::concat;
 use millstream_engine::{FailureKind, FunctionSignature, OperatorError, PluginInfo, ScalarFunction};
@@ -37,6 +39,10 @@ impl<K: Kind<Output = ArrayRef>> ScalarFunction for Scalar<K> {
 
     fn signature(&self) -> &FunctionSignature {
         &self.signature
+    }
+
+    fn throttled(&self) -> Option<Duration> {
+        self.caller.throttled()
     }
 
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError> {

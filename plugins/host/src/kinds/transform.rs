@@ -1,6 +1,7 @@
 //! Transforms: batches of another schema, each row with the row it comes from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -88,6 +89,10 @@ impl BatchTransform for WasmTransform {
 
     fn output_schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    fn throttled(&self) -> Option<Duration> {
+        self.caller.throttled()
     }
 
     fn transform(&self, arguments: &[ArrayRef], rows: usize) -> Result<Evaluated, OperatorError> {

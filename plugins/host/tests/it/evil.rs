@@ -101,7 +101,7 @@ fn a_guest_that_drifts_is_told_by_instances_of_its_own() {
     assert_eq!((kept(&*apart), kept(&*apart), kept(&*shared)), (8, 0, 0));
     let calls = host.host.calls();
     let shared = calls.iter().find(|calls| calls.plugin == info.id).expect("it was loaded");
-    assert_eq!(shared.calls, 4, "those apart count apart");
+    assert_eq!(shared.figures.calls, 4, "those apart count apart");
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn memory_that_python_is_refused_is_told() {
     assert_eq!(filter.call(&batch("UA", 8), 8).expect("an answer").as_boolean().true_count(), 8);
     let seen = host().host.calls().into_iter().find(|calls| calls.plugin == id).expect("it was called");
     // Enough to start with, and for small batches.
-    let (_, filter) = load(seen.memory_peak_bytes + (1 << 20));
+    let (_, filter) = load(seen.figures.memory_peak_bytes + (1 << 20));
     assert_eq!(filter.call(&batch("UA", 8), 8).expect("an answer").as_boolean().true_count(), 8);
     let error = failure(&filter, &batch(&"UA".repeat(30), 60_000), 60_000);
     assert_failure(&error, FailureKind::Memory, "filter needs more than the memory limit of");

@@ -24,7 +24,7 @@ fn calls(host: &TestHost, plugin: PluginId) -> PluginCalls {
 
 fn failures(calls: &PluginCalls, kind: FailureKind) -> u64 {
     let at = FailureKind::ALL.iter().position(|other| *other == kind).expect("a kind");
-    calls.failures[at]
+    calls.figures.failures[at]
 }
 
 #[test]
@@ -34,18 +34,17 @@ fn calls_are_counted_with_their_rows_bytes_time_and_memory() {
     for _ in 0..10 {
         traps.call(&values(1_000), 1_000).expect("an answer");
     }
-    let seen = calls(&host, id);
+    let PluginCalls { figures, uses, instances, instances_started, waiting, .. } = calls(&host, id);
+    let seen = &figures;
     assert_eq!((seen.calls, seen.rows_in, seen.rows_out, seen.bytes_out), (10, 10_000, 10_000, 10 * 125));
     assert!(seen.bytes_in > 10 * 8_000, "{seen:?}");
     assert!(seen.memory_peak_bytes > 0 && seen.memory_peak_bytes <= PluginLimits::default().memory_bytes);
-    assert_eq!((seen.instances, seen.instances_started, seen.waiting), (1, 1, 0));
+    assert_eq!((instances, instances_started, waiting), (1, 1, 0));
     assert_eq!(seen.times.buckets.iter().sum::<u64>(), 10);
-    let [used] = seen.uses.as_slice() else { panic!("one use, not {:?}", seen.uses) };
-    assert_eq!(
-        (&used.of, used.calls, used.failures, used.rows_in, used.rows_out),
-        (&CallUse::Query, 10, 0, 10_000, 10_000)
-    );
-    assert!(used.busy_us <= seen.times.sum_us && used.queued_max_us <= used.queued_us, "{used:?}");
+    let [used] = uses.as_slice() else { panic!("one use, not {uses:?}") };
+    assert_eq!((&used.of, &used.figures), (&CallUse::Query, seen));
+    assert!(seen.queued_max_us <= seen.queued_us && seen.cpu_us > 0, "{seen:?}");
+    assert_eq!((seen.throttled, seen.throttled_us), (0, 0));
     let (p50, p99) = (seen.times.quantile_us(0.5), seen.times.quantile_us(0.99));
     assert!(p50 <= p99 && p99 <= seen.times.max_us && seen.times.max_us <= seen.times.sum_us, "{seen:?}");
     drop(traps);
@@ -61,8 +60,8 @@ fn failures_are_counted_by_kind() {
     failure(&slow, &values(8), 8);
     assert_eq!(failures(&calls(&host, picky), FailureKind::Data), 1);
     let slow = calls(&host, spins);
-    assert_eq!((slow.calls, failures(&slow, FailureKind::Timeout), slow.instances_discarded), (1, 1, 1));
-    assert!(slow.times.max_us >= 95_000, "{slow:?}");
+    assert_eq!((slow.figures.calls, failures(&slow, FailureKind::Timeout), slow.instances_discarded), (1, 1, 1));
+    assert!(slow.figures.times.max_us >= 95_000, "{slow:?}");
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn a_plugin_that_only_fails_is_suspended_until_it_is_resumed_and_others_are_not(
     assert!(error.message.contains("is suspended: 64 calls in a row failed"), "{error}");
     assert!(error.message.contains("ALTER PLUGIN traps RESUME"), "{error}");
     let seen = calls(&host, id);
-    assert_eq!((seen.calls, failures(&seen, FailureKind::Trap)), (64, 64));
+    assert_eq!((seen.figures.calls, failures(&seen, FailureKind::Trap)), (64, 64));
     assert!(seen.suspended.is_some_and(|why| why.since_us > 0 && why.reason.contains("the call has come")));
     assert_eq!(sound.call(&values(9), 9).expect("an answer").as_boolean().true_count(), 9);
     assert!(host.host.resume(id) && !host.host.resume(id));

@@ -47,6 +47,12 @@ pub(crate) struct LoadArguments {
     /// Instances that may run at once
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
+    /// The share of one core that its calls may take, such as 0.5 or 2
+    #[arg(long, value_name = "CORES")]
+    cpu: Option<f64>,
+    /// Log lines a second
+    #[arg(long, value_name = "LINES")]
+    log: Option<u32>,
 }
 
 /// Limits of one call and instance.
@@ -77,7 +83,8 @@ impl LimitArguments {
 }
 
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
-    let LoadArguments { listing, plugin, file, replace, config, grant, tables, limits, concurrency } = arguments;
+    let LoadArguments { listing, plugin, file, replace, config, grant, tables, limits, concurrency, cpu, log } =
+        arguments;
     let granted = (!grant.is_empty()).then(|| grant.join(", "));
     let options = [
         config.map(|config| format!("config = {}", text(&config))),
@@ -86,6 +93,8 @@ pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         limits.call_timeout_ms.map(|ms| format!("timeout = {ms}")),
         limits.output_bytes.map(|bytes| format!("output = {bytes}")),
         concurrency.map(|n| format!("concurrency = {n}")),
+        cpu.map(|cores| format!("cpu = '{cores}'")),
+        log.map(|lines| format!("log = {lines}")),
     ];
     let tables = tables.iter().map(|(used, table)| format!("table.{} = {}", name(used), text(table)));
     let options: Vec<String> = options.into_iter().flatten().chain(tables).collect();

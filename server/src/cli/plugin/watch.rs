@@ -8,12 +8,15 @@ use crate::cli::client::Client;
 use crate::cli::quote::{name, text};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  millstream plugin stats\n  millstream plugin stats late")]
+#[command(after_help = "Examples:\n  millstream plugin stats\n  millstream plugin stats late --uses")]
 pub(crate) struct StatsArguments {
     #[command(flatten)]
     listing: Listing,
     /// One plugin; all without it
     plugin: Option<String>,
+    /// By what the calls were made for: topics, consumers, queries
+    #[arg(long)]
+    uses: bool,
 }
 
 #[derive(Debug, Args)]
@@ -38,13 +41,20 @@ pub(crate) struct ResumeArguments {
 }
 
 pub(crate) async fn stats(arguments: StatsArguments) -> Result<(), Failure> {
-    let StatsArguments { listing, plugin } = arguments;
+    let StatsArguments { listing, plugin, uses } = arguments;
     let one = plugin.map_or_else(String::new, |plugin| format!("WHERE name = {}", text(&plugin)));
-    let statement = format!(
-        "SELECT namespace, name, version, calls, rows_in, rows_out, p50_us, p99_us, max_us, bytes_in, bytes_out, \
-         memory_peak_bytes, instances, waiting, errors, traps, timeouts, memory_failures, bad_outputs, host_failures, \
+    let of_uses = format!(
+        "SELECT namespace, name, version, used_for, used_by, calls, rows_in, rows_out, p50_us, p99_us, max_us, cpu_us, \
+         queued_us, throttled, throttled_us, bytes_in, bytes_out, memory_peak_bytes, errors, traps, timeouts, \
+         memory_failures, bad_outputs, host_failures FROM system.plugin_uses {one} \
+         ORDER BY namespace, name, version, used_for, used_by"
+    );
+    let of_versions = format!(
+        "SELECT namespace, name, version, calls, rows_in, rows_out, p50_us, p99_us, max_us, cpu_us, throttled, bytes_in, \
+         bytes_out, memory_peak_bytes, instances, waiting, errors, traps, timeouts, memory_failures, bad_outputs, host_failures, \
          suspended FROM system.plugin_calls {one} ORDER BY namespace, name, version"
     );
+    let statement = if uses { of_uses } else { of_versions };
     Client::connect(&listing.connection).await?.print(&statement, listing.format).await
 }
 

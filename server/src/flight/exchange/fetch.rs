@@ -1,5 +1,7 @@
 //! One visit to the engine: what a stream takes of its topic at a time.
 
+use std::time::Duration;
+
 use millstream_engine::{Assignment, Delivery, Error, Offset, PartitionId, PartitionOffsets, SeekTo, TopicId};
 
 use super::batches::{BatchEncoder, Outgoing};
@@ -17,6 +19,8 @@ pub(super) struct Fetched {
     pub(super) error: Option<DoorError>,
     /// Nothing more was ready.
     pub(super) idle: bool,
+    /// How long until something is that was there and not due.
+    pub(super) due_in: Option<Duration>,
 }
 
 pub(super) enum Step {
@@ -36,7 +40,7 @@ pub(super) enum Step {
 /// Takes deliveries until the budget of bytes is used or nothing is ready. `known` is the generation that the client has been
 /// told. Blocks.
 pub(super) fn visit(live: &LiveMember, topic: TopicId, known: u64, budget: usize, encoder: BatchEncoder) -> Fetched {
-    let mut fetched = Fetched { encoder, steps: Vec::new(), error: None, idle: false };
+    let mut fetched = Fetched { encoder, steps: Vec::new(), error: None, idle: false, due_in: None };
     fetched.error = take(live, topic, known, budget, &mut fetched).err();
     fetched
 }
@@ -60,6 +64,7 @@ fn take(live: &LiveMember, topic: TopicId, mut known: u64, mut left: usize, fetc
             Ok(Some(delivery)) => delivery,
             Ok(None) => {
                 fetched.idle = left > 0;
+                fetched.due_in = live.member.due_in();
                 return Ok(());
             }
             Err(error) => {

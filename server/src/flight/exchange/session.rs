@@ -13,6 +13,7 @@ use millstream_client::protocol::{
 };
 use millstream_engine::{PartitionId, PartitionOffsets};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub(super) credit: i64,
     /// A fetch may find something.
     pub(super) dirty: bool,
+    /// Rows that the last fetch has left are due then, whatever changes.
+    due: Option<Instant>,
     /// Partitions that can't be read and wait for a seek or a resume.
     pub(super) failed: BTreeSet<PartitionId>,
     pub(super) out: VecDeque<FlightData>,
@@ -73,6 +76,7 @@ impl Session {
             generation: u64::MAX,
             credit: i64::try_from(hello.credit_bytes).unwrap_or(i64::MAX),
             dirty: true,
+            due: None,
             failed: BTreeSet::new(),
             out: VecDeque::new(),
             commits: FuturesOrdered::new(),
@@ -140,6 +144,9 @@ impl Session {
                         return Ok(self.flush(end, sender).await);
                     }
                 }
+                () = tokio::time::sleep_until(self.due.unwrap_or_else(Instant::now)), if !self.dirty && self.due.is_some() => {
+                    self.dirty = true;
+                }
                 change = self.changed.changed(), if !self.dirty => {
                     // An error means that the engine is closed; the next fetch says so.
                     let _ = change;
@@ -176,6 +183,7 @@ impl Session {
     fn on_fetched(&mut self, fetched: Fetched) -> Result<Option<End>> {
         self.encoder = Some(fetched.encoder);
         self.dirty = !fetched.idle;
+        self.due = fetched.due_in.filter(|_| fetched.idle).map(|wait| Instant::now() + wait);
         for step in fetched.steps {
             match step {
                 Step::Rows(messages) => {

@@ -6,6 +6,7 @@ mod checkbacks;
 mod consumers;
 mod excess;
 mod filters;
+mod shares;
 
 use std::path::Path;
 

@@ -1,0 +1,242 @@
+//! Namespaces, as far as their plugins share what they may have.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use millstream_engine::{NamespaceLimit, NamespaceLimits, NamespaceUsage};
+use parking_lot::Mutex;
+
+use crate::bucket::Bucket;
+use crate::cpu::Took;
+use crate::figures::Counter;
+use crate::held::Held;
+use crate::turns::{Seat, Turns};
+
+/// What the plugins of one namespace take together.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    name: String,
+    memory: AtomicU64,
+    memory_most: AtomicU64,
+    memory_refusals: Counter,
+    timeout_most_ms: AtomicU64,
+    pub(crate) seat: Arc<Seat>,
+    /// In ns of CPU time.
+    cpu: Bucket,
+    /// In bytes.
+    output: Bucket,
+    log: Bucket,
+    held: Held,
+    cpu_us: Counter,
+    output_bytes: Counter,
+    log_lines_dropped: Counter,
+    origin: Instant,
+}
+
+impl Tenant {
+    /// `origin` is when the host's clock began.
+    pub(crate) fn new(name: &str, origin: Instant) -> Tenant {
+        Tenant {
+            name: name.to_owned(),
+            memory: AtomicU64::new(0),
+            memory_most: AtomicU64::new(u64::MAX),
+            memory_refusals: Counter::default(),
+            timeout_most_ms: AtomicU64::new(u64::MAX),
+            seat: Arc::default(),
+            cpu: Bucket::default(),
+            output: Bucket::default(),
+            log: Bucket::default(),
+            held: Held::default(),
+            cpu_us: Counter::default(),
+            output_bytes: Counter::default(),
+            log_lines_dropped: Counter::default(),
+            origin,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ns of the host's clock.
+    pub(crate) fn now_ns(&self) -> u64 {
+        // Beginning late enough for what was not used before to be there.
+        nanos(self.origin.elapsed() + Duration::from_secs(10))
+    }
+
+    fn limit(&self, limits: &NamespaceLimits, turns: &Turns) {
+        let bound = |limit| limits.bound(limit);
+        let now = self.now_ns();
+        self.memory_most.store(bound(NamespaceLimit::PluginMemory).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.timeout_most_ms.store(bound(NamespaceLimit::PluginTimeoutMax).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.cpu.set_rate(bound(NamespaceLimit::PluginCpu).map(ns_a_second), now);
+        self.output.set_rate(bound(NamespaceLimit::PluginOutputRate), now);
+        self.log.set_rate(bound(NamespaceLimit::PluginLogRate), now);
+        let most = bound(NamespaceLimit::PluginConcurrency);
+        turns.set_most(&self.seat, most.map(|most| usize::try_from(most).unwrap_or(usize::MAX)));
+    }
+
+    /// Counts memory of an instance in, if the namespace may have so much more.
+    pub(crate) fn take_memory(&self, bytes: u64) -> bool {
+        let most = self.memory_most.load(Ordering::Relaxed);
+        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= most);
+        self.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(crate) fn give_memory(&self, bytes: u64) {
+        self.memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// An instance does not get the memory that it wants. Says why.
+    pub(crate) fn refused_memory(&self) -> String {
+        self.memory_refusals.add(1);
+        let (held, most) = (self.memory.load(Ordering::Relaxed), self.memory_most.load(Ordering::Relaxed));
+        format!("the instances of namespace {:?} hold {held} of the {most} bytes of its plugin_memory", self.name)
+    }
+
+    /// Whether it has more than it may have, which it has if the limit was lowered.
+    pub(crate) fn is_over_memory(&self) -> bool {
+        self.memory.load(Ordering::Relaxed) > self.memory_most.load(Ordering::Relaxed)
+    }
+
+    /// The time of one call, which the namespace may bound.
+    pub(crate) fn timeout(&self, own: Duration) -> Duration {
+        own.min(Duration::from_millis(self.timeout_most_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Whether calls may have to be held back.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.cpu.is_bounded() || self.output.is_bounded()
+    }
+
+    /// How long calls are to be held back.
+    pub(crate) fn wait(&self, now_ns: u64) -> Option<Duration> {
+        self.cpu.wait(now_ns).max(self.output.wait(now_ns))
+    }
+
+    /// A call is held back for the namespace's sake.
+    pub(crate) fn hold_back(&self, now_ns: u64, left: Duration) {
+        self.held.back(now_ns, left);
+    }
+
+    /// A call is made.
+    pub(crate) fn go_on(&self, now_ns: u64) {
+        self.held.on(now_ns);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is()
+    }
+
+    /// Takes note of what a call took and answered.
+    pub(crate) fn used(&self, took: Took, output_bytes: u64) {
+        self.cpu_us.add(micros(took.cpu));
+        self.output_bytes.add(output_bytes);
+        if self.is_bounded() {
+            let now = self.now_ns();
+            self.cpu.used(nanos(took.cpu), now);
+            self.output.used(output_bytes, now);
+        }
+    }
+
+    /// Whether a line may be logged.
+    pub(crate) fn may_log(&self) -> bool {
+        let may = !self.log.is_bounded() || self.log.take_one(self.now_ns());
+        if !may {
+            self.log_lines_dropped.add(1);
+        }
+        may
+    }
+
+    fn usage(&self) -> NamespaceUsage {
+        let (throttled, throttled_us) = self.held.figures(self.now_ns());
+        NamespaceUsage {
+            namespace: self.name.clone(),
+            memory_bytes: self.memory.load(Ordering::Relaxed),
+            memory_refusals: self.memory_refusals.get(),
+            running: self.seat.running() as u64,
+            waiting: self.seat.waiting() as u64,
+            cpu_us: self.cpu_us.get(),
+            output_bytes: self.output_bytes.get(),
+            throttled,
+            throttled_us,
+            log_lines_dropped: self.log_lines_dropped.get(),
+            ..NamespaceUsage::default()
+        }
+    }
+}
+
+/// The namespaces that a host has heard of.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    all: Mutex<HashMap<String, Arc<Tenant>>>,
+    origin: Instant,
+}
+
+impl Tenants {
+    pub(crate) fn new() -> Tenants {
+        Tenants { all: Mutex::default(), origin: Instant::now() }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Arc<Tenant> {
+        let mut all = self.all.lock();
+        if let Some(tenant) = all.get(name) {
+            return tenant.clone();
+        }
+        let tenant = Arc::new(Tenant::new(name, self.origin));
+        all.insert(name.to_owned(), tenant.clone());
+        tenant
+    }
+
+    pub(crate) fn limit(&self, name: &str, limits: &NamespaceLimits, turns: &Turns) -> Arc<Tenant> {
+        let tenant = self.get(name);
+        tenant.limit(limits, turns);
+        tenant
+    }
+
+    pub(crate) fn usage(&self) -> Vec<NamespaceUsage> {
+        self.all.lock().values().map(|tenant| tenant.usage()).collect()
+    }
+}
+
+/// Of CPU time, for thousandths of a core.
+pub(crate) fn ns_a_second(milli: u64) -> u64 {
+    milli.saturating_mul(1_000_000)
+}
+
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_over_all_and_given_back() {
+        let (tenants, turns) = (Tenants::new(), Turns::new(1));
+        let tenant = tenants.get("a");
+        assert!(tenant.take_memory(1 << 40), "no limit was set");
+        tenant.give_memory(1 << 40);
+        let mut limits = NamespaceLimits::default();
+        limits.set(NamespaceLimit::PluginMemory, Some(100));
+        limits.set(NamespaceLimit::PluginTimeoutMax, Some(20));
+        tenants.limit("a", &limits, &turns);
+        assert!(tenant.take_memory(60) && !tenant.take_memory(41) && tenant.take_memory(40));
+        assert!(tenant.refused_memory().contains("100 of the 100 bytes"));
+        assert_eq!(tenant.timeout(Duration::from_secs(1)), Duration::from_millis(20));
+        assert_eq!(tenant.timeout(Duration::from_millis(7)), Duration::from_millis(7));
+        tenant.give_memory(60);
+        let [usage] = tenants.usage().try_into().expect("one namespace");
+        assert_eq!((usage.namespace.as_str(), usage.memory_bytes, usage.memory_refusals), ("a", 40, 1));
+        limits.set(NamespaceLimit::PluginMemory, Some(39));
+        tenants.limit("a", &limits, &turns);
+        assert!(tenant.is_over_memory() && !tenant.take_memory(0));
+    }
+}

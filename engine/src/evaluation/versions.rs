@@ -68,7 +68,7 @@ impl Turns {
             if self::present(shared, topic).version != present.version {
                 continue;
             }
-            let Compiled { operator, projection, topic } = &*compiled;
+            let Compiled { operator, projection, topic, .. } = &*compiled;
             let chunk =
                 cursor::chunk_at(shared, projection, topic.table, partition, position, Some(operator.as_ref()))?;
             return Ok(chunk.map(|chunk| Input { chunk: chunk.within(&answers.offsets), compiled }));

@@ -195,8 +195,8 @@ impl Pool {
                 return Err(failure(
                     FailureKind::Host,
                     format!(
-                        "all {} instances of plugin {:?} have been busy; raise its concurrency, or lower its load",
-                        self.plugin.limits.concurrency, self.plugin.name
+                        "all {} instances of plugin {:?} have been busy for {:?}; raise its concurrency, or lower its load",
+                        self.plugin.limits.concurrency, self.plugin.name, self.reserve.wait_timeout
                     ),
                 ));
             }

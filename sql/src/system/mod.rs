@@ -41,7 +41,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 22] = [
+pub(crate) static TABLES: [SystemTable; 23] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use millstream_engine::{AutoOffsetReset, ConsumerConfig, Engine, Principal};
+use millstream_engine::{
+    Append, AutoOffsetReset, ConsumerConfig, Durability, Engine, PartitionChoice, Principal, TableOptions, TableSpec,
+};
 
 use crate::process::Server;
 use crate::report::{Figure, median};
@@ -16,8 +18,10 @@ use crate::{Result, Scale, data, remote};
 const ROUNDS: usize = 7;
 const SELECT: &str = "SELECT * FROM flights WHERE dep_delay > 60";
 const WASM: &str = "SELECT * FROM flights WHERE late(dep_delay)";
+/// Rows of a small batch.
+const FEW: usize = 16;
 
-/// Figures `topic_sql_in_process`, `topic_wasm_in_process`, `topic_wasm_over_flight`.
+/// Figures `topic_sql_in_process`, `topic_wasm_in_process`, `topic_wasm_small_batches`, `topic_wasm_over_flight`.
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let copies = scale.pick(1, 8);
     let batches = data::flights_times(copies)?;
@@ -50,8 +54,33 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
         )
         .at_least(rate(sql), 0.5),
     ];
+    figures.push(small_batches(&store, &batches, scale.pick(8_192, 65_536), rate(wasm))?);
     figures.push(over_flight(&batches, rows)?);
     Ok(figures)
+}
+
+/// Rows that came a few at a time, each batch a commit of its own, read later on.
+fn small_batches(store: &Store, batches: &[RecordBatch], rows: usize, large: f64) -> Result<Figure> {
+    let who = Principal::anonymous();
+    let schema = batches.first().ok_or("no rows")?.schema();
+    let options = TableOptions { retention_ms: None, durability: Durability::Os, ..TableOptions::default() };
+    let spec = TableSpec { namespace: "public".to_owned(), name: "trickle".to_owned(), schema, options };
+    let table = store.engine.create_table(&who, spec)?.id;
+    let pieces = batches.iter().flat_map(|batch| {
+        (0..batch.num_rows()).step_by(FEW).map(|from| batch.slice(from, FEW.min(batch.num_rows() - from)))
+    });
+    let mut loaded = 0;
+    for batch in pieces {
+        if loaded >= rows {
+            break;
+        }
+        loaded += batch.num_rows();
+        store.engine.append(&who, Append { table, partition: PartitionChoice::ByKey, batch }, None)?.wait()?;
+    }
+    let select = WASM.replace("FROM flights", "FROM trickle");
+    let seconds = median_of(|round| topic(store, &format!("trickle_{round}"), &select, loaded))?;
+    let note = format!("{loaded} flights that came {FEW} at a time (durability 'os'); limit: in batches of 8192 rows");
+    Ok(Figure::reported("topic_wasm_small_batches", loaded as f64 / seconds, "rows/s", note).beside(large))
 }
 
 fn median_of(mut round: impl FnMut(usize) -> Result<f64>) -> Result<f64> {

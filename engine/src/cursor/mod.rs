@@ -2,6 +2,7 @@
 //! it, in the log's memory tail, in a log file or in a segment. Chunk boundaries do not depend on who reads, so that all
 //! readers of a topic share evaluations, and following `next_offset` crosses the three places without gap or duplicate.
 
+mod joined;
 mod project;
 mod scan;
 mod seek;
@@ -16,6 +17,7 @@ use crate::segments::{Pruning, Segment};
 use crate::shared::Shared;
 use crate::{BatchOperator, EncodedBatch, Error, Offset, PartitionId, Result, TableId, TableInfo};
 
+pub(crate) use joined::joined_chunk_at;
 pub(crate) use project::{Projection, append_ts_type, constant_append_ts};
 pub(crate) use scan::scan;
 pub(crate) use seek::offset_at;

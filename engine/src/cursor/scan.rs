@@ -5,15 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_select::concat::concat_batches;
 
-use super::{Chunk, ChunkRows, Projection, pruned_chunk_at};
+use super::{ChunkRows, Projection, joined_chunk_at};
 use crate::segments::Pruning;
 use crate::shared::Shared;
 use crate::{BatchOperator, Error, Offset, OffsetRange, PartitionId, Result, Scan, ScanRequest, ScannedBatch, TableId};
-
-/// Chunks of fewer rows are joined until they are as many.
-const SMALL_ROWS: usize = 1_024;
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
 pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
@@ -87,43 +83,19 @@ impl Iterator for Chunks {
 impl Chunks {
     /// Reads and evaluates what stands at the front; `None` if all of it was pruned.
     fn step(&mut self, partition: PartitionId, range: OffsetRange) -> Result<Option<ScannedBatch>> {
-        let (mut at, mut inputs, mut rows) = (range.start, Vec::with_capacity(1), 0);
-        // Small frames are evaluated together.
-        while at < range.end && rows < SMALL_ROWS {
-            let Some((next, input)) = self.read(partition, at..range.end)? else { break };
-            let Some(input) = input else {
-                if inputs.is_empty() {
-                    self.advance(next);
-                    return Ok(None);
-                }
-                break;
-            };
-            rows += input.num_rows();
-            inputs.push(input);
-            at = next;
-        }
-        let input = match inputs.as_slice() {
-            [] => {
-                self.ranges.pop_front();
-                return Ok(None);
-            }
-            [one] => one.clone(),
-            many => concat_batches(self.projection.schema(), many)
-                .map_err(|error| Error::Internal(format!("chunks of partition {partition} don't join: {error}")))?,
-        };
-        self.advance(at);
-        let batch = self.evaluate(partition, range.start, &input)?;
-        Ok(Some(ScannedBatch { partition, range: range.start..at, batch }))
-    }
-
-    /// The chunk at the range's start, cut to the range: where it ends, and its rows unless they were pruned.
-    fn read(&self, partition: PartitionId, range: OffsetRange) -> Result<Option<(Offset, Option<RecordBatch>)>> {
         let pruning = Pruning { operator: Some(self.operator.as_ref()), event_time_us: self.event_time_us.as_ref() };
-        let chunk = pruned_chunk_at(&self.shared, &self.projection, self.table, partition, range.start, &pruning)?;
-        Ok(chunk.map(|chunk| {
-            let covered = range.start..chunk.next_offset.min(range.end);
-            (covered.end, rows_within(&chunk, &covered))
-        }))
+        let (from, until) = (range.start, range.end);
+        let Some(chunk) =
+            joined_chunk_at(&self.shared, &self.projection, self.table, partition, from, until, &pruning)?
+        else {
+            self.ranges.pop_front();
+            return Ok(None);
+        };
+        let chunk = chunk.within(&range);
+        self.advance(chunk.next_offset);
+        let ChunkRows::Batch(input) = &chunk.rows else { return Ok(None) };
+        let batch = self.evaluate(partition, from, input)?;
+        Ok(Some(ScannedBatch { partition, range: from..chunk.next_offset, batch }))
     }
 
     fn advance(&mut self, to: Offset) {
@@ -138,16 +110,4 @@ impl Chunks {
             Error::Evaluation { topic: table, partition, offset, source }
         })
     }
-}
-
-/// The chunk's rows of a range; `None` if they were pruned.
-fn rows_within(chunk: &Chunk, range: &OffsetRange) -> Option<RecordBatch> {
-    let ChunkRows::Batch(batch) = &chunk.rows else { return None };
-    let skip = usize::try_from(range.start.saturating_sub(chunk.base_offset)).unwrap_or(usize::MAX);
-    let take = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-    if skip == 0 && take >= batch.num_rows() {
-        return Some(batch.clone());
-    }
-    let skip = skip.min(batch.num_rows());
-    Some(batch.slice(skip, take.min(batch.num_rows() - skip)))
 }

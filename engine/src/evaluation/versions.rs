@@ -8,7 +8,8 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::operators::{Compiled, Operators};
-use crate::cursor::{self, Chunk};
+use crate::cursor::{Chunk, joined_chunk_at};
+use crate::segments::Pruning;
 use crate::shared::Shared;
 use crate::{Offset, PartitionId, Result, TopicId, TopicInfo};
 
@@ -69,8 +70,10 @@ impl Turns {
                 continue;
             }
             let Compiled { operator, projection, topic, .. } = &*compiled;
-            let chunk =
-                cursor::chunk_at(shared, projection, topic.table, partition, position, Some(operator.as_ref()))?;
+            // Rows that are forwarded as they lie in the log stay as they lie there.
+            let until = if operator.is_identity() { position } else { answers.offsets.end };
+            let pruning = Pruning { operator: Some(operator.as_ref()), event_time_us: None };
+            let chunk = joined_chunk_at(shared, projection, topic.table, partition, position, until, &pruning)?;
             return Ok(chunk.map(|chunk| Input { chunk: chunk.within(&answers.offsets), compiled }));
         }
     }

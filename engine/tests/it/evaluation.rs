@@ -12,7 +12,7 @@ fn groups_share_evaluations_and_compilation() {
     let table = fixture.table("t", 1);
     fixture.topic("even", &table, "even", OnError::Stop);
     for chunk in 0..5 {
-        fixture.append(&table, 0, chunk * 10..(chunk + 1) * 10);
+        fixture.append(&table, 0, chunk * 2_000..(chunk + 1) * 2_000);
     }
     let members: Vec<_> = (0..20).map(|group| fixture.join(manual(&format!("g{group}")), &["even"])).collect();
     let together = Barrier::new(members.len());
@@ -21,10 +21,10 @@ fn groups_share_evaluations_and_compilation() {
             scope.spawn(|| {
                 together.wait();
                 let mut rows = 0;
-                while rows < 25 {
+                while rows < 5_000 {
                     rows += polled(member).len();
                 }
-                assert_eq!(rows, 25);
+                assert_eq!(rows, 5_000);
             });
         }
     });
@@ -127,17 +127,39 @@ fn panics_and_failures_of_the_machinery_are_not_blamed_on_a_row() {
 
 #[test]
 fn the_cache_keeps_within_its_bytes() {
-    let fixture = Fixture::with(|options| options.evaluation_cache_bytes = 4_096);
+    let fixture = Fixture::with(|options| options.evaluation_cache_bytes = 64 << 10);
     let table = fixture.table("t", 1);
     fixture.topic("all", &table, "all", OnError::Stop);
     for _ in 0..20 {
-        fixture.append(&table, 0, 0..50);
+        fixture.append(&table, 0, 0..1_024);
     }
     for group in ["a", "b"] {
         let member = fixture.join(manual(group), &["all"]);
-        assert_eq!(polled(&member).len(), 20 * 50);
+        let mut rows = 0;
+        while rows < 20 * 1_024 {
+            rows += polled(&member).len();
+        }
     }
-    assert!(fixture.compiler.calls() > 20, "a cache of 4 KiB can't hold 20 chunks of 800 bytes");
+    assert!(fixture.compiler.calls() > 20, "a cache of 64 KiB can't hold 20 chunks of 8 KiB");
+}
+
+#[test]
+fn small_chunks_are_evaluated_together_and_those_that_come_one_by_one_at_once() {
+    let fixture = Fixture::new();
+    let table = fixture.table("t", 1);
+    fixture.topic("even", &table, "even", OnError::Stop);
+    let live = fixture.join(manual("live"), &["even"]);
+    let mut rows = Vec::new();
+    for number in 0..300 {
+        fixture.append(&table, 0, [number]);
+        rows.extend(polled(&live));
+    }
+    let expected: Vec<i64> = (0..300).step_by(2).collect();
+    assert_eq!((&rows, fixture.compiler.calls()), (&expected, 300));
+    // Another topic's readers find all of it there.
+    fixture.topic("also", &table, "even", OnError::Stop);
+    assert_eq!(polled(&fixture.join(manual("late"), &["also"])), expected);
+    assert_eq!(fixture.compiler.calls(), 301);
 }
 
 #[test]

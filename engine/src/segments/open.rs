@@ -116,18 +116,8 @@ impl Footer {
     }
 
     /// Reads ranges of the body, checked: runs of whole blocks that cover them, with their positions, in order.
-    pub(super) fn read_body(&self, mut ranges: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
-        ranges.sort_unstable_by_key(|range| range.start);
-        let gap = if self.remote { REMOTE_GAP_BYTES } else { BLOCK_BYTES };
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for range in ranges {
-            let start = range.start / BLOCK_BYTES * BLOCK_BYTES;
-            let end = (range.end.div_ceil(BLOCK_BYTES) * BLOCK_BYTES).min(self.checksums.body_bytes());
-            match runs.last_mut() {
-                Some(last) if start <= last.end + gap => last.end = last.end.max(end),
-                _ => runs.push(start..end),
-            }
-        }
+    pub(super) fn read_body(&self, ranges: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
+        let runs = self.block_runs(ranges);
         let read = self.file.read(&runs)?;
         let mut checked = Vec::with_capacity(read.len());
         for (run, bytes) in runs.iter().zip(read) {
@@ -139,6 +129,27 @@ impl Footer {
             checked.push((run.start, bytes));
         }
         Ok(checked)
+    }
+
+    /// Ranges of the body that are likely to be read next.
+    pub(super) fn will_read(&self, ranges: Vec<Range<u64>>) {
+        self.file.will_read(&self.block_runs(ranges));
+    }
+
+    /// The fewest runs of whole blocks that cover ranges, in order; near ones become one.
+    fn block_runs(&self, mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+        ranges.sort_unstable_by_key(|range| range.start);
+        let gap = if self.remote { REMOTE_GAP_BYTES } else { BLOCK_BYTES };
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for range in ranges {
+            let start = range.start / BLOCK_BYTES * BLOCK_BYTES;
+            let end = (range.end.div_ceil(BLOCK_BYTES) * BLOCK_BYTES).min(self.checksums.body_bytes());
+            match runs.last_mut() {
+                Some(last) if start <= last.end + gap => last.end = last.end.max(end),
+                _ => runs.push(start..end),
+            }
+        }
+        runs
     }
 
     /// The file is checked but can't be decoded.

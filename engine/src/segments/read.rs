@@ -11,6 +11,9 @@ use super::{Figures, Segments};
 use crate::cursor::{Chunk, ChunkRows, Projection};
 use crate::{Error, InputColumn, Offset, PartitionId, Result, TableInfo};
 
+/// Row groups that the disk fetches while one is decoded.
+const GROUPS_AHEAD: usize = 2;
+
 impl Footer {
     /// Columns of the table that the file has; `_offset` and `_append_ts` follow them.
     pub(super) fn stored_columns(&self) -> usize {
@@ -57,6 +60,9 @@ impl Segments {
             let rows = span.run_rows.min(span.rows - position.row);
             return view.assemble(base, rows, &[], &[]);
         }
+        if end == span.rows {
+            view.read_ahead(pruning, group, &position.columns);
+        }
         let reader = RunReader::open(&footer, position, end)?;
         self.read(&view, reader, base)
     }
@@ -89,6 +95,18 @@ impl View<'_> {
             skipped += more;
         }
         (skipped, 0)
+    }
+
+    /// Who reads this row group to its end goes on with the next ones, unless pruning rules them out.
+    fn read_ahead(&self, pruning: &Pruning<'_>, group: usize, columns: &[usize]) {
+        for next in (group + 1)..=(group + GROUPS_AHEAD) {
+            let wanted = self.footer.row_groups.get(next).is_some()
+                && (pruning.is_none() || self.ruled_out(pruning, next, 0).first() == Some(&false));
+            if !wanted {
+                break;
+            }
+            RunReader::read_ahead(self.footer, next, columns);
+        }
     }
 
     /// The offset after `skipped` runs.

@@ -63,6 +63,15 @@ impl RunReader {
         Ok(RunReader { position, end, run_rows, fetched_bytes, reader })
     }
 
+    /// Has the disk fetch a whole row group's pages of these columns while others are decoded.
+    pub(super) fn read_ahead(footer: &Footer, group: usize, columns: &[usize]) {
+        let mask = ProjectionMask::roots(footer.metadata.parquet_schema(), columns.iter().copied());
+        // What is wrong with the file is told when it is read.
+        if let Ok(ranges) = page_ranges(footer, group, &mask, 0..u64::MAX) {
+            footer.will_read(ranges);
+        }
+    }
+
     /// The columns of the file that it gives.
     pub(super) fn columns(&self) -> Arc<[usize]> {
         self.position.columns.clone()

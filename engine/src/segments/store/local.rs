@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rustix::fs::Advice;
 
 use super::io_error;
 use crate::{Error, Result};
@@ -145,6 +147,14 @@ pub(crate) struct LocalFile {
 impl LocalFile {
     pub(super) fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().map(|range| self.read_one(range)).collect()
+    }
+
+    /// Has the kernel fetch ranges meanwhile. That is advice: nothing follows from an error.
+    pub(super) fn will_read(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let len = NonZeroU64::new(range.end.saturating_sub(range.start));
+            let _ = len.map(|len| rustix::fs::fadvise(&self.file, range.start, Some(len), Advice::WillNeed));
+        }
     }
 
     fn read_one(&self, range: &Range<u64>) -> Result<Bytes> {

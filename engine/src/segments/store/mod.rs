@@ -125,6 +125,14 @@ impl StoredFile {
             StoredFile::Remote(file) => file.read(ranges),
         }
     }
+
+    /// Ranges that are likely to be read next. Of an object store they would cost requests, so nothing is fetched.
+    pub(super) fn will_read(&self, ranges: &[Range<u64>]) {
+        match self {
+            StoredFile::Local(file) => file.will_read(ranges),
+            StoredFile::Remote(_) => {}
+        }
+    }
 }
 
 /// An I/O error with the path it concerns.

@@ -14,6 +14,7 @@ mod open;
 mod plugin_calls;
 mod plugin_consumers;
 mod plugin_reloads;
+mod plugin_settings;
 mod plugins;
 mod read;
 mod shadows;

@@ -6,15 +6,13 @@ use arrow_array::RecordBatch;
 
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
+use super::plugin_settings::check_settings;
 use crate::access::Action;
 use crate::dead_letters::consumer_letters_info;
 use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::runners::bind;
 use crate::submission::Submission;
 use crate::*;
-
-/// Rows that one call may be given.
-const MAX_BATCH_ROWS: u32 = 65_536;
 
 impl Engine {
     /// Begins at once. The group is made if it is not there; of one that is, the committed offsets say where to begin.
@@ -43,16 +41,10 @@ impl Engine {
         self.find_plugin_consumer(&spec.namespace, &spec.name)
     }
 
-    /// When this has returned, a consumer that is paused commits nothing any more. One that runs and has stopped at an
-    /// error tries again on being resumed.
-    pub fn pause_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str, paused: bool) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
-            let version = found.version.saturating_add(1);
-            let info = PluginConsumerInfo { paused, version, ..PluginConsumerInfo::clone(&found) };
-            engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)
-        })
+    /// A consumer as it is defined.
+    pub fn plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin_consumer(namespace, name)
     }
 
     /// Its state, its group, the group's offsets and its dead letters go with it; what it has written to its outputs stays.
@@ -231,33 +223,23 @@ impl Engine {
             let entries = starts.into_iter().map(|(partition, offset)| (topic.id, partition, offset)).collect();
             submission.offsets.push(OffsetsRecord { group: key, entries });
         }
-        let mut letters = None;
-        if info.settings.on_error == OnError::DeadLetter {
-            let source = state.table(topic.table).ok_or_else(|| Error::Busy("the table was dropped".to_owned()))?;
-            let table = consumer_letters_info(&info, topic, source)?;
-            check_name("dead-letter table", &table.name)?;
-            letters = Some(Change::TableCreated(table));
-        }
+        drop(state);
+        let keeps = info.settings.on_error == OnError::DeadLetter;
+        let letters = keeps.then(|| self.letters_of(&info)).transpose()?;
         submission.changes.push(Change::PluginConsumerCreated(info));
-        submission.changes.extend(letters);
+        submission.changes.extend(letters.map(Change::TableCreated));
         Ok(submission)
+    }
+
+    /// The dead-letter table of a consumer that gets one.
+    pub(super) fn letters_of(&self, info: &PluginConsumerInfo) -> Result<TableInfo> {
+        let topic = self.shared.topic(info.topic)?;
+        let letters = consumer_letters_info(info, &topic, &*self.shared.table(topic.table)?)?;
+        check_name("dead-letter table", &letters.name)?;
+        Ok(letters)
     }
 }
 
 fn group_key(namespace: &str, group: &str) -> GroupKey {
     GroupKey { namespace: namespace.into(), group: group.into(), client: None }
-}
-
-fn check_settings(settings: &PluginConsumerSettings) -> Result<()> {
-    let PluginConsumerSettings { on_error: _, retries, batch_rows, state_bytes } = *settings;
-    if retries > MAX_CONSUMER_RETRIES {
-        return Err(Error::InvalidInput(format!("retries is at most {MAX_CONSUMER_RETRIES}, not {retries}")));
-    }
-    if !(1..=MAX_BATCH_ROWS).contains(&batch_rows) {
-        return Err(Error::InvalidInput(format!("batch_rows is 1 to {MAX_BATCH_ROWS}, not {batch_rows}")));
-    }
-    if state_bytes == 0 {
-        return Err(Error::InvalidInput("state_bytes must be at least 1".to_owned()));
-    }
-    Ok(())
 }

@@ -16,7 +16,10 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
         return match cursor.words(&["PAUSE"]) {
             true => Ok(Statement::PauseConsumer { name, paused: true }),
             false if cursor.words(&["RESUME"]) => Ok(Statement::PauseConsumer { name, paused: false }),
-            false => Err(cursor.expected("PAUSE or RESUME")),
+            false if cursor.words(&["SET"]) => {
+                Ok(Statement::AlterConsumer { name, options: Options::parse_list(cursor)? })
+            }
+            false => Err(cursor.expected("PAUSE, RESUME or SET")),
         };
     }
     if cursor.words(&["TABLE"]) {

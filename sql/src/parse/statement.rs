@@ -84,6 +84,10 @@ pub(crate) enum Statement {
         if_exists: bool,
     },
     CreateConsumer(CreateConsumer),
+    AlterConsumer {
+        name: ObjectName,
+        options: Options,
+    },
     PauseConsumer {
         name: ObjectName,
         paused: bool,

@@ -13,13 +13,15 @@ use crate::parse::{CreateConsumer, Options, Target};
 use crate::{Error, Outcome, Result};
 
 const OPTIONS: [&str; 6] = ["output.NAME", "on_error", "retries", "from", "batch_rows", "state_bytes"];
+/// Those of them that can be altered.
+const SETTINGS: [&str; 4] = ["on_error", "retries", "batch_rows", "state_bytes"];
 
 pub(super) fn create_consumer(scene: &Scene, create: CreateConsumer) -> Result<Outcome> {
     let CreateConsumer { name, if_not_exists, topic, plugin, group, mut options } = create;
     let name = writable(scene, &name)?;
     let outputs = options.texts_under("output")?;
     let from = from(&mut options)?;
-    let settings = settings(&mut options)?;
+    let settings = settings(&mut options, PluginConsumerSettings::default())?;
     options.finish("CREATE CONSUMER", &OPTIONS)?;
     let group = group.as_ref().map(|group| beside(&name, group, "group")).transpose()?;
     let spec = PluginConsumerSpec {
@@ -39,6 +41,15 @@ pub(super) fn create_consumer(scene: &Scene, create: CreateConsumer) -> Result<O
         Err(error) => Err(error.into()),
         Ok(consumer) => done(format!("consumer {:?} created", consumer.name)),
     }
+}
+
+pub(super) fn alter_consumer(scene: &Scene, name: &ObjectName, mut options: Options) -> Result<Outcome> {
+    let name = writable(scene, name)?;
+    let now = scene.engine().plugin_consumer(scene.who(), &name.namespace, &name.name)?;
+    let settings = settings(&mut options, now.settings)?;
+    options.finish("ALTER CONSUMER", &SETTINGS)?;
+    scene.engine().alter_plugin_consumer(scene.who(), &name.namespace, &name.name, settings)?;
+    done(format!("consumer {:?} altered", name.name))
 }
 
 pub(super) fn pause_consumer(scene: &Scene, name: &ObjectName, paused: bool) -> Result<Outcome> {
@@ -91,22 +102,23 @@ fn from(options: &mut Options) -> Result<AutoOffsetReset> {
     }
 }
 
-fn settings(options: &mut Options) -> Result<PluginConsumerSettings> {
-    let defaults = PluginConsumerSettings::default();
+/// Those that `options` name; the rest as it stands in `others`.
+fn settings(options: &mut Options, others: PluginConsumerSettings) -> Result<PluginConsumerSettings> {
     let on_error = match options.text("on_error")?.as_deref() {
-        None | Some("stop") => OnError::Stop,
+        None => others.on_error,
+        Some("stop") => OnError::Stop,
         Some("skip") => OnError::Skip,
         Some("dead_letter") => OnError::DeadLetter,
         Some(other) => return invalid(format!("on_error is 'stop', 'skip' or 'dead_letter', not {other:?}")),
     };
     // What is out of range is refused by the engine, which says what the range is.
     let whole =
-        |number: Option<u64>, default: u32| number.map_or(default, |number| u32::try_from(number).unwrap_or(u32::MAX));
+        |number: Option<u64>, other: u32| number.map_or(other, |number| u32::try_from(number).unwrap_or(u32::MAX));
     Ok(PluginConsumerSettings {
         on_error,
-        retries: whole(options.number("retries")?, defaults.retries),
-        batch_rows: whole(options.number("batch_rows")?, defaults.batch_rows),
-        state_bytes: options.bytes("state_bytes")?.unwrap_or(defaults.state_bytes),
+        retries: whole(options.number("retries")?, others.retries),
+        batch_rows: whole(options.number("batch_rows")?, others.batch_rows),
+        state_bytes: options.bytes("state_bytes")?.unwrap_or(others.state_bytes),
     })
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CreateFunction(create) => functions::create_function(scene, create),
         Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
         Statement::CreateConsumer(create) => consumers::create_consumer(scene, create),
+        Statement::AlterConsumer { name, options } => consumers::alter_consumer(scene, &name, options),
         Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),
         Statement::ReloadConsumer { name, version, at } => consumers::reload_consumer(scene, &name, version, at),
         Statement::DropConsumer { name, if_exists, force } => consumers::drop_consumer(scene, &name, if_exists, force),

@@ -60,9 +60,10 @@ impl TopicStream {
         held: BTreeMap<u32, Held>,
     ) -> Result<TopicStream> {
         let (topic, url) = (hello.topic.clone(), client.url().to_owned());
+        let credit = usize::try_from(hello.credit_bytes).unwrap_or(usize::MAX);
         let (inbox, outbox) = (Arc::new(Inbox::new(held)), Arc::new(Outbox::default()));
         let opened = client.call(Method::DoExchange, Arc::clone(&outbox).messages(hello)).await;
-        let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?;
+        let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?.reusing(credit);
         let welcome = welcome(&mut incoming, &url).await?;
         let schema = decode_schema(&welcome.schema)?;
         let reader = Reader {

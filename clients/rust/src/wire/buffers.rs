@@ -8,17 +8,30 @@ use bytes::{Bytes, BytesMut};
 const REUSED_BYTES: usize = 32 << 10;
 /// Sizes are rounded up to this, so that a buffer fits the messages after it too.
 const STEP_BYTES: usize = 64 << 10;
-/// What is kept of buffers, at most, beside what the caller holds of rows anyway.
+/// What is remembered of buffers, at most, unless the caller says how many bytes of messages may wait.
 const KEPT_BYTES: usize = 16 << 20;
 
 /// Buffers whose messages were given out, the longest ago first. One is free again when all of its message was dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Buffers {
     given: VecDeque<(BytesMut, usize)>,
     bytes: usize,
+    limit: usize,
+}
+
+impl Default for Buffers {
+    fn default() -> Buffers {
+        Buffers::new(KEPT_BYTES)
+    }
 }
 
 impl Buffers {
+    /// Remembers buffers of `limit` bytes: where more bytes wait, those of the messages that wait longest are forgotten, and their
+    /// memory is new to the next message again.
+    pub(super) fn new(limit: usize) -> Buffers {
+        Buffers { given: VecDeque::new(), bytes: 0, limit }
+    }
+
     /// An empty buffer with room for `len` bytes.
     pub(super) fn empty(&mut self, len: usize) -> BytesMut {
         if len < REUSED_BYTES {
@@ -47,7 +60,7 @@ impl Buffers {
         // What is left of the buffer holds on to it. It is less than `size`, so that only the whole of it is taken again.
         self.bytes += size;
         self.given.push_back((buffer, size));
-        while self.bytes > KEPT_BYTES
+        while self.bytes > self.limit
             && let Some((_, of)) = self.given.pop_front()
         {
             self.bytes -= of;

@@ -14,6 +14,9 @@ use tonic::{Code, Status};
 use super::PREFIX_BYTES;
 use super::buffers::Buffers;
 
+/// Buffers that are used again hold no more, however much may wait.
+const MAX_REUSED_BYTES: usize = 64 << 20;
+
 /// The messages of one direction of a call, out of its HTTP body. After an error there are no more.
 #[derive(Debug)]
 pub struct Incoming<M> {
@@ -41,6 +44,12 @@ impl<M: Message + Default> Incoming<M> {
     /// What a server answers, to the status behind it.
     pub(super) fn answer(body: Body, max_message_bytes: usize) -> Incoming<M> {
         Incoming::new(body, false, max_message_bytes)
+    }
+
+    /// So many bytes of messages may wait, and their buffers are used again.
+    pub(crate) fn reusing(mut self, waiting_bytes: usize) -> Incoming<M> {
+        self.buffers = Buffers::new(waiting_bytes.min(MAX_REUSED_BYTES));
+        self
     }
 
     fn new(body: Body, is_request: bool, max_message_bytes: usize) -> Incoming<M> {

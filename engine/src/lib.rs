@@ -33,6 +33,7 @@ mod operator;
 mod options;
 mod plugin_calls;
 mod plugin_consumers;
+mod plugin_requests;
 mod plugin_shadows;
 mod plugins;
 mod producer;
@@ -88,6 +89,7 @@ pub use plugin_consumers::{
     ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
     PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,
 };
+pub use plugin_requests::{PluginRequests, RequestFailure};
 pub use plugin_shadows::{PluginShadowStatus, ShadowDifference, ShadowFigures};
 pub use plugins::{
     Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FailureKind, Offset, PartitionId, PluginId, current_evaluation};
+use crate::{FailureKind, Offset, PartitionId, PluginId, PluginRequests, current_evaluation};
 
 /// Calls of one plugin version since the server was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct PluginCalls {
     pub suspended: Option<PluginSuspension>,
     /// By what the calls were made for.
     pub uses: Vec<PluginUse>,
+    pub http: PluginRequests,
 }
 
 /// Calls of one plugin version for one use.

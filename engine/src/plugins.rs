@@ -51,6 +51,8 @@ pub enum Capability {
     State,
     /// Rows of tables by key; consumers and checkback handlers have it. Tables are granted one by one.
     Table,
+    /// Requests over HTTP; consumers and checkback handlers have it. Hosts are granted one by one.
+    Http,
 }
 
 impl Capability {
@@ -64,7 +66,13 @@ impl Capability {
             Capability::Random => "random",
             Capability::State => "state",
             Capability::Table => "table",
+            Capability::Http => "http",
         }
+    }
+
+    /// True for what is granted with a name, by an option of its own, and not by `WITH (grant = '…')`.
+    pub fn is_granted_by_name(self) -> bool {
+        !Capability::ALL.contains(&self)
     }
 }
 
@@ -145,6 +153,10 @@ pub struct PluginDescription {
     /// The tables that it reads by key.
     #[serde(default)]
     pub tables: Vec<TableUse>,
+    /// The hosts that it sends requests to, `api.example.com` or `api.example.com:8443`; `*` for those that the operator
+    /// names.
+    #[serde(default)]
+    pub http_hosts: Vec<String>,
 }
 
 /// A plugin to load.
@@ -166,6 +178,8 @@ pub struct PluginSettings {
     pub grants: BTreeSet<Capability>,
     /// The tables that it may read, by what it calls them: `WITH (table.NAME = '…')`.
     pub tables: Vec<(String, String)>,
+    /// The hosts that it may send requests to: `WITH (http = '…')`.
+    pub http_hosts: Vec<String>,
 }
 
 /// A loaded plugin.
@@ -189,6 +203,9 @@ pub struct PluginInfo {
     /// A table for each of [`PluginDescription::tables`].
     #[serde(default)]
     pub tables: Vec<TableId>,
+    /// The hosts that it may send requests to.
+    #[serde(default)]
+    pub http_hosts: Vec<String>,
     pub created: Lsn,
 }
 

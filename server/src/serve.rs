@@ -192,6 +192,7 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     // Compiled plugins belong to this machine, and are made anew wherever they are missing.
     let mut options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
     options.trusted_keys.clone_from(&config.plugin_trusted_keys);
+    options.http_allow.clone_from(&config.plugin_http_allow);
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
     let sql = SqlEngine::new(engine.clone(), SqlOptions { threads: config.query_threads, ..config.sql.clone() })?;

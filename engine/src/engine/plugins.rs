@@ -47,6 +47,7 @@ impl Engine {
                     grants: settings.grants.clone(),
                     suspended: None,
                     tables,
+                    http_hosts: settings.http_hosts.clone(),
                     created: Lsn(0),
                 };
                 match engine.record(vec![Change::PluginCreated(Box::new(info))]) {

@@ -26,7 +26,7 @@
 //! A [`Function`] gives a [`Column`] instead, exported with [`export_function!`]; a [`Transform`] gives rows of columns of
 //! its own, exported with [`export_transform!`]; a [`Consumer`] follows a topic, keeps [`state`] and writes to tables,
 //! exported with [`export_consumer!`]; a [`CheckbackHandler`] decides on transactions, exported with [`export_checkback!`]. The
-//! last two may look rows of tables up, each a [`Lookup`].
+//! last two may look rows of tables up, each a [`Lookup`], and send requests, each an [`http::Request`].
 //!
 //! Columns arrive as Arrow lays them out. [`Batch`] gives typed views of them without copying: [`Primitive`], [`Utf8`],
 //! [`Binary`] and [`Boolean`], each with a batch-wise form (`test`, `map`) and a row-wise one (`get`, with
@@ -42,6 +42,7 @@ mod column;
 pub mod export;
 mod flat;
 mod flat_writer;
+pub mod http;
 pub mod log;
 mod message;
 pub mod random;

@@ -88,4 +88,7 @@ pub enum Capability {
     /// [`Lookup::find`]; consumers and checkback handlers have it. Granted by `WITH (table.NAME = '…')`, which says which
     /// table it is.
     Table(Lookup),
+    /// [`crate::http`], for this host: `api.example.com`, or `api.example.com:8443` where the port is not that of the scheme;
+    /// `*` for those that the operator names. Consumers and checkback handlers have it. Granted by `WITH (http = '…')`.
+    Http(&'static str),
 }

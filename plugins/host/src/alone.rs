@@ -7,18 +7,20 @@ use millstream_engine::{
 };
 
 use crate::host::WasmHost;
+use crate::http;
 use crate::module;
 
 impl WasmHost {
     /// Loads a module under the name that it gives itself and the settings that a server would hold it to.
-    /// `tables` are those that it declares.
+    /// `tables` are those that it declares. Requests to hosts that the settings do not name are denied.
     pub fn load_alone(
         &self,
         bytes: &[u8],
         settings: &PluginSettings,
         tables: Arc<dyn TableLookup>,
     ) -> Result<LoadedPlugin> {
-        let description = self.inspect_with(bytes, settings)?;
+        let description = self.open_with(bytes, settings)?;
+        http::check_asked(&description.http_hosts, &settings.http_hosts)?;
         let tables_of_it = vec![TableId(0); description.tables.len()];
         let plugin = PluginInfo {
             id: PluginId(0),
@@ -33,6 +35,7 @@ impl WasmHost {
             grants: settings.grants.clone(),
             suspended: None,
             tables: tables_of_it,
+            http_hosts: settings.http_hosts.clone(),
             created: Lsn(0),
         };
         self.load(&plugin, bytes, tables)

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::bucket::Bucket;
 use crate::cpu::{Meter, Took};
 use crate::figures::Counter;
+use crate::http::Requests;
 use crate::share::Share;
 use crate::suspension::{Notice, Suspension};
 use crate::tenants::Tenant;
@@ -42,6 +43,7 @@ pub(crate) struct Calls {
     pub(crate) share: Share,
     pub(crate) meter: Meter,
     notice: Arc<Notice>,
+    pub(crate) requests: Requests,
     clock: SystemClock,
 }
 
@@ -73,6 +75,7 @@ impl Calls {
             share: Share::new(plugin.limits.cpu_milli, tenant),
             meter: Meter::default(),
             notice: notice.clone(),
+            requests: Requests::default(),
             clock: SystemClock::default(),
         }
     }
@@ -161,6 +164,7 @@ impl Calls {
             log_lines_dropped: self.log_lines_dropped.get(),
             suspended: self.suspension.now(),
             uses,
+            http: self.requests.figures(),
         }
     }
 }

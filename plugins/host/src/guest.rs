@@ -12,6 +12,7 @@ use crate::calls::Calls;
 use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
 use crate::failure::clip;
 use crate::pool::Reserve;
+use crate::http::{self, Http, REQUESTS_PER_CALL, Requests};
 use crate::state;
 use crate::tables::{self, Tables};
 use crate::tenants::Tenant;
@@ -40,6 +41,9 @@ pub(crate) struct Guest {
     state: Option<KeyedState>,
     /// Once it is open.
     tables: Option<Arc<Tables>>,
+    /// Once it is open.
+    http: Option<Arc<Http>>,
+    requests_left: u32,
     /// Of the call at hand.
     deadline: Instant,
     clock: SystemClock,
@@ -82,6 +86,8 @@ impl Guest {
             grants: BTreeSet::new(),
             state: None,
             tables: None,
+            http: None,
+            requests_left: 0,
             deadline: Instant::now(),
             clock: SystemClock::default(),
         }
@@ -131,12 +137,35 @@ impl Guest {
         self.tables.clone().map(|tables| (tables, self.deadline))
     }
 
+    /// What the guest may send requests with from now on.
+    pub(crate) fn give_http(&mut self, http: Arc<Http>) {
+        self.http = Some(http);
+    }
+
+    /// Counts a request of the call at hand. Gives what to send it with, and when the call ends.
+    pub(crate) fn next_request(&mut self) -> Result<(Arc<Http>, Instant), String> {
+        let http = self.http.clone().ok_or("no host is granted before the plugin is open")?;
+        let left = self.requests_left.checked_sub(1);
+        self.requests_left = left.ok_or_else(|| format!("a call may send {REQUESTS_PER_CALL} requests"))?;
+        Ok((http, self.deadline))
+    }
+
+    /// What is counted of its requests.
+    pub(crate) fn requests(&self) -> Option<&Requests> {
+        self.owner.as_ref().map(|owner| &owner.calls.requests)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.plugin
+    }
+
     /// Forgets what belongs to the last call. The next may take `limit`.
     pub(crate) fn next_call(&mut self, limit: Duration) {
         self.deadline = Instant::now() + limit;
         self.denied = false;
         self.denied_by_namespace = None;
         self.lines_left = LINES_PER_CALL;
+        self.requests_left = REQUESTS_PER_CALL;
         self.last_error = None;
     }
 
@@ -180,7 +209,8 @@ impl Guest {
         true
     }
 
-    fn log(&mut self, level: Level, line: &str) {
+    /// Writes a line under the plugin's name.
+    pub(crate) fn log(&mut self, level: Level, line: &str) {
         if self.lines_left == 0 {
             if let Some(owner) = &self.owner {
                 owner.calls.log_lines_dropped.add(1);
@@ -262,5 +292,6 @@ pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Ok((number,))
     })?;
     state::offer(linker)?;
-    tables::offer(linker)
+    tables::offer(linker)?;
+    http::offer(linker)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Capability, Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError,
+    Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError,
     PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
     PluginSettings, PluginSuspension, Result, TableLookup, TableUse,
 };
@@ -17,6 +17,7 @@ use crate::calls::Calls;
 use crate::compile::{Compiled, Compiler};
 use crate::deadline::Ticker;
 use crate::figures::{Counters, Figures};
+use crate::http::{self, Http, Networks, Outbound};
 use crate::instance::Instance;
 use crate::kinds::{self, InUse};
 use crate::message;
@@ -54,6 +55,8 @@ pub struct HostOptions {
     pub wait_timeout: Duration,
     /// Whose signatures modules must have; with none, they need no signature.
     pub trusted_keys: Vec<PublicKey>,
+    /// Where requests of plugins may go beside the public internet.
+    pub http_allow: Networks,
 }
 
 impl HostOptions {
@@ -66,6 +69,7 @@ impl HostOptions {
             max_memory_bytes: 1 << 30,
             wait_timeout: Duration::from_secs(30),
             trusted_keys: Vec::new(),
+            http_allow: Networks::default(),
         }
     }
 }
@@ -86,6 +90,8 @@ pub struct WasmHost {
     in_use: Mutex<HashMap<PluginId, InUse>>,
     /// Of every version that was loaded, in use or not: a plugin that is loaded again goes on counting, and stays suspended.
     calls: Mutex<HashMap<PluginId, Arc<Calls>>>,
+    /// Started for the first plugin that sends requests.
+    outbound: Mutex<Option<Arc<Outbound>>>,
 }
 
 impl WasmHost {
@@ -104,6 +110,7 @@ impl WasmHost {
             counters,
             in_use: Mutex::new(HashMap::new()),
             calls: Mutex::new(HashMap::new()),
+            outbound: Mutex::new(None),
             options,
         }))
     }
@@ -139,6 +146,40 @@ impl WasmHost {
         self.compiler.compile(bytes)
     }
 
+    /// What a plugin version sends requests with; nothing if it asks for none.
+    fn http_of(&self, plugin: &PluginInfo) -> Result<Option<Http>> {
+        if plugin.description.http_hosts.is_empty() {
+            return Ok(None);
+        }
+        let mut outbound = self.outbound.lock();
+        let started = match &*outbound {
+            Some(started) => started.clone(),
+            None => outbound.insert(Arc::new(Outbound::start(&self.options.http_allow)?)).clone(),
+        };
+        Ok(Some(Http::new(plugin, started)))
+    }
+
+    /// Opens a module with what is granted to it. Hosts that are not granted are for whoever loads it to refuse, or to deny
+    /// when it calls them.
+    pub(crate) fn open_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+        let (mut instance, mut description) = self.describe(module, &settings.limits)?;
+        let is_granted = |used: &&TableUse| settings.tables.iter().any(|(name, _)| *name == used.name);
+        if let Some(used) = description.tables.iter().find(|used| !is_granted(used)) {
+            return Err(used.not_granted());
+        }
+        let mut missing = description.capabilities.difference(&settings.grants);
+        if let Some(capability) = missing.find(|capability| !capability.is_granted_by_name()) {
+            return Err(Error::PermissionDenied(format!(
+                "the module asks for {name:?}, which is not granted; WITH (grant = '{name}') grants it",
+                name = capability.name()
+            )));
+        }
+        let schema = message::schema(&description.parameters);
+        let gives = instance.open(&schema, &settings.config, &settings.grants).map_err(|e| refused("open", e))?;
+        description.returns = gives.unwrap_or(description.returns);
+        Ok(description)
+    }
+
     fn describe(&self, module: &[u8], limits: &PluginLimits) -> Result<(Instance, PluginDescription)> {
         let compiled = self.compile(module, limits)?;
         let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed", None);
@@ -164,21 +205,8 @@ impl PluginHost for WasmHost {
     }
 
     fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
-        let (mut instance, mut description) = self.describe(module, &settings.limits)?;
-        let is_granted = |used: &&TableUse| settings.tables.iter().any(|(name, _)| *name == used.name);
-        if let Some(used) = description.tables.iter().find(|used| !is_granted(used)) {
-            return Err(used.not_granted());
-        }
-        let mut missing = description.capabilities.difference(&settings.grants);
-        if let Some(capability) = missing.find(|capability| **capability != Capability::Table) {
-            return Err(Error::PermissionDenied(format!(
-                "the module asks for {name:?}, which is not granted; WITH (grant = '{name}') grants it",
-                name = capability.name()
-            )));
-        }
-        let schema = message::schema(&description.parameters);
-        let gives = instance.open(&schema, &settings.config, &settings.grants).map_err(|e| refused("open", e))?;
-        description.returns = gives.unwrap_or(description.returns);
+        let description = self.open_with(module, settings)?;
+        http::check_grants(&description.http_hosts, &settings.http_hosts)?;
         Ok(description)
     }
 
@@ -197,7 +225,8 @@ impl PluginHost for WasmHost {
         }
         let calls = self.calls_of(plugin);
         let pool = Pool::new(compiled, plugin, &self.ticker, &self.reserve, &self.counters, calls);
-        let (loaded, in_use) = kinds::make(plugin, pool.with_tables(tables), &self.counters)?;
+        let pool = pool.with_tables(tables).with_http(self.http_of(plugin)?);
+        let (loaded, in_use) = kinds::make(plugin, pool, &self.counters)?;
         let mut all = self.in_use.lock();
         all.retain(|_, other| !other.is_gone());
         all.insert(plugin.id, in_use);

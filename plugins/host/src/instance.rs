@@ -22,6 +22,7 @@ use crate::contract::{
 use crate::deadline::Ticker;
 use crate::failure::{StartError, answered_failure, call_failure, clip, failure, start_failure};
 use crate::guest::{Guest, Owner};
+use crate::http::Http;
 use crate::message::{self, Encoder};
 use crate::tables::Tables;
 
@@ -132,6 +133,11 @@ impl Instance {
     /// What the guest may look rows up in from now on.
     pub(crate) fn give_tables(&mut self, tables: Arc<Tables>) {
         self.store.data_mut().give_tables(tables);
+    }
+
+    /// What the guest may send requests with from now on.
+    pub(crate) fn give_http(&mut self, http: Arc<Http>) {
+        self.store.data_mut().give_http(http);
     }
 
     /// What the function that does the work is called.

@@ -15,6 +15,7 @@ use crate::deadline::Ticker;
 use crate::failure::{StartError, failure};
 use crate::figures::Counters;
 use crate::guest::Owner;
+use crate::http::Http;
 use crate::instance::Instance;
 use crate::message;
 use crate::tables::Tables;
@@ -95,6 +96,8 @@ pub(crate) struct Pool {
     slots: Arc<Slots>,
     /// What guests may look rows up in; none where they don't ask.
     tables: Option<Arc<Tables>>,
+    /// What guests may send requests with; none where they don't ask.
+    http: Option<Arc<Http>>,
 }
 
 #[derive(Debug)]
@@ -149,6 +152,7 @@ impl Pool {
             calls,
             slots,
             tables: None,
+            http: None,
         }
     }
 
@@ -156,6 +160,11 @@ impl Pool {
     pub(crate) fn with_tables(self, source: Arc<dyn TableLookup>) -> Pool {
         let asks = !self.plugin.description.tables.is_empty();
         Pool { tables: asks.then(|| Arc::new(Tables::new(&self.plugin, source))), ..self }
+    }
+
+    /// Lets its instances send requests.
+    pub(crate) fn with_http(self, http: Option<Http>) -> Pool {
+        Pool { http: http.map(Arc::new), ..self }
     }
 
     /// Figures and state of the plugin version.
@@ -269,6 +278,9 @@ impl Pool {
             instance.give_tables(tables.clone());
         }
         self.calls.instances.fetch_add(1, Ordering::Relaxed);
+        if let Some(http) = &self.http {
+            instance.give_http(http.clone());
+        }
         self.counters.instances_started.add(1);
         self.calls.started.add(1);
         Ok(instance)

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_engine::EngineOptions;
-use millstream_plugin_host::PublicKey;
+use millstream_plugin_host::{Networks, PublicKey};
 use millstream_sql::SqlOptions;
 
 pub use error::ConfigError;
@@ -40,6 +40,8 @@ pub struct Config {
     pub query_threads: usize,
     /// Whose signatures plugins' modules must have; with none, they need no signature.
     pub plugin_trusted_keys: Vec<PublicKey>,
+    /// Networks that plugins' requests may go to beside the public internet.
+    pub plugin_http_allow: Networks,
     /// Connections that the Flight door serves at once.
     pub grpc_connections: usize,
     /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
@@ -66,6 +68,7 @@ impl Config {
             network_threads: cores.clamp(1, 4),
             query_threads: cores,
             plugin_trusted_keys: Vec::new(),
+            plugin_http_allow: Networks::default(),
             grpc_connections: 4096,
             grpc_keepalive: Duration::from_secs(20),
             http_body_limit_bytes: 16 << 20,

@@ -355,6 +355,17 @@ pub static SETTINGS: &[Setting] = &[
         },
         "Public keys, with commas between; only modules that one of them has signed are then loaded"
     ),
+    text!(
+        "plugin_http_allow",
+        "NETWORKS",
+        |config| config.plugin_http_allow.to_string(),
+        |config, text| {
+            config.plugin_http_allow = text.parse()?;
+            Ok(())
+        },
+        "Networks such as 127.0.0.0/8 or fd00::/8, with commas between, that plugins' requests may go to beside the public \
+         internet"
+    ),
     number!(
         "grpc_connections",
         1..=1_000_000,

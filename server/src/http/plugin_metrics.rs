@@ -1,7 +1,7 @@
 //! Figures of plugins, a series for each version.
 
 use millstream_engine::{
-    CallFigures, Engine, FailureKind, NamespaceUsage, PluginCalls, PluginInfo, PluginUse, Principal,
+    CallFigures, Engine, FailureKind, NamespaceUsage, PluginCalls, PluginInfo, PluginUse, Principal, RequestFailure,
 };
 
 use super::metrics::{escape, header_lines, line};
@@ -13,7 +13,7 @@ const POWERS: [usize; 11] = [4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
 
 type Figure = (&'static str, &'static str, &'static str, fn(&PluginCalls) -> u64);
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 14] = [
     ("plugin_rows_in_total", "counter", "rows that plugins were called about", |c| c.figures.rows_in),
     ("plugin_rows_out_total", "counter", "rows that plugins kept, answered about or gave", |c| c.figures.rows_out),
     ("plugin_bytes_in_total", "counter", "bytes copied into plugins", |c| c.figures.bytes_in),
@@ -24,6 +24,9 @@ const FIGURES: [Figure; 11] = [
     ("plugin_waiting_calls", "gauge", "calls that wait for an instance", |c| c.waiting),
     ("plugin_log_lines_dropped_total", "counter", "log lines above a limit", |c| c.log_lines_dropped),
     ("plugin_throttled_total", "counter", "times that calls were held back for a share", |c| c.figures.throttled),
+    ("plugin_http_requests_total", "counter", "requests that plugins have sent, failed ones too", |c| c.http.requests),
+    ("plugin_http_sent_bytes_total", "counter", "bytes of their bodies", |c| c.http.bytes_sent),
+    ("plugin_http_received_bytes_total", "counter", "bytes of the answers' bodies", |c| c.http.bytes_received),
     ("plugin_suspended", "gauge", "1 while the plugin is suspended", |c| u64::from(c.suspended.is_some())),
 ];
 
@@ -59,6 +62,7 @@ pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::R
             line(out, "plugin_failures_total", &format!("{{{labels},kind=\"{}\"}}", kind.name()), count as f64);
         }
     }
+    requests(out, &shown);
     for (name, kind, help, value) in FIGURES {
         header_lines(out, name, kind, help);
         for (labels, calls) in &shown {
@@ -70,6 +74,21 @@ pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::R
     header_lines(out, "plugins_without_series", "gauge", "plugin versions left out of plugin_* to bound its size");
     line(out, "plugins_without_series", "", left_out as f64);
     Ok(())
+}
+
+fn requests(out: &mut String, shown: &[(String, PluginCalls)]) {
+    let name = "plugin_http_failures_total";
+    header_lines(out, name, "counter", "failed requests of plugins, by what failed");
+    for (labels, calls) in shown {
+        for (kind, count) in RequestFailure::ALL.iter().zip(calls.http.failures) {
+            line(out, name, &format!("{{{labels},kind=\"{}\"}}", kind.name()), count as f64);
+        }
+    }
+    let name = "plugin_http_seconds_total";
+    header_lines(out, name, "counter", "time that plugins have waited for requests");
+    for (labels, calls) in shown {
+        line(out, name, &format!("{{{labels}}}"), calls.http.busy_us as f64 / 1e6);
+    }
 }
 
 /// What versions are called for. Names are users', so that their number is bounded.

@@ -28,14 +28,15 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
             let info = scene.engine().plugin_version(scene.who(), &name.namespace, &name.name, version)?;
             let (limits, config, grants) = (info.limits.clone(), info.config.clone(), info.grants.clone());
             let tables = named_tables(scene, &info);
-            (Some(info), PluginSettings { limits, config, grants, tables })
+            let http_hosts = info.http_hosts.clone();
+            (Some(info), PluginSettings { limits, config, grants, tables, http_hosts })
         }
         _ => {
             let limits = scene.engine().default_plugin_limits(scene.who(), &name.namespace)?;
             (None, PluginSettings { limits, ..PluginSettings::default() })
         }
     };
-    let PluginSettings { mut limits, config, grants, mut tables } = settings;
+    let PluginSettings { mut limits, config, grants, mut tables, http_hosts } = settings;
     if let Some(bytes) = options.bytes("memory")? {
         limits.memory_bytes = bytes;
     }
@@ -62,8 +63,9 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
         tables.push((name, table));
     }
     let grants = options.names("grant")?.map_or(Ok(grants), capabilities)?;
+    let http_hosts = options.names("http")?.unwrap_or(http_hosts);
     let config = options.text("config")?.unwrap_or(config);
-    let known = ["memory", "timeout", "concurrency", "output", "lookup", "cpu", "log", "config", "grant", "table.NAME"];
+    let known = ["memory", "timeout", "concurrency", "output", "lookup", "cpu", "log", "config", "grant", "http", "table.NAME"];
     options.finish("CREATE PLUGIN", &known)?;
     let module: Arc<[u8]> = match (create.source, &former) {
         (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,
@@ -80,7 +82,7 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
         namespace: name.namespace,
         name: name.name,
         module,
-        settings: PluginSettings { limits, config, grants, tables },
+        settings: PluginSettings { limits, config, grants, tables, http_hosts },
     };
     let plugin = scene.engine().create_plugin(scene.who(), spec, create.replace)?;
     done(format!("plugin {:?} version {} created", plugin.name, plugin.version))

@@ -34,6 +34,7 @@ pub(super) const PLUGINS: Columns = &[
     ("lookup_bytes", Number),
     ("cpu", Real),
     ("log_rate", Number),
+    ("http", Text),
 ];
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
@@ -65,6 +66,7 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             number(plugin.limits.lookup_bytes),
             real_or_null(plugin.limits.cpu_milli.map(|milli| f64::from(milli) / 1e3)),
             number(plugin.limits.log_rate),
+            text(plugin.http_hosts.join(", ")),
         ]);
     }
     Ok(rows)

@@ -38,6 +38,15 @@ pub(super) const CALLS: Columns = &[
     ("queued_max_us", Number),
     ("throttled", Number),
     ("throttled_us", Number),
+    ("http_requests", Number),
+    ("http_denied", Number),
+    ("http_invalid", Number),
+    ("http_unreachable", Number),
+    ("http_timed_out", Number),
+    ("http_too_large", Number),
+    ("http_bytes_sent", Number),
+    ("http_bytes_received", Number),
+    ("http_busy_us", Number),
 ];
 
 /// Every version that was loaded since the server was started.
@@ -76,7 +85,13 @@ pub(super) fn calls(reader: &Reader) -> Result<Rows> {
             number(figures.queued_max_us),
             number(figures.throttled),
             number(figures.throttled_us),
+            number(calls.http.requests),
         ]);
+        // In the order of `RequestFailure::ALL`, as the columns are.
+        row.extend(calls.http.failures.map(number));
+        row.extend(
+            [calls.http.bytes_sent, calls.http.bytes_received, calls.http.busy_us].map(number),
+        );
         rows.push(row);
     }
     Ok(rows)

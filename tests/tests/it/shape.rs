@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["millstream"]),
     ("tonic", &["millstream", "millstream-client"]),
     ("fjall", &["millstream-engine"]),
+    ("reqwest", &["millstream-plugin-host"]),
 ];
 
 /// Packages that measure and test the others.

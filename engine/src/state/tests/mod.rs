@@ -127,6 +127,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         capabilities: BTreeSet::new(),
         outputs: Vec::new(),
         tables: Vec::new(),
+        http_hosts: Vec::new(),
     };
     Change::PluginCreated(Box::new(PluginInfo {
         id: PluginId(0),
@@ -141,6 +142,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         grants: BTreeSet::new(),
         suspended: None,
         tables: Vec::new(),
+        http_hosts: Vec::new(),
         created: Lsn(0),
     }))
 }

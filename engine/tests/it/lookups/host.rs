@@ -49,6 +49,7 @@ impl PluginHost for Words {
             capabilities: BTreeSet::from([Capability::Table]),
             outputs: Vec::new(),
             tables: if checks { Vec::new() } else { vec![prices(&columns)] },
+            http_hosts: Vec::new(),
         })
     }
 

@@ -55,6 +55,7 @@ impl PluginHost for Words {
             capabilities: BTreeSet::from([Capability::State]),
             outputs: if consumer { outputs() } else { Vec::new() },
             tables: Vec::new(),
+            http_hosts: Vec::new(),
         })
     }
 

@@ -51,6 +51,7 @@ fn capabilities(asked: &[Capability]) -> Vec<WireCapability> {
             key: parameters(table.key),
             columns: parameters(table.columns),
         }),
+        Capability::Http(host) => WireCapability::Http((*host).to_owned()),
     };
     asked.iter().map(capability).collect()
 }

@@ -14,6 +14,7 @@ use super::wire::{
     WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTableUse, WireTransform, WireVolatility,
 };
 use crate::failure::{clip, failure};
+use crate::http::{ANY, HttpSite, MAX_SITES};
 use crate::message;
 
 const MAX_NAME: usize = 128;
@@ -95,6 +96,7 @@ impl Description {
         };
         let capabilities = check_capabilities(&self.capabilities, offer.kind)?;
         let tables = check_tables(&self.capabilities)?;
+        let http_hosts = check_hosts(&self.capabilities)?;
         if let Some(import) = imported.difference(&capabilities).next() {
             return refuse(format!("it imports {import:?} without asking for it", import = import.name()));
         }
@@ -117,6 +119,7 @@ impl Description {
             capabilities,
             outputs,
             tables,
+            http_hosts,
         })
     }
 }
@@ -188,6 +191,24 @@ fn check_tables(asked: &[WireCapability]) -> Result<Vec<TableUse>, OperatorError
     }
 }
 
+/// The hosts as [`HttpSite`]s write them, so that they can be compared.
+fn check_hosts(asked: &[WireCapability]) -> Result<Vec<String>, OperatorError> {
+    let mut hosts: Vec<String> = Vec::new();
+    for capability in asked {
+        let WireCapability::Http(host) = capability else { continue };
+        let site = if host == ANY { Ok(ANY.to_owned()) } else { host.parse().map(|site: HttpSite| site.to_string()) };
+        let site = site.map_err(|why| bad(format!("it sends requests to what is no host: {why}")))?;
+        if hosts.contains(&site) {
+            return refuse(format!("host {site:?} is declared twice"));
+        }
+        hosts.push(site);
+    }
+    match hosts.len() {
+        0..=MAX_SITES => Ok(hosts),
+        many => refuse(format!("it declares {many} hosts, more than {MAX_SITES}")),
+    }
+}
+
 fn check_capabilities(asked: &[WireCapability], kind: PluginKind) -> Result<BTreeSet<Capability>, OperatorError> {
     if asked.len() > MAX_CAPABILITIES {
         return refuse(format!("it asks for {} capabilities, more than {MAX_CAPABILITIES}", asked.len()));
@@ -205,6 +226,7 @@ fn check_capabilities(asked: &[WireCapability], kind: PluginKind) -> Result<BTre
                 Capability::Table
             }
             WireCapability::Table(table) => return not_offered(format!("table {:?}", clip(&table.name))),
+            WireCapability::Http(_) if matches!(kind, PluginKind::Consumer | PluginKind::Checkback) => Capability::Http,
             WireCapability::Http(host) => return not_offered(format!("requests to {:?}", clip(host))),
         };
         capabilities.insert(known);

@@ -3,6 +3,7 @@
 mod checkback;
 mod consumer;
 mod describe;
+mod http;
 mod wire;
 
 use millstream_engine::{Capability, PluginKind};
@@ -10,6 +11,7 @@ use millstream_engine::{Capability, PluginKind};
 pub(crate) use checkback::{WireCheckVerdict, WireCheckback, WireFound, WireTableError};
 pub(crate) use consumer::{WireAnswer, WireConsumer, WireEntry, WirePosition, WireStateError, WireVerdict};
 pub(crate) use describe::{Description, is_flat, is_name};
+pub(crate) use http::{WireHeader, WireHttpError, WireRequest, WireResponse};
 pub(crate) use wire::{Level, Wire, WireFilter, WireFilterV1, WireFunction, WireOutput, WireTransform};
 
 /// The versions of the WIT package that this host offers at once.
@@ -72,6 +74,7 @@ pub(crate) const CLOCK: &str = "millstream:plugin/clock@0.2.0";
 pub(crate) const RANDOM: &str = "millstream:plugin/random@0.2.0";
 pub(crate) const STATE: &str = "millstream:plugin/state@0.2.0";
 pub(crate) const TABLES: &str = "millstream:plugin/tables@0.2.0";
+pub(crate) const HTTP: &str = "millstream:plugin/http@0.2.0";
 const TYPES: [&str; 2] = ["millstream:plugin/types@0.1.0", "millstream:plugin/types@0.2.0"];
 
 /// What importing an interface takes: nothing, or a capability. `None` for interfaces that are not offered.
@@ -81,6 +84,7 @@ pub(crate) fn needs(import: &str) -> Option<Option<Capability>> {
         RANDOM => Some(Some(Capability::Random)),
         STATE => Some(Some(Capability::State)),
         TABLES => Some(Some(Capability::Table)),
+        HTTP => Some(Some(Capability::Http)),
         _ if TYPES.contains(&import) || LOGGING.contains(&import) => Some(None),
         _ => None,
     }

@@ -149,6 +149,7 @@ pub(crate) fn describe(
         config: config.to_owned(),
         grants: Capability::ALL.into(),
         tables: declared.into_iter().map(|used| (used.name.clone(), used.name)).collect(),
+        http_hosts: Vec::new(),
     };
     let description = host.inspect_with(module, &settings)?;
     Ok(PluginInfo {
@@ -164,6 +165,7 @@ pub(crate) fn describe(
         config: settings.config,
         grants: settings.grants,
         suspended: None,
+        http_hosts: settings.http_hosts,
         created: Lsn(0),
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use millstream_engine::{Capability, PluginDescription, PluginHost as _, PluginKind, PluginLimits};
+use millstream_engine::{PluginDescription, PluginHost as _, PluginKind, PluginLimits};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
 use super::read;
@@ -46,7 +46,13 @@ fn described(about: &PluginDescription, bytes: usize) -> String {
             name = used.name
         );
     }
-    let asked = about.capabilities.iter().filter(|capability| **capability != Capability::Table);
+    for host in &about.http_hosts {
+        let _ = match host.as_str() {
+            "*" => writeln!(text, "sends       requests to the hosts that --http of `plugin load` names"),
+            host => writeln!(text, "sends       requests to {host}, which --http {host} allows it"),
+        };
+    }
+    let asked = about.capabilities.iter().filter(|capability| !capability.is_granted_by_name());
     let asked: Vec<String> = asked.map(ToString::to_string).collect();
     if !asked.is_empty() {
         let _ = writeln!(text, "asks for    {}, which --grant of `plugin load` gives it", asked.join(", "));

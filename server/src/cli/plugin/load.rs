@@ -21,6 +21,7 @@ Examples:
   millstream plugin load late late_departures.wasm
   millstream plugin load late late_departures.wasm --replace --config '{\"minutes\": 90}' --memory-bytes 33554432
   millstream plugin load hourly_delays hourly_delays.wasm --grant state
+  millstream plugin load delay_alerts delay_alerts.wasm --http hooks.example.com --config https://hooks.example.com/late
   millstream plugin load seat_orders seat_orders.wasm --table flights=flights
   millstream sql -c \"CREATE TOPIC late_departures AS SELECT * FROM flights WHERE late(dep_delay)\"")]
 pub(crate) struct LoadArguments {
@@ -42,6 +43,10 @@ pub(crate) struct LoadArguments {
     /// A table that it may look rows up in, by what the plugin calls it, and which one that is; repeated for several
     #[arg(long = "table", value_name = "NAME=TABLE", value_parser = pair)]
     tables: Vec<(String, String)>,
+    /// A host that it may send requests to, such as api.example.com or api.example.com:8443; repeated, or with commas
+    /// between
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    http: Vec<String>,
     #[command(flatten)]
     limits: LimitArguments,
     /// Instances that may run at once
@@ -83,12 +88,14 @@ impl LimitArguments {
 }
 
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
-    let LoadArguments { listing, plugin, file, replace, config, grant, tables, limits, concurrency, cpu, log } =
+    let LoadArguments { listing, plugin, file, replace, config, grant, tables, http, limits, concurrency, cpu, log } =
         arguments;
     let granted = (!grant.is_empty()).then(|| grant.join(", "));
+    let http = (!http.is_empty()).then(|| http.join(", "));
     let options = [
         config.map(|config| format!("config = {}", text(&config))),
         granted.map(|granted| format!("grant = {}", text(&granted))),
+        http.map(|hosts| format!("http = {}", text(&hosts))),
         limits.memory_bytes.map(|bytes| format!("memory = {bytes}")),
         limits.call_timeout_ms.map(|ms| format!("timeout = {ms}")),
         limits.output_bytes.map(|bytes| format!("output = {bytes}")),

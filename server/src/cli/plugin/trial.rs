@@ -47,6 +47,10 @@ pub(crate) struct TestArguments {
     /// last; repeated for several
     #[arg(long = "table", value_name = "NAME=FILE", requires = "data")]
     tables: Vec<FileTable>,
+    /// A host that the plugin may send requests to, of whatever network; repeated, or with commas between. Requests to others
+    /// are denied
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    http: Vec<String>,
     /// Text handed to the guest when it is opened
     #[arg(long, value_name = "TEXT", default_value = "")]
     config: String,
@@ -68,7 +72,8 @@ pub(crate) struct TestArguments {
 
 pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
     let limits = arguments.limits.limits();
-    let settings = PluginSettings { limits, config: arguments.config.clone(), ..PluginSettings::default() };
+    let (config, http_hosts) = (arguments.config.clone(), arguments.http.clone());
+    let settings = PluginSettings { limits, config, http_hosts, ..PluginSettings::default() };
     let tables = FileTables::new(&arguments.tables);
     let module = match (arguments.path.is_dir(), &arguments.data) {
         (true, None) => return expect::run(&arguments.path, &settings),

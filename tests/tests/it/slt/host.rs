@@ -68,6 +68,7 @@ impl PluginHost for TextHost {
             capabilities: Default::default(),
             outputs,
             tables,
+            http_hosts: Vec::new(),
         })
     }
 

@@ -7,6 +7,7 @@ mod consumers;
 mod excess;
 mod filters;
 mod shares;
+mod http;
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! Checkback handlers that send requests as no sound one does.
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -349,16 +350,18 @@ fn large() -> PluginLimits {
 
 #[test]
 fn nobody_at_the_other_end_is_unreachable() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|gone| gone.local_addr()).expect("a port").port();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|gone| gone.local_addr()).expect("a port").port();
     let hand = Hand::to(&format!("127.0.0.1:{port}"), &format!("http://127.0.0.1:{port}/"));
     assert_says(&hand, "Connection refused");
     let mute = Web::start(|_, _| {});
     assert_says(&Hand::of(&mute), "error sending request");
     let torn = Web::start(|_, stream| say(stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));
     assert_says(&Hand::of(&torn), "error decoding response body");
-    let plain = Web::saying("200 OK", "no");
-    let secure = Hand { url: format!("https://{}/", plain.host()), ..Hand::of(&plain) };
-    assert_says(&secure, "error sending request");
+    // It speaks at once, and not TLS.
+    let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let site = plain.local_addr().expect("an address").to_string();
+    thread::spawn(move || plain.incoming().flatten().for_each(|mut stream| say(&mut stream, "HTTP/1.1 400 No\r\n\r\n")));
+    assert_says(&Hand::to(&site, &format!("https://{site}/")), "error sending request");
 }
 
 #[test]

@@ -95,8 +95,11 @@ def status(url: str) -> dict:
 
 
 def test_each_row_is_posted_at_least_once_under_one_key(serve, webhook):
-    # Every seventh request is refused for the moment, every eleventh gets no answer.
-    hook = webhook(lambda number: "busy" if number % 7 == 0 else "cut" if number % 11 == 0 else None)
+    # Every seventh request is refused for the moment, every eleventh gets no answer, and some in a row fail.
+    def fails(number: int) -> str | None:
+        return "busy" if number % 7 == 0 or 20 <= number < 30 else "cut" if number % 11 == 0 else None
+
+    hook = webhook(fails)
     server = serve("--plugin-http-allow", "127.0.0.0/8", env=PROXIES)
     columns = ["ts", "carrier", "origin", "dep_delay"]
     flights = parquet.read_table(FLIGHTS, columns=columns).slice(0, 20_000)
@@ -108,7 +111,7 @@ def test_each_row_is_posted_at_least_once_under_one_key(serve, webhook):
         create(connection, hook.port)
         shown = connection.execute("SELECT http FROM system.plugins WHERE name = 'alerts'").to_pylist()
         assert shown == [{"http": f"127.0.0.1:{hook.port}"}]
-        connection.execute("CREATE CONSUMER c ON flights USING PLUGIN alerts WITH (batch_rows = 100, retries = 50)")
+        connection.execute("CREATE CONSUMER c ON flights USING PLUGIN alerts WITH (batch_rows = 100, retries = 20)")
     grpc = server.grpc
     with Producer("flights", {"url": server.url}) as producer:
         for batch in flights.to_batches(max_chunksize=1_000):

@@ -89,9 +89,7 @@ pub(super) fn calls(reader: &Reader) -> Result<Rows> {
         ]);
         // In the order of `RequestFailure::ALL`, as the columns are.
         row.extend(calls.http.failures.map(number));
-        row.extend(
-            [calls.http.bytes_sent, calls.http.bytes_received, calls.http.busy_us].map(number),
-        );
+        row.extend([calls.http.bytes_sent, calls.http.bytes_received, calls.http.busy_us].map(number));
         rows.push(row);
     }
     Ok(rows)

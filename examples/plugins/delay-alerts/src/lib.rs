@@ -1,4 +1,4 @@
-//! A consumer: tells a webhook of late departures, a request each.
+//! A consumer: tells a webhook of late departures, a request each, at least once.
 //!
 //! The configuration is the URL, and behind a space how many minutes a late departure is delayed by more than; 60 if it says
 //! nothing. Each request has a key, the same whenever it is sent again, by which the receiver knows a repeat. It needs no state,
@@ -10,6 +10,9 @@ use millstream_plugin::http::{HttpError, Request, Response};
 use millstream_plugin::{
     Answer, Batch, Capability, Consumer, DataType, Parameter, Position, Table, TimeUnit, Verdict, export_consumer,
 };
+
+/// How often an alert is sent in one call. The server waits before it gives the batch again.
+const TRIES: u32 = 3;
 
 struct DelayAlerts {
     url: String,
@@ -65,7 +68,7 @@ impl Consumer for DelayAlerts {
             text(&mut body, "origin", origin.get(row));
             amount(&mut body, "delay_minutes", Some(delay));
             body.push('}');
-            match self.tell(&key, body) {
+            match self.tell(&key, &body) {
                 Told::Taken => {}
                 Told::Refused(why) => answer = answer.except(number, Verdict::DeadLetter(why)),
                 // Nothing of this call is kept; those that were taken are sent once more, with the same keys.
@@ -77,7 +80,17 @@ impl Consumer for DelayAlerts {
 }
 
 impl DelayAlerts {
-    fn tell(&self, key: &str, body: String) -> Told {
+    /// A receiver that fails at times would never take a large batch whole: each alert is tried a few times.
+    fn tell(&self, key: &str, body: &str) -> Told {
+        let mut told = self.tell_once(key, body);
+        for _ in 1..TRIES {
+            let Told::NotNow(_) = told else { break };
+            told = self.tell_once(key, body);
+        }
+        told
+    }
+
+    fn tell_once(&self, key: &str, body: &str) -> Told {
         let request = Request::post(&self.url)
             .header("content-type", "application/json")
             .header("idempotency-key", key)
@@ -85,7 +98,9 @@ impl DelayAlerts {
             .body(body);
         match request.send() {
             Ok(response) if response.is_success() => Told::Taken,
-            Ok(Response { status: status @ (408 | 429 | 500..), .. }) => Told::NotNow(format!("{key}: status {status}")),
+            Ok(Response { status: status @ (408 | 429 | 500..), .. }) => {
+                Told::NotNow(format!("{key}: status {status}"))
+            }
             Ok(Response { status, .. }) => Told::Refused(format!("{key}: status {status}")),
             Err(error @ (HttpError::Unreachable(_) | HttpError::TimedOut | HttpError::Denied(_))) => {
                 Told::NotNow(format!("{key}: {error}"))

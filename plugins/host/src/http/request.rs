@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_sound_request_is_sent_as_it_is_meant() {
-        let wire = request("PATCH", "https://A.Example./x?y=1#z", &[("X-One", "ä\t1"), ("accept", "*/*"), ("x-one", "2")]);
+        let wire =
+            request("PATCH", "https://A.Example./x?y=1#z", &[("X-One", "ä\t1"), ("accept", "*/*"), ("x-one", "2")]);
         let checked = check(wire, &sites()).expect("a request");
         assert_eq!(checked.url().as_str(), "https://a.example/x?y=1");
         assert_eq!(checked.method(), Method::PATCH);
@@ -170,7 +171,9 @@ mod tests {
 
     #[test]
     fn other_hosts_are_denied_and_too_much_is_too_large() {
-        for url in ["https://b.example/", "https://a.example:8443/", "https://a.example.b.example/", "http://127.0.0.1/"] {
+        for url in
+            ["https://b.example/", "https://a.example:8443/", "https://a.example.b.example/", "http://127.0.0.1/"]
+        {
             assert!(matches!(check(request("GET", url, &[]), &sites()), Err(WireHttpError::Denied(_))), "{url}");
         }
         let url = "https://a.example/";
@@ -179,7 +182,9 @@ mod tests {
         let mut fat = request("POST", url, &[]);
         fat.body = vec![0; MAX_BODY_BYTES + 1];
         let far = format!("{url}{}", "x".repeat(MAX_URL_BYTES));
-        for request in [request("GET", url, &many), request("GET", url, &[("x", &long)]), fat, request("GET", &far, &[])] {
+        for request in
+            [request("GET", url, &many), request("GET", url, &[("x", &long)]), fat, request("GET", &far, &[])]
+        {
             assert_eq!(check(request, &sites()).err(), Some(WireHttpError::TooLarge));
         }
     }

@@ -40,7 +40,9 @@ impl FromStr for Site {
     fn from_str(text: &str) -> Result<Site, String> {
         let refuse = |why: &str| {
             let text = clip(text);
-            Err(format!("{text:?} is no host: {why}; write a name or an address, such as api.example.com or api.example.com:8443"))
+            Err(format!(
+                "{text:?} is no host: {why}; write a name or an address, such as api.example.com or api.example.com:8443"
+            ))
         };
         if text.len() > MAX_TEXT {
             return refuse("it is too long");
@@ -155,8 +157,24 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         for text in [
-            "", ".", ":80", "a b", "http://a", "a/b", "a@b", "user:pw@a", "a?b", "a#b", "*", "*.example.com", "a:99999", "a:b",
-            "[::1", "a\r\nb", "%61", "1.2.3.256",
+            "",
+            ".",
+            ":80",
+            "a b",
+            "http://a",
+            "a/b",
+            "a@b",
+            "user:pw@a",
+            "a?b",
+            "a#b",
+            "*",
+            "*.example.com",
+            "a:99999",
+            "a:b",
+            "[::1",
+            "a\r\nb",
+            "%61",
+            "1.2.3.256",
         ] {
             assert!(text.parse::<Site>().is_err(), "{text:?} is taken");
         }
@@ -194,7 +212,11 @@ mod tests {
         assert_eq!(check(&["*"], &["b.example"]), Ok(()));
         assert_eq!(check(&["*", "a.example"], &["a.example"]), Ok(()));
         for (declared, granted, reason) in [
-            (&["a.example", "b.example"][..], &["a.example"][..], "\"b.example\", which is not granted; WITH (http = 'b.example')"),
+            (
+                &["a.example", "b.example"][..],
+                &["a.example"][..],
+                "\"b.example\", which is not granted; WITH (http = 'b.example')",
+            ),
             (&["a.example"], &["a.example:81"], "requests to \"a.example:81\" are granted"),
             (&["a.example"], &[], "\"a.example\", which is not granted"),
             (&["*"], &[], "hosts that the operator names"),

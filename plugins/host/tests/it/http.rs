@@ -64,15 +64,19 @@ fn late_departures_are_told_once_each_with_a_key() {
 
 #[test]
 fn a_receiver_that_fails_is_asked_again_and_one_that_refuses_is_not() {
-    // The first request fails, the second is refused, the others are taken.
+    // The first requests fail, one is refused, the others are taken.
     let web = Web::start(|number, stream| {
-        let status = ["503 Service Unavailable", "422 Unprocessable Content"].get(number).unwrap_or(&"200 OK");
+        let status = match number {
+            0..=3 => "503 Service Unavailable",
+            4 => "422 Unprocessable Content",
+            _ => "200 OK",
+        };
         say(stream, &answer(status, "", ""));
     });
     let consumer = alerts(&web);
     let failed = consume(&consumer, &[Some(100.0), Some(101.0)]);
     assert_eq!(failed.verdict, Verdict::Retry("flights/3/100: status 503".to_owned()));
-    assert_eq!(web.seen().len(), 1);
+    assert_eq!(web.seen().len(), 3, "it was tried three times");
     let refused = consume(&consumer, &[Some(100.0), Some(101.0)]);
     assert_eq!(refused.verdict, Verdict::Done);
     let [exception] = &refused.exceptions[..] else { panic!("{:?}", refused.exceptions) };

@@ -278,9 +278,3 @@ fn state_takes_the_capability_and_a_partition() {
     let error = host.host.inspect_with(&module, &settings).expect_err("not granted").to_string();
     assert!(error.contains("asks for \"state\", which is not granted"), "{error}");
 }
-
-#[test]
-fn requests_are_not_there() {
-    let hand = Hand { asks: vec![4], ..Hand::default() };
-    assert!(hand.refusal().contains("it asks for requests to"), "{}", hand.refusal());
-}

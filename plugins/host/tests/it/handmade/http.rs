@@ -206,7 +206,8 @@ fn a_request_by_hand_works_and_is_counted() {
 fn addresses_of_the_servers_own_network_are_denied() {
     let web = Web::saying("200 OK", "secret");
     let port = web.address.port();
-    let names = ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "[::1]", "0.0.0.0", "169.254.169.254"];
+    let names =
+        ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "[::1]", "0.0.0.0", "169.254.169.254"];
     for name in names {
         let site = format!("{name}:{port}");
         let hand = Hand::to(&site, &format!("http://{site}/"));
@@ -216,7 +217,10 @@ fn addresses_of_the_servers_own_network_are_denied() {
         assert!(said.contains("stands for no address that plugins may reach"), "{name}: {said}");
         assert_eq!(requests(&host).failures, [1, 0, 0, 0, 0], "{name}");
         let lines = host.host.log_lines();
-        assert!(lines.iter().any(|line| line.level == "warning" && line.line.contains("a request was denied")), "{name}");
+        assert!(
+            lines.iter().any(|line| line.level == "warning" && line.line.contains("a request was denied")),
+            "{name}"
+        );
     }
     assert_eq!(web.connections(), 0);
 }
@@ -250,7 +254,11 @@ fn requests_take_the_capability_and_the_operators_word() {
     let refusal = hand().refusal(&[]);
     assert!(refusal.contains("requests to \"api.example.com\", which is not granted"), "{refusal}");
     for (asks, granted, reason) in [
-        (&["api.example.com"][..], &["api.example.com:8443"][..], "\"api.example.com:8443\" are granted, and the module asks"),
+        (
+            &["api.example.com"][..],
+            &["api.example.com:8443"][..],
+            "\"api.example.com:8443\" are granted, and the module asks",
+        ),
         (&["api.example.com", "API.example.com."], &["api.example.com"], "\"api.example.com\" is declared twice"),
         (&["*.example.com"], &["a.example.com"], "hosts are named one by one"),
         (&["http://a.example.com"], &[], "sends requests to what is no host"),
@@ -334,7 +342,9 @@ fn too_large_answers_and_requests_are_not_taken() {
         while stream.write_all(format!("x: {}\r\n", "y".repeat(1_000)).as_bytes()).is_ok() {}
     });
     let many = Web::start(|_, stream| say(stream, &answer("200 OK", &"x: y\r\n".repeat(80), "")));
-    for (web, what) in [(endless, "endless"), (chunked, "chunked"), (boasting, "boasting"), (headers, "headers"), (many, "many")] {
+    for (web, what) in
+        [(endless, "endless"), (chunked, "chunked"), (boasting, "boasting"), (headers, "headers"), (many, "many")]
+    {
         assert_eq!(Hand::of(&web).says().rsplit(' ').next(), Some("too-large"), "{what}");
     }
     let web = Web::saying("200 OK", "no");
@@ -360,7 +370,9 @@ fn nobody_at_the_other_end_is_unreachable() {
     // It speaks at once, and not TLS.
     let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
     let site = plain.local_addr().expect("an address").to_string();
-    thread::spawn(move || plain.incoming().flatten().for_each(|mut stream| say(&mut stream, "HTTP/1.1 400 No\r\n\r\n")));
+    thread::spawn(move || {
+        plain.incoming().flatten().for_each(|mut stream| say(&mut stream, "HTTP/1.1 400 No\r\n\r\n"))
+    });
     assert_says(&Hand::to(&site, &format!("https://{site}/")), "error sending request");
 }
 

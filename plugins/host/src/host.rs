@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError,
-    PluginCalls, PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
-    PluginSettings, PluginSuspension, Result, TableLookup, TableUse,
+    Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError, PluginCalls,
+    PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings,
+    PluginSuspension, Result, TableLookup, TableUse,
 };
 use parking_lot::Mutex;
 

@@ -65,7 +65,8 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     let grants = options.names("grant")?.map_or(Ok(grants), capabilities)?;
     let http_hosts = options.names("http")?.unwrap_or(http_hosts);
     let config = options.text("config")?.unwrap_or(config);
-    let known = ["memory", "timeout", "concurrency", "output", "lookup", "cpu", "log", "config", "grant", "http", "table.NAME"];
+    let known =
+        ["memory", "timeout", "concurrency", "output", "lookup", "cpu", "log", "config", "grant", "http", "table.NAME"];
     options.finish("CREATE PLUGIN", &known)?;
     let module: Arc<[u8]> = match (create.source, &former) {
         (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,

@@ -70,7 +70,7 @@ fn an_import_that_is_not_granted_is_named() {
     for import in [
         r#"(import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func))))"#,
         r#"(import "wasi:filesystem/types@0.2.0" (instance (export "descriptor" (type (sub resource)))))"#,
-        r#"(import "millstream:plugin/http@0.2.0" (instance (export "send" (func))))"#,
+        r#"(import "millstream:plugin/http@0.3.0" (instance (export "send" (func))))"#,
         r#"(import "anything" (func))"#,
     ] {
         let name = import.split('"').nth(1).expect("a name");

@@ -6,8 +6,8 @@ mod checkbacks;
 mod consumers;
 mod excess;
 mod filters;
-mod shares;
 mod http;
+mod shares;
 
 use std::path::Path;
 

@@ -46,6 +46,7 @@ impl PluginHost for Host {
             capabilities: BTreeSet::new(),
             outputs: Vec::new(),
             tables: Vec::new(),
+            http_hosts: Vec::new(),
         })
     }
 

@@ -2,8 +2,8 @@
 #ifndef MILLSTREAM_CHECKBACK_H
 #define MILLSTREAM_CHECKBACK_H
 
+#include "capabilities.h"
 #include "millstream.h"
-#include "tables.h"
 
 /* What becomes of a half message: it becomes visible, it is dropped, or it is asked about again later. */
 enum { MS_COMMIT, MS_ROLLBACK, MS_UNKNOWN };
@@ -11,7 +11,7 @@ enum { MS_COMMIT, MS_ROLLBACK, MS_UNKNOWN };
 /* Exports a checkback handler as this plugin.
  *   check       const char *check(const ms_batch *batch, uint8_t *verdicts): an error, after which all rows are unknown, or NULL;
  *               each row has a verdict, which begins as MS_UNKNOWN
- * The rest is as with a filter, but that the answer may depend on tables: see tables.h. */
+ * The rest is as with a filter, but that the answer may depend on tables and on what hosts say: see tables.h and http.h. */
 #define MILLSTREAM_CHECKBACK(name_, parameters_, open_, check_)                                                                \
     MS_EXPORT("checkback", "describe") void *ms_describe(void) {                                                               \
         static ms_abi_parameter declared[MS_COUNT(parameters_)];                                                               \

@@ -2,8 +2,8 @@
 #ifndef MILLSTREAM_CONSUMER_H
 #define MILLSTREAM_CONSUMER_H
 
+#include "capabilities.h"
 #include "millstream.h"
-#include "tables.h"
 
 #define MS_MAX_OUTPUTS 16
 
@@ -124,7 +124,8 @@ typedef struct {
     ms_list batch;
 } ms_abi_rows;
 
-/* Exports a consumer as this plugin, which asks for the capability `state`, and for the tables of MILLSTREAM_LOOKUPS.
+/* Exports a consumer as this plugin, which asks for the capability `state`, the tables of MILLSTREAM_LOOKUPS and
+ * the hosts of MILLSTREAM_HOSTS.
  *   outputs     an array of ms_output
  *   consume     const char *consume(const ms_batch *batch, const ms_position *position, ms_answer *answer): an error, after
  *               which the batch is tried again, or NULL; a row for an output is a push to each of its columns

@@ -13,7 +13,8 @@
 // consumer `export const batchConsumer = consumer({…})`, a checkback handler `export const checkback = handler({…})`. All name the columns that they read with their Arrow types in
 // `parameters`. `open(config)` is called once, before the first batch. What a plugin throws is the error that the operator
 // sees. `capabilities` are those of plugin.toml, "clock", "random" and "state"; beside "tables" there, consumers and handlers
-// list in `tables` what rows they look up, each a `table(…)` of "./tables.js".
+// list in `tables` what rows they look up, each a `table(…)` of "./tables.js", and beside "http" in `hosts` whom they send requests
+// to with "./http.js".
 
 import { Batch } from "./batch.js";
 import { recordBatch, schema } from "./message.js";
@@ -70,12 +71,12 @@ export function transform({ name, parameters, columns, capabilities = [], open, 
  * `consume(batch, position)` answers with any of `outputs`, for each output `{ column: values }`; `verdict`, of the rows that
  * `exceptions` does not name; and `exceptions`, rising: `[{ row, verdict }]`. A verdict is `{ retry: why }` or
  * `{ giveUp: why }`; rows without one are done. `state` of "./state.js" is what lasts from call to call. */
-export function consumer({ name, parameters, outputs, capabilities = ["state"], tables = [], open, consume }) {
+export function consumer({ name, parameters, outputs, capabilities = ["state"], tables = [], hosts = [], open, consume }) {
     const declared = Object.entries(parameters);
     const written = Object.entries(outputs).map(([name, columns]) => ({ name, columns: Object.entries(columns) }));
     return {
         describe: () => ({
-            ...described(name, declared, capabilities, tables),
+            ...described(name, declared, capabilities, tables, hosts),
             outputs: written.map(({ name, columns }) => ({ name, columns: columns.map(parameter) })),
         }),
         open: (_schema, config) => told(() => { open?.(config); }),
@@ -92,10 +93,10 @@ export function consumer({ name, parameters, outputs, capabilities = ["state"], 
 
 /** The export of a checkback handler. `check(batch)` answers with an array of a verdict for each row, "commit", "rollback" or
  * "unknown"; `batch.map` makes one. What it throws makes all rows of the batch unknown. */
-export function handler({ name, parameters, capabilities = [], tables = [], open, check }) {
+export function handler({ name, parameters, capabilities = [], tables = [], hosts = [], open, check }) {
     const declared = Object.entries(parameters);
     return {
-        describe: () => described(name, declared, capabilities, tables),
+        describe: () => described(name, declared, capabilities, tables, hosts),
         open: (_schema, config) => told(() => { open?.(config); }),
         check: (message) => told(() => check(new Batch(message, declared)).map(judged)),
     };
@@ -120,9 +121,13 @@ function verdict(said) {
     return { tag: "done" };
 }
 
-function described(name, declared, capabilities, tables = []) {
+function described(name, declared, capabilities, tables = [], hosts = []) {
     const looked = ({ name, key, columns }) => ({ name, key: key.map(parameter), columns: columns.map(parameter) });
-    const asked = [...capabilities.map((tag) => ({ tag })), ...tables.map((table) => ({ tag: "table", val: looked(table) }))];
+    const asked = [
+        ...capabilities.map((tag) => ({ tag })),
+        ...tables.map((table) => ({ tag: "table", val: looked(table) })),
+        ...hosts.map((host) => ({ tag: "http", val: host })),
+    ];
     return { name, parameters: declared.map(parameter), capabilities: asked };
 }
 

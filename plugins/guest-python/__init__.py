@@ -12,7 +12,8 @@ A function is `ScalarFunction = function_plugin(…)`, a transform `BatchTransfo
 `BatchConsumer = consumer_plugin(…)`, a checkback handler `Checkback = checkback_plugin(…)`. All take the plugin's name, and the
 columns that they read with their Arrow types. `open(config)` is called once, before the first batch. What a plugin raises is the
 error that the operator sees. `capabilities` are those of plugin.toml, "clock", "random" and "state"; beside "tables" there,
-consumers and handlers list in `tables` what rows they look up, each a `millstream.tables.Table`.
+consumers and handlers list in `tables` what rows they look up, each a `millstream.tables.Table`, and beside "http" in `hosts` whom they
+send requests to with `millstream.http`.
 """
 
 from componentize_py_types import Err
@@ -109,7 +110,7 @@ def transform_plugin(name, parameters, *, columns, transform, open=None, capabil
     return BatchTransform
 
 
-def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabilities=("state",), tables=()):
+def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabilities=("state",), tables=(), hosts=()):
     """The class that exports a consumer; the plugin's module calls it `BatchConsumer`.
 
     `outputs` names the tables that it writes to, each with its columns and their Arrow types. `consume(batch, position)`
@@ -137,7 +138,7 @@ def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabiliti
 
         def describe(self):
             writes = [batch_consumer.Output(table, _parameters(columns)) for table, columns in written.items()]
-            return batch_consumer.Description(name, _parameters(declared), writes, _asked(capabilities, tables))
+            return batch_consumer.Description(name, _parameters(declared), writes, _asked(capabilities, tables, hosts))
 
         def consume(self, message, position):
             def answer():
@@ -151,7 +152,7 @@ def consumer_plugin(name, parameters, *, outputs, consume, open=None, capabiliti
     return BatchConsumer
 
 
-def checkback_plugin(name, parameters, *, check, open=None, capabilities=(), tables=()):
+def checkback_plugin(name, parameters, *, check, open=None, capabilities=(), tables=(), hosts=()):
     """The class that exports a checkback handler; the plugin's module calls it `Checkback`.
 
     `check(batch)` answers with a list of a verdict for each row, "commit", "rollback" or "unknown"; `Batch.map` makes one. What it
@@ -171,7 +172,7 @@ def checkback_plugin(name, parameters, *, check, open=None, capabilities=(), tab
         opened = _static(open)
 
         def describe(self):
-            return checkback.Description(name, _parameters(declared), _asked(capabilities, tables))
+            return checkback.Description(name, _parameters(declared), _asked(capabilities, tables, hosts))
 
         def check(self, message):
             return _told(lambda: [verdict(said) for said in check(Batch(message, declared))])
@@ -218,10 +219,11 @@ def _volatility(volatile):
     return types.Volatility.VOLATILE if volatile else types.Volatility.IMMUTABLE
 
 
-def _asked(capabilities, tables=()):
+def _asked(capabilities, tables=(), hosts=()):
     known = {"clock": types.Capability_Clock, "random": types.Capability_Random, "state": types.Capability_State}
     looked = [types.TableUse(table.name, _parameters(table.key), _parameters(table.columns)) for table in tables]
-    return [known[capability]() for capability in capabilities] + [types.Capability_Table(use) for use in looked]
+    asked = [known[capability]() for capability in capabilities] + [types.Capability_Table(use) for use in looked]
+    return asked + [types.Capability_Http(host) for host in hosts]
 
 
 def _told(run, *arguments):

@@ -90,6 +90,8 @@ pub enum Capability {
     State,
     /// The interface `tables`, of consumers and checkback handlers; the source says which tables.
     Tables,
+    /// The interface `http`, of the same; the source says which hosts.
+    Http,
 }
 
 /// A test of the project's own: rows in, rows expected out.

@@ -11,8 +11,8 @@ use super::{Figures, Segments};
 use crate::cursor::{Chunk, ChunkRows, Projection};
 use crate::{Error, InputColumn, Offset, PartitionId, Result, TableInfo};
 
-/// Row groups that the disk fetches while one is decoded.
-const GROUPS_AHEAD: usize = 2;
+/// The disk fetches the row groups that begin within so many bytes while one is decoded.
+const BYTES_AHEAD: u64 = 2 << 20;
 
 impl Footer {
     /// Columns of the table that the file has; `_offset` and `_append_ts` follow them.
@@ -60,10 +60,11 @@ impl Segments {
             let rows = span.run_rows.min(span.rows - position.row);
             return view.assemble(base, rows, &[], &[]);
         }
-        if end == span.rows {
-            view.read_ahead(pruning, group, &position.columns);
-        }
+        let columns = position.columns.clone();
         let reader = RunReader::open(&footer, position, end)?;
+        if end == span.rows {
+            view.read_ahead(pruning, group, &columns);
+        }
         self.read(&view, reader, base)
     }
 
@@ -97,15 +98,15 @@ impl View<'_> {
         (skipped, 0)
     }
 
-    /// Who reads this row group to its end goes on with the next ones, unless pruning rules them out.
+    /// Who reads this row group to its end goes on with the next ones, unless pruning rules them out. What he reads now is
+    /// here already: it does not wait behind what he reads next.
     fn read_ahead(&self, pruning: &Pruning<'_>, group: usize, columns: &[usize]) {
-        for next in (group + 1)..=(group + GROUPS_AHEAD) {
-            let wanted = self.footer.row_groups.get(next).is_some()
-                && (pruning.is_none() || self.ruled_out(pruning, next, 0).first() == Some(&false));
-            if !wanted {
+        let mut bytes = 0;
+        for next in group + 1..self.footer.row_groups.len() {
+            if bytes >= BYTES_AHEAD || !pruning.is_none() && self.ruled_out(pruning, next, 0).first() != Some(&false) {
                 break;
             }
-            RunReader::read_ahead(self.footer, next, columns);
+            bytes += RunReader::read_ahead(self.footer, next, columns);
         }
     }
 

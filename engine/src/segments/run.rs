@@ -63,13 +63,14 @@ impl RunReader {
         Ok(RunReader { position, end, run_rows, fetched_bytes, reader })
     }
 
-    /// Has the disk fetch a whole row group's pages of these columns while others are decoded.
-    pub(super) fn read_ahead(footer: &Footer, group: usize, columns: &[usize]) {
+    /// Has the disk fetch a whole row group's pages of these columns while others are decoded; gives their bytes.
+    pub(super) fn read_ahead(footer: &Footer, group: usize, columns: &[usize]) -> u64 {
         let mask = ProjectionMask::roots(footer.metadata.parquet_schema(), columns.iter().copied());
         // What is wrong with the file is told when it is read.
-        if let Ok(ranges) = page_ranges(footer, group, &mask, 0..u64::MAX) {
-            footer.will_read(ranges);
-        }
+        let ranges = page_ranges(footer, group, &mask, 0..u64::MAX).unwrap_or_default();
+        let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+        footer.will_read(ranges);
+        bytes
     }
 
     /// The columns of the file that it gives.

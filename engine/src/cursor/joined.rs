@@ -14,8 +14,8 @@ const SMALL_ROWS: usize = 1_024;
 /// Nor do rows of more bytes wait for others.
 const SMALL_BYTES: usize = 1 << 20;
 
-/// As [`pruned_chunk_at`], where small chunks are joined with those behind them, up to the one that reaches `until`: many an
-/// operator, and every guest, takes as long for a few rows as for a thousand. What was pruned is joined with nothing.
+/// As [`pruned_chunk_at`], where small chunks are joined with those behind them, up to the one that reaches `until`: a guest
+/// takes as long for one row as for a hundred. What was pruned is joined with nothing.
 pub(crate) fn joined_chunk_at(
     shared: &Shared,
     projection: &Projection,

@@ -8,33 +8,30 @@ use crate::*;
 const MAX_BATCH_ROWS: u32 = 65_536;
 
 impl Engine {
-    /// Other settings, from the next batch on. One that has stopped at an error tries again. A dead-letter table is made
-    /// where the policy needs one, and stays: that policy is not left again.
+    /// Other settings than `found` has, from the next batch on. One that has stopped at an error tries again. A dead-letter
+    /// table is made where the policy needs one, and stays: that policy is not left again. `Busy` if somebody else has altered
+    /// the consumer since it was found.
     pub fn alter_plugin_consumer(
         &self,
         who: &Principal,
-        namespace: &str,
-        name: &str,
+        found: &PluginConsumerInfo,
         settings: PluginConsumerSettings,
     ) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        self.enter(who, Action::Define, Some(&found.namespace))?;
         check_settings(&settings)?;
-        self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
-            let (keeps, kept) =
-                (OnError::DeadLetter == settings.on_error, OnError::DeadLetter == found.settings.on_error);
-            if kept && !keeps {
-                return Err(Error::FailedPrecondition(format!(
-                    "consumer {name:?} has a dead-letter table, and keeps on_error = 'dead_letter' as long as it stands"
-                )));
-            }
-            let version = found.version.saturating_add(1);
-            let info = PluginConsumerInfo { settings, version, ..PluginConsumerInfo::clone(&found) };
-            let letters = (keeps && !kept).then(|| engine.letters_of(&info)).transpose()?;
-            let mut changes = vec![Change::PluginConsumerReplaced(info)];
-            changes.extend(letters.map(Change::TableCreated));
-            engine.record(changes).map(drop)
-        })
+        let (keeps, kept) = (OnError::DeadLetter == settings.on_error, OnError::DeadLetter == found.settings.on_error);
+        if kept && !keeps {
+            return Err(Error::FailedPrecondition(format!(
+                "consumer {:?} has a dead-letter table, and keeps on_error = 'dead_letter' as long as it stands",
+                found.name
+            )));
+        }
+        let version = found.version.saturating_add(1);
+        let info = PluginConsumerInfo { settings, version, ..PluginConsumerInfo::clone(found) };
+        let letters = (keeps && !kept).then(|| self.letters_of(&info)).transpose()?;
+        let mut changes = vec![Change::PluginConsumerReplaced(info)];
+        changes.extend(letters.map(Change::TableCreated));
+        self.record(changes).map(drop)
     }
 
     /// When this has returned, a consumer that is paused commits nothing any more. One that runs and has stopped at an

@@ -45,10 +45,10 @@ pub(super) fn create_consumer(scene: &Scene, create: CreateConsumer) -> Result<O
 
 pub(super) fn alter_consumer(scene: &Scene, name: &ObjectName, mut options: Options) -> Result<Outcome> {
     let name = writable(scene, name)?;
-    let now = scene.engine().plugin_consumer(scene.who(), &name.namespace, &name.name)?;
-    let settings = settings(&mut options, now.settings)?;
+    let found = scene.engine().plugin_consumer(scene.who(), &name.namespace, &name.name)?;
+    let settings = settings(&mut options, found.settings)?;
     options.finish("ALTER CONSUMER", &SETTINGS)?;
-    scene.engine().alter_plugin_consumer(scene.who(), &name.namespace, &name.name, settings)?;
+    scene.engine().alter_plugin_consumer(scene.who(), &found, settings)?;
     done(format!("consumer {:?} altered", name.name))
 }
 

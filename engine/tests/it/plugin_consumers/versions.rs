@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{ConsumerReload, Engine, Error, OffsetReset, OnError, PluginConsumerSpec, Result, SeekTo};
+use millstream_engine::{
+    ConsumerReload, Engine, Error, OffsetReset, OnError, PluginConsumerSettings, PluginConsumerSpec, Result, SeekTo,
+};
 
 use super::host::Words;
 use super::letters::letters;
@@ -99,4 +101,18 @@ fn changes_at_offsets_are_refused_where_they_come_too_late_or_in_between() {
     assert_eq!(lettered_numbers(engine).len(), 4, "version 1 takes 50 and 51");
     let refused = reload(engine, Some(9), None).unwrap_err();
     assert_eq!(refused.to_string(), "plugin \"p\" has no version 9; it has versions 1 to 2");
+}
+
+#[test]
+fn settings_that_two_alter_at_once_are_not_lost() {
+    let (fixture, _, _) = store("sums");
+    create(&fixture, spec("t", "p"));
+    let engine = &fixture.engine;
+    let found = engine.plugin_consumer(&who(), "public", "c").unwrap();
+    let more = PluginConsumerSettings { retries: 7, ..found.settings };
+    engine.alter_plugin_consumer(&who(), &found, more).unwrap();
+    let other = PluginConsumerSettings { batch_rows: 10, ..found.settings };
+    let refused = engine.alter_plugin_consumer(&who(), &found, other).unwrap_err();
+    assert!(matches!(&refused, Error::Busy(_)), "{refused}");
+    assert_eq!(engine.plugin_consumer(&who(), "public", "c").unwrap().settings, more);
 }

@@ -46,7 +46,7 @@ impl Server {
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.http)?;
-        write!(stream, "GET /metrics HTTP/1.0\r\nHost: bench\r\n\r\n")?;
+        write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());

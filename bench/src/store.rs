@@ -26,7 +26,7 @@ impl Store {
         let engine = Engine::open_with(options)?;
         engine.set_plugin_host(WasmHost::new(HostOptions::new(dir.path().join("cache")))?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let sql = SqlEngine::new(engine.clone(), SqlOptions::default())?;
+        let sql = SqlEngine::new(engine.clone(), SqlOptions { file_roots: vec!["/".into()], ..SqlOptions::default() })?;
         Ok(Store { engine, sql, runtime, dir })
     }
 

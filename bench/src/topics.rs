@@ -142,7 +142,7 @@ fn over_flight(batches: &[RecordBatch], rows: usize) -> Result<Figure> {
     remote::block_on(async {
         let client = remote::connect(&server.url).await?;
         remote::load(&client, "flights", batches).await?;
-        remote::sql(&client, &format!("CREATE PLUGIN late FROM '{}'", guest.display())).await?;
+        client.create_plugin("CREATE PLUGIN late FROM UPLOAD", std::fs::read(guest)?.into()).await?;
         let mut seconds: Vec<[f64; 2]> = Vec::new();
         for round in 0..=ROUNDS {
             let mut both = [0.0; 2];

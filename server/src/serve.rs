@@ -26,6 +26,13 @@ const COMPILED_PLUGINS: &str = "plugins/compiled";
 pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(
+        "other machines can reach {address} ({door}), and there is no authentication yet: listen on a loopback address such \
+         as 127.0.0.1, or say --insecure (insecure = true) if everybody who reaches it may do everything"
+    )]
+    Exposed { door: &'static str, address: SocketAddr },
+    #[error("{root} (file_roots): {message}")]
+    FileRoot { root: String, message: String },
     #[error("cannot listen on {address} ({door}): {source}")]
     Listen { door: &'static str, address: SocketAddr, source: io::Error },
     #[error("cannot open the store in {dir}: {source}")]
@@ -67,6 +74,8 @@ impl Server {
     ///
     /// The HTTP door answers `/healthz` and `/readyz` while the store is still being opened.
     pub fn start(config: &Config) -> Result<Server, ServeError> {
+        check_exposure(config)?;
+        check_roots(config)?;
         let network = runtime("millstream-net", config.network_threads)?;
         let queries = runtime("millstream-query", config.query_threads)?;
         let grpc_listener = listen(&network, "grpc", config.grpc)?;
@@ -173,8 +182,37 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, ServeError> {
         .map_err(ServeError::Threads)
 }
 
+/// Whoever reaches a door may do everything, so that other machines reach none unless that is wanted.
+fn check_exposure(config: &Config) -> Result<(), ServeError> {
+    let exposed = [("grpc", config.grpc), ("http", config.http)].into_iter().find(|(_, address)| is_exposed(*address));
+    match exposed {
+        Some((door, address)) if !config.insecure => Err(ServeError::Exposed { door, address }),
+        _ => Ok(()),
+    }
+}
+
+fn is_exposed(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// Statements never reach the server's own files, so that a root among them is a mistake.
+fn check_roots(config: &Config) -> Result<(), ServeError> {
+    let data = config.engine.dir.canonicalize().ok();
+    for root in &config.sql.file_roots {
+        let failed = |message: String| ServeError::FileRoot { root: root.display().to_string(), message };
+        let resolved = root.canonicalize().map_err(|error| failed(error.to_string()))?;
+        if !resolved.is_dir() {
+            return Err(failed("is not a directory".to_owned()));
+        }
+        if data.as_ref().is_some_and(|data| resolved.starts_with(data)) {
+            return Err(failed("lies in the data directory, whose files statements do not reach".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 fn listen(network: &Runtime, door: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    if !address.ip().is_loopback() {
+    if is_exposed(address) {
         tracing::warn!(door, %address, "this address is reachable from other machines, and there is no authentication yet");
     }
     network.block_on(TcpListener::bind(address)).map_err(|source| ServeError::Listen { door, address, source })
@@ -195,6 +233,8 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     options.http_allow.clone_from(&config.plugin_http_allow);
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
-    let sql = SqlEngine::new(engine.clone(), SqlOptions { threads: config.query_threads, ..config.sql.clone() })?;
+    let options =
+        SqlOptions { threads: config.query_threads, own_dirs: vec![config.engine.dir.clone()], ..config.sql.clone() };
+    let sql = SqlEngine::new(engine.clone(), options)?;
     Ok((engine, sql))
 }

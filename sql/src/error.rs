@@ -61,8 +61,14 @@ pub enum Error {
     #[error("{path}: {message}")]
     File { path: PathBuf, message: String },
     /// A file outside the directories that are allowed.
-    #[error("{path} is outside the directories that files may be read from and written to")]
-    FileNotAllowed { path: PathBuf },
+    #[error("{path} is outside the directories that files may be read from and written to: {}", allowed(.roots))]
+    FileNotAllowed { path: PathBuf, roots: Vec<PathBuf> },
+    /// A file among the server's own.
+    #[error("{path} lies in a directory of the server itself, which statements do not reach")]
+    FileOfServer { path: PathBuf },
+    /// A file that was to be made is there.
+    #[error("{path} is there already; WITH (overwrite = true) replaces it")]
+    FileExists { path: PathBuf },
     /// A defect in Millstream.
     #[error("internal error: {0}")]
     Internal(String),
@@ -70,6 +76,18 @@ pub enum Error {
 
 fn at(position: &Option<Position>) -> String {
     position.map(|position| format!(" (at {position})")).unwrap_or_default()
+}
+
+fn allowed(roots: &[PathBuf]) -> String {
+    let names: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+    match names.is_empty() {
+        true => {
+            "the server's setting file_roots names none. Files of your own machine need no setting: millstream import, \
+                 export and plugin load read and write them there"
+                .to_owned()
+        }
+        false => format!("the server's setting file_roots names {}", names.join(", ")),
+    }
 }
 
 impl Error {
@@ -88,7 +106,8 @@ impl Error {
             },
             Error::Memory { .. } => ErrorKind::ResourceExhausted,
             Error::Partial { source, .. } => source.kind(),
-            Error::FileNotAllowed { .. } => ErrorKind::PermissionDenied,
+            Error::FileNotAllowed { .. } | Error::FileOfServer { .. } => ErrorKind::PermissionDenied,
+            Error::FileExists { .. } => ErrorKind::AlreadyExists,
             Error::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 pub struct SqlOptions {
     /// What all running queries together may hold in memory; a query over it fails with `ResourceExhausted`.
     pub memory_limit_bytes: usize,
-    /// Directories that COPY and CREATE PLUGIN may read from and write to; `None` allows every path.
-    pub file_roots: Option<Vec<PathBuf>>,
+    /// Directories that COPY and CREATE PLUGIN may read from and write to; with none they reach no file.
+    pub file_roots: Vec<PathBuf>,
+    /// Directories of the server itself, such as its data directory: their files are out of reach wherever the roots lie.
+    pub own_dirs: Vec<PathBuf>,
     /// Threads that plan and run statements, and how many partitions of a table one query reads at once.
     pub threads: usize,
     /// Rows per batch that queries aim at.
@@ -19,7 +21,8 @@ impl Default for SqlOptions {
     fn default() -> Self {
         SqlOptions {
             memory_limit_bytes: 256 << 20,
-            file_roots: None,
+            file_roots: Vec::new(),
+            own_dirs: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),
             batch_rows: 8192,
         }

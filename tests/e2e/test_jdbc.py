@@ -26,4 +26,6 @@ def test_the_stock_jdbc_driver(flights_server):
         f"ua {source.filter(pc.equal(source['carrier'], 'UA')).num_rows}",
         "error true",
         "inserted 3 1",
+        f"late {source.filter(pc.greater(source['dep_delay'], 60)).num_rows}",
+        "password refused",
     ]

@@ -22,7 +22,7 @@ def padded(size: int) -> bytes:
 
 
 def test_large_modules_are_loaded(serve, tmp_path):
-    server = serve()
+    server = serve("--file-roots", str(tmp_path))
     make_table(server, "flights", columns="dep_delay REAL")
     sql(server, "INSERT INTO flights VALUES (10), (61), (NULL), (90)")
     file = tmp_path / "large.wasm"

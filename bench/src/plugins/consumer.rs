@@ -37,8 +37,8 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
         )
         .await?;
         remote::sql(&client, "INSERT INTO departures SELECT ts, origin, dep_delay FROM flights").await?;
-        remote::sql(&client, &format!("CREATE PLUGIN hourly FROM '{}' WITH (grant = 'state')", guest.display()))
-            .await?;
+        let create = "CREATE PLUGIN hourly FROM UPLOAD WITH (grant = 'state')";
+        client.create_plugin(create, std::fs::read(guest)?.into()).await?;
         let (mut plugin, mut service) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             plugin.push(by_plugin(&client, round).await?);

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::Any;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::{FlightData, FlightDescriptor};
+use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+use http::{HeaderMap, HeaderValue};
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::wire::{Incoming, Method};
+use crate::wire::{Incoming, Method, Requests};
 use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result, protocol, wire};
 
 /// Where a server listens unless told otherwise.
@@ -83,7 +85,8 @@ impl Client {
         let schema = info.clone().try_decode_schema().map_err(Error::protocol)?;
         let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
         let ticket = ticket.ok_or_else(|| Error::protocol("a query without an endpoint"))?;
-        let stream = service.do_get(ticket).await.map_err(|error| self.flight_error(error))?;
+        let messages = self.get(&ticket).await.map_err(|status| Error::from_status(&self.url, &status))?;
+        let stream = FlightRecordBatchStream::new_from_flight_data(messages.map_err(FlightError::from));
         let client = self.clone();
         let batches = stream.map(move |batch| batch.map_err(|error| client.flight_error(error)));
         Ok(Rows { schema: Arc::new(schema), batches: Box::pin(batches) })
@@ -125,13 +128,24 @@ impl Client {
         Consumer::join(self.clone(), options, topics.iter().map(|topic| topic.as_ref().to_owned()).collect()).await
     }
 
+    /// The messages behind a ticket. Not by tonic's client, which takes a call that was cut off for one that has ended.
+    async fn get(&self, ticket: &Ticket) -> std::result::Result<Incoming<FlightData>, tonic::Status> {
+        let mut metadata = HeaderMap::new();
+        if *self.namespace != *DEFAULT_NAMESPACE {
+            let namespace = HeaderValue::from_str(&self.namespace);
+            let unsendable = |_| tonic::Status::invalid_argument("the namespace can't be sent as gRPC metadata");
+            metadata.insert(NAMESPACE_METADATA, namespace.map_err(unsendable)?);
+        }
+        wire::call(self.channel.clone(), Method::DoGet, metadata, Requests::ticket(ticket), MAX_MESSAGE_BYTES).await
+    }
+
     /// A call that carries rows.
     pub(crate) async fn call<M: Message + Default>(
         &self,
         method: Method,
         requests: impl Stream<Item = FlightData> + Send + 'static,
     ) -> std::result::Result<Incoming<M>, tonic::Status> {
-        wire::call(self.channel.clone(), method, Box::pin(requests), MAX_MESSAGE_BYTES).await
+        wire::call(self.channel.clone(), method, HeaderMap::new(), Requests::stream(requests), MAX_MESSAGE_BYTES).await
     }
 
     pub(crate) fn service(&self) -> FlightServiceClient<Channel> {

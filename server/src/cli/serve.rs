@@ -42,7 +42,11 @@ impl Args for ServeArguments {
             let shown = setting.default_text(&defaults);
             let help =
                 if shown.is_empty() { setting.help.to_owned() } else { format!("{} [default: {shown}]", setting.help) };
-            command.arg(Arg::new(setting.key).long(flag).value_name(setting.form()).help(help))
+            let argument = Arg::new(setting.key).long(flag).value_name(setting.form()).help(help);
+            command.arg(match setting.form() {
+                "BOOL" => argument.num_args(0..=1).default_missing_value("true"),
+                _ => argument,
+            })
         })
     }
 
@@ -88,6 +92,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
 fn failure(error: ServeError) -> Failure {
     match error {
         ServeError::Config(error @ (ConfigError::Unknown { .. } | ConfigError::Value { .. })) => Failure::usage(error),
+        error @ (ServeError::Exposed { .. } | ServeError::FileRoot { .. }) => Failure::usage(error),
         error => Failure::failed(error),
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod namespace_limits;
 mod resolve;
 mod segment_store;
+mod setting;
 mod settings;
 mod values;
 
@@ -20,7 +21,8 @@ use millstream_sql::SqlOptions;
 
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
-pub use settings::{SETTINGS, Setting};
+pub use setting::Setting;
+pub use settings::SETTINGS;
 
 /// Everything `serve` needs to know, checked.
 #[derive(Debug, Clone)]
@@ -29,6 +31,12 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// The address of the HTTP door.
     pub http: SocketAddr,
+    /// The name that `http` was given by, if it was one.
+    pub(crate) http_name: Option<String>,
+    /// Whether the doors may listen where other machines reach them, while nobody is asked who he is.
+    pub insecure: bool,
+    /// Names that HTTP requests may be sent to, beside localhost and the address.
+    pub http_hosts: Vec<String>,
     /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
     pub log_filter: String,
     pub engine: EngineOptions,
@@ -61,6 +69,9 @@ impl Config {
         Config {
             grpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            http_name: None,
+            insecure: false,
+            http_hosts: Vec::new(),
             log_filter: "info".to_owned(),
             engine: EngineOptions::new(data),
             sql: SqlOptions::default(),

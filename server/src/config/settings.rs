@@ -1,111 +1,10 @@
 //! The table of settings.
 
-use std::ops::RangeInclusive;
-
-use super::Config;
 use super::namespace_limits;
 use super::segment_store::SegmentStoreSettings;
-use super::values::{parse_address, parse_bool, parse_bytes, parse_count, show_bytes};
+use super::setting::{Access, Setting};
+use super::values::{name_in, parse_address, parse_bool, parse_keys, parse_names};
 use crate::hex;
-
-/// One setting: flag `--log-file-bytes`, variable `MILLSTREAM_LOG_FILE_BYTES`, file key `log_file_bytes`.
-#[derive(Debug)]
-pub struct Setting {
-    /// The file key.
-    pub key: &'static str,
-    /// What the help says.
-    pub help: &'static str,
-    access: Access,
-}
-
-#[derive(Debug)]
-enum Access {
-    Bytes {
-        range: RangeInclusive<u64>,
-        get: fn(&Config) -> u64,
-        set: fn(&mut Config, u64),
-    },
-    Number {
-        range: RangeInclusive<u64>,
-        get: fn(&Config) -> u64,
-        set: fn(&mut Config, u64),
-    },
-    Text {
-        form: &'static str,
-        get: fn(&Config) -> String,
-        set: fn(&mut Config, &str) -> Result<(), String>,
-    },
-    /// Given by variable or file only: flags are seen by every user of the machine.
-    Secret {
-        set: fn(&mut Config, &str),
-    },
-}
-
-impl Setting {
-    /// The flag, without its dashes; `None` for secrets.
-    pub fn flag(&self) -> Option<String> {
-        (!matches!(self.access, Access::Secret { .. })).then(|| self.key.replace('_', "-"))
-    }
-
-    /// The environment variable.
-    pub fn variable(&self) -> String {
-        format!("MILLSTREAM_{}", self.key.to_ascii_uppercase())
-    }
-
-    /// What stands for the value in the help.
-    pub fn form(&self) -> &'static str {
-        match &self.access {
-            Access::Bytes { .. } => "BYTES",
-            Access::Number { .. } if self.key.ends_with("_ms") => "MS",
-            Access::Number { .. } => "N",
-            Access::Text { form, .. } => form,
-            Access::Secret { .. } => "SECRET",
-        }
-    }
-
-    /// The value a configuration holds, as it would be written; nothing for what is not set, and for secrets.
-    pub fn show(&self, config: &Config) -> String {
-        match &self.access {
-            Access::Bytes { get, .. } => show_bytes(get(config)),
-            Access::Number { get, .. } => get(config).to_string(),
-            Access::Text { get, .. } => get(config),
-            Access::Secret { .. } => String::new(),
-        }
-    }
-
-    /// The default in words; the same on every machine.
-    pub fn default_text(&self, defaults: &Config) -> String {
-        match self.key {
-            "network_threads" => "cores, at most 4".to_owned(),
-            "query_threads" => "cores".to_owned(),
-            _ => self.show(defaults),
-        }
-    }
-
-    /// Reads and checks a value.
-    pub(crate) fn apply(&self, config: &mut Config, text: &str) -> Result<(), String> {
-        match &self.access {
-            Access::Bytes { range, set, .. } => set(config, within(parse_bytes(text)?, range, show_bytes)?),
-            Access::Number { range, set, .. } => set(config, within(parse_count(text)?, range, |n| n.to_string())?),
-            Access::Text { set, .. } => set(config, text)?,
-            Access::Secret { set } => set(config, text),
-        }
-        Ok(())
-    }
-}
-
-fn parse_keys(text: &str) -> Result<Vec<[u8; 32]>, String> {
-    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
-    keys.map(|key| hex::read(key).ok_or_else(|| format!("{key:?} is not a public key: 64 hexadecimal digits")))
-        .collect()
-}
-
-fn within(value: u64, range: &RangeInclusive<u64>, show: fn(u64) -> String) -> Result<u64, String> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(format!("{} is out of range; {} to {} are allowed", show(value), show(*range.start()), show(*range.end())))
-}
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -170,9 +69,31 @@ pub static SETTINGS: &[Setting] = &[
         |config| config.http.to_string(),
         |config, text| {
             config.http = parse_address(text)?;
+            config.http_name = name_in(text);
             Ok(())
         },
         "Address of the HTTP door; port 0 takes a free one"
+    ),
+    text!(
+        "insecure",
+        "BOOL",
+        |config| config.insecure.to_string(),
+        |config, text| {
+            config.insecure = parse_bool(text)?;
+            Ok(())
+        },
+        "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \
+         reaches a door may do everything"
+    ),
+    text!(
+        "http_hosts",
+        "NAMES",
+        |config| config.http_hosts.join(","),
+        |config, text| {
+            config.http_hosts = parse_names(text)?;
+            Ok(())
+        },
+        "Names, with commas between, that HTTP requests may be sent to, beside localhost and the address"
     ),
     text!(
         "log",
@@ -326,14 +247,15 @@ pub static SETTINGS: &[Setting] = &[
     text!(
         "file_roots",
         "DIRS",
-        |config| config.sql.file_roots.as_ref().map_or_else(String::new, |roots| {
+        |config| {
+            let roots = &config.sql.file_roots;
             roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":")
-        }),
+        },
         |config, text| {
-            config.sql.file_roots = Some(text.split(':').filter(|part| !part.is_empty()).map(Into::into).collect());
+            config.sql.file_roots = text.split(':').filter(|part| !part.is_empty()).map(Into::into).collect();
             Ok(())
         },
-        "Directories, with : between, that COPY and CREATE PLUGIN may use; every one if not given"
+        "Directories of the server's machine, with : between, that COPY and CREATE PLUGIN may use; none if not given"
     ),
     number!(
         "network_threads",
@@ -400,15 +322,8 @@ pub static SETTINGS: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
-
-    #[test]
-    fn keys_are_read_one_by_one() {
-        let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-        assert_eq!(parse_keys("").unwrap(), Vec::<[u8; 32]>::new());
-        assert_eq!(parse_keys(&format!("{key}, {key}")).unwrap().len(), 2);
-        assert!(parse_keys("d75a").unwrap_err().contains("64 hexadecimal digits"));
-    }
 
     #[test]
     fn the_manual_names_every_setting_with_its_default() {

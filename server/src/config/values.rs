@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use crate::hex;
+
 const BYTE_UNITS: [(&str, u64); 9] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
@@ -60,6 +62,33 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| format!("{text:?} is not an address; write HOST:PORT, such as 127.0.0.1:8081"))
 }
 
+/// The name in `HOST:PORT`, where it is no address.
+pub(crate) fn name_in(text: &str) -> Option<String> {
+    if text.parse::<SocketAddr>().is_ok() {
+        return None;
+    }
+    text.rsplit_once(':').map(|(name, _)| name.to_owned())
+}
+
+/// Reads public keys with commas between.
+pub(crate) fn parse_keys(text: &str) -> Result<Vec<[u8; 32]>, String> {
+    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+    keys.map(|key| hex::read(key).ok_or_else(|| format!("{key:?} is not a public key: 64 hexadecimal digits")))
+        .collect()
+}
+
+/// Reads host names, which have no ports, with commas between.
+pub(crate) fn parse_names(text: &str) -> Result<Vec<String>, String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| match name.chars().all(known) {
+            true => Ok(name.to_owned()),
+            false => Err(format!("{name:?} is not a host name; write names such as mill.example, without ports")),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +112,23 @@ mod tests {
         assert!(parse_address("[::1]:80").is_ok());
         assert!(parse_address("127.0.0.1").is_err());
         assert!(parse_address("").is_err());
+    }
+
+    #[test]
+    fn keys_are_read_one_by_one() {
+        let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        assert_eq!(parse_keys("").unwrap(), Vec::<[u8; 32]>::new());
+        assert_eq!(parse_keys(&format!("{key}, {key}")).unwrap().len(), 2);
+        assert!(parse_keys("d75a").unwrap_err().contains("64 hexadecimal digits"));
+    }
+
+    #[test]
+    fn names_have_no_ports() {
+        assert_eq!(parse_names("mill.example, my-mill_2,").unwrap(), ["mill.example", "my-mill_2"]);
+        for text in ["mill.example:8080", "http://mill.example", "*", "mill example"] {
+            assert!(parse_names(text).is_err(), "{text}");
+        }
+        assert_eq!(name_in("mill.example:80").as_deref(), Some("mill.example"));
+        assert_eq!((name_in("127.0.0.1:80"), name_in("[::1]:80")), (None, None));
     }
 }

@@ -28,12 +28,7 @@ const CHUNK_MESSAGES: usize = 64;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Appends what arrives in a task of its own; gives the acknowledgements.
-pub(super) fn serve(
-    door: Door,
-    who: Principal,
-    table: Arc<TableInfo>,
-    incoming: Messages,
-) -> Fed<Result<PutResult, Status>> {
+pub(super) fn serve(door: Door, who: Principal, table: Arc<TableInfo>, incoming: Messages) -> Fed<PutResult> {
     Fed::by(MAX_UNREAD_ACKS, |sender| async move {
         let stopped = door.clone();
         let appender = Appender { door, who, table, decoder: Decoder::default(), batches: 0 };

@@ -57,7 +57,7 @@ impl FlightDoor {
         FlightDoor { inner: Arc::new(inner) }
     }
 
-    fn caller(&self, metadata: &MetadataMap) -> Result<Caller> {
+    fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
         self.inner.sessions.caller(&self.inner.door.sql, metadata)
     }
 
@@ -277,12 +277,16 @@ impl FlightService for FlightDoor {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
     type DoExchangeStream = Messages;
 
-    /// There is no authentication: any name and password are taken; the token is what binds a session.
+    /// There is no authentication: any name is taken, and no password; the token is what binds a session.
     async fn handshake(
         &self,
-        _request: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = self.inner.sessions.token();
+        let (metadata, _, mut messages) = request.into_parts();
+        // Those who log in by metadata may send no message, and may leave the stream open.
+        let first =
+            tokio::time::timeout(self.inner.door.header_timeout, messages.message()).await.unwrap_or(Ok(None))?;
+        let token = self.inner.sessions.open(&metadata, first.as_ref())?;
         let answer = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let mut response = Response::new(stream::iter([Ok(answer)]).boxed());
         let bearer = MetadataValue::try_from(format!("Bearer {token}"))

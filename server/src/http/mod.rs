@@ -2,7 +2,9 @@
 //!
 //! `GET /healthz`, `GET /readyz`, `GET /metrics`, `POST /v1/sql`.
 
+mod answer;
 mod error;
+mod gate;
 mod health;
 mod listener;
 mod metrics;
@@ -28,6 +30,7 @@ use error::{HttpError, Kind};
 #[derive(Debug)]
 pub(crate) struct HttpDoor {
     door: OnceLock<Door>,
+    gate: gate::Gate,
     body_limit_bytes: usize,
     header_timeout: Duration,
 }
@@ -36,6 +39,7 @@ impl HttpDoor {
     pub(crate) fn new(config: &Config) -> HttpDoor {
         HttpDoor {
             door: OnceLock::new(),
+            gate: gate::Gate::new(config),
             body_limit_bytes: config.http_body_limit_bytes,
             header_timeout: config.header_timeout,
         }
@@ -65,6 +69,7 @@ impl HttpDoor {
                 HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
             })
             .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&self), gate::check))
             .with_state(self)
     }
 

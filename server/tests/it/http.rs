@@ -1,6 +1,8 @@
 //! The HTTP door.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use crate::plugin::guest;
 use crate::program::Server;
@@ -81,11 +83,12 @@ fn a_server_whose_log_has_failed_is_not_ready() {
 
 #[test]
 fn the_manual_lists_the_metrics_that_are_served() {
-    let server = Server::start();
+    let (dir, late) = (tempfile::tempdir().unwrap(), guest("late_departures"));
+    let server = Server::over(dir.path(), &["--file-roots", late.parent().unwrap().to_str().unwrap()]);
     assert_eq!(sql(&server, &[], "CREATE TABLE t (a BIGINT)").0, 200);
     assert_eq!(sql(&server, &[], "SELECT * FROM poll('t', 'g', 1, 0)").0, 200);
     // Plugins have series once one is loaded.
-    let plugin = format!("CREATE PLUGIN late FROM '{}'", guest("late_departures").display());
+    let plugin = format!("CREATE PLUGIN late FROM '{}'", late.display());
     assert_eq!(sql(&server, &[], &plugin).0, 200);
     assert_eq!(sql(&server, &[], "SELECT late(CAST(90 AS REAL))").0, 200);
     let (_, metrics) = server.http("GET", "/metrics", &[], b"");
@@ -125,4 +128,23 @@ fn errors_have_a_kind_and_a_status() {
         assert!(answer["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
     }
     assert_eq!(server.http("GET", "/healthz", &[], b"").0, 200);
+}
+
+#[test]
+fn an_old_client_is_told_the_length_of_an_answer() {
+    let server = Server::start();
+    let ask = |statement: &str| {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        let head = format!("POST /v1/sql HTTP/1.0\r\nContent-Length: {}\r\n\r\n{statement}", statement.len());
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    let answer = ask("SELECT 1 AS one");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "{\"one\":1}\n");
+    assert!(head.to_ascii_lowercase().contains("content-length: 10"), "{head}");
+    let answer = ask("SELECT value, repeat('x', 1000) AS word FROM generate_series(1, 10000)");
+    assert!(answer.contains(" 507 ") && answer.contains("HTTP/1.1"), "{answer:.500}");
 }

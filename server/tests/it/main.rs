@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod exposure;
 mod flight;
 mod help;
 mod http;

@@ -55,7 +55,10 @@ impl Server {
     pub(crate) fn over(dir: &Path, options: &[&str]) -> Server {
         let mut command = millstream();
         command.arg("serve").arg("--data").arg(dir.join("data"));
-        command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(options);
+        for door in ["--grpc", "--http"].into_iter().filter(|door| !options.contains(door)) {
+            command.args([door, "127.0.0.1:0"]);
+        }
+        command.args(options);
         Server::spawn(command)
     }
 
@@ -158,7 +161,10 @@ impl Server {
     /// One HTTP request on a connection of its own: status and body.
     pub(crate) fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(self.http).unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request.push_str(&format!("Host: {}\r\n", self.http));
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

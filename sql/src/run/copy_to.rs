@@ -1,8 +1,8 @@
 //! COPY … TO 'file'. The file appears under its name only when it is whole.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::BufWriter;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -13,13 +13,14 @@ use parquet::file::properties::WriterProperties;
 
 use super::copy_from::delimiter;
 use super::files::{self, Format};
+use super::new_file::NewFile;
 use crate::parse::Options;
 use crate::threads::blocking;
 use crate::{BatchStream, Error, Outcome, Result, SqlOptions};
 
 /// Writes rows to a file.
 pub(crate) async fn copy_to(
-    sql: &SqlOptions,
+    sql: &Arc<SqlOptions>,
     path: &str,
     mut options: Options,
     schema: SchemaRef,
@@ -28,49 +29,37 @@ pub(crate) async fn copy_to(
     let format = Format::of(path, options.text("format")?.as_deref())?;
     let header = options.boolean("header")?.unwrap_or(true);
     let delimiter = delimiter(options.text("delimiter")?)?;
-    options.finish("COPY … TO", &["format", "header", "delimiter"])?;
-    let target = files::target(sql, path)?;
-    let unfinished = Unfinished::new(&target);
-    let mut writer = Some(Writer::open(&unfinished.path, format, &schema, header, delimiter)?);
+    let overwrite = options.boolean("overwrite")?.unwrap_or(false);
+    options.finish("COPY … TO", &["format", "header", "delimiter", "overwrite"])?;
+    let (sql, named) = (Arc::clone(sql), path.to_owned());
+    let begin = move || -> Result<(NewFile, Writer)> {
+        let (new, file) = NewFile::create(&sql, &named, overwrite)?;
+        let writer = Writer::over(file, format, &schema, header, delimiter).map_err(|message| failed(&new, message))?;
+        Ok((new, writer))
+    };
+    let (new, mut writer) = blocking(begin).await?;
+    let new = Arc::new(new);
     let mut count = 0_u64;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
         count += u64::try_from(batch.num_rows()).unwrap_or(0);
-        let at = unfinished.path.clone();
-        let mut taken = writer.take().ok_or_else(|| Error::Internal("the file's writer is gone".to_owned()))?;
-        let write = move || taken.write(&batch).map(|()| taken).map_err(|message| files::failed(&at, &message));
-        writer = Some(blocking(write).await?);
+        let at = Arc::clone(&new);
+        let write = move || writer.write(&batch).map(|()| writer).map_err(|message| failed(&at, message));
+        writer = blocking(write).await?;
     }
-    let at = unfinished.path.clone();
-    if let Some(writer) = writer {
-        blocking(move || writer.finish().map_err(|message| files::failed(&at, &message))).await?;
-    }
-    unfinished.publish(&target)?;
+    let target = new.path().to_owned();
+    let finish = move || -> Result<()> {
+        let file = writer.finish().map_err(|message| failed(&new, message))?;
+        let new =
+            Arc::into_inner(new).ok_or_else(|| Error::Internal("the new file is still being written".to_owned()))?;
+        new.publish(&file)
+    };
+    blocking(finish).await?;
     Ok(Outcome::Done { rows: count, message: format!("{count} rows copied to {}", target.display()) })
 }
 
-/// A file under a name that shows that it is not done; removed unless it is published.
-struct Unfinished {
-    path: PathBuf,
-}
-
-impl Unfinished {
-    fn new(target: &Path) -> Unfinished {
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.unfinished", std::process::id()));
-        Unfinished { path: target.with_file_name(name) }
-    }
-
-    fn publish(self, target: &Path) -> Result<()> {
-        std::fs::rename(&self.path, target).map_err(|error| files::failed(target, &error))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // It is gone if it was published; what can't be removed stays under its telling name.
-        let _ = std::fs::remove_file(&self.path);
-    }
+fn failed(new: &NewFile, message: String) -> Error {
+    files::failed(new.path(), &message)
 }
 
 enum Writer {
@@ -80,20 +69,19 @@ enum Writer {
 }
 
 impl Writer {
-    fn open(path: &Path, format: Format, schema: &SchemaRef, header: bool, delimiter: u8) -> Result<Writer> {
-        let failed = |error: &dyn std::fmt::Display| files::failed(path, error);
-        let file = BufWriter::new(File::create(path).map_err(|error| failed(&error))?);
+    fn over(file: File, format: Format, schema: &SchemaRef, header: bool, delimiter: u8) -> Result<Writer, String> {
+        let file = BufWriter::new(file);
         Ok(match format {
             Format::Parquet => {
                 let properties =
                     WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
                 let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
-                Writer::Parquet(Box::new(writer.map_err(|error| failed(&error))?))
+                Writer::Parquet(Box::new(writer.map_err(|error| error.to_string())?))
             }
             Format::Csv => {
                 let mut writer =
                     arrow_csv::WriterBuilder::new().with_header(header).with_delimiter(delimiter).build(file);
-                writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema))).map_err(|error| failed(&error))?;
+                writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema))).map_err(|error| error.to_string())?;
                 Writer::Csv(Box::new(writer))
             }
             Format::Json => {
@@ -111,7 +99,7 @@ impl Writer {
         }
     }
 
-    fn finish(self) -> Result<(), String> {
+    fn finish(self) -> Result<File, String> {
         let file = match self {
             Writer::Parquet(writer) => writer.into_inner().map_err(|error| error.to_string())?,
             Writer::Csv(writer) => writer.into_inner(),
@@ -120,7 +108,6 @@ impl Writer {
                 writer.into_inner()
             }
         };
-        let mut file = file.into_inner().map_err(|error| error.to_string())?;
-        file.flush().and_then(|()| file.sync_all()).map_err(|error| error.to_string())
+        file.into_inner().map_err(|error| error.to_string())
     }
 }

@@ -1,9 +1,10 @@
-//! Files that statements name. Where roots are set, a path must lie under one of them, links resolved.
+//! Files that statements name: their formats, and reading them.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::reach::Place;
 use crate::{Error, Result, SqlOptions};
 
 /// The formats of COPY.
@@ -35,15 +36,9 @@ impl Format {
 
 /// Opens a file to read.
 pub(super) fn open(options: &SqlOptions, path: &str) -> Result<(File, PathBuf)> {
-    let named = PathBuf::from(path);
-    let resolved = named.canonicalize().map_err(|error| failed(&named, &error))?;
-    check(options, &resolved)?;
-    let file = File::open(&resolved).map_err(|error| failed(&resolved, &error))?;
-    let metadata = file.metadata().map_err(|error| failed(&resolved, &error))?;
-    if !metadata.is_file() {
-        return Err(Error::File { path: resolved, message: "is not a regular file".to_owned() });
-    }
-    Ok((file, resolved))
+    let place = Place::of_existing(options, path)?;
+    let file = place.open()?;
+    Ok((file, place.path().to_owned()))
 }
 
 /// Reads a whole file of at most `limit` bytes.
@@ -57,32 +52,7 @@ pub(super) fn read(options: &SqlOptions, path: &str, limit: u64) -> Result<Vec<u
     }
 }
 
-/// The path to write to; its directory must exist.
-pub(super) fn target(options: &SqlOptions, path: &str) -> Result<PathBuf> {
-    let named = PathBuf::from(path);
-    let Some(name) = named.file_name() else {
-        return Err(Error::File { path: named, message: "is not the name of a file".to_owned() });
-    };
-    let directory = named.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = directory.canonicalize().map_err(|error| failed(directory, &error))?;
-    check(options, &directory)?;
-    let target = directory.join(name);
-    if target.is_dir() {
-        return Err(Error::File { path: target, message: "is a directory".to_owned() });
-    }
-    Ok(target)
-}
-
 /// The error of a file.
 pub(super) fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::File { path: path.to_owned(), message: error.to_string() }
-}
-
-fn check(options: &SqlOptions, resolved: &Path) -> Result<()> {
-    let Some(roots) = &options.file_roots else { return Ok(()) };
-    let inside = |root: &PathBuf| root.canonicalize().is_ok_and(|root| resolved.starts_with(root));
-    match roots.iter().any(inside) {
-        true => Ok(()),
-        false => Err(Error::FileNotAllowed { path: resolved.to_owned() }),
-    }
 }

@@ -3,6 +3,7 @@
 
 mod depth;
 mod equality;
+mod files;
 mod fuzz;
 mod statements;
 mod support;

@@ -17,6 +17,16 @@ public final class JdbcCheck {
             errors(connection);
             update(connection);
         }
+        // Nobody checks passwords yet: a user without one is taken, and a password is refused.
+        try (Connection connection = DriverManager.getConnection(url, "somebody", "")) {
+            query(connection);
+        }
+        try (Connection connection = DriverManager.getConnection(url, "somebody", "secret")) {
+            query(connection);
+            throw new AssertionError("a password was taken");
+        } catch (SQLException expected) {
+            System.out.println("password refused");
+        }
     }
 
     private static void listings(DatabaseMetaData metadata) throws SQLException {

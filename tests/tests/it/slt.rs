@@ -56,7 +56,7 @@ fn run(path: &Path) -> Result<usize, String> {
     let engine = Engine::open(data.path()).unwrap();
     engine.set_plugin_host(Arc::new(host::TextHost));
     let roots = vec![std::env::temp_dir()];
-    let sql = SqlEngine::new(engine.clone(), SqlOptions { file_roots: Some(roots), ..SqlOptions::default() }).unwrap();
+    let sql = SqlEngine::new(engine.clone(), SqlOptions { file_roots: roots, ..SqlOptions::default() }).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let result = runtime.block_on(async {
         let mut runner =

@@ -46,6 +46,11 @@ impl<M: Message + Default> Incoming<M> {
         Incoming::new(body, false, max_message_bytes)
     }
 
+    /// An answer that was over before it began.
+    pub(super) fn empty(max_message_bytes: usize) -> Incoming<M> {
+        Incoming { over: true, ..Incoming::new(Body::empty(), false, max_message_bytes) }
+    }
+
     /// So many bytes of messages may wait, and their buffers are used again.
     pub(crate) fn reusing(mut self, waiting_bytes: usize) -> Incoming<M> {
         self.buffers = Buffers::new(waiting_bytes.min(MAX_REUSED_BYTES));
@@ -109,17 +114,19 @@ impl<M: Message + Default> Incoming<M> {
 
     /// What the end of the body, its trailers or its failure mean.
     fn ended(&self, last: Option<Result<Frame<Bytes>, Status>>) -> Result<(), Status> {
-        match last {
-            Some(Ok(trailers)) => match trailers.trailers_ref().and_then(Status::from_header_map) {
-                Some(status) if status.code() != Code::Ok => Err(status),
-                _ => Ok(()),
-            },
-            Some(Err(status)) if self.is_request && status.code() == Code::Cancelled => Ok(()),
-            Some(Err(status)) => Err(status),
-            None if self.message.is_some() || !self.prefix.is_empty() => {
-                Err(Status::unavailable("the call broke off within a message"))
-            }
-            None => Ok(()),
+        let within_a_message = self.message.is_some() || !self.prefix.is_empty();
+        let status = match last {
+            Some(Ok(trailers)) => trailers.trailers_ref().and_then(Status::from_header_map),
+            Some(Err(status)) if self.is_request && status.code() == Code::Cancelled => return Ok(()),
+            Some(Err(status)) => return Err(status),
+            None => None,
+        };
+        match status {
+            Some(status) if status.code() != Code::Ok => Err(status),
+            _ if within_a_message => Err(Status::unavailable("the call broke off within a message")),
+            // A call that was cut off, by a proxy say, can look as if its body had ended.
+            None if !self.is_request => Err(Status::unavailable("the call broke off: it ended without a status")),
+            _ => Ok(()),
         }
     }
 }
@@ -213,6 +220,9 @@ mod tests {
         assert_eq!(answer(&bytes, trailers(Status::ok(""))), [Code::Ok]);
         assert_eq!(answer(&bytes, trailers(Status::not_found("gone"))), [Code::Ok, Code::NotFound]);
         assert_eq!(answer(&bytes, Some(Err(Status::cancelled("")))), [Code::Ok, Code::Cancelled]);
+        assert_eq!(answer(&bytes, None), [Code::Ok, Code::Unavailable]);
+        assert_eq!(answer(&bytes, Some(Ok(Frame::trailers(http::HeaderMap::new())))), [Code::Ok, Code::Unavailable]);
+        assert_eq!(answer(&bytes[..50], trailers(Status::ok(""))), [Code::Unavailable]);
         assert_eq!(answer(&bytes[..50], None), [Code::Unavailable]);
         assert_eq!(answer(&bytes[..3], None), [Code::Unavailable]);
         let request = |bytes: &[u8], last| codes(Incoming::request(body(bytes, 64, last), 1 << 20));

@@ -9,10 +9,11 @@
 mod buffers;
 mod incoming;
 mod outgoing;
+mod whole;
 
-use arrow_flight::FlightData;
+use arrow_flight::{FlightData, Ticket};
 use futures::{Stream, StreamExt};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use prost::Message;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -21,6 +22,7 @@ use tonic::{Code, Status};
 
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
+use whole::Whole;
 
 /// gRPC's flag and length before each message.
 pub(crate) const PREFIX_BYTES: usize = 5;
@@ -29,20 +31,40 @@ pub(crate) const PREFIX_BYTES: usize = 5;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Method {
     DoExchange,
+    DoGet,
     DoPut,
 }
 
-/// Makes a call with `requests`, which go on being sent as long as the answer is read.
+/// What a call sends.
+#[derive(Debug)]
+pub(crate) struct Requests(Body);
+
+impl Requests {
+    /// Messages that go on being sent as long as the answer is read.
+    pub(crate) fn stream(messages: impl Stream<Item = FlightData> + Send + 'static) -> Requests {
+        Requests(Body::new(Outgoing::request(Box::pin(messages.map(Ok)))))
+    }
+
+    /// One ticket.
+    pub(crate) fn ticket(ticket: &Ticket) -> Requests {
+        Requests(Body::new(Whole::message(ticket)))
+    }
+}
+
+/// Makes a call. What a server answers ends with a status, without which it counts as broken off.
 pub(crate) async fn call<M: Message + Default>(
     mut channel: Channel,
     method: Method,
-    requests: impl Stream<Item = FlightData> + Send + Unpin + 'static,
+    metadata: HeaderMap,
+    requests: Requests,
     max_message_bytes: usize,
 ) -> Result<Incoming<M>, Status> {
-    let mut request = http::Request::new(Body::new(Outgoing::request(requests.map(Ok))));
+    let mut request = http::Request::new(requests.0);
+    *request.headers_mut() = metadata;
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static(match method {
         Method::DoExchange => "/arrow.flight.protocol.FlightService/DoExchange",
+        Method::DoGet => "/arrow.flight.protocol.FlightService/DoGet",
         Method::DoPut => "/arrow.flight.protocol.FlightService/DoPut",
     });
     *request.version_mut() = http::Version::HTTP_2;
@@ -54,6 +76,8 @@ pub(crate) async fn call<M: Message + Default>(
     let response = channel.call(request).await.map_err(failed)?;
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => return Err(status),
+        // The status came at once, and nothing comes behind it.
+        Some(_) => return Ok(Incoming::empty(max_message_bytes)),
         None if response.status() != http::StatusCode::OK => {
             return Err(Status::unavailable(format!("HTTP status {} in answer to {method:?}", response.status())));
         }

@@ -29,12 +29,7 @@ use crate::figures::Count;
 const NETWORK_QUEUE: usize = 2;
 
 /// Serves one stream in a task of its own; gives what is sent to the client.
-pub(super) fn serve(
-    door: Door,
-    members: Arc<Members>,
-    who: Principal,
-    incoming: Messages,
-) -> Fed<Result<FlightData, Status>> {
+pub(super) fn serve(door: Door, members: Arc<Members>, who: Principal, incoming: Messages) -> Fed<FlightData> {
     Fed::by(NETWORK_QUEUE, |sender| async move {
         let _counted = door.figures.count(Count::Exchange);
         run(door, members, who, incoming, sender).await;

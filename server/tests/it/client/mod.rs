@@ -1,6 +1,7 @@
 //! The Rust client against a running server: what breaks, what is refused, what moves.
 
 mod breaks;
+mod cut_off;
 mod groups;
 mod parameters;
 mod producer;
@@ -54,6 +55,7 @@ fn manual(group: &str) -> ConsumerOptions {
         auto_offset_reset: AutoOffsetReset::Earliest,
         enable_auto_commit: false,
         reconnect_interval: Duration::from_millis(50),
+        reconnect_max_interval: Duration::from_millis(50),
         reconnect_count: 200,
         ..ConsumerOptions::group(group)
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -155,6 +156,13 @@ def flights_server(tmp_path_factory):
     server.cli("import", "flights", str(FLIGHTS), "--create")
     yield server
     assert server.stop() == 0
+
+
+def seeded() -> random.Random:
+    """Chance that can be had again: the seed is printed, and ``SEED`` sets it."""
+    seed = int(os.environ.get("SEED") or random.randrange(2**32))
+    print(f"seed {seed}")
+    return random.Random(seed)
 
 
 def eventually(condition, timeout_s: float = 60.0, what: str = "the condition"):

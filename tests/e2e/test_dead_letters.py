@@ -1,7 +1,6 @@
 """Rows that a real plugin traps on: kept once, through kills; replayed; and plugins that only fail are suspended."""
 
 import os
-import random
 import threading
 import time
 import urllib.request
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from clients import make_table, sql
-from conftest import ROOT
+from conftest import ROOT, seeded
 from millstream import Consumer, MillstreamError, connect
 
 GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
@@ -49,9 +48,7 @@ def read_all(url: str, topic: str, group: str, rows: int) -> list[float]:
 
 
 def test_letters_are_kept_once_through_kills_and_go_through_the_next_version(serve):
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = seeded()
     server = serve()
     fill(server)
     load(server, "negative")

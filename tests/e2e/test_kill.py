@@ -1,10 +1,10 @@
 """kill -9 under load, many times: nothing acknowledged is lost, nothing is doubled, readers go on."""
 
-import random
 import threading
 import time
 
 import pyarrow as pa
+from conftest import seeded
 from millstream import Consumer, MillstreamError, Producer, connect
 
 KILLS = 20
@@ -28,7 +28,7 @@ class Writer(threading.Thread):
         self.acks: dict[int, list[tuple[int, int, int]]] = {}
         self.stop = threading.Event()
         self.failure: Exception | None = None
-        self.producer = Producer("load", {"url": url, "reconnect.interval.ms": 50, "reconnect.count": 400})
+        self.producer = Producer("load", {"url": url, "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 400})
 
     def run(self) -> None:
         sequence = 0
@@ -48,9 +48,7 @@ class Writer(threading.Thread):
 
 
 def test_twenty_kills_under_load(serve):
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = seeded()
     server = serve("--segment-age-ms", "300", "--log-file-bytes", str(1 << 20))
     with connect(server.url) as connection:
         connection.execute(
@@ -61,7 +59,7 @@ def test_twenty_kills_under_load(serve):
     writer.start()
     member = Consumer({
         "url": server.url, "group.id": "reader", "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "reconnect.interval.ms": 50, "reconnect.count": 400,
+        "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 400,
     })
     member.subscribe(["load"])
     read: dict[int, int] = {partition: 0 for partition in range(PARTITIONS)}

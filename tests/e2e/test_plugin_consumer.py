@@ -1,13 +1,12 @@
 """A consumer that is a plugin, through kill -9: its output is what a query over its whole input gives, each row once."""
 
 import os
-import random
 import threading
 import time
 from pathlib import Path
 
 import pyarrow as pa
-from conftest import FLIGHTS, ROOT, eventually
+from conftest import FLIGHTS, ROOT, eventually, seeded
 from millstream import MillstreamError, Producer, connect
 from pyarrow import parquet
 
@@ -29,7 +28,7 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.batches = batches
         self.failure: Exception | None = None
-        self.producer = Producer("flights", {"url": url, "reconnect.interval.ms": 50, "reconnect.count": 400})
+        self.producer = Producer("flights", {"url": url, "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 400})
 
     def run(self) -> None:
         try:
@@ -47,9 +46,7 @@ def status(url: str) -> dict:
 
 
 def test_sums_are_those_of_a_query_after_kills(serve):
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = seeded()
     flights = parquet.read_table(FLIGHTS, columns=["ts", "origin", "dep_delay"]).slice(0, 60_000)
     # Small log files: some of the kills are followed by opening from a checkpoint.
     server = serve("--log-file-bytes", str(256 << 10))

@@ -12,7 +12,8 @@ use crate::harness::{TestHost, assert_failure, describe, failure, function, gues
 #[test]
 fn a_spinning_guest_does_not_hold_up_its_neighbours() {
     let host = TestHost::new();
-    let limits = PluginLimits { call_timeout_ms: 1_500, concurrency: 2, ..tight() };
+    // Long enough for some calls on the busiest machine, and all that the test takes.
+    let limits = PluginLimits { call_timeout_ms: 5_000, concurrency: 2, ..tight() };
     let spins = host.filter_within("spins", "", &limits);
     let sound = host.filter("traps", "1000000000");
     let started = Barrier::new(2);
@@ -22,13 +23,10 @@ fn a_spinning_guest_does_not_hold_up_its_neighbours() {
             failure(&spins, &values(8), 8)
         });
         started.wait();
-        let (mut calls, start) = (0, Instant::now());
-        while !spinning.is_finished() && start.elapsed() < Duration::from_millis(1_000) {
+        for call in 0..20 {
             sound.call(&values(8), 8).expect("an answer while the neighbour spins");
-            calls += 1;
+            assert!(!spinning.is_finished(), "call {call} waited for the neighbour's end");
         }
-        assert!(!spinning.is_finished(), "the neighbour stopped spinning too early");
-        assert!(calls > 20, "only {calls} calls beside a spinning guest");
         assert_failure(&spinning.join().expect("a failure"), FailureKind::Timeout, "time limit");
     });
 }

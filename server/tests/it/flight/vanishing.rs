@@ -16,6 +16,10 @@ const CALLS: [&str; 3] =
 const MEMORY: &str = "process_resident_anonymous_bytes";
 /// What the allocator may keep of memory that is free.
 const SLACK_BYTES: f64 = (96 << 20) as f64;
+/// Calls after which memory has its size.
+const WARM_UP: usize = 6;
+/// Calls after those: one message of 2 MiB that stays of each would be more than the slack.
+const CALLS_MEASURED: usize = 72;
 
 /// A server with `t (id, word)` and a million rows in it.
 fn filled() -> Server {
@@ -42,13 +46,13 @@ fn cancelled_gets_leave_nothing() {
         // A million million rows: nobody ever reads to their end.
         let ticket = ticket(&server, "SELECT a.word, b.id FROM t AS a CROSS JOIN t AS b").await;
         let mut before = 0.0;
-        for round in 0..30 {
+        for round in 0..WARM_UP + CALLS_MEASURED {
             let mut answer = connect(&server).await.do_get(ticket.clone()).await.unwrap().into_inner();
             for _ in 0..3 {
                 answer.message().await.unwrap().expect("there are more rows");
             }
             drop(answer);
-            if round == 5 {
+            if round == WARM_UP {
                 before = server.metric(MEMORY);
             }
         }
@@ -65,13 +69,13 @@ fn cancelled_exchanges_hand_their_partitions_on() {
     let server = filled();
     run(async {
         let mut before = 0.0;
-        for round in 0..30 {
+        for round in 0..WARM_UP + CALLS_MEASURED {
             // It has read a little, the rest of its credit is on the way to it.
             let mut member = Exchange::open(&server, hello("g", "t")).await;
             let first = member.until(|reply| if let Reply::Batch(batch) = reply { Some(batch) } else { None }).await;
             assert_eq!(first.first_offset, 0, "nobody has committed anything");
             drop(member);
-            if round == 5 {
+            if round == WARM_UP {
                 before = server.metric(MEMORY);
             }
         }
@@ -116,7 +120,7 @@ fn a_producer_that_goes_between_two_batches_leaves_whole_ones() {
 #[test]
 fn a_peer_that_answers_no_ping_is_gone() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::over(dir.path(), &["--grpc-keepalive-ms", "300"]);
+    let server = Server::over(dir.path(), &["--grpc-keepalive-ms", "1000"]);
     server.ok(&["sql", "-c", "CREATE TABLE t (id BIGINT NOT NULL, word VARCHAR)"]);
     let hole = super::black_hole::BlackHole::start(server.grpc);
     run(async {
@@ -125,12 +129,18 @@ fn a_peer_that_answers_no_ping_is_gone() {
         let mut member = Exchange::open_at(&hole.address(), hello).await;
         member.until(|reply| if let Reply::Assignment(assignment) = reply { Some(assignment) } else { None }).await;
         assert_eq!(server.metric("members"), 1.0);
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // Nothing but pings goes over this wire.
+        let (heard, deadline) = (hole.heard(), Instant::now() + Duration::from_secs(60));
+        while hole.heard() < heard + 4 {
+            assert!(Instant::now() < deadline, "no pings");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(server.metric("members"), 1.0, "it is silent, but answers pings");
         hole.swallow();
         let begun = Instant::now();
         server.until_metric("members", 0.0);
         server.until_metric("grpc_connections", 0.0);
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        // Without pings it would stay for half an hour.
+        assert!(begun.elapsed() < Duration::from_secs(60));
     });
 }

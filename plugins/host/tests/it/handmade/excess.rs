@@ -1,7 +1,5 @@
 //! Too much of everything, in every place where a guest can take it.
 
-use std::time::{Duration, Instant};
-
 use super::component;
 use super::filters::Core;
 use crate::harness::{TestHost, assert_failure, tight};
@@ -14,10 +12,8 @@ fn a_module_of_100_mib_is_refused_unread() {
     let mut module = Core::default().component();
     module.resize(100 << 20, 0);
     let host = TestHost::new();
-    let start = Instant::now();
     let refusal = host.load(&module, "", &tight()).expect_err("it is too large").to_string();
     assert!(refusal.contains("more than the limit"), "{refusal}");
-    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
     assert_eq!(host.host.figures().compilations, 0);
 }
 

@@ -25,7 +25,7 @@ def consumer(url: str, group: str, **keys) -> Consumer:
     """A member of a group that begins at the start, with commits by hand; ``max_poll_rows`` stands for max.poll.rows."""
     settings = {
         "url": url, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "reconnect.interval.ms": 50, "reconnect.count": 200,
+        "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 200,
     }
     return Consumer({**settings, **{key.replace("_", "."): value for key, value in keys.items()}})
 

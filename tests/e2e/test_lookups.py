@@ -53,7 +53,7 @@ def outdated(weather: pa.Table) -> pa.Table:
 
 def append(url: str, table: str, *parts: pa.Table) -> None:
     """Returns when all of it is acknowledged."""
-    with Producer(table, {"url": url, "reconnect.interval.ms": 50, "reconnect.count": 400}) as producer:
+    with Producer(table, {"url": url, "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 400}) as producer:
         for part in parts:
             for batch in part.to_batches(max_chunksize=300):
                 producer.send(batch)

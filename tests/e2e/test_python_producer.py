@@ -113,7 +113,7 @@ def test_what_is_under_way_when_the_wire_breaks_is_appended_once(flights_server,
     make_table(flights_server, "wires")
     wire = proxy(flights_server.grpc)
     futures = []
-    with Producer("wires", {"url": wire.url, "reconnect.interval.ms": 20, "reconnect.count": 1000}) as producer:
+    with Producer("wires", {"url": wire.url, "reconnect.interval.ms": 20, "reconnect.max.interval.ms": 20}) as producer:
         for n in range(400):
             if n % 40 == 20:
                 wire.cut()

@@ -19,7 +19,7 @@ import json, sys
 from millstream import Consumer
 url, group, topic, commits = sys.argv[1:]
 member = Consumer({"url": url, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-                   "session.timeout.ms": 6000, "max.poll.rows": 100, "reconnect.interval.ms": 50, "reconnect.count": 200})
+                   "session.timeout.ms": 6000, "max.poll.rows": 100, "reconnect.interval.ms": 50, "reconnect.max.interval.ms": 50, "reconnect.count": 200})
 member.subscribe([topic])
 for number, batch in enumerate(member):
     if number < int(commits):

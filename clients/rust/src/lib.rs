@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod backoff;
 mod batch;
 mod client;
 mod consumer;

@@ -23,7 +23,11 @@ pub struct ConsumerOptions {
     pub mode: GroupMode,
     pub replay: bool,
     pub compression: Compression,
+    /// The wait before a server that is away is tried again; it doubles from attempt to attempt.
     pub reconnect_interval: Duration,
+    /// What the wait grows to.
+    pub reconnect_max_interval: Duration,
+    /// Attempts in a row after which a poll gives the error.
     pub reconnect_count: u32,
 }
 
@@ -44,13 +48,14 @@ impl Default for ConsumerOptions {
             mode: GroupMode::Shared,
             replay: false,
             compression: Compression::None,
-            reconnect_interval: Duration::from_millis(500),
-            reconnect_count: 20,
+            reconnect_interval: Duration::from_millis(100),
+            reconnect_max_interval: Duration::from_millis(10_000),
+            reconnect_count: 40,
         }
     }
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "namespace",
     "group.id",
     "client.id",
@@ -66,6 +71,7 @@ const KEYS: [&str; 16] = [
     "replay",
     "compression",
     "reconnect.interval.ms",
+    "reconnect.max.interval.ms",
     "reconnect.count",
 ];
 
@@ -120,6 +126,7 @@ impl ConsumerOptions {
                 )?;
             }
             "reconnect.interval.ms" => self.reconnect_interval = millis(key, value)?,
+            "reconnect.max.interval.ms" => self.reconnect_max_interval = millis(key, value)?,
             "reconnect.count" => self.reconnect_count = number(key, value)?,
             _ => return Err(Error::InvalidInput(format!("unknown key {key:?}; known are {}", KEYS.join(", ")))),
         }

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, StdoutLock};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -11,6 +12,9 @@ use millstream_client::{Error, ErrorKind, Rows};
 use super::Failure;
 use super::args::Connection;
 use crate::format::{Format, RowSink};
+
+/// How long a command that sends rows stands by a server that does not answer: somebody is waiting for the command.
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection that is known to work: the server has answered.
 pub(crate) struct Client {

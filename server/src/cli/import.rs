@@ -8,10 +8,11 @@ use arrow::array::RecordBatch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millstream_client::{PendingAck, Producer, ProducerOptions};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::args::ImportArguments;
-use super::client::Client;
+use super::client::{Client, DELIVERY_TIMEOUT};
 use super::files::{FileFormat, Source, time_column};
 use super::quote::name;
 use super::table::{create_table, fitted, writable_schema};
@@ -37,7 +38,11 @@ pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
         let columns = client.columns(&name(&table)).await?;
         Source::open(&file, Some(&columns))?
     };
-    let options = ProducerOptions { namespace: connection.namespace.clone(), ..ProducerOptions::default() };
+    let options = ProducerOptions {
+        namespace: connection.namespace.clone(),
+        delivery_timeout: DELIVERY_TIMEOUT,
+        ..ProducerOptions::default()
+    };
     let producer = client.inner().producer(&table, options);
     let started = Instant::now();
     let rows = send_all(&source, producer).await?;
@@ -47,7 +52,7 @@ pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
 
 async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failure> {
     let progress = progress(source.rows());
-    let mut batches = read_ahead(source)?;
+    let (mut batches, reader) = read_ahead(source)?;
     let mut pending: VecDeque<(u64, PendingAck)> = VecDeque::new();
     let mut rows = 0;
     while let Some(batch) = batches.recv().await {
@@ -59,6 +64,10 @@ async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failur
             progress.set_position(rows);
         }
     }
+    // The end of the file and the end of a reader that broke off look the same from here.
+    reader
+        .await
+        .map_err(|error| Failure::failed(format!("{}: reading it broke off: {error}", source.path().display())))?;
     for (count, ack) in pending {
         ack.await?;
         rows += count;
@@ -82,12 +91,12 @@ async fn answered(pending: &mut VecDeque<(u64, PendingAck)>) -> Result<Option<u6
 }
 
 /// Reads on a thread of its own: decoding a file must not hold up the connection.
-fn read_ahead(source: &Source) -> Result<mpsc::Receiver<Result<RecordBatch, Failure>>, Failure> {
+fn read_ahead(source: &Source) -> Result<(mpsc::Receiver<Result<RecordBatch, Failure>>, JoinHandle<()>), Failure> {
     let (send, receive) = mpsc::channel(READ_AHEAD);
     let batches = source.batches(None)?;
     let path = source.path().display().to_string();
     let schema = writable_schema(source.schema());
-    tokio::task::spawn_blocking(move || {
+    let reader = tokio::task::spawn_blocking(move || {
         for batch in batches {
             let batch = batch.and_then(|batch| fitted(&batch, &schema));
             let batch = batch.map_err(|error| Failure::failed(format!("{path}: {error}")));
@@ -97,7 +106,7 @@ fn read_ahead(source: &Source) -> Result<mpsc::Receiver<Result<RecordBatch, Fail
             }
         }
     });
-    Ok(receive)
+    Ok((receive, reader))
 }
 
 /// A bar on standard error if a person watches.

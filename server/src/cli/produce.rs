@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Failure;
 use super::args::{InputFormat, ProduceArguments};
-use super::client::Client;
+use super::client::{Client, DELIVERY_TIMEOUT};
 use super::files::BATCH_ROWS;
 use super::quote::name;
 
@@ -25,7 +25,11 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
     let ProduceArguments { connection, table, input, partition } = arguments;
     let client = Client::connect(&connection).await?;
     let columns = client.columns(&name(&table)).await?;
-    let options = ProducerOptions { namespace: connection.namespace.clone(), ..ProducerOptions::default() };
+    let options = ProducerOptions {
+        namespace: connection.namespace.clone(),
+        delivery_timeout: DELIVERY_TIMEOUT,
+        ..ProducerOptions::default()
+    };
     let mut producer = client.inner().producer(&table, options);
     let mut lines = read_lines();
     let mut form = match input {

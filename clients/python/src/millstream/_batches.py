@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ._rows import from_mappings
 from .errors import InvalidInput
 
 #: What a table takes at once; no row may be larger.
@@ -18,7 +19,7 @@ WHOLE_BYTES = 7 << 20
 PART_BYTES = 4 << 20
 
 
-def to_batches(rows: Any, schema: pa.Schema | None = None) -> list[pa.RecordBatch]:
+def to_batches(rows: Any) -> list[pa.RecordBatch]:
     """Record batches out of a batch, a table, a data frame (pandas or polars), or an iterable of mappings."""
     if isinstance(rows, pa.RecordBatch):
         return [rows]
@@ -27,11 +28,12 @@ def to_batches(rows: Any, schema: pa.Schema | None = None) -> list[pa.RecordBatc
     if hasattr(rows, "to_arrow"):
         return to_batches(rows.to_arrow())
     if type(rows).__module__.partition(".")[0] == "pandas":
-        return to_batches(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
+        return to_batches(pa.Table.from_pandas(rows, preserve_index=False))
     if isinstance(rows, Mapping):
-        rows = [rows]
-    if isinstance(rows, Iterable):
-        return to_batches(pa.Table.from_pylist(list(rows), schema=schema))
+        return [from_mappings([rows])]
+    if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
+        rows = list(rows)
+        return [from_mappings(rows)] if rows else []
     raise InvalidInput(f"rows of type {type(rows).__name__} can't be turned into Arrow batches", "invalid_input")
 
 

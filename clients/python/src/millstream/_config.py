@@ -26,8 +26,9 @@ DEFAULTS: dict[str, Any] = {
     "group.mode": "shared",
     "replay": False,
     "compression": "none",
-    "reconnect.interval.ms": 500,
-    "reconnect.count": 20,
+    "reconnect.interval.ms": 100,
+    "reconnect.max.interval.ms": 10000,
+    "reconnect.count": 40,
 }
 
 _RANGES = {
@@ -38,6 +39,7 @@ _RANGES = {
     "max.poll.rows": (1, 2**31),
     "fetch.max.bytes": (1 << 16, 1 << 30),
     "reconnect.interval.ms": (1, 2**31),
+    "reconnect.max.interval.ms": (1, 2**31),
     "reconnect.count": (0, 2**31),
 }
 _CHOICES = {

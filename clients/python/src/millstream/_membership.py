@@ -9,11 +9,13 @@ from typing import Any
 
 import pyarrow.flight as flight
 
+from ._backoff import wait_s
 from ._inbox import Taken
 from ._partition import Held
 from ._stream import SchemaChanged, TopicStream
+from ._transport import LogIn
 from ._wire import millstream_v1_pb2 as wire
-from .errors import Fenced, InvalidInput, MillstreamError, OutOfRange, Unavailable
+from .errors import UNAUTHENTICATED, Fenced, InvalidInput, MillstreamError, OutOfRange, Unavailable
 
 Partition = tuple[str, int]
 
@@ -23,13 +25,13 @@ class Membership:
     polls had come to, unless the group's offset was moved since; a member that was shut out goes on at the committed offsets;
     when a topic's columns change, a new stream of the same member goes on."""
 
-    def __init__(self, settings: Mapping[str, Any], client: flight.FlightClient, options: flight.FlightCallOptions):
+    def __init__(self, settings: Mapping[str, Any], client: flight.FlightClient, log_in: LogIn):
         self.changed = threading.Condition(threading.RLock())
         self.topics: list[str] = []
         self.streams: dict[str, TopicStream] = {}
         self._settings = settings
         self._client = client
-        self._options = options
+        self._log_in = log_in
         self._next_stream = 0
         #: Why there are no streams, the attempts that have failed, and when the next is due.
         self._problem: MillstreamError | None = None
@@ -112,7 +114,8 @@ class Membership:
                 if self._not_before > deadline:
                     return False
             self._attempts += 1
-            self._not_before = time.monotonic() + self._settings["reconnect.interval.ms"] / 1000
+            first, most = (self._settings[f"reconnect.{key}.ms"] for key in ("interval", "max.interval"))
+            self._not_before = time.monotonic() + wait_s(first, most, self._attempts)
             try:
                 self._open_streams()
             except (Unavailable, Fenced) as again:
@@ -127,6 +130,14 @@ class Membership:
     # ---- within ----
 
     def _open_streams(self) -> None:
+        try:
+            self._try_open_streams()
+        except MillstreamError as error:
+            if error.kind != UNAUTHENTICATED or not self._log_in.forget():
+                raise
+            self._try_open_streams()
+
+    def _try_open_streams(self) -> None:
         self._drop_streams()
         member_id, streams = "", {}
         try:
@@ -159,6 +170,8 @@ class Membership:
         # What an earlier break has left to be restored still stands there.
         self._before = {**held, **self._before} if keep_positions else {}
         self._problem = problem
+        # A server that was started anew knows no tokens.
+        self._log_in.forget()
         self._drop_streams()
 
     def _drop_streams(self) -> None:
@@ -178,7 +191,8 @@ class Membership:
             del self._before[(topic, partition)]
 
     def _open(self) -> tuple[flight.FlightStreamWriter, flight.FlightStreamReader]:
-        return self._client.do_exchange(flight.FlightDescriptor.for_command(b"millstream.v1.consume"), self._options)
+        descriptor = flight.FlightDescriptor.for_command(b"millstream.v1.consume")
+        return self._client.do_exchange(descriptor, self._log_in.options())
 
     def _hello(self, topic: str, member_id: str) -> wire.Hello:
         settings = self._settings

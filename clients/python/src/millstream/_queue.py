@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import deque
 from concurrent.futures import Future
@@ -78,6 +79,8 @@ class Queue:
         self._first_sequence = first_sequence
         self._parts: deque[_Part] = deque()
         self._waiting: deque[_Waiting] = deque()
+        #: Since when (monotonic) the oldest part has waited with no other being answered.
+        self.since = 0.0
         # A part was refused that an earlier stream had carried too: it may have been appended there, under the sequence that
         # its successor has now.
         self._doubtful = False
@@ -97,6 +100,8 @@ class Queue:
 
     def push(self, cut: list[pa.RecordBatch], partition: int | None) -> Answer:
         """Takes the parts of a batch in, and gives what will be its answer."""
+        if not self._parts:
+            self.since = time.monotonic()
         self._parts.extend(_Part(part, partition) for part in cut)
         self._parts[-1].last_of_batch = True
         self._waiting.append(_Waiting(sum(part.num_rows for part in cut)))
@@ -125,6 +130,7 @@ class Queue:
             )
         self._doubtful = self._doubtful and ack.duplicate
         self._first_sequence += 1
+        self.since = time.monotonic()
         part, waiting = self._parts.popleft(), self._waiting[0]
         waiting.acks.append(ack)
         waiting.rows_appended += part.batch.num_rows
@@ -135,6 +141,7 @@ class Queue:
 
     def refuse(self, error: MillstreamError) -> tuple[Answer, MillstreamError]:
         """The oldest part was refused: its batch fails, with what of it has not been appended."""
+        self.since = time.monotonic()
         part = self._parts.popleft()
         self._doubtful = self._doubtful or part.sends > 1
         while not part.last_of_batch:

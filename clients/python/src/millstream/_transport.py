@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.flight as flight
 
-from .errors import ARROW_ERRORS, InvalidInput, from_arrow
+from .errors import ARROW_ERRORS, InvalidInput, Unavailable, from_arrow
 
 DEFAULT_URL = "grpc://127.0.0.1:8081"
 _SCHEMES = {"grpc": "grpc+tcp", "grpc+tcp": "grpc+tcp", "http": "grpc+tcp", "grpc+tls": "grpc+tls", "https": "grpc+tls"}
@@ -28,12 +28,31 @@ def open_client(url: str) -> flight.FlightClient:
         raise from_arrow(error) from error
 
 
-def call_options(user: str | None, password: str | None, client: flight.FlightClient) -> flight.FlightCallOptions:
-    """Call options that carry the token of a basic log-in, or none without a user."""
-    if user is None:
-        return flight.FlightCallOptions()
-    try:
-        header = client.authenticate_basic_token(user, password or "")
-    except ARROW_ERRORS as error:
-        raise from_arrow(error) from error
-    return flight.FlightCallOptions(headers=[header])
+class LogIn:
+    """Who calls. The server's token for a user is asked for when it is needed, and again once it was forgotten, which a server
+    that was started anew has done."""
+
+    def __init__(self, user: str | None, password: str | None, client: flight.FlightClient):
+        self._user = user
+        self._password = password or ""
+        self._client = client
+        self._options: flight.FlightCallOptions | None = None if user is not None else flight.FlightCallOptions()
+
+    def options(self) -> flight.FlightCallOptions:
+        """What a call takes along. Raises ``Unavailable`` where the server can't be asked."""
+        if self._options is None:
+            try:
+                header = self._client.authenticate_basic_token(self._user, self._password)
+            except ARROW_ERRORS as error:
+                raised = from_arrow(error)
+                # A connection that is refused is some unspecific error here, with no word of the server's.
+                raise Unavailable(f"can't log in: {raised}", "retry") if raised.kind == "internal" else raised from error
+            self._options = flight.FlightCallOptions(headers=[header])
+        return self._options
+
+    def forget(self) -> bool:
+        """The next call logs in anew; False for those who have no user to do it with."""
+        if self._user is None:
+            return False
+        self._options = None
+        return True

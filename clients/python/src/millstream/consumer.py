@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from . import _config
 from ._membership import Membership, Partition
 from ._stream import TopicStream
-from ._transport import call_options, open_client
+from ._transport import LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
 from .errors import Fenced, InvalidInput, MillstreamError, OutOfRange
@@ -24,7 +24,8 @@ class Consumer:
     """Takes batches of the topics it subscribes to; the group's members share the partitions.
 
     With ``enable.auto.commit`` (the default) a poll commits, every ``auto.commit.interval.ms``, what earlier polls gave;
-    :meth:`close` commits what was given last. Otherwise call :meth:`commit`. A consumer is used from one thread.
+    :meth:`close` commits what was given last, and so does the end of a ``with`` block, but not one whose body raised. Otherwise
+    call :meth:`commit`. A consumer is used from one thread.
 
     A poll also mends what has broken. After a broken connection it goes on where the last poll ended, unless the group's
     offset has been moved since. A member that the group has gone on without (its session timed out, or it did not poll in
@@ -35,8 +36,8 @@ class Consumer:
     def __init__(self, config: Mapping[str, Any]):
         self._settings = _config.read(config)
         self._client = open_client(self._settings["url"])
-        options = call_options(self._settings["user"], self._settings["password"], self._client)
-        self._member = Membership(self._settings, self._client, options)
+        log_in = LogIn(self._settings["user"], self._settings["password"], self._client)
+        self._member = Membership(self._settings, self._client, log_in)
         self._changed = self._member.changed
         self._last_commit = time.monotonic()
         self._polled = False
@@ -181,11 +182,15 @@ class Consumer:
     # ---- ending ----
 
     def close(self) -> None:
-        """Leaves the group (see :meth:`unsubscribe`) and closes the connection."""
+        """Leaves the group (see :meth:`unsubscribe`) and closes the connection. A ``with`` block whose body raises commits
+        nothing instead: what was given out may not have been processed, and the group gets it again."""
+        self._end(self.unsubscribe)
+
+    def _end(self, leave: Callable[[], None]) -> None:
         if self._closed.is_set():
             return
         try:
-            self.unsubscribe()
+            leave()
         finally:
             self._closed.set()
             self._client.close()
@@ -194,11 +199,13 @@ class Consumer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        if error is None:
             self.close()
+            return
+        try:
+            self._end(self._member.leave)
         except MillstreamError:
-            if error is None:
-                raise
+            pass  # the body's error is the one to be told
 
     # ---- within ----
 

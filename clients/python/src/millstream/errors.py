@@ -43,6 +43,9 @@ _BY_KIND = {
     "reopen": Unavailable,
 }
 
+#: What no server says of itself: the token of a log-in is not known, or a password can't be checked.
+UNAUTHENTICATED = "unauthenticated"
+
 #: By the words that pyarrow has for gRPC codes; the server's own kinds do not come through it.
 _BY_CODE = {
     "invalid argument": "invalid_input",
@@ -56,7 +59,7 @@ _BY_CODE = {
     "resource exhausted": "resource_exhausted",
     "permission denied": "permission_denied",
     "unauthorized": "permission_denied",
-    "unauthenticated": "permission_denied",
+    "unauthenticated": UNAUTHENTICATED,
     "unimplemented": "unsupported",
     "data loss": "corrupt",
 }

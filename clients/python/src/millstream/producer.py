@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -12,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from ._backoff import wait_s
 from ._batches import parts, to_batches
 from ._queue import Ack, Answer, Appended, Queue
-from ._transport import DEFAULT_URL, call_options, open_client
+from ._transport import DEFAULT_URL, LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
-from .errors import ARROW_ERRORS, InvalidInput, MillstreamError, Unavailable, from_arrow, of_kind
+from .errors import ARROW_ERRORS, UNAUTHENTICATED, InvalidInput, MillstreamError, Unavailable, from_arrow, of_kind
 
 _DEFAULTS: dict[str, Any] = {
     "url": DEFAULT_URL,
@@ -27,8 +29,10 @@ _DEFAULTS: dict[str, Any] = {
     "producer.epoch": 0,
     "producer.first.sequence": 0,
     "max.in.flight": 32,
-    "reconnect.interval.ms": 500,
-    "reconnect.count": 20,
+    "delivery.timeout.ms": 300_000,
+    "reconnect.interval.ms": 100,
+    "reconnect.max.interval.ms": 10_000,
+    "reconnect.count": None,
 }
 #: Errors that are one batch's, which was not written, and not the producer's.
 _OF_ONE_BATCH = {
@@ -43,11 +47,16 @@ _END_TIMEOUT_S = 30.0
 class Producer:
     """Appends to one table. Keys: ``url``, ``namespace``, ``user``, ``password``, ``producer.id`` (a UUID; give your own,
     with ``producer.first.sequence``, to go on after a crash without doubled rows), ``producer.epoch``, ``max.in.flight``,
-    ``reconnect.interval.ms``, ``reconnect.count``.
+    ``delivery.timeout.ms``, ``reconnect.interval.ms``, ``reconnect.max.interval.ms``, ``reconnect.count``.
 
     Batches lie in the table in the order in which they were sent. One that the server refuses (a column that the table does
     not have, a value that does not fit) fails alone, and those behind it go on. A broken connection is mended, and what has
     no answer is sent again; a newer epoch of the producer, and an answer that leaves open what was written, fail everything.
+
+    A server that is away, or starting, is tried again after ``reconnect.interval.ms``, and after waits that double up to
+    ``reconnect.max.interval.ms``. The producer gives up, and fails everything, once the oldest batch has waited for
+    ``delivery.timeout.ms`` without any other being answered, or before that after ``reconnect.count`` attempts in a row, if that
+    is given.
 
     A batch over 7 MiB is sent in parts of at most 4 MiB, each durable by itself, and acknowledged once all of them are.
     Dictionaries, runs, views and Large* columns are sent as their plain types."""
@@ -60,14 +69,17 @@ class Producer:
         self._path = (str(settings["namespace"]), table)
         self._id = uuid.UUID(str(settings["producer.id"])) if settings["producer.id"] else uuid.uuid4()
         self._max_in_flight = max(1, int(settings["max.in.flight"]))
-        self._pause_s = int(settings["reconnect.interval.ms"]) / 1000
-        self._attempts = int(settings["reconnect.count"])
+        self._waits_ms = tuple(int(settings[f"reconnect.{key}.ms"]) for key in ("interval", "max.interval"))
+        self._attempts = None if settings["reconnect.count"] is None else int(settings["reconnect.count"])
+        self._timeout_s = int(settings["delivery.timeout.ms"]) / 1000
         self._client = open_client(settings["url"])
-        self._options = call_options(settings["user"], settings["password"], self._client)
+        self._log_in = LogIn(settings["user"], settings["password"], self._client)
         self._changed = threading.Condition()
         self._queue = Queue(self._id, int(settings["producer.epoch"]), int(settings["producer.first.sequence"]))
         self._refused: list[tuple[Answer, MillstreamError]] = []
         self._failure: MillstreamError | None = None
+        #: What kept the last stream from going on.
+        self._trouble: MillstreamError | None = None
         self._closed = False
         self._worker: threading.Thread | None = None
 
@@ -85,38 +97,49 @@ class Producer:
         """As :meth:`send`, and waits until the rows are durable."""
         return [future.result() for future in self.send(rows, partition=partition)]
 
-    def flush(self) -> None:
-        """Waits until every batch sent so far has its answer; raises if one failed and nobody has looked at its future."""
+    def flush(self, timeout_s: float | None = None) -> int:
+        """Waits until every batch sent so far has its answer, at most for ``timeout_s`` seconds; gives how many have none, which
+        go on being sent. Raises if one failed and nobody has looked at its future."""
         with self._changed:
-            self._changed.wait_for(lambda: not len(self._queue))
+            self._changed.wait_for(lambda: not len(self._queue), timeout_s)
+            unanswered = self._queue.batches
             refused, self._refused = self._refused, []
         for answer, error in refused:
             if not answer.seen:
                 raise error
+        return unanswered
 
-    def close(self) -> None:
-        """Flushes and ends the stream."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Flushes and ends the stream. What has no answer after ``timeout_s`` seconds fails. A ``with`` block whose body raises
+        gives it half a minute."""
         if self._closed:
             return
         try:
-            self.flush()
+            unanswered = self.flush(timeout_s)
+            if unanswered:
+                message = f"the producer was closed while {unanswered} batches had no answer; whether they were appended is not known"
+                self._fail(Unavailable(message, "retry"))
+                self.flush()
         finally:
             with self._changed:
                 self._closed = True
                 self._changed.notify_all()
             if self._worker is not None:
-                self._worker.join(_END_TIMEOUT_S)
+                # After a failure it may be held by a server that does not answer, and nobody waits for what it does.
+                self._worker.join(_END_TIMEOUT_S if self._failure is None else 0)
             self._client.close()
 
     def __enter__(self) -> Producer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        if error is None:
             self.close()
+            return
+        try:
+            self.close(_END_TIMEOUT_S)
         except MillstreamError:
-            if error is None:
-                raise
+            pass  # the body's error is the one to be told
 
     def _send(self, batch: pa.RecordBatch, partition: int | None) -> Answer:
         cut = parts(batch)
@@ -130,6 +153,7 @@ class Producer:
             if self._worker is None:
                 self._worker = threading.Thread(target=self._run, daemon=True, name=f"millstream-{self._path[1]}")
                 self._worker.start()
+                threading.Thread(target=self._watch, daemon=True, name="millstream-deadline").start()
             self._changed.notify_all()
             return answer
 
@@ -141,23 +165,54 @@ class Producer:
             unanswered = len(self._queue)
             problem = _Stream(self, schema).run()
             if problem is None or not len(self._queue):
+                failures = 0
                 continue  # nothing is lost with the stream
             if problem.kind in _OF_ONE_BATCH:
                 self._settle(lambda: [self._queue.refuse(problem)])
                 failures = 0
                 continue
+            # A server that was started anew knows no tokens.
+            logs_in_anew = self._log_in.forget() and problem.kind == UNAUTHENTICATED
             # Progress means that the server is there: the count starts anew.
-            failures = 1 if len(self._queue) < unanswered else failures + 1
-            if not isinstance(problem, Unavailable) or failures > self._attempts:
-                with self._changed:
-                    self._failure = problem
-                self._settle(lambda: self._queue.fail_all(problem))
+            if len(self._queue) < unanswered:
+                failures = 0
+            failures += 1
+            used_up = self._attempts is not None and failures > self._attempts
+            if not (isinstance(problem, Unavailable) or logs_in_anew) or used_up:
+                self._fail(problem)
                 return
-            threading.Event().wait(self._pause_s)
+            with self._changed:
+                self._trouble = problem
+                self._changed.wait_for(lambda: self._failure is not None, wait_s(*self._waits_ms, failures))
+
+    def _watch(self) -> None:
+        """Gives up on a server that answers nothing for too long, whatever the worker is held by."""
+        with self._changed:
+            while not (self._closed and not len(self._queue)) and self._failure is None:
+                if not len(self._queue):
+                    self._changed.wait()
+                    continue
+                left = self._queue.since + self._timeout_s - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            else:
+                return
+            why = f": {self._trouble}" if self._trouble is not None else ""
+        self._fail(Unavailable(
+            f"no answer within delivery.timeout.ms ({self._timeout_s * 1000:.0f}){why}; whether the batches without an answer were "
+            "appended is not known",
+            "retry",
+        ))
+
+    def _fail(self, problem: MillstreamError) -> None:
+        with self._changed:
+            self._failure = problem
+        self._settle(lambda: self._queue.fail_all(problem))
 
     def _next_schema(self) -> pa.Schema | None:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._queue) or self._closed)
+            self._changed.wait_for(lambda: len(self._queue) or self._closed or self._failure is not None)
             return self._queue.schema
 
     def _settle(self, take: Any) -> None:
@@ -189,9 +244,11 @@ class _Stream:
         producer = self._producer
         descriptor = flight.FlightDescriptor.for_path(*producer._path)
         try:
-            writer, reader = producer._client.do_put(descriptor, self._schema, producer._options)
+            writer, reader = producer._client.do_put(descriptor, self._schema, producer._log_in.options())
         except ARROW_ERRORS as error:
             return from_arrow(error)
+        except MillstreamError as error:
+            return error  # of the log-in
         acks = threading.Thread(target=self._read, args=(reader,), daemon=True, name="millstream-acks")
         acks.start()
         while (message := self._next()) is not None:
@@ -205,7 +262,7 @@ class _Stream:
         """The next message; None when the stream is to end."""
         with self._changed:
             while True:
-                if self._over:
+                if self._over or self._producer._failure is not None:
                     return None
                 if self._queue.may_send(self._sent, self._schema):
                     self._sent += 1
@@ -217,11 +274,12 @@ class _Stream:
 
     def _end(self, writer: flight.FlightStreamWriter, acks: threading.Thread) -> MillstreamError | None:
         finished = not self._over and self._sent == 0
+        producer_goes_on = self._producer._failure is None
         try:
             writer.done_writing()
         except ARROW_ERRORS:
             pass  # broken: the acknowledgements say why
-        acks.join(_END_TIMEOUT_S)
+        acks.join(_END_TIMEOUT_S if producer_goes_on else 0)
         if finished:
             return None
         if self._problem is None and not acks.is_alive():

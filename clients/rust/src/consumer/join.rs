@@ -9,7 +9,7 @@ use super::partition::Held;
 use super::stream::TopicStream;
 use super::{Consumer, Partition, SeekTo};
 use crate::protocol::{self, GroupMode};
-use crate::{ConsumerOptions, Error, ErrorKind, Result};
+use crate::{ConsumerOptions, Error, ErrorKind, Result, backoff};
 
 /// What is left to do after the member lost its streams. It survives a poll that is given up in the middle.
 #[derive(Debug, Default)]
@@ -68,7 +68,9 @@ impl Consumer {
                 }
             }
             self.mending.attempts += 1;
-            self.mending.not_before = Some(Instant::now() + self.options.reconnect_interval);
+            let ConsumerOptions { reconnect_interval, reconnect_max_interval, .. } = self.options;
+            let wait = backoff::wait(reconnect_interval, reconnect_max_interval, self.mending.attempts);
+            self.mending.not_before = Some(Instant::now() + wait);
             match self.open_streams().await {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() || error.kind() == ErrorKind::Fenced => {

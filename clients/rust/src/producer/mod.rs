@@ -27,7 +27,13 @@ pub struct ProducerOptions {
     pub first_sequence: u64,
     /// Batches that may be unacknowledged.
     pub max_in_flight: usize,
+    /// The producer gives up once the oldest batch has waited for this long without any other being answered.
+    pub delivery_timeout: Duration,
+    /// The wait before a server that is away is tried again; it doubles from attempt to attempt.
     pub reconnect_interval: Duration,
+    /// What the wait grows to.
+    pub reconnect_max_interval: Duration,
+    /// Attempts in a row after which it gives up before `delivery_timeout` is over.
     pub reconnect_count: u32,
 }
 
@@ -39,8 +45,10 @@ impl Default for ProducerOptions {
             epoch: 0,
             first_sequence: 0,
             max_in_flight: 64,
-            reconnect_interval: Duration::from_millis(500),
-            reconnect_count: 20,
+            delivery_timeout: Duration::from_millis(300_000),
+            reconnect_interval: Duration::from_millis(100),
+            reconnect_max_interval: Duration::from_millis(10_000),
+            reconnect_count: u32::MAX,
         }
     }
 }
@@ -84,7 +92,8 @@ impl std::future::Future for PendingAck {
 /// Batches lie in the table in the order in which they were sent. One that the server refuses (a column that the table does
 /// not have, a value that does not fit, a table that is not there) fails alone with its error, and those behind it go on. A
 /// broken connection is mended, and what has no answer is sent again; a newer epoch of the producer, and an answer that leaves
-/// open what was written, fail everything that was sent and is still to be sent.
+/// open what was written, fail everything that was sent and is still to be sent. So does a server that answers nothing for
+/// `delivery_timeout`, whether it is away, starting or mute: what was appended of the batches without an answer is not known then.
 ///
 /// A batch over 7 MiB is sent in parts of at most 4 MiB, each durable by itself, and acknowledged once all of them are. If
 /// one is refused, the batch's error says how many rows were appended before; the parts behind it are not appended.
@@ -142,5 +151,13 @@ impl Producer {
     /// Waits until every batch sent so far has its answer; what that was, each [`PendingAck`] says.
     pub async fn flush(&mut self) -> Result<()> {
         self.permits.acquire_many(self.in_flight).await.map(drop).map_err(|_| Error::Closed)
+    }
+
+    /// As [`Self::flush`], for so long at most; gives how many batches have no answer yet, which go on being sent.
+    pub async fn flush_within(&mut self, wait: Duration) -> Result<usize> {
+        match tokio::time::timeout(wait, self.flush()).await {
+            Ok(flushed) => flushed.map(|()| 0),
+            Err(_) => Ok((self.in_flight as usize).saturating_sub(self.permits.available_permits())),
+        }
     }
 }

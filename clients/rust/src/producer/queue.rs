@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Ack, Appended};
@@ -80,14 +81,27 @@ pub(super) struct Queue {
     /// A part was refused that an earlier stream had carried too: it may have been appended there, under the sequence that its
     /// successor has now.
     doubtful: bool,
+    /// Since when the oldest part has waited with no other being answered.
+    since: Instant,
 }
 
 impl Queue {
     pub(super) fn new(id: Uuid, epoch: u32, first_sequence: u64) -> Queue {
-        Queue { id, epoch, first_sequence, parts: VecDeque::new(), waiting: VecDeque::new(), doubtful: false }
+        Queue {
+            id,
+            epoch,
+            first_sequence,
+            parts: VecDeque::new(),
+            waiting: VecDeque::new(),
+            doubtful: false,
+            since: Instant::now(),
+        }
     }
 
     pub(super) fn push(&mut self, outgoing: Outgoing) {
+        if self.parts.is_empty() {
+            self.since = Instant::now();
+        }
         self.parts.extend(outgoing.parts);
         self.waiting.push_back(outgoing.waiting);
     }
@@ -98,6 +112,11 @@ impl Queue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// Since when the oldest part has waited with no other being answered; `None` if there is no part.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        (!self.is_empty()).then_some(self.since)
     }
 
     /// Of the oldest part.
@@ -138,6 +157,7 @@ impl Queue {
         }
         self.doubtful &= ack.duplicate;
         self.first_sequence += 1;
+        self.since = Instant::now();
         let Some(part) = self.parts.pop_front() else { return Ok(()) };
         if let Some(waiting) = self.waiting.front_mut() {
             waiting.part_appended(&part, ack);
@@ -152,6 +172,7 @@ impl Queue {
 
     /// The oldest part was refused: its batch fails, with what of it has not been appended.
     pub(super) fn refuse(&mut self, error: &Error) {
+        self.since = Instant::now();
         let mut refused = self.parts.pop_front();
         self.doubtful |= refused.as_ref().is_some_and(|part| part.sends > 1);
         while refused.is_some_and(|part| !part.last_of_batch) {

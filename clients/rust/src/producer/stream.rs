@@ -5,6 +5,7 @@ use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::StreamExt;
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -12,10 +13,18 @@ use super::ProducerOptions;
 use super::queue::{Outgoing, Queue};
 use crate::batch::schema_message;
 use crate::wire::{Incoming, Method};
-use crate::{Client, Error, ErrorKind, Result, protocol};
+use crate::{Client, Error, ErrorKind, Result, backoff, protocol};
 
 /// Messages that wait for the transport.
 const OUTGOING_MESSAGES: usize = 16;
+
+/// Why a stream did not come to its end.
+enum Stopped {
+    /// It failed, or the server refused the oldest batch.
+    Broken(Error),
+    /// The oldest batch got no answer in time.
+    Mute,
+}
 
 /// Ends when the producer is dropped and everything is answered.
 pub(super) struct Task {
@@ -41,25 +50,59 @@ impl Task {
     }
 
     pub(super) async fn run(mut self) {
-        let mut failures = 0;
+        let mut failures: u32 = 0;
+        // What kept the last stream from going on.
+        let mut trouble = None;
         while let Some(schema) = self.next_schema().await {
             let unanswered = self.queue.len();
-            let Err(error) = self.stream(schema).await else { continue };
-            if self.queue.is_empty() {
-                continue; // nothing is lost with the stream
-            }
-            if refuses_one_batch(&error) {
-                self.queue.refuse(&error);
-                failures = 0;
-                continue;
-            }
+            let stopped = self.stream(schema).await;
             // Progress means that the server is there: the count starts anew.
-            failures = if self.queue.len() < unanswered { 1 } else { failures + 1 };
+            let answered = stopped.is_ok() || self.queue.len() < unanswered;
+            let error = match stopped {
+                _ if self.queue.is_empty() => None, // nothing is lost with the stream
+                Ok(()) => None,
+                Err(Stopped::Broken(error)) if refuses_one_batch(&error) => {
+                    self.queue.refuse(&error);
+                    None
+                }
+                Err(Stopped::Broken(error)) => Some(error),
+                Err(Stopped::Mute) => {
+                    let error = self.no_answer(trouble.as_ref());
+                    return self.fail(&error).await;
+                }
+            };
+            if error.is_none() || answered {
+                failures = 0;
+            }
+            let Some(error) = error else { continue };
+            failures = failures.saturating_add(1);
             if !error.is_retryable() || failures > self.options.reconnect_count {
                 return self.fail(&error).await;
             }
-            tokio::time::sleep(self.options.reconnect_interval).await;
+            let ProducerOptions { reconnect_interval, reconnect_max_interval, .. } = self.options;
+            let (now, deadline) = (Instant::now(), self.deadline());
+            let next = now.checked_add(backoff::wait(reconnect_interval, reconnect_max_interval, failures));
+            until(next.into_iter().chain(deadline).min()).await;
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let error = self.no_answer(Some(&error));
+                return self.fail(&error).await;
+            }
+            trouble = Some(error);
         }
+    }
+
+    /// When the oldest part has waited for too long; `None` if nothing waits, or for ever.
+    fn deadline(&self) -> Option<Instant> {
+        self.queue.waiting_since()?.checked_add(self.options.delivery_timeout)
+    }
+
+    fn no_answer(&self, trouble: Option<&Error>) -> Error {
+        let why = trouble.map(|error| format!(" ({error})")).unwrap_or_default();
+        let reason = format!(
+            "no answer within the delivery timeout of {} ms{why}; whether the batches without an answer were appended is not known",
+            self.options.delivery_timeout.as_millis()
+        );
+        Error::Unreachable { url: self.client.url().to_owned(), reason }
     }
 
     /// The schema of the oldest unanswered part, waiting for one to come; none when the producer is gone.
@@ -72,19 +115,19 @@ impl Task {
     }
 
     /// One stream, until it breaks, a batch of another schema is next, or there is nothing left to do.
-    async fn stream(&mut self, schema: SchemaRef) -> Result<()> {
+    async fn stream(&mut self, schema: SchemaRef) -> Result<(), Stopped> {
         let (outgoing, messages) = mpsc::channel(OUTGOING_MESSAGES);
         let descriptor = FlightDescriptor::new_path(self.path.clone());
-        outgoing.send(schema_message(descriptor, &schema)).await.map_err(|_| Error::Closed)?;
+        outgoing.send(schema_message(descriptor, &schema)).await.map_err(|_| Stopped::Broken(Error::Closed))?;
         self.sent = 0;
         let url = self.client.url().to_owned();
-        let failed = |status: Status| Error::from_status(&url, &status);
+        let failed = |status: Status| Stopped::Broken(Error::from_status(&url, &status));
         let client = self.client.clone();
         let mut opening = Box::pin(async move { client.call(Method::DoPut, ReceiverStream::new(messages)).await });
         let mut acks: Option<Incoming<PutResult>> = None;
         let (mut open, mut transport_gone) = (true, false);
         loop {
-            let may_send = self.queue.may_send(self.sent, &schema);
+            let (may_send, deadline) = (self.queue.may_send(self.sent, &schema), self.deadline());
             let drained = self.queue.is_empty() || (!may_send && self.sent == 0);
             if drained && (!open || !self.queue.is_empty()) {
                 return Ok(());
@@ -92,8 +135,11 @@ impl Task {
             tokio::select! {
                 opened = &mut opening, if acks.is_none() => acks = Some(opened.map_err(failed)?),
                 ack = next_ack(&mut acks), if acks.is_some() => match ack.map_err(failed)? {
-                    Some(result) => self.answered(&result)?,
-                    None => return Err(Error::Unreachable { url, reason: "the server ended the stream".to_owned() }),
+                    Some(result) => self.answered(&result).map_err(Stopped::Broken)?,
+                    None => {
+                        let reason = "the server ended the stream".to_owned();
+                        return Err(Stopped::Broken(Error::Unreachable { url, reason }));
+                    }
                 },
                 permit = outgoing.reserve(), if may_send && !transport_gone => match permit {
                     Ok(permit) => self.send(permit),
@@ -104,6 +150,7 @@ impl Task {
                     Some(item) => self.queue.push(item),
                     None => open = false,
                 },
+                () = until(deadline) => return Err(Stopped::Mute),
             }
         }
     }
@@ -146,6 +193,14 @@ fn refuses_one_batch(error: &Error) -> bool {
         ErrorKind::Unsupported,
     ];
     matches!(error, Error::Server { kind, .. } if kinds.contains(kind))
+}
+
+/// Completes then; never without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_ack(acks: &mut Option<Incoming<PutResult>>) -> Result<Option<PutResult>, Status> {

@@ -139,6 +139,7 @@ fn what_is_under_way_when_the_wire_breaks_is_appended_once() {
         let client = Client::connect(&proxy.url).await.unwrap();
         let options = ProducerOptions {
             reconnect_interval: Duration::from_millis(20),
+            reconnect_max_interval: Duration::from_millis(20),
             reconnect_count: 1000,
             ..ProducerOptions::default()
         };
@@ -158,4 +159,66 @@ fn what_is_under_way_when_the_wire_breaks_is_appended_once() {
     let check =
         "SELECT count(*) AS n, count(DISTINCT id) AS d, sum(CASE WHEN id = _offset THEN 1 ELSE 0 END) AS o FROM t";
     assert_eq!(sql(&server, check), "n,d,o\n4000,4000,4000\n");
+}
+
+/// Tries again soon.
+fn patient() -> ProducerOptions {
+    ProducerOptions {
+        reconnect_interval: Duration::from_millis(20),
+        reconnect_max_interval: Duration::from_millis(200),
+        ..ProducerOptions::default()
+    }
+}
+
+#[test]
+fn a_server_that_is_away_for_long_is_outlasted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::over(dir.path(), &[]);
+    sql(&server, "CREATE TABLE t (id BIGINT NOT NULL)");
+    let address = server.grpc.to_string();
+    run(async {
+        let client = Client::connect(&server.url()).await.unwrap();
+        let mut producer = client.producer("t", patient());
+        producer.append(&ids(0, 10)).await.unwrap();
+        server.kill();
+        let mut pending = Vec::new();
+        for n in 1..20 {
+            pending.push(producer.send(&ids(n * 10, 10)).await.unwrap());
+        }
+        // Longer than twenty attempts of half a second.
+        assert_eq!(producer.flush_within(Duration::from_secs(12)).await.unwrap(), 19);
+        server = Server::over(dir.path(), &["--grpc", &address]);
+        for (n, ack) in (1..).zip(pending) {
+            assert_eq!(ack.await.unwrap().appended[0].first_offset, n * 10);
+        }
+        assert_eq!(producer.flush_within(Duration::from_secs(1)).await.unwrap(), 0);
+    });
+    assert_eq!(sql(&server, "SELECT count(*) AS n, count(DISTINCT id) AS d FROM t"), "n,d\n200,200\n");
+}
+
+#[test]
+fn a_server_that_stays_away_or_mute_fails_what_waits() {
+    let mut server = table(1);
+    run(async {
+        let client = Client::connect(&server.url()).await.unwrap();
+        let options = ProducerOptions { delivery_timeout: Duration::from_secs(2), ..patient() };
+        // It has taken the connection, and answers nothing.
+        let mut mute = client.producer("t", options.clone());
+        mute.append(&ids(0, 1)).await.unwrap();
+        server.signal("STOP");
+        let pending = [mute.send(&ids(1, 500_000)).await.unwrap(), mute.send(&ids(0, 500_000)).await.unwrap()];
+        for ack in pending {
+            let error = ack.await.unwrap_err();
+            assert!(error.to_string().contains("delivery timeout of 2000 ms"), "{error}");
+        }
+        server.signal("CONT");
+        assert!(mute.append(&ids(2, 1)).await.is_err(), "what was appended is not known: it has ended");
+
+        let mut away = client.producer("t", options);
+        away.append(&ids(3, 1)).await.unwrap();
+        server.kill();
+        let error = away.append(&ids(4, 1)).await.unwrap_err();
+        assert!(error.to_string().contains("delivery timeout of 2000 ms ("), "it says what kept it: {error}");
+        assert!(error.to_string().contains("not known") && error.is_retryable(), "{error}");
+    });
 }

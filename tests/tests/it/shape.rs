@@ -88,15 +88,28 @@ fn every_path_that_the_architecture_page_names_exists() {
         seen += 1;
         assert!(root().join(name).exists(), "ARCHITECTURE.md names {name}, which does not exist");
     }
-    assert!(seen > 10, "ARCHITECTURE.md names only {seen} paths");
+    assert!(seen > 30, "ARCHITECTURE.md names only {seen} paths");
+}
+
+#[test]
+fn what_looks_like_a_path_is_one() {
+    for path in ["docs/log-format.md", "plugins/guest-c/", "engine/src/log/", "tests/tests/it/shape.rs"] {
+        assert!(looks_like_path(path) && root().join(path).exists(), "{path}");
+    }
+    for other in ["<data>/state", "/v1/sql", "*/*", "GET /metrics", "s3://bucket/prefix", "shape.rs"] {
+        assert!(!looks_like_path(other), "{other}");
+    }
 }
 
 fn looks_like_path(name: &str) -> bool {
-    name.contains('/') && !name.contains(['<', '*', ' ', ':', '(', '-']) && !name.starts_with('/')
+    name.contains('/') && !name.contains(['<', '*', ' ', ':', '(']) && !name.starts_with('/')
 }
 
-/// Files over this many lines are where nobody looks; the limit only ever goes down.
-const LONGEST_FILE: usize = 700;
+/// Files over this many lines are where nobody looks.
+const LONGEST_FILE: usize = 400;
+/// Those that are, and how long they are. They only ever get shorter.
+const LONGER: &[(&str, usize)] =
+    &[("plugins/host/tests/it/handmade/http.rs", 410), ("server/src/config/settings.rs", 424)];
 
 #[test]
 fn no_source_file_outgrows_the_limit() {
@@ -109,7 +122,10 @@ fn no_source_file_outgrows_the_limit() {
                 pending.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let lines = std::fs::read_to_string(&path).expect("readable file").lines().count();
-                assert!(lines <= LONGEST_FILE, "{} has {lines} lines; split it", path.display());
+                let file = path.strip_prefix(root()).expect("below the root").to_string_lossy();
+                let longer = LONGER.iter().find(|(longer, _)| *longer == file);
+                let limit = longer.map_or(LONGEST_FILE, |(_, lines)| *lines);
+                assert!(lines <= limit, "{file} has {lines} lines, more than {limit}; split it");
             }
         }
     }

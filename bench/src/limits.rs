@@ -43,6 +43,7 @@ pub(crate) fn fsync_times(dir: &Path, count: usize) -> Result<Vec<f64>> {
 }
 
 /// Bytes per second through one loopback TCP connection, for about `time`.
+#[expect(clippy::disallowed_methods, reason = "it is joined")]
 pub(crate) fn loopback(time: Duration) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

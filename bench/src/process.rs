@@ -106,6 +106,7 @@ pub(crate) struct PeakMemory {
 }
 
 impl PeakMemory {
+    #[expect(clippy::disallowed_methods, reason = "it is joined")]
     pub(crate) fn of(pid: u32) -> PeakMemory {
         let (peak, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (its_peak, its_stop) = (peak.clone(), stop.clone());

@@ -126,6 +126,7 @@ pub(crate) fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
     ])
 }
 
+#[expect(clippy::disallowed_methods, reason = "it is joined")]
 fn paced(store: &Store, table: TableId, interval: Duration, time: Duration) -> Result<Vec<f64>> {
     let who = Principal::anonymous();
     let first = store.engine.table_offsets(&who, table)?.first().ok_or("no partition")?.1;

@@ -76,6 +76,8 @@ pub enum Error {
     Io { path: PathBuf, message: String },
     #[error("the log refuses writes after a failed {operation} ({message}); close and reopen the store")]
     LogFailed { operation: &'static str, message: String },
+    #[error("the thread {thread:?} has panicked ({message}) and stays down; close and reopen the store")]
+    ThreadDown { thread: String, message: String },
     #[error("the engine is closed")]
     Closed,
     #[error("{path} is damaged at byte {position}: {message}")]
@@ -104,7 +106,7 @@ impl Error {
             Error::Fenced(_) => ErrorKind::Fenced,
             Error::TooLarge { .. } => ErrorKind::ResourceExhausted,
             Error::Busy(_) | Error::Throttled { .. } | Error::DiskFull { .. } => ErrorKind::Retry,
-            Error::Io { .. } | Error::LogFailed { .. } | Error::Closed => ErrorKind::Reopen,
+            Error::Io { .. } | Error::LogFailed { .. } | Error::ThreadDown { .. } | Error::Closed => ErrorKind::Reopen,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::PermissionDenied(_) => ErrorKind::PermissionDenied,
             Error::Internal(_) => ErrorKind::Internal,

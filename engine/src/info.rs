@@ -50,13 +50,21 @@ pub struct EngineStats {
     /// Times that a reader whose offset retention had passed followed `auto.offset.reset`.
     pub offset_resets: u64,
     pub free_disk_bytes: u64,
+    /// Producers, counted once for each table, whose recent answers are kept.
+    pub producer_streams: u64,
+    /// Streams whose answers were forgotten for want of room.
+    pub producer_streams_forgotten: u64,
+    /// Panics of the engine's threads, begun again or not.
+    pub thread_panics: u64,
+    /// Threads that stay down after a panic and that the engine can't do without.
+    pub threads_down: u64,
 }
 
 /// Something an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
     pub at_us: i64,
-    /// `torn_tail_cut`, `epoch_raised`, `segment_damaged`, `offset_reset`, `row_skipped`, …
+    /// `torn_tail_cut`, `epoch_raised`, `segment_damaged`, `offset_reset`, `row_skipped`, `thread_panicked`, …
     pub kind: &'static str,
     pub message: String,
 }

@@ -25,8 +25,11 @@ pub(crate) struct Modules {
     disk: Arc<dyn Disk>,
     /// Held while a file is written until its record stands, and while files are swept.
     changing: Mutex<()>,
-    loaded: Mutex<HashMap<PluginId, Unheld>>,
+    loaded: Mutex<HashMap<PluginId, LoadedPlace>>,
 }
+
+/// Locked while the version is being loaded.
+type LoadedPlace = Arc<Mutex<Option<Unheld>>>;
 
 /// A [`LoadedPlugin`] that goes when nobody uses it.
 #[derive(Debug)]
@@ -88,15 +91,29 @@ impl Modules {
         plugin: &PluginInfo,
         load: impl FnOnce(&[u8]) -> Result<LoadedPlugin>,
     ) -> Result<LoadedPlugin> {
-        // Held while loading, so that a version is never there twice: its limit of instances would be as well.
-        let mut loaded = self.loaded.lock();
-        if let Some(found) = loaded.get(&plugin.id).and_then(Unheld::hold) {
+        let place = self.place(plugin.id);
+        // Held while loading, so that a version is never there twice: its limit of instances would be as well. Other versions
+        // have places of their own and don't wait for this one's compilation.
+        let mut loaded = place.lock();
+        if let Some(found) = loaded.as_ref().and_then(Unheld::hold) {
             return Ok(found);
         }
         let fresh = load(&self.read(plugin)?)?;
-        loaded.retain(|_, other| other.hold().is_some());
-        loaded.insert(plugin.id, Unheld::of(&fresh));
+        *loaded = Some(Unheld::of(&fresh));
         Ok(fresh)
+    }
+
+    /// Where a version is when it is loaded. Places that nobody looks at and that hold nothing any more go.
+    fn place(&self, plugin: PluginId) -> LoadedPlace {
+        let mut places = self.loaded.lock();
+        if let Some(place) = places.get(&plugin) {
+            return place.clone();
+        }
+        places.retain(|_, place| {
+            // Places are given out under the lock that is held here, so that one with a single owner stays unlocked.
+            Arc::strong_count(place) > 1 || place.lock().as_ref().is_some_and(|loaded| loaded.hold().is_some())
+        });
+        places.entry(plugin).or_default().clone()
     }
 
     /// Deletes the files that no plugin names: of dropped ones, and of creations that a crash cut short. What can't be
@@ -162,4 +179,105 @@ fn sha256_hex(bytes: &[u8]) -> String {
 
 fn io_error(path: &Path, error: &io::Error) -> Error {
     Error::Io { path: path.to_owned(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use arrow_array::RecordBatch;
+    use arrow_schema::DataType;
+
+    use super::*;
+    use crate::disk::SimDisk;
+    use crate::state::plugin_of_module;
+    use crate::{CheckVerdict, OperatorError};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[derive(Debug)]
+    struct Handler;
+
+    impl CheckbackHandler for Handler {
+        fn name(&self) -> &str {
+            "handler"
+        }
+
+        fn parameters(&self) -> &[(String, DataType)] {
+            &[]
+        }
+
+        fn check(&self, _: &RecordBatch) -> Result<Vec<CheckVerdict>, OperatorError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn handler() -> Result<LoadedPlugin> {
+        Ok(LoadedPlugin::Checkback(Arc::new(Handler)))
+    }
+
+    fn with_plugins(count: u64) -> (Modules, Vec<PluginInfo>) {
+        let modules = Modules::open(Path::new("/store"), Arc::new(SimDisk::new(7))).unwrap();
+        let plugins = (1..=count).map(|id| {
+            let module = id.to_le_bytes();
+            modules.keep(&module, |sha256| Ok(plugin_of_module(PluginId(id), sha256))).unwrap()
+        });
+        let plugins = plugins.collect();
+        (modules, plugins)
+    }
+
+    #[test]
+    fn a_module_that_compiles_for_long_holds_up_no_other() {
+        let (modules, plugins) = with_plugins(2);
+        let (begun, has_begun) = crossbeam_channel::bounded(1);
+        let (end, may_end) = crossbeam_channel::bounded::<()>(1);
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| {
+                modules.loaded(&plugins[0], |_| {
+                    begun.send(()).unwrap();
+                    may_end.recv_timeout(PATIENCE).expect("the other is loaded meanwhile");
+                    handler()
+                })
+            });
+            has_begun.recv_timeout(PATIENCE).unwrap();
+            modules.loaded(&plugins[1], |_| handler()).unwrap();
+            end.send(()).unwrap();
+            slow.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_version_is_loaded_once_for_all_that_ask_at_once_and_let_go_with_the_last() {
+        let (modules, plugins) = with_plugins(3);
+        let loads = AtomicUsize::new(0);
+        let load = |plugin| {
+            modules.loaded(plugin, |_| {
+                loads.fetch_add(1, Ordering::SeqCst);
+                handler()
+            })
+        };
+        let held: Vec<LoadedPlugin> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| load(&plugins[0]))).collect();
+            asking.into_iter().map(|asking| asking.join().unwrap().unwrap()).collect()
+        });
+        assert_eq!(loads.load(Ordering::SeqCst), 1);
+        drop(held);
+        let second = load(&plugins[1]).unwrap();
+        load(&plugins[2]).unwrap();
+        load(&plugins[0]).unwrap();
+        assert_eq!(loads.load(Ordering::SeqCst), 4);
+        // Those that nobody holds go when another comes.
+        assert!(modules.loaded.lock().len() <= 3);
+        modules.loaded(&plugins[1], |_| unreachable!("it is in use")).unwrap();
+        drop(second);
+    }
+
+    #[test]
+    fn a_load_that_panics_leaves_the_place_free() {
+        let (modules, plugins) = with_plugins(1);
+        let panics = || modules.loaded(&plugins[0], |_| panic!("on purpose"));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
+        modules.loaded(&plugins[0], |_| handler()).unwrap();
+    }
 }

@@ -1,4 +1,4 @@
-//! What the plugins of a namespace may take together, and what they do take.
+//! What the plugins and producers of a namespace may take together, and what plugins do take.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,15 @@ pub enum NamespaceLimit {
     PluginCount,
     /// Bytes of the modules of all versions, each module once.
     PluginModuleBytes,
+    /// Producers whose recent batches are known, counted once for each table that they write to.
+    ProducerStreams,
 }
 
+/// `producer_streams` of a namespace for which nothing was set: about 25 MiB.
+pub(crate) const DEFAULT_PRODUCER_STREAMS: u64 = 100_000;
+
 impl NamespaceLimit {
-    pub const ALL: [NamespaceLimit; 8] = [
+    pub const ALL: [NamespaceLimit; 9] = [
         NamespaceLimit::PluginMemory,
         NamespaceLimit::PluginCpu,
         NamespaceLimit::PluginConcurrency,
@@ -36,6 +41,7 @@ impl NamespaceLimit {
         NamespaceLimit::PluginLogRate,
         NamespaceLimit::PluginCount,
         NamespaceLimit::PluginModuleBytes,
+        NamespaceLimit::ProducerStreams,
     ];
 
     /// As statements, settings and listings name it.
@@ -49,6 +55,7 @@ impl NamespaceLimit {
             NamespaceLimit::PluginLogRate => "plugin_log_rate",
             NamespaceLimit::PluginCount => "plugin_count",
             NamespaceLimit::PluginModuleBytes => "plugin_module_bytes",
+            NamespaceLimit::ProducerStreams => "producer_streams",
         }
     }
 
@@ -57,7 +64,7 @@ impl NamespaceLimit {
         match self {
             NamespaceLimit::PluginMemory => 64 << 10,
             NamespaceLimit::PluginCpu => MIN_CPU_MILLI.into(),
-            NamespaceLimit::PluginConcurrency | NamespaceLimit::PluginTimeoutMax => 1,
+            NamespaceLimit::PluginConcurrency | NamespaceLimit::PluginTimeoutMax | NamespaceLimit::ProducerStreams => 1,
             NamespaceLimit::PluginOutputRate => 1 << 10,
             NamespaceLimit::PluginLogRate | NamespaceLimit::PluginCount | NamespaceLimit::PluginModuleBytes => 0,
         }
@@ -79,7 +86,7 @@ pub fn cpu_milli(cores: &str) -> Option<u32> {
     whole.checked_mul(1_000)?.checked_add(part)
 }
 
-/// Limits that were set; those that are not are the server's defaults, and then none.
+/// Limits that were set; those that are not are the server's defaults, and then [`NamespaceLimits::built_in`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NamespaceLimits(BTreeMap<NamespaceLimit, u64>);
@@ -87,6 +94,11 @@ pub struct NamespaceLimits(BTreeMap<NamespaceLimit, u64>);
 impl NamespaceLimits {
     /// A value that lifts the limit, the server's default too.
     pub const UNLIMITED: u64 = u64::MAX;
+
+    /// What holds where neither the namespace nor the server says anything.
+    pub fn built_in() -> NamespaceLimits {
+        NamespaceLimits([(NamespaceLimit::ProducerStreams, DEFAULT_PRODUCER_STREAMS)].into())
+    }
 
     /// What was set.
     pub fn get(&self, limit: NamespaceLimit) -> Option<u64> {

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, SchemaRef};
 use crate::{
     BatchConsumer, CheckbackHandler, FunctionInfo, MemoryTables, NamespaceLimits, NamespaceUsage, PluginCalls,
     PluginDescription, PluginId, PluginInfo, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result,
-    TableInfo, TableLookup, TopicInfo,
+    TableInfo, TableLookup, ThreadPanic, TopicInfo,
 };
 
 /// A column that an operator reads.
@@ -273,6 +273,9 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     }
     /// `suspended` is called, from any thread, when a plugin version was suspended; it must not block.
     fn on_suspension(&self, _suspended: Arc<dyn Fn() + Send + Sync>) {}
+    /// `told` is called, from any thread, when one of the host's own threads has panicked, and at once for panics of before; it
+    /// must not block.
+    fn on_thread_panic(&self, _told: Arc<dyn Fn(&ThreadPanic) + Send + Sync>) {}
     /// Holds the plugins of a namespace to these limits from now on, running ones too.
     fn limit_namespace(&self, _namespace: &str, _limits: &NamespaceLimits) {}
     /// What the plugins of each namespace take.

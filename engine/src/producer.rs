@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 
-use crate::{Durability, Lsn, Offset, PartitionId, Result, TableId};
+use crate::{Durability, Error, Lsn, Offset, PartitionId, Result, TableId};
 
 /// Which partitions the rows of a batch go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,8 +63,15 @@ impl std::future::Future for PendingReceipt {
     type Output = Result<Receipt>;
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.receiver).poll(context).map(|answer| answer.unwrap_or(Err(crate::Error::Closed)))
+        std::pin::Pin::new(&mut self.receiver).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
     }
+}
+
+/// A thread of the log has ended with the submission in hand.
+fn unanswered() -> Error {
+    let message =
+        "a thread of the log has ended; whether the submission was written is known once the store is open again";
+    Error::LogFailed { operation: "answer", message: message.to_owned() }
 }
 
 /// Rows for one table, not yet placed.

@@ -101,7 +101,8 @@ pub(crate) struct OffsetsRecord {
 pub(crate) struct ProducerRecord {
     pub table: TableId,
     pub stamp: ProducerStamp,
-    pub appended: Vec<Appended>,
+    /// Both copies of the state keep this one.
+    pub appended: Arc<[Appended]>,
 }
 
 /// What a consumer has written to its state in one partition. Lies in the same commit as its outputs and its offset.
@@ -207,6 +208,14 @@ pub(crate) enum Change {
         /// No retained row that lies in the log only has a lower LSN; 0 where that is not known.
         #[serde(default)]
         lsn: Lsn,
+    },
+    /// A namespace had more producer streams than it may. Each is a table and a producer's id.
+    ProducersForgotten {
+        /// Lose their answers, and are known by their epoch only.
+        answers: Vec<(TableId, u128)>,
+        /// Had lost them before, and are not known any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        whole: Vec<(TableId, u128)>,
     },
     /// The rows at fault of `first..next` of a topic's source have their dead letters, the last of them in this submission.
     RowsLettered {

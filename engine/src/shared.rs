@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::disk::DiskLock;
 use crate::evaluation::Evaluations;
 use crate::events::Events;
+use crate::forgotten_streams::ForgottenStreams;
 use crate::groups::Coordinator;
 use crate::log::{CommitSink, Log};
 use crate::lookups::PluginTables;
@@ -18,6 +19,7 @@ use crate::record::{Change, GroupKey, Record, RecordContext};
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{State, Store};
+use crate::threads::Threads;
 use crate::watchers::Watchers;
 use crate::write::RoundRobin;
 use crate::{
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub host: RwLock<Option<Arc<dyn PluginHost>>>,
     pub watchers: Watchers,
     pub events: Arc<Events>,
+    pub threads: Arc<Threads>,
     pub segments: Segments,
     pub maintenance: Maintenance,
     pub groups: Coordinator,
@@ -46,6 +49,7 @@ pub(crate) struct Shared {
     /// Files of plugins, and what of them is in use.
     pub modules: Modules,
     pub turns: RoundRobin,
+    pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
     /// This very engine.
     pub me: Weak<Shared>,
@@ -113,7 +117,12 @@ impl Shared {
 
     /// The limits that hold for a namespace.
     pub(crate) fn namespace_limits(&self, name: &str) -> NamespaceLimits {
-        self.state.read().catalog().limits_of_namespace(name).or(&self.options.namespace_limits)
+        self.limits_in(&self.state.read(), name)
+    }
+
+    fn limits_in(&self, state: &State, name: &str) -> NamespaceLimits {
+        let own = state.catalog().limits_of_namespace(name);
+        own.or(&self.options.namespace_limits).or(&NamespaceLimits::built_in())
     }
 
     /// Tells the plugin host what holds for these namespaces. What it is told is read under the state's lock, so that an
@@ -122,7 +131,7 @@ impl Shared {
         let Some(host) = self.host.read().clone() else { return };
         let state = self.state.read();
         for name in names {
-            let limits = state.catalog().limits_of_namespace(name).or(&self.options.namespace_limits);
+            let limits = self.limits_in(&state, name);
             host.limit_namespace(name, &limits);
         }
     }
@@ -167,7 +176,11 @@ impl Shared {
 
     /// Writes everything applied since the last checkpoint to the state store, in one synced batch. Leaves it for a later
     /// time while rows are applied that were written and not yet synced: the store never knows more than the log keeps.
+    /// Refused once the log has failed: nothing more is built on what its threads may have left half done.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        if let Some(failed @ Error::LogFailed { .. }) = self.log.refusal() {
+            return Err(failed);
+        }
         self.store.checkpoint(&self.state, || self.log.durable())
     }
 
@@ -192,6 +205,7 @@ impl CommitSink for Shared {
                 {
                     self.segments.bury_table(&state, table);
                 }
+                self.forgotten_streams.note(&state, &self.events, *context, record);
                 state.apply(*context, record);
             }
         }

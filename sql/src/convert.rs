@@ -45,15 +45,6 @@ pub(crate) fn into_operator(error: DataFusionError) -> OperatorError {
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
 /// The first error in the chain that is one of ours.
 fn find_ours(error: &DataFusionError) -> Option<Error> {
     match error {

@@ -101,7 +101,9 @@ impl<T> Drop for Task<T> {
 
 fn failed(error: JoinError) -> Error {
     match error.try_into_panic() {
-        Ok(panic) => Error::Internal(format!("a statement panicked: {}", crate::convert::panic_text(panic.as_ref()))),
+        Ok(panic) => {
+            Error::Internal(format!("a statement panicked: {}", millstream_engine::panic_text(panic.as_ref())))
+        }
         Err(_) => Error::Engine(millstream_engine::Error::Closed),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::{ChunkRows, Projection, joined_chunk_at};
+use crate::guarded::Guarded;
 use crate::segments::Pruning;
 use crate::shared::Shared;
 use crate::{BatchOperator, Error, Offset, OffsetRange, PartitionId, Result, Scan, ScanRequest, ScannedBatch, TableId};
@@ -40,7 +41,7 @@ pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
     let chunks = Chunks {
         shared: shared.clone(),
         table: request.table,
-        operator: request.operator,
+        operator: Arc::new(Guarded(request.operator)),
         event_time_us: request.event_time_us,
         projection,
         ranges,

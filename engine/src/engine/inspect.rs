@@ -40,6 +40,8 @@ impl Engine {
             stats.segment_bytes += found.segment_bytes;
             stats.segment_backlog_bytes += found.log_bytes;
         }
+        stats.producer_streams = u64::try_from(state.producer_streams().0).unwrap_or(u64::MAX);
+        stats.producer_streams_forgotten = self.shared.forgotten_streams.count();
         stats.groups = u64::try_from(state.groups().count()).unwrap_or(u64::MAX);
         drop(state);
         let written = &self.shared.segments.figures().bytes_written;
@@ -49,15 +51,23 @@ impl Engine {
         stats.evaluation_misses = evaluations.misses;
         stats.rows_skipped = evaluations.rows_skipped;
         let groups = self.shared.groups.figures();
+        (stats.thread_panics, stats.threads_down) = self.shared.threads.figures();
         stats.members = groups.members;
         stats.offset_resets = groups.offset_resets;
         stats
     }
 
     /// Whether appends can succeed at all: the error that every append would now get, if the log has failed
-    /// (`LogFailed`) or the engine is closed (`Closed`). Cheap; asked by readiness probes.
+    /// (`LogFailed`) or the engine is closed (`Closed`). Cheap.
     pub fn check_writable(&self) -> Result<()> {
         self.shared.log.refusal().map_or(Ok(()), Err)
+    }
+
+    /// Whether all is at work that the engine can't do without: as [`Self::check_writable`], and `ThreadDown` once a thread has
+    /// panicked and stays down. Cheap; asked by readiness probes.
+    pub fn check_ready(&self) -> Result<()> {
+        self.check_writable()?;
+        self.shared.threads.check()
     }
 
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.

@@ -82,6 +82,8 @@ impl Engine {
                 shared.maintenance.hurry();
             }
         }));
+        let threads = self.shared.threads.clone();
+        host.on_thread_panic(Arc::new(move |panic| threads.hear(panic)));
         *self.shared.host.write() = Some(host);
         let names: Vec<Arc<str>> = self.shared.state.read().catalog().namespaces().cloned().collect();
         self.shared.tell_limits(names.iter().map(AsRef::as_ref));

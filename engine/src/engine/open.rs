@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 
 use crate::evaluation::Evaluations;
 use crate::events::Events;
+use crate::forgotten_streams::ForgottenStreams;
 use crate::groups::Coordinator;
 use crate::log::{CommitSink, Log};
 use crate::maintenance::Maintenance;
@@ -14,6 +15,7 @@ use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::shared::{Closing, Shared};
 use crate::state::Store;
+use crate::threads::Threads;
 use crate::watchers::Watchers;
 use crate::write::RoundRobin;
 use crate::*;
@@ -39,13 +41,14 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     modules.sweep(&state, &events);
     Ok(Arc::new_cyclic(|me| Shared {
         me: me.clone(),
-        options,
         state,
         store,
         log,
         compiler: RwLock::default(),
         host: RwLock::default(),
         watchers: Watchers::default(),
+        threads: Threads::new(options.clock.clone(), events.clone()),
+        options,
         events,
         segments,
         maintenance: Maintenance::default(),
@@ -54,6 +57,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
         evaluations,
         modules,
         turns: RoundRobin::default(),
+        forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     }))
 }
@@ -62,7 +66,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
 pub(super) fn start(shared: &Arc<Shared>) -> Result<()> {
     let ahead = shared.state.read().ahead();
     let sink: Arc<dyn CommitSink> = shared.clone();
-    shared.log.start(ahead, sink)?;
+    shared.log.start(ahead, sink, &shared.threads)?;
     Coordinator::start(shared)?;
     Runners::start(shared)?;
     shared.evaluations.begin(Arc::downgrade(shared));

@@ -4,7 +4,6 @@ mod cache;
 mod chunk;
 mod compact;
 mod evaluate;
-mod guard;
 mod identity;
 mod letters;
 mod operators;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::guard::Guarded;
 use super::identity::Identity;
 use crate::cursor::Projection;
+use crate::guarded::Guarded;
 use crate::shared::Shared;
 use crate::{BatchOperator, Error, LoadedPlugin, Result, TopicId, TopicInfo, TopicPlugins, TopicSource};
 

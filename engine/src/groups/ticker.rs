@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Coordinator;
 use crate::shared::Shared;
+use crate::threads::join;
 use crate::{Error, Result};
 
 /// How late an expiry may come. Session time-outs are 6 s at least.
@@ -44,9 +45,7 @@ impl Coordinator {
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
         let orders = shared.groups.ticker.orders.clone();
         let weak = Arc::downgrade(shared);
-        let thread =
-            std::thread::Builder::new().name("millstream-groups".to_owned()).spawn(move || run(&orders, &weak));
-        let thread = thread.map_err(|error| Error::Internal(format!("no thread for consumer groups: {error}")))?;
+        let thread = shared.threads.start_again("groups", move || run(&orders, &weak))?;
         *shared.groups.ticker.thread.lock() = Some(thread);
         Ok(())
     }
@@ -67,10 +66,7 @@ impl Coordinator {
             self.retire(&group, None);
         }
         let thread = self.ticker.thread.lock().take();
-        // The thread itself may hold the last reference to the engine, and so come by here.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            drop(thread.join());
-        }
+        thread.into_iter().for_each(join);
     }
 }
 

@@ -7,7 +7,8 @@ use super::figures::Figures;
 use super::files::Files;
 use super::queue::Queue;
 use super::tail::Tail;
-use crate::{Clock, EngineOptions, Error, Lsn};
+use crate::namespaces::DEFAULT_PRODUCER_STREAMS;
+use crate::{Clock, EngineOptions, Error, Lsn, NamespaceLimit};
 
 /// The settings that concern the log.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ pub(super) struct Settings {
     pub log_file_bytes: u64,
     pub max_commit_bytes: usize,
     pub free_space_floor_bytes: u64,
+    /// Producer streams of a namespace that has no limit of its own.
+    pub producer_streams: u64,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,10 @@ impl Core {
                 log_file_bytes: options.log_file_bytes,
                 max_commit_bytes: options.max_commit_bytes,
                 free_space_floor_bytes: options.free_space_floor_bytes,
+                producer_streams: options
+                    .namespace_limits
+                    .get(NamespaceLimit::ProducerStreams)
+                    .unwrap_or(DEFAULT_PRODUCER_STREAMS),
             },
             clock: options.clock.clone(),
             files,

@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use self::core::Core;
+use self::core::{Core, failed};
 use self::files::{Files, index_path};
 use self::format::LogId;
 use self::recover::Recovery;
@@ -45,6 +45,7 @@ use crate::events::Events;
 use crate::record::{GroupKey, Record, RecordContext};
 use crate::state::State;
 use crate::submission::Submission;
+use crate::threads::{Threads, join};
 use crate::{EngineOptions, EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
 
 pub(crate) use frame::Frame;
@@ -98,19 +99,30 @@ impl Log {
         Ok(Log { core, events, end: Mutex::new(Some(recovered.end)), threads: Mutex::default() })
     }
 
-    /// Starts the threads. `ahead` is the writer's copy of the state that [`Log::open`] has brought up to date.
-    pub(crate) fn start(&self, ahead: State, sink: Arc<dyn CommitSink>) -> Result<()> {
+    /// Starts the threads. `ahead` is the writer's copy of the state that [`Log::open`] has brought up to date. Neither is begun
+    /// again after a panic: what the writer has in hand may lie in the file, and what the applier has in hand may be half
+    /// applied. The log then refuses writes, as after a failed one.
+    pub(crate) fn start(&self, ahead: State, sink: Arc<dyn CommitSink>, threads: &Arc<Threads>) -> Result<()> {
         let Some(end) = self.end.lock().take() else { return Ok(()) };
         let (sender, messages) = crossbeam_channel::bounded(COMMITS_UNAPPLIED);
         let writer = Writer::new(self.core.clone(), sink.clone(), sender, ahead, end);
         let (core, events) = (self.core.clone(), self.events.clone());
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
-            thread.map_err(|error| Error::Internal(format!("the thread {name} could not be started: {error}")))
+        let refuse = |operation: &'static str| {
+            let core = self.core.clone();
+            move |reason: &str| core.queue.fail(&failed(operation, format!("its thread has panicked: {reason}")))
         };
-        let applier = spawn("log-apply", Box::new(move || apply::run(&core, &events, sink.as_ref(), &messages)))?;
-        self.threads.lock().push(applier);
-        self.threads.lock().push(spawn("log-writer", Box::new(move || writer.run()))?);
+        // Held until the log refuses, so that the writer does not find the channel closed before and say so instead.
+        let (received, refuse_applied) = (messages.clone(), refuse("apply"));
+        let applier = threads.start_once(
+            "log-apply",
+            move || apply::run(&core, &events, sink.as_ref(), &messages),
+            move |reason| {
+                refuse_applied(reason);
+                drop(received);
+            },
+        );
+        self.threads.lock().push(applier?);
+        self.threads.lock().push(threads.start_once("log-writer", move || writer.run(), refuse("write"))?);
         Ok(())
     }
 
@@ -217,13 +229,7 @@ impl Log {
     pub(crate) fn close(&self) -> Result<()> {
         self.core.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
-        let here = std::thread::current().id();
-        for thread in threads.into_iter().rev() {
-            // The last handle of the engine may be dropped on one of the log's own threads.
-            if thread.thread().id() != here && thread.join().is_err() {
-                return Err(Error::Internal("a thread of the log has panicked".to_owned()));
-            }
-        }
+        threads.into_iter().rev().for_each(join);
         match self.core.queue.refusal() {
             Some(error @ Error::LogFailed { .. }) => Err(error),
             _ => Ok(()),

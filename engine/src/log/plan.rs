@@ -16,7 +16,8 @@ use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, Row
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
 use crate::{
-    Appended, ConsumerId, Durability, Error, FunctionId, Lsn, Offset, PluginId, Receipt, Result, TableId, TopicId,
+    Appended, ConsumerId, Durability, Error, FunctionId, Lsn, NamespaceLimits, Offset, PluginId, Receipt, Result,
+    TableId, TopicId,
 };
 
 /// A record that has its LSN but not yet its place in the file.
@@ -54,11 +55,14 @@ pub(super) struct Plan {
     /// Whether some submission must survive power loss once answered.
     pub sync: bool,
     pub refused: u64,
+    /// Producer streams of a namespace that has no limit of its own; unlimited unless set.
+    pub producer_streams: u64,
 }
 
 impl Plan {
     pub(super) fn new(next_lsn: Lsn, append_us: i64, epoch: u64) -> Plan {
         Plan {
+            producer_streams: NamespaceLimits::UNLIMITED,
             append_us,
             epoch,
             next_lsn,
@@ -98,7 +102,7 @@ impl Plan {
     ) -> Result<()> {
         let Queued { submission, bytes, answer } = queued;
         let durability = submission.durability;
-        match admit(&submission, ahead, generation) {
+        match self.admit(&submission, ahead, generation) {
             Ok(Admission::New) => {
                 self.bytes = self.bytes.saturating_add(bytes);
                 self.sync |= durability == Durability::Sync;
@@ -195,8 +199,11 @@ impl Plan {
             }
         }
         if let Some((table, stamp)) = submission.stamp {
-            let answer = ProducerRecord { table, stamp, appended: appended.clone() };
+            let answer = ProducerRecord { table, stamp, appended: appended.as_slice().into() };
             last = self.push_control(Record::Producer(answer), ahead)?;
+            if let Some(excess) = ahead.excess_streams(table, self.producer_streams, self.append_us) {
+                self.push_control(Record::Change(Box::new(excess)), ahead)?;
+            }
         }
         Ok((Receipt { lsn: last, appended, duplicate: false, durability: submission.durability }, joined))
     }
@@ -219,21 +226,29 @@ impl Plan {
         Lsn(next.0 - 1)
     }
 
+    /// Checks a submission against the state that includes everything ahead of it.
+    fn admit(
+        &self,
+        submission: &Submission,
+        ahead: &State,
+        generation: &dyn Fn(&GroupKey) -> Option<u64>,
+    ) -> Result<Admission> {
+        let admission = ahead.admit(submission, generation)?;
+        if admission == Admission::New {
+            for part in &submission.rows {
+                end_of(ahead, part)?;
+            }
+            if let Some((table, stamp)) = submission.stamp {
+                ahead.admit_stream(table, stamp.id, self.producer_streams, self.append_us)?;
+            }
+        }
+        Ok(admission)
+    }
+
     /// Of the record that comes next.
     fn context(&self) -> RecordContext {
         RecordContext { lsn: self.next_lsn, append_us: self.append_us, epoch: self.epoch }
     }
-}
-
-/// Checks a submission against the state that includes everything ahead of it.
-fn admit(submission: &Submission, ahead: &State, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<Admission> {
-    let admission = ahead.admit(submission, generation)?;
-    if admission == Admission::New {
-        for part in &submission.rows {
-            end_of(ahead, part)?;
-        }
-    }
-    Ok(admission)
 }
 
 /// Where a partition ends. An error if it does not exist, or no longer.

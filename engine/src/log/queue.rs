@@ -120,7 +120,10 @@ impl Queue {
     pub(super) fn fail(&self, error: &Error) {
         let refused = {
             let mut inner = self.inner.lock();
-            inner.refusal = Some(error.clone());
+            // The first failure is the one that says what happened.
+            if !matches!(inner.refusal, Some(Error::LogFailed { .. })) {
+                inner.refusal = Some(error.clone());
+            }
             inner.bytes = 0;
             self.filled.notify_all();
             self.drained.notify_all();

@@ -166,6 +166,9 @@ impl Recovery<'_> {
                             append_us: commit.header.append_us,
                             epoch: commit.header.epoch,
                         };
+                        if let Some(what) = state.contradiction(context, &record.record) {
+                            return Err(walker.corrupt(found.position, what));
+                        }
                         state.apply(context, &record.record);
                     }
                     if last {

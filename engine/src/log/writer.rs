@@ -19,7 +19,7 @@ use super::queue::{Queued, Taken};
 use super::space::Space;
 use crate::record::Record;
 use crate::state::State;
-use crate::{Error, Lsn, Result};
+use crate::{Lsn, Result};
 
 /// Rows that were acknowledged without a sync are synced when nothing else comes for this long,
 const LINGER: Duration = Duration::from_millis(200);
@@ -66,7 +66,6 @@ impl Writer {
 
     /// Runs until the queue is closed and empty, or something fails.
     pub(super) fn run(mut self) {
-        let mut guard = RefuseOnUnwind { core: self.core.clone(), armed: true };
         if let Err(error) = self.work() {
             self.core.queue.fail(&error);
             for queued in self.backlog.drain(..) {
@@ -74,7 +73,6 @@ impl Writer {
                 let _ = queued.answer.send(Err(error.clone()));
             }
         }
-        guard.armed = false;
     }
 
     fn work(&mut self) -> Result<()> {
@@ -125,6 +123,7 @@ impl Writer {
     fn begin(&mut self) -> Result<Plan> {
         let append_us = self.end.append_us.max(self.core.clock.wall_us());
         let mut plan = Plan::new(self.end.next_lsn, append_us, self.core.epoch);
+        plan.producer_streams = self.core.settings.producer_streams;
         if let Some(first) = self.end.sealed.take() {
             plan.add_own(Record::Sealed { first }, &mut self.ahead)?;
         }
@@ -243,20 +242,5 @@ impl Writer {
 
     fn hand_on(&self, message: Message) -> Result<()> {
         self.apply.send(message).map_err(|_| failed("apply", "the thread that applies commits has ended"))
-    }
-}
-
-/// A panic is a defect, but must not leave submitters waiting for ever.
-struct RefuseOnUnwind {
-    core: Arc<Core>,
-    armed: bool,
-}
-
-impl Drop for RefuseOnUnwind {
-    fn drop(&mut self) {
-        if self.armed {
-            let error: Error = failed("writer thread", "it has panicked");
-            self.core.queue.fail(&error);
-        }
     }
 }

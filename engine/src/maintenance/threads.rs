@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::segments::Job;
 use crate::shared::Shared;
+use crate::threads::join;
 use crate::{Error, Result, retention, suspensions};
 
 /// How long threads wait before they look whether the engine is still there.
@@ -52,14 +53,15 @@ impl Maintenance {
     /// Starts the threads of an engine that is open.
     pub(crate) fn start(&self, shared: &Arc<Shared>) -> Result<()> {
         let mut threads = self.threads.lock();
-        let mut spawn = |name: &str, run: fn(&Weak<Shared>, &Board)| {
+        let supervisor = shared.threads.clone();
+        let mut spawn = |name: &str, run: fn(&Weak<Shared>, &Board)| -> Result<()> {
             let (shared, board) = (Arc::downgrade(shared), self.board.clone());
-            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared, &board));
-            thread.map(|thread| threads.push(thread)).map_err(|error| Error::Internal(format!("no thread: {error}")))
+            threads.push(supervisor.start_again(name, move || run(&shared, &board))?);
+            Ok(())
         };
         spawn("maintenance", maintain)?;
-        for _ in 0..shared.options.segment_threads {
-            spawn("segments", work)?;
+        for number in 1..=shared.options.segment_threads {
+            spawn(&format!("segments-{number}"), work)?;
         }
         Ok(())
     }
@@ -75,13 +77,7 @@ impl Maintenance {
         self.board.notes.lock().stopping = true;
         self.board.changed.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            // The engine's last owner may be one of the threads, which can't wait for itself.
-            if thread.thread().id() != thread::current().id() {
-                // A panic has been reported by the thread itself.
-                let _ = thread.join();
-            }
-        }
+        threads.into_iter().for_each(join);
     }
 }
 
@@ -166,6 +162,19 @@ impl Board {
     }
 }
 
+/// A job that a thread is at. However it ends, by a panic too, others may be given it again.
+struct Running<'a> {
+    board: &'a Board,
+    job: &'a Job,
+    succeeded: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.board.finish(self.job, self.succeeded);
+    }
+}
+
 fn maintain(shared: &Weak<Shared>, board: &Board) {
     let mut last = Instant::now();
     loop {
@@ -199,8 +208,10 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
 fn work(shared: &Weak<Shared>, board: &Board) {
     while let Some(job) = board.take(shared) {
         let Some(shared) = shared.upgrade() else { return };
+        let mut running = Running { board, job: &job, succeeded: false };
         let outcome = job.run_in_background(&shared, &|| board.is_stopping());
-        board.finish(&job, outcome.is_ok());
+        running.succeeded = outcome.is_ok();
+        drop(running);
         board.report(&shared, "writing segments", outcome);
         board.report(&shared, "trimming the log", super::trim(&shared));
     }

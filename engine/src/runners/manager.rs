@@ -1,14 +1,14 @@
 //! The thread that starts and stops consumers as the catalog says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
-use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::worker::Worker;
-use super::{Runners, Running, Signal, Standing, join};
+use super::{Runners, Running, Signal, Standing};
 use crate::shared::Shared;
-use crate::{ConsumerId, Error, PluginConsumerInfo, Result, TopicSource};
+use crate::{ConsumerId, PartitionId, PluginConsumerInfo, Result, TopicSource};
 
 /// How long the thread waits before it looks whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
@@ -19,35 +19,41 @@ impl Runners {
     /// Starts the thread. It holds no reference to the engine while it sleeps.
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
         let (weak, signal) = (Arc::downgrade(shared), shared.runners.changed.clone());
-        let manager = thread::Builder::new().name("consumers".to_owned()).spawn(move || manage(&weak, &signal));
-        let manager = manager.map_err(|error| Error::Internal(format!("no thread for consumers: {error}")))?;
+        let manager = shared.threads.start_again("consumers", move || manage(&weak, &signal))?;
         *shared.runners.manager.lock() = Some(manager);
         Ok(())
     }
 
-    /// Stops what should not run, then starts what should.
+    /// Stops what should not run, and starts what should. Waits for nothing: a consumer that was stopped may be in a call of its
+    /// plugin, and keeps no other from beginning.
     fn reconcile(&self, shared: &Arc<Shared>) {
         let wanted: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>> = {
             let state = shared.state.read();
             let running = state.catalog().consumers().filter(|info| !info.paused);
             running.map(|info| (info.id, info.clone())).collect()
         };
-        let ended: Vec<Running> = {
+        let ended: Vec<(ConsumerId, Running)> = {
             let mut running = self.running.lock();
             let is_wanted =
                 |id: &ConsumerId, running: &Running| wanted.get(id).is_some_and(|info| info.version == running.version);
             let ids: Vec<ConsumerId> =
                 running.iter().filter(|(id, running)| !is_wanted(id, running)).map(|(id, _)| *id).collect();
-            ids.iter().filter_map(|id| running.remove(id)).collect()
+            ids.into_iter().filter_map(|id| Some((id, running.remove(&id)?))).collect()
         };
-        for running in ended {
+        for (id, running) in ended {
             running.signal.stop();
             if let Some(readers) = self.readers.write().get_mut(&running.table) {
                 readers.retain(|reader| !Arc::ptr_eq(reader, &running.signal));
             }
-            running.threads.into_iter().for_each(join);
+            self.ending.lock().entry(id).or_default().extend(running.threads);
         }
-        for info in wanted.into_values() {
+        let still: BTreeSet<ConsumerId> = {
+            let mut ending = self.ending.lock();
+            ending.values_mut().for_each(|threads| threads.retain(|thread| !thread.is_finished()));
+            ending.retain(|_, threads| !threads.is_empty());
+            ending.keys().copied().collect()
+        };
+        for info in wanted.into_values().filter(|info| !still.contains(&info.id)) {
             if !self.running.lock().contains_key(&info.id) && is_ready(shared, &info) {
                 self.begin(shared, &info);
             }
@@ -62,14 +68,40 @@ impl Runners {
         self.readers.write().entry(table.id).or_default().push(signal.clone());
         let mut threads = Vec::new();
         for turn in 0..of {
-            let worker = Worker::new(shared, info, &signal, &standing, (turn, of));
-            match thread::Builder::new().name(format!("consumer {}", info.id)).spawn(move || worker.run()) {
+            match self.begin_thread(shared, info, (&signal, &standing), (turn, of)) {
                 Ok(thread) => threads.push(thread),
-                Err(error) => standing.set_unready(Some(format!("no thread: {error}"))),
+                Err(error) => standing.set_unready(Some(error.to_string())),
             }
         }
         let running = Running { version: info.version, table: table.id, signal, standing, threads };
         self.running.lock().insert(info.id, running);
+    }
+
+    fn begin_thread(
+        &self,
+        shared: &Arc<Shared>,
+        info: &Arc<PluginConsumerInfo>,
+        (signal, standing): (&Arc<Signal>, &Arc<Standing>),
+        share: (PartitionId, PartitionId),
+    ) -> Result<JoinHandle<()>> {
+        let (engine, ended) = (Arc::downgrade(shared), Ended(self.changed.clone()));
+        let (of, told, lost) = (info.clone(), (signal.clone(), standing.clone()), standing.clone());
+        let body = move || {
+            let _ended = &ended;
+            Worker::new(&engine, &of, &told.0, &told.1, share).run();
+        };
+        let missed =
+            Box::new(move |reason: &str| lost.lose(format!("a thread of the consumer has panicked: {reason}")));
+        shared.threads.start_part(&format!("consumer {}", info.id), body, missed)
+    }
+}
+
+/// Tells the manager that a thread of a consumer has ended.
+struct Ended(Arc<Signal>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.notify();
     }
 }
 

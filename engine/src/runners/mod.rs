@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Mutex, RwLock};
 
 use crate::record::{Change, Record, RecordContext};
+use crate::threads::join;
 use crate::{ConsumerId, TableId};
 
 pub(crate) use input::bind;
@@ -39,6 +40,8 @@ pub(crate) struct Runners {
     /// Told when consumers, or what they need, have changed.
     changed: Arc<Signal>,
     running: Mutex<BTreeMap<ConsumerId, Running>>,
+    /// Threads that were told to stop and may be in a call of a plugin. Their consumer does not begin before they have ended.
+    ending: Mutex<BTreeMap<ConsumerId, Vec<JoinHandle<()>>>>,
     /// Who is told of new rows.
     readers: RwLock<HashMap<TableId, Vec<Arc<Signal>>>>,
 }
@@ -91,16 +94,8 @@ impl Runners {
         let running = std::mem::take(&mut *self.running.lock());
         self.readers.write().clear();
         running.values().for_each(|running| running.signal.stop());
-        for running in running.into_values() {
-            running.threads.into_iter().for_each(join);
-        }
-    }
-}
-
-/// A panic has been reported by the thread itself. The engine's last owner may be one of the threads, which can't wait for
-/// itself.
-fn join(thread: JoinHandle<()>) {
-    if thread.thread().id() != std::thread::current().id() {
-        drop(thread.join());
+        let ending = std::mem::take(&mut *self.ending.lock());
+        let threads = running.into_values().flat_map(|running| running.threads);
+        threads.chain(ending.into_values().flatten()).for_each(join);
     }
 }

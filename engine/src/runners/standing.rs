@@ -21,6 +21,8 @@ pub(crate) struct Standing {
     held: Mutex<BTreeMap<PartitionId, (bool, String)>>,
     /// What keeps all of them.
     unready: Mutex<Option<String>>,
+    /// Why some of them are not worked at any more.
+    lost: Mutex<Option<String>>,
 }
 
 impl Standing {
@@ -39,6 +41,9 @@ impl Standing {
 
     /// `running`, `waiting` or `stopped`, and the first reason why.
     pub(crate) fn state(&self) -> (&'static str, Option<String>) {
+        if let Some(why) = self.lost.lock().clone() {
+            return ("stopped", Some(why));
+        }
         if let Some(why) = self.unready.lock().clone() {
             return ("waiting", Some(why));
         }
@@ -61,6 +66,11 @@ impl Standing {
 
     pub(super) fn go_on(&self, partition: PartitionId) {
         self.held.lock().remove(&partition);
+    }
+
+    /// A thread has ended for good.
+    pub(super) fn lose(&self, why: String) {
+        *self.lost.lock() = Some(why);
     }
 
     pub(super) fn set_unready(&self, why: Option<String>) {

@@ -9,6 +9,7 @@ use super::lane::Lane;
 use super::signal::Signal;
 use super::standing::Standing;
 use crate::shared::Shared;
+use crate::threads::panic_text;
 use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, PluginId, Result};
 
 /// How long a thread without work waits before it looks again: partitions may have been added, or the engine be gone.
@@ -44,14 +45,14 @@ pub(super) enum Step {
 
 impl Worker {
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        shared: &Weak<Shared>,
         info: &Arc<PluginConsumerInfo>,
         signal: &Arc<Signal>,
         standing: &Arc<Standing>,
         share: (PartitionId, PartitionId),
     ) -> Worker {
         Worker {
-            shared: Arc::downgrade(shared),
+            shared: shared.clone(),
             info: info.clone(),
             signal: signal.clone(),
             standing: standing.clone(),
@@ -101,7 +102,10 @@ impl Worker {
                 continue;
             }
             let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, partition)));
-            match step.unwrap_or_else(|_| Err(Error::Internal("the runner panicked".to_owned()))) {
+            let step = step.unwrap_or_else(|panic| {
+                Err(Error::Internal(format!("the runner panicked: {}", panic_text(panic.as_ref()))))
+            });
+            match step {
                 Ok(Step::Done) => worked = true,
                 // What was waited for has gone by another way, such as a reset of the offset.
                 Ok(Step::Idle) => self.standing.go_on(partition),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::dirty::Key;
+use super::producers::{Producers, StreamId};
 use super::{PartitionState, State};
 use crate::record::{Change, Record, RecordContext};
 use crate::{PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
@@ -15,9 +16,20 @@ impl State {
         }
     }
 
+    /// Why a record that was read from the log can't be what came next, if it can't.
+    pub(crate) fn contradiction(&self, context: RecordContext, record: &Record) -> Option<String> {
+        let Record::Rows(rows) = record else { return None };
+        let partition = self.partition(rows.table, rows.partition)?;
+        if context.lsn <= self.applied || partition.follows(rows) {
+            return None;
+        }
+        let (from, table, number, end) = (rows.base_offset, rows.table, rows.partition, partition.end);
+        Some(format!("it holds rows from offset {from} of partition {number} of table #{table}, which ends at {end}"))
+    }
+
     /// As [`State::apply`], without the skip: the writer fixes decisions before it has numbered all records of a commit.
     pub(crate) fn apply_ahead(&mut self, context: RecordContext, record: &Record) {
-        self.applied.0 = self.applied.0.max(context.lsn.0 + record.lsns() - 1);
+        self.torn = true;
         self.append_us = self.append_us.max(context.append_us);
         self.epoch = self.epoch.max(context.epoch);
         match record {
@@ -37,8 +49,11 @@ impl State {
                 }
             }
             Record::Producer(producer) => {
-                self.producers.record(producer, context.append_us);
-                self.mark(Key::Producer(producer.table, producer.stamp.id));
+                // A table that is gone has no producers.
+                if let Some(table) = self.catalog.table(producer.table) {
+                    self.producers.record(&table.namespace, producer, context.append_us);
+                    self.mark(Key::Producer(producer.table, producer.stamp.id));
+                }
             }
             Record::State(written) => {
                 // A consumer that is gone has no state.
@@ -52,9 +67,12 @@ impl State {
             Record::Change(change) => self.apply_change(change),
             Record::Sealed { .. } | Record::CleanShutdown => {}
         }
-        for (table, id) in self.producers.forget(self.append_us) {
+        for (table, id) in self.producers.forget_silent(self.append_us) {
             self.mark(Key::Producer(table, id));
         }
+        // Last: what a panic has left half done is not taken for applied.
+        self.applied.0 = self.applied.0.max(context.lsn.0 + record.lsns() - 1);
+        self.torn = false;
     }
 
     fn apply_change(&mut self, change: &Change) {
@@ -84,6 +102,10 @@ impl State {
                     state.move_start(*start, *lsn);
                     self.mark(Key::Partition(*table, *partition));
                 }
+            }
+            Change::ProducersForgotten { answers, whole } => {
+                self.forget_streams(answers, Producers::forget_answers);
+                self.forget_streams(whole, Producers::remove);
             }
             &Change::RowsLettered { topic, version, partition, first, next } => {
                 let table = self.catalog.topic(topic).map(|topic| topic.table);
@@ -187,7 +209,17 @@ impl State {
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }
             | Change::RowsLettered { .. }
+            | Change::ProducersForgotten { .. }
             | Change::StartMoved { .. } => {}
+        }
+    }
+
+    fn forget_streams(&mut self, streams: &[StreamId], forget: fn(&mut Producers, &str, StreamId) -> bool) {
+        for &(table, id) in streams {
+            let namespace = self.catalog.table(table).map(|info| info.namespace.as_str());
+            if namespace.is_some_and(|namespace| forget(&mut self.producers, namespace, (table, id))) {
+                self.mark(Key::Producer(table, id));
+            }
         }
     }
 
@@ -202,6 +234,11 @@ impl State {
             self.drop_topic(topic);
         }
         self.forget_offsets(TopicId(table.0));
+        if let Some(info) = self.catalog.table(table) {
+            for (table, id) in self.producers.remove_table(&info.namespace, table) {
+                self.mark(Key::Producer(table, id));
+            }
+        }
         let mut keys = vec![Key::Table(table)];
         for (partition, state) in (0..).zip(self.catalog.partitions(table).unwrap_or_default()) {
             if *state != PartitionState::default() {
@@ -230,7 +267,7 @@ impl State {
         }
     }
 
-    fn mark(&mut self, key: Key) {
+    pub(super) fn mark(&mut self, key: Key) {
         if let Some(dirty) = &mut self.dirty {
             dirty.insert(key);
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::PartitionState;
 use crate::dead_letters::{letters_table, owner_of_table};
 use crate::{
-    ConsumerId, FunctionId, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo, PluginId, TableId,
-    TableInfo, TopicId, TopicInfo, TopicSource,
+    ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
+    PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use callables::{Function, Plugin};
 
@@ -100,6 +100,11 @@ impl Catalog {
     /// Those that were set; none of a namespace that is not there.
     pub(crate) fn limits_of_namespace(&self, name: &str) -> NamespaceLimits {
         self.namespaces.get(name).map_or_else(NamespaceLimits::default, |names| names.limits.clone())
+    }
+
+    /// One limit, if it was set.
+    pub(crate) fn limit_of_namespace(&self, name: &str, limit: NamespaceLimit) -> Option<u64> {
+        self.namespaces.get(name)?.limits.get(limit)
     }
 
     /// The name of something in the namespace, if it holds anything.

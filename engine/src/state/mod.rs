@@ -31,6 +31,8 @@ pub(crate) use groups::GroupState;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
 pub(crate) use store::Store;
+#[cfg(test)]
+pub(crate) use tests::plugin_of_module;
 
 /// The fold. Lookups and changes cost O(log n) of what they name.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +48,9 @@ pub(crate) struct State {
     keyed: keyed::Keyed,
     letters: letters::Letters,
     producers: producers::Producers,
+    /// A record is being applied. Still set while nobody applies one: a panic has left the record half done, and no checkpoint
+    /// may be taken any more.
+    torn: bool,
     /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
     dirty: Option<dirty::Dirty>,
 }
@@ -141,6 +146,11 @@ impl State {
     /// All that it keeps, as `state_bytes` counts it.
     pub(crate) fn kept_bytes(&self, consumer: ConsumerId) -> u64 {
         self.keyed.bytes(consumer)
+    }
+
+    /// Producer streams: those whose answers are kept, and those of which only the epoch is.
+    pub(crate) fn producer_streams(&self) -> (usize, usize) {
+        self.producers.count()
     }
 
     /// Every group, by namespace and name.

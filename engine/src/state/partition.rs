@@ -40,15 +40,26 @@ impl PartitionState {
         self.segments.range(first..).map(|(_, segment)| segment)
     }
 
-    /// Takes a frame up. The log assigned its offsets, so they follow on; anything else was applied before.
+    /// Takes a frame up. The log assigned its offsets, so they follow on, in the writer's copy and in the readers': a hole or
+    /// an overlap would be a defect that readers must never see. What comes from a file is asked [`Self::follows`] first.
     pub(super) fn append(&mut self, context: RecordContext, rows: &RowsRecord) {
-        if rows.base_offset < self.end {
-            return;
-        }
+        assert!(
+            self.follows(rows),
+            "rows from offset {} are appended to partition {} of table #{}, which ends at {}",
+            rows.base_offset,
+            rows.partition,
+            rows.table,
+            self.end
+        );
         self.end = rows.base_offset + u64::from(rows.rows);
         self.log_bytes += u64::from(rows.frame_bytes);
         self.oldest_unsegmented_append_us.get_or_insert(context.append_us);
         self.oldest_unsegmented_lsn.get_or_insert(context.lsn);
+    }
+
+    /// Whether the rows begin where the partition ends.
+    pub(super) fn follows(&self, rows: &RowsRecord) -> bool {
+        rows.base_offset == self.end
     }
 
     /// Gives the first offsets of the entries that changed.

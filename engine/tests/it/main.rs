@@ -15,6 +15,7 @@ mod lifecycle;
 mod lookups;
 mod namespaces;
 mod offsets;
+mod panics;
 mod plugin_consumers;
 mod polled;
 mod producers;

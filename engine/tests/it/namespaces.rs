@@ -130,7 +130,7 @@ fn limits_are_told_at_once_and_last_over_restarts() {
     let low = store.engine.limit_namespace(&me(), "shop", changes(&[(NamespaceLimit::PluginCpu, 1)]));
     assert_eq!(message(low), "plugin_cpu must be at least 0.01 of a core");
 
-    let mut expected = NamespaceLimits::default();
+    let mut expected = NamespaceLimits::built_in();
     expected.set(NamespaceLimit::PluginMemory, Some(1 << 30));
     expected.set(NamespaceLimit::PluginCount, Some(3));
     // The first opening reads the log, the second the checkpoint that closing took.
@@ -144,7 +144,7 @@ fn limits_are_told_at_once_and_last_over_restarts() {
     }
     store.engine.drop_namespace(&me(), "shop").unwrap();
     store.engine.create_namespace(&me(), "shop", &NamespaceLimitChanges::new()).unwrap();
-    assert!(store.engine.namespace_limits(&me(), "shop").unwrap().is_empty());
+    assert_eq!(store.engine.namespace_limits(&me(), "shop").unwrap(), NamespaceLimits::built_in());
 }
 
 #[test]
@@ -222,13 +222,14 @@ fn readers_wait_for_a_plugin_that_is_over_its_share_and_miss_nothing() {
     assert_eq!(numbers(&other.fetch(topic.id, MIB).unwrap().expect("the same rows")), [0, 2, 4]);
     fixture.append(&table, 0, 6..9);
     let held = host.held.clone();
-    let waiter = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        held.store(false, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            held.store(false, Ordering::SeqCst);
+        });
+        let polled = member.poll(MIB, Duration::from_secs(30)).unwrap();
+        assert_eq!(polled.iter().flat_map(numbers).collect::<Vec<_>>(), [6, 8]);
     });
-    let polled = member.poll(MIB, Duration::from_secs(30)).unwrap();
-    assert_eq!(polled.iter().flat_map(numbers).collect::<Vec<_>>(), [6, 8]);
-    waiter.join().unwrap();
 }
 
 #[test]

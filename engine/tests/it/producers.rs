@@ -1,6 +1,12 @@
-use millstream_engine::{Error, ErrorKind, ProducerStamp, TableOptions};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::support::{Store, places, rows};
+use millstream_engine::{
+    Append, Engine, Error, ErrorKind, ManualClock, NamespaceLimit, PartitionChoice, ProducerStamp, Receipt, Result,
+    TableId, TableOptions,
+};
+
+use crate::support::{Store, me, options, places, rows, spec};
 
 fn stamp(epoch: u32, sequence: u64) -> Option<ProducerStamp> {
     Some(ProducerStamp { id: 77, epoch, sequence })
@@ -78,4 +84,71 @@ fn repeats_in_flight_are_one_append() {
     assert_eq!(receipts.iter().filter(|receipt| !receipt.duplicate).count(), 1);
     assert!(receipts.iter().all(|receipt| places(&receipt.appended) == [(0, 0, 5)]));
     assert_eq!(store.offsets(table.id), [(0, 5)]);
+}
+
+/// A store whose namespaces may have 50 producer streams, and a clock for it.
+fn small_store(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Engine {
+    let mut options = options(dir);
+    options.clock = clock.clone();
+    options.namespace_limits.set(NamespaceLimit::ProducerStreams, Some(50));
+    Engine::open_with(options).unwrap()
+}
+
+fn append_as(engine: &Engine, table: TableId, id: u128, (epoch, sequence): (u32, u64)) -> Result<Receipt> {
+    let append = Append { table, partition: PartitionChoice::ByKey, batch: rows(0..1) };
+    engine.append(&me(), append, Some(ProducerStamp { id, epoch, sequence }))?.wait()
+}
+
+#[test]
+fn producers_are_remembered_within_the_limit_and_never_take_a_batch_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let engine = small_store(dir.path(), &clock);
+    let table = engine.create_table(&me(), spec("t", TableOptions::default())).unwrap().id;
+    let mut written = 0;
+    for id in 0..50 {
+        append_as(&engine, table, id, (0, 0)).unwrap();
+        written += 1;
+    }
+    // No room while all of them are at work; the namespace may be given more of it.
+    let full = append_as(&engine, table, 50, (0, 0)).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::Retry);
+    engine.limit_namespace(&me(), "public", [(NamespaceLimit::ProducerStreams, Some(51))].into()).unwrap();
+    append_as(&engine, table, 50, (0, 0)).unwrap();
+    engine.limit_namespace(&me(), "public", [(NamespaceLimit::ProducerStreams, None)].into()).unwrap();
+    written += 1;
+    // With the limit lowered again, those of before must fall silent first.
+    clock.advance(Duration::from_secs(15 * 60));
+    for id in 51..300 {
+        clock.advance(Duration::from_secs(30));
+        append_as(&engine, table, id, (0, 0)).unwrap();
+        written += 1;
+    }
+    let stats = engine.stats();
+    assert!(stats.producer_streams <= 50, "{} streams", stats.producer_streams);
+    assert!(stats.producer_streams_forgotten >= 250, "{} forgotten", stats.producer_streams_forgotten);
+    let told = engine.events().into_iter().filter(|event| event.kind == "producers_forgotten").count();
+    assert!((1..=3).contains(&told), "told {told} times");
+
+    // Before and after a checkpoint and a replay: the newest is answered again, one that was forgotten is refused.
+    let (mut engine, last) = (engine, 299);
+    for reopened in [false, true, true] {
+        if reopened {
+            engine.close().unwrap();
+            drop(engine);
+            engine = small_store(dir.path(), &clock);
+        }
+        assert!(append_as(&engine, table, last, (0, 0)).unwrap().duplicate);
+        for sequence in [0, 1] {
+            let error = append_as(&engine, table, 230, (0, sequence)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+        }
+        assert_eq!(engine.table_offsets(&me(), table).unwrap(), [(0, written)]);
+    }
+    append_as(&engine, table, 230, (1, 0)).unwrap();
+    assert!(append_as(&engine, table, 230, (1, 0)).unwrap().duplicate);
+    assert_eq!(append_as(&engine, table, 230, (0, 0)).unwrap_err().kind(), ErrorKind::Fenced);
+
+    engine.drop_table(&me(), "public", "t", false).unwrap();
+    assert_eq!(engine.stats().producer_streams, 0);
 }

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use millstream_engine::{
     Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError, PluginCalls,
     PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings,
-    PluginSuspension, Result, TableLookup, TableUse,
+    PluginSuspension, Result, TableLookup, TableUse, ThreadPanic,
 };
 use parking_lot::Mutex;
 
@@ -22,6 +22,7 @@ use crate::instance::Instance;
 use crate::kinds::{self, InUse};
 use crate::message;
 use crate::module;
+use crate::panics::Panics;
 use crate::pool::{Pool, Reserve};
 use crate::signature::{self, PublicKey};
 use crate::suspension::Notice;
@@ -85,6 +86,7 @@ pub struct WasmHost {
     /// Of modules that are only looked at, which count for no namespace.
     lookers: Arc<Seat>,
     notice: Arc<Notice>,
+    panics: Arc<Panics>,
     counters: Arc<Counters>,
     /// One per plugin version, so that its concurrency is bounded over all its uses.
     in_use: Mutex<HashMap<PluginId, InUse>>,
@@ -99,7 +101,8 @@ impl WasmHost {
     pub fn new(options: HostOptions) -> Result<Arc<WasmHost>> {
         let counters = Arc::new(Counters::default());
         let compiler = Compiler::new(&options, counters.clone())?;
-        let ticker = Ticker::start(compiler.engine())?;
+        let panics = Arc::new(Panics::default());
+        let ticker = Ticker::start(compiler.engine(), &panics)?;
         Ok(Arc::new(WasmHost {
             compiler,
             ticker,
@@ -107,6 +110,7 @@ impl WasmHost {
             tenants: Tenants::new(),
             lookers: Arc::default(),
             notice: Arc::default(),
+            panics,
             counters,
             in_use: Mutex::new(HashMap::new()),
             calls: Mutex::new(HashMap::new()),
@@ -258,6 +262,10 @@ impl PluginHost for WasmHost {
 
     fn on_suspension(&self, suspended: Arc<dyn Fn() + Send + Sync>) {
         self.notice.to(suspended);
+    }
+
+    fn on_thread_panic(&self, told: Arc<dyn Fn(&ThreadPanic) + Send + Sync>) {
+        self.panics.to(told);
     }
 
     fn limit_namespace(&self, namespace: &str, limits: &NamespaceLimits) {

@@ -64,7 +64,7 @@ impl Instance {
         let call_timeout = Duration::from_millis(limits.call_timeout_ms);
         let started = {
             let limit = store.data().timeout(call_timeout);
-            let _running = ticker.arm(&mut store, limit);
+            let _running = ticker.arm(&mut store, limit)?;
             compiled.pre.instantiate(&mut store)
         };
         let instance = started.map_err(|e| start_failure(&e, store.data_mut()))?;
@@ -202,7 +202,7 @@ impl Instance {
             failure(FailureKind::BadOutput, format!("{name} has another type than the contract's: {e:#}"))
         })?;
         let answer = {
-            let _running = self.ticker.arm(&mut self.store, limit);
+            let _running = self.ticker.arm(&mut self.store, limit)?;
             function.call(&mut self.store, arguments)
         };
         answer.map_err(|e| call_failure(name, &e, self.store.data_mut()))

@@ -28,6 +28,7 @@ mod instance;
 mod kinds;
 mod message;
 mod module;
+mod panics;
 mod pool;
 mod share;
 mod signature;

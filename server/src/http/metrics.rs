@@ -18,7 +18,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 25] = [
+const METRICS: [Metric; 29] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -48,6 +48,16 @@ const METRICS: [Metric; 25] = [
         s.offset_resets as f64
     }),
     ("free_disk_bytes", "gauge", "free bytes of the data disk", |s| s.free_disk_bytes as f64),
+    ("producer_streams", "gauge", "producers, once for each table, whose recent batches are known", |s| {
+        s.producer_streams as f64
+    }),
+    ("producer_streams_forgotten_total", "counter", "producer streams forgotten for want of room", |s| {
+        s.producer_streams_forgotten as f64
+    }),
+    ("thread_panics_total", "counter", "panics of the store's threads", |s| s.thread_panics as f64),
+    ("threads_down", "gauge", "threads that stay down after a panic; the server is not ready", |s| {
+        s.threads_down as f64
+    }),
 ];
 
 pub(crate) async fn metrics(

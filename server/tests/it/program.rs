@@ -71,6 +71,7 @@ impl Server {
         Server::spawn(command)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "whoever reads the log joins it")]
     fn spawn(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());

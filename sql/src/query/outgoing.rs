@@ -8,8 +8,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt};
+use millstream_engine::panic_text;
 
-use crate::convert::{from_datafusion, panic_text};
+use crate::convert::from_datafusion;
 use crate::types::normalise;
 use crate::{BatchStream, Error, Result};
 

@@ -1,4 +1,4 @@
-//! Namespaces, and what their plugins may take together.
+//! Namespaces, and what their plugins and producers may take together.
 
 use datafusion::sql::sqlparser::ast::ObjectName;
 use millstream_engine::{Error as EngineError, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits};
@@ -72,9 +72,10 @@ fn limits(mut options: Options, statement: &str) -> Result<NamespaceLimitChanges
             }
             NamespaceLimit::PluginCpu => options.cpu_milli(name)?.map(u64::from),
             NamespaceLimit::PluginTimeoutMax => options.duration_ms(name)?,
-            NamespaceLimit::PluginConcurrency | NamespaceLimit::PluginLogRate | NamespaceLimit::PluginCount => {
-                options.number(name)?
-            }
+            NamespaceLimit::PluginConcurrency
+            | NamespaceLimit::PluginLogRate
+            | NamespaceLimit::PluginCount
+            | NamespaceLimit::ProducerStreams => options.number(name)?,
         };
         limits.insert(limit, value);
     }

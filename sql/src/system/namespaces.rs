@@ -18,6 +18,7 @@ pub(super) const NAMESPACES: Columns = &[
     ("plugin_log_rate", Number),
     ("plugin_count", Number),
     ("plugin_module_bytes", Number),
+    ("producer_streams", Number),
 ];
 
 /// Null where there is no limit.

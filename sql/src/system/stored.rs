@@ -99,6 +99,10 @@ pub(super) fn stats(reader: &Reader) -> Result<Rows> {
         ("groups", stats.groups),
         ("members", stats.members),
         ("free_disk_bytes", stats.free_disk_bytes),
+        ("producer_streams", stats.producer_streams),
+        ("producer_streams_forgotten", stats.producer_streams_forgotten),
+        ("thread_panics", stats.thread_panics),
+        ("threads_down", stats.threads_down),
     ];
     Ok(figures.into_iter().map(|(name, value)| vec![text(name), number(value)]).collect())
 }

@@ -1,7 +1,6 @@
 //! A [`Stateless`] compiled: physical expressions evaluated directly on the engine's batches.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -13,11 +12,11 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
-use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, InputColumn, OperatorError, RowMap};
+use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, OperatorError, RowMap};
 
 use super::prune::Pruner;
 use super::stateless::Stateless;
-use crate::convert::{into_operator, panic_text};
+use crate::convert::into_operator;
 use crate::pseudo;
 use crate::threads::evaluating;
 
@@ -129,14 +128,8 @@ impl BatchOperator for Operator {
     }
 
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
-        // A panic in an expression is a defect of the expression, and must not take the reader's thread with it.
-        match evaluating(self.depth, || catch_unwind(AssertUnwindSafe(|| self.run(input)))) {
-            Ok(evaluated) => evaluated.map_err(into_operator),
-            Err(panic) => {
-                let message = format!("an expression panicked: {}", panic_text(panic.as_ref()));
-                Err(OperatorError::new(FailureKind::Host, message))
-            }
-        }
+        // The engine sees to it that a panic in an expression takes no reader's thread with it.
+        evaluating(self.depth, || self.run(input)).map_err(into_operator)
     }
 
     fn is_identity(&self) -> bool {

@@ -163,6 +163,7 @@ fn what_is_written_out() {
     check(&WRITTEN_OUT);
 }
 
+#[expect(clippy::disallowed_methods, reason = "a stack of a given size; it is joined")]
 fn check(shapes: &'static [Shape]) {
     let caller = std::thread::Builder::new().stack_size(CALLER_STACK_BYTES).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

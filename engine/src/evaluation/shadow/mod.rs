@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use super::evaluate::Outcome;
 use super::operators::{Compiled, compile_with};
 use crate::shared::Shared;
+use crate::threads::join;
 use crate::{
     Error, Offset, OperatorError, PartitionId, PluginId, PluginInfo, Result, RowMap, ShadowDifference, ShadowFigures,
     TopicId, TopicInfo,
@@ -96,7 +97,7 @@ impl Shadows {
         let of = (now.version, plugin);
         if all.get(&now.id).is_none_or(|running| running.of != of) {
             all.remove(&now.id);
-            match self.engine.get().and_then(|engine| worker::start(engine, &now, plugin)) {
+            match self.engine.get().and_then(|engine| worker::start(&shared.threads, engine, &now, plugin)) {
                 Some((queue, standing, thread)) => {
                     all.insert(now.id, Running { of, queue, standing, thread: Some(thread) });
                 }
@@ -129,10 +130,7 @@ impl Shadows {
         let running = std::mem::take(&mut *self.running.lock());
         for Running { queue, thread, .. } in running.into_values() {
             drop(queue);
-            if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-                // A panic has been reported by the thread itself.
-                drop(thread.join());
-            }
+            thread.into_iter().for_each(join);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The thread of a shadow.
 
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
@@ -14,17 +14,28 @@ use crate::evaluation::evaluate::{Outcome, evaluate};
 use crate::evaluation::operators::Compiled;
 use crate::evaluation::{Scope, offset};
 use crate::shared::Shared;
+use crate::threads::Threads;
 use crate::{Error, EvaluationPlace, Offset, OnError, PluginId, Result, TopicInfo};
 
 type Started = (Sender<Offered>, Arc<Standing>, JoinHandle<()>);
 
-/// `None` where no thread can be had.
-pub(super) fn start(engine: &Weak<Shared>, topic: &Arc<TopicInfo>, plugin: PluginId) -> Option<Started> {
+/// `None` where no thread can be had. What a panic was at is left out of the comparison.
+pub(super) fn start(
+    threads: &Arc<Threads>,
+    engine: &Weak<Shared>,
+    topic: &Arc<TopicInfo>,
+    plugin: PluginId,
+) -> Option<Started> {
     let (sender, receiver) = bounded(QUEUED);
     let standing = Arc::new(Standing::default());
-    let worker =
-        Worker { shared: engine.clone(), topic: topic.clone(), plugin, standing: standing.clone(), compiled: None };
-    let thread = thread::Builder::new().name(format!("shadow {}", topic.id)).spawn(move || worker.run(&receiver));
+    let (engine, of, told) = (engine.clone(), topic.clone(), standing.clone());
+    let body = move || {
+        let (shared, topic, standing) = (engine.clone(), of.clone(), told.clone());
+        Worker { shared, topic, plugin, standing, compiled: None }.run(&receiver);
+    };
+    let told = standing.clone();
+    let missed = Box::new(move |reason: &str| *told.error.lock() = Some(format!("its thread has panicked: {reason}")));
+    let thread = threads.start_part(&format!("shadow {}", topic.id), body, missed);
     Some((sender, standing, thread.ok()?))
 }
 

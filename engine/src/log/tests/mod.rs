@@ -1,5 +1,6 @@
 //! Tests of the log over the simulated disk.
 
+mod ahead;
 mod crash;
 mod damage;
 mod epochs;

@@ -15,6 +15,7 @@ use crate::log::{CommitSink, Log, encode};
 use crate::record::{Change, GroupKey, Record, RecordContext};
 use crate::state::State;
 use crate::submission::{RowsPart, RowsPayload, Submission};
+use crate::threads::Threads;
 use crate::{
     Clock, Durability, EngineOptions, Offset, PartitionId, PendingReceipt, ProducerStamp, Receipt, Result, TableId,
     TableInfo, TableOptions,
@@ -113,7 +114,8 @@ impl Opened {
     pub(super) fn started(mut self) -> Opened {
         if !std::mem::replace(&mut self.started, true) {
             let ahead = self.sink.state.read().ahead();
-            self.log.start(ahead, self.sink.clone()).expect("threads start");
+            let threads = Threads::new(self.clock.clone(), self.events.clone());
+            self.log.start(ahead, self.sink.clone(), &threads).expect("threads start");
         }
         self
     }

@@ -4,12 +4,21 @@ use super::changes::{Earlier, free, in_use};
 use crate::state::State;
 use crate::{Error, FunctionId, FunctionInfo, PluginId, PluginInfo, Result, TopicId, TopicInfo, TopicSource};
 
+/// All of them are kept until the plugin is dropped.
+const MAX_PLUGIN_VERSIONS: u32 = 4_096;
+
 impl State {
     /// A plugin's next version; functions that stand on it must fit it.
     pub(super) fn admit_plugin(&self, info: &PluginInfo) -> Result<()> {
         self.known_namespace(&info.namespace)?;
         free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
         let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
+        if newest >= MAX_PLUGIN_VERSIONS {
+            return Err(Error::FailedPrecondition(format!(
+                "plugin {:?} has had {MAX_PLUGIN_VERSIONS} versions, which is the limit; create one of another name",
+                info.name
+            )));
+        }
         if info.tables.len() != info.description.tables.len() {
             return Err(Error::InvalidInput(format!("plugin {:?} reads other tables than it declares", info.name)));
         }

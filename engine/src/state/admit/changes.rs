@@ -10,6 +10,9 @@ use crate::{
     ConsumerId, EarlierVersion, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 
+/// Whoever may make namespaces may name them at will.
+const MAX_NAMESPACES: usize = 10_000;
+
 /// What earlier changes of the same submission have done.
 #[derive(Debug, Default)]
 pub(super) struct Earlier<'a> {
@@ -24,6 +27,11 @@ impl State {
         match change {
             Change::NamespaceCreated { name, .. } => {
                 free(!self.catalog.has_namespace(name) && name != SYSTEM_NAMESPACE, "namespace", name)?;
+                if self.catalog.namespaces().count() >= MAX_NAMESPACES {
+                    return Err(Error::FailedPrecondition(format!(
+                        "there are {MAX_NAMESPACES} namespaces, which is the limit; drop one that is not used"
+                    )));
+                }
                 earlier.take("namespace", "", name)
             }
             Change::NamespaceLimited { name, .. } => self.known_namespace(name),
@@ -117,6 +125,8 @@ impl State {
                 let message = format!("rows up to offset {next} have no letters: the source ends at {}", source.end);
                 Err(Error::FailedPrecondition(message))
             }
+            // The writer's own, made of this very state.
+            Change::ProducersForgotten { .. } => Ok(()),
             Change::StartMoved { table, partition, start, .. } => {
                 let found = self.known_partition(*table, *partition)?;
                 if (found.start..=found.end).contains(start) {

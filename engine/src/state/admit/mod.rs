@@ -7,9 +7,12 @@ mod consumers;
 use changes::Earlier;
 
 use super::{PartitionState, State};
-use crate::record::{GroupKey, OffsetsRecord};
+use crate::record::{Change, GroupKey, OffsetsRecord};
 use crate::submission::{Precondition, Submission};
-use crate::{Appended, Error, Result};
+use crate::{Appended, Error, NamespaceLimit, Result, TableId};
+
+/// Clients of a broadcast group whose offsets are kept; they choose their names.
+const MAX_BROADCAST_CLIENTS: usize = 10_000;
 
 /// The answer to a submission whose turn has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +32,7 @@ impl State {
         generation: &dyn Fn(&GroupKey) -> Option<u64>,
     ) -> Result<Admission> {
         if let Some((table, stamp)) = submission.stamp
-            && let Some(answer) = self.producers.check(table, stamp)?
+            && let Some(answer) = self.producers.check(&self.known_table(table)?.namespace, table, stamp)?
         {
             return Ok(Admission::Duplicate(answer));
         }
@@ -52,10 +55,40 @@ impl State {
         Ok(Admission::New)
     }
 
+    /// Refuses a producer's first batch where its namespace has no room for another stream. `default` is the limit of
+    /// namespaces that have none of their own.
+    pub(crate) fn admit_stream(&self, table: TableId, producer: u128, default: u64, now_us: i64) -> Result<()> {
+        let namespace = &self.known_table(table)?.namespace;
+        self.producers.room(namespace, (table, producer), self.stream_limit(namespace, default), now_us)
+    }
+
+    /// What the namespace of a table has to forget of producers, if it is over its limit.
+    pub(crate) fn excess_streams(&self, table: TableId, default: u64, now_us: i64) -> Option<Change> {
+        let namespace = &self.table(table)?.namespace;
+        let limit = self.stream_limit(namespace, default);
+        let (answers, whole) = self.producers.excess(namespace, limit, now_us);
+        (!answers.is_empty()).then_some(Change::ProducersForgotten { answers, whole })
+    }
+
+    fn stream_limit(&self, namespace: &str, default: u64) -> u64 {
+        self.catalog.limit_of_namespace(namespace, NamespaceLimit::ProducerStreams).unwrap_or(default)
+    }
+
     fn admit_offsets(&self, record: &OffsetsRecord, earlier: &Earlier<'_>) -> Result<()> {
         let GroupKey { namespace, group, .. } = &record.group;
-        if self.group(namespace, group).is_none() && !earlier.created_groups.contains(&(namespace, group)) {
+        let found = self.group(namespace, group);
+        if found.is_none() && !earlier.created_groups.contains(&(namespace, group)) {
             return Err(Error::NotFound { what: "consumer group", name: group.as_ref().to_owned() });
+        }
+        if let (Some(found), Some(client)) = (found, &record.group.client)
+            && found.committed.len() >= MAX_BROADCAST_CLIENTS
+            && !found.committed.contains_key(&record.group.client)
+        {
+            return Err(Error::FailedPrecondition(format!(
+                "broadcast group {:?} keeps the offsets of {MAX_BROADCAST_CLIENTS} clients, which is the limit, and {client:?} is \
+                 not one of them; give clients names that they keep, or drop the group",
+                group.as_ref()
+            )));
         }
         for &(topic, partition, offset) in &record.entries {
             let info = self.topic(topic);

@@ -134,7 +134,11 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
         Key::Committed(group, topic, partition) => {
             state.committed(group, *topic, *partition).map(|offset| postcard(&offset)).transpose()
         }
-        Key::Producer(table, id) => state.producers.get(*table, *id).map(postcard).transpose(),
+        Key::Producer(table, id) => {
+            let namespace = state.catalog.table(*table).map(|info| info.namespace.as_str());
+            let stream = namespace.and_then(|namespace| state.producers.get(namespace, (*table, *id)));
+            stream.map(postcard).transpose()
+        }
         Key::Letters(topic, partition) => state.examined(*topic, *partition).map(postcard).transpose(),
     }
 }

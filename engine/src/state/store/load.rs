@@ -69,7 +69,14 @@ fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
         Key::Letters(topic, partition) => {
             state.letters.restore(topic, partition, codec::from_postcard::<Examined>(value)?);
         }
-        Key::Producer(table, id) => state.producers.restore(table, id, codec::from_postcard::<Stream>(value)?),
+        Key::Producer(table, id) => {
+            let stream = codec::from_postcard::<Stream>(value)?;
+            match state.catalog.table(table).map(|info| info.namespace.clone()) {
+                Some(namespace) => state.producers.restore(&namespace, (table, id), stream),
+                // Earlier releases kept the streams of dropped tables.
+                None => state.mark(Key::Producer(table, id)),
+            }
+        }
     }
     Ok(())
 }

@@ -9,11 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::State;
 use super::dirty::Dirty;
+use crate::threads::panic_text;
 use crate::{Error, Lsn, Result};
 
 /// The whole state is in memory, so the LSM's own caches only serve opening.
@@ -30,7 +31,7 @@ pub(crate) struct Store {
     checkpointed: AtomicU64,
 }
 
-struct Opened {
+pub(super) struct Opened {
     database: Database,
     entries: Keyspace,
 }
@@ -67,29 +68,40 @@ impl Store {
 
     /// Writes what has changed since the last checkpoint, with the applied LSN, in one synced batch. Costs what has
     /// changed; readers of the state go on meanwhile, changes wait for the encoding but not for the disk. Does nothing while
-    /// more has been applied than `durable` gives.
+    /// more has been applied than `durable` gives. Refuses a state that holds half a record.
     pub(crate) fn checkpoint(&self, state: &RwLock<State>, durable: impl Fn() -> Lsn) -> Result<()> {
+        self.checkpoint_by(state, durable, Opened::batch)
+    }
+
+    /// As [`Self::checkpoint`], by another encoding.
+    pub(super) fn checkpoint_by(
+        &self,
+        state: &RwLock<State>,
+        durable: impl Fn() -> Lsn,
+        encode: impl Fn(&Opened, &State, &Dirty) -> Result<OwnedWriteBatch>,
+    ) -> Result<()> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
         let mut changing = state.write();
+        if changing.torn {
+            return Err(Error::Internal(format!(
+                "no checkpoint: applying the record after LSN {} has panicked; close and reopen the store",
+                changing.applied()
+            )));
+        }
         let applied = changing.applied();
         if applied == self.checkpoint_lsn() || applied > durable() {
             return Ok(());
         }
-        let dirty = changing.dirty.replace(Dirty::default()).unwrap_or_default();
+        // Declared before the lock that it takes is let go, so that a panic lets the lock go first.
+        let mut unwritten = Unwritten { state, dirty: changing.dirty.replace(Dirty::default()).unwrap_or_default() };
         let reading = RwLockWriteGuard::downgrade(changing);
-        let batch = opened.batch(&reading, &dirty);
+        let batch = encode(opened, &reading, &unwritten.dirty)?;
         drop(reading);
-        let written = batch.and_then(|batch| batch.commit().map_err(|error| store_error(&self.path, &error)));
-        match written {
-            Ok(()) => self.checkpointed.store(applied.0, Ordering::Release),
-            Err(_) => {
-                if let Some(later) = &mut state.write().dirty {
-                    later.extend(dirty);
-                }
-            }
-        }
-        written
+        batch.commit().map_err(|error| store_error(&self.path, &error))?;
+        unwritten.dirty.clear();
+        self.checkpointed.store(applied.0, Ordering::Release);
+        Ok(())
     }
 
     /// The applied LSN of the last checkpoint: the log up to it is not needed to open.
@@ -108,6 +120,23 @@ impl Store {
     }
 }
 
+/// What a checkpoint is to write. Whatever keeps it from being written, an error or a panic, the next checkpoint has it.
+struct Unwritten<'a> {
+    state: &'a RwLock<State>,
+    dirty: Dirty,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        if let Some(later) = &mut self.state.write().dirty {
+            later.extend(self.dirty.drain());
+        }
+    }
+}
+
 impl Opened {
     fn open(path: &Path) -> Result<Opened> {
         let database = Database::builder(path)
@@ -122,7 +151,7 @@ impl Opened {
         Ok(Opened { database, entries })
     }
 
-    fn batch(&self, state: &State, dirty: &Dirty) -> Result<fjall::OwnedWriteBatch> {
+    fn batch(&self, state: &State, dirty: &Dirty) -> Result<OwnedWriteBatch> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for key in dirty {
             match codec::value(state, key)? {
@@ -137,11 +166,8 @@ impl Opened {
 
 /// The LSM asserts some of what it reads: damage in those places is an error here as well.
 fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-        let reason = panic.downcast_ref::<String>().map(String::as_str);
-        let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it could not be read");
-        Err(damaged(path, reason.lines().collect::<Vec<_>>().join(" ")))
-    })
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()).lines().collect::<Vec<_>>().join(" "))))
 }
 
 /// A crash while the LSM was being created leaves a directory that it will not open and that never held a checkpoint.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::record::OffsetsRecord;
 use crate::submission::Precondition;
-use crate::{Error, ErrorKind, GroupMode};
+use crate::{Error, ErrorKind, GroupMode, NamespaceLimits};
 
 fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
     let error = history.admit(&submission).unwrap_err();
@@ -174,4 +174,42 @@ fn dropping_forgets_and_names_are_free_again() {
     let again = history.table("t", 1);
     assert!(again > id);
     assert_eq!(history.state.partition(again, 0).unwrap().end, 0);
+}
+
+/// What callers can make ever more of by choosing names ends somewhere.
+#[test]
+fn names_that_callers_choose_are_bounded() {
+    let refused = |history: &mut History, change: Change, of: &str| {
+        let error = history.change(change).unwrap_err();
+        assert!(error.to_string().contains("which is the limit") && error.to_string().contains(of), "{error}");
+    };
+    let mut history = History::new();
+    for version in 1..=4_096 {
+        history.change(plugin("p", version)).unwrap();
+    }
+    refused(&mut history, plugin("p", 4_097), "4096 versions");
+    history.change(plugin("q", 1)).unwrap();
+
+    let namespace = |name: &str| Change::NamespaceCreated { name: name.to_owned(), limits: NamespaceLimits::default() };
+    for number in 1..10_000 {
+        history.change(namespace(&format!("n{number}"))).unwrap();
+    }
+    refused(&mut history, namespace("one too many"), "10000 namespaces");
+    history.change(Change::NamespaceDropped { name: "n7".to_owned() }).unwrap();
+    history.change(namespace("one too many")).unwrap();
+
+    let table = history.table("t", 1);
+    let (namespace, group, mode) = ("public".to_owned(), "g".to_owned(), GroupMode::Broadcast);
+    history.change(Change::GroupCreated { namespace, group, mode }).unwrap();
+    let commit = |client: String| {
+        let entries = vec![(TopicId(table.0), 0, 0)];
+        OffsetsRecord { group: super::group("g", Some(&client)), entries }
+    };
+    for number in 0..10_000 {
+        history.push(Record::Offsets(commit(format!("c{number}"))));
+    }
+    let admit =
+        |client: &str| history.admit(&Submission { offsets: vec![commit(client.to_owned())], ..Submission::default() });
+    assert!(admit("another").unwrap_err().to_string().contains("10000 clients"));
+    admit("c5").unwrap();
 }

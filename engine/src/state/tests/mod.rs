@@ -22,6 +22,22 @@ use crate::{
     TopicId, TopicInfo, TopicSource, Volatility,
 };
 
+impl State {
+    /// Without what no decision looks at and what is only known once a commit lies in a file: the bytes of frames, and the
+    /// LSNs of frames that end a commit.
+    pub(crate) fn as_decided(&self) -> State {
+        let mut decided = State { applied: Lsn(0), ..self.ahead() };
+        let tables: Vec<(TableId, u32)> =
+            self.catalog.tables().map(|info| (info.id, info.options.partitions)).collect();
+        for (table, partition) in tables.into_iter().flat_map(|(table, of)| (0..of).map(move |part| (table, part))) {
+            if let Some(found) = decided.catalog.partition_mut(table, partition) {
+                (found.log_bytes, found.oldest_unsegmented_lsn) = (0, None);
+            }
+        }
+        decided
+    }
+}
+
 /// A state and the log that made it.
 pub(super) struct History {
     pub(super) state: State,
@@ -70,19 +86,25 @@ impl History {
     /// Appends rows at the partition's end.
     pub(super) fn rows(&mut self, table: TableId, partition: u32, rows: u32) {
         let base_offset = self.state.partition(table, partition).map_or(0, |found| found.end);
-        let (min_event_us, max_event_us) = (self.now_us, self.now_us);
-        let frame_bytes = 100 + rows * 10;
-        let schema_version = 1;
-        self.push(Record::Rows(RowsRecord {
-            table,
-            partition,
-            schema_version,
-            base_offset,
-            rows,
-            min_event_us,
-            max_event_us,
-            frame_bytes,
-        }));
+        let rows = RowsRecord {
+            min_event_us: self.now_us,
+            max_event_us: self.now_us,
+            ..rows_record(table, partition, base_offset, rows)
+        };
+        self.push(Record::Rows(rows));
+    }
+}
+
+pub(super) fn rows_record(table: TableId, partition: u32, base_offset: u64, rows: u32) -> RowsRecord {
+    RowsRecord {
+        table,
+        partition,
+        schema_version: 1,
+        base_offset,
+        rows,
+        min_event_us: 0,
+        max_event_us: 0,
+        frame_bytes: 100 + rows * 10,
     }
 }
 
@@ -145,6 +167,12 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         http_hosts: Vec::new(),
         created: Lsn(0),
     }))
+}
+
+/// A plugin as the catalog has it, of a module that is there.
+pub(crate) fn plugin_of_module(id: PluginId, sha256: &str) -> PluginInfo {
+    let Change::PluginCreated(info) = plugin("p", 1) else { unreachable!("a plugin") };
+    PluginInfo { id, sha256: sha256.to_owned(), ..*info }
 }
 
 /// A version of a consumer plugin with one output.

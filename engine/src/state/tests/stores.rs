@@ -4,8 +4,10 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::record::ProducerRecord;
 use crate::state::Store;
-use crate::{Error, ErrorKind};
+use crate::state::dirty::Key;
+use crate::{Error, ErrorKind, ProducerStamp};
 
 const ALL: fn() -> Lsn = || Lsn(u64::MAX);
 
@@ -33,6 +35,66 @@ fn nothing_above_the_durable_lsn_is_written() {
     store.checkpoint(&state, || applied).unwrap();
     assert_eq!(store.checkpoint_lsn(), applied);
     assert_eq!(store.load().unwrap(), *state.read());
+}
+
+#[test]
+fn what_a_checkpoint_has_not_written_the_next_one_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::new();
+    let table = history.table("t", 1);
+    let state = RwLock::new(history.state);
+    let panics = || store.checkpoint_by(&state, ALL, |_, _, _| panic!("on purpose"));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
+    let fails = store.checkpoint_by(&state, ALL, |_, _, _| Err(Error::Internal("on purpose".to_owned())));
+    assert_eq!(fails.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(store.checkpoint_lsn(), Lsn(0));
+    store.checkpoint(&state, ALL).unwrap();
+    assert!(store.load().unwrap().table(table).is_some());
+    assert_eq!(store.load().unwrap(), *state.read());
+}
+
+/// A record that panics is not taken for applied, and nothing of it is written.
+#[test]
+fn half_a_record_is_never_checkpointed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::new();
+    let table = history.table("t", 1);
+    history.rows(table, 0, 10);
+    let (before, applied) = (history.state.clone(), history.state.applied());
+    let state = RwLock::new(history.state);
+    store.checkpoint(&state, ALL).unwrap();
+    let context = RecordContext { lsn: Lsn(applied.0 + 1), append_us: 2_000_000, epoch: 1 };
+    let hole = Record::Rows(rows_record(table, 0, 20, 5));
+    let applying = || state.write().apply(context, &hole);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(applying)).unwrap_err();
+    assert_eq!(state.read().applied(), applied);
+    let error = store.checkpoint(&state, ALL).unwrap_err();
+    assert!(error.to_string().contains("applying the record after LSN"), "{error}");
+    assert_eq!(store.load().unwrap(), before);
+}
+
+/// What earlier releases kept of dropped tables' producers is not read back, and goes with the next checkpoint.
+#[test]
+fn producers_of_tables_that_are_gone_are_left_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::new();
+    let table = history.table("t", 1);
+    let stamp = ProducerStamp { id: 7, epoch: 0, sequence: 0 };
+    history.push(Record::Producer(ProducerRecord { table, stamp, appended: [].into() }));
+    let state = RwLock::new(history.state);
+    store.checkpoint(&state, ALL).unwrap();
+    // A table that goes without its producers.
+    let lsn = Lsn(state.read().applied().0 + 1);
+    let dropped = Record::Change(Box::new(Change::TableDropped { table }));
+    state.write().apply(RecordContext { lsn, append_us: 1_000_000, epoch: 1 }, &dropped);
+    state.write().dirty.as_mut().unwrap().remove(&Key::Producer(table, 7));
+    store.checkpoint(&state, ALL).unwrap();
+    let mut loaded = store.load().unwrap();
+    assert_eq!(loaded.producer_streams(), (0, 0));
+    assert_eq!(loaded.dirty.take().unwrap().into_iter().collect::<Vec<_>>(), [Key::Producer(table, 7)]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use millstream_engine::{
     OperatorError, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginSettings, Result,
     TableLookup, Verdict, Volatility,
 };
+use parking_lot::{Condvar, Mutex};
 
 /// Keys of the sums.
 pub(crate) const KEYS: i64 = 5;
@@ -32,7 +33,7 @@ pub(crate) fn sums_schema() -> SchemaRef {
 /// Modules: `sums`, and with a second word what it does at the number that follows: `fail`, `trap`, `host`, `panic`,
 /// `retry` (for ever), `later` (retries twice, then takes it), `give_up`, `null_key` (a row that its table refuses), `wide`
 /// (that many bytes of text for each row), `flood` (keys without end). `poison` gives up multiples of its number, and fails
-/// at the numbers that follow those.
+/// at the numbers that follow those. `gate` waits in every call until the gate is open.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     pub(crate) calls: Arc<AtomicUsize>,
@@ -40,6 +41,37 @@ pub(crate) struct Words {
     pub(crate) widest: Arc<AtomicUsize>,
     /// Plugins are over their share.
     pub(crate) held: Arc<AtomicBool>,
+    /// Times that plugins were asked whether they are.
+    pub(crate) asked: Arc<AtomicUsize>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// What `gate` waits for in every call.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// Whether a call waits, and whether none has to.
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.state.lock().1 = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn wait_until_taken(&self) {
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |(taken, _)| !*taken, Duration::from_secs(30));
+        assert!(state.0, "no call has come to the gate");
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock();
+        state.0 = true;
+        self.changed.notify_all();
+        self.changed.wait_while(&mut state, |(_, open)| !*open);
+    }
 }
 
 impl PluginHost for Words {
@@ -75,6 +107,8 @@ impl PluginHost for Words {
             calls: self.calls.clone(),
             widest: self.widest.clone(),
             held: self.held.clone(),
+            asked: self.asked.clone(),
+            gate: self.gate.clone(),
         })))
     }
 }
@@ -97,10 +131,13 @@ struct Sums {
     calls: Arc<AtomicUsize>,
     widest: Arc<AtomicUsize>,
     held: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
 }
 
 impl BatchConsumer for Sums {
     fn throttled(&self) -> Option<Duration> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.held.load(Ordering::SeqCst).then_some(Duration::from_millis(20))
     }
 
@@ -149,6 +186,7 @@ impl BatchConsumer for Sums {
                 exceptions.extend(poison.map(|(row, _)| (row, Verdict::DeadLetter("poison".to_owned()))));
             }
             ("beyond", Some(_)) => exceptions.push((u32::MAX, Verdict::Done)),
+            ("gate", _) => self.gate.pass(),
             ("flood", _) => {
                 for number in 0_u64.. {
                     let put = state.put(&number.to_le_bytes(), &[0; 100]);

@@ -309,12 +309,40 @@ fn partitions_added_later_are_read_from_their_start() {
 }
 
 #[test]
+fn a_consumer_that_is_slow_to_stop_keeps_no_other_from_beginning() {
+    let (fixture, table, host) = store("sums gate");
+    create(&fixture, PluginConsumerSpec { name: "slow".to_owned(), ..spec("t", "p") });
+    fixture.append(&table, 0, 0..10);
+    let gate = host.gate.clone();
+    gate.wait_until_taken();
+    create_plugin(&fixture.engine, "q", "sums").unwrap();
+    fixture.engine.pause_plugin_consumer(&who(), "public", "slow", true).unwrap();
+    create(&fixture, spec("t", "q"));
+    // The slow one is still in its call.
+    until(&fixture.engine, "the other's rows", |status| (status.lag, status.figures.rows_in) == (0, 10));
+    assert_eq!(fixture.committed("slow").into_values().sum::<u64>(), 0);
+    // Not before it has ended does it begin anew, and then with the same rows.
+    fixture.engine.pause_plugin_consumer(&who(), "public", "slow", false).unwrap();
+    gate.open();
+    let begun = std::time::Instant::now();
+    while fixture.committed("slow").into_values().sum::<u64>() < 10 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "the slow one does not go on");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+#[test]
 fn a_plugin_over_its_share_is_called_later() {
     let (fixture, table, host) = store("sums");
     host.held.store(true, Ordering::SeqCst);
     create(&fixture, spec("t", "p"));
     fixture.append(&table, 0, 0..10);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // The runner has rows to call about, and has asked more than once whether it may.
+    let begun = std::time::Instant::now();
+    while host.asked.load(Ordering::SeqCst) < 3 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "the runner does not ask");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
     assert_eq!(host.calls.load(Ordering::SeqCst), 0);
     let [status] = fixture.engine.plugin_consumers(&who()).unwrap().try_into().expect("one consumer");
     assert_eq!((status.lag, status.figures.failures, status.error), (10, 0, None));

@@ -1,17 +1,17 @@
-//! Operators are other rooms' code, and what they run may be anybody's: a panic in one becomes an error here.
+//! Operators are other rooms' code, and what they run may be anybody's: a panic in one becomes an error here, and nowhere else.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use crate::threads::panic_text;
 use crate::{BatchOperator, ChunkStatistics, Evaluated, FailureKind, InputColumn, OperatorError};
 
 /// An operator that does not panic.
 #[derive(Debug)]
-pub(super) struct Guarded(pub Arc<dyn BatchOperator>);
+pub(crate) struct Guarded(pub Arc<dyn BatchOperator>);
 
 impl BatchOperator for Guarded {
     fn inputs(&self) -> &[InputColumn] {
@@ -30,7 +30,7 @@ impl BatchOperator for Guarded {
 
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
         catch_unwind(AssertUnwindSafe(|| self.0.evaluate(input))).unwrap_or_else(|panic| {
-            let message = format!("the operator panicked: {}", message_of(&*panic));
+            let message = format!("the operator panicked: {}", panic_text(panic.as_ref()));
             Err(OperatorError::new(FailureKind::Host, message))
         })
     }
@@ -38,9 +38,4 @@ impl BatchOperator for Guarded {
     fn is_identity(&self) -> bool {
         self.0.is_identity()
     }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -12,6 +12,7 @@ mod import;
 mod plugin;
 mod produce;
 mod quote;
+mod reading;
 mod serve;
 mod sql;
 mod statements;

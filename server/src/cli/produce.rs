@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use millstream_client::ProducerOptions;
-use tokio::sync::mpsc;
 
 use super::Failure;
 use super::args::{InputFormat, ProduceArguments};
 use super::client::{Client, DELIVERY_TIMEOUT};
 use super::files::BATCH_ROWS;
 use super::quote::name;
+use super::reading::{Items, read_ahead};
 
 /// Lines read ahead of the network.
 const LINES_AHEAD: usize = BATCH_ROWS;
@@ -119,10 +119,8 @@ fn csv(lines: &[String], schema: &SchemaRef) -> Result<Option<RecordBatch>, Stri
     decoder.flush().map_err(|error| error.to_string())
 }
 
-/// Reads standard input on a thread of its own, which a blocked read may hold to the end of the process.
-fn read_lines() -> mpsc::Receiver<Result<String, Failure>> {
-    let (send, receive) = mpsc::channel(LINES_AHEAD);
-    std::thread::spawn(move || {
+fn read_lines() -> Items<String> {
+    read_ahead(LINES_AHEAD, |send| {
         let mut input = std::io::stdin().lock();
         loop {
             let line = match read_line(&mut input) {
@@ -135,8 +133,7 @@ fn read_lines() -> mpsc::Receiver<Result<String, Failure>> {
                 return;
             }
         }
-    });
-    receive
+    })
 }
 
 fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<String>> {
@@ -155,7 +152,7 @@ fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<String>> {
 }
 
 /// All lines that wait, up to a batch; waits for the first.
-async fn next_lines(lines: &mut mpsc::Receiver<Result<String, Failure>>) -> Result<Option<Vec<String>>, Failure> {
+async fn next_lines(lines: &mut Items<String>) -> Result<Option<Vec<String>>, Failure> {
     let Some(first) = lines.recv().await.transpose()? else { return Ok(None) };
     let mut bytes = first.len();
     let mut batch = vec![first];

@@ -40,7 +40,9 @@ fn prepared_statements_take_parameters() {
     let server = Server::start();
     run(async {
         let mut client = client(&server).await;
-        client.handshake("somebody", "secret").await.unwrap();
+        let refused = client.handshake("somebody", "secret").await.unwrap_err();
+        assert!(refused.to_string().contains("empty password"), "{refused}");
+        client.handshake("somebody", "").await.unwrap();
         client.execute_update("CREATE TABLE t (id BIGINT, word VARCHAR)".to_owned(), None).await.unwrap();
         let mut insert = client.prepare("INSERT INTO t VALUES ($1, $2)".to_owned(), None).await.unwrap();
         insert.set_parameters(rows(0, 20)).unwrap();

@@ -42,7 +42,7 @@ pub enum ErrorKind {
 /// An engine error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    #[error("{what} {name:?} does not exist")]
+    #[error("{}", not_found(.what, .name))]
     NotFound { what: &'static str, name: String },
     #[error("{what} {name:?} already exists")]
     AlreadyExists { what: &'static str, name: String },
@@ -90,7 +90,20 @@ pub enum Error {
     Internal(String),
 }
 
+/// What was looked for by its id has no name any more.
+fn not_found(what: &str, name: &str) -> String {
+    match name {
+        "" => format!("the {what} does not exist any more"),
+        name => format!("{what} {name:?} does not exist"),
+    }
+}
+
 impl Error {
+    /// The error of what was looked for by its id: it was dropped.
+    pub(crate) fn gone(what: &'static str) -> Error {
+        Error::NotFound { what, name: String::new() }
+    }
+
     /// What the caller must do.
     pub fn kind(&self) -> ErrorKind {
         match self {

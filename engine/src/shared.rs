@@ -165,13 +165,13 @@ impl Shared {
 
     pub(crate) fn plugin(&self, id: PluginId) -> Result<Arc<PluginInfo>> {
         let state = self.state.read();
-        state.plugin(id).cloned().ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })
+        state.plugin(id).cloned().ok_or_else(|| Error::gone("plugin"))
     }
 
     pub(crate) fn function(&self, id: FunctionId) -> Result<Arc<FunctionInfo>> {
         let state = self.state.read();
         let function = state.catalog().function(id).cloned();
-        function.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })
+        function.ok_or_else(|| Error::gone("function"))
     }
 
     /// Writes everything applied since the last checkpoint to the state store, in one synced batch. Leaves it for a later
@@ -186,12 +186,12 @@ impl Shared {
 
     pub(crate) fn table(&self, id: TableId) -> Result<Arc<TableInfo>> {
         let state = self.state.read();
-        state.table(id).cloned().ok_or_else(|| Error::NotFound { what: "table", name: format!("#{id}") })
+        state.table(id).cloned().ok_or_else(|| Error::gone("table"))
     }
 
     pub(crate) fn topic(&self, id: TopicId) -> Result<Arc<TopicInfo>> {
         let state = self.state.read();
-        state.topic(id).cloned().ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{id}") })
+        state.topic(id).cloned().ok_or_else(|| Error::gone("topic"))
     }
 }
 

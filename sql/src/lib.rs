@@ -27,6 +27,7 @@ mod system;
 mod threads;
 mod topic;
 mod types;
+mod values;
 
 pub use error::{Error, Position, Result};
 pub use options::SqlOptions;

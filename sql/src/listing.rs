@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::names::{Name, SYSTEM, literal, quote, resolve};
 use crate::parse::Show;
-use crate::query::{Reader, Relation};
+use crate::query::{Reader, Relation, VERSION};
 use crate::types::to_sql;
 use crate::{Error, Result, system};
 
@@ -75,8 +75,27 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
                 literal(&name.name)
             )
         }
+        Show::Setting(name) => {
+            format!("SELECT {} AS {}", literal(&setting(name, namespace)), quote(name))
+        }
         Show::CreateTable(_) | Show::CreateTopic(_) | Show::CreateFunction(_) => return Ok(None),
     }))
+}
+
+/// What a setting is. None of them can be set.
+fn setting(name: &str, namespace: &str) -> String {
+    match name {
+        "server_version" => VERSION.to_owned(),
+        "server_encoding" | "client_encoding" => "UTF8".to_owned(),
+        "standard_conforming_strings" | "integer_datetimes" => "on".to_owned(),
+        "datestyle" => "ISO, YMD".to_owned(),
+        "timezone" => "UTC".to_owned(),
+        "search_path" => quote(namespace),
+        "default_transaction_read_only" => "off".to_owned(),
+        "max_identifier_length" => "255".to_owned(),
+        // A query sees what was durable when it began, and no transaction has two.
+        _ => "read committed".to_owned(),
+    }
 }
 
 /// The columns of SHOW CREATE.

@@ -15,6 +15,8 @@ pub struct SqlOptions {
     pub threads: usize,
     /// Rows per batch that queries aim at.
     pub batch_rows: usize,
+    /// Steps that one WITH RECURSIVE may take; a query that needs more fails.
+    pub max_recursions: u64,
 }
 
 impl Default for SqlOptions {
@@ -25,6 +27,7 @@ impl Default for SqlOptions {
             own_dirs: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),
             batch_rows: 8192,
+            max_recursions: 100_000,
         }
     }
 }

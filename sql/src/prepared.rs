@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -11,9 +11,11 @@ use futures::StreamExt;
 use millstream_engine::TableInfo;
 
 use crate::convert::from_datafusion;
-use crate::names::{SYSTEM, resolve_namespace};
+use crate::names::{Name, SYSTEM, resolve_namespace};
 use crate::parse::{CreateTopic, Options, Show, Statement};
-use crate::query::{Planner, bind, bind_rows, outgoing_schema, parameter_schema, stream};
+use crate::query::{
+    Planner, Source, analyse, bind, bind_rows, name_row, outgoing_schema, parameter_schema, physical, sources, stream,
+};
 use crate::run::{self, Appender, Scene};
 use crate::threads::{blocking, planned, planning};
 use crate::topic::explain_schema;
@@ -31,9 +33,20 @@ pub struct Prepared {
     pub is_query: bool,
     session: SqlSession,
     plan: Arc<Plan>,
+    /// What the plan was made of, to make it anew when a name comes to stand for something else.
+    origin: Option<Arc<Origin>>,
 }
 
-/// What executing does.
+/// A statement with a plan that reads or writes tables.
+#[derive(Debug)]
+struct Origin {
+    statement: Statement,
+    /// The session's at the time.
+    namespace: String,
+    sources: Vec<Source>,
+}
+
+/// What executing does. Plans without parameters are analysed, the others are once their parameters are known.
 #[derive(Debug)]
 enum Plan {
     Query { state: SessionState, plan: LogicalPlan },
@@ -46,12 +59,30 @@ enum Plan {
     Other(Statement),
 }
 
+impl Plan {
+    fn sources(&self) -> Vec<Source> {
+        match self {
+            Plan::Query { plan, .. } => sources(plan),
+            Plan::CopyTo { source, .. } => sources(source),
+            Plan::Insert { source, table, .. } => {
+                let name = Name { namespace: table.namespace.clone(), name: table.name.clone() };
+                let mut sources = sources(source);
+                sources.push(Source { name, table: table.id, topic: None });
+                sources
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Plans a statement.
 pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result<Prepared> {
     let scene = session.scene();
     let planner =
         Planner { reader: &scene.reader, namespace: &scene.namespace, memory_limit: scene.options.memory_limit_bytes };
     let none = || Arc::new(Schema::empty());
+    let planned = matches!(statement, Statement::Query(_) | Statement::Insert(_) | Statement::CopyTo(_));
+    let kept = planned.then(|| statement.clone());
     let (result_schema, parameters, plan) = match statement {
         Statement::Query(query) => query_plan(planner.query(*query).await?)?,
         Statement::Show(show) => match listing::query_of(&show, &scene.reader, &scene.namespace)? {
@@ -66,11 +97,13 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
                 return Err(Error::Internal("an INSERT was planned as something else".to_owned()));
             };
             let source = own_columns(dml.input.as_ref().clone(), &table)?;
+            let source = analysed(&state, source, &parameters)?;
             (None, parameters, Plan::Insert { state, source, table })
         }
         Statement::CopyTo(copy) => {
             let (state, source) = planner.bare_query(copy.query).await?;
             let parameters = parameter_schema(&source)?;
+            let source = analysed(&state, source, &parameters)?;
             (None, parameters, Plan::CopyTo { state, source, path: copy.path, options: copy.options })
         }
         Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
@@ -78,7 +111,10 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
         Statement::Use { namespace } => (None, none(), Plan::Use(resolve_namespace(&namespace)?)),
         other => (None, none(), Plan::Other(other)),
     };
+    let namespace = scene.namespace.clone();
+    let origin = kept.map(|statement| Arc::new(Origin { statement, namespace, sources: plan.sources() }));
     Ok(Prepared {
+        origin,
         is_query: result_schema.is_some(),
         result_schema: result_schema.unwrap_or_else(none),
         parameter_schema: parameters,
@@ -88,8 +124,36 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
 }
 
 fn query_plan((state, plan): (SessionState, LogicalPlan)) -> Result<(Option<SchemaRef>, SchemaRef, Plan)> {
-    let schema = outgoing_schema(plan.schema().as_arrow());
-    Ok((Some(schema), parameter_schema(&plan)?, Plan::Query { state, plan }))
+    let parameters = parameter_schema(&plan)?;
+    let plan = analysed(&state, plan, &parameters)?;
+    let schema = match parameters.fields().is_empty() {
+        true => outgoing_schema(plan.schema().as_arrow()),
+        false => expected_schema(&state, &plan, &parameters)?,
+    };
+    Ok((Some(schema), parameters, Plan::Query { state, plan }))
+}
+
+/// The plan analysed, if it has no parameters.
+fn analysed(state: &SessionState, plan: LogicalPlan, parameters: &Schema) -> Result<LogicalPlan> {
+    match parameters.fields().is_empty() {
+        true => analyse(state, plan).map_err(|error| from_datafusion(error, 0)),
+        false => Ok(plan),
+    }
+}
+
+/// The schema of a query's rows as far as it is known before its parameters are.
+fn expected_schema(state: &SessionState, plan: &LogicalPlan, parameters: &SchemaRef) -> Result<SchemaRef> {
+    let row: Vec<_> = parameters.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+    let row = RecordBatch::try_new(Arc::clone(parameters), row).map_err(|error| Error::Internal(error.to_string()))?;
+    let bound = bind(plan, parameters, Some(&row), 0)?;
+    match analyse(state, bound) {
+        Ok(bound) => Ok(outgoing_schema(bound.schema().as_arrow())),
+        // Where a parameter may be of any type, nulls may be of a wrong one.
+        Err(_) if parameters.fields().iter().any(|field| field.data_type().is_null()) => {
+            Ok(outgoing_schema(plan.schema().as_arrow()))
+        }
+        Err(error) => Err(from_datafusion(error, 0)),
+    }
 }
 
 /// The source of an INSERT without the pseudo-columns that the table may have been planned with.
@@ -111,7 +175,28 @@ impl Prepared {
     /// of them; every other statement takes exactly one. Nothing has an effect before this call.
     pub async fn execute(&self, parameters: Option<RecordBatch>) -> Result<Outcome> {
         let prepared = self.clone();
-        self.session.sql.threads().run(async move { prepared.run(parameters).await }).await
+        self.session.sql.threads().run(async move { prepared.current().await?.run(parameters).await }).await
+    }
+
+    /// Itself, or, where a table or topic was dropped and another one made under its name, the statement planned anew. It must
+    /// take and give what was announced.
+    async fn current(self) -> Result<Prepared> {
+        let scene = self.session.scene();
+        let Some(origin) = &self.origin else { return Ok(self) };
+        if !origin.sources.iter().any(|source| source.is_stale(&scene.reader)) {
+            return Ok(self);
+        }
+        let session = SqlSession {
+            namespace: Arc::new(parking_lot::RwLock::new(origin.namespace.clone())),
+            ..self.session.clone()
+        };
+        let anew = planned(Box::pin(prepare(session, origin.statement.clone()))).await?;
+        if (&anew.result_schema, &anew.parameter_schema) != (&self.result_schema, &self.parameter_schema) {
+            let message = "a table of the prepared statement was dropped and made anew with other columns; prepare the \
+                           statement again";
+            return Err(Error::Invalid { message: message.to_owned(), position: None });
+        }
+        Ok(anew)
     }
 
     async fn run(self, parameters: Option<RecordBatch>) -> Result<Outcome> {
@@ -151,10 +236,40 @@ impl Prepared {
     ) -> Result<(SchemaRef, BatchStream)> {
         self.expect_one_row(parameters)?;
         planned(async {
-            let plan = bind(plan, &self.parameter_schema, parameters, 0)?;
+            let plan = self.bound_row(state, plan, parameters, 0)?;
             start(state, &plan, scene.options.memory_limit_bytes).await
         })
         .await
+    }
+
+    /// The plan with a row of parameters, analysed.
+    fn bound_row(
+        &self,
+        state: &SessionState,
+        plan: &LogicalPlan,
+        parameters: Option<&RecordBatch>,
+        row: usize,
+    ) -> Result<LogicalPlan> {
+        let bound = bind(plan, &self.parameter_schema, parameters, row)?;
+        match self.parameter_schema.fields().is_empty() {
+            true => Ok(bound),
+            false => analyse(state, bound).map_err(|error| from_datafusion(error, 0)),
+        }
+    }
+
+    /// The schema of the rows that a query gives with these parameters: where a parameter may be of any type, it is known
+    /// only now.
+    pub async fn result_schema_with(&self, parameters: &RecordBatch) -> Result<SchemaRef> {
+        let (prepared, parameters) = (self.clone(), parameters.clone());
+        let work = planned(async move {
+            let Plan::Query { state, plan } = prepared.plan.as_ref() else {
+                return Ok(Arc::clone(&prepared.result_schema));
+            };
+            prepared.expect_one_row(Some(&parameters))?;
+            let plan = prepared.bound_row(state, plan, Some(&parameters), 0)?;
+            Ok(outgoing_schema(plan.schema().as_arrow()))
+        });
+        self.session.sql.threads().run(work).await
     }
 
     fn expect_one_row(&self, parameters: Option<&RecordBatch>) -> Result<()> {
@@ -190,12 +305,14 @@ impl Prepared {
     ) -> Result<Outcome> {
         let none = RecordBatch::new_empty(Arc::new(Schema::empty()));
         let parameters = parameters.unwrap_or(none);
-        let plans = planning(|| self.bound(source, &parameters))?;
+        let plans = planning(|| self.bound(state, source, &parameters))?;
         let mut appender = Appender::new(scene, Arc::clone(table));
         for plan in plans {
-            let (_, mut rows) = planned(start(state, &plan, scene.options.memory_limit_bytes)).await?;
+            let started = planned(start(state, &plan, scene.options.memory_limit_bytes)).await;
+            let (_, mut rows) = started.map_err(|error| name_row(error, &plan, state))?;
             while let Some(batch) = rows.next().await {
-                let batch = named_as(batch?, table)?;
+                let batch = batch.map_err(|error| name_row(error, &plan, state))?;
+                let batch = named_as(batch, table)?;
                 appender = blocking(move || appender.push(batch).map(|()| appender)).await?;
             }
         }
@@ -205,19 +322,19 @@ impl Prepared {
     }
 
     /// The sources of an INSERT: one for all rows of parameters, or, where that can't be, one for each.
-    fn bound(&self, source: &LogicalPlan, parameters: &RecordBatch) -> Result<Vec<LogicalPlan>> {
+    fn bound(&self, state: &SessionState, source: &LogicalPlan, parameters: &RecordBatch) -> Result<Vec<LogicalPlan>> {
         if self.parameter_schema.fields().is_empty() {
             return Ok(vec![source.clone()]);
         }
         if let Some(plan) = bind_rows(source, &self.parameter_schema, parameters)? {
-            return Ok(vec![plan]);
+            return Ok(vec![analyse(state, plan).map_err(|error| from_datafusion(error, 0))?]);
         }
-        let row = |row| bind(source, &self.parameter_schema, Some(parameters), row);
+        let row = |row| self.bound_row(state, source, Some(parameters), row);
         (0..parameters.num_rows()).map(row).collect()
     }
 }
 
-/// Starts a query; gives the schema that its rows leave with, too.
+/// Starts an analysed query; gives the schema that its rows leave with, too.
 async fn start(state: &SessionState, plan: &LogicalPlan, limit: usize) -> Result<(SchemaRef, BatchStream)> {
     let failed = |error| from_datafusion(error, limit);
     let schema = outgoing_schema(plan.schema().as_arrow());
@@ -225,7 +342,7 @@ async fn start(state: &SessionState, plan: &LogicalPlan, limit: usize) -> Result
     // now() is the time of execution, not of preparation.
     let config = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(config);
-    let physical = state.create_physical_plan(plan).await.map_err(failed)?;
+    let physical = physical(&state, plan).await.map_err(failed)?;
     let rows = execute_stream(physical, state.task_ctx()).map_err(failed)?;
     Ok((Arc::clone(&schema), stream(rows, schema, limit)))
 }

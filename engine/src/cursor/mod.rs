@@ -95,7 +95,7 @@ enum Place {
 
 fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
     let state = shared.state.read();
-    let info = state.table(table).ok_or_else(|| no_table(table))?;
+    let info = state.table(table).ok_or_else(no_table)?;
     let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
     if offset < found.start || offset > found.end {
         return Err(Error::OffsetOutOfRange { partition, offset, start: found.start, end: found.end });
@@ -140,8 +140,8 @@ fn pruned_frame(entry: &IndexEntry) -> Chunk {
     }
 }
 
-fn no_table(table: TableId) -> Error {
-    Error::NotFound { what: "table", name: format!("#{table}") }
+fn no_table() -> Error {
+    Error::gone("table")
 }
 
 fn no_partition(info: &TableInfo, partition: PartitionId) -> Error {

@@ -10,13 +10,16 @@ use super::{ChunkRows, Projection, joined_chunk_at};
 use crate::guarded::Guarded;
 use crate::segments::Pruning;
 use crate::shared::Shared;
-use crate::{BatchOperator, Error, Offset, OffsetRange, PartitionId, Result, Scan, ScanRequest, ScannedBatch, TableId};
+use crate::{
+    BatchOperator, Error, FailureKind, Offset, OffsetRange, OperatorError, PartitionId, Result, Scan, ScanRequest,
+    ScannedBatch, TableId,
+};
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
 pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
     let (projection, ranges) = {
         let state = shared.state.read();
-        let info = state.table(request.table).ok_or_else(|| super::no_table(request.table))?;
+        let info = state.table(request.table).ok_or_else(super::no_table)?;
         let projection = Projection::new(info, request.operator.inputs())?;
         let partitions = state.catalog().partitions(request.table).unwrap_or_default();
         let asked = request.ranges.unwrap_or_else(|| {
@@ -108,7 +111,24 @@ impl Chunks {
     fn evaluate(&self, partition: PartitionId, offset: Offset, input: &RecordBatch) -> Result<RecordBatch> {
         self.operator.evaluate(input).map(|evaluated| evaluated.batch).map_err(|source| {
             let table = self.shared.table(self.table).map_or_else(|_| self.table.to_string(), |info| info.name.clone());
-            Error::Evaluation { topic: table, partition, offset, source }
+            let (row, source) = self.first_failing(input, source);
+            Error::Evaluation { topic: table, partition, offset: offset + row as u64, source }
         })
+    }
+
+    /// The first row that fails by itself, and its error. Failures that are nobody's row stand for the whole batch.
+    fn first_failing(&self, input: &RecordBatch, error: OperatorError) -> (usize, OperatorError) {
+        let (mut from, mut rows, mut error) = (0, input.num_rows(), error);
+        while rows > 1 && error.kind == FailureKind::Data {
+            let half = rows / 2;
+            match self.operator.evaluate(&input.slice(from, half)) {
+                Err(first) => (rows, error) = (half, first),
+                Ok(_) => match self.operator.evaluate(&input.slice(from + half, rows - half)) {
+                    Err(second) => (from, rows, error) = (from + half, rows - half, second),
+                    Ok(_) => break,
+                },
+            }
+        }
+        (from, error)
     }
 }

@@ -12,7 +12,7 @@ use crate::{InputColumn, Offset, PartitionId, Result, TableId};
 pub(crate) fn offset_at(shared: &Shared, table: TableId, partition: PartitionId, time_us: i64) -> Result<Offset> {
     let (info, mut low, mut high) = {
         let state = shared.state.read();
-        let info = state.table(table).ok_or_else(|| super::no_table(table))?;
+        let info = state.table(table).ok_or_else(super::no_table)?;
         let found = state.partition(table, partition).ok_or_else(|| super::no_partition(info, partition))?;
         let segment = found.segments_from(found.start).find(|segment| segment.max_append_us >= time_us);
         let (low, high) = match segment {

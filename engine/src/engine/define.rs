@@ -146,7 +146,7 @@ impl Engine {
         self.enter(who, Action::Read, None)?;
         let state = self.shared.state.read();
         let partitions = state.catalog().partitions(id);
-        let partitions = partitions.ok_or_else(|| Error::NotFound { what: "table", name: format!("#{id}") })?;
+        let partitions = partitions.ok_or_else(|| Error::gone("table"))?;
         Ok(partitions.iter().map(|partition| (partition.start, partition.end)).collect())
     }
 

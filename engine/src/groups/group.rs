@@ -267,8 +267,8 @@ impl MemberState {
         let core = &self.core;
         self.owned.get_mut(&at).ok_or_else(|| {
             Error::Fenced(format!(
-                "partition {} of topic #{} is not assigned to member {:?} of group {:?}",
-                at.partition, at.topic, core.id, core.group.name.group
+                "partition {} is not assigned to member {:?} of group {:?}",
+                at.partition, core.id, core.group.name.group
             ))
         })
     }

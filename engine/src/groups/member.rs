@@ -86,7 +86,7 @@ impl Member {
     pub fn renew_topic(&self, topic: TopicId) -> Result<Arc<TopicInfo>> {
         let mut inner = self.core.enter(&self.shared)?;
         let subscribed = self.core.state(&mut inner)?.topics.get_mut(&topic);
-        let subscribed = subscribed.ok_or_else(|| not_subscribed(topic))?;
+        let subscribed = subscribed.ok_or_else(not_subscribed)?;
         *subscribed = self.shared.topic(topic)?;
         Ok(subscribed.clone())
     }
@@ -218,8 +218,8 @@ impl Member {
     }
 }
 
-fn not_subscribed(topic: TopicId) -> Error {
-    Error::NotFound { what: "topic", name: format!("#{topic}") }
+fn not_subscribed() -> Error {
+    Error::gone("topic")
 }
 
 impl Drop for Member {

@@ -102,7 +102,7 @@ pub(super) fn seek(shared: &Shared, core: &Core, at: Assignment, to: SeekTo) -> 
         member.owned_mut(at)?;
         member.topics.get(&at.topic).cloned()
     };
-    let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{}", at.topic) })?;
+    let topic = topic.ok_or_else(|| Error::gone("topic"))?;
     let offset = resolve(shared, topic.table, at.partition, to)?;
     let mut inner = core.enter(shared)?;
     let stamp = inner.stamp();
@@ -129,5 +129,5 @@ pub(crate) fn resolve(shared: &Shared, table: TableId, partition: PartitionId, t
 
 fn range(state: &State, table: TableId, partition: PartitionId) -> Result<(Offset, Offset)> {
     let found = state.partition(table, partition).map(|partition| (partition.start, partition.end));
-    found.ok_or_else(|| Error::NotFound { what: "partition", name: format!("{partition} of table #{table}") })
+    found.ok_or_else(|| Error::NotFound { what: "partition", name: partition.to_string() })
 }

@@ -255,7 +255,7 @@ impl Plan {
 fn end_of(ahead: &State, part: &RowsPart) -> Result<Offset> {
     let state = ahead.partition(part.table, part.partition).ok_or_else(|| Error::NotFound {
         what: "partition",
-        name: format!("{} of table #{}", part.partition, part.table),
+        name: format!("{} of a table that was dropped", part.partition),
     })?;
     Ok(state.end)
 }

@@ -29,7 +29,7 @@ pub(crate) fn run_now(shared: &Shared) -> Result<()> {
 pub(crate) fn cut_table(shared: &Shared, table: TableId) -> Result<()> {
     let jobs: Vec<Job> = {
         let state = shared.state.read();
-        state.table(table).ok_or_else(|| crate::Error::NotFound { what: "table", name: format!("#{table}") })?;
+        state.table(table).ok_or_else(|| crate::Error::gone("table"))?;
         let partitions = (0..).zip(state.catalog().partitions(table).unwrap_or_default());
         partitions.map(|(partition, found)| Job { table, partition, task: Task::CutTo(found.end) }).collect()
     };

@@ -87,6 +87,6 @@ fn too_large(options: &EngineOptions, spare: usize, bytes: usize) -> Error {
         what: "a submission",
         size: u64::try_from(before.saturating_add(bytes)).unwrap_or(u64::MAX),
         limit: u64::try_from(options.max_commit_bytes).unwrap_or(u64::MAX),
-        hint: "cut the batch (Engine::split_for_append) and append the pieces one after the other",
+        hint: "cut the batch and append the pieces one after the other",
     }
 }

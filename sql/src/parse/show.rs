@@ -3,6 +3,24 @@
 use super::{Cursor, Show, Statement, create};
 use crate::Result;
 
+/// Settings that tools ask for when they connect, by the names that PostgreSQL has for them.
+const SETTINGS: [(&[&str], &str); 14] = [
+    (&["SERVER_VERSION"], "server_version"),
+    (&["SERVER_ENCODING"], "server_encoding"),
+    (&["CLIENT_ENCODING"], "client_encoding"),
+    (&["STANDARD_CONFORMING_STRINGS"], "standard_conforming_strings"),
+    (&["INTEGER_DATETIMES"], "integer_datetimes"),
+    (&["DATESTYLE"], "datestyle"),
+    (&["TIMEZONE"], "timezone"),
+    (&["TIME", "ZONE"], "timezone"),
+    (&["SEARCH_PATH"], "search_path"),
+    (&["TRANSACTION_ISOLATION"], "transaction_isolation"),
+    (&["TRANSACTION", "ISOLATION", "LEVEL"], "transaction_isolation"),
+    (&["DEFAULT_TRANSACTION_ISOLATION"], "default_transaction_isolation"),
+    (&["DEFAULT_TRANSACTION_READ_ONLY"], "default_transaction_read_only"),
+    (&["MAX_IDENTIFIER_LENGTH"], "max_identifier_length"),
+];
+
 pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.words(&["DESCRIBE"]) || cursor.words(&["DESC"]) {
         let _ = cursor.words(&["TABLE"]) || cursor.words(&["TOPIC"]);
@@ -41,6 +59,11 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
     }
     if cursor.words(&["COLUMNS", "FROM"]) || cursor.words(&["COLUMNS", "IN"]) {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
+    }
+    for (words, name) in SETTINGS {
+        if cursor.words(words) {
+            return Ok(Statement::Show(Show::Setting(name)));
+        }
     }
     Err(cursor.expected(
         "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \

@@ -256,4 +256,6 @@ pub(crate) enum Show {
     CreateTable(ObjectName),
     CreateTopic(ObjectName),
     CreateFunction(ObjectName),
+    /// One of PostgreSQL's settings.
+    Setting(&'static str),
 }

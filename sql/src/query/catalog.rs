@@ -8,10 +8,11 @@ use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
 use millstream_engine::{Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo};
 
+use super::information_schema::InformationSchema;
 use super::stream_table::StreamTable;
 use crate::Result;
 use crate::convert::into_datafusion;
-use crate::names::{CATALOG, Name, SYSTEM};
+use crate::names::{CATALOG, INFORMATION_SCHEMA, Name, SYSTEM};
 use crate::plugin::{Callables, Plugin, Transform};
 use crate::system;
 use crate::topic::{TopicPlan, plan_of};
@@ -183,6 +184,10 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if name == INFORMATION_SCHEMA {
+            let catalogs: Arc<dyn CatalogProviderList> = Arc::new(self.reader.catalogs(self.with_pseudo));
+            return Some(Arc::new(InformationSchema::new(catalogs, self.reader.state.table_functions().clone())));
+        }
         let namespace = Namespace { reader: self.reader.clone(), with_pseudo: self.with_pseudo, name: name.to_owned() };
         Some(Arc::new(namespace))
     }

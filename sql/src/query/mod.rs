@@ -2,15 +2,23 @@
 
 mod catalog;
 mod growth;
+mod information_schema;
 mod outgoing;
 mod parameters;
 mod planner;
+mod recursion;
 mod scan_exec;
+mod session_functions;
 mod shape;
+mod sources;
 mod stream_table;
+mod values_rows;
 
 pub(crate) use catalog::{Reader, Relation, found};
 pub(crate) use outgoing::{outgoing_schema, stream};
 pub(crate) use parameters::{bind, bind_rows, parameter_schema};
-pub(crate) use planner::{Planner, base_state, runtime};
+pub(crate) use planner::{Planner, analyse, base_state, physical, runtime};
+pub(crate) use session_functions::VERSION;
 pub(crate) use shape::check_shape;
+pub(crate) use sources::{Source, sources};
+pub(crate) use values_rows::name_row;

@@ -4,18 +4,22 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProviderList;
+use datafusion::common::Result as DfResult;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Query, Spanned, Statement as Ast, Visit, VisitMut, Visitor};
 
-use super::catalog::Reader;
+use super::catalog::{Reader, Relation};
 use super::growth::check_growth;
+use super::recursion::BoundRecursion;
+use super::session_functions::{session_functions, version};
 use super::shape::check_shape;
 use crate::convert::from_datafusion;
 use crate::names::{CATALOG, INFORMATION_SCHEMA, SYSTEM, resolve};
@@ -23,6 +27,7 @@ use crate::plugin::{Callables as _, Plugin};
 use crate::poll::{self, PollFunction};
 use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::types::SqlTypes;
+use crate::values;
 use crate::{Error, Position, Result, SqlOptions};
 
 /// What all queries share: the bounded memory, and no spilling, so that a query never fills the disk that the log
@@ -42,19 +47,42 @@ pub(crate) fn base_state(options: &SqlOptions, runtime: Arc<RuntimeEnv>) -> Sess
     let mut config = ConfigOptions::new();
     config.sql_parser.map_string_types_to_utf8view = false;
     config.sql_parser.collect_spans = true;
+    values::settings(&mut config);
     config.execution.time_zone = Some("UTC".to_owned());
     let config = SessionConfig::from(config)
         .with_default_catalog_and_schema(CATALOG, "public")
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true)
         .with_target_partitions(options.threads.max(1))
         .with_batch_size(options.batch_rows.max(1));
-    SessionStateBuilder::new()
+    let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_type_planner(Arc::new(SqlTypes))
-        .build()
+        .with_physical_optimizer_rule(Arc::new(BoundRecursion { limit: options.max_recursions }));
+    let mut builder = values::install(builder);
+    builder.scalar_functions().get_or_insert_default().push(Arc::new(version()));
+    builder.build()
+}
+
+/// Brings a plan's expressions to common types and checks them, after which its schema is that of the rows it gives. EXPLAIN
+/// does so by itself.
+pub(crate) fn analyse(state: &SessionState, plan: LogicalPlan) -> DfResult<LogicalPlan> {
+    match plan {
+        LogicalPlan::Explain(_) => Ok(plan),
+        plan => state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}),
+    }
+}
+
+/// The physical plan of an analysed one.
+pub(crate) async fn physical(state: &SessionState, plan: &LogicalPlan) -> DfResult<Arc<dyn ExecutionPlan>> {
+    match plan {
+        LogicalPlan::Explain(_) => state.create_physical_plan(plan).await,
+        plan => {
+            let optimised = state.optimizer().optimize(plan.clone(), state, |_, _| {})?;
+            state.query_planner().create_physical_plan(&optimised, state).await
+        }
+    }
 }
 
 /// Plans statements of one session: its principal, its namespace.
@@ -114,7 +142,8 @@ impl Planner<'_> {
         state.register_catalog_list(catalogs);
         let poll = PollFunction { reader: self.reader.clone(), namespace: self.namespace.to_owned(), with_pseudo };
         state.register_udtf(poll::NAME, Arc::new(poll));
-        let udfs = plugins.values().map(Plugin::udf);
+        let own = session_functions(self.namespace, self.reader.who.name()).into_iter().map(Arc::new);
+        let udfs = own.chain(plugins.values().map(Plugin::udf));
         for udf in udfs {
             use datafusion::execution::FunctionRegistry;
             state.register_udf(udf).map_err(|error| from_datafusion(error, self.memory_limit))?;
@@ -173,6 +202,15 @@ impl Scope for SessionScope<'_> {
             return Vec::new();
         }
         self.planner.reader.hidden(&name)
+    }
+
+    fn columns(&self, relation: &ObjectName) -> Option<Vec<String>> {
+        let name = resolve(relation, self.planner.namespace).ok()?;
+        let schema = match self.planner.reader.relation(&name).ok()?? {
+            Relation::Table(table) => Arc::clone(table.schema()),
+            Relation::Topic(topic, _) => Arc::clone(&topic.output_schema),
+        };
+        Some(schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 
     fn plugin(&self, name: &str) -> Result<Option<Plugin>> {

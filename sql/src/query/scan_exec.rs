@@ -35,6 +35,8 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct ScanExec {
     reader: Reader,
+    /// Of the table or topic that is read.
+    name: Arc<str>,
     table: TableId,
     operator: Arc<dyn BatchOperator>,
     /// The parts of each df_partition.
@@ -50,6 +52,7 @@ impl ScanExec {
     #[expect(clippy::too_many_arguments, reason = "one caller, and each argument is a field")]
     pub(super) fn new(
         reader: Reader,
+        name: Arc<str>,
         table: TableId,
         operator: Arc<dyn BatchOperator>,
         parts: Vec<Part>,
@@ -70,7 +73,7 @@ impl ScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        ScanExec { reader, table, operator, groups, event_time_us, limit, exact, properties }
+        ScanExec { reader, name, table, operator, groups, event_time_us, limit, exact, properties }
     }
 }
 
@@ -103,6 +106,7 @@ impl ExecutionPlan for ScanExec {
             RecordBatchReceiverStream::builder(Arc::clone(self.operator.output_schema()), CHANNEL_BATCHES);
         let task = Task {
             reader: self.reader.clone(),
+            name: Arc::clone(&self.name),
             table: self.table,
             parts: self.groups.get(df_partition).cloned().unwrap_or_default(),
             event_time_us: self.event_time_us.clone(),
@@ -145,6 +149,7 @@ impl DisplayAs for ScanExec {
 /// One df_partition's reading.
 struct Task {
     reader: Reader,
+    name: Arc<str>,
     table: TableId,
     parts: Vec<Part>,
     event_time_us: Option<Range<i64>>,
@@ -184,6 +189,10 @@ impl Task {
                 Ok(false) => return Ok(false),
                 // Retention moved on while the query ran: what is gone is gone.
                 Err(EngineError::OffsetOutOfRange { start, .. }) if start > from => from = start,
+                Err(EngineError::Evaluation { partition, offset, source, .. }) => {
+                    let topic = self.name.to_string();
+                    return Err(into_datafusion(EngineError::Evaluation { topic, partition, offset, source }));
+                }
                 Err(error) => return Err(into_datafusion(error)),
             }
         }

@@ -17,7 +17,9 @@ use millstream_engine::{BatchOperator, OnError, TableInfo, TopicInfo, VersionRan
 use super::catalog::Reader;
 use super::growth::terms;
 use super::scan_exec::{Part, ScanExec};
+use super::sources::Source;
 use crate::convert::into_datafusion;
+use crate::names::Name;
 use crate::pseudo;
 use crate::topic::{Layered, Operator, TopicPlan};
 
@@ -71,6 +73,16 @@ impl StreamTable {
         }
         let skip = topic.as_ref().is_some_and(|topic| topic.on_error != OnError::Stop);
         StreamTable { reader, plan, earlier: plans, topic, table, schema, with_pseudo, skip }
+    }
+
+    /// What it reads, by name and id.
+    pub(super) fn source(&self) -> Source {
+        let (namespace, name) = match &self.topic {
+            Some(topic) => (&topic.namespace, &topic.name),
+            None => (&self.table.namespace, &self.table.name),
+        };
+        let name = Name { namespace: namespace.clone(), name: name.clone() };
+        Source { name, table: self.table.id, topic: self.topic.as_ref().map(|topic| topic.id) }
     }
 
     /// Whether conditions and columns of a query can become part of the topic's own SELECT.
@@ -186,7 +198,9 @@ impl TableProvider for StreamTable {
         let id = self.table.id;
         let exact = all.is_empty() && self.is_mergeable();
         let threads = self.reader.state.config().target_partitions();
-        Ok(Arc::new(ScanExec::new(self.reader.clone(), id, operator, parts, event_time_us, limit, threads, exact)))
+        let name = Arc::from(self.source().name.name);
+        let reader = self.reader.clone();
+        Ok(Arc::new(ScanExec::new(reader, name, id, operator, parts, event_time_us, limit, threads, exact)))
     }
 }
 

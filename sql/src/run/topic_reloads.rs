@@ -39,8 +39,9 @@ pub(super) fn reload_topic(
     let spec = if only_plugins {
         let version = topic.table_schema_version;
         let callables = versions(scene, &topic, to)?;
-        let definition =
+        let mut definition =
             define(&parse_definition(text)?, schema_at(&table, version)?, &callables, &scene.reader.state)?;
+        definition.plan.keep_types(&topic.output_schema);
         TopicSpec { table_schema_version: version, ..spec_of(&name, &table, definition, topic.on_error, scene)? }
     } else {
         let callables = scene.reader.callables(&name.namespace);

@@ -68,7 +68,9 @@ pub(crate) fn plan_of(
 ) -> Result<TopicPlan> {
     let TopicSource::Select { definition, .. } = &topic.source else { return Ok(TopicPlan::identity(table.schema())) };
     let schema = schema_at(table, topic.table_schema_version)?;
-    Ok(define(&parse::parse_definition(definition)?, schema, plugins, state)?.plan)
+    let mut plan = define(&parse::parse_definition(definition)?, schema, plugins, state)?.plan;
+    plan.keep_types(&topic.output_schema);
+    Ok(plan)
 }
 
 /// Compiles a stored topic.
@@ -98,6 +100,11 @@ struct TopicScope<'a> {
 impl Scope for TopicScope<'_> {
     fn hidden(&self, _: &ObjectName) -> Vec<&'static str> {
         pseudo::NAMES.to_vec()
+    }
+
+    /// A topic joins nothing.
+    fn columns(&self, _: &ObjectName) -> Option<Vec<String>> {
+        None
     }
 
     fn plugin(&self, name: &str) -> Result<Option<Plugin>> {

@@ -12,7 +12,7 @@ use super::topic_plan::TopicPlan;
 use crate::convert::from_datafusion;
 use crate::plugin::plugin_of;
 use crate::types::to_sql;
-use crate::{Error, Result, pseudo};
+use crate::{Error, Result, pseudo, values};
 
 /// The columns of the answer.
 pub(crate) fn explain_schema() -> SchemaRef {
@@ -30,13 +30,17 @@ pub(crate) fn explain(
     let identity = plan.is_identity(table.schema());
     let stateless = &plan.select;
     let operator = Operator::compile(stateless, identity, state).map_err(|error| from_datafusion(error, 0))?;
-    let (functions, plugins) = stateless.functions();
+    let mut shown = stateless.clone();
+    for expr in shown.filters.iter_mut().chain(shown.outputs.iter_mut().map(|output| &mut output.expr)) {
+        *expr = values::written(std::mem::take(expr));
+    }
+    let (functions, plugins) = shown.functions();
     let mut plugins: Vec<_> = plugins
         .iter()
         .filter_map(|udf| plugin_of(udf).map(|plugin| format!("{} (id {})", udf.name(), plugin.id)))
         .collect();
     plugins.extend(plan.transform.iter().map(|transform| format!("{} (id {})", transform.step.name(), transform.id)));
-    let filters: Vec<_> = stateless.filters.iter().map(ToString::to_string).collect();
+    let filters: Vec<_> = shown.filters.iter().map(ToString::to_string).collect();
     let mut rows = vec![
         ("source", format!("table {}.{}, schema version {schema_version}", table.namespace, table.name)),
         ("columns read", or_none(&columns_read(&operator, table))),
@@ -48,7 +52,7 @@ pub(crate) fn explain(
         ("rows forwarded unchanged", if identity { "yes" } else { "no" }.to_owned()),
     ];
     let of_select = if plan.transform.is_some() { "transform takes" } else { "output" };
-    for output in &stateless.outputs {
+    for output in &shown.outputs {
         rows.push((of_select, format!("{} = {}", column(&output.field), output.expr)));
     }
     if let Some(transform) = &plan.transform {

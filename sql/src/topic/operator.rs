@@ -47,26 +47,27 @@ impl Operator {
         let layouts = layouts(stateless);
         let mut props = ExecutionProps::new();
         props.mark_start_execution(Arc::clone(state.config_options()));
-        let compile = |expr: &Expr, layout: &[usize]| -> DfResult<Arc<dyn PhysicalExpr>> {
-            let schema = DFSchema::try_from(project(&stateless.input, layout))?;
-            create_physical_expr(expr, &schema, &props, &PhysicalPlanningContext::default())
+        // Made once for all expressions over a layout: tables may have thousands of columns.
+        let schema_of = |layout: &[usize]| DFSchema::try_from(project(&stateless.input, layout));
+        let compile = |expr: &Expr, schema: &DFSchema| -> DfResult<Arc<dyn PhysicalExpr>> {
+            create_physical_expr(expr, schema, &props, &PhysicalPlanningContext::default())
         };
         let mut filters = Vec::with_capacity(stateless.filters.len());
         for (step, filter) in stateless.filters.iter().enumerate() {
             let (here, next) = (&layouts[step], &layouts[step + 1]);
             let keep = next.iter().filter_map(|column| here.binary_search(column).ok()).collect();
-            filters.push(Filter { predicate: compile(filter, here)?, keep });
+            filters.push(Filter { predicate: compile(filter, &schema_of(here)?)?, keep });
         }
-        let expressions = stateless
-            .outputs
-            .iter()
-            .map(|output| compile(&output.expr, &layouts[stateless.filters.len()]))
-            .collect::<DfResult<Vec<_>>>()?;
+        let schema = schema_of(&layouts[stateless.filters.len()])?;
+        let outputs = stateless.outputs.iter();
+        let expressions = outputs.map(|output| compile(&output.expr, &schema)).collect::<DfResult<Vec<_>>>()?;
         let first = &layouts[0];
         let whole = stateless.filters.iter().cloned().reduce(Expr::and);
         let pruner = match whole {
             None => None,
-            Some(whole) => Pruner::new(compile(&whole, first)?, Arc::new(project(&stateless.input, first))),
+            Some(whole) => {
+                Pruner::new(compile(&whole, &schema_of(first)?)?, Arc::new(project(&stateless.input, first)))
+            }
         };
         let inputs = first.iter().map(|index| pseudo::input(*index, stateless.columns)).collect();
         let all = filters.iter().map(|filter| &filter.predicate).chain(&expressions);

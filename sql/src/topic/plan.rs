@@ -24,7 +24,7 @@ use super::stateless::{Output, Stateless};
 use crate::convert::from_datafusion;
 use crate::plugin::Plugin;
 use crate::types::{SqlTypes, normalise};
-use crate::{Error, Result, pseudo};
+use crate::{Error, Result, pseudo, values};
 
 /// Plans a query that passed the check and was rewritten. `schema` is the table's at the wanted version.
 pub(super) fn plan(
@@ -54,7 +54,8 @@ pub(super) fn plan(
 }
 
 fn analyse(query: Query, context: &TopicContext) -> DfResult<LogicalPlan> {
-    let options = ParserOptions { map_string_types_to_utf8view: false, collect_spans: true, ..ParserOptions::new() };
+    let options =
+        ParserOptions { map_string_types_to_utf8view: false, collect_spans: true, ..values::parser_options() };
     let planned =
         SqlToRel::new_with_options(context, options).sql_statement_to_plan(Statement::Query(Box::new(query)))?;
     context.state.analyzer().execute_and_check(planned, context.state.config_options(), |_, _| {})
@@ -97,7 +98,7 @@ fn output(expr: &Expr, field: &FieldRef) -> Result<Output> {
     })?;
     let mut expr = unqualify(expr.clone().unalias_nested().data)?;
     if data_type != *field.data_type() {
-        expr = Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(expr), data_type.clone()));
+        expr = values::cast(expr, field.data_type(), &data_type);
     }
     Ok(Output { field: Field::new(field.name(), data_type, field.is_nullable()), expr })
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
-use datafusion::logical_expr::{Cast, Expr, Volatility, create_udf};
+use datafusion::logical_expr::{Volatility, create_udf};
 use datafusion::sql::sqlparser::ast::Ident;
 use millstream_engine::BatchOperator;
 
@@ -16,7 +16,7 @@ use super::transform::TransformOperator;
 use crate::names::{fold, ident_position};
 use crate::parse::TransformCall;
 use crate::plugin::{Callables, Transform};
-use crate::{Error, Result, pseudo};
+use crate::{Error, Result, pseudo, values};
 
 /// A topic's SELECT, and what is done to its rows.
 #[derive(Debug, Clone)]
@@ -46,6 +46,21 @@ impl TopicPlan {
         }
         let outputs = arguments(&select, &name, &call.plugin, &call.columns, transform.step.parameters())?;
         Ok(TopicPlan { select: Stateless { outputs, ..select }, transform: Some(transform) })
+    }
+
+    /// Casts columns to the types that they had when the topic was created: an expression may be planned otherwise by then.
+    pub(crate) fn keep_types(&mut self, schema: &Schema) {
+        if self.transform.is_some() {
+            return;
+        }
+        for output in &mut self.select.outputs {
+            let Ok(kept) = schema.field_with_name(output.field.name()) else { continue };
+            let (now, kept) = (output.field.data_type().clone(), kept.data_type());
+            if now != *kept {
+                output.expr = values::cast(output.expr.clone(), &now, kept);
+                output.field = output.field.clone().with_data_type(kept.clone());
+            }
+        }
     }
 
     /// The schema of what it gives.
@@ -119,7 +134,7 @@ fn arguments(
                 let message = format!("{}, and column {column:?} is {}; CAST it", takes(), field.data_type());
                 return Err(Error::Invalid { message, position });
             }
-            expr = Expr::Cast(Cast::new(Box::new(expr), wanted.clone()));
+            expr = values::cast(expr, field.data_type(), wanted);
         }
         Ok(Output { field: Field::new(parameter, wanted.clone(), true), expr })
     };

@@ -7,3 +7,4 @@ mod files;
 mod fuzz;
 mod statements;
 mod support;
+mod values;

@@ -41,7 +41,7 @@ impl State {
 
     pub(super) fn admit_plugin_drop(&self, id: PluginId, earlier: &Earlier<'_>) -> Result<()> {
         let found = self.catalog.plugin(id);
-        let plugin = found.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        let plugin = found.ok_or_else(|| Error::gone("plugin"))?;
         for version in self.catalog.plugin_versions(&plugin.namespace, &plugin.name) {
             let mut topics = self.catalog.topics_of_plugin(version.id);
             if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
@@ -74,7 +74,7 @@ impl State {
 
     pub(super) fn admit_function_drop(&self, id: FunctionId, earlier: &Earlier<'_>) -> Result<()> {
         let found = self.catalog.function(id);
-        let function = found.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })?;
+        let function = found.ok_or_else(|| Error::gone("function"))?;
         let mut topics = self.catalog.topics_of_function(id);
         let topic = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id));
         topic.map_or(Ok(()), |topic| in_use("function", &function.name, format!("topic {:?}", topic.name)))
@@ -85,7 +85,7 @@ impl State {
         let topic = self.select_topic(topic)?;
         let Some(id) = shadow else { return Ok(()) };
         let plugin = self.catalog.plugin(id).filter(|plugin| plugin.namespace == topic.namespace);
-        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+        let plugin = plugin.ok_or_else(|| Error::gone("plugin"))?;
         let TopicSource::Select { plugins, .. } = &topic.source else { return Ok(()) };
         let mut called = plugins.iter().filter_map(|called| self.catalog.plugin(*called));
         if called.any(|called| called.name == plugin.name) {
@@ -102,7 +102,7 @@ impl State {
         let mut names = Vec::with_capacity(plugins.len());
         for id in plugins {
             let plugin = self.catalog.plugin(*id).filter(|plugin| plugin.namespace == topic.namespace);
-            let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{id}") })?;
+            let plugin = plugin.ok_or_else(|| Error::gone("plugin"))?;
             if names.contains(&plugin.name.as_str()) {
                 return Err(Error::InvalidInput(format!("a topic calls one version of plugin {:?}", plugin.name)));
             }
@@ -110,7 +110,7 @@ impl State {
         }
         for id in functions {
             let function = self.catalog.function(*id).filter(|function| function.namespace == topic.namespace);
-            let function = function.ok_or_else(|| Error::NotFound { what: "function", name: format!("#{id}") })?;
+            let function = function.ok_or_else(|| Error::gone("function"))?;
             if !names.contains(&function.plugin.as_str()) {
                 return Err(Error::NotFound { what: "plugin", name: function.plugin.clone() });
             }

@@ -79,7 +79,7 @@ impl State {
             }
             Change::PluginSuspended { plugin, .. } => match self.catalog.plugin(*plugin) {
                 Some(_) => Ok(()),
-                None => Err(Error::NotFound { what: "plugin", name: format!("#{plugin}") }),
+                None => Err(Error::gone("plugin")),
             },
             Change::PluginDropped { plugin } => self.admit_plugin_drop(*plugin, earlier),
             Change::FunctionCreated(info) => {
@@ -147,7 +147,7 @@ impl State {
 
     pub(super) fn known_table(&self, id: TableId) -> Result<&TableInfo> {
         let found = self.catalog.table(id).map(AsRef::as_ref);
-        found.ok_or_else(|| Error::NotFound { what: "table", name: format!("#{id}") })
+        found.ok_or_else(|| Error::gone("table"))
     }
 
     pub(super) fn known_partition(&self, table: TableId, partition: PartitionId) -> Result<&PartitionState> {
@@ -238,7 +238,7 @@ impl State {
                 topic.name
             ))),
             Some(topic) => Ok(topic),
-            None => Err(Error::NotFound { what: "topic", name: format!("#{id}") }),
+            None => Err(Error::gone("topic")),
         }
     }
 }

@@ -10,9 +10,9 @@ impl State {
         self.known_namespace(&info.namespace)?;
         free(self.catalog.consumer_named(&info.namespace, &info.name).is_none(), "consumer", &info.name)?;
         let topic = self.catalog.topic(info.topic).filter(|topic| topic.namespace == info.namespace);
-        let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{}", info.topic) })?;
+        let topic = topic.ok_or_else(|| Error::gone("topic"))?;
         let plugin = self.catalog.plugin(info.plugin).filter(|plugin| plugin.namespace == info.namespace);
-        let plugin = plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: format!("#{}", info.plugin) })?;
+        let plugin = plugin.ok_or_else(|| Error::gone("plugin"))?;
         if plugin.description.kind != PluginKind::Consumer {
             let kind = plugin.description.kind.name();
             return Err(Error::InvalidInput(format!("plugin {:?} is a {kind}, not a consumer", plugin.name)));
@@ -98,7 +98,7 @@ impl State {
 
     pub(super) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {
         let found = self.catalog.consumer(id).map(AsRef::as_ref);
-        found.ok_or_else(|| Error::NotFound { what: "consumer", name: format!("#{id}") })
+        found.ok_or_else(|| Error::gone("consumer"))
     }
 
     pub(super) fn refuse_consumer_of_table(&self, id: TableId, name: &str) -> Result<()> {
@@ -111,7 +111,7 @@ impl State {
     pub(super) fn admit_state(&self, record: &StateRecord) -> Result<()> {
         let consumer = self.known_consumer(record.consumer)?;
         let topic = self.catalog.topic(consumer.topic);
-        let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{}", consumer.topic) })?;
+        let topic = topic.ok_or_else(|| Error::gone("topic"))?;
         self.known_partition(topic.table, record.partition)?;
         if record.writes.iter().any(|(key, _)| !(1..=MAX_STATE_KEY_BYTES).contains(&key.len())) {
             return Err(Error::Internal(format!("consumer {:?} wrote a key of a wrong length", consumer.name)));

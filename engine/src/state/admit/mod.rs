@@ -93,7 +93,7 @@ impl State {
         for &(topic, partition, offset) in &record.entries {
             let info = self.topic(topic);
             let info = info.filter(|info| info.namespace.as_str() == namespace.as_ref());
-            let info = info.ok_or_else(|| Error::NotFound { what: "topic", name: format!("#{topic}") })?;
+            let info = info.ok_or_else(|| Error::gone("topic"))?;
             let PartitionState { start, end, .. } = *self.known_partition(info.table, partition)?;
             if offset > end {
                 return Err(Error::OffsetOutOfRange { partition, offset, start, end });
@@ -125,7 +125,7 @@ impl State {
                 let found = self.catalog.consumer(*consumer);
                 match found.filter(|found| found.version == *version && !found.paused) {
                     Some(_) => Ok(()),
-                    None => Err(Error::Fenced(format!("consumer #{consumer} was paused, altered or dropped"))),
+                    None => Err(Error::Fenced("the consumer was paused, altered or dropped".to_owned())),
                 }
             }
             Precondition::EndOffset { table, partition, end } => {
@@ -144,7 +144,7 @@ impl State {
                 Err(Error::Busy(format!("the segments of partition {partition} changed meanwhile")))
             }
             Precondition::SchemaVersion { table, version } => match self.catalog.table(*table) {
-                None => Err(Error::NotFound { what: "table", name: format!("#{table}") }),
+                None => Err(Error::gone("table")),
                 Some(info) if *version == 0 || *version > info.schema_version() => {
                     Err(Error::FailedPrecondition(format!("table {:?} has no schema version {version}", info.name)))
                 }

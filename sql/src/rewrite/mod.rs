@@ -1,6 +1,8 @@
 //! What is changed in a query's syntax tree before DataFusion plans it: plugins are found, `p()` gets the plugin's
 //! declared columns, `*` leaves out the pseudo-columns, and named arguments of `poll` take their places.
 
+mod columns;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -13,12 +15,14 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::names::{fold, ident_position};
 use crate::plugin::Plugin;
-use crate::{Error, Result, poll, pseudo};
+use crate::{Error, Result, poll, pseudo, values};
 
 /// What a rewrite asks about the world.
 pub(crate) trait Scope {
     /// The pseudo-columns of a relation that `*` must leave out.
     fn hidden(&self, relation: &ObjectName) -> Vec<&'static str>;
+    /// The columns of a table or topic but for its pseudo-columns; `None` for other relations.
+    fn columns(&self, relation: &ObjectName) -> Option<Vec<String>>;
     /// The function or plugin of this (folded) name in the current namespace.
     fn plugin(&self, name: &str) -> Result<Option<Plugin>>;
 }
@@ -69,12 +73,17 @@ impl VisitorMut for Rewriter<'_> {
         if let Some(with) = &query.with {
             self.ctes.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
         }
+        columns::mark_step_casts(query);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        columns::name_duplicates(select);
         if self.pseudo {
             self.narrow_wildcards(select);
+            if let Err(error) = columns::write_out_natural(select, self.scope) {
+                return ControlFlow::Break(error);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -90,16 +99,18 @@ impl VisitorMut for Rewriter<'_> {
                 return ControlFlow::Break(error);
             }
         }
+        if self.pseudo {
+            columns::extend_alias(factor, self.scope);
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        if let Expr::Function(function) = expr
-            && let Err(error) = self.resolve_plugin(function)
-        {
-            return ControlFlow::Break(error);
-        }
-        ControlFlow::Continue(())
+        let rewritten = match expr {
+            Expr::Function(function) => self.resolve_plugin(function),
+            _ => values::rewrite_syntax(expr),
+        };
+        rewritten.map_or_else(ControlFlow::Break, ControlFlow::Continue)
     }
 }
 

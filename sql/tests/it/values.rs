@@ -1,0 +1,129 @@
+//! Values and schemas of prepared statements, and errors that say where a row stands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use millstream_engine::ErrorKind;
+use millstream_sql::{Outcome, SqlOptions};
+
+use crate::support::{collect, format_rows, open};
+
+fn one(value: ArrayRef) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("1", value.data_type().clone(), true)]);
+    RecordBatch::try_new(Arc::new(schema), vec![value]).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_in_the_list_of_columns_give_the_announced_schema() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE t (n INT, f DOUBLE, d DECIMAL(9, 2))").await;
+    store.run("INSERT INTO t VALUES (1, 0.5, 8.20)").await;
+    for (sql, parameter, expected) in [
+        ("SELECT n + ? FROM t", Arc::new(Int64Array::from(vec![41])) as ArrayRef, "42"),
+        ("SELECT f * ? FROM t", Arc::new(Float64Array::from(vec![3.0])), "1.5"),
+        ("SELECT CASE WHEN n = 1 THEN n ELSE ? END FROM t", Arc::new(Int64Array::from(vec![7])), "1"),
+        ("SELECT ? AS it, d FROM t", Arc::new(StringArray::from(vec!["x"])), "x|8.20"),
+        ("SELECT ? AS it, d FROM t", Arc::new(Int64Array::from(vec![5])), "5|8.20"),
+    ] {
+        let prepared = store.session.prepare(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let parameters = one(parameter);
+        let announced = prepared.result_schema_with(&parameters).await.unwrap();
+        let Outcome::Rows { schema, stream } = prepared.execute(Some(parameters)).await.unwrap() else {
+            panic!("{sql} gives rows");
+        };
+        assert_eq!(schema, announced, "{sql}");
+        if !sql.contains("? AS it") && !sql.contains("ELSE ?") {
+            assert_eq!(schema, prepared.result_schema, "{sql} is known before it is bound");
+        }
+        let batches = collect(Outcome::Rows { schema, stream }).await.unwrap();
+        assert_eq!(batches.iter().flat_map(format_rows).collect::<Vec<_>>(), [expected], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_statements_outlast_their_tables() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE t (n BIGINT)").await;
+    store.run("INSERT INTO t VALUES (1)").await;
+    let query = store.session.prepare("SELECT n FROM t").await.unwrap();
+    let insert = store.session.prepare("INSERT INTO t VALUES (2)").await.unwrap();
+    store.run("DROP TABLE t").await;
+    let error = query.execute(None).await.unwrap_err();
+    assert!(error.to_string().contains("\"t\"") || error.to_string().contains(".t"), "{error}");
+    store.run("CREATE TABLE t (n BIGINT)").await;
+    insert.execute(None).await.unwrap();
+    let rows = collect(query.execute(None).await.unwrap()).await.unwrap();
+    assert_eq!(rows.iter().flat_map(format_rows).collect::<Vec<_>>(), ["2"]);
+    store.run("DROP TABLE t").await;
+    store.run("CREATE TABLE t (n VARCHAR)").await;
+    let error = query.execute(None).await.unwrap_err();
+    assert!(error.to_string().contains("prepare the statement again"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_names_the_topic_and_the_offset_that_fails() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE t (n BIGINT)").await;
+    store.run("INSERT INTO t SELECT value FROM generate_series(1, 100)").await;
+    store.run("INSERT INTO t VALUES (9223372036854775807), (5)").await;
+    store.run("CREATE TOPIC next AS SELECT n + 1 AS m FROM t").await;
+    let error = store.rows("SELECT sum(m) FROM next").await.unwrap_err().to_string();
+    assert!(error.contains("topic \"next\" failed at partition 0 offset 100"), "{error}");
+    assert!(error.contains("9223372036854775807 + 1 is out of range for BIGINT"), "{error}");
+    assert_eq!(store.rows("SELECT m FROM next WHERE _offset = 101").await.unwrap(), ["6"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recursion_ends() {
+    let store = open(SqlOptions { max_recursions: 50, ..SqlOptions::default() });
+    let count = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 40) SELECT count(*) FROM r";
+    assert_eq!(store.rows(count).await.unwrap(), ["40"]);
+    let endless = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n % 3 FROM r) SELECT max(n) FROM r";
+    let error = store.rows(endless).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("has taken 50 steps"), "{error}");
+    let cut = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n * 1.5 FROM r WHERE n < 10) SELECT max(n) FROM r";
+    let error = store.rows(cut).await.unwrap_err().to_string();
+    assert!(error.contains("which would cut values"), "{error}");
+    let written = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT CAST(n * 1.5 AS BIGINT) FROM r WHERE n < 10) \
+                   SELECT max(n) FROM r";
+    assert_eq!(store.rows(written).await.unwrap(), ["12"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_tables_are_planned_in_step_with_their_columns() {
+    let store = open(SqlOptions::default());
+    let mut times = Vec::new();
+    for columns in [250, 2000] {
+        let list: Vec<_> = (0..columns).map(|column| format!("c{column} BIGINT")).collect();
+        store.run(&format!("CREATE TABLE w{columns} ({})", list.join(", "))).await;
+        let select = format!("SELECT * FROM w{columns}");
+        let mut best = Duration::MAX;
+        for _ in 0..4 {
+            let start = Instant::now();
+            assert_eq!(store.batches(&select).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
+            best = best.min(start.elapsed());
+        }
+        times.push(best);
+    }
+    // Eight times the columns: with the square of their number it would be 64 times as long.
+    assert!(times[1] < times[0] * 32, "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn negative_nans_that_are_stored_are_the_one() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE m (f DOUBLE)").await;
+    let values = Float64Array::from(vec![f64::NAN, -f64::NAN, f64::from_bits(f64::NAN.to_bits() | 7), 1.0]);
+    let schema = Schema::new(vec![Field::new("1", DataType::Float64, true)]);
+    let insert = store.session.prepare("INSERT INTO m VALUES (?)").await.unwrap();
+    insert.execute(Some(RecordBatch::try_new(Arc::new(schema), vec![Arc::new(values)]).unwrap())).await.unwrap();
+    let counts = store.batches("SELECT count(*) FROM m GROUP BY f ORDER BY f").await.unwrap();
+    let counts: Vec<i64> =
+        counts.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+    assert_eq!(counts, [1, 3]);
+    store.run("CREATE TOPIC large AS SELECT f FROM m WHERE f > 2").await;
+    assert_eq!(store.rows("SELECT count(*) FROM large").await.unwrap(), ["3"]);
+}

@@ -1,6 +1,7 @@
 //! Appends.
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 use crate::access::Action;
 use crate::submission::{Precondition, Submission};
@@ -53,6 +54,16 @@ impl Engine {
             return self.nothing_appended(submission.durability);
         }
         self.shared.log.submit(submission)
+    }
+
+    /// Whether rows of these columns can become rows of the table, as far as that can be told without any: unknown, missing and
+    /// doubled columns and types that are not cast are the errors that an append of such rows would give.
+    pub fn check_columns(&self, who: &Principal, table: TableId, columns: &SchemaRef) -> Result<()> {
+        self.shared.check_open()?;
+        let table = self.shared.table(table)?;
+        self.enter(who, Action::Produce, Some(&table.namespace))?;
+        let none = RecordBatch::new_empty(SchemaRef::clone(columns));
+        crate::types::conform(&none, table.schema(), self.shared.options.max_commit_bytes).map(drop)
     }
 
     /// Cuts a batch into pieces that can be appended one by one, in order and without copying. A single row that is too

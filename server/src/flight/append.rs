@@ -120,7 +120,14 @@ impl Appender {
     }
 
     fn append_message(&mut self, data: &FlightData) -> Result<Option<Work>> {
-        let Decoded::Batch(batch) = self.decoder.decode(data)? else { return Ok(None) };
+        let batch = match self.decoder.decode(data)? {
+            Decoded::Batch(batch) => batch,
+            Decoded::Schema(schema) => {
+                self.door.engine.check_columns(&self.who, self.table.id, &schema)?;
+                return Ok(None);
+            }
+            Decoded::Nothing => return Ok(None),
+        };
         let asked = protocol::Append::decode(data.app_metadata.clone())
             .map_err(|error| DoorError::invalid(format!("the batch's metadata is not an Append message: {error}")))?;
         let stamp = stamp(&asked)?;

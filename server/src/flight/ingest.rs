@@ -74,10 +74,10 @@ fn step(
     data: &arrow_flight::FlightData,
 ) -> Result<Taken> {
     let decoded = decoder.decode(data)?;
-    if table.is_none()
-        && let Some(schema) = decoder.schema()
-    {
-        table = Some(target.open(engine, who, schema)?);
+    if let Decoded::Schema(schema) = &decoded {
+        let opened = target.open(engine, who, schema)?;
+        engine.check_columns(who, opened.id, schema)?;
+        table = Some(opened);
     }
     let (mut receipts, mut rows) = (Vec::new(), 0);
     if let (Decoded::Batch(batch), Some(table)) = (decoded, &table) {

@@ -16,7 +16,7 @@ use super::sessions::Caller;
 use crate::Door;
 
 /// Of the parameters bound at once.
-const MAX_PARAMETER_BYTES: usize = 32 << 20;
+const MAX_PARAMETER_BYTES: u64 = 32 << 20;
 
 /// Executes a statement and gives the number of rows it changed.
 pub(super) async fn statement(door: &Door, caller: Caller, sql: String) -> Result<i64> {
@@ -66,33 +66,28 @@ async fn rows_changed(outcome: Outcome) -> Result<i64> {
     }
 }
 
-/// All rows of parameters that arrive, as one batch.
+/// All rows of parameters that arrive, as one batch. They are measured as they come: what is too much is refused before it is
+/// unpacked.
 async fn parameters(door: &Door, mut incoming: Messages) -> Result<Option<RecordBatch>> {
-    let mut messages = Vec::new();
-    let mut bytes = 0;
+    let (mut decoder, mut batches, mut bytes) = (Decoder::default(), Vec::new(), 0);
     while let Some(data) = incoming.next().await {
         let data = data?;
-        bytes += data.data_body.len();
+        bytes += decoder.measure(&data)?;
         if bytes > MAX_PARAMETER_BYTES {
             return Err(DoorError::new(
                 ErrorKind::ResourceExhausted,
                 format!("the parameters take more than {MAX_PARAMETER_BYTES} bytes; bind fewer rows at a time"),
             ));
         }
-        messages.push(data);
+        let decoded = blocking(&door.queries, move || decoder.decode(&data).map(|decoded| (decoded, decoder)));
+        let decoded = decoded.await?;
+        decoder = decoded.1;
+        if let Decoded::Batch(batch) = decoded.0 {
+            batches.push(batch);
+        }
     }
-    blocking(&door.queries, move || {
-        let mut decoder = Decoder::default();
-        let mut batches = Vec::new();
-        for data in &messages {
-            if let Decoded::Batch(batch) = decoder.decode(data)? {
-                batches.push(batch);
-            }
-        }
-        match (decoder.schema(), batches.is_empty()) {
-            (Some(schema), false) => Ok(Some(arrow::compute::concat_batches(schema, &batches)?)),
-            _ => Ok(None),
-        }
-    })
-    .await
+    match (decoder.schema(), batches.is_empty()) {
+        (Some(schema), false) => Ok(Some(arrow::compute::concat_batches(schema, &batches)?)),
+        _ => Ok(None),
+    }
 }

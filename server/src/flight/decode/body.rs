@@ -10,8 +10,26 @@ use crate::flight::error::{DoorError, Result};
 /// LZ4 can't make more of a byte than this.
 const LZ4_MAX_RATIO: u64 = 255;
 
+/// What the values of a message take, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// All buffers, once decompressed.
+    pub(super) total: u64,
+    /// Memory of their own: those that have to be decompressed.
+    pub(super) unpacked: u64,
+    /// Whether the others lie in the message's body, which lives as long as they do.
+    pub(super) in_body: bool,
+}
+
+impl Sizes {
+    /// What is held as long as the values are.
+    pub(super) fn held(&self, body: &[u8]) -> u64 {
+        self.unpacked.saturating_add(if self.in_body { body.len() as u64 } else { 0 })
+    }
+}
+
 /// Every node within the row limit, every buffer inside the body, and no more than `limit` bytes once decompressed.
-pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Result<()> {
+pub(super) fn measure(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Result<Sizes> {
     check_count("rows", batch.length())?;
     for node in batch.nodes().iter().flatten() {
         check_count("values", node.length())?;
@@ -28,22 +46,25 @@ pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Result<
     if codec.is_some_and(|codec| !matches!(codec, CompressionType::LZ4_FRAME | CompressionType::ZSTD)) {
         return Err(DoorError::invalid("the record batch is compressed in a way that is not known"));
     }
-    let mut total = 0u64;
+    let mut sizes = Sizes { total: 0, unpacked: 0, in_body: false };
     for buffer in batch.buffers().iter().flatten() {
         let bytes = slice(body, buffer.offset(), buffer.length())?;
-        let size = match codec {
-            Some(codec) => decompressed_size(bytes, codec, limit)?,
-            None => bytes.len() as u64,
-        };
-        total = total.saturating_add(size);
-        if total > limit {
-            return Err(DoorError::new(
-                millstream_engine::ErrorKind::ResourceExhausted,
-                format!("the record batch takes more than {limit} bytes in memory; send fewer rows at a time"),
-            ));
+        let unpacked = codec.map_or(Ok(None), |codec| decompressed_size(bytes, codec, limit))?;
+        sizes.in_body |= unpacked.is_none() && !bytes.is_empty();
+        sizes.unpacked = sizes.unpacked.saturating_add(unpacked.unwrap_or(0));
+        sizes.total = sizes.total.saturating_add(unpacked.unwrap_or(bytes.len() as u64));
+        if sizes.total > limit {
+            return Err(too_large(limit));
         }
     }
-    Ok(())
+    Ok(sizes)
+}
+
+fn too_large(limit: u64) -> DoorError {
+    DoorError::new(
+        millstream_engine::ErrorKind::ResourceExhausted,
+        format!("the record batch takes more than {limit} bytes in memory; send fewer rows at a time"),
+    )
 }
 
 fn check_count(what: &str, count: i64) -> Result<()> {
@@ -60,15 +81,14 @@ fn slice(body: &[u8], offset: i64, length: i64) -> Result<&[u8]> {
         .ok_or_else(|| DoorError::invalid("the record batch is malformed: a buffer lies outside the body"))
 }
 
-/// The size after decompression. The stated one is what memory is taken for; LZ4's reader goes on past it, so where that
+/// The size after decompression; none where the bytes are not compressed after all. The stated one is what memory is taken for; LZ4's reader goes on past it, so where that
 /// could matter the data is measured first.
-fn decompressed_size(bytes: &[u8], codec: CompressionType, limit: u64) -> Result<u64> {
+fn decompressed_size(bytes: &[u8], codec: CompressionType, limit: u64) -> Result<Option<u64>> {
     let Some((prefix, data)) = bytes.split_first_chunk::<8>() else {
-        return if bytes.is_empty() { Ok(0) } else { Err(stated_wrongly()) };
+        return if bytes.is_empty() { Ok(None) } else { Err(stated_wrongly()) };
     };
     let stated = match i64::from_le_bytes(*prefix) {
-        // Not compressed after all.
-        -1 => return Ok(data.len() as u64),
+        -1 => return Ok(None),
         stated => u64::try_from(stated).map_err(|_| stated_wrongly())?,
     };
     let may_exceed = (data.len() as u64).saturating_mul(LZ4_MAX_RATIO) > stated;
@@ -79,7 +99,7 @@ fn decompressed_size(bytes: &[u8], codec: CompressionType, limit: u64) -> Result
             return Err(stated_wrongly());
         }
     }
-    Ok(stated)
+    Ok(Some(stated))
 }
 
 fn stated_wrongly() -> DoorError {

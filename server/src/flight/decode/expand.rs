@@ -7,14 +7,16 @@ use millstream_engine::ErrorKind;
 
 use crate::flight::error::{DoorError, Result};
 
-/// Refuses a batch that would take more than `limit` bytes unfolded.
+/// Refuses a batch whose folded columns would take more than `limit` bytes unfolded.
 pub(super) fn check(batch: &RecordBatch, limit: u64) -> Result<()> {
+    let mut total = 0_u64;
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        if unfolded(column.as_ref()) > limit {
+        total = total.saturating_add(unfolded(column.as_ref()));
+        if total > limit {
             return Err(DoorError::new(
                 ErrorKind::ResourceExhausted,
                 format!(
-                    "column {:?} takes more than {limit} bytes without its encoding; send fewer rows",
+                    "with column {:?} the batch takes more than {limit} bytes without its encoding; send fewer rows",
                     field.name()
                 ),
             ));

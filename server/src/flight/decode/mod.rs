@@ -7,6 +7,7 @@ mod schema;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
@@ -24,21 +25,26 @@ const MAX_FIELDS: usize = 10_000;
 const MAX_HEADER_BYTES: usize = 4 << 20;
 /// Rows of one batch, and values of any of its columns.
 const MAX_ROWS: i64 = 1 << 24;
-/// What one batch may take in memory once it is decompressed and its dictionaries are unfolded. Far above what a commit
-/// holds, so that the engine gives the better error for everything below.
-const MAX_DECODED_BYTES: u64 = 128 << 20;
+/// What one batch may take in memory once it is decompressed, and its columns once their dictionaries are unfolded. Far above
+/// what a commit holds, so that the engine gives the better error for everything below.
+const MAX_DECODED_BYTES: u64 = 64 << 20;
+/// What all dictionaries of a stream may take in memory. They live as long as the stream, whether rows come or not.
+const MAX_DICTIONARY_BYTES: u64 = 8 << 20;
 
 /// The state of one incoming stream: its schema and its dictionaries.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     schema: Option<SchemaRef>,
     dictionaries: HashMap<i64, ArrayRef>,
+    /// What each of them holds, in bytes.
+    held: HashMap<i64, u64>,
 }
 
 /// What one message held.
 #[derive(Debug)]
 pub(crate) enum Decoded {
-    Schema,
+    /// The stream's, to be compared with what the rows are for before more is taken in.
+    Schema(SchemaRef),
     Batch(RecordBatch),
     /// A dictionary, or no Arrow message at all (metadata only).
     Nothing,
@@ -55,23 +61,22 @@ impl Decoder {
         if data.data_header.is_empty() {
             return Ok(Decoded::Nothing);
         }
-        if data.data_header.len() > MAX_HEADER_BYTES {
-            return Err(DoorError::invalid(format!(
-                "the Arrow message's header has {} bytes, more than the limit of {MAX_HEADER_BYTES}",
-                data.data_header.len()
-            )));
+        caught(|| self.decode_checked(data))
+    }
+
+    /// The bytes that the rows of a message will hold once it is decoded, without decoding it; 0 for what is no batch of rows.
+    pub(crate) fn measure(&self, data: &FlightData) -> Result<u64> {
+        if data.data_header.is_empty() {
+            return Ok(0);
         }
-        // The checks before make a panic unlikely; the reader is not ours, so one is caught all the same.
-        let caught = catch_unwind(AssertUnwindSafe(|| self.decode_checked(data)));
-        caught.unwrap_or_else(|_| Err(DoorError::invalid("the Arrow message is malformed")))
+        caught(|| match header(data)?.header_as_record_batch() {
+            Some(batch) => Ok(body::measure(&batch, &data.data_body, MAX_DECODED_BYTES)?.held(&data.data_body)),
+            None => Ok(0),
+        })
     }
 
     fn decode_checked(&mut self, data: &FlightData) -> Result<Decoded> {
-        let message = arrow_ipc::root_as_message(&data.data_header)
-            .map_err(|error| DoorError::invalid(format!("the Arrow message's header is malformed: {error}")))?;
-        if !matches!(message.version(), MetadataVersion::V4 | MetadataVersion::V5) {
-            return Err(DoorError::invalid("only Arrow format versions 4 and 5 are read"));
-        }
+        let message = header(data)?;
         match message.header_type() {
             MessageHeader::Schema => {
                 let header = message.header_as_schema().ok_or_else(missing)?;
@@ -79,24 +84,25 @@ impl Decoder {
                 if self.schema.is_some() {
                     return Err(DoorError::invalid("a stream has one schema, and this is the second"));
                 }
-                self.schema = Some(arrow_ipc::convert::fb_to_schema(header).into());
-                Ok(Decoded::Schema)
+                let schema: SchemaRef = arrow_ipc::convert::fb_to_schema(header).into();
+                self.schema = Some(Arc::clone(&schema));
+                Ok(Decoded::Schema(schema))
             }
             MessageHeader::DictionaryBatch => {
                 let header = message.header_as_dictionary_batch().ok_or_else(missing)?;
                 let schema = self.schema.clone().ok_or_else(schema_first)?;
                 let values = header.data().ok_or_else(missing)?;
-                let known: u64 = self.dictionaries.values().map(|values| values.get_buffer_memory_size() as u64).sum();
-                body::check(&values, &data.data_body, MAX_DECODED_BYTES.saturating_sub(known))?;
+                let held = self.dictionary_held(header.id(), header.isDelta(), &values, &data.data_body)?;
                 let body = Buffer::from(data.data_body.clone());
                 read_dictionary(&body, header, &schema, &mut self.dictionaries, &message.version())
                     .map_err(malformed)?;
+                self.held.insert(header.id(), held);
                 Ok(Decoded::Nothing)
             }
             MessageHeader::RecordBatch => {
                 let header = message.header_as_record_batch().ok_or_else(missing)?;
                 let schema = self.schema.clone().ok_or_else(schema_first)?;
-                body::check(&header, &data.data_body, MAX_DECODED_BYTES)?;
+                body::measure(&header, &data.data_body, MAX_DECODED_BYTES)?;
                 let body = Buffer::from(data.data_body.clone());
                 let batch = read_record_batch(&body, header, schema, &self.dictionaries, None, &message.version())
                     .map_err(malformed)?;
@@ -106,6 +112,45 @@ impl Decoder {
             other => Err(DoorError::invalid(format!("{other:?} messages are not read, only record batches"))),
         }
     }
+
+    /// What a dictionary will hold with these values, which are not unpacked yet; an error where the stream's dictionaries
+    /// would become too large.
+    fn dictionary_held(&self, id: i64, delta: bool, values: &arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<u64> {
+        let sizes = body::measure(values, body, MAX_DECODED_BYTES)?;
+        let before = if delta { self.held.get(&id).copied().unwrap_or(0) } else { 0 };
+        let held = before.saturating_add(sizes.held(body));
+        let others = self.held.iter().filter(|(other, _)| **other != id).map(|(_, held)| *held);
+        if others.fold(held, u64::saturating_add) > MAX_DICTIONARY_BYTES {
+            return Err(DoorError::new(
+                millstream_engine::ErrorKind::ResourceExhausted,
+                format!(
+                    "the stream's dictionaries take more than {MAX_DICTIONARY_BYTES} bytes; send the columns without them"
+                ),
+            ));
+        }
+        Ok(held)
+    }
+}
+
+/// The checks before make a panic unlikely; the reader is not ours, so one is caught all the same.
+fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let caught = catch_unwind(AssertUnwindSafe(call));
+    caught.unwrap_or_else(|_| Err(DoorError::invalid("the Arrow message is malformed")))
+}
+
+fn header(data: &FlightData) -> Result<arrow_ipc::Message<'_>> {
+    if data.data_header.len() > MAX_HEADER_BYTES {
+        return Err(DoorError::invalid(format!(
+            "the Arrow message's header has {} bytes, more than the limit of {MAX_HEADER_BYTES}",
+            data.data_header.len()
+        )));
+    }
+    let message = arrow_ipc::root_as_message(&data.data_header)
+        .map_err(|error| DoorError::invalid(format!("the Arrow message's header is malformed: {error}")))?;
+    if !matches!(message.version(), MetadataVersion::V4 | MetadataVersion::V5) {
+        return Err(DoorError::invalid("only Arrow format versions 4 and 5 are read"));
+    }
+    Ok(message)
 }
 
 fn missing() -> DoorError {

@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_ipc::writer::{DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
 use super::*;
 
@@ -131,6 +131,73 @@ fn a_dictionary_that_unfolds_to_too_much_is_refused() {
     let column: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
     let batch = RecordBatch::try_from_iter([("d", column)]).unwrap();
     refused(&messages(&batch, None), "without its encoding");
+}
+
+/// A dictionary column over these values, all of whose rows have the first one.
+fn dictionary_of(values: Vec<String>) -> ArrayRef {
+    let keys = arrow::array::Int32Array::from(vec![0; 10]);
+    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(values))))
+}
+
+#[test]
+fn a_dictionary_is_measured_before_it_is_unpacked() {
+    let bomb = || dictionary_of(vec!["a".to_owned(), "x".repeat(9 << 20)]);
+    let fields = Fields::from(vec![Field::new("x", bomb().data_type().clone(), true)]);
+    let nested: ArrayRef = Arc::new(StructArray::new(fields, vec![bomb()], None));
+    for column in [bomb(), nested] {
+        let batch = RecordBatch::try_from_iter([("d", column)]).unwrap();
+        for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
+            let messages = messages(&batch, compression);
+            assert!(compression.is_none() || messages[1].data_body.len() < 100_000, "it is small on the wire");
+            refused(&messages, "the stream's dictionaries take more than 8388608 bytes");
+        }
+    }
+}
+
+#[test]
+fn the_dictionaries_of_a_stream_count_together() {
+    let columns = (0..3).map(|n| (format!("d{n}"), dictionary_of(vec!["a".to_owned(), "x".repeat(3 << 20)])));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    refused(&messages(&batch, Some(CompressionType::ZSTD)), "the stream's dictionaries");
+    // The same dictionary again takes the place of the one before, and is no more.
+    let small = RecordBatch::try_from_iter([("d", dictionary_of(vec!["x".repeat(3 << 20)]))]).unwrap();
+    let good = messages(&small, None);
+    let again: Vec<FlightData> = std::iter::once(&good[0]).chain([&good[1]; 5]).cloned().collect();
+    assert!(decode_all(&again).is_ok());
+}
+
+#[test]
+fn what_is_added_to_a_dictionary_counts() {
+    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+    let (generator, mut context) = (IpcDataGenerator::default(), IpcWriteContext::default());
+    let mut tracker = DictionaryTracker::new(false);
+    let mut sent = Vec::new();
+    for words in 1..=3 {
+        let values = (0..words).map(|n| format!("{n}").repeat(3 << 20)).collect();
+        let batch = RecordBatch::try_from_iter([("d", dictionary_of(values))]).unwrap();
+        if words == 1 {
+            let schema = generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
+            sent.push(FlightData::from(schema));
+        }
+        let (dictionaries, rows) = generator.encode(&batch, &mut tracker, &options, &mut context).unwrap();
+        assert!(dictionaries.iter().all(|added| added.arrow_data.len() < 4 << 20), "only what is new is sent");
+        sent.extend(dictionaries.into_iter().chain([rows]).map(FlightData::from));
+        match words {
+            3 => refused(&sent, "the stream's dictionaries"),
+            _ => assert_eq!(decode_all(&sent).unwrap().len(), words),
+        }
+    }
+}
+
+#[test]
+fn columns_unfold_to_the_limit_together() {
+    let column = || dictionary_of(vec!["x".repeat(1 << 20)]);
+    let keys = arrow::array::Int32Array::from(vec![0; 40]);
+    let wide = |column: ArrayRef| arrow::compute::take(&column, &keys, None).unwrap();
+    let one = RecordBatch::try_from_iter([("a", wide(column()))]).unwrap();
+    assert!(decode_all(&messages(&one, None)).is_ok());
+    let two = RecordBatch::try_from_iter([("a", wide(column())), ("b", wide(column()))]).unwrap();
+    refused(&messages(&two, None), "with column \"b\" the batch takes more");
 }
 
 #[test]

@@ -79,6 +79,21 @@ fn a_wrong_schema_names_the_column() {
 }
 
 #[test]
+fn a_wrong_schema_is_refused_before_anything_else_comes() {
+    let server = table();
+    run(async {
+        for (name, data_type) in [("identity", DataType::Utf8), ("id", DataType::Binary), ("word", DataType::Utf8)] {
+            let schema = Schema::new(vec![Field::new(name, data_type, true)]);
+            let (acks, end) = put(&server, vec![schema_message(&schema, "t")]).await;
+            let status = end.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            assert!(status.message().contains("id"), "{status:?}");
+            assert!(acks.iter().all(|ack| ack.error.is_some()));
+        }
+    });
+}
+
+#[test]
 fn tickets_of_others_are_refused() {
     let server = Server::start();
     run(async {

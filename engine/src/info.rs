@@ -2,6 +2,14 @@
 
 use crate::{Lsn, Offset, PartitionId, TableId};
 
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowPlace {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub offset: Offset,
+}
+
 /// A recorded segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
@@ -17,6 +25,10 @@ pub struct SegmentInfo {
     pub max_event_us: i64,
     pub min_append_us: i64,
     pub max_append_us: i64,
+    /// 0 where the file says nothing of LSNs: releases before wrote such.
+    pub first_lsn: Lsn,
+    /// One past the LSN of its last row.
+    pub next_lsn: Lsn,
 }
 
 /// Counters since opening, and gauges.
@@ -40,6 +52,14 @@ pub struct EngineStats {
     pub segment_bytes_written: u64,
     /// Log bytes not yet in segments.
     pub segment_backlog_bytes: u64,
+    /// Files that are being written, or that nothing names any more and that are not deleted yet.
+    pub segments_unlisted: u64,
+    /// Of this opening of an object store; 0 where segments lie in the data directory.
+    pub segment_store_epoch: u64,
+    /// The epoch of the opening that has taken the object store over from this one; 0 while there is none.
+    pub segment_store_fenced_by: u64,
+    /// Objects of lower epochs are kept, since other data directories may need them; 0 where there are none.
+    pub segment_store_kept_below: u64,
     pub evaluation_hits: u64,
     pub evaluation_misses: u64,
     pub rows_skipped: u64,
@@ -64,7 +84,7 @@ pub struct EngineStats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
     pub at_us: i64,
-    /// `torn_tail_cut`, `epoch_raised`, `segment_damaged`, `offset_reset`, `row_skipped`, `thread_panicked`, …
+    /// `torn_tail_cut`, `epoch_raised`, `segment_damaged`, `segment_store_fenced`, `offset_reset`, `thread_panicked`, …
     pub kind: &'static str,
     pub message: String,
 }

@@ -69,7 +69,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::current_evaluation;
 pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
-pub use info::{EngineEvent, EngineStats, SegmentInfo};
+pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
 pub use keyed_state::{
     KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
     StateLimit, StateSource, StateWrite,

@@ -64,6 +64,11 @@ pub struct EngineOptions {
     /// Threads that write segments; 0 pauses segmentation (rows then stay in the log).
     pub segment_threads: usize,
     pub segment_store: SegmentStore,
+    /// How long an object stays in an object store after nothing names it any more: copies of the data directory that are
+    /// younger than this find all that they name. A directory of this machine keeps none.
+    pub segment_grace_ms: u64,
+    /// Objects of epochs below this are no other directory's any more: the operator's word, after `segment_store_contested`.
+    pub segment_release_epoch: u64,
     /// Free bytes on the data disk below which appends fail with a retryable error.
     pub free_space_floor_bytes: u64,
     /// How often retention, expiry and segment work are looked at.
@@ -92,6 +97,8 @@ impl EngineOptions {
             segment_age_ms: 10 * 60 * 1000,
             segment_threads: 1,
             segment_store: SegmentStore::Local,
+            segment_grace_ms: 24 * 60 * 60 * 1000,
+            segment_release_epoch: 0,
             free_space_floor_bytes: 256 << 20,
             maintenance_interval_ms: 1_000,
             max_groups_per_topic: 100,

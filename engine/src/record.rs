@@ -200,6 +200,15 @@ pub(crate) enum Change {
         added: Vec<SegmentMeta>,
         removed: Vec<u64>,
     },
+    /// A segment file is about to be written. It stays known by its name until it is part of the manifest, or deleted.
+    SegmentBegun {
+        id: u64,
+        path: String,
+    },
+    /// Files that no manifest named any more are gone.
+    SegmentsDeleted {
+        ids: Vec<u64>,
+    },
     /// Retention: rows below `start` are gone.
     StartMoved {
         table: TableId,
@@ -250,4 +259,14 @@ pub(crate) struct SegmentMeta {
     pub body_bytes: u64,
     /// CRC32C of what lies from `body_bytes` on.
     pub tail_crc32c: u32,
+    /// The LSN of its first row. 0 where the file says nothing of LSNs: releases before wrote such.
+    #[serde(default)]
+    pub first_lsn: Lsn,
+}
+
+impl SegmentMeta {
+    /// Whether the LSN of every row is in the file.
+    pub(crate) fn has_lsns(&self) -> bool {
+        self.first_lsn > Lsn(0)
+    }
 }

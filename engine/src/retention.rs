@@ -170,8 +170,5 @@ fn move_start(shared: &Shared, to: &Move) -> Result<()> {
     }
     let preconditions = vec![Precondition::SegmentsUnchanged { table, partition, segments_version }];
     shared.log.submit(Submission { changes, preconditions, ..Submission::default() })?.wait()?;
-    for meta in removed {
-        shared.segments.bury(meta);
-    }
     Ok(())
 }

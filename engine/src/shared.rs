@@ -15,7 +15,7 @@ use crate::log::{CommitSink, Log};
 use crate::lookups::PluginTables;
 use crate::maintenance::Maintenance;
 use crate::modules::Modules;
-use crate::record::{Change, GroupKey, Record, RecordContext};
+use crate::record::{GroupKey, Record, RecordContext};
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{State, Store};
@@ -200,11 +200,6 @@ impl CommitSink for Shared {
         {
             let mut state = self.state.write();
             for (context, record) in records {
-                if let Record::Change(change) = record
-                    && let Change::TableDropped { table } = **change
-                {
-                    self.segments.bury_table(&state, table);
-                }
                 self.forgotten_streams.note(&state, &self.events, *context, record);
                 state.apply(*context, record);
             }

@@ -1,8 +1,10 @@
 """Segments are ordinary Parquet: other engines read them from a directory and from S3, with the same answers."""
 
 import os
+import shutil
 import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import duckdb
@@ -83,3 +85,45 @@ def test_segments_on_s3(serve, s3):
         ).to_pylist()
     assert tuple(found[0].values()) == source_answer()
     assert not os.path.exists(again.data / "segments") or not list((again.data / "segments").rglob("*.parquet"))
+
+
+def test_copies_of_a_directory_over_one_bucket(serve, s3):
+    """Both go on and compact; what either acknowledged stays, and the one that was opened first says that it is fenced."""
+    endpoint, _ = s3
+    env = {
+        "AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+    }
+    options = (*CUT_AT_ONCE, "--segment-url", "s3://bucket/mill")
+    at_once = (*options, "--segment-grace-ms", "0")
+
+    def rows(server) -> int:
+        with connect(server.url) as connection:
+            return connection.execute("SELECT count(*) AS n FROM flights").to_pylist()[0]["n"]
+
+    def told(server, kind: str) -> bool:
+        with connect(server.url) as connection:
+            sql = f"SELECT count(*) AS n FROM system.log WHERE kind = '{kind}'"
+            return connection.execute(sql).to_pylist()[0]["n"] > 0
+
+    original = serve(*options, env=env)
+    original.cli("import", "flights", str(FLIGHTS), "--create")
+    total = duckdb.sql(f"SELECT count(*) FROM '{FLIGHTS}'").fetchall()[0][0]
+    eventually(lambda: all_in_segments(original, total), what="every row in a segment")
+    shutil.copytree(original.data, original.data.parent / "copy")
+    copy = serve(*at_once, name="copy", env=env)
+    assert told(copy, "segment_store_contested")
+    for _ in range(4):
+        copy.cli("import", "flights", str(FLIGHTS))
+        original.cli("import", "flights", str(FLIGHTS))
+    eventually(lambda: told(original, "segment_store_fenced"), what="a fenced owner")
+    with urllib.request.urlopen(f"http://{original.http}/readyz") as answer:
+        assert b"segment store belongs to another" in answer.read()
+    eventually(lambda: all_in_segments(copy, 5 * total), what="every row of the copy in a segment")
+    assert rows(copy) == rows(original) == 5 * total
+    assert copy.stop() == 0 and original.stop() == 0
+    again = serve(*at_once, env=env)
+    eventually(lambda: all_in_segments(again, 5 * total), what="every row of the original in a segment")
+    assert rows(again) == 5 * total
+    assert again.stop() == 0
+    assert rows(serve(*at_once, name="copy", env=env)) == 5 * total

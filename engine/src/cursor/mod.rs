@@ -3,6 +3,7 @@
 //! readers of a topic share evaluations, and following `next_offset` crosses the three places without gap or duplicate.
 
 mod joined;
+mod lsns;
 mod project;
 mod scan;
 mod seek;
@@ -18,6 +19,7 @@ use crate::shared::Shared;
 use crate::{BatchOperator, EncodedBatch, Error, Offset, PartitionId, Result, TableId, TableInfo};
 
 pub(crate) use joined::joined_chunk_at;
+pub(crate) use lsns::{lsn_of, row_at};
 pub(crate) use project::{Projection, append_ts_type, constant_append_ts};
 pub(crate) use scan::scan;
 pub(crate) use seek::offset_at;
@@ -58,8 +60,10 @@ pub(crate) fn pruned_chunk_at(
                     return frame_chunk(&frame, &info, projection).map(Some);
                 }
                 let read = shared.segments.chunk(&segment, (&info, partition), projection, offset, pruning);
-                if let Err(error @ Error::Corrupt { .. }) = &read {
-                    shared.events.push("segment_damaged", error.to_string());
+                if let Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) = &read {
+                    if matches!(error, Error::Corrupt { .. }) {
+                        shared.events.push("segment_damaged", error.to_string());
+                    }
                     // Until the log is trimmed it has the rows too.
                     if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
                         return frame_chunk(&frame, &info, projection).map(Some);

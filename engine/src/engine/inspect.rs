@@ -23,6 +23,8 @@ impl Engine {
                     max_event_us: segment.max_event_us,
                     min_append_us: segment.min_append_us,
                     max_append_us: segment.max_append_us,
+                    first_lsn: segment.first_lsn,
+                    next_lsn: segment.next_lsn,
                 }));
             }
         }
@@ -43,7 +45,13 @@ impl Engine {
         stats.producer_streams = u64::try_from(state.producer_streams().0).unwrap_or(u64::MAX);
         stats.producer_streams_forgotten = self.shared.forgotten_streams.count();
         stats.groups = u64::try_from(state.groups().count()).unwrap_or(u64::MAX);
+        stats.segments_unlisted = u64::try_from(state.unlisted().iter().count()).unwrap_or(u64::MAX);
         drop(state);
+        if let Some(ownership) = self.shared.segments.ownership() {
+            stats.segment_store_epoch = ownership.epoch();
+            stats.segment_store_fenced_by = ownership.fenced_by().unwrap_or(0);
+            stats.segment_store_kept_below = ownership.kept_below();
+        }
         let written = &self.shared.segments.figures().bytes_written;
         stats.segment_bytes_written = written.load(std::sync::atomic::Ordering::Relaxed);
         let evaluations = self.shared.evaluations.figures();
@@ -68,6 +76,12 @@ impl Engine {
     pub fn check_ready(&self) -> Result<()> {
         self.check_writable()?;
         self.shared.threads.check()
+    }
+
+    /// The epoch of the opening that has taken the object store of the segments over from this one: from then on segments
+    /// are neither written nor deleted, and the log is not trimmed. Cheap; asked by readiness probes.
+    pub fn segments_fenced_by(&self) -> Option<u64> {
+        self.shared.segments.ownership().and_then(|ownership| ownership.fenced_by())
     }
 
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.

@@ -34,7 +34,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     if state.applied() > log.durable() {
         return Err(store.ahead_of_log(state.applied(), log.durable()));
     }
-    let segments = Segments::open(&options, &state)?;
+    let segments = Segments::open(&options, &state, &events)?;
     let modules = Modules::open(&options.dir, options.disk.clone())?;
     let evaluations = Evaluations::new(options.evaluation_cache_bytes);
     let state = RwLock::new(state);

@@ -18,6 +18,21 @@ impl Engine {
         cursor::offset_at(&self.shared, table, partition, time_us)
     }
 
+    /// The LSN of a retained row. `FailedPrecondition` where only a segment has the row, and was written by a release that
+    /// did not keep LSNs. Costs a look into the log's index or a segment's footer, which stay in memory for a while.
+    pub fn lsn_of(&self, who: &Principal, table: TableId, partition: PartitionId, offset: Offset) -> Result<Lsn> {
+        self.enter(who, Action::Read, None)?;
+        cursor::lsn_of(&self.shared, table, partition, offset)
+    }
+
+    /// The retained row that has an LSN; `NotFound` where there is none. `FailedPrecondition` where segments of releases that
+    /// did not keep LSNs may have it. Costs the index of one file of the log, or the footer of one segment of each partition
+    /// that was appended to at that time.
+    pub fn row_at(&self, who: &Principal, lsn: Lsn) -> Result<RowPlace> {
+        self.enter(who, Action::Read, None)?;
+        cursor::row_at(&self.shared, lsn)
+    }
+
     /// Changes whenever rows of the table become readable.
     pub fn watch_table(&self, id: TableId) -> Result<watch::Receiver<u64>> {
         self.shared.table(id)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::by_lsn::LsnIndexes;
 use super::cache::ChunkCache;
 use super::format::LogId;
 use super::frame::Frame;
@@ -38,7 +39,7 @@ pub(super) struct LogFile {
 }
 
 #[derive(Debug)]
-enum FileIndex {
+pub(super) enum FileIndex {
     /// The file being written: entries of what has been applied.
     Active(Entries),
     /// A sealed file whose index has not been opened yet.
@@ -54,6 +55,10 @@ impl LogFile {
 
     pub(super) fn sealed(first: Lsn, path: PathBuf, file: Arc<dyn DiskFile>, len: u64) -> LogFile {
         LogFile { first, path, file, len: AtomicU64::new(len), index: RwLock::new(FileIndex::Closed) }
+    }
+
+    pub(super) fn index(&self) -> &RwLock<FileIndex> {
+        &self.index
     }
 
     /// Makes frames findable; of the active file only.
@@ -93,6 +98,7 @@ pub(super) struct Files {
     log_id: LogId,
     list: RwLock<Vec<Arc<LogFile>>>,
     chunks: ChunkCache,
+    by_lsn: LsnIndexes,
     /// One rebuilding at a time; also keeps two readers from writing the same index file.
     rebuilding: Mutex<()>,
     /// One trimming at a time: two would remove the same file.
@@ -108,8 +114,17 @@ impl Files {
         list: Vec<Arc<LogFile>>,
         events: Arc<Events>,
     ) -> Files {
-        let (chunks, rebuilding) = (ChunkCache::default(), Mutex::new(()));
-        Files { disk, dir, log_id, list: RwLock::new(list), chunks, rebuilding, trimming: Mutex::new(()), events }
+        Files {
+            disk,
+            dir,
+            log_id,
+            list: RwLock::new(list),
+            chunks: ChunkCache::default(),
+            by_lsn: LsnIndexes::default(),
+            rebuilding: Mutex::new(()),
+            trimming: Mutex::new(()),
+            events,
+        }
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -122,6 +137,15 @@ impl Files {
 
     pub(super) fn log_id(&self) -> LogId {
         self.log_id
+    }
+
+    /// All files, oldest first.
+    pub(super) fn list(&self) -> Vec<Arc<LogFile>> {
+        self.list.read().clone()
+    }
+
+    pub(super) fn lsn_indexes(&self) -> &LsnIndexes {
+        &self.by_lsn
     }
 
     /// Takes up a new active file.
@@ -171,6 +195,7 @@ impl Files {
             removed.map_err(|error| io_error(&file.path, &error))?;
             self.list.write().retain(|other| other.first != file.first);
             self.chunks.forget(file.first);
+            self.by_lsn.forget(file.first);
         }
     }
 
@@ -224,7 +249,7 @@ impl Files {
         Ok(self.chunks.put(file.first, chunk, entries.ok_or_else(damaged)?.into()))
     }
 
-    fn directory(&self, file: &LogFile) -> Result<Arc<Directory>> {
+    pub(super) fn directory(&self, file: &LogFile) -> Result<Arc<Directory>> {
         if let FileIndex::Open(directory) = &*file.index.read() {
             return Ok(directory.clone());
         }
@@ -247,7 +272,7 @@ impl Files {
         self.directory(file).map(drop)
     }
 
-    fn rebuild_index(&self, file: &LogFile, why: &str) -> Result<Arc<Directory>> {
+    pub(super) fn rebuild_index(&self, file: &LogFile, why: &str) -> Result<Arc<Directory>> {
         let _one_at_a_time = self.rebuilding.lock();
         let path = index_path(&file.path);
         let (next_lsn, entries) = rebuild(file, self.log_id)?;

@@ -164,6 +164,16 @@ impl Directory {
         Ok(bytes.chunks_exact(ENTRY_LEN).map(IndexEntry::decode).collect())
     }
 
+    /// Every entry, by partition. `None` where some are damaged.
+    pub(super) fn all(&self) -> std::io::Result<Option<Vec<(Key, IndexEntry)>>> {
+        let mut all = Vec::new();
+        for (at, chunk) in self.chunks.iter().enumerate() {
+            let Some(entries) = self.read(at)? else { return Ok(None) };
+            all.extend(entries.into_iter().map(|entry| ((chunk.table, chunk.partition), entry)));
+        }
+        Ok(Some(all))
+    }
+
     /// Opens the index of the log file that starts at `first`. `None` where there is none, or a damaged one.
     pub(super) fn open(disk: &dyn Disk, path: &Path, log_id: LogId, first: Lsn) -> Result<Option<Directory>> {
         let file = match disk.open(path) {

@@ -5,6 +5,7 @@
 //! while the writer is at the next commit.
 
 mod apply;
+mod by_lsn;
 mod bytes;
 mod cache;
 mod core;
@@ -48,6 +49,7 @@ use crate::submission::Submission;
 use crate::threads::{Threads, join};
 use crate::{EngineOptions, EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
 
+pub(crate) use by_lsn::LsnPlace;
 pub(crate) use frame::Frame;
 pub(crate) use index::IndexEntry;
 pub(crate) use ipc::{EncodedRows, encode, sliced_bytes};
@@ -164,6 +166,11 @@ impl Log {
         offset: Offset,
     ) -> Result<Option<IndexEntry>> {
         Ok(self.core.files.locate((table, partition), offset)?.map(|(_, entry)| entry))
+    }
+
+    /// Which row has an LSN, as far as the log reaches. To be asked only for what has been applied.
+    pub(crate) fn row_at(&self, lsn: Lsn) -> Result<LsnPlace> {
+        self.core.files.row_at(lsn)
     }
 
     /// As [`Self::frame_at`], of the memory tail alone.

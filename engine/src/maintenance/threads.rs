@@ -201,7 +201,7 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
             board.post(super::due_jobs(&shared, now_us));
         }
         board.report(&shared, "trimming the log", super::trim(&shared));
-        board.report(&shared, "deleting segments", shared.segments.sweep());
+        board.report(&shared, "deleting segments", crate::segments::sweep(&shared, now_us));
     }
 }
 

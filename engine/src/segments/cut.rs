@@ -1,16 +1,15 @@
 //! Turning log frames into a segment.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::Segments;
+use super::record::{Begun, begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
 use crate::cursor::constant_append_ts;
 use crate::log::Frame;
-use crate::record::{Change, SegmentMeta};
+use crate::record::SegmentMeta;
 use crate::shared::Shared;
-use crate::submission::{Precondition, Submission};
-use crate::{Error, Offset, PartitionId, Result, TableId, TableInfo};
+use crate::state::State;
+use crate::{Error, Lsn, Offset, PartitionId, Result, TableId, TableInfo};
 
 /// A partition as a cut or merge found it.
 pub(super) struct Before {
@@ -25,7 +24,11 @@ pub(super) struct Before {
 impl Before {
     /// `None` when the table is gone.
     pub(super) fn of(shared: &Shared, table: TableId, partition: PartitionId) -> Option<Before> {
-        let state = shared.state.read();
+        Before::within(&shared.state.read(), table, partition)
+    }
+
+    /// As [`Self::of`], of a state that the caller looks at: what he chooses from it is of the same version.
+    pub(super) fn within(state: &State, table: TableId, partition: PartitionId) -> Option<Before> {
         let info = state.table(table)?.clone();
         let found = state.partition(table, partition)?;
         Some(Before {
@@ -46,54 +49,18 @@ pub(super) fn cut_one(shared: &Shared, table: TableId, partition: PartitionId, u
     if before.from >= until {
         return Ok(false);
     }
-    let Some(meta) = write(shared, &before, until)? else { return Ok(false) };
-    record(shared, &before, meta, Vec::new())?;
+    let Some((begun, meta)) = write(shared, &before, until)? else { return Ok(false) };
+    record(shared, &before, begun, meta, Vec::new())?;
     Ok(true)
 }
 
-/// Makes a written segment part of the manifest, in the place of others. On refusal its file is deleted.
-pub(super) fn record(shared: &Shared, before: &Before, meta: SegmentMeta, removed: Vec<u64>) -> Result<()> {
-    let path = meta.path.clone();
-    shared.segments.figures.bytes_written.fetch_add(meta.bytes, Ordering::Relaxed);
-    let (table, partition) = (before.table.id, before.partition);
-    let answer = shared.log.submit(Submission {
-        changes: vec![Change::SegmentsChanged { table, partition, added: vec![meta], removed }],
-        preconditions: vec![Precondition::SegmentsUnchanged {
-            table,
-            partition,
-            segments_version: before.segments_version,
-        }],
-        ..Submission::default()
-    });
-    match answer.and_then(|pending| pending.wait()) {
-        Ok(_) => Ok(()),
-        // Refused before it was written: nobody can know of the file. After any other failure the record may yet be
-        // found at the next opening, and so must the file.
-        Err(error @ (Error::Busy(_) | Error::NotFound { .. } | Error::FailedPrecondition(_))) => {
-            shared.segments.store.delete(&path)?;
-            Err(error)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-impl Segments {
-    /// An id for a new segment. Ids given before a restart lie below the log's end of today, unless their segments were
-    /// never recorded.
-    pub(super) fn next_id(&self, shared: &Shared) -> u64 {
-        let floor = shared.log.durable().0;
-        let next = |last: u64| Some(last.max(floor) + 1);
-        let last = self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(floor);
-        last.max(floor) + 1
-    }
-}
-
-fn write(shared: &Shared, before: &Before, until: Offset) -> Result<Option<SegmentMeta>> {
+fn write<'a>(shared: &'a Shared, before: &Before, until: Offset) -> Result<Option<(Begun<'a>, SegmentMeta)>> {
     let segments = &shared.segments;
     let Some(first) = frame(shared, before, before.from)? else { return Ok(None) };
     let version = first.schema_version;
-    let id = segments.next_id(shared);
-    let mut writer = SegmentWriter::new(&segments.store, id, &before.table, before.partition, version, before.from)?;
+    let begun = begin(shared, before, before.from)?;
+    let name = begun.name.clone();
+    let mut writer = SegmentWriter::new(&segments.store, name, &before.table, before.partition, version, before.from)?;
     let mut extent = Extent::empty();
     let mut next = Some(first);
     while let Some(frame) = next.take() {
@@ -104,7 +71,7 @@ fn write(shared: &Shared, before: &Before, until: Offset) -> Result<Option<Segme
             next = self::frame(shared, before, at)?.filter(|frame| frame.schema_version == version);
         }
     }
-    writer.finish(&extent).map(Some)
+    writer.finish(&extent).map(|meta| Some((begun, meta)))
 }
 
 /// `None` when the rows have gone into a segment or below the start meanwhile.
@@ -128,6 +95,7 @@ fn push(writer: &mut SegmentWriter, before: &Before, frame: &Frame) -> Result<()
     // Retention may have moved the start into a frame that holds older rows.
     let skip = usize::try_from(before.from.saturating_sub(frame.base_offset)).unwrap_or(usize::MAX);
     let batch = if skip == 0 { batch.clone() } else { batch.slice(skip, batch.num_rows() - skip) };
+    writer.note_lsns(Lsn(frame.lsn.0 + skip as u64), batch.num_rows() as u64)?;
     writer.push(Rows {
         append_ts: constant_append_ts(frame.append_us, batch.num_rows()),
         batch: &batch,
@@ -142,6 +110,6 @@ fn frame_extent(frame: &Frame) -> Extent {
         min_append_us: frame.append_us,
         max_append_us: frame.append_us,
         log_bytes: u64::from(frame.frame_bytes),
-        next_lsn: crate::Lsn(frame.lsn.0 + u64::from(frame.rows)),
+        next_lsn: Lsn(frame.lsn.0 + u64::from(frame.rows)),
     }
 }

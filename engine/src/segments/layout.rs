@@ -36,7 +36,7 @@ pub(super) const DESCRIPTION_KEY: &str = "millstream.segment";
 /// What the file says of itself. Fields may be added with a default, never renamed or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Description {
-    /// Version of the layout, 1.
+    /// Version of the layout: 2, or 1 without LSNs.
     pub format: u32,
     pub namespace: String,
     pub table: String,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use super::cut::{self, Before};
+use super::cut::Before;
 use super::open::Segment;
 use super::prune::Pruning;
+use super::record::{Begun, begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
 use crate::cursor::{ChunkRows, Projection};
 use crate::record::SegmentMeta;
@@ -26,22 +27,18 @@ pub(super) fn merge_one(shared: &Shared, table: TableId, partition: PartitionId)
         let Some(found) = state.partition(table, partition) else { return Ok(false) };
         let metas: Vec<&Arc<SegmentMeta>> = found.segments.values().collect();
         let Some(run) = choose(&metas, shared.options.segment_bytes) else { return Ok(false) };
+        let Some(before) = Before::within(&state, table, partition) else { return Ok(false) };
         let sources: Vec<Arc<Segment>> =
             metas.get(run).unwrap_or_default().iter().map(|meta| shared.segments.lease(meta)).collect();
-        drop(state);
-        let Some(before) = Before::of(shared, table, partition) else { return Ok(false) };
         (before, sources)
     };
-    let meta = write(shared, &before, &sources)?;
+    let (begun, meta) = write(shared, &before, &sources)?;
     let removed: Vec<u64> = sources.iter().map(|source| source.meta.id).collect();
-    cut::record(shared, &before, meta, removed)?;
-    for source in &sources {
-        shared.segments.bury(source.meta.clone());
-    }
+    record(shared, &before, begun, meta, removed)?;
     Ok(true)
 }
 
-/// Adjacent segments of one schema version that make at most `limit` log bytes together, where none is more than half
+/// Adjacent segments of one schema version, all with LSNs or all without, that make at most `limit` log bytes together, where none is more than half
 /// of the whole: so a row is written again only when its segment at least doubles.
 pub(super) fn choose(metas: &[&Arc<SegmentMeta>], limit: u64) -> Option<std::ops::Range<usize>> {
     let mut start = 0;
@@ -52,7 +49,8 @@ pub(super) fn choose(metas: &[&Arc<SegmentMeta>], limit: u64) -> Option<std::ops
         let mut expected = first.first_offset;
         for meta in metas.iter().skip(start).take(MAX_NEIGHBOURS) {
             let grown = sum.saturating_add(meta.log_bytes);
-            if meta.schema_version != first.schema_version || meta.first_offset != expected || grown > limit {
+            let alike = meta.schema_version == first.schema_version && meta.has_lsns() == first.has_lsns();
+            if !alike || meta.first_offset != expected || grown > limit {
                 break;
             }
             (sum, largest, expected) = (grown, largest.max(meta.log_bytes), meta.next_offset);
@@ -69,7 +67,7 @@ pub(super) fn choose(metas: &[&Arc<SegmentMeta>], limit: u64) -> Option<std::ops
     None
 }
 
-fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<SegmentMeta> {
+fn write<'a>(shared: &'a Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<(Begun<'a>, SegmentMeta)> {
     let segments = &shared.segments;
     let Some(first) = sources.first().map(|source| source.meta.clone()) else {
         return Err(Error::Internal("a merge of nothing".to_owned()));
@@ -78,10 +76,10 @@ fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<S
     let mut inputs: Vec<InputColumn> = (0..schema.fields().len()).map(InputColumn::Field).collect();
     inputs.push(InputColumn::AppendTs);
     let projection = Projection::new(&before.table, &inputs)?;
-    let id = segments.next_id(shared);
+    let begun = begin(shared, before, first.first_offset)?;
     let mut writer = SegmentWriter::new(
         &segments.store,
-        id,
+        begun.name.clone(),
         &before.table,
         before.partition,
         first.schema_version,
@@ -90,6 +88,9 @@ fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<S
     let mut extent = Extent::empty();
     for source in sources {
         let meta = &source.meta;
+        if let Some(lsns) = segments.lsns(source)? {
+            writer.append_lsns(&lsns)?;
+        }
         let rows = (meta.next_offset - meta.first_offset).max(1);
         let mut at = meta.first_offset;
         while at < meta.next_offset {
@@ -111,7 +112,7 @@ fn write(shared: &Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<S
             next_lsn: meta.next_lsn,
         });
     }
-    writer.finish(&extent)
+    Ok((begun, writer.finish(&extent)?))
 }
 
 fn push(

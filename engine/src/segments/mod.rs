@@ -5,10 +5,14 @@ mod bounds;
 mod checksum;
 mod cut;
 mod layout;
+mod lsns;
 mod merge;
+mod missing;
+mod name;
 mod open;
 mod prune;
 mod read;
+mod record;
 mod run;
 mod sample;
 mod store;
@@ -21,18 +25,20 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::events::Events;
 use crate::record::SegmentMeta;
 use crate::state::State;
 use crate::{EngineOptions, Result};
 
 pub(crate) use open::Segment;
 pub(crate) use prune::Pruning;
+pub(crate) use sweep::sweep;
 pub(crate) use work::{Job, Task, due};
 
 use open::Leases;
+use record::Writing;
 use run::Pool;
-use store::Store;
-use sweep::Graveyard;
+use store::{Ownership, Store};
 use work::Claims;
 
 /// The segments of one open engine: their store, who holds them, and what is being written.
@@ -41,7 +47,7 @@ pub(crate) struct Segments {
     store: Store,
     leases: Leases,
     pool: Pool,
-    graveyard: Graveyard,
+    writing: Writing,
     claims: Claims,
     last_id: AtomicU64,
     figures: Figures,
@@ -56,15 +62,15 @@ pub(crate) struct Figures {
 }
 
 impl Segments {
-    /// Opens the store and deletes what the recovered manifest does not name.
-    pub(crate) fn open(options: &EngineOptions, state: &State) -> Result<Segments> {
-        let store = Store::open(options)?;
-        sweep::delete_orphans(&store, state)?;
+    /// Opens the store; in an object store, takes it over from whoever opened it before.
+    pub(crate) fn open(options: &EngineOptions, state: &State, events: &Arc<Events>) -> Result<Segments> {
+        let store = Store::open(options, events.clone())?;
+        missing::tell(&store, state, events)?;
         Ok(Segments {
             store,
             leases: Leases::default(),
             pool: Pool::default(),
-            graveyard: Graveyard::default(),
+            writing: Writing::default(),
             claims: Claims::default(),
             last_id: AtomicU64::new(0),
             figures: Figures::default(),
@@ -74,6 +80,16 @@ impl Segments {
     /// Holds a segment for reading. To be called under the state's lock, on a segment that the state names.
     pub(crate) fn lease(&self, meta: &Arc<SegmentMeta>) -> Arc<Segment> {
         self.leases.take(meta)
+    }
+
+    /// The standing in an object store; `None` for a directory of this machine, where the lock of the data directory decides.
+    pub(crate) fn ownership(&self) -> Option<&Ownership> {
+        self.store.ownership()
+    }
+
+    /// True once another opening owns the store: then nothing is written to it, deleted from it, or trimmed on its strength.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.ownership().is_some_and(|ownership| ownership.fenced_by().is_some())
     }
 
     pub(crate) fn figures(&self) -> &Figures {

@@ -11,12 +11,14 @@ use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
+use super::Segments;
 use super::bounds::BoundsCache;
 use super::checksum::{BLOCK_BYTES, CHECKSUMS_KEY, Checksums};
 use super::layout::{self, Description, RowGroupSpan};
+use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::store::{Store, StoredFile};
 use crate::record::SegmentMeta;
-use crate::{Error, Result};
+use crate::{Error, Lsn, Offset, Result};
 
 /// Bytes of footers that stay in memory between reads.
 const CACHED_BYTES: usize = 16 << 20;
@@ -50,6 +52,8 @@ pub(super) struct Footer {
     pub(super) description: Description,
     pub(super) row_groups: Vec<RowGroupSpan>,
     pub(super) bounds: BoundsCache,
+    /// `None` in files of releases without.
+    lsns: Option<Arc<LsnRuns>>,
     bytes: usize,
 }
 
@@ -63,6 +67,33 @@ impl Segment {
         let footer = Arc::new(Footer::open(store, &self.meta)?);
         *opened = Some(footer.clone());
         Ok(footer)
+    }
+}
+
+impl Segments {
+    /// Whether a file that was just written can be found, and says what its entry will say.
+    pub(super) fn check_written(&self, meta: &SegmentMeta) -> Result<()> {
+        Footer::open(&self.store, meta).map(drop)
+    }
+
+    /// The LSNs of a segment's rows; `None` in files of releases that did not keep them.
+    pub(super) fn lsns(&self, segment: &Segment) -> Result<Option<Arc<LsnRuns>>> {
+        if !segment.meta.has_lsns() {
+            return Ok(None);
+        }
+        Ok(segment.footer(&self.store)?.lsns.clone())
+    }
+
+    /// The LSN of the row at an offset that a segment holds; `None` if the file says nothing of LSNs.
+    pub(crate) fn lsn_of(&self, segment: &Segment, offset: Offset) -> Result<Option<Lsn>> {
+        let row = offset.saturating_sub(segment.meta.first_offset);
+        Ok(self.lsns(segment)?.and_then(|lsns| lsns.lsn_of(row)))
+    }
+
+    /// The offset of the row that has an LSN; `None` if none of a segment has.
+    pub(crate) fn offset_of(&self, segment: &Segment, lsn: Lsn) -> Result<Option<Offset>> {
+        let row = self.lsns(segment)?.and_then(|lsns| lsns.row_of(lsn));
+        Ok(row.map(|row| segment.meta.first_offset + row))
     }
 }
 
@@ -101,7 +132,20 @@ impl Footer {
             let message = format!("it holds {rows} rows, not offsets {}..{}", meta.first_offset, meta.next_offset);
             return Err(damaged(meta.body_bytes, message));
         }
-        let bytes = metadata.metadata().memory_size() + checksums.memory_bytes();
+        let lsns = match value(LSN_RUNS_KEY) {
+            Some(text) if meta.has_lsns() => {
+                let parsed = LsnRuns::parse(text, rows).filter(|lsns| lsns.first() == Some(meta.first_lsn));
+                Some(parsed.ok_or_else(|| {
+                    damaged(meta.body_bytes, "the footer's LSNs are not those of its rows".to_owned())
+                })?)
+            }
+            None if meta.has_lsns() => {
+                return Err(damaged(meta.body_bytes, "the footer holds no LSNs".to_owned()));
+            }
+            _ => None,
+        };
+        let lsn_bytes = lsns.as_ref().map_or(0, LsnRuns::memory_bytes);
+        let bytes = metadata.metadata().memory_size() + checksums.memory_bytes() + lsn_bytes;
         Ok(Footer {
             file,
             remote: store.is_remote(),
@@ -110,6 +154,7 @@ impl Footer {
             description,
             row_groups,
             bounds: BoundsCache::default(),
+            lsns: lsns.map(Arc::new),
             bytes,
             path,
         })

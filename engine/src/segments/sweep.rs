@@ -1,67 +1,72 @@
-//! Deleting files that nothing names any more.
+//! Deleting files that the manifest does not name: dropped ones, and what a crash or an error left half way. Which they are
+//! is known from the log, by name; a listing of the store decides nothing, since it may show what others wrote.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use super::Segments;
+use super::name::epoch_of;
+use super::store::Ownership;
+use crate::record::Change;
+use crate::shared::Shared;
+use crate::submission::Submission;
+use crate::{Error, Result};
 
-use parking_lot::Mutex;
+/// Names of one record that says what has been deleted.
+const NAMES_AT_ONCE: usize = 1_024;
 
-use super::store::Store;
-use super::{Segments, store};
-use crate::record::SegmentMeta;
-use crate::state::State;
-use crate::{Result, TableId};
-
-/// Segments that the manifest no longer names, until nobody reads them.
-#[derive(Debug, Default)]
-pub(super) struct Graveyard {
-    dead: Mutex<Vec<Arc<SegmentMeta>>>,
+/// Deletes files that have been unlisted for the store's grace period, that nobody reads, and that no other directory may
+/// need. Others are kept for the next time.
+pub(crate) fn sweep(shared: &Shared, now_us: i64) -> Result<()> {
+    let segments = &shared.segments;
+    let ownership = segments.ownership();
+    if let Some(ownership) = ownership {
+        ownership.look();
+    }
+    // A log that takes no records may not have kept those that dropped the files.
+    if shared.log.refusal().is_some() || segments.is_fenced() {
+        return Ok(());
+    }
+    let mut candidates = segments.deletable(shared, now_us);
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    if let Some(ownership) = ownership {
+        ownership.check_alone()?;
+        let kept_below = ownership.kept_below();
+        candidates.retain(|(_, path)| epoch_of(path) >= kept_below);
+    }
+    let (mut deleted, mut outcome) = (Vec::new(), Ok(()));
+    for (id, path) in candidates {
+        segments.pool.forget(id);
+        if !segments.leases.is_free(id) {
+            continue;
+        }
+        match segments.store.delete(&path) {
+            Ok(()) => deleted.push(id),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    if !deleted.is_empty() {
+        let changes = vec![Change::SegmentsDeleted { ids: deleted }];
+        match shared.log.submit(Submission { changes, ..Submission::default() }).and_then(|pending| pending.wait()) {
+            // They are deleted once more after the next opening, which does no harm.
+            Ok(_) | Err(Error::Closed) => {}
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome
 }
 
 impl Segments {
-    /// Takes up a segment whose removal is durable.
-    pub(crate) fn bury(&self, meta: Arc<SegmentMeta>) {
-        self.graveyard.dead.lock().push(meta);
+    /// (id, path) of files whose grace period is over, but those whose owners may be other directories.
+    fn deletable(&self, shared: &Shared, now_us: i64) -> Vec<(u64, String)> {
+        let ownership = self.ownership();
+        let grace_ms = ownership.map_or(0, Ownership::grace_ms);
+        let grace_us = i64::try_from(grace_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let kept_below = ownership.map_or(0, Ownership::kept_below);
+        let state = shared.state.read();
+        let over = state.unlisted().iter().filter(|(id, file)| {
+            let is_over = grace_us == 0 || now_us.saturating_sub(file.since_us) >= grace_us;
+            is_over && epoch_of(&file.path) >= kept_below && !self.writing.contains(*id)
+        });
+        over.take(NAMES_AT_ONCE).map(|(id, file)| (id, file.path.clone())).collect()
     }
-
-    /// Buries every segment of a table that is about to be dropped from the state.
-    pub(crate) fn bury_table(&self, state: &State, table: TableId) {
-        let partitions = state.catalog().partitions(table).unwrap_or_default();
-        self.graveyard.dead.lock().extend(partitions.iter().flat_map(|partition| partition.segments.values().cloned()));
-    }
-
-    /// Deletes the files of buried segments that nobody holds; others are kept for the next time.
-    pub(crate) fn sweep(&self) -> Result<()> {
-        let dead = std::mem::take(&mut *self.graveyard.dead.lock());
-        let mut first_error = Ok(());
-        for meta in dead {
-            self.pool.forget(meta.id);
-            let deleted =
-                if self.leases.is_free(meta.id) { self.store.delete(&meta.path).map(|()| true) } else { Ok(false) };
-            match deleted {
-                Ok(true) => {}
-                Ok(false) => self.bury(meta),
-                Err(error) => {
-                    self.bury(meta);
-                    first_error = first_error.and(Err(error));
-                }
-            }
-        }
-        first_error
-    }
-}
-
-/// Deletes files that the recovered manifest does not name: what a crash left between writing and recording.
-pub(super) fn delete_orphans(store: &Store, state: &State) -> Result<()> {
-    let mut named: HashSet<&str> = HashSet::new();
-    for table in state.catalog().tables() {
-        for partition in state.catalog().partitions(table.id).unwrap_or_default() {
-            named.extend(partition.segments.values().map(|meta| meta.path.as_str()));
-        }
-    }
-    for path in store.list()? {
-        if !named.contains(path.as_str()) && store::is_ours(&path) {
-            store.delete(&path)?;
-        }
-    }
-    Ok(())
 }

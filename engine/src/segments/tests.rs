@@ -10,14 +10,16 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::name::SegmentName;
 use super::writer::{Extent, Rows, SegmentWriter};
 use super::{Pruning, Segments};
 use crate::cursor::{Chunk, ChunkRows, Projection, constant_append_ts};
+use crate::events::Events;
 use crate::record::SegmentMeta;
 use crate::state::State;
 use crate::{
-    BatchOperator, ChunkStatistics, EngineOptions, Error, Evaluated, InputColumn, Lsn, OperatorError, Result, TableId,
-    TableInfo, TableOptions,
+    BatchOperator, ChunkStatistics, EngineOptions, Error, Evaluated, InputColumn, Lsn, ManualClock, OperatorError,
+    Result, TableId, TableInfo, TableOptions,
 };
 
 const FIRST: u64 = 1_000;
@@ -60,13 +62,18 @@ fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(schema(), columns).unwrap()
 }
 
+fn events() -> Arc<Events> {
+    Arc::new(Events::new(Arc::new(ManualClock::new(0))))
+}
+
 fn open(dir: &std::path::Path) -> Segments {
-    Segments::open(&EngineOptions::new(dir), &State::default()).unwrap()
+    Segments::open(&EngineOptions::new(dir), &State::default(), &events()).unwrap()
 }
 
 /// Writes `rows` rows from offset [`FIRST`] on, in frames of random lengths. Frame `k` was appended at `k` ms.
 fn write(segments: &Segments, table: &Arc<TableInfo>, rows: i64, random: &mut StdRng) -> Arc<SegmentMeta> {
-    let mut writer = SegmentWriter::new(&segments.store, random.random(), table, 2, 1, FIRST).unwrap();
+    let name = SegmentName::new(&segments.store, random.random(), table, 2, FIRST);
+    let mut writer = SegmentWriter::new(&segments.store, name, table, 2, 1, FIRST).unwrap();
     let (mut at, mut frames) = (0, 0);
     while at < rows {
         let longest = if random.random_bool(0.1) { 30_000 } else { 700 };
@@ -249,7 +256,8 @@ fn bounds_say_nothing_of_columns_with_nan() {
     let (dir, table) = (tempfile::tempdir().unwrap(), table(vec![schema()]));
     let segments = open(dir.path());
     for (with_nan, id) in [(false, 1), (true, 2)] {
-        let mut writer = SegmentWriter::new(&segments.store, id, &table, 0, 1, 0).unwrap();
+        let name = SegmentName::new(&segments.store, id, &table, 0, 0);
+        let mut writer = SegmentWriter::new(&segments.store, name, &table, 0, 1, 0).unwrap();
         let mut columns = batch(0..10).columns().to_vec();
         columns[2] = Arc::new(Float64Array::from_iter_values((0..10).map(|n| match with_nan && n == 3 {
             true => f64::NAN,
@@ -282,7 +290,7 @@ fn damage_is_an_error_and_never_a_wrong_row() {
         let at = random.random_range(from..bad.len());
         bad[at] ^= 1 << random.random_range(0..8);
         std::fs::write(&path, &bad).unwrap();
-        match chunks(&empty(dir.path()), &table, &meta, &all, &Pruning::default()) {
+        match chunks(&open(dir.path()), &table, &meta, &all, &Pruning::default()) {
             // Bytes that no reader looks at: the leading magic, `_offset`, bloom filters.
             Ok(found) => {
                 for chunk in found {
@@ -300,32 +308,22 @@ fn damage_is_an_error_and_never_a_wrong_row() {
     assert!(refused > 100, "{refused}");
     for length in [0, 4, good.len() / 2, good.len() - 1] {
         std::fs::write(&path, &good[..length]).unwrap();
-        let found = chunks(&empty(dir.path()), &table, &meta, &all, &Pruning::default());
+        let found = chunks(&open(dir.path()), &table, &meta, &all, &Pruning::default());
         assert!(matches!(found, Err(Error::Corrupt { .. })), "{length}");
     }
 }
 
-/// Segments over a directory whose files are left as they are.
-fn empty(dir: &std::path::Path) -> Segments {
-    let elsewhere = tempfile::tempdir().unwrap();
-    let store = super::store::Store::open(&EngineOptions::new(dir)).unwrap();
-    Segments { store, ..open(elsewhere.path()) }
-}
-
 #[test]
-fn only_leftovers_of_our_own_are_deleted() {
+fn opening_deletes_nothing_but_unfinished_files() {
     let random = &mut StdRng::seed_from_u64(3);
     let (dir, table) = (tempfile::tempdir().unwrap(), table(vec![schema()]));
     let root = dir.path().join("segments");
     let meta = write(&open(dir.path()), &table, 10, random);
     std::fs::write(root.join(".unfinished-9"), b"x").unwrap();
     std::fs::write(root.join("notes.txt"), b"x").unwrap();
-    assert!(root.join(&meta.path).exists());
     open(dir.path());
-    assert!(!root.join(&meta.path).exists() && !root.join(".unfinished-9").exists());
-    assert!(root.join("notes.txt").exists());
-    let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["notes.txt"], "empty directories go with their files");
+    assert!(root.join(&meta.path).exists(), "a file that this directory's log does not name may be another's");
+    assert!(root.join("notes.txt").exists() && !root.join(".unfinished-9").exists());
 }
 
 #[test]
@@ -347,6 +345,7 @@ fn merging_writes_a_row_again_only_when_its_segment_doubles() {
             max_append_us: 0,
             body_bytes: 0,
             tail_crc32c: 0,
+            first_lsn: Lsn(0),
         })
     };
     let (mut metas, mut rewritten) = (Vec::new(), 0);
@@ -365,22 +364,4 @@ fn merging_writes_a_row_again_only_when_its_segment_doubles() {
     // At most log2(256) times each, and few segments are left.
     assert!(rewritten <= 8 * UNITS, "{rewritten}");
     assert!(metas.len() < 40, "{}", metas.len());
-}
-
-#[test]
-fn only_paths_of_our_form_are_ours() {
-    let ours = super::store::is_ours;
-    assert!(ours("public/flights-12/p3/00000000000000004711-99.parquet"));
-    assert!(ours(".unfinished-4"));
-    for other in [
-        "",
-        "millstream-owner",
-        "public/flights-12/p3/4711-99.parquet",
-        "public/flights-12/p3/00000000000000004711-99.parquet.bak",
-        "public/flights-12/q3/00000000000000004711-99.parquet",
-        "a/public/flights-12/p3/00000000000000004711-99.parquet",
-        "public/flights-12/p/00000000000000004711-x.parquet",
-    ] {
-        assert!(!ours(other), "{other}");
-    }
 }

@@ -14,6 +14,8 @@ use parquet::file::metadata::KeyValue;
 
 use super::checksum::{CHECKSUMS_KEY, ChecksummedWriter};
 use super::layout::{self, DESCRIPTION_KEY, Description, PAGE_ROWS, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
+use super::lsns::{LSN_RUNS_KEY, LsnRuns};
+use super::name::SegmentName;
 use super::store::Store;
 use crate::cursor::append_ts_type;
 use crate::record::SegmentMeta;
@@ -21,9 +23,6 @@ use crate::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
 
 /// Waiting rows are written when their share of the log passes this, though they don't fill a page.
 const PENDING_BYTES: u64 = 4 << 20;
-
-/// Bytes of a name that go into a path.
-const MAX_NAME_BYTES: usize = 120;
 
 /// Rows for a segment, as they come from a frame or from another segment.
 pub(super) struct Rows<'a> {
@@ -77,8 +76,7 @@ enum Sink {
 
 /// A segment being written.
 pub(super) struct SegmentWriter {
-    id: u64,
-    path: String,
+    name: SegmentName,
     display: PathBuf,
     table: Arc<TableInfo>,
     partition: PartitionId,
@@ -94,24 +92,24 @@ pub(super) struct SegmentWriter {
     group_rows: usize,
     group_bytes: u64,
     nan_columns: Vec<usize>,
+    /// Of all rows, or of none: those of segments without stay without.
+    lsns: LsnRuns,
 }
 
 impl SegmentWriter {
     pub(super) fn new(
         store: &Store,
-        id: u64,
+        name: SegmentName,
         table: &Arc<TableInfo>,
         partition: PartitionId,
         schema_version: u32,
         first_offset: Offset,
     ) -> Result<SegmentWriter> {
-        let path = path(table, partition, first_offset, id);
         let schema = file_schema(table, schema_version)?;
-        let display = store.display(&path);
-        let writer = Sink::Waiting(ChecksummedWriter::new(store.create(&path)?));
+        let display = store.display(&name.path);
+        let writer = Sink::Waiting(ChecksummedWriter::new(store.create(&name.path)?));
         Ok(SegmentWriter {
-            id,
-            path,
+            name,
             display,
             table: table.clone(),
             partition,
@@ -126,7 +124,22 @@ impl SegmentWriter {
             group_rows: 0,
             group_bytes: 0,
             nan_columns: Vec::new(),
+            lsns: LsnRuns::default(),
         })
+    }
+
+    /// The LSNs of the rows that were pushed, or are pushed next.
+    pub(super) fn note_lsns(&mut self, first: Lsn, rows: u64) -> Result<()> {
+        if self.lsns.push(first, rows) { Ok(()) } else { Err(self.unordered()) }
+    }
+
+    /// As [`Self::note_lsns`], of a whole segment.
+    pub(super) fn append_lsns(&mut self, lsns: &LsnRuns) -> Result<()> {
+        if self.lsns.extend(lsns) { Ok(()) } else { Err(self.unordered()) }
+    }
+
+    fn unordered(&self) -> Error {
+        Error::Internal(format!("the LSNs of rows for {} do not rise", self.name.path))
     }
 
     /// Rows that follow on those before.
@@ -148,9 +161,13 @@ impl SegmentWriter {
     /// Finishes the file; what it gives is durable, and may be recorded.
     pub(super) fn finish(mut self, extent: &Extent) -> Result<SegmentMeta> {
         self.write_pending()?;
+        let rows = self.next_offset - self.first_offset;
+        if self.lsns.rows() != rows && self.lsns.rows() != 0 {
+            return Err(Error::Internal(format!("{rows} rows of {} have {} LSNs", self.name.path, self.lsns.rows())));
+        }
         let description = self.description();
         let Sink::Writing(mut writer) = self.writer else {
-            return Err(Error::Internal(format!("{} has no rows", self.path)));
+            return Err(Error::Internal(format!("{} has no rows", self.name.path)));
         };
         let written = (|| {
             writer.flush()?;
@@ -158,26 +175,30 @@ impl SegmentWriter {
             let checksums = writer.inner_mut().seal_body();
             writer.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
             writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
+            if self.lsns.rows() > 0 {
+                writer.append_key_value_metadata(KeyValue::new(LSN_RUNS_KEY.to_owned(), self.lsns.text()));
+            }
             writer.into_inner()
         })();
         let written = written.map_err(|error: ParquetError| failed(&self.display, &error))?;
         let (upload, bytes, body_bytes, tail_crc32c) = written.into_parts();
         upload.finish()?;
         Ok(SegmentMeta {
-            id: self.id,
+            id: self.name.id,
             first_offset: self.first_offset,
             next_offset: self.next_offset,
             schema_version: self.schema_version,
             bytes,
             log_bytes: extent.log_bytes,
             next_lsn: extent.next_lsn,
-            path: self.path,
+            path: self.name.path,
             min_event_us: extent.min_event_us,
             max_event_us: extent.max_event_us,
             min_append_us: extent.min_append_us,
             max_append_us: extent.max_append_us,
             body_bytes,
             tail_crc32c,
+            first_lsn: self.lsns.first().unwrap_or_default(),
         })
     }
 
@@ -208,7 +229,7 @@ impl SegmentWriter {
             [] => return Ok(()),
             [one] => one.clone(),
             many => concat_batches(&self.schema, many)
-                .map_err(|error| Error::Internal(format!("can't join rows for {}: {error}", self.path)))?,
+                .map_err(|error| Error::Internal(format!("can't join rows for {}: {error}", self.name.path)))?,
         };
         self.group_rows += rows;
         self.group_bytes += std::mem::take(&mut self.pending_bytes);
@@ -252,7 +273,7 @@ impl SegmentWriter {
 
     fn description(&self) -> String {
         let description = Description {
-            format: 1,
+            format: 2,
             namespace: self.table.namespace.clone(),
             table: self.table.name.clone(),
             table_id: self.table.id.0,
@@ -274,28 +295,6 @@ fn file_schema(table: &TableInfo, version: u32) -> Result<SchemaRef> {
     fields.push(Arc::new(Field::new("_offset", DataType::Int64, false)));
     fields.push(Arc::new(Field::new("_append_ts", append_ts_type(), false)));
     Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
-}
-
-/// `<namespace>/<table>-<table id>/p<partition>/<first offset>-<id>.parquet`.
-fn path(table: &TableInfo, partition: PartitionId, first_offset: Offset, id: u64) -> String {
-    let (namespace, name) = (encoded(&table.namespace), encoded(&table.name));
-    format!("{namespace}/{name}-{}/p{partition}/{first_offset:020}-{id}.parquet", table.id)
-}
-
-/// A name as one part of a path: bytes other than letters, digits, `_` and `-` are percent-encoded. Names that get too
-/// long for a file system are cut: the table's id keeps paths apart.
-fn encoded(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if path.len() > MAX_NAME_BYTES {
-            break;
-        }
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => path.push(char::from(byte)),
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    path
 }
 
 fn failed(path: &std::path::Path, error: &ParquetError) -> Error {

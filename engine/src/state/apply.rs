@@ -91,12 +91,17 @@ impl State {
             }
             Change::SegmentsChanged { table, partition, added, removed } => {
                 if let Some(state) = self.catalog.partition_mut(*table, *partition) {
-                    for first in state.change_segments(added, removed) {
+                    let changed = state.change_segments(added, removed);
+                    for first in changed.touched {
                         self.mark(Key::Segment(*table, *partition, first));
                     }
                     self.mark(Key::Partition(*table, *partition));
+                    changed.gone.iter().for_each(|segment| self.unlist(segment.id, &segment.path));
+                    added.iter().for_each(|segment| self.forget_unlisted(segment.id));
                 }
             }
+            Change::SegmentBegun { id, path } => self.unlist(*id, path),
+            Change::SegmentsDeleted { ids } => ids.iter().for_each(|id| self.forget_unlisted(*id)),
             Change::StartMoved { table, partition, start, lsn } => {
                 if let Some(state) = self.catalog.partition_mut(*table, *partition) {
                     state.move_start(*start, *lsn);
@@ -208,6 +213,8 @@ impl State {
             Change::GroupCreated { .. }
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }
+            | Change::SegmentBegun { .. }
+            | Change::SegmentsDeleted { .. }
             | Change::RowsLettered { .. }
             | Change::ProducersForgotten { .. }
             | Change::StartMoved { .. } => {}
@@ -240,16 +247,30 @@ impl State {
             }
         }
         let mut keys = vec![Key::Table(table)];
+        let mut gone = Vec::new();
         for (partition, state) in (0..).zip(self.catalog.partitions(table).unwrap_or_default()) {
             if *state != PartitionState::default() {
                 keys.push(Key::Partition(table, partition));
             }
             keys.extend(state.segments.keys().map(|first| Key::Segment(table, partition, *first)));
+            gone.extend(state.segments.values().cloned());
         }
         for key in keys {
             self.mark(key);
         }
         self.catalog.remove_table(table);
+        gone.iter().for_each(|segment| self.unlist(segment.id, &segment.path));
+    }
+
+    fn unlist(&mut self, id: u64, path: &str) {
+        self.unlisted.add(id, path, self.append_us);
+        self.mark(Key::Unlisted(id));
+    }
+
+    fn forget_unlisted(&mut self, id: u64) {
+        if self.unlisted.remove(id) {
+            self.mark(Key::Unlisted(id));
+        }
     }
 
     fn drop_topic(&mut self, topic: TopicId) {

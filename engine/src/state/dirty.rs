@@ -24,6 +24,8 @@ pub(super) enum Key {
     Committed(GroupKey, TopicId, PartitionId),
     Producer(TableId, u128),
     Letters(TopicId, PartitionId),
+    /// By the segment's id.
+    Unlisted(u64),
 }
 
 /// Entries that differ from the last checkpoint.

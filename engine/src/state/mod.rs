@@ -17,6 +17,7 @@ mod producers;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unlisted;
 
 use crate::record::GroupKey;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) use partition::PartitionState;
 pub(crate) use store::Store;
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
+pub(crate) use unlisted::Unlisted;
 
 /// The fold. Lookups and changes cost O(log n) of what they name.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,7 @@ pub(crate) struct State {
     /// A record is being applied. Still set while nobody applies one: a panic has left the record half done, and no checkpoint
     /// may be taken any more.
     torn: bool,
+    unlisted: unlisted::Unlisted,
     /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
     dirty: Option<dirty::Dirty>,
 }
@@ -66,6 +69,7 @@ impl PartialEq for State {
             && self.keyed == other.keyed
             && self.letters == other.letters
             && self.producers == other.producers
+            && self.unlisted == other.unlisted
     }
 }
 
@@ -120,6 +124,11 @@ impl State {
     /// What has been examined for dead letters of one partition of the topic's source; `None` before the first letter.
     pub(crate) fn examined(&self, topic: TopicId, partition: PartitionId) -> Option<&Examined> {
         self.letters.get(topic, partition)
+    }
+
+    /// Segment files that no manifest names, until they are known to be deleted.
+    pub(crate) fn unlisted(&self) -> &Unlisted {
+        &self.unlisted
     }
 
     /// The group as created, its committed offsets with it.

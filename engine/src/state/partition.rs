@@ -6,6 +6,15 @@ use std::sync::Arc;
 use crate::record::{RecordContext, RowsRecord, SegmentMeta};
 use crate::{Lsn, Offset};
 
+/// What a change of the manifest did.
+#[derive(Debug, Default)]
+pub(super) struct SegmentsChange {
+    /// First offsets of the entries that changed.
+    pub touched: Vec<Offset>,
+    /// Segments that are no longer listed.
+    pub gone: Vec<Arc<SegmentMeta>>,
+}
+
 /// A partition as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PartitionState {
@@ -40,6 +49,28 @@ impl PartitionState {
         self.segments.range(first..).map(|(_, segment)| segment)
     }
 
+    /// The segment whose rows' LSNs end behind this one and begin, where it says so, at or before it. Offsets and LSNs rise
+    /// together, so that no other one can hold the row.
+    pub(crate) fn segment_at_lsn(&self, lsn: Lsn) -> Option<&Arc<SegmentMeta>> {
+        let (mut low, mut high) = (0, self.segmented_to);
+        let mut found = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some((first, segment)) = self.segments.range(..=middle).next_back().filter(|(first, _)| **first >= low)
+            else {
+                low = middle + 1;
+                continue;
+            };
+            if segment.next_lsn <= lsn {
+                low = segment.next_offset.max(middle + 1);
+            } else {
+                found = Some(segment);
+                high = *first;
+            }
+        }
+        found.filter(|segment| segment.first_lsn <= lsn)
+    }
+
     /// Takes a frame up. The log assigned its offsets, so they follow on, in the writer's copy and in the readers': a hole or
     /// an overlap would be a defect that readers must never see. What comes from a file is asked [`Self::follows`] first.
     pub(super) fn append(&mut self, context: RecordContext, rows: &RowsRecord) {
@@ -62,16 +93,16 @@ impl PartitionState {
         rows.base_offset == self.end
     }
 
-    /// Gives the first offsets of the entries that changed.
-    pub(super) fn change_segments(&mut self, added: &[SegmentMeta], removed: &[u64]) -> Vec<Offset> {
-        let mut touched = Vec::with_capacity(added.len() + removed.len());
+    /// Gives what it changed.
+    pub(super) fn change_segments(&mut self, added: &[SegmentMeta], removed: &[u64]) -> SegmentsChange {
+        let mut change = SegmentsChange::default();
         if !removed.is_empty() {
             let gone = self.segments.values().filter(|segment| removed.contains(&segment.id));
-            touched.extend(gone.map(|segment| segment.first_offset));
-            for first in &touched {
-                if let Some(segment) = self.segments.remove(first) {
-                    self.segment_bytes = self.segment_bytes.saturating_sub(segment.bytes);
-                }
+            change.gone.extend(gone.cloned());
+            for segment in &change.gone {
+                self.segments.remove(&segment.first_offset);
+                self.segment_bytes = self.segment_bytes.saturating_sub(segment.bytes);
+                change.touched.push(segment.first_offset);
             }
         }
         for segment in added {
@@ -83,13 +114,13 @@ impl PartitionState {
             }
             self.segment_bytes += segment.bytes;
             self.segments.insert(segment.first_offset, Arc::new(segment.clone()));
-            touched.push(segment.first_offset);
+            change.touched.push(segment.first_offset);
         }
         if self.segmented_to >= self.end {
             self.log_bytes = 0;
         }
         self.segments_version += 1;
-        touched
+        change
     }
 
     /// Puts back a segment that was stored.

@@ -155,6 +155,18 @@ pub static SETTINGS: &[Setting] = &[
         engine.segment_threads as usize,
         "Threads that write segments; 0 pauses them, and rows stay in the log"
     ),
+    number!(
+        "segment_grace_ms",
+        0..=31_536_000_000,
+        engine.segment_grace_ms as u64,
+        "How long an object stays in an object store after nothing names it any more"
+    ),
+    number!(
+        "segment_release_epoch",
+        0..=u64::MAX,
+        engine.segment_release_epoch as u64,
+        "Objects of the segment store of epochs below this are no other data directory's any more"
+    ),
     bytes!(
         "free_space_floor_bytes",
         0..=1024 * TIB,

@@ -18,7 +18,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 29] = [
+const METRICS: [Metric; 33] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -36,6 +36,14 @@ const METRICS: [Metric; 29] = [
     ("segment_bytes", "gauge", "bytes of the segments", |s| s.segment_bytes as f64),
     ("segment_written_bytes_total", "counter", "bytes written to segments", |s| s.segment_bytes_written as f64),
     ("segment_backlog_bytes", "gauge", "log bytes not yet in segments", |s| s.segment_backlog_bytes as f64),
+    ("segments_unlisted", "gauge", "segment files that wait to be deleted", |s| s.segments_unlisted as f64),
+    ("segment_store_epoch", "gauge", "epoch of this opening of the object store", |s| s.segment_store_epoch as f64),
+    ("segment_store_fenced", "gauge", "1 once another opening has taken the object store over", |s| {
+        f64::from(s.segment_store_fenced_by > 0)
+    }),
+    ("segment_store_kept_below", "gauge", "objects of epochs below are kept for other data directories", |s| {
+        s.segment_store_kept_below as f64
+    }),
     ("evaluation_hits_total", "counter", "topic batches shared with another group", |s| s.evaluation_hits as f64),
     ("evaluation_misses_total", "counter", "topic batches evaluated", |s| s.evaluation_misses as f64),
     ("rows_skipped_total", "counter", "rows that topics left out because they failed to evaluate", |s| {

@@ -38,6 +38,8 @@ pub(super) const SEGMENTS: Columns = &[
     ("min_append_time", Time),
     ("max_append_time", Time),
     ("path", Text),
+    ("first_lsn", Number),
+    ("next_lsn", Number),
 ];
 
 pub(super) fn segments(reader: &Reader) -> Result<Rows> {
@@ -58,6 +60,8 @@ pub(super) fn segments(reader: &Reader) -> Result<Rows> {
             time(segment.min_append_us),
             time(segment.max_append_us),
             text(segment.path),
+            number(segment.first_lsn.0),
+            number(segment.next_lsn.0),
         ]
     });
     Ok(rows.collect())
@@ -93,6 +97,10 @@ pub(super) fn stats(reader: &Reader) -> Result<Rows> {
         ("segment_bytes", stats.segment_bytes),
         ("segment_bytes_written", stats.segment_bytes_written),
         ("segment_backlog_bytes", stats.segment_backlog_bytes),
+        ("segments_unlisted", stats.segments_unlisted),
+        ("segment_store_epoch", stats.segment_store_epoch),
+        ("segment_store_fenced_by", stats.segment_store_fenced_by),
+        ("segment_store_kept_below", stats.segment_store_kept_below),
         ("evaluation_hits", stats.evaluation_hits),
         ("evaluation_misses", stats.evaluation_misses),
         ("rows_skipped", stats.rows_skipped),

@@ -15,7 +15,7 @@ use super::io_error;
 use crate::{Error, Result};
 
 /// Unfinished files carry this prefix and lie in the root.
-pub(super) const UNFINISHED: &str = ".unfinished-";
+const UNFINISHED: &str = ".unfinished-";
 
 #[derive(Debug)]
 pub(crate) struct LocalStore {
@@ -24,8 +24,15 @@ pub(crate) struct LocalStore {
 }
 
 impl LocalStore {
+    /// Removes unfinished files: whatever is recorded has another name.
     pub(super) fn open(root: PathBuf) -> Result<LocalStore> {
         fs::create_dir_all(&root).map_err(|error| io_error(&root, &error))?;
+        for entry in fs::read_dir(&root).map_err(|error| io_error(&root, &error))? {
+            let entry = entry.map_err(|error| io_error(&root, &error))?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
+                fs::remove_file(entry.path()).map_err(|error| io_error(entry.path(), &error))?;
+            }
+        }
         if let Some(parent) = root.parent() {
             sync_dir(parent)?;
         }
@@ -63,24 +70,6 @@ impl LocalStore {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn list(&self) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        let mut pending = vec![self.root.clone()];
-        while let Some(dir) = pending.pop() {
-            let entries = fs::read_dir(&dir).map_err(|error| io_error(&dir, &error))?;
-            for entry in entries {
-                let entry = entry.map_err(|error| io_error(&dir, &error))?;
-                let kind = entry.file_type().map_err(|error| io_error(entry.path(), &error))?;
-                if kind.is_dir() {
-                    pending.push(entry.path());
-                } else if let Some(path) = entry.path().strip_prefix(&self.root).ok().and_then(Path::to_str) {
-                    found.push(path.to_owned());
-                }
-            }
-        }
-        Ok(found)
     }
 }
 

@@ -3,17 +3,24 @@
 //! The local directory does not go through `object_store`, whose local backend syncs neither files nor directories: a
 //! segment may be recorded, and the log behind it trimmed, only when its bytes and its name are durable.
 
+mod bucket;
+mod directory;
+mod epochs;
 mod local;
+mod owner;
 mod remote;
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::events::Events;
 use crate::{EngineOptions, Error, Result, SegmentStore};
 
 use local::{LocalFile, LocalStore, LocalUpload};
+pub(super) use owner::Ownership;
 use remote::{RemoteFile, RemoteStore, RemoteUpload};
 
 /// A place for segment files. Paths are relative, with `/` between their parts.
@@ -24,11 +31,11 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) fn open(options: &EngineOptions) -> Result<Store> {
+    pub(super) fn open(options: &EngineOptions, events: Arc<Events>) -> Result<Store> {
         Ok(match &options.segment_store {
             SegmentStore::Local => Store::Local(LocalStore::open(options.dir.join("segments"))?),
             SegmentStore::Remote { store, prefix, url } => {
-                Store::Remote(RemoteStore::open(store.clone(), prefix, url, &options.dir)?)
+                Store::Remote(RemoteStore::open(store.clone(), (prefix, url), options, events)?)
             }
         })
     }
@@ -56,12 +63,22 @@ impl Store {
         }
     }
 
-    /// Every file, unfinished ones included.
-    pub(super) fn list(&self) -> Result<Vec<String>> {
+    /// The epoch of this opening, which names of objects carry; a directory of this machine has one owner and no epochs.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.ownership().map(Ownership::epoch)
+    }
+
+    /// `None` for a directory of this machine: the lock of the data directory says who owns it.
+    pub(super) fn ownership(&self) -> Option<&Ownership> {
         match self {
-            Store::Local(store) => store.list(),
-            Store::Remote(store) => store.list(),
+            Store::Local(_) => None,
+            Store::Remote(store) => Some(&store.ownership),
         }
+    }
+
+    /// `Fenced` once another opening of the store has taken it over. To be asked before anything is recorded.
+    pub(super) fn check_owner(&self) -> Result<()> {
+        self.ownership().map_or(Ok(()), Ownership::check)
     }
 
     /// A path as messages show it.
@@ -138,19 +155,4 @@ impl StoredFile {
 /// An I/O error with the path it concerns.
 fn io_error(path: impl Into<std::path::PathBuf>, error: &dyn std::fmt::Display) -> Error {
     Error::Io { path: path.into(), message: error.to_string() }
-}
-
-/// Whether a listed path is of a form that only this module makes; other files are left alone.
-pub(super) fn is_ours(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').collect();
-    match parts.as_slice() {
-        [unfinished] => unfinished.starts_with(local::UNFINISHED),
-        [_, _, partition, file] => {
-            let numbers = file.strip_suffix(".parquet").and_then(|stem| stem.split_once('-'));
-            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            partition.strip_prefix('p').is_some_and(is_number)
-                && numbers.is_some_and(|(offset, id)| offset.len() == 20 && is_number(offset) && is_number(id))
-        }
-        _ => false,
-    }
 }

@@ -1,196 +1,69 @@
-//! Segment files in an object store. A private runtime drives the store; callers block on channels, so that they may
-//! stand on any thread, one of another runtime included.
+//! Segment files in an object store.
 
-use std::fmt;
-use std::future::Future;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use tokio::runtime::{Builder, Runtime};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
+use super::bucket::{Bucket, Driver};
 use super::io_error;
-use crate::{Error, Result};
+use super::owner::Ownership;
+use crate::events::Events;
+use crate::{EngineOptions, Error, Result};
 
 /// Bytes of one part of a multipart upload; smaller files are put in one request.
 const PART_BYTES: usize = 8 << 20;
 
-/// An object with the identity of the data directory that owns the prefix.
-const OWNER: &str = "millstream-owner";
-
 #[derive(Debug)]
 pub(crate) struct RemoteStore {
-    driver: Arc<Driver>,
-    prefix: String,
-    url: String,
+    bucket: Bucket,
+    pub(in crate::segments) ownership: Ownership,
 }
 
 impl RemoteStore {
-    /// Claims the prefix for the data directory. A prefix that another one has claimed is refused: each would take the
-    /// other's segments for leftovers and delete them.
-    pub(super) fn open(store: Arc<dyn ObjectStore>, prefix: &str, url: &str, dir: &FilePath) -> Result<RemoteStore> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("segment-store")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::Internal(format!("can't start the object store's runtime: {error}")))?;
-        let driver = Arc::new(Driver { store, runtime: Some(runtime) });
-        let store = RemoteStore { driver, prefix: prefix.trim_matches('/').to_owned(), url: url.to_owned() };
-        store.claim(&own_identity(dir)?)?;
-        Ok(store)
+    /// Takes the prefix over for the data directory.
+    pub(super) fn open(
+        store: Arc<dyn ObjectStore>,
+        (prefix, url): (&str, &str),
+        options: &EngineOptions,
+        events: Arc<Events>,
+    ) -> Result<RemoteStore> {
+        let bucket = Bucket::new(store, prefix, url)?;
+        let ownership = Ownership::take(bucket.clone(), options, events)?;
+        Ok(RemoteStore { bucket, ownership })
     }
 
     pub(super) fn display(&self, path: &str) -> String {
-        format!("{}/{path}", self.url.trim_end_matches('/'))
+        self.bucket.display(path)
     }
 
     pub(super) fn create(&self, path: &str) -> RemoteUpload {
         RemoteUpload {
-            driver: self.driver.clone(),
-            path: self.object(path),
+            driver: self.bucket.driver().clone(),
+            path: self.bucket.object(path),
             display: self.display(path).into(),
             buffer: Vec::new(),
             multipart: None,
+            failed: false,
         }
     }
 
     pub(super) fn open_file(&self, path: &str) -> RemoteFile {
-        RemoteFile { driver: self.driver.clone(), path: self.object(path), display: self.display(path).into() }
+        let driver = self.bucket.driver().clone();
+        RemoteFile { driver, path: self.bucket.object(path), display: self.display(path).into() }
+    }
+
+    /// The paths of all objects. For what is told to people: nothing is deleted on its strength.
+    pub(in crate::segments) fn list(&self) -> Result<Vec<String>> {
+        self.bucket.list("")
     }
 
     pub(super) fn delete(&self, path: &str) -> Result<()> {
-        let object = self.object(path);
-        let answer = self.driver.run(move |store| async move { store.delete(&object).await })?;
-        match answer {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(io_error(self.display(path), &error)),
-        }
-    }
-
-    pub(super) fn list(&self) -> Result<Vec<String>> {
-        let prefix = (!self.prefix.is_empty()).then(|| self.object(""));
-        let listed = self.driver.run(move |store| async move {
-            store.list(prefix.as_ref()).map_ok(|meta| meta.location.to_string()).try_collect::<Vec<_>>().await
-        })?;
-        let listed = listed.map_err(|error| io_error(&self.url, &error))?;
-        let below = listed.iter().filter_map(|path| path.strip_prefix(&self.prefix));
-        Ok(below.map(|path| path.trim_start_matches('/').to_owned()).filter(|path| path != OWNER).collect())
-    }
-
-    fn object(&self, path: &str) -> Path {
-        let joined = format!("{}/{path}", self.prefix);
-        let trimmed = joined.trim_matches('/');
-        // Our own paths are always valid; `from` only encodes what an operator's prefix may hold.
-        Path::parse(trimmed).unwrap_or_else(|_| Path::from(trimmed))
-    }
-
-    fn claim(&self, identity: &str) -> Result<()> {
-        let failed = |error: object_store::Error| io_error(self.display(OWNER), &error);
-        if let Some(owner) = self.owner().map_err(failed)? {
-            return self.check_owner(&owner, identity);
-        }
-        let (path, text) = (self.object(OWNER), identity.to_owned());
-        let put = self.driver.run(move |store| async move {
-            match store.put_opts(&path, text.clone().into(), PutMode::Create.into()).await {
-                // Without conditional puts there is only the look before.
-                Err(object_store::Error::NotImplemented { .. }) => store.put(&path, text.into()).await.map(|_| true),
-                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-                other => other.map(|_| true),
-            }
-        })?;
-        if put.map_err(failed)? {
-            return Ok(());
-        }
-        let owner = self.owner().map_err(failed)?.unwrap_or_default();
-        self.check_owner(&owner, identity)
-    }
-
-    fn owner(&self) -> Result<Option<Bytes>, object_store::Error> {
-        let path = self.object(OWNER);
-        let found = self.driver.run(move |store| async move {
-            match store.get(&path).await {
-                Ok(object) => object.bytes().await.map(Some),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        found.unwrap_or_else(|error| Err(object_store::Error::Generic { store: "segments", source: Box::new(error) }))
-    }
-
-    fn check_owner(&self, owner: &[u8], identity: &str) -> Result<()> {
-        if owner == identity.as_bytes() {
-            return Ok(());
-        }
-        Err(Error::FailedPrecondition(format!(
-            "{} holds the segments of another data directory; choose a prefix of its own for each",
-            self.url
-        )))
-    }
-}
-
-/// The data directory's identity, drawn once.
-fn own_identity(dir: &FilePath) -> Result<String> {
-    let path = dir.join("segment-store-identity");
-    match std::fs::read_to_string(&path) {
-        Ok(identity) if !identity.trim().is_empty() => return Ok(identity.trim().to_owned()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(path, &error)),
-        _ => {}
-    }
-    let mut random = [0_u8; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
-    let identity = format!("{:032x}", u128::from_le_bytes(random));
-    let write = || {
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(identity.as_bytes())?;
-        file.sync_all()?;
-        std::fs::File::open(dir)?.sync_all()
-    };
-    write().map_err(|error| io_error(&path, &error))?;
-    Ok(identity)
-}
-
-/// The store and the runtime that drives it.
-struct Driver {
-    store: Arc<dyn ObjectStore>,
-    runtime: Option<Runtime>,
-}
-
-impl Driver {
-    /// Runs a request to its end; the caller's thread blocks.
-    fn run<T, F>(&self, request: impl FnOnce(Arc<dyn ObjectStore>) -> F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        let runtime = self.runtime.as_ref().ok_or(Error::Closed)?;
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let request = request(self.store.clone());
-        runtime.spawn(async move {
-            // The receiver waits until it has the answer.
-            let _ = sender.send(request.await);
-        });
-        receiver.recv().map_err(|_| Error::Internal("an object store request panicked".to_owned()))
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // The last owner may stand on a thread of another runtime, where waiting is not allowed.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl fmt::Debug for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("store", &self.store).finish_non_exhaustive()
+        self.bucket.delete(path)
     }
 }
 
@@ -200,10 +73,13 @@ pub(crate) struct RemoteUpload {
     display: PathBuf,
     buffer: Vec<u8>,
     multipart: Option<Box<dyn MultipartUpload>>,
+    /// A part is missing: what follows must not become an object of its own.
+    failed: bool,
 }
 
 impl RemoteUpload {
     pub(super) fn finish(mut self) -> Result<()> {
+        self.check()?;
         if self.multipart.is_none() {
             let (path, payload) = (self.path.clone(), PutPayload::from(std::mem::take(&mut self.buffer)));
             let put = self.driver.run(move |store| async move { store.put(&path, payload).await })?;
@@ -224,8 +100,14 @@ impl RemoteUpload {
         answer.map(|_| ()).map_err(|error| io_error(&self.display, &error))
     }
 
+    fn check(&self) -> Result<()> {
+        if self.failed { Err(io_error(&self.display, &"an earlier part of the upload has failed")) } else { Ok(()) }
+    }
+
     /// One part at a time: a segment's parts wait for its encoder anyway.
     fn send_part(&mut self) -> Result<()> {
+        self.check()?;
+        self.failed = true;
         let payload = PutPayload::from(std::mem::take(&mut self.buffer));
         let (path, multipart) = (self.path.clone(), self.multipart.take());
         let answer = self.driver.run(move |store| async move {
@@ -242,6 +124,7 @@ impl RemoteUpload {
             }
         })?;
         self.multipart = Some(answer.map_err(|error| io_error(&self.display, &error))?);
+        self.failed = false;
         Ok(())
     }
 }

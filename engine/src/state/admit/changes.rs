@@ -111,8 +111,14 @@ impl State {
                 consumer.map_or(Ok(()), |by| in_use("consumer group", group, format!("consumer {:?}", by.name)))
             }
             Change::SegmentsChanged { table, partition, added, removed } => {
-                admit_segments(self.known_partition(*table, *partition)?, added, removed)
+                let partition = self.known_partition(*table, *partition)?;
+                if let Some(segment) = added.iter().find(|segment| self.unlisted.get(segment.id).is_none()) {
+                    let message = format!("segment manifest: {} was never begun, or is deleted", segment.path);
+                    return Err(Error::FailedPrecondition(message));
+                }
+                admit_segments(partition, added, removed)
             }
+            Change::SegmentBegun { .. } | Change::SegmentsDeleted { .. } => Ok(()),
             Change::RowsLettered { topic, version, partition, next, .. } => {
                 let found = self.select_topic(*topic)?;
                 if found.base_version() != *version {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::dirty::Key;
 use super::super::{PartitionState, State};
+use super::segments;
 use crate::record::GroupKey;
 use crate::{ConsumerId, Error, FunctionId, GroupMode, Lsn, Offset, PluginId, Result, TableId, TableInfo, TopicId};
 
@@ -128,7 +129,7 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
         }
         Key::Segment(table, partition, first) => {
             let segment = state.partition(*table, *partition).and_then(|found| found.segments.get(first));
-            segment.map(|segment| postcard(segment.as_ref())).transpose()
+            segment.map(|segment| segments::encode(segment)).transpose()
         }
         Key::Group(namespace, group) => state.group(namespace, group).map(|group| json(&group.mode)).transpose(),
         Key::Committed(group, topic, partition) => {
@@ -140,6 +141,7 @@ pub(super) fn value(state: &State, key: &Key) -> Result<Option<Vec<u8>>> {
             stream.map(postcard).transpose()
         }
         Key::Letters(topic, partition) => state.examined(*topic, *partition).map(postcard).transpose(),
+        Key::Unlisted(id) => state.unlisted().get(*id).map(json).transpose(),
     }
 }
 
@@ -186,6 +188,7 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
             number(tagged(&mut bytes, b'l'), topic.0);
             bytes.extend(partition.to_be_bytes());
         }
+        Key::Unlisted(id) => number(tagged(&mut bytes, b'u'), *id),
     }
     bytes
 }
@@ -215,6 +218,7 @@ pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
         }
         b"r" => Key::Producer(TableId(parts.number()?), u128::from_be_bytes(*parts.take()?)),
         b"l" => Key::Letters(TopicId(parts.number()?), u32::from_be_bytes(*parts.take()?)),
+        b"u" => Key::Unlisted(parts.number()?),
         _ => return None,
     };
     parts.0.is_empty().then_some(key)
@@ -225,7 +229,12 @@ pub(super) fn from_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> 
 }
 
 pub(super) fn from_postcard<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
-    let (decoded, rest) = postcard::take_from_bytes(versioned(value)?).map_err(|error| error.to_string())?;
+    whole_postcard(versioned(value)?)
+}
+
+/// As [`from_postcard`], without the version byte.
+pub(super) fn whole_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let (decoded, rest) = postcard::take_from_bytes(bytes).map_err(|error| error.to_string())?;
     if rest.is_empty() { Ok(decoded) } else { Err(format!("{} bytes too many", rest.len())) }
 }
 

@@ -8,9 +8,9 @@ use super::super::State;
 use super::super::dirty::Key;
 use super::super::letters::Examined;
 use super::super::producers::Stream;
+use super::super::unlisted::UnlistedSegment;
 use super::codec::{self, Head, StoredPartition, StoredTable};
-use super::{damaged, store_error};
-use crate::record::SegmentMeta;
+use super::{damaged, segments, store_error};
 use crate::{FunctionInfo, NamespaceLimits, Offset, PluginConsumerInfo, PluginInfo, Result, TopicInfo};
 
 /// The state that the last checkpoint wrote; an empty one for a new store.
@@ -24,7 +24,7 @@ pub(super) fn load(path: &Path, entries: &Keyspace) -> Result<State> {
     };
     let head: Head = codec::from_postcard(&head).map_err(|error| damaged(path, format!("head: {error}")))?;
     // What others refer to comes first.
-    for tag in [b"n", b"t", b"w", b"f", b"q", b"c", b"k", b"p", b"s", b"g", b"o", b"r", b"l"] {
+    for tag in [b"n", b"t", b"w", b"f", b"q", b"c", b"k", b"p", b"s", b"g", b"o", b"r", b"l", b"u"] {
         for entry in entries.prefix(tag) {
             let (key, value) = entry.into_inner().map_err(|error| store_error(path, &error))?;
             let key = codec::parse_key(&key).ok_or_else(|| damaged(path, format!("unknown key {key:02x?}")))?;
@@ -59,7 +59,7 @@ fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
             stored.restore(state.catalog.partition_mut(table, partition).ok_or("its table is missing")?);
         }
         Key::Segment(table, partition, _) => {
-            let segment: SegmentMeta = codec::from_postcard(value)?;
+            let segment = segments::decode(value)?;
             state.catalog.partition_mut(table, partition).ok_or("its table is missing")?.restore_segment(segment);
         }
         Key::Group(namespace, group) => state.groups.create(namespace, group, codec::group_mode(value)?),
@@ -69,6 +69,7 @@ fn restore(state: &mut State, key: Key, value: &[u8]) -> Result<(), String> {
         Key::Letters(topic, partition) => {
             state.letters.restore(topic, partition, codec::from_postcard::<Examined>(value)?);
         }
+        Key::Unlisted(id) => state.unlisted.restore(id, codec::from_json::<UnlistedSegment>(value)?),
         Key::Producer(table, id) => {
             let stream = codec::from_postcard::<Stream>(value)?;
             match state.catalog.table(table).map(|info| info.namespace.clone()) {

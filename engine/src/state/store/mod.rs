@@ -3,6 +3,7 @@
 mod archives;
 mod codec;
 mod load;
+mod segments;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

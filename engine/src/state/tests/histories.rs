@@ -176,7 +176,14 @@ fn random_segments(history: &mut History, random: &mut StdRng) {
         _ if segmented_to < end => added.push(segment(id, segmented_to, random.random_range(segmented_to + 1..=end))),
         _ => return,
     }
+    for segment in &added {
+        let _ = history.change(Change::SegmentBegun { id: segment.id, path: segment.path.clone() });
+    }
     let _ = history.change(Change::SegmentsChanged { table, partition, added, removed });
+    if random.random_bool(0.3) {
+        let ids = history.state.unlisted().iter().map(|(id, _)| id).take(random.random_range(0..3)).collect();
+        let _ = history.change(Change::SegmentsDeleted { ids });
+    }
 }
 
 /// A topic anew, or from an offset of each partition on.

@@ -234,5 +234,6 @@ pub(super) fn segment(id: u64, first_offset: u64, next_offset: u64) -> SegmentMe
         next_lsn: Lsn(next_offset + 1),
         body_bytes: 40,
         tail_crc32c: 7,
+        first_lsn: Lsn(first_offset + 1),
     }
 }

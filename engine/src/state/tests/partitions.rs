@@ -1,6 +1,9 @@
 use super::*;
 
 fn change(history: &mut History, table: TableId, added: Vec<SegmentMeta>, removed: Vec<u64>) -> Result<Lsn> {
+    for segment in &added {
+        history.change(Change::SegmentBegun { id: segment.id, path: segment.path.clone() }).unwrap();
+    }
     history.change(Change::SegmentsChanged { table, partition: 0, added, removed })
 }
 
@@ -76,4 +79,29 @@ fn segments_are_found_by_offset() {
     check(40, &[2, 3]);
     check(99, &[3]);
     check(100, &[]);
+}
+
+#[test]
+fn a_file_is_known_by_its_name_until_it_is_listed_or_deleted() {
+    let mut history = History::new();
+    let id = history.table("t", 1);
+    history.rows(id, 0, 100);
+    let unlisted = |history: &History| history.state.unlisted().iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let change_only = |added, removed| Change::SegmentsChanged { table: id, partition: 0, added, removed };
+    let never_begun = history.change(change_only(vec![segment(1, 0, 40)], vec![])).unwrap_err();
+    assert!(never_begun.to_string().contains("never begun"), "{never_begun}");
+    history.change(Change::SegmentBegun { id: 1, path: "a".to_owned() }).unwrap();
+    history.change(Change::SegmentBegun { id: 2, path: "b".to_owned() }).unwrap();
+    assert_eq!(unlisted(&history), [1, 2]);
+    history.change(change_only(vec![segment(1, 0, 40)], vec![])).unwrap();
+    assert_eq!(unlisted(&history), [2]);
+    history.change(Change::SegmentsDeleted { ids: vec![2] }).unwrap();
+    assert!(unlisted(&history).is_empty());
+    let deleted = history.change(change_only(vec![segment(2, 40, 60)], vec![])).unwrap_err();
+    assert!(deleted.to_string().contains("is deleted"), "{deleted}");
+    change(&mut history, id, vec![segment(3, 40, 60)], vec![]).unwrap();
+    change(&mut history, id, vec![segment(4, 0, 60)], vec![1, 3]).unwrap();
+    assert_eq!(unlisted(&history), [1, 3]);
+    history.change(Change::TableDropped { table: id }).unwrap();
+    assert_eq!(unlisted(&history), [1, 3, 4], "a dropped table's files too");
 }

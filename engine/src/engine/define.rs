@@ -52,13 +52,27 @@ impl Engine {
     /// Creates a table and, with it, its identity topic.
     pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
         self.enter(who, Action::Define, Some(&spec.namespace))?;
-        check_namespace(&spec.namespace)?;
-        check_name("table", &spec.name)?;
-        let schema = normalize_schema(&spec.schema)?;
-        check_options(&spec.options, &schema)?;
-        let TableSpec { namespace, name, options, .. } = spec;
-        let info = TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, created: Lsn(0) };
-        let lsn = self.record(vec![Change::TableCreated(info)])?;
+        let lsn = self.record(vec![Change::TableCreated(table_info(spec)?)])?;
+        self.shared.table(TableId(lsn.0))
+    }
+
+    /// Creates a table in the place of the one that has its name, which is dropped in the same submission: readers see the
+    /// one or the other, and the old one stays if the new one can't be. Refused where [`Engine::drop_table`] is.
+    pub fn replace_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let info = table_info(spec)?;
+        let (dropped, lsn) = self.define(|engine| {
+            let old = engine.find_table(&info.namespace, &info.name)?;
+            engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
+            // The new table's record is the last one, and its LSN is the submission's.
+            match engine.record(vec![Change::TableDropped { table: old.id }, Change::TableCreated(info.clone())]) {
+                Err(Error::NotFound { what: "table", .. }) => {
+                    Err(Error::Busy("the table was dropped meanwhile".to_owned()))
+                }
+                recorded => Ok((TopicId(old.id.0), recorded?)),
+            }
+        })?;
+        self.forget(&[dropped]);
         self.shared.table(TableId(lsn.0))
     }
 
@@ -161,4 +175,14 @@ impl Engine {
         let table = state.catalog().table_named(namespace, name).cloned();
         table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
     }
+}
+
+/// A table as its definition has it, checked; without an id.
+fn table_info(spec: TableSpec) -> Result<TableInfo> {
+    check_namespace(&spec.namespace)?;
+    check_name("table", &spec.name)?;
+    let schema = normalize_schema(&spec.schema)?;
+    check_options(&spec.options, &schema)?;
+    let TableSpec { namespace, name, options, .. } = spec;
+    Ok(TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, created: Lsn(0) })
 }

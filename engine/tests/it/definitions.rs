@@ -5,7 +5,7 @@ use millstream_engine::{
     ColumnSpec, ErrorKind, OnError, TableId, TableInfo, TableOptions, TableSpec, TopicSource, TopicSpec,
 };
 
-use crate::support::{Store, me, message, schema, spec, timestamps};
+use crate::support::{Store, me, message, rows, schema, spec, timestamps};
 
 fn topic(name: &str, table: &TableInfo) -> TopicSpec {
     TopicSpec {
@@ -51,6 +51,30 @@ fn names_are_unique_over_tables_and_topics() {
     store.engine.create_table(&me(), elsewhere).unwrap();
     let missing = TopicSpec { table: TableId(u64::MAX), ..topic("lost", &table) };
     assert_eq!(store.engine.create_topic(&me(), missing).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_table_is_replaced_in_one_step_or_stays() {
+    let store = Store::new();
+    let old = store.table("t", TableOptions::default());
+    store.append(old.id, rows([1, 2])).unwrap();
+    let odd = Schema::new(vec![Field::new("d", DataType::Duration(TimeUnit::Second), true)]);
+    let odd = TableSpec { schema: Arc::new(odd), ..spec("t", TableOptions::default()) };
+    assert!(message(store.engine.replace_table(&me(), odd)).starts_with("column \"d\": "));
+    let made = store.engine.create_topic(&me(), topic("late", &old)).unwrap();
+    let refused = message(store.engine.replace_table(&me(), spec("t", TableOptions::default())));
+    assert_eq!(refused, "table \"t\" is in use by topic \"late\"");
+    assert_eq!(store.offsets(old.id), [(0, 2)]);
+    store.engine.drop_topic(&me(), "public", &made.name, false).unwrap();
+    let options = TableOptions { partitions: 3, ..TableOptions::default() };
+    let new = store.engine.replace_table(&me(), spec("t", options)).unwrap();
+    assert_eq!((new.name.as_str(), new.options.partitions), ("t", 3));
+    store.append(new.id, rows([3])).unwrap();
+    let store = store.reopen();
+    assert_eq!(store.engine.table(&me(), "public", "t").unwrap().id, new.id);
+    assert_eq!(store.engine.table_by_id(&me(), old.id).unwrap_err().kind(), ErrorKind::NotFound);
+    let missing = store.engine.replace_table(&me(), spec("u", TableOptions::default())).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Bulk ingest (`adbc_ingest`): a stream of record batches into a table, which may be made for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow_flight::sql::{CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption};
@@ -10,6 +10,7 @@ use millstream_engine::{
     Append, Engine, ErrorKind, PartitionChoice, PendingReceipt, Principal, TableInfo, TableOptions, TableSpec,
 };
 use millstream_sql::SqlEngine;
+use tokio::runtime::Handle;
 
 use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
@@ -22,15 +23,73 @@ use crate::Door;
 const MAX_IN_FLIGHT: usize = 64;
 
 /// Appends everything that arrives and gives the number of rows. Batches are durable one by one: when one fails, the ones
-/// before it stay.
+/// before it stay, unless the table was made for them: then it goes with them.
 pub(super) async fn ingest(
     door: &Door,
     caller: &Caller,
     command: CommandStatementIngest,
-    mut incoming: Messages,
+    incoming: Messages,
 ) -> Result<i64> {
     let target = Arc::new(Target::new(caller, command)?);
     let who = caller.session.principal().clone();
+    let made = Arc::new(Made {
+        engine: door.engine.clone(),
+        who: who.clone(),
+        queries: door.queries.clone(),
+        table: Mutex::default(),
+    });
+    let taken = take_all(door, who, target, incoming, &made).await;
+    let table = made.take();
+    if taken.is_err() {
+        let made = Arc::clone(&made);
+        blocking(&door.queries, move || Ok(table.iter().for_each(|table| drop_made(&made.engine, &made.who, table))))
+            .await?;
+    }
+    taken
+}
+
+/// The table that was made for an ingest. It goes with this, too, if the call is broken off.
+struct Made {
+    engine: Engine,
+    who: Principal,
+    queries: Handle,
+    table: Mutex<Option<Arc<TableInfo>>>,
+}
+
+impl Made {
+    fn put(&self, table: Arc<TableInfo>) {
+        *self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(table);
+    }
+
+    fn take(&self) -> Option<Arc<TableInfo>> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let Some(table) = self.take() else { return };
+        let (engine, who) = (self.engine.clone(), self.who.clone());
+        self.queries.spawn_blocking(move || drop_made(&engine, &who, &table));
+    }
+}
+
+fn drop_made(engine: &Engine, who: &Principal, table: &TableInfo) {
+    let found = engine.table(who, &table.namespace, &table.name);
+    if found.is_ok_and(|found| found.id == table.id)
+        && let Err(error) = engine.drop_table(who, &table.namespace, &table.name, false)
+    {
+        tracing::warn!(%error, table = table.name, "a table stays that was made for rows that did not all come");
+    }
+}
+
+async fn take_all(
+    door: &Door,
+    who: Principal,
+    target: Arc<Target>,
+    mut incoming: Messages,
+    made: &Arc<Made>,
+) -> Result<i64> {
     let mut decoder = Decoder::default();
     let mut table: Option<Arc<TableInfo>> = None;
     let mut under_way: VecDeque<PendingReceipt> = VecDeque::new();
@@ -38,7 +97,8 @@ pub(super) async fn ingest(
     while let Some(data) = incoming.next().await {
         let data = data?;
         let (engine, who, target, known) = (door.engine.clone(), who.clone(), Arc::clone(&target), table.clone());
-        let step = blocking(&door.queries, move || step(&engine, &who, &target, known, decoder, &data));
+        let made = Arc::clone(made);
+        let step = blocking(&door.queries, move || step(&engine, &who, &target, &made, known, decoder, &data));
         let taken = step.await?;
         (decoder, table) = (taken.decoder, taken.table);
         rows += taken.rows;
@@ -69,13 +129,14 @@ fn step(
     engine: &Engine,
     who: &Principal,
     target: &Target,
+    made: &Made,
     mut table: Option<Arc<TableInfo>>,
     mut decoder: Decoder,
     data: &arrow_flight::FlightData,
 ) -> Result<Taken> {
     let decoded = decoder.decode(data)?;
     if let Decoded::Schema(schema) = &decoded {
-        let opened = target.open(engine, who, schema)?;
+        let opened = target.open(engine, who, schema, made)?;
         engine.check_columns(who, opened.id, schema)?;
         table = Some(opened);
     }
@@ -129,24 +190,31 @@ impl Target {
         Ok(Target { namespace, name: command.table, create, exists })
     }
 
-    fn open(&self, engine: &Engine, who: &Principal, schema: &SchemaRef) -> Result<Arc<TableInfo>> {
+    fn open(&self, engine: &Engine, who: &Principal, schema: &SchemaRef, made: &Made) -> Result<Arc<TableInfo>> {
         match engine.table(who, &self.namespace, &self.name) {
             Ok(table) => match self.exists {
-                TableExistsOption::Append => return Ok(table),
-                TableExistsOption::Replace => engine.drop_table(who, &self.namespace, &self.name, false)?,
+                TableExistsOption::Append => Ok(table),
+                TableExistsOption::Replace => Ok(engine.replace_table(who, self.spec(schema))?),
                 _ => {
                     let message = format!("table {:?} already exists", self.name);
-                    return Err(DoorError::new(ErrorKind::AlreadyExists, message));
+                    Err(DoorError::new(ErrorKind::AlreadyExists, message))
                 }
             },
-            Err(error) if error.kind() == ErrorKind::NotFound && self.create => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.create => {
+                let table = engine.create_table(who, self.spec(schema))?;
+                made.put(Arc::clone(&table));
+                Ok(table)
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn spec(&self, schema: &SchemaRef) -> TableSpec {
         let time = |data_type: &DataType| matches!(data_type, DataType::Timestamp(..));
         let time_column = schema.fields().iter().find(|field| !field.is_nullable() && time(field.data_type()));
         let options =
             TableOptions { time_column: time_column.map(|field| field.name().clone()), ..TableOptions::default() };
         let (namespace, name) = (self.namespace.clone(), self.name.clone());
-        Ok(engine.create_table(who, TableSpec { namespace, name, schema: Arc::clone(schema), options })?)
+        TableSpec { namespace, name, schema: Arc::clone(schema), options }
     }
 }

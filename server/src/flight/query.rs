@@ -1,12 +1,16 @@
-//! Statements: what GetFlightInfo plans and DoGet executes. Nothing has an effect before DoGet.
+//! Statements. Queries are planned at GetFlightInfo and executed at DoGet, as often as their rows are asked for. Every other
+//! statement has been executed, once, when GetFlightInfo answers: drivers take that for the end of `execute`, and may never
+//! ask for its result. What it did is in the ticket, so that nothing of it has to be kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
+use millstream_client::protocol::StatementDone;
 use millstream_engine::ErrorKind;
 use millstream_sql::{Outcome, Prepared};
 use prost::Message;
@@ -27,6 +31,7 @@ pub(super) const MAX_STATEMENT_BYTES: usize = 1 << 20;
 /// What a ticket of ours holds. It is opaque to clients, and nothing that they could not also send as text.
 #[derive(Clone, PartialEq, Message)]
 struct Statement {
+    /// A query, to be executed by whoever brings the ticket.
     #[prost(string, tag = "1")]
     sql: String,
     #[prost(string, tag = "2")]
@@ -34,32 +39,81 @@ struct Statement {
     /// Told apart from other executions of the same text, for cancellation.
     #[prost(bytes = "bytes", tag = "3")]
     id: Bytes,
+    /// What the statement did, if it has been executed.
+    #[prost(message, optional, tag = "4")]
+    done: Option<StatementDone>,
 }
 
 /// Executions under way, by what cancels them.
 #[derive(Debug, Default)]
 pub(super) struct Running(Arc<Mutex<HashMap<Bytes, AbortHandle>>>);
 
-/// Plans a statement and gives where its rows can be had.
+/// How far a call goes with a statement that is no query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To describe it.
+    Schema,
+    /// To execute it.
+    Info,
+}
+
+/// Plans a query, or executes any other statement, and gives where its rows can be had.
 pub(super) async fn plan(
     queries: &Handle,
     caller: Caller,
     sql: String,
     descriptor: FlightDescriptor,
+    asked: Asked,
 ) -> Result<FlightInfo> {
-    let namespace = caller.session.namespace();
-    let schema = schema_of(queries, caller, sql.clone()).await?;
+    check_length(&sql)?;
+    let (namespace, session, text) = (caller.session.namespace(), caller.session.clone(), sql.clone());
+    let prepared = computing(queries, async move { Ok(session.prepare(&text).await?) }).await?;
+    let schema = answer_schema(&prepared);
+    if !prepared.is_query && asked == Asked::Info {
+        let done = carry_out(queries, caller, prepared, None).await?;
+        return info(&schema, done_ticket(done), descriptor);
+    }
     let id = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    let handle = Statement { sql, namespace, id }.encode_to_vec().into();
-    let ticket = TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec();
-    info(&schema, ticket.into(), descriptor)
+    info(&schema, ticket(&Statement { sql, namespace, id, done: None }), descriptor)
 }
 
-/// The schema of a statement's rows, as they will be sent.
-pub(super) async fn schema_of(queries: &Handle, caller: Caller, sql: String) -> Result<SchemaRef> {
-    check_length(&sql)?;
-    let prepared = computing(queries, async move { Ok(caller.session.prepare(&sql).await?) }).await?;
-    Ok(answer_schema(&prepared))
+/// The same for a prepared statement, with the parameters last bound.
+pub(super) async fn plan_prepared(
+    queries: &Handle,
+    statements: &PreparedStatements,
+    handle: &Bytes,
+    descriptor: FlightDescriptor,
+    asked: Asked,
+) -> Result<FlightInfo> {
+    let (prepared, caller, parameters) = statements.get(handle)?;
+    let schema = answer_schema(&prepared);
+    if prepared.is_query || asked == Asked::Schema {
+        return info(&schema, descriptor.cmd.clone(), descriptor);
+    }
+    let done = carry_out(queries, caller, prepared, parameters).await?;
+    info(&schema, done_ticket(done), descriptor)
+}
+
+fn ticket(statement: &Statement) -> Bytes {
+    let statement_handle = statement.encode_to_vec().into();
+    TicketStatementQuery { statement_handle }.as_any().encode_to_vec().into()
+}
+
+fn done_ticket(done: StatementDone) -> Bytes {
+    ticket(&Statement { done: Some(done), ..Statement::default() })
+}
+
+/// Executes a statement that is no query.
+async fn carry_out(
+    queries: &Handle,
+    caller: Caller,
+    prepared: Prepared,
+    parameters: Option<RecordBatch>,
+) -> Result<StatementDone> {
+    match execute_as(queries, caller, prepared, parameters).await? {
+        Outcome::Done { rows, message } => Ok(StatementDone { rows, message }),
+        Outcome::Rows { .. } => Err(DoorError::internal("a statement that is no query gave rows")),
+    }
 }
 
 /// The schema of what DoGet sends for a statement.
@@ -67,15 +121,22 @@ pub(super) fn answer_schema(prepared: &Prepared) -> SchemaRef {
     if prepared.is_query { encode::plain_schema(&prepared.result_schema) } else { Arc::clone(&stream::DONE_SCHEMA) }
 }
 
-/// Executes the statement of a ticket and begins to send its rows.
+/// Begins to send what a ticket stands for: the rows of a query, which is executed now, or what a statement did.
 pub(super) async fn execute_ticket(door: &Door, caller: Caller, running: &Running, handle: &Bytes) -> Result<Answer> {
     let queries = &door.queries;
     let statement = decode(handle)?;
-    let outcome = execute(queries, caller.within(&door.sql, &statement.namespace), statement.sql).await?;
+    if let Some(StatementDone { rows, message }) = statement.done {
+        return Ok(stream::send(queries, Outcome::Done { rows, message }));
+    }
+    check_length(&statement.sql)?;
+    let caller = caller.within(&door.sql, &statement.namespace);
+    let session = caller.session.clone();
+    let prepared = computing(queries, async move { Ok(session.prepare(&statement.sql).await?) }).await?;
+    let outcome = execute_query(queries, caller, prepared, None).await?;
     Ok(running.watch(statement.id, stream::send(queries, outcome)))
 }
 
-/// Executes the statement of a prepared handle with the parameters last bound.
+/// Executes the query of a prepared handle with the parameters last bound.
 pub(super) async fn execute_prepared(
     queries: &Handle,
     statements: &PreparedStatements,
@@ -83,22 +144,43 @@ pub(super) async fn execute_prepared(
     handle: &Bytes,
 ) -> Result<Answer> {
     let (prepared, caller, parameters) = statements.get(handle)?;
-    let outcome = computing(queries, async move {
-        let before = caller.session.namespace();
-        let outcome = prepared.execute(parameters).await?;
-        caller.check_kept(&before)?;
-        Ok(outcome)
-    });
-    let outcome = outcome.await?;
+    let outcome = execute_query(queries, caller, prepared, parameters).await?;
     Ok(running.watch(handle.clone(), stream::send(queries, outcome)))
 }
 
-/// Executes a statement.
+/// A ticket may be brought again and again, so what it stands for must not change anything.
+async fn execute_query(
+    queries: &Handle,
+    caller: Caller,
+    prepared: Prepared,
+    parameters: Option<RecordBatch>,
+) -> Result<Outcome> {
+    if !prepared.is_query {
+        let message = "DoGet executes queries; every other statement is executed by GetFlightInfo or DoPut, and the \
+                       ticket that GetFlightInfo gives then says what it did";
+        return Err(DoorError::new(ErrorKind::FailedPrecondition, message));
+    }
+    execute_as(queries, caller, prepared, parameters).await
+}
+
+/// Executes a statement of any kind.
 pub(super) async fn execute(queries: &Handle, caller: Caller, sql: String) -> Result<Outcome> {
     check_length(&sql)?;
+    let session = caller.session.clone();
+    let prepared = computing(queries, async move { Ok(session.prepare(&sql).await?) }).await?;
+    execute_as(queries, caller, prepared, None).await
+}
+
+/// Executes a planned statement for its caller.
+pub(super) async fn execute_as(
+    queries: &Handle,
+    caller: Caller,
+    prepared: Prepared,
+    parameters: Option<RecordBatch>,
+) -> Result<Outcome> {
     computing(queries, async move {
         let before = caller.session.namespace();
-        let outcome = caller.session.execute(&sql).await?;
+        let outcome = prepared.execute(parameters).await?;
         caller.check_kept(&before)?;
         Ok(outcome)
     })

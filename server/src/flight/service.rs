@@ -26,7 +26,7 @@ use super::error::{DoorError, Result};
 use super::forward::Messages;
 use super::members::Members;
 use super::prepared::PreparedStatements;
-use super::query::{self, Running};
+use super::query::{self, Asked, Running};
 use super::sessions::{Caller, Sessions};
 use super::upload::{self, Uploads};
 use super::{append, exchange, forward, ingest, listing, stream as answer, update};
@@ -65,21 +65,21 @@ impl FlightDoor {
         self.inner.door.figures.count(what)
     }
 
-    /// What GetFlightInfo and GetSchema answer.
-    async fn describe(&self, caller: Caller, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    /// What GetFlightInfo, PollFlightInfo and GetSchema answer.
+    async fn describe(&self, caller: Caller, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo> {
         let queries = &self.inner.door.queries;
         if !descriptor.path.is_empty() {
             let (namespace, name) = path(&caller, &descriptor.path)?;
-            return query::plan(queries, caller, query::select_all(&namespace, &name), descriptor).await;
+            return query::plan(queries, caller, query::select_all(&namespace, &name), descriptor, asked).await;
         }
         match command(&descriptor.cmd)? {
             Command::CommandStatementQuery(CommandStatementQuery { query: sql, transaction_id }) => {
                 refuse_transaction(transaction_id)?;
-                query::plan(queries, caller, sql, descriptor).await
+                query::plan(queries, caller, sql, descriptor, asked).await
             }
             Command::CommandPreparedStatementQuery(statement) => {
-                let (prepared, ..) = self.inner.statements.get(&statement.prepared_statement_handle)?;
-                query::info(&query::answer_schema(&prepared), descriptor.cmd.clone(), descriptor)
+                let handle = &statement.prepared_statement_handle;
+                query::plan_prepared(queries, &self.inner.statements, handle, descriptor, asked).await
             }
             command => match self.list(caller, command).await? {
                 Some(batch) => query::info(&batch.schema(), descriptor.cmd.clone(), descriptor),
@@ -302,18 +302,18 @@ impl FlightService for FlightDoor {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(request.metadata())?;
-        Ok(Response::new(self.describe(caller, request.into_inner()).await?))
+        Ok(Response::new(self.describe(caller, request.into_inner(), Asked::Info).await?))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         let caller = self.caller(request.metadata())?;
-        let info = self.describe(caller, request.into_inner()).await?;
+        let info = self.describe(caller, request.into_inner(), Asked::Info).await?;
         Ok(Response::new(PollInfo::new().with_info(info)))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let caller = self.caller(request.metadata())?;
-        let schema = self.describe(caller, request.into_inner()).await?.schema;
+        let schema = self.describe(caller, request.into_inner(), Asked::Schema).await?.schema;
         Ok(Response::new(SchemaResult { schema }))
     }
 

@@ -33,13 +33,8 @@ pub(super) async fn prepared(
 ) -> Result<i64> {
     let (prepared, caller, bound) = statements.get(handle)?;
     let sent = parameters(door, incoming).await?;
-    computing(&door.queries, async move {
-        let before = caller.session.namespace();
-        let rows = rows_changed(prepared.execute(sent.or(bound)).await?).await?;
-        caller.check_kept(&before)?;
-        Ok(rows)
-    })
-    .await
+    let outcome = query::execute_as(&door.queries, caller, prepared, sent.or(bound)).await?;
+    computing(&door.queries, rows_changed(outcome)).await
 }
 
 /// Keeps parameters for the executions to come.

@@ -17,6 +17,7 @@ const MAX_NAMESPACES: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Earlier<'a> {
     names: HashSet<(&'static str, &'a str, &'a str)>,
+    dropped_tables: HashSet<TableId>,
     pub(super) dropped_topics: HashSet<TopicId>,
     pub(super) dropped_consumers: HashSet<ConsumerId>,
     pub(super) created_groups: HashSet<(&'a str, &'a str)>,
@@ -37,7 +38,7 @@ impl State {
             Change::NamespaceLimited { name, .. } => self.known_namespace(name),
             Change::NamespaceDropped { name } => self.admit_namespace_drop(name),
             Change::TableCreated(info) => {
-                self.admit_name(&info.namespace, &info.name)?;
+                self.admit_name(&info.namespace, &info.name, earlier)?;
                 earlier.take("table or topic", &info.namespace, &info.name)
             }
             Change::ColumnsAdded { table, fields } => {
@@ -57,9 +58,13 @@ impl State {
                     info.name
                 )))
             }
-            Change::TableDropped { table } => self.admit_table_drop(*table, earlier),
+            Change::TableDropped { table } => {
+                self.admit_table_drop(*table, earlier)?;
+                earlier.dropped_tables.insert(*table);
+                Ok(())
+            }
             Change::TopicCreated(topic) => {
-                self.admit_name(&topic.namespace, &topic.name)?;
+                self.admit_name(&topic.namespace, &topic.name, earlier)?;
                 self.admit_topic(topic)?;
                 earlier.take("table or topic", &topic.namespace, &topic.name)
             }
@@ -164,9 +169,13 @@ impl State {
         })
     }
 
-    fn admit_name(&self, namespace: &str, name: &str) -> Result<()> {
+    /// A name is free, too, if what has it is a table that goes before.
+    fn admit_name(&self, namespace: &str, name: &str, earlier: &Earlier<'_>) -> Result<()> {
         self.known_namespace(namespace)?;
         let Some(topic) = self.catalog.topic_named(namespace, name) else { return Ok(()) };
+        if earlier.dropped_tables.contains(&TableId(topic.id.0)) {
+            return Ok(());
+        }
         free(false, if topic.source == TopicSource::Identity { "table" } else { "topic" }, name)
     }
 

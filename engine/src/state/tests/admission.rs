@@ -26,6 +26,20 @@ fn a_submission_is_checked_as_it_would_apply() {
 }
 
 #[test]
+fn a_table_takes_the_place_of_one_that_goes() {
+    let mut history = History::new();
+    let old = history.table("t", 1);
+    let replaced = |id| changes(vec![Change::TableDropped { table: id }, table("public", "t", 2)]);
+    assert_eq!(refused(&history, changes(vec![table("public", "t", 2)])).0, ErrorKind::AlreadyExists);
+    assert_eq!(history.admit(&replaced(old)).unwrap(), Admission::New);
+    let topic = TopicId(history.change(Change::TopicCreated(topic("public", "a", old, vec![]))).unwrap().0);
+    assert_eq!(refused(&history, replaced(old)).0, ErrorKind::FailedPrecondition);
+    history.change(Change::TopicDropped { topic }).unwrap();
+    let other = history.table("u", 1);
+    assert_eq!(refused(&history, replaced(other)).0, ErrorKind::AlreadyExists);
+}
+
+#[test]
 fn plugins_in_use_stay() {
     let mut history = History::new();
     let id = history.table("t", 1);

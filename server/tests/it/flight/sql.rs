@@ -1,8 +1,18 @@
 //! Flight SQL as drivers speak it.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, AsArray, DurationSecondArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetTables, CommandStatementIngest, TableDefinitionOptions};
-use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus};
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetTables,
+    CommandPreparedStatementQuery, CommandStatementIngest, CommandStatementQuery, ProstMessageExt,
+    TableDefinitionOptions,
+};
+use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, Ticket};
 use futures::TryStreamExt;
 use prost::Message;
 use tonic::transport::Channel;
@@ -22,15 +32,51 @@ async fn count(client: &mut FlightSqlServiceClient<Channel>, sql: &str) -> usize
 }
 
 #[test]
-fn planning_has_no_effect() {
+fn statements_are_executed_once_before_their_result_is_asked_for() {
     let server = Server::start();
     run(async {
         let mut client = client(&server).await;
-        let info = client.execute("CREATE TABLE t (id BIGINT)".to_owned(), None).await.unwrap();
-        assert!(client.execute("SELECT * FROM t".to_owned(), None).await.is_err());
+        client.execute("CREATE TABLE t (id BIGINT)".to_owned(), None).await.unwrap();
+        let info = client.execute("INSERT INTO t VALUES (1)".to_owned(), None).await.unwrap();
+        assert_eq!(count(&mut client, "SELECT * FROM t").await, 1);
+        let ticket = info.endpoint[0].ticket.clone().unwrap();
+        for _ in 0..3 {
+            let said: Vec<_> = client.do_get(ticket.clone()).await.unwrap().try_collect().await.unwrap();
+            assert_eq!(said[0].schema().field(1).name(), "message");
+            assert_eq!(said[0].column(0).as_primitive::<Int64Type>().value(0), 1);
+        }
+        let mut insert = client.prepare("INSERT INTO t VALUES ($1)".to_owned(), None).await.unwrap();
+        insert.set_parameters(rows(2, 1).project(&[0]).unwrap()).unwrap();
+        let info = insert.execute().await.unwrap();
+        assert_eq!(count(&mut client, "SELECT * FROM t").await, 2);
         let ticket = info.endpoint[0].ticket.clone().unwrap();
         let said: Vec<_> = client.do_get(ticket).await.unwrap().try_collect().await.unwrap();
-        assert_eq!(said[0].schema().field(1).name(), "message");
+        assert_eq!(said[0].num_rows(), 1);
+        assert_eq!(count(&mut client, "SELECT * FROM t").await, 2);
+        for wrong in ["CREATE TABLE t (id BIGINT)", "DROP TABLE u", "ALTER TABLE t SET (partitions = 0)"] {
+            assert!(client.execute(wrong.to_owned(), None).await.is_err(), "{wrong}");
+        }
+    });
+}
+
+#[test]
+fn describing_and_fetching_change_nothing() {
+    let server = Server::start();
+    run(async {
+        let mut client = client(&server).await;
+        client.execute_update("CREATE TABLE t (id BIGINT)".to_owned(), None).await.unwrap();
+        let query = "INSERT INTO t VALUES (1)".to_owned();
+        let command = CommandStatementQuery { query: query.clone(), transaction_id: None }.as_any().encode_to_vec();
+        let mut flight = connect(&server).await;
+        flight.get_schema(FlightDescriptor::new_cmd(command)).await.unwrap();
+        let body = ActionCreatePreparedStatementRequest { query, transaction_id: None }.as_any().encode_to_vec();
+        let mut answer = flight.do_action(Action::new("CreatePreparedStatement", body)).await.unwrap().into_inner();
+        let answer = Any::decode(answer.message().await.unwrap().unwrap().body).unwrap();
+        let prepared: ActionCreatePreparedStatementResult = answer.unpack().unwrap().unwrap();
+        let prepared_statement_handle = prepared.prepared_statement_handle;
+        let ticket = CommandPreparedStatementQuery { prepared_statement_handle }.as_any().encode_to_vec();
+        let refused = client.do_get(Ticket::new(ticket)).await.err().unwrap().to_string();
+        assert!(refused.contains("DoGet executes queries"), "{refused}");
         assert_eq!(count(&mut client, "SELECT * FROM t").await, 0);
     });
 }
@@ -61,24 +107,33 @@ fn prepared_statements_take_parameters() {
     });
 }
 
+/// Ingests with what to do if the table is not there (1 create, 2 fail) and if it is (1 fail, 2 append, 3 replace).
+async fn ingest(
+    client: &mut FlightSqlServiceClient<Channel>,
+    table: &str,
+    (if_not_exist, if_exists, temporary): (i32, i32, bool),
+    batches: Vec<Result<RecordBatch, FlightError>>,
+) -> Result<i64, String> {
+    let command = CommandStatementIngest {
+        table_definition_options: Some(TableDefinitionOptions { if_not_exist, if_exists }),
+        table: table.to_owned(),
+        schema: None,
+        catalog: None,
+        temporary,
+        transaction_id: None,
+        options: Default::default(),
+    };
+    client.execute_ingest(command, futures::stream::iter(batches)).await.map_err(|error| error.to_string())
+}
+
 #[test]
 fn ingest_creates_appends_and_refuses() {
     let server = Server::start();
     run(async {
         let mut client = client(&server).await;
-        let mut ingest = async |create: i32, exists: i32, temporary: bool| {
-            let options = TableDefinitionOptions { if_not_exist: create, if_exists: exists };
-            let command = CommandStatementIngest {
-                table_definition_options: Some(options),
-                table: "bulk".to_owned(),
-                schema: None,
-                catalog: None,
-                temporary,
-                transaction_id: None,
-                options: Default::default(),
-            };
-            let batches = futures::stream::iter([Ok(rows(0, 1000)), Ok(rows(1000, 1000))]);
-            client.execute_ingest(command, batches).await.map_err(|error| error.to_string())
+        let mut ingest = async |create, exists, temporary| {
+            let batches = vec![Ok(rows(0, 1000)), Ok(rows(1000, 1000))];
+            ingest(&mut client, "bulk", (create, exists, temporary), batches).await
         };
         assert!(ingest(2, 2, false).await.unwrap_err().contains("does not exist"));
         assert_eq!(ingest(1, 1, false).await, Ok(2000));
@@ -87,6 +142,34 @@ fn ingest_creates_appends_and_refuses() {
         assert_eq!(ingest(1, 3, false).await, Ok(2000));
         assert!(ingest(1, 2, true).await.unwrap_err().contains("temporary"));
         assert_eq!(count(&mut client, "SELECT * FROM bulk").await, 2000);
+    });
+}
+
+#[test]
+fn an_ingest_that_fails_leaves_what_was_there() {
+    let server = Server::start();
+    run(async {
+        let mut client = client(&server).await;
+        ingest(&mut client, "kept", (1, 1, false), vec![Ok(rows(0, 10))]).await.unwrap();
+        let odd: ArrayRef = Arc::new(DurationSecondArray::from(vec![1]));
+        let odd = RecordBatch::try_from_iter([("d", odd)]).unwrap();
+        ingest(&mut client, "kept", (1, 3, false), vec![Ok(odd)]).await.unwrap_err();
+        assert_eq!(count(&mut client, "SELECT id FROM kept").await, 10);
+        // A row that no commit can hold.
+        let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(9 << 20)]));
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let long = RecordBatch::try_new(rows(0, 0).schema(), vec![ids, long]).unwrap();
+        ingest(&mut client, "made", (1, 1, false), vec![Ok(rows(0, 10)), Ok(long)]).await.unwrap_err();
+        let gone = client.execute("SELECT * FROM made".to_owned(), None).await.unwrap_err().to_string();
+        assert!(gone.contains("does not exist"), "{gone}");
+        // A client that breaks off.
+        let broken = Err(FlightError::DecodeError("the client's own".to_owned()));
+        ingest(&mut client, "made", (1, 1, false), vec![Ok(rows(0, 10)), broken]).await.unwrap_err();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while client.execute("SELECT * FROM made".to_owned(), None).await.is_ok() {
+            assert!(Instant::now() < deadline, "the table stays");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::cast;
+use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::{Error, FailureKind, OperatorError, Result};
@@ -151,11 +151,12 @@ impl Asked<'_> {
 
 fn input(handler: &dyn CheckbackHandler, half_messages: &RecordBatch) -> Result<RecordBatch> {
     let name = handler.name();
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
     let columns = handler.parameters().iter().map(|(column, wanted)| {
         let found = half_messages.column_by_name(column).ok_or_else(|| {
             Error::InvalidInput(format!("checkback handler {name:?} reads {column:?}, which half messages don't have"))
         })?;
-        cast(found, wanted).map_err(|error| {
+        cast_with_options(found, wanted, &strict).map_err(|error| {
             Error::InvalidInput(format!("checkback handler {name:?} reads {column:?} as {wanted}: {error}"))
         })
     });

@@ -104,3 +104,4 @@ pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};
 pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};
 pub use threads::{ThreadPanic, panic_text, repeat_after_panics};
 pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};
+pub use types::{Misfit, convert as convert_column, stored_type};

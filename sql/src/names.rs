@@ -78,11 +78,7 @@ fn parts(name: &ObjectName) -> Result<Vec<String>> {
 }
 
 /// Writes a name so that it reads back as itself.
-pub(crate) fn quote(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
+pub(crate) use millstream_formats::quoted as quote;
 
 /// Writes a string literal.
 pub(crate) fn literal(text: &str) -> String {

@@ -7,8 +7,6 @@ use datafusion::common::{DataFusionError, Result as DfResult, plan_err};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, TimezoneInfo};
 
-use crate::names::quote;
-
 /// The time zone of every timestamp that has one.
 const UTC: &str = "UTC";
 
@@ -88,47 +86,7 @@ fn map(key: DataType, value: DataType) -> DataType {
 }
 
 /// Writes a stored type as SQL that [`from_sql`] reads back.
-pub(crate) fn to_sql(data_type: &DataType) -> String {
-    let precision = |unit: &TimeUnit| match unit {
-        TimeUnit::Second => "(0)",
-        TimeUnit::Millisecond => "(3)",
-        TimeUnit::Microsecond => "",
-        TimeUnit::Nanosecond => "(9)",
-    };
-    match data_type {
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 => "TINYINT".to_owned(),
-        DataType::Int16 => "SMALLINT".to_owned(),
-        DataType::Int32 => "INT".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::UInt8 => "TINYINT UNSIGNED".to_owned(),
-        DataType::UInt16 => "SMALLINT UNSIGNED".to_owned(),
-        DataType::UInt32 => "INT UNSIGNED".to_owned(),
-        DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
-        DataType::Float32 => "REAL".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Utf8 => "VARCHAR".to_owned(),
-        DataType::Binary => "BYTEA".to_owned(),
-        DataType::Date32 => "DATE".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::Timestamp(unit, None) => format!("TIMESTAMP{}", precision(unit)),
-        DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP{} WITH TIME ZONE", precision(unit)),
-        DataType::List(item) => format!("ARRAY<{}>", to_sql(item.data_type())),
-        DataType::Struct(fields) => {
-            let fields: Vec<_> =
-                fields.iter().map(|field| format!("{} {}", quote(field.name()), to_sql(field.data_type()))).collect();
-            format!("STRUCT<{}>", fields.join(", "))
-        }
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) => {
-                let parts: Vec<_> = fields.iter().map(|field| to_sql(field.data_type())).collect();
-                format!("MAP({})", parts.join(", "))
-            }
-            other => other.to_string(),
-        },
-        other => other.to_string(),
-    }
-}
+pub(crate) use millstream_formats::type_name as to_sql;
 
 /// The stored type that a computed type becomes; an error text that says why there is none.
 pub(crate) fn normalise(data_type: &DataType) -> Result<DataType, String> {

@@ -9,6 +9,8 @@ mod stored;
 mod tests;
 
 pub(crate) use conform::conform;
+pub use convert::{Misfit, convert};
 pub(crate) use schema::{MAX_COLUMNS, normalize_columns, normalize_schema};
 pub(crate) use size::stored_bytes;
 pub(crate) use stored::is_stored;
+pub use stored::stored_type;

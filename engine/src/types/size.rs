@@ -39,6 +39,10 @@ fn value_bytes(array: &dyn Array, rows: u64) -> u64 {
         DataType::Struct(_) => {
             array.as_struct().columns().iter().fold(0, |sum: u64, child| sum.saturating_add(stored_bytes(child)))
         }
+        DataType::FixedSizeList(_, _) => {
+            stored_bytes(array.as_fixed_size_list().values()).saturating_add(rows.saturating_mul(4))
+        }
+        DataType::FixedSizeBinary(width) => rows.saturating_mul(u64::try_from(*width).unwrap_or(0).saturating_add(4)),
         DataType::Dictionary(_, _) => dictionary(array),
         DataType::RunEndEncoded(ends, _) => match ends.data_type() {
             DataType::Int16 => runs(array.as_run::<Int16Type>(), rows),

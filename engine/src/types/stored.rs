@@ -9,7 +9,7 @@ const MAX_DEPTH: usize = 32;
 
 /// The type that values of `data_type` are stored as: itself if it is on the list, the listed type if it is another
 /// encoding of one. The error says what is wrong, with the path of the nested field at fault.
-pub(super) fn stored_type(data_type: &DataType) -> Result<DataType, String> {
+pub fn stored_type(data_type: &DataType) -> Result<DataType, String> {
     at_depth(data_type, MAX_DEPTH)
 }
 

@@ -45,6 +45,17 @@ fn encodings_are_unpacked() {
     check(from().into_iter().collect::<RunArray<Int32Type>>(), text());
     check(LargeBinaryArray::from(vec![b"x".as_slice(), b""]), BinaryArray::from(vec![b"x".as_slice(), b""]));
     check(NullArray::new(2), Int64Array::from(vec![None, None]));
+    check(
+        FixedSizeBinaryArray::try_from_iter([b"ab", b"cd"].into_iter()).unwrap(),
+        BinaryArray::from(vec![b"ab".as_slice(), b"cd"]),
+    );
+    let lists = || vec![Some(vec![Some(1), Some(2)]), None];
+    check(
+        FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(lists(), 2),
+        ListArray::from_iter_primitive::<Int32Type, _, _>(lists()),
+    );
+    check(Date64Array::from(vec![Some(86_400_000), None]), Date32Array::from(vec![Some(1), None]));
+    assert!(refused(Date64Array::from(vec![0, 1]), DataType::Date32).contains("in row 1 "));
 }
 
 #[test]
@@ -54,6 +65,14 @@ fn numbers_convert_if_they_fit() {
     check(UInt8Array::from(vec![7]), Decimal128Array::from(vec![700]).with_precision_and_scale(5, 2).unwrap());
     assert!(refused(Int64Array::from(vec![1, 128]), DataType::Int8).starts_with("column \"c\" of the batch"));
     assert!(refused(Int8Array::from(vec![-1]), DataType::UInt8).contains("-1"));
+    assert_eq!(
+        refused(Int64Array::from(vec![None, Some(1 << 40)]), DataType::Int32),
+        "column \"c\" of the batch in row 1 1099511627776 does not fit into Int32"
+    );
+    check(
+        Decimal128Array::from(vec![1_005, -1_005, 1_004]).with_precision_and_scale(10, 3).unwrap(),
+        Decimal128Array::from(vec![101, -101, 100]).with_precision_and_scale(10, 2).unwrap(),
+    );
     let wrong = "column \"c\" of the batch is Utf8, the table has Int32";
     assert_eq!(refused(StringArray::from(vec!["1"]), DataType::Int32), wrong);
     let wrong = "column \"c\" of the batch is Float64, the table has Int32";
@@ -68,7 +87,10 @@ fn times_keep_their_instant() {
     check(TimestampNanosecondArray::from(vec![5_000, 6_000]).with_timezone("UTC"), utc(vec![5, 6]));
     let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
     let lost = refused(TimestampNanosecondArray::from(vec![5_000, 6_001]), micros);
-    assert!(lost.ends_with("row 1 does not fit into Timestamp(µs) without loss"), "{lost}");
+    assert!(
+        lost.ends_with("in row 1 1970-01-01T00:00:00.000006001 does not fit into Timestamp(µs) without loss"),
+        "{lost}"
+    );
     let zoned = DataType::Timestamp(TimeUnit::Second, Some("Europe/Berlin".into()));
     assert_eq!(stored_type(&zoned), Ok(DataType::Timestamp(TimeUnit::Second, Some("UTC".into()))));
 }

@@ -112,11 +112,22 @@ pub(crate) struct ImportArguments {
     pub(crate) connection: Connection,
     /// The table
     pub(crate) table: String,
-    /// A file whose name ends in .parquet, .csv or .jsonl
+    /// A file whose name ends in .parquet, .csv, .jsonl, .json or .arrow
     pub(crate) file: PathBuf,
-    /// Make the table from the file's columns first
+    /// Make the table from the file's columns first; it goes again if a row can't be imported
     #[arg(long)]
     pub(crate) create: bool,
+    /// What stands between the cells of CSV: an ASCII character, or \\t
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
+    pub(crate) delimiter: u8,
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+        _ => Err("it is one ASCII character, but no quote and no line end".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -143,7 +154,7 @@ pub(crate) struct ExportArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each line of standard input is a row. Rows are sent as they come; what waits together is sent together.
+Standard input holds one row after the other. Rows are sent as they come; what waits together is sent together.
 
 Examples:
   echo '{\"sensor\": 7, \"at\": \"2026-01-01T00:00:00Z\", \"value\": 21.5}' | millstream produce readings
@@ -157,6 +168,9 @@ pub(crate) struct ProduceArguments {
     /// How rows are written on standard input; CSV has a header line
     #[arg(long, value_enum, default_value_t = InputFormat::Json)]
     pub(crate) input: InputFormat,
+    /// What stands between the cells of CSV: an ASCII character, or \\t
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
+    pub(crate) delimiter: u8,
     /// Put all rows into this partition
     #[arg(long, value_name = "P")]
     pub(crate) partition: Option<u32>,
@@ -164,9 +178,9 @@ pub(crate) struct ProduceArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum InputFormat {
-    /// One object a line
+    /// One object after the other
     Json,
-    /// A header line, then one line a row
+    /// A header, then the rows
     Csv,
 }
 

@@ -6,7 +6,7 @@ use millstream_client::Rows;
 use super::Failure;
 use super::args::ExportArguments;
 use super::client::Client;
-use super::files::{FileFormat, FileSink};
+use super::files::{FileSink, format_of};
 use super::quote::name;
 
 pub(crate) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
@@ -17,10 +17,10 @@ pub(crate) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
         (None, Some(source), Some(file)) => (format!("SELECT * FROM {}", name(&source)), file),
         _ => return Err(Failure::usage("say a table and a file, or --query SQL and a file")),
     };
-    let format = FileFormat::of(&file)?;
+    let format = format_of(&file)?;
     let client = Client::connect(&connection).await?;
     let Rows { schema, mut batches } = client.query(&statement).await?;
-    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", file.display()));
+    let failed = |error: millstream_formats::Error| Failure::failed(format!("{}: {error}", file.display()));
     let mut sink = FileSink::create(&file, format, &schema).map_err(failed)?;
     let mut rows = 0;
     while let Some(batch) = batches.next().await.transpose()? {

@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 use super::Failure;
 use super::args::ImportArguments;
 use super::client::{Client, DELIVERY_TIMEOUT};
-use super::files::{FileFormat, Source, time_column};
+use super::files::{Source, Wanted, time_column};
 use super::quote::name;
-use super::table::{create_table, fitted, writable_schema};
+use super::table::{create_table, fitted};
 
 /// Batches read ahead of the network.
 const READ_AHEAD: usize = 4;
@@ -23,20 +23,17 @@ const READ_AHEAD: usize = 4;
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
-    let ImportArguments { connection, table, file, create } = arguments;
-    if FileFormat::of(&file)? == FileFormat::Arrow {
-        return Err(Failure::usage(format!("{}: only .parquet, .csv and .jsonl can be imported", file.display())));
-    }
+    let ImportArguments { connection, table, file, create, delimiter } = arguments;
     let client = Client::connect(&connection).await?;
     let source = if create {
-        let source = Source::open(&file, None)?;
+        let source = Source::open(&file, Wanted::Inferred, delimiter)?;
         let statement = create_table(&table, source.schema(), time_column(&source)?.as_deref())
             .map_err(|reason| Failure::failed(format!("{}: {reason}", file.display())))?;
         client.run(&statement).await?;
         source
     } else {
         let columns = client.columns(&name(&table)).await?;
-        Source::open(&file, Some(&columns))?
+        Source::open(&file, Wanted::Table(&columns), delimiter)?
     };
     let options = ProducerOptions {
         namespace: connection.namespace.clone(),
@@ -45,9 +42,31 @@ pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
     };
     let producer = client.inner().producer(&table, options);
     let started = Instant::now();
-    let rows = send_all(&source, producer).await?;
+    let rows = match send_or_interrupt(&source, producer).await {
+        Err(failure) if create => return Err(undone(&client, &table, failure).await),
+        rows => rows?,
+    };
     let seconds = started.elapsed().as_secs_f64();
     super::say(&format!("{rows} rows into {table} in {seconds:.2} s, {:.0} rows/s\n", rows as f64 / seconds.max(1e-9)))
+}
+
+/// Ends, too, when the process is told to.
+async fn send_or_interrupt(source: &Source, producer: Producer) -> Result<u64, Failure> {
+    tokio::select! {
+        rows = send_all(source, producer) => rows,
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted")),
+    }
+}
+
+/// Drops the table that was made for a file whose rows could not all be imported; the failure, which says so if that did not
+/// work.
+async fn undone(client: &Client, table: &str, failure: Failure) -> Failure {
+    match client.run(&format!("DROP TABLE {}", name(table))).await {
+        Ok(_) => failure,
+        Err(error) => {
+            failure.within(format!("table {table:?} stays, with some of the rows, because {error}; the import failed"))
+        }
+    }
 }
 
 async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failure> {
@@ -95,11 +114,12 @@ fn read_ahead(source: &Source) -> Result<(mpsc::Receiver<Result<RecordBatch, Fai
     let (send, receive) = mpsc::channel(READ_AHEAD);
     let batches = source.batches(None)?;
     let path = source.path().display().to_string();
-    let schema = writable_schema(source.schema());
     let reader = tokio::task::spawn_blocking(move || {
+        let mut rows = 0;
         for batch in batches {
-            let batch = batch.and_then(|batch| fitted(&batch, &schema));
+            let batch = batch.map_err(|error| error.to_string()).and_then(|batch| fitted(&batch, rows));
             let batch = batch.map_err(|error| Failure::failed(format!("{path}: {error}")));
+            rows += batch.as_ref().map_or(0, RecordBatch::num_rows);
             let failed = batch.is_err();
             if send.blocking_send(batch).is_err() || failed {
                 return;

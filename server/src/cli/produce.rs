@@ -1,28 +1,26 @@
 //! `millstream produce`.
 
-use std::io::BufRead;
-use std::sync::Arc;
+use std::io::Read;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::Fields;
 use millstream_client::ProducerOptions;
+use millstream_formats::csv::CsvOptions;
+use millstream_formats::{BATCH_ROWS, Decoder, columns_named};
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Failure;
 use super::args::{InputFormat, ProduceArguments};
 use super::client::{Client, DELIVERY_TIMEOUT};
-use super::files::BATCH_ROWS;
 use super::quote::name;
 use super::reading::{Items, read_ahead};
 
-/// Lines read ahead of the network.
-const LINES_AHEAD: usize = BATCH_ROWS;
-/// A longer line is no row.
-const MAX_LINE_BYTES: usize = 8 << 20;
-/// Lines of one batch hold about this much at most.
-const BATCH_BYTES: usize = 1 << 20;
+/// What is read at once, and how many such pieces are read ahead of the network.
+const PIECE_BYTES: usize = 64 << 10;
+const PIECES_AHEAD: usize = 16;
 
 pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
-    let ProduceArguments { connection, table, input, partition } = arguments;
+    let ProduceArguments { connection, table, input, delimiter, partition } = arguments;
     let client = Client::connect(&connection).await?;
     let columns = client.columns(&name(&table)).await?;
     let options = ProducerOptions {
@@ -31,18 +29,10 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
         ..ProducerOptions::default()
     };
     let mut producer = client.inner().producer(&table, options);
-    let mut lines = read_lines();
-    let mut form = match input {
-        InputFormat::Json => Form::Json(columns),
-        InputFormat::Csv => Form::Csv { columns, header: None },
-    };
-    let (mut rows, mut line) = (0, 1);
+    let mut input = Input::new(decoder(input, delimiter, columns.fields().clone())?, read_pieces());
+    let mut rows = 0;
     let mut pending = Vec::new();
-    while let Some(text) = next_lines(&mut lines).await? {
-        let count = text.len();
-        let batch = form.batch(&text).map_err(|reason| Failure::failed(format!("line {line} or after: {reason}")))?;
-        line += count;
-        let Some(batch) = batch else { continue };
+    while let Some(batch) = input.next().await? {
         rows += batch.num_rows();
         pending.push(producer.send_to(&batch, partition).await?);
         // Answers come in order, so a look at the oldest is enough to learn of an error soon.
@@ -57,147 +47,120 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
     super::say(&format!("{rows} rows into {table}\n"))
 }
 
-/// How lines become rows.
-enum Form {
-    Json(SchemaRef),
-    Csv { columns: SchemaRef, header: Option<SchemaRef> },
+fn decoder(input: InputFormat, delimiter: u8, columns: Fields) -> Result<Decoder, Failure> {
+    let decoder = match input {
+        InputFormat::Json => Decoder::json(columns),
+        InputFormat::Csv => {
+            let options = CsvOptions { header: true, delimiter };
+            Decoder::csv(options, Box::new(move |names| columns_named(names, &columns)))
+        }
+    };
+    decoder.map_err(Failure::failed)
 }
 
-impl Form {
-    /// The rows of some lines; `None` if they hold none.
-    fn batch(&mut self, lines: &[String]) -> Result<Option<RecordBatch>, String> {
-        match self {
-            Form::Json(columns) => json(lines, columns),
-            Form::Csv { columns, header } => {
-                let (schema, rows) = match (&header, lines.split_first()) {
-                    (Some(schema), _) => (Arc::clone(schema), lines),
-                    (None, Some((first, rows))) => (Arc::clone(header.insert(csv_header(first, columns)?)), rows),
-                    (None, None) => return Ok(None),
-                };
-                csv(rows, &schema)
+/// Rows as they come.
+struct Input {
+    decoder: Decoder,
+    pieces: Items<Vec<u8>>,
+    ended: bool,
+}
+
+impl Input {
+    fn new(decoder: Decoder, pieces: Items<Vec<u8>>) -> Input {
+        Input { decoder, pieces, ended: false }
+    }
+
+    /// All rows that are whole, up to a batch; waits for the first. What is half there waits for the rest of it.
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        while !self.ended && self.decoder.rows() < BATCH_ROWS {
+            let piece = match self.decoder.rows() {
+                0 => self.pieces.recv().await,
+                _ => match self.pieces.try_recv() {
+                    Ok(piece) => Some(piece),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => None,
+                },
+            };
+            match piece {
+                Some(piece) => self.decoder.feed(&piece?).map_err(Failure::failed)?,
+                None => {
+                    self.decoder.end().map_err(Failure::failed)?;
+                    self.ended = true;
+                }
             }
         }
+        self.decoder.take().map_err(Failure::failed)
     }
 }
 
-fn json(lines: &[String], columns: &SchemaRef) -> Result<Option<RecordBatch>, String> {
-    for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).map_err(|error| format!("row {}: {error}", index + 1))?;
-        if let Some(name) = row.keys().find(|name| columns.field_with_name(name).is_err()) {
-            let known: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(format!("row {}: there is no column {name:?}; there are {}", index + 1, known.join(", ")));
-        }
-    }
-    let mut decoder = arrow_json::ReaderBuilder::new(Arc::clone(columns))
-        .with_batch_size(lines.len().max(1))
-        .build_decoder()
-        .map_err(|error| error.to_string())?;
-    for line in lines {
-        decoder.decode(line.as_bytes()).and_then(|_| decoder.decode(b"\n")).map_err(|error| error.to_string())?;
-    }
-    decoder.flush().map_err(|error| error.to_string())
-}
-
-fn csv_header(line: &str, columns: &SchemaRef) -> Result<SchemaRef, String> {
-    let names = arrow_csv::reader::Format::default().with_header(true);
-    let (header, _) = names.infer_schema(line.as_bytes(), Some(0)).map_err(|error| error.to_string())?;
-    let fields = header
-        .fields()
-        .iter()
-        .map(|field| columns.field_with_name(field.name()).cloned().map_err(|error| error.to_string()))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(arrow::datatypes::Schema::new(fields)))
-}
-
-fn csv(lines: &[String], schema: &SchemaRef) -> Result<Option<RecordBatch>, String> {
-    let mut decoder =
-        arrow_csv::ReaderBuilder::new(Arc::clone(schema)).with_batch_size(lines.len().max(1)).build_decoder();
-    for line in lines {
-        decoder.decode(line.as_bytes()).and_then(|_| decoder.decode(b"\n")).map_err(|error| error.to_string())?;
-    }
-    decoder.flush().map_err(|error| error.to_string())
-}
-
-fn read_lines() -> Items<String> {
-    read_ahead(LINES_AHEAD, |send| {
+fn read_pieces() -> Items<Vec<u8>> {
+    read_ahead(PIECES_AHEAD, |send| {
         let mut input = std::io::stdin().lock();
+        let mut buffer = vec![0; PIECE_BYTES];
         loop {
-            let line = match read_line(&mut input) {
-                Ok(Some(line)) => Ok(line),
-                Ok(None) => return,
+            let piece = match input.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => Ok(buffer.get(..read).unwrap_or_default().to_vec()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => Err(Failure::failed(format!("cannot read standard input: {error}"))),
             };
-            let failed = line.is_err();
-            if send.blocking_send(line).is_err() || failed {
+            let failed = piece.is_err();
+            if send.blocking_send(piece).is_err() || failed {
                 return;
             }
         }
     })
 }
 
-fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<String>> {
-    let mut line = Vec::new();
-    let limit = MAX_LINE_BYTES as u64 + 1;
-    if std::io::Read::take(&mut *input, limit).read_until(b'\n', &mut line)? == 0 {
-        return Ok(None);
-    }
-    if line.len() > MAX_LINE_BYTES {
-        return Err(std::io::Error::other(format!("a line has more than {MAX_LINE_BYTES} bytes")));
-    }
-    if line.ends_with(b"\n") {
-        line.pop();
-    }
-    String::from_utf8(line).map(Some).map_err(std::io::Error::other)
-}
-
-/// All lines that wait, up to a batch; waits for the first.
-async fn next_lines(lines: &mut Items<String>) -> Result<Option<Vec<String>>, Failure> {
-    let Some(first) = lines.recv().await.transpose()? else { return Ok(None) };
-    let mut bytes = first.len();
-    let mut batch = vec![first];
-    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
-        let Ok(line) = lines.try_recv() else { break };
-        let line = line?;
-        bytes += line.len();
-        batch.push(line);
-    }
-    Ok(Some(batch))
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::AsArray;
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::datatypes::{DataType, Field, Int64Type};
 
     use super::*;
 
-    fn columns() -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("word", DataType::Utf8, true)]))
+    fn columns() -> Fields {
+        Fields::from(vec![Field::new("id", DataType::Int64, true), Field::new("word", DataType::Utf8, true)])
     }
 
-    fn lines(text: &str) -> Vec<String> {
-        text.lines().map(str::to_owned).collect()
+    /// The batches that come of pieces, each of which is there before the next batch is asked for.
+    fn batches(format: InputFormat, pieces: &[&str]) -> Result<Vec<RecordBatch>, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (send, receive) = tokio::sync::mpsc::channel(1);
+            let mut input = Input::new(decoder(format, b',', columns())?, receive);
+            let mut found = Vec::new();
+            for piece in pieces {
+                send.send(Ok(piece.as_bytes().to_vec())).await.unwrap();
+                while let Some(next) = futures::FutureExt::now_or_never(input.next()) {
+                    found.extend(next?);
+                }
+            }
+            drop(send);
+            while let Some(batch) = input.next().await? {
+                found.push(batch);
+            }
+            Ok(found)
+        })
     }
 
     #[test]
-    fn json_rows() {
-        let mut form = Form::Json(columns());
-        let batch = form.batch(&lines("{\"id\":1}\n\n{\"word\":\"a\",\"id\":2}")).unwrap().unwrap();
-        assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
-        assert!(form.batch(&lines("{\"di\":1}")).unwrap_err().contains("no column \"di\"; there are id, word"));
-        assert!(form.batch(&lines("{\"id\":1}\n{\"id\":")).unwrap_err().starts_with("row 2"));
-        assert!(form.batch(&lines("{\"id\":\"x\"}")).is_err());
+    fn rows_are_given_as_they_come() {
+        let found = batches(InputFormat::Json, &["{\"id\":1}\n\n", "{\"word\":\"a\",", "\"id\":2}{\"id\":3}"]).unwrap();
+        assert_eq!(found.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found[1].column(0).as_primitive::<Int64Type>().values(), &[2, 3]);
+        let refused = batches(InputFormat::Json, &["{\"id\":1}\n{\"di\":1}"]).unwrap_err().to_string();
+        assert_eq!(refused, "line 2: there is no column \"di\"; there are id, word");
+        let refused = batches(InputFormat::Json, &["{\"id\":1}\n{\"id\":"]).unwrap_err().to_string();
+        assert_eq!(refused, "line 2: the text ends in the middle of a row");
     }
 
     #[test]
-    fn csv_rows_follow_one_header() {
-        let mut form = Form::Csv { columns: columns(), header: None };
-        let first = form.batch(&lines("word,id\na,1")).unwrap().unwrap();
-        let second = form.batch(&lines("b,2\nc,3")).unwrap().unwrap();
-        assert_eq!((first.num_rows(), second.num_rows()), (1, 2));
-        assert_eq!(second.column(1).as_primitive::<Int64Type>().values(), &[2, 3]);
-        let mut form = Form::Csv { columns: columns(), header: None };
-        assert!(form.batch(&lines("nope\n1")).unwrap_err().contains("nope"));
+    fn a_text_over_two_lines_in_two_reads_is_one_row() {
+        let found = batches(InputFormat::Csv, &["word,id\n\"a\n", "b\",1\nc,2", "\n"]).unwrap();
+        let words =
+            found.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>());
+        assert_eq!(words.collect::<Vec<_>>(), ["a\nb", "c"]);
+        assert!(batches(InputFormat::Csv, &["nope\n1\n"]).unwrap_err().to_string().contains("nope"));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use arrow::error::ArrowError;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{FieldRef, Schema};
+use millstream_engine::{Misfit, convert_column};
+use millstream_formats::{table_type, type_name_quoting};
 
 use super::quote;
 
@@ -12,105 +13,36 @@ use super::quote;
 pub(crate) fn create_table(table: &str, schema: &Schema, time_column: Option<&str>) -> Result<String, String> {
     let mut columns = Vec::new();
     for field in schema.fields() {
-        let data_type = stored_type(field.data_type()).and_then(|data_type| sql_type(&data_type)).ok_or_else(|| {
-            format!("column {:?} has type {}, which no table can hold", field.name(), field.data_type())
-        })?;
+        let data_type =
+            table_type(field.data_type()).map_err(|reason| format!("column {:?}: {reason}", field.name()))?;
         let null = if time_column == Some(field.name()) { " NOT NULL" } else { "" };
-        columns.push(format!("{} {data_type}{null}", quote::name(field.name())));
+        columns.push(format!("{} {}{null}", quote::name(field.name()), type_name_quoting(&data_type, &quote::name)));
     }
     let time = time_column.map_or_else(String::new, |column| format!(", time_column = {}", quote::text(column)));
     Ok(format!("CREATE TABLE {} ({}) WITH (partitions = 1{time})", quote::name(table), columns.join(", ")))
 }
 
-/// The columns of a file as they are sent: encodings that tables don't hold are made plain.
-pub(crate) fn writable_schema(schema: &SchemaRef) -> SchemaRef {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let data_type = stored_type(field.data_type()).unwrap_or_else(|| field.data_type().clone());
-            field.as_ref().clone().with_data_type(data_type)
-        })
-        .collect();
-    Arc::new(Schema::new(fields))
-}
-
-/// A batch with the columns of [`writable_schema`].
-pub(crate) fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| arrow::compute::cast(column, field.data_type()))
-        .collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(Arc::clone(schema), columns)
-}
-
-/// The stored type that takes values of a type of Arrow's; `None` if none does.
-fn stored_type(data_type: &DataType) -> Option<DataType> {
-    Some(match data_type {
-        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
-        DataType::Dictionary(_, values) => stored_type(values)?,
-        DataType::RunEndEncoded(_, values) => stored_type(values.data_type())?,
-        DataType::Date64 => DataType::Date32,
-        DataType::Float16 => DataType::Float32,
-        DataType::Timestamp(unit, zone) => DataType::Timestamp(*unit, zone.as_ref().map(|_| "UTC".into())),
-        DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::List(item) => {
-            let data_type = stored_type(item.data_type())?;
-            DataType::List(Arc::new(item.as_ref().clone().with_data_type(data_type)))
-        }
-        other => other.clone(),
-    })
-}
-
-fn sql_type(data_type: &DataType) -> Option<String> {
-    Some(match data_type {
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 => "TINYINT".to_owned(),
-        DataType::Int16 => "SMALLINT".to_owned(),
-        DataType::Int32 => "INT".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::UInt8 => "TINYINT UNSIGNED".to_owned(),
-        DataType::UInt16 => "SMALLINT UNSIGNED".to_owned(),
-        DataType::UInt32 => "INT UNSIGNED".to_owned(),
-        DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
-        DataType::Float32 => "REAL".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Utf8 => "VARCHAR".to_owned(),
-        DataType::Binary => "BYTEA".to_owned(),
-        DataType::Date32 => "DATE".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::Timestamp(unit, zone) => {
-            let digits = match unit {
-                TimeUnit::Second => 0,
-                TimeUnit::Millisecond => 3,
-                TimeUnit::Microsecond => 6,
-                TimeUnit::Nanosecond => 9,
-            };
-            format!("TIMESTAMP({digits}){}", if zone.is_some() { " WITH TIME ZONE" } else { "" })
-        }
-        DataType::List(item) => format!("ARRAY<{}>", sql_type(item.data_type())?),
-        DataType::Struct(fields) => {
-            let fields = fields
-                .iter()
-                .map(|field| Some(format!("{} {}", quote::name(field.name()), sql_type(field.data_type())?)))
-                .collect::<Option<Vec<_>>>()?;
-            format!("STRUCT<{}>", fields.join(", "))
-        }
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(pair) => {
-                let mut types = pair.iter().map(|field| sql_type(field.data_type()));
-                format!("MAP({}, {})", types.next()??, types.next()??)
-            }
-            _ => return None,
-        },
-        _ => return None,
-    })
+/// A file's columns as they are sent: encodings that tables don't hold are made plain. `before` rows of the file came before.
+pub(crate) fn fitted(batch: &RecordBatch, before: usize) -> Result<RecordBatch, String> {
+    let column = |(column, field): (&ArrayRef, &FieldRef)| {
+        // What no table holds is for the server to refuse, which knows the column that it is meant for.
+        let data_type = table_type(field.data_type()).unwrap_or_else(|_| field.data_type().clone());
+        let column = convert_column(column, &data_type).map_err(|Misfit { row, reason }| {
+            let row = row.map_or_else(String::new, |row| format!(" in row {}", before + row + 1));
+            format!("column {:?}{row} {reason}", field.name())
+        })?;
+        Ok((FieldRef::new(field.as_ref().clone().with_data_type(data_type)), column))
+    };
+    let columns = batch.columns().iter().zip(batch.schema_ref().fields()).map(column);
+    let (fields, columns): (Vec<FieldRef>, Vec<ArrayRef>) =
+        columns.collect::<Result<Vec<_>, String>>()?.into_iter().unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field, TimeUnit};
+
     use super::*;
 
     #[test]

@@ -42,8 +42,11 @@ pub(super) async fn ingest(
     let table = made.take();
     if taken.is_err() {
         let made = Arc::clone(&made);
-        blocking(&door.queries, move || Ok(table.iter().for_each(|table| drop_made(&made.engine, &made.who, table))))
-            .await?;
+        let drop_it = move || {
+            table.iter().for_each(|table| drop_made(&made.engine, &made.who, table));
+            Ok(())
+        };
+        blocking(&door.queries, drop_it).await?;
     }
     taken
 }

@@ -6,9 +6,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_ipc::writer::StreamWriter;
 use clap::ValueEnum;
+use millstream_formats::{csv, json};
 
 use super::table::TableWriter;
-use super::{csv, json};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,7 +46,7 @@ impl<W: Write> RowSink<W> {
             Format::Json => Form::Json,
             Format::Csv => {
                 let mut header = Vec::new();
-                csv::write_header(&mut header, schema);
+                csv::write_header(&mut header, schema, b',');
                 sink.out.write_all(&header)?;
                 Form::Csv
             }
@@ -69,7 +69,7 @@ impl<W: Write> RowSink<W> {
                 bytes = text.into_bytes();
             }
             Form::Json => json::write_rows(&mut bytes, batch),
-            Form::Csv => csv::write_rows(&mut bytes, batch),
+            Form::Csv => csv::write_rows(&mut bytes, batch, b','),
             Form::Arrow(writer) => {
                 writer.write(batch).map_err(io::Error::other)?;
                 bytes = std::mem::take(writer.get_mut());

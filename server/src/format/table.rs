@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
+use millstream_formats::{plain, text};
 use unicode_width::UnicodeWidthStr;
-
-use super::value::{plain, text};
 
 const NULL: &str = "";
 /// A cell longer than this is cut, with a sign that it was.

@@ -12,12 +12,11 @@ use arrow::datatypes::SchemaRef;
 use arrow_ipc::writer::StreamWriter;
 use axum::body::Bytes;
 use futures::{Stream, StreamExt};
+use millstream_formats::json;
 use millstream_sql::BatchStream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-use crate::format::json;
 
 /// Encoded pieces that may wait for a slow reader.
 const PIECES_AHEAD: usize = 2;

@@ -43,10 +43,9 @@ pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request)
         ),
         _ => HttpError::invalid(rejection.body_text()),
     })?;
-    let request = SqlRequest::read(&headers, &body)?;
     let queries = door.queries.clone();
     // The task ends with its request: it is aborted when this future is dropped.
-    let task = AbortOnDrop(queries.spawn(run(door, request, format, version)));
+    let task = AbortOnDrop(queries.spawn(run(door, headers, body, format, version)));
     task.join().await
 }
 
@@ -82,7 +81,14 @@ fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
     Err(HttpError::new(Kind::NotAcceptable, format!("answers are {JSON_LINES} or {ARROW_STREAM}")))
 }
 
-async fn run(door: Door, request: SqlRequest, format: Format, version: Version) -> Result<Response, HttpError> {
+async fn run(
+    door: Door,
+    headers: HeaderMap,
+    body: Bytes,
+    format: Format,
+    version: Version,
+) -> Result<Response, HttpError> {
+    let request = SqlRequest::read(&headers, &body)?;
     let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let session = door.sql.session(Principal::anonymous(), namespace);
     let prepared = session.prepare(&request.sql).await?;

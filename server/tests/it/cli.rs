@@ -98,6 +98,25 @@ fn files_come_in_and_go_out_unchanged() {
 }
 
 #[test]
+fn an_import_that_fails_leaves_no_table_of_its_making() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("late.jsonl");
+    let mut text: String = (0..20_000).map(|n| format!("{{\"n\":{n},\"s\":\"x\"}}\n")).collect();
+    // More than a commit may hold: nothing but the server can know that.
+    text.push_str(&format!("{{\"n\":1,\"s\":\"{}\"}}\n", "x".repeat(9 << 20)));
+    std::fs::write(&file, text).unwrap();
+    let failed = server.run(&["import", "late", file.to_str().unwrap(), "--create"]);
+    assert_eq!(code(&failed), 1, "{}", stderr(&failed));
+    let gone = server.run(&["sql", "-c", "SELECT count(*) FROM late"]);
+    assert!(stderr(&gone).contains("\"late\""), "{} {}", stdout(&gone), stderr(&gone));
+    words(&server);
+    let there = server.run(&["import", "words", file.to_str().unwrap(), "--create"]);
+    assert_eq!(code(&there), 1);
+    assert_eq!(server.ok(&["sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM words"]), "n\n3\n");
+}
+
+#[test]
 fn rows_are_produced_from_standard_input() {
     let server = Server::start();
     words(&server);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, ParamValues, Result as DfResult, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use millstream_formats::Misfit;
 
 use crate::convert::from_datafusion;
 use crate::{Error, Result};
@@ -43,12 +44,8 @@ pub(crate) fn bind(
     let failed = |error| from_datafusion(error, 0);
     let mut values = Vec::with_capacity(schema.fields().len());
     for (column, field) in parameters.columns().iter().zip(schema.fields()) {
-        let value = ScalarValue::try_from_array(column, row).map_err(failed)?;
-        let value = match field.data_type() {
-            DataType::Null => value,
-            wanted => value.cast_to(wanted).map_err(failed)?,
-        };
-        values.push(value);
+        let column = converted(&column.slice(row, 1), field, row)?;
+        values.push(ScalarValue::try_from_array(&column, 0).map_err(failed)?);
     }
     plan.clone().with_param_values(ParamValues::from(values)).map_err(failed)
 }
@@ -69,9 +66,8 @@ pub(crate) fn bind_rows(
         .columns()
         .iter()
         .zip(schema.fields())
-        .map(|(column, field)| arrow::compute::cast(column, field.data_type()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Error::Execution(error.to_string()))?;
+        .map(|(column, field)| converted(column, field, 0))
+        .collect::<Result<Vec<_>, _>>()?;
     let table =
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| Error::Execution(error.to_string()))?;
     let provider = Arc::new(MemTable::try_new(Arc::clone(schema), vec![vec![table]]).map_err(failed)?);
@@ -99,6 +95,17 @@ pub(crate) fn bind_rows(
     let Ok(bound) = bound else { return Ok(None) };
     let left = bound.data.get_parameter_names().map_err(failed)?;
     Ok((replaced == 1 && left.is_empty()).then_some(bound.data))
+}
+
+/// The values of a parameter as the statement has it in its place; `first` is the row of the first of them.
+fn converted(values: &ArrayRef, field: &Field, first: usize) -> Result<ArrayRef> {
+    if field.data_type().is_null() {
+        return Ok(Arc::clone(values));
+    }
+    millstream_formats::bind(values, field.data_type()).map_err(|Misfit { row, reason }| {
+        let row = row.map_or_else(String::new, |row| format!(", row {}", first + row + 1));
+        Error::Invalid { message: format!("parameter ${}{row}: {reason}", field.name()), position: None }
+    })
 }
 
 fn check(schema: &SchemaRef, parameters: Option<&RecordBatch>) -> Result<()> {

@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use millstream_engine::TableInfo;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{FieldRef, Fields, Schema};
+use millstream_engine::{Misfit, TableInfo, convert_column};
+use millstream_formats::csv::CsvOptions;
+use millstream_formats::parquet::ParquetFile;
+use millstream_formats::{Decoder, batches};
 
 use super::define::writable;
 use super::files::{self, Format};
@@ -20,8 +20,6 @@ use crate::names::fold;
 use crate::parse::CopyFrom;
 use crate::query::Relation;
 use crate::{Error, Outcome, Result};
-
-const BATCH_ROWS: usize = 8192;
 
 /// Reads a file into a table: columns by name, or by the order in which the statement lists them.
 pub(super) fn copy_from(scene: &Scene, copy: CopyFrom) -> Result<Outcome> {
@@ -35,10 +33,10 @@ pub(super) fn copy_from(scene: &Scene, copy: CopyFrom) -> Result<Outcome> {
     let columns: Vec<String> = copy.columns.iter().map(fold).collect();
     let (file, path) = files::open(&scene.options, &copy.path)?;
     let mut appender = Appender::new(scene, Arc::clone(&table));
-    let target = Target { table: &table, columns: &columns, path: &path };
+    let target = Target { table, columns, path };
     match format {
         Format::Parquet => target.parquet(file, &mut appender)?,
-        Format::Csv => target.csv(file, header, delimiter, &mut appender)?,
+        Format::Csv => target.csv(file, CsvOptions { header, delimiter }, &mut appender)?,
         Format::Json => target.json(file, &mut appender)?,
     }
     let rows = appender.finish()?;
@@ -54,117 +52,91 @@ pub(super) fn delimiter(option: Option<String>) -> Result<u8> {
     }
 }
 
-struct Target<'a> {
-    table: &'a TableInfo,
-    columns: &'a [String],
-    path: &'a Path,
+/// What a file is read into.
+#[derive(Clone)]
+struct Target {
+    table: Arc<TableInfo>,
+    /// The columns that the statement lists, in the file's order.
+    columns: Vec<String>,
+    path: PathBuf,
 }
 
-impl Target<'_> {
+impl Target {
     fn parquet(&self, file: File, appender: &mut Appender) -> Result<()> {
-        let failed = |error: &dyn std::fmt::Display| files::failed(self.path, error);
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
-        let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let targets = self.match_columns(&names)?;
-        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
-        for batch in reader {
-            appender.push(self.cast(&batch.map_err(|error| failed(&error))?, &targets)?)?;
+        let failed = |error: &dyn std::fmt::Display| files::failed(&self.path, error);
+        let file = ParquetFile::open(file).map_err(|error| failed(&error))?;
+        let names: Vec<String> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let targets = self.match_columns(&names).map_err(invalid)?;
+        let mut rows = 0;
+        for batch in file.batches(None).map_err(|error| failed(&error))? {
+            let batch = batch.map_err(|error| failed(&error))?;
+            appender.push(self.convert(&batch, &targets, rows)?)?;
+            rows += batch.num_rows();
         }
         Ok(())
     }
 
-    fn csv(&self, file: File, header: bool, delimiter: u8, appender: &mut Appender) -> Result<()> {
-        let failed = |error: &dyn std::fmt::Display| files::failed(self.path, error);
-        let mut file = BufReader::new(file);
-        let names = match header {
-            true => {
-                let format = arrow_csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
-                let (schema, _) = format.infer_schema(&mut file, Some(0)).map_err(|error| failed(&error))?;
-                file.rewind().map_err(|error| failed(&error))?;
-                schema.fields().iter().map(|field| field.name().clone()).collect()
-            }
-            false if self.columns.is_empty() => self.field_names(),
-            false => self.columns.to_vec(),
+    fn csv(&self, file: File, options: CsvOptions, appender: &mut Appender) -> Result<()> {
+        let target = self.clone();
+        let resolve = move |names: &[String]| match (options.header, target.columns.is_empty()) {
+            (true, _) => target.match_columns(names),
+            (false, true) => target.match_columns(&target.field_names()),
+            (false, false) => target.match_columns(&target.columns),
         };
-        let targets = self.match_columns(&names)?;
-        let schema = Arc::new(Schema::new(targets.clone()));
-        let reader = arrow_csv::ReaderBuilder::new(Arc::clone(&schema))
-            .with_header(header)
-            .with_delimiter(delimiter)
-            .with_batch_size(BATCH_ROWS)
-            .build_buffered(file)
-            .map_err(|error| failed(&error))?;
-        for batch in reader {
-            appender.push(batch.map_err(|error| failed(&error))?)?;
-        }
-        Ok(())
+        self.text(file, Decoder::csv(options, Box::new(resolve)), appender)
     }
 
     fn json(&self, file: File, appender: &mut Appender) -> Result<()> {
-        let failed = |error: &dyn std::fmt::Display| files::failed(self.path, error);
-        let mut file = BufReader::new(file);
-        let fields: Vec<Field> = match self.columns {
-            [] => self.table.schema().fields().iter().map(|field| nullable(field)).collect(),
-            columns => self.match_columns(columns)?,
+        let fields = match self.columns.is_empty() {
+            true => self.table.schema().fields().clone(),
+            false => self.match_columns(&self.columns).map_err(invalid)?,
         };
-        if file.fill_buf().map_err(|error| failed(&error))?.is_empty() {
-            return Ok(());
-        }
-        let reader = arrow_json::ReaderBuilder::new(Arc::new(Schema::new(fields)))
-            .with_batch_size(BATCH_ROWS)
-            .with_strict_mode(true)
-            .build(file)
-            .map_err(|error| failed(&error))?;
-        for batch in reader {
+        self.text(file, Decoder::json(fields), appender)
+    }
+
+    fn text(&self, file: File, decoder: millstream_formats::Result<Decoder>, appender: &mut Appender) -> Result<()> {
+        let failed = |error: &dyn std::fmt::Display| files::failed(&self.path, error);
+        let decoder = decoder.map_err(|error| failed(&error))?;
+        for batch in batches(file, decoder) {
             appender.push(batch.map_err(|error| failed(&error))?)?;
         }
         Ok(())
     }
 
     /// For each column of the file the table's field: by name, or by place where the statement lists columns.
-    fn match_columns(&self, file_columns: &[String]) -> Result<Vec<Field>> {
-        let wanted = match self.columns {
+    fn match_columns(&self, file_columns: &[String]) -> Result<Fields, String> {
+        let wanted = match self.columns.as_slice() {
             [] => file_columns,
             listed if listed.len() == file_columns.len() => listed,
-            listed => {
-                let message = format!("the file has {} columns, {} are listed", file_columns.len(), listed.len());
-                return Err(Error::Invalid { message, position: None });
-            }
+            listed => return Err(format!("the file has {} columns, {} are listed", file_columns.len(), listed.len())),
         };
         let mut seen = HashSet::new();
         let field = |name: &String| {
             if !seen.insert(name.clone()) {
-                let message = format!("column {name:?} is there twice");
-                return Err(Error::Invalid { message, position: None });
+                return Err(format!("column {name:?} is there twice"));
             }
-            match self.table.schema().field_with_name(name) {
-                Ok(field) => Ok(nullable(field)),
-                Err(_) => Err(Error::Invalid {
-                    message: format!(
-                        "table {:?} has no column {name:?}; its columns are {}",
-                        self.table.name,
-                        self.field_names().join(", ")
-                    ),
-                    position: None,
-                }),
-            }
+            let schema = self.table.schema();
+            schema.field_with_name(name).cloned().map_err(|_| {
+                let columns = self.field_names().join(", ");
+                format!("table {:?} has no column {name:?}; its columns are {columns}", self.table.name)
+            })
         };
-        wanted.iter().map(field).collect()
+        wanted.iter().map(field).collect::<Result<Vec<_>, _>>().map(Fields::from)
     }
 
-    fn cast(&self, batch: &RecordBatch, targets: &[Field]) -> Result<RecordBatch> {
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        let columns = batch
-            .columns()
-            .iter()
-            .zip(targets)
-            .map(|(column, field)| {
-                cast_with_options(column, field.data_type(), &strict)
-                    .map_err(|error| files::failed(self.path, &format!("column {:?}: {error}", field.name())))
+    /// The columns as the table has them; `before` rows of the file came before.
+    fn convert(&self, batch: &RecordBatch, targets: &Fields, before: usize) -> Result<RecordBatch> {
+        let column = |(column, field): (&ArrayRef, &FieldRef)| {
+            convert_column(column, field.data_type()).map_err(|Misfit { row, reason }| {
+                let row = row.map_or_else(String::new, |row| format!(" in row {}", before + row + 1));
+                files::failed(&self.path, &format!("column {:?}{row} {reason}", field.name()))
             })
-            .collect::<Result<Vec<_>>>()?;
-        let schema: SchemaRef = Arc::new(Schema::new(targets.to_vec()));
-        RecordBatch::try_new(schema, columns).map_err(|error| files::failed(self.path, &error))
+        };
+        let columns = batch.columns().iter().zip(targets).map(column).collect::<Result<Vec<_>>>()?;
+        // The engine says which column may not be null.
+        let fields: Vec<FieldRef> =
+            targets.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| files::failed(&self.path, &error))
     }
 
     fn field_names(&self) -> Vec<String> {
@@ -172,7 +144,6 @@ impl Target<'_> {
     }
 }
 
-/// A missing value is read as null; the engine says which column may not be.
-fn nullable(field: &Field) -> Field {
-    field.clone().with_nullable(true).with_metadata(Default::default())
+fn invalid(message: String) -> Error {
+    Error::Invalid { message, position: None }
 }

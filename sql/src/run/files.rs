@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use millstream_formats::FileFormat;
+
 use super::reach::Place;
 use crate::{Error, Result, SqlOptions};
 
@@ -16,6 +18,15 @@ pub(super) enum Format {
 }
 
 impl Format {
+    /// The file's format.
+    pub(super) fn of_file(self) -> FileFormat {
+        match self {
+            Format::Parquet => FileFormat::Parquet,
+            Format::Csv => FileFormat::Csv,
+            Format::Json => FileFormat::Json,
+        }
+    }
+
     /// By the option `format`, or by the file's ending.
     pub(super) fn of(path: &str, option: Option<&str>) -> Result<Format> {
         let ending = Path::new(path).extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);

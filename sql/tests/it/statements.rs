@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::StreamExt;
 use millstream_engine::ErrorKind;
@@ -40,6 +40,48 @@ async fn parameters_of_queries_and_inserts() {
     assert_eq!(batches.iter().flat_map(format_rows).collect::<Vec<_>>(), ["THREE"]);
     let error = query.execute(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_do_not_fit_are_errors() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE t (n INT, at TIMESTAMP, price DECIMAL(10, 2))").await;
+    let one = |name: &str, column: ArrayRef| RecordBatch::try_from_iter([(name, column)]).unwrap();
+    for (column, values, message) in [
+        (
+            "n",
+            Arc::new(Int64Array::from(vec![1, 1 << 40])) as ArrayRef,
+            "parameter $1, row 2: 1099511627776 does not fit into Int32",
+        ),
+        ("n", Arc::new(Float64Array::from(vec![1.5])), "parameter $1, row 1: \"1.5\" has a fraction, and INT has none"),
+        (
+            "at",
+            Arc::new(StringArray::from(vec!["2013-01-01", "yesterday"])),
+            "parameter $1, row 2: \"yesterday\" is no TIMESTAMP",
+        ),
+        (
+            "price",
+            Arc::new(StringArray::from(vec!["123456789"])),
+            "parameter $1, row 1: \"123456789\" is out of the range of DECIMAL(10, 2)",
+        ),
+    ] {
+        let insert = store.session.prepare(&format!("INSERT INTO t ({column}) VALUES (?)")).await.unwrap();
+        let error = insert.execute(Some(one("p", values))).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidInput, message));
+    }
+    assert_eq!(store.rows("SELECT count(*) FROM t").await.unwrap(), ["0"]);
+    let insert = store.session.prepare("INSERT INTO t (n, at, price) VALUES (?, ?, ?)").await.unwrap();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("a", Arc::new(Float64Array::from(vec![2.0]))),
+        ("b", Arc::new(StringArray::from(vec!["2013-01-01T10:00:00+01:00"]))),
+        ("c", Arc::new(StringArray::from(vec!["-1.005"]))),
+    ];
+    insert.execute(Some(RecordBatch::try_from_iter(columns).unwrap())).await.unwrap();
+    assert_eq!(store.rows("SELECT * FROM t").await.unwrap(), ["2|2013-01-01T09:00:00|-1.01"]);
+    // Beside expressions that have no place for all rows at once.
+    let query = store.session.prepare("SELECT count(*) FROM t WHERE n = ?").await.unwrap();
+    let error = query.execute(Some(one("p", Arc::new(StringArray::from(vec!["x"]))))).await.unwrap_err();
+    assert_eq!(error.to_string(), "parameter $1, row 1: \"x\" is no INT");
 }
 
 #[tokio::test(flavor = "multi_thread")]

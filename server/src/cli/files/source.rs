@@ -1,66 +1,84 @@
 //! Reads batches from a file.
 
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow_csv::reader::Format as CsvFormat;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use millstream_formats::csv::{CsvOptions, header_fields};
+use millstream_formats::parquet::ParquetFile;
+use millstream_formats::{Decoder, Error, FileFormat, Resolve, columns_named, infer_csv, infer_json};
 
-use super::{BATCH_ROWS, FileFormat};
+use super::format_of;
 use crate::cli::Failure;
 
 /// A file of rows.
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
-    format: FileFormat,
-    /// The file's own columns; for CSV and JSON lines what all its rows have in common.
+    /// The file's own columns; for CSV and JSON what all its rows have in common.
     schema: SchemaRef,
-    /// Known before reading for Parquet only.
-    rows: Option<u64>,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Parquet(ParquetFile),
+    Csv(CsvOptions),
+    /// Whether members that are no columns are passed over.
+    Json {
+        lenient: bool,
+    },
+    Arrow,
+}
+
+/// Which types the columns of text formats have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// Those that fit the file's values, all of which are read.
+    Inferred,
+    /// Those of a table; another column is an error.
+    Table(&'a SchemaRef),
+    /// Those of what is to be read; other columns are passed over.
+    Among(&'a SchemaRef),
 }
 
 /// Batches of a file.
-pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Error>> + Send>;
 
 impl Source {
-    /// Opens a file and finds its columns. With `wanted`, the columns of the table it is meant for, text formats take the
-    /// types from there and read the file only once.
-    pub(crate) fn open(path: &Path, wanted: Option<&SchemaRef>) -> Result<Source, Failure> {
-        let format = FileFormat::of(path)?;
-        let failed = |error: String| Failure::failed(format!("{}: {error}", path.display()));
-        let mut rows = None;
-        let schema = match format {
+    /// Opens a file and finds its columns; a CSV file has this delimiter.
+    pub(crate) fn open(path: &Path, wanted: Wanted<'_>, delimiter: u8) -> Result<Source, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
+        let format = format_of(path)?;
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        let (schema, form) = match format {
             FileFormat::Parquet => {
-                let builder =
-                    ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| failed(error.to_string()))?;
-                rows = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
-                Arc::clone(builder.schema())
+                let file = ParquetFile::open(file).map_err(|error| failed(&error))?;
+                (Arc::clone(file.schema()), Form::Parquet(file))
             }
-            FileFormat::Csv => csv_schema(path, wanted).map_err(|error| failed(error.to_string()))?,
-            FileFormat::JsonLines => match wanted {
-                Some(wanted) => Arc::clone(wanted),
-                None => {
-                    let inferred = arrow_json::reader::infer_json_schema(BufReader::new(open(path)?), None);
-                    let (schema, _) = inferred.map_err(|error| failed(error.to_string()))?;
-                    Arc::new(with_times(path, &schema).map_err(|error| failed(error.to_string()))?)
-                }
-            },
+            FileFormat::Csv => {
+                let fields = csv_fields(file, wanted, delimiter).map_err(|error| failed(&error))?;
+                (Arc::new(Schema::new(fields)), Form::Csv(CsvOptions { header: true, delimiter }))
+            }
+            FileFormat::Json => {
+                let schema = match wanted {
+                    Wanted::Table(schema) | Wanted::Among(schema) => Arc::clone(schema),
+                    Wanted::Inferred => Arc::new(Schema::new(infer_json(file).map_err(|error| failed(&error))?)),
+                };
+                (schema, Form::Json { lenient: matches!(wanted, Wanted::Among(_)) })
+            }
             FileFormat::Arrow => {
-                let reader = arrow_ipc::reader::StreamReader::try_new(BufReader::new(open(path)?), None);
-                reader.map_err(|error| failed(error.to_string()))?.schema()
+                let reader = arrow_ipc::reader::StreamReader::try_new(BufReader::new(file), None);
+                (reader.map_err(|error| failed(&error))?.schema(), Form::Arrow)
             }
         };
         if schema.fields().is_empty() {
-            return Err(failed("it has no columns".to_owned()));
+            return Err(failed(&"it has no columns"));
         }
-        Ok(Source { path: path.to_owned(), format, schema, rows })
+        Ok(Source { path: path.to_owned(), schema, form })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,8 +89,12 @@ impl Source {
         &self.schema
     }
 
+    /// How many rows there are, where that is known before they are read.
     pub(crate) fn rows(&self) -> Option<u64> {
-        self.rows
+        match &self.form {
+            Form::Parquet(file) => Some(file.rows()),
+            _ => None,
+        }
     }
 
     /// Reads the file from its beginning; `columns` by position, all if not given.
@@ -80,103 +102,50 @@ impl Source {
         self.read(columns).map_err(|error| Failure::failed(format!("{}: {error}", self.path.display())))
     }
 
-    fn read(&self, columns: Option<Vec<usize>>) -> Result<Batches, ArrowError> {
-        let file = File::open(&self.path).map_err(ArrowError::from)?;
-        Ok(match self.format {
-            FileFormat::Parquet => {
-                let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
-                if let Some(columns) = columns {
-                    let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
-                    builder = builder.with_projection(mask);
-                }
-                Box::new(builder.build()?)
+    fn read(&self, columns: Option<Vec<usize>>) -> Result<Batches, Error> {
+        let fields = self.schema.fields().clone();
+        let decoder = match &self.form {
+            Form::Parquet(file) => return Ok(Box::new(file.batches(columns)?)),
+            Form::Arrow => {
+                let file = BufReader::new(File::open(&self.path)?);
+                let reader = arrow_ipc::reader::StreamReader::try_new(file, columns);
+                let invalid = |error: arrow::error::ArrowError| Error::Invalid(error.to_string());
+                return Ok(Box::new(reader.map_err(invalid)?.map(move |batch| batch.map_err(invalid))));
             }
-            FileFormat::Csv => {
-                let mut builder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
-                    .with_header(true)
-                    .with_batch_size(BATCH_ROWS);
-                if let Some(columns) = columns {
-                    builder = builder.with_projection(columns);
-                }
-                Box::new(builder.build(file)?)
-            }
-            FileFormat::JsonLines => {
-                let schema = match columns {
-                    Some(columns) => Arc::new(self.schema.project(&columns)?),
-                    None => Arc::clone(&self.schema),
-                };
-                let builder = arrow_json::ReaderBuilder::new(schema).with_batch_size(BATCH_ROWS);
-                Box::new(builder.build(BufReader::new(file))?)
-            }
-            FileFormat::Arrow => Box::new(arrow_ipc::reader::StreamReader::try_new(BufReader::new(file), columns)?),
+            Form::Csv(options) => Decoder::csv(*options, Box::new(move |_| Ok(fields)))?,
+            Form::Json { lenient: false } => Decoder::json(fields)?,
+            Form::Json { lenient: true } => Decoder::json_among(fields)?,
+        };
+        let rows = millstream_formats::batches(File::open(&self.path)?, decoder);
+        Ok(match columns {
+            None => Box::new(rows),
+            Some(columns) => Box::new(rows.map(move |batch| {
+                batch.and_then(|batch| batch.project(&columns).map_err(|error| Error::Invalid(error.to_string())))
+            })),
         })
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
-}
-
-/// The columns of the header, with the types of `wanted` where it has a column of that name.
-fn csv_schema(path: &Path, wanted: Option<&SchemaRef>) -> Result<SchemaRef, ArrowError> {
-    let mut file = File::open(path).map_err(ArrowError::from)?;
-    // With types given, the header alone is read.
-    let sample = wanted.map(|_| 1);
-    let (inferred, _) = CsvFormat::default().with_header(true).infer_schema(&mut file, sample)?;
-    file.rewind().map_err(ArrowError::from)?;
-    let fields: Vec<Field> = inferred
-        .fields()
-        .iter()
-        .map(|field| {
-            let known = wanted.and_then(|wanted| wanted.field_with_name(field.name()).ok());
-            let data_type = known.map_or_else(|| storable(field.data_type()), |known| known.data_type().clone());
-            Field::new(field.name(), data_type, true)
-        })
-        .collect();
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// What a column that is nothing but nulls is taken as.
-fn storable(data_type: &DataType) -> DataType {
-    if data_type.is_null() { DataType::Utf8 } else { data_type.clone() }
-}
-
-/// JSON has no times: a text column in which every value is an RFC 3339 time with its zone becomes a timestamp in UTC.
-fn with_times(path: &Path, schema: &Schema) -> Result<Schema, ArrowError> {
-    let timestamp = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields: Vec<Field> =
-        schema.fields().iter().map(|field| Field::new(field.name(), storable(field.data_type()), true)).collect();
-    let texts: Vec<usize> = (0..fields.len()).filter(|index| is_text(&fields, *index)).collect();
-    let mut times: Vec<(usize, bool, bool)> = texts.iter().map(|index| (*index, true, false)).collect();
-    let columns = Arc::new(Schema::new(fields.clone()).project(&texts)?);
-    let file = BufReader::new(File::open(path).map_err(ArrowError::from)?);
-    for batch in arrow_json::ReaderBuilder::new(columns).with_batch_size(BATCH_ROWS).build(file)? {
-        let batch = batch?;
-        for ((_, all, some), column) in times.iter_mut().zip(batch.columns()) {
-            let texts = arrow::array::AsArray::as_string::<i32>(column.as_ref());
-            let mut found = texts.iter().flatten().peekable();
-            *some |= found.peek().is_some();
-            *all = *all && found.all(is_time);
+/// The columns of the header, with the types that are wanted.
+fn csv_fields(file: File, wanted: Wanted<'_>, delimiter: u8) -> Result<Fields, Error> {
+    let resolve: Resolve = match wanted {
+        Wanted::Inferred => return infer_csv(file, delimiter),
+        Wanted::Table(schema) => {
+            let fields = schema.fields().clone();
+            Box::new(move |names| columns_named(names, &fields))
         }
-    }
-    for (index, all, some) in times {
-        if let (true, true, Some(field)) = (all, some, fields.get_mut(index)) {
-            field.set_data_type(timestamp.clone());
+        Wanted::Among(schema) => {
+            let schema = Arc::clone(schema);
+            let text = |name: &String| Field::new(name, DataType::Utf8, true);
+            Box::new(move |names| {
+                Ok(names
+                    .iter()
+                    .map(|name| schema.field_with_name(name).cloned().unwrap_or_else(|_| text(name)))
+                    .collect())
+            })
         }
-    }
-    Ok(Schema::new(fields))
-}
-
-fn is_text(fields: &[Field], index: usize) -> bool {
-    fields.get(index).is_some_and(|field| field.data_type() == &DataType::Utf8)
-}
-
-fn is_time(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let zoned = text.ends_with('Z') || text.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
-    zoned
-        && bytes.get(10) == Some(&b'T')
-        && arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text).is_ok()
+    };
+    header_fields(file, delimiter, resolve)
 }
 
 #[cfg(test)]
@@ -190,6 +159,10 @@ mod tests {
         (dir, path)
     }
 
+    fn open(path: &Path, wanted: Wanted<'_>) -> Result<Source, Failure> {
+        Source::open(path, wanted, b',')
+    }
+
     fn types(source: &Source) -> Vec<String> {
         source.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect()
     }
@@ -198,27 +171,38 @@ mod tests {
     fn json_lines_are_understood() {
         let text = "{\"at\":\"2013-01-01T10:00:00Z\",\"n\":1,\"note\":\"x\"}\n{\"at\":\"2013-01-01T10:00:00.5+01:00\",\"n\":null,\"note\":\"2013-01-01T10:00:00Z\"}\n";
         let (_dir, path) = file("a.jsonl", text);
-        let source = Source::open(&path, None).unwrap();
+        let source = open(&path, Wanted::Inferred).unwrap();
         assert_eq!(types(&source), ["at Timestamp(µs, \"UTC\")", "n Int64", "note Utf8"]);
         let rows: usize = source.batches(None).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
         assert_eq!(rows, 2);
     }
 
     #[test]
-    fn csv_takes_types_from_its_rows_or_from_the_table() {
+    fn types_are_those_of_the_rows_or_those_that_are_wanted() {
         let (_dir, path) = file("a.csv", "id,price,word\n1,1.5,a\n2,,b\n");
-        assert_eq!(types(&Source::open(&path, None).unwrap()), ["id Int64", "price Float64", "word Utf8"]);
+        assert_eq!(types(&open(&path, Wanted::Inferred).unwrap()), ["id Int64", "price Float64", "word Utf8"]);
         let wanted = Arc::new(Schema::new(vec![Field::new("id", DataType::UInt8, false)]));
-        assert_eq!(types(&Source::open(&path, Some(&wanted)).unwrap())[0], "id UInt8");
+        assert_eq!(types(&open(&path, Wanted::Among(&wanted)).unwrap())[0], "id UInt8");
+        let refused = open(&path, Wanted::Table(&wanted)).unwrap_err().to_string();
+        assert!(refused.ends_with("line 1: there is no column \"price\"; there are id"), "{refused}");
+        let (_dir, path) = file("a.jsonl", "{\"id\":1,\"word\":\"a\"}");
+        let rows = |wanted| open(&path, wanted).unwrap().batches(None).unwrap().next().unwrap();
+        assert_eq!(rows(Wanted::Among(&wanted)).unwrap().num_columns(), 1);
+        let refused = rows(Wanted::Table(&wanted)).unwrap_err().to_string();
+        assert_eq!(refused, "line 1: there is no column \"word\"; there are id");
     }
 
     #[test]
     fn what_is_wrong_names_the_file() {
         let (_dir, path) = file("a.txt", "");
-        assert!(Source::open(&path, None).unwrap_err().to_string().contains("must end in .parquet"));
+        assert!(open(&path, Wanted::Inferred).unwrap_err().to_string().contains("must end in .parquet"));
         let (_dir, path) = file("a.parquet", "no");
-        assert!(Source::open(&path, None).unwrap_err().to_string().contains("a.parquet: "));
+        assert!(open(&path, Wanted::Inferred).unwrap_err().to_string().contains("a.parquet: "));
         let (_dir, path) = file("a.jsonl", "{\"a\":1}\n{\"a\":\n");
-        assert!(Source::open(&path, None).is_err());
+        assert!(open(&path, Wanted::Inferred).is_err());
+        let (_dir, path) = file("a.csv", "id;word\n1;a\n");
+        let wanted = Arc::new(Schema::new(vec![Field::new("id", DataType::UInt8, false)]));
+        let hinted = open(&path, Wanted::Table(&wanted)).unwrap_err().to_string();
+        assert!(hinted.ends_with("is the delimiter ';'?)"), "{hinted}");
     }
 }

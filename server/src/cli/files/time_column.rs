@@ -34,13 +34,14 @@ pub(crate) fn time_column(source: &Source) -> Result<Option<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wanted;
     use super::*;
 
     fn check(text: &str, expected: Option<&str>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.csv");
         std::fs::write(&path, text).unwrap();
-        let source = Source::open(&path, None).unwrap();
+        let source = Source::open(&path, Wanted::Inferred, b',').unwrap();
         assert_eq!(time_column(&source).unwrap().as_deref(), expected, "{text}");
     }
 

@@ -1,69 +1,44 @@
 //! Writes batches to a file that appears whole under its name, or not at all.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-
-use super::FileFormat;
-use crate::format::{Format, RowSink};
+use millstream_formats::csv::CsvOptions;
+use millstream_formats::{FileFormat, Result, Writer};
 
 /// A file being written, under a name of its own until it is whole.
 pub(crate) struct FileSink {
-    form: Option<Form>,
+    /// `None` only while it ends.
+    writer: Option<Writer<BufWriter<File>>>,
     temporary: PathBuf,
     path: PathBuf,
 }
 
-enum Form {
-    Parquet(Box<ArrowWriter<File>>),
-    Rows(Box<RowSink<BufWriter<File>>>),
-}
-
 impl FileSink {
-    pub(crate) fn create(path: &Path, format: FileFormat, schema: &SchemaRef) -> io::Result<FileSink> {
+    pub(crate) fn create(path: &Path, format: FileFormat, schema: &SchemaRef) -> Result<FileSink> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let temporary = path.with_file_name(name);
-        let file = File::create_new(&temporary)?;
-        let rows =
-            |file, format| RowSink::new(BufWriter::new(file), format, schema).map(|sink| Form::Rows(Box::new(sink)));
-        let form = match format {
-            FileFormat::Parquet => {
-                let properties =
-                    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-                let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(io::Error::other)?;
-                Form::Parquet(Box::new(writer))
-            }
-            FileFormat::Csv => rows(file, Format::Csv)?,
-            FileFormat::JsonLines => rows(file, Format::Json)?,
-            FileFormat::Arrow => rows(file, Format::Arrow)?,
-        };
-        Ok(FileSink { form: Some(form), temporary, path: path.to_owned() })
+        let file = BufWriter::new(File::create_new(&temporary)?);
+        let mut sink = FileSink { writer: None, temporary, path: path.to_owned() };
+        sink.writer = Some(Writer::new(file, format, schema, CsvOptions::default())?);
+        Ok(sink)
     }
 
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        match &mut self.form {
-            Some(Form::Parquet(writer)) => writer.write(batch).map_err(io::Error::other),
-            Some(Form::Rows(sink)) => sink.write(batch),
-            None => Ok(()),
-        }
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.iter_mut().try_for_each(|writer| writer.write(batch))
     }
 
     /// Ends the file, syncs it, and gives it its name.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        match self.form.take() {
-            Some(Form::Parquet(writer)) => drop(writer.into_inner().map_err(io::Error::other)?),
-            Some(Form::Rows(sink)) => sink.finish()?,
-            None => {}
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if let Some(writer) = self.writer.take() {
+            let file = writer.finish()?.into_inner().map_err(|error| error.into_error())?;
+            file.sync_all()?;
         }
-        File::open(&self.temporary)?.sync_all()?;
-        std::fs::rename(&self.temporary, &self.path)
+        Ok(std::fs::rename(&self.temporary, &self.path)?)
     }
 }
 

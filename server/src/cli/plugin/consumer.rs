@@ -12,7 +12,7 @@ use millstream_engine::{ConsumerTrial, PluginConsumerSettings, TrialFault, Trial
 
 use super::guest::{ConsumerGuest, column, fields_of};
 use crate::cli::Failure;
-use crate::cli::files::Source;
+use crate::cli::files::{Source, Wanted};
 
 /// Partitions at most; more values share those that there are.
 const MAX_PARTITIONS: usize = 256;
@@ -124,7 +124,8 @@ impl<'a> Fed<'a> {
         let fields: Vec<Field> = fields_of(parameters).into_iter().filter(|field| !is_pseudo(field.name())).collect();
         let by = self.feeding.partition_by.as_ref();
         let is_whole = !fields.is_empty() && by.is_none_or(|by| fields.iter().any(|field| field.name() == by));
-        Source::open(data, is_whole.then(|| Arc::new(Schema::new(fields))).as_ref())
+        let wanted = is_whole.then(|| Arc::new(Schema::new(fields)));
+        Source::open(data, wanted.as_ref().map_or(Wanted::Inferred, Wanted::Among), b',')
     }
 
     /// What the plugin reads, but for pseudo-columns that the file does not have.

@@ -13,9 +13,9 @@ use super::consumer::{Fed, Feeding};
 use super::guest::{ConsumerGuest, Guest, Loaded, load};
 use super::project::{build_one, target};
 use super::tables::{FileTable, FileTables};
-use crate::cli::files::Source;
+use crate::cli::files::{Source, Wanted};
 use crate::cli::{Failure, say};
-use crate::format::json;
+use millstream_formats::json;
 
 /// Rows out, or why the test fails.
 type Outcome = Result<usize, String>;
@@ -112,7 +112,7 @@ fn of_consumer(
 /// All rows of a small file.
 fn rows_of(path: &Path, wanted: &SchemaRef) -> Result<RecordBatch, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-    let source = Source::open(path, Some(wanted))?;
+    let source = Source::open(path, Wanted::Among(wanted), b',')?;
     let batches: Vec<RecordBatch> = source.batches(None)?.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
     concat_batches(source.schema(), &batches).map_err(|error| failed(&error))
 }

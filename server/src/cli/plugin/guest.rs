@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use millstream_engine::{
     BatchConsumer, BatchTransform, CheckVerdict, CheckbackHandler, FailureKind, LoadedPlugin, OperatorError,
     PluginHost as _, PluginKind, PluginSettings, RowMap, ScalarFunction,
 };
+use millstream_formats::bind;
 use millstream_plugin_host::{HostOptions, Networks, WasmHost};
 
 use super::super::Failure;
@@ -202,7 +203,7 @@ pub(super) fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> R
         let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
         format!("the plugin reads a column {name:?}, and the file has {}", names.join(", "))
     })?;
-    cast(found, data_type).map_err(|error| format!("column {name:?} is not {data_type}: {error}"))
+    bind(found, data_type).map_err(|misfit| format!("column {name:?} is not {data_type}: {misfit}"))
 }
 
 pub(super) fn fields_of(parameters: &[(String, DataType)]) -> Vec<Field> {

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
 use arrow::datatypes::{FieldRef, Schema};
 use millstream_engine::{MemoryTables, TableUse};
+use millstream_formats::bind;
 
 use super::super::Failure;
-use super::super::files::Source;
+use super::super::files::{Source, Wanted};
 
 /// `NAME=FILE`.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl FileTable {
     fn rows(&self, used: &TableUse) -> Result<Vec<RecordBatch>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", self.file.display()));
         let fields: Vec<FieldRef> = used.key.fields().iter().chain(used.columns.fields()).cloned().collect();
-        let source = Source::open(&self.file, Some(&Schema::new(fields.clone()).into()))?;
+        let source = Source::open(&self.file, Wanted::Among(&Schema::new(fields.clone()).into()), b',')?;
         let batches = source.batches(None)?;
         let convert = |batch: RecordBatch| {
             let columns = fields.iter().map(|field| {
@@ -84,7 +84,7 @@ impl FileTable {
                 let found = batch.column_by_name(name).ok_or_else(|| {
                     failed(&format!("the plugin looks up a column {name:?}, which the file does not have"))
                 })?;
-                cast(found, field.data_type()).map_err(|error| failed(&format!("column {name:?}: {error}")))
+                bind(found, field.data_type()).map_err(|misfit| failed(&format!("column {name:?}: {misfit}")))
             });
             let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
             RecordBatch::try_new(Schema::new(fields.clone()).into(), columns).map_err(|error| failed(&error))

@@ -11,7 +11,7 @@ use millstream_engine::{FailureKind, OperatorError, PluginSettings};
 
 use super::super::Failure;
 use super::super::client::{output, unwritable};
-use super::super::files::Source;
+use super::super::files::{Source, Wanted};
 use super::bisect::{Fault, faults};
 use super::consumer::{Fed, Feeding};
 use super::guest::{Guest, Loaded, load};
@@ -134,7 +134,7 @@ impl<'a> Trial<'a> {
 
     fn read_all(&mut self, data: &Path, limit: Option<usize>) -> Result<(), Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", data.display()));
-        let source = Source::open(data, Some(&self.guest.wanted()))?;
+        let source = Source::open(data, Wanted::Among(&self.guest.wanted()), b',')?;
         let mut left = limit.unwrap_or(usize::MAX);
         for batch in source.batches(None)? {
             let batch = batch.map_err(|error| failed(&error))?;

@@ -1,30 +1,30 @@
-//! CSV as RFC 4180 has it, lines ended by a line feed. Null is nothing; the empty string is `""`.
+//! CSV, lines ended by a line feed.
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
 
-use super::value::{plain, text};
+use crate::text::{plain, text};
 
 /// Appends the header line.
-pub(crate) fn write_header(out: &mut Vec<u8>, schema: &Schema) {
-    line(out, schema.fields().iter().map(|field| Some(field.name().clone())));
+pub fn write_header(out: &mut Vec<u8>, schema: &Schema, delimiter: u8) {
+    line(out, delimiter, schema.fields().iter().map(|field| Some(field.name().clone())));
 }
 
 /// Appends one line a row.
-pub(crate) fn write_rows(out: &mut Vec<u8>, batch: &RecordBatch) {
+pub fn write_rows(out: &mut Vec<u8>, batch: &RecordBatch, delimiter: u8) {
     let columns = plain(batch);
     for row in 0..batch.num_rows() {
-        line(out, columns.iter().map(|column| (!column.is_null(row)).then(|| text(column.as_ref(), row))));
+        line(out, delimiter, columns.iter().map(|column| (!column.is_null(row)).then(|| text(column.as_ref(), row))));
     }
 }
 
-fn line(out: &mut Vec<u8>, cells: impl Iterator<Item = Option<String>>) {
+fn line(out: &mut Vec<u8>, delimiter: u8, cells: impl Iterator<Item = Option<String>>) {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(delimiter);
         }
         match cell {
-            Some(cell) if cell.is_empty() || cell.contains([',', '"', '\n', '\r']) => {
+            Some(cell) if cell.is_empty() || cell.contains([char::from(delimiter), '"', '\n', '\r']) => {
                 out.push(b'"');
                 out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
                 out.push(b'"');
@@ -38,15 +38,15 @@ fn line(out: &mut Vec<u8>, cells: impl Iterator<Item = Option<String>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::every_type;
     use super::*;
+    use crate::sample::every_type;
 
     #[test]
     fn every_type_has_its_form() {
         let mut out = Vec::new();
         let batch = every_type();
-        write_header(&mut out, batch.schema_ref());
-        write_rows(&mut out, &batch);
+        write_header(&mut out, batch.schema_ref(), b',');
+        write_rows(&mut out, &batch, b',');
         let expected = concat!(
             "flag,small,big,huge,single,double,price,name,bytes,day,at,at_utc,list,point,tags,word\n",
             "true,-7,9223372036854775807,18446744073709551615,0.1,2.0,12.50,\"Zoë \"\"1\"\"\n\",AP8=,2013-01-01,",
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn null_and_the_empty_string_differ() {
         let mut out = Vec::new();
-        line(&mut out, [Some(String::new()), None, Some("a".to_owned())].into_iter());
+        line(&mut out, b',', [Some(String::new()), None, Some("a".to_owned())].into_iter());
         assert_eq!(out, b"\"\",,a\n");
     }
 }

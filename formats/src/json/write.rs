@@ -2,10 +2,10 @@
 
 use arrow::array::RecordBatch;
 
-use super::value::{object, plain};
+use crate::text::{object, plain};
 
 /// Appends one object a row.
-pub(crate) fn write_rows(out: &mut Vec<u8>, batch: &RecordBatch) {
+pub fn write_rows(out: &mut Vec<u8>, batch: &RecordBatch) {
     let columns = plain(batch);
     let schema = batch.schema_ref();
     for row in 0..batch.num_rows() {
@@ -17,8 +17,8 @@ pub(crate) fn write_rows(out: &mut Vec<u8>, batch: &RecordBatch) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::every_type;
     use super::*;
+    use crate::sample::every_type;
 
     #[test]
     fn every_type_has_its_form() {

@@ -5,7 +5,7 @@ use arrow::datatypes::TimeUnit;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Units of a second, and how many digits of one.
-pub(crate) fn scale(unit: TimeUnit) -> (i64, usize) {
+pub(super) fn scale(unit: TimeUnit) -> (i64, usize) {
     match unit {
         TimeUnit::Second => (1, 0),
         TimeUnit::Millisecond => (1_000, 3),
@@ -15,7 +15,7 @@ pub(crate) fn scale(unit: TimeUnit) -> (i64, usize) {
 }
 
 /// `2013-01-01T10:15:00Z`, with 3, 6 or 9 digits of a second where there are any.
-pub(crate) fn timestamp(value: i64, unit: TimeUnit) -> String {
+pub(super) fn timestamp(value: i64, unit: TimeUnit) -> String {
     let (per_second, digits) = scale(unit);
     let (seconds, fraction) = (value.div_euclid(per_second), value.rem_euclid(per_second));
     let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
@@ -23,14 +23,14 @@ pub(crate) fn timestamp(value: i64, unit: TimeUnit) -> String {
 }
 
 /// `10:15:00.5`, a time of day.
-pub(crate) fn time_of_day(value: i64, unit: TimeUnit) -> String {
+pub(super) fn time_of_day(value: i64, unit: TimeUnit) -> String {
     let (per_second, digits) = scale(unit);
     clock(value.div_euclid(per_second), value.rem_euclid(per_second), digits)
 }
 
 /// `2013-01-01` from days since 1970-01-01, in the Gregorian calendar carried on in both directions. Years beyond four
 /// digits have a sign, as ISO 8601 says.
-pub(crate) fn date(days: i64) -> String {
+pub(super) fn date(days: i64) -> String {
     // Days since 0000-03-01: years that begin in March have their leap day at the end.
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::time;
 
 /// Types that are another encoding of a plain one are made plain, so that the writers need not know them.
-pub(crate) fn plain(batch: &RecordBatch) -> Vec<ArrayRef> {
+pub fn plain(batch: &RecordBatch) -> Vec<ArrayRef> {
     batch
         .columns()
         .iter()
@@ -74,7 +74,7 @@ pub(crate) fn write_json(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
 }
 
 /// One value as plain text: a string unquoted, a nested value as JSON. Empty for null.
-pub(crate) fn text(array: &dyn Array, row: usize) -> String {
+pub fn text(array: &dyn Array, row: usize) -> String {
     if array.is_null(row) {
         return String::new();
     }

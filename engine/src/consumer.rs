@@ -162,4 +162,4 @@ pub struct MemberInfo {
     pub joined_us: i64,
 }
 
-pub use crate::groups::Member;
+pub use crate::groups::{Member, NamedPoll, PollWait};

@@ -47,6 +47,10 @@ pub struct EngineStats {
     pub log_bytes: u64,
     pub log_bytes_written: u64,
     pub tail_bytes: u64,
+    /// Bytes of submissions that have room in the writer's queue.
+    pub queue_bytes: u64,
+    /// Submissions that wait for room there: producers held back.
+    pub queue_waiting: u64,
     pub segments: u64,
     pub segment_bytes: u64,
     pub segment_bytes_written: u64,

@@ -63,7 +63,7 @@ pub use checkback::{CheckFault, CheckVerdict, CheckbackHandler, Checked, check};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
-    OffsetReset, PartitionOffsets, SeekTo,
+    NamedPoll, OffsetReset, PartitionOffsets, PollWait, SeekTo,
 };
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
@@ -74,6 +74,7 @@ pub use keyed_state::{
     KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
     StateLimit, StateSource, StateWrite,
 };
+pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use modules::MAX_MODULE_BYTES;
 pub use namespaces::{

@@ -75,6 +75,8 @@ pub struct EngineOptions {
     pub maintenance_interval_ms: u64,
     /// Groups a topic may have.
     pub max_groups_per_topic: usize,
+    /// How long a group of more than a few members gathers those who come and go before it shares out its partitions anew.
+    pub group_join_delay_ms: u64,
     /// Limits of namespaces that have none of their own.
     pub namespace_limits: NamespaceLimits,
 }
@@ -102,6 +104,7 @@ impl EngineOptions {
             free_space_floor_bytes: 256 << 20,
             maintenance_interval_ms: 1_000,
             max_groups_per_topic: 100,
+            group_join_delay_ms: 100,
             namespace_limits: NamespaceLimits::default(),
         }
     }

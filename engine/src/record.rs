@@ -61,13 +61,7 @@ impl Record {
     pub(crate) fn table(&self) -> Option<TableId> {
         match self {
             Record::Rows(rows) => Some(rows.table),
-            Record::Change(change) => match change.as_ref() {
-                Change::ColumnsAdded { table, .. }
-                | Change::PartitionsAdded { table, .. }
-                | Change::TableDropped { table }
-                | Change::StartMoved { table, .. } => Some(*table),
-                _ => None,
-            },
+            Record::Change(change) => change.table(),
             _ => None,
         }
     }
@@ -235,6 +229,19 @@ pub(crate) enum Change {
         first: Offset,
         next: Offset,
     },
+}
+
+impl Change {
+    /// The table whose rows or shape it changes, so that whoever reads it looks again.
+    pub(crate) fn table(&self) -> Option<TableId> {
+        match self {
+            Change::ColumnsAdded { table, .. }
+            | Change::PartitionsAdded { table, .. }
+            | Change::TableDropped { table }
+            | Change::StartMoved { table, .. } => Some(*table),
+            _ => None,
+        }
+    }
 }
 
 /// A segment as the manifest records it.

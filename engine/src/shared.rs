@@ -205,9 +205,14 @@ impl CommitSink for Shared {
             }
         }
         self.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
+        self.groups.applied(records);
+        self.runners.applied(records);
+    }
+
+    fn wake(&self, records: &[(RecordContext, Record)]) {
         let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
-        self.groups.applied(records, &touched);
-        self.runners.applied(records, touched.iter().copied());
+        self.groups.wake(&touched);
+        self.runners.wake(&touched);
         self.watchers.wake(touched);
     }
 

@@ -23,6 +23,13 @@ pub(crate) struct Submission {
     pub durability: Durability,
 }
 
+impl Submission {
+    /// Whether it may overtake rows: it holds none, nothing else that grows with what was read, and no producer's sequence.
+    pub(crate) fn is_control(&self) -> bool {
+        self.rows.is_empty() && self.state.is_empty() && self.stamp.is_none()
+    }
+}
+
 /// Rows for one partition. The writer gives them offsets; small parts of one partition become one frame.
 #[derive(Debug, Clone)]
 pub(crate) struct RowsPart {

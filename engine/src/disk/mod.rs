@@ -1,6 +1,7 @@
 //! The disk under the log, so that tests can crash it. Segments go through `object_store`, the state store through
 //! fjall; neither is seen here.
 
+mod gated;
 mod real;
 mod sim;
 
@@ -9,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use gated::GatedDisk;
 pub use real::RealDisk;
 pub use sim::{Fault, SimDisk};
 

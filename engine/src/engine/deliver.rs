@@ -48,6 +48,19 @@ impl Engine {
         max_rows: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>> {
+        self.begin_poll_named(who, config, topic, max_rows, wait)?.run()
+    }
+
+    /// As [`Self::poll_named`], in steps that do not wait for rows: for callers who must not hold a thread meanwhile. Joining may
+    /// wait for the disk.
+    pub fn begin_poll_named(
+        &self,
+        who: &Principal,
+        config: ConsumerConfig,
+        topic: &str,
+        max_rows: usize,
+        wait: Duration,
+    ) -> Result<NamedPoll> {
         self.enter(who, Action::Consume, Some(&config.namespace))?;
         self.shared.groups.poll_named(&self.shared, who, config, topic, max_rows, wait)
     }

@@ -13,7 +13,7 @@ const PIECES_PER_SUBMISSION: usize = 4;
 
 impl Engine {
     /// Queues rows for one table. The batch is checked, encoded and split by partition on the caller's thread; blocks while
-    /// the writer's queue is full.
+    /// the writer's queue is full. [`Self::enqueue`] does not.
     pub fn append(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<PendingReceipt> {
         self.append_all(who, vec![append], stamp)
     }
@@ -26,6 +26,16 @@ impl Engine {
         appends: Vec<Append>,
         stamp: Option<ProducerStamp>,
     ) -> Result<PendingReceipt> {
+        self.enqueue_all(who, appends, stamp)?.wait()
+    }
+
+    /// As [`Self::append`], without waiting for room in the writer's queue: the ticket resolves when there is some, and is
+    /// to be waited for before more is queued. Rows of one caller keep the order of these calls.
+    pub fn enqueue(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<Ticket> {
+        self.enqueue_all(who, vec![append], stamp)
+    }
+
+    fn enqueue_all(&self, who: &Principal, appends: Vec<Append>, stamp: Option<ProducerStamp>) -> Result<Ticket> {
         let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
         let mut spare = self.shared.options.max_commit_bytes;
         let mut namespace: Option<String> = None;
@@ -51,9 +61,9 @@ impl Engine {
             (None, _) => None,
         };
         if submission.rows.is_empty() && submission.stamp.is_none() {
-            return self.nothing_appended(submission.durability);
+            return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
-        self.shared.log.submit(submission)
+        self.shared.log.enqueue(submission)
     }
 
     /// Whether rows of these columns can become rows of the table, as far as that can be told without any: unknown, missing and

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::Shared as SharedFuture;
+
 use super::Coordinator;
-use super::group::{Entries, Inner, MemberState, Owned, submit};
+use super::core::Core;
+use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
 use super::join::name_of;
-use super::member::Core;
 use super::positions::resolve;
 use crate::record::{Change, GroupKey};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::submission::Submission;
 use crate::{
-    Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets, Result,
-    TopicId, TopicInfo,
+    Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets,
+    PendingReceipt, Result, TopicId, TopicInfo,
 };
 
 impl Coordinator {
@@ -61,35 +64,21 @@ impl Coordinator {
     }
 
     /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
-    /// more.
+    /// more. A member that joins meanwhile reads what is committed after this.
     pub(crate) fn reset(&self, shared: &Shared, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
         self.check_open()?;
         self.tick(shared);
         let name = name_of(namespace, group);
-        let entries = reset_entries(shared, &name, reset)?;
-        let Some(live) = self.find(&name) else {
-            return submit(shared, entries, Vec::new())?.wait().map(drop);
-        };
-        let receipt = {
+        let (mode, entries) = reset_entries(shared, &name, reset)?;
+        let barrier = loop {
+            // One without members is made live for a moment, so that whoever joins comes before this or after.
+            let live = self.live(&name, mode);
             let mut inner = live.inner.lock();
-            let receipt = submit(shared, entries.clone(), Vec::new())?;
-            inner.unsettled = true;
-            let stamp = inner.stamp();
-            for member in inner.members.values_mut() {
-                for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
-                    let at = Assignment { topic: *topic, partition: *partition };
-                    if let Some(owned) = member.owned.get_mut(&at) {
-                        owned.reset_to(stamp, *offset);
-                    }
-                }
-                member.core.replay.lock().restart();
+            if !inner.retired {
+                break live.reset(shared, &mut inner, entries)?;
             }
-            if !inner.members.is_empty() {
-                live.next_generation(shared, &mut inner);
-            }
-            receipt
         };
-        receipt.wait().map(drop)
+        futures::executor::block_on(barrier).map(drop)
     }
 
     /// Forgets a group and its offsets.
@@ -103,8 +92,8 @@ impl Coordinator {
         }
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission { changes: vec![dropped], ..Submission::default() };
-        let receipt = match self.find(&name) {
-            None => shared.log.submit(submission)?,
+        let ticket = match self.find(&name) {
+            None => shared.log.enqueue(submission)?,
             Some(live) => {
                 let mut inner = live.inner.lock();
                 let members: Vec<_> = inner.members.keys().copied().collect();
@@ -113,16 +102,39 @@ impl Coordinator {
                     return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
                 }
                 live.remove(shared, &mut inner, &members, "the group was dropped");
-                shared.log.submit(submission)?
+                shared.log.enqueue(submission)?
             }
         };
-        receipt.wait().map(drop)
+        ticket.wait()?.wait().map(drop)
+    }
+}
+
+impl Group {
+    /// Queues the offsets, moves the members, and fences what they have been handed. Whoever reads committed offsets later
+    /// waits for what this gives.
+    fn reset(&self, shared: &Shared, inner: &mut Inner, entries: Entries) -> Result<SharedFuture<PendingReceipt>> {
+        // Resets are few, and small.
+        let barrier = enqueue(shared, entries.clone(), Vec::new())?.keep().shared();
+        inner.barrier = Some(barrier.clone());
+        inner.unsettled = false;
+        let stamp = inner.stamp();
+        for member in inner.members.values_mut() {
+            for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
+                let at = Assignment { topic: *topic, partition: *partition };
+                if let Some(owned) = member.owned.get_mut(&at) {
+                    owned.reset_to(stamp, *offset);
+                }
+            }
+            member.core.replay.lock().restart();
+        }
+        self.next_generation(shared, inner);
+        Ok(barrier)
     }
 }
 
 /// Start, end, committed and position of what a member is assigned.
 pub(super) fn member_offsets(shared: &Shared, core: &Core) -> Result<Vec<PartitionOffsets>> {
-    let mut inner = core.enter(shared)?;
+    let mut inner = core.look(shared)?;
     let member = core.state(&mut inner)?;
     let state = shared.state.read();
     let owned = member.owned.iter().filter_map(|(at, owned)| {
@@ -170,7 +182,7 @@ fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Inner>) -> GroupInf
     let state = match inner {
         Some(inner) if !inner.members.is_empty() => {
             let settled = inner.members.values().all(|member| member.acknowledged == generation);
-            if settled { "stable" } else { "rebalancing" }
+            if settled && inner.due.is_none() { "stable" } else { "rebalancing" }
         }
         _ => "empty",
     };
@@ -202,9 +214,9 @@ fn member_info(member: &MemberState) -> MemberInfo {
     }
 }
 
-/// The offsets that a reset means, for the group or each of its clients.
-fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Result<Entries> {
-    let (topics, clients) = {
+/// The group's mode, and the offsets that a reset means, for the group or each of its clients.
+fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Result<(GroupMode, Entries)> {
+    let (mode, topics, clients) = {
         let state = shared.state.read();
         let recorded = state.group(&name.namespace, &name.group).ok_or_else(|| unknown(&name.group))?;
         let topics: Vec<Arc<TopicInfo>> = match &reset.topic {
@@ -222,7 +234,7 @@ fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Resul
             GroupMode::Shared => vec![None],
             GroupMode::Broadcast => recorded.committed.keys().filter(|client| client.is_some()).cloned().collect(),
         };
-        (topics, clients)
+        (recorded.mode, topics, clients)
     };
     if topics.is_empty() {
         return Err(Error::FailedPrecondition(format!("group {:?} has no offsets on any topic; name one", name.group)));
@@ -238,7 +250,8 @@ fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Resul
             all.push((topic.id, partition, resolve(shared, topic.table, partition, reset.to)?));
         }
     }
-    Ok(clients.into_iter().map(|client| (GroupKey { client, ..name.clone() }, all.clone())).collect())
+    let entries = clients.into_iter().map(|client| (GroupKey { client, ..name.clone() }, all.clone())).collect();
+    Ok((mode, entries))
 }
 
 fn unknown(group: &str) -> Error {

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::group::{Entries, submit};
-use super::member::Core;
+use super::core::Core;
+use super::group::{Entries, enqueue};
 use crate::shared::Shared;
 use crate::submission::Precondition;
-use crate::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
+use crate::{Assignment, Error, Offset, PendingReceipt, Receipt, Result, Ticket};
 
-/// Commits for a member, as of the generation it names or last acted on.
+/// Queues a member's commit, as of the generation it names or last acted on. Waits for nothing but the group's lock.
 pub(super) fn commit(
     shared: &Shared,
     core: &Core,
     generation: Option<u64>,
     offsets: &[(Assignment, Offset)],
-) -> Result<PendingReceipt> {
+) -> Result<Ticket> {
     let mut inner = core.enter(shared)?;
     let current = inner.generation;
     let member = core.state(&mut inner)?;
@@ -38,11 +38,11 @@ pub(super) fn commit(
         entries.push((at.topic, at.partition, *offset));
     }
     if entries.is_empty() {
-        return Ok(nothing_to_wait_for(shared));
+        return Ok(Ticket::admitted(nothing_to_wait_for(shared)));
     }
-    let receipt = submit(shared, Entries::from([(core.key.clone(), entries)]), vec![fence(core, current)])?;
+    let ticket = enqueue(shared, Entries::from([(core.key.clone(), entries)]), vec![fence(core, current)])?;
     inner.unsettled = true;
-    Ok(receipt)
+    Ok(ticket)
 }
 
 /// The automatic commit: what is processed, if the interval is over.
@@ -73,7 +73,8 @@ pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duratio
     member.take_processed(&mut entries, |_| true);
     if !entries.is_empty() {
         member.last_commit = now;
-        member.committing = Some(submit(shared, entries, vec![fence(core, generation)])?);
+        // One for each member: the next one waits for its answer.
+        member.committing = Some(enqueue(shared, entries, vec![fence(core, generation)])?.keep());
         inner.unsettled = true;
     }
     Ok(())
@@ -84,7 +85,7 @@ pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }
-    let receipt = {
+    let ticket = {
         let mut inner = core.enter(shared)?;
         let generation = inner.generation;
         let member = core.state(&mut inner)?;
@@ -96,11 +97,11 @@ pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let receipt = submit(shared, entries, vec![fence(core, generation)])?;
+        let ticket = enqueue(shared, entries, vec![fence(core, generation)])?;
         inner.unsettled = true;
-        receipt
+        ticket
     };
-    receipt.wait().map(drop)
+    ticket.wait()?.wait().map(drop)
 }
 
 fn fence(core: &Core, generation: u64) -> Precondition {

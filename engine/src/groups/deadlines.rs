@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::assign::MemberNumber;
 use super::group::Group;
 
-/// One entry for each live member, by the monotonic clock.
+/// One entry for each live member, and one for each group that is about to share out anew, by the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// The first deadline in µs.
@@ -41,6 +41,11 @@ impl Deadlines {
     /// Whether [`Self::pop`] would give anybody; takes no lock.
     pub(super) fn any_due(&self, now: Duration) -> bool {
         micros(now) >= self.first_us.load(Ordering::SeqCst)
+    }
+
+    /// How long until then.
+    pub(super) fn next_in(&self, now: Duration) -> Duration {
+        Duration::from_micros(self.first_us.load(Ordering::SeqCst).saturating_sub(micros(now)))
     }
 
     /// Takes out a member whose deadline has come.

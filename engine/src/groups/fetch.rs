@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::member::Core;
+use super::core::Core;
 use super::positions;
 use crate::shared::Shared;
 use crate::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};

@@ -1,20 +1,21 @@
 //! One live group: members, the partitions they own, the generation. All of it changes under one lock, and commits are
-//! submitted under it too, so that the log sees them in the order of the generations they belong to.
+//! queued under it too, so that the log sees them in the order of the generations they belong to. Queueing never waits; whoever
+//! waits for room or for an answer has given the lock back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::Shared as SharedFuture;
 use parking_lot::Mutex;
 
-use super::assign::{MemberNumber, assign};
-use super::member::Core;
+use super::assign::MemberNumber;
+use super::core::Core;
 use crate::record::{GroupKey, OffsetsRecord};
 use crate::shared::Shared;
 use crate::submission::Submission;
-use crate::{Assignment, Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
+use crate::{Assignment, Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, Ticket, TopicId, TopicInfo};
 
 /// A group that has members, or had until just now.
 #[derive(Debug)]
@@ -22,7 +23,11 @@ pub(super) struct Group {
     /// Without a client.
     pub name: GroupKey,
     pub mode: GroupMode,
+    /// Of its own entry in the deadlines; no member has it.
+    pub number: MemberNumber,
     pub inner: Mutex<Inner>,
+    /// `Inner::generation`, for those who must not wait for the lock.
+    pub generation: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -31,11 +36,15 @@ pub(super) struct Inner {
     pub members: BTreeMap<MemberNumber, MemberState>,
     /// Its last member has gone: joiners begin a new one.
     pub retired: bool,
-    /// Offset commits were submitted since `barrier`.
+    /// When partitions are to be shared out anew, because members have come or gone.
+    pub due: Option<Duration>,
+    /// Members that have gone since the last sharing out, with what they owned.
+    pub departed: Vec<MemberState>,
+    /// Offset commits were queued since `barrier`.
     pub unsettled: bool,
     /// Answered once every commit of older generations has been taken or refused.
     pub barrier: Option<SharedFuture<PendingReceipt>>,
-    stamps: u64,
+    pub stamps: u64,
 }
 
 #[derive(Debug)]
@@ -84,147 +93,36 @@ pub(super) type Entries = BTreeMap<GroupKey, Vec<(TopicId, PartitionId, Offset)>
 
 impl Group {
     /// `barrier` is what must be settled before its members read committed offsets.
-    pub(super) fn new(name: GroupKey, mode: GroupMode, barrier: Option<SharedFuture<PendingReceipt>>) -> Group {
-        Group { name, mode, inner: Mutex::new(Inner { barrier, ..Inner::default() }) }
+    pub(super) fn new(
+        name: GroupKey,
+        mode: GroupMode,
+        number: MemberNumber,
+        barrier: Option<SharedFuture<PendingReceipt>>,
+    ) -> Group {
+        let inner = Mutex::new(Inner { barrier, ..Inner::default() });
+        Group { name, mode, number, inner, generation: AtomicU64::new(0) }
     }
 
     /// Takes members out, for the reason given, and shares out anew.
-    pub(super) fn remove(&self, shared: &Shared, inner: &mut Inner, members: &[MemberNumber], reason: &str) {
-        let mut departed = Vec::new();
-        for number in members {
-            if let Some(member) = inner.members.remove(number) {
-                shared.groups.forget_member(&member);
-                member.core.end(reason);
-                departed.push(member);
-            }
-        }
-        if !departed.is_empty() {
-            self.rebalance(shared, inner, departed);
-        }
-    }
-
-    /// Shares out all partitions, as they now are, among the members, as they now are. Raises the generation.
-    pub(super) fn rebalance(&self, shared: &Shared, inner: &mut Inner, mut departed: Vec<MemberState>) {
-        departed.extend(self.drop_lost_topics(shared, inner));
-        let targets = self.targets(shared, inner);
-        let mut revoked = Entries::new();
-        let mut moved = false;
-        for member in &mut departed {
-            moved |= !member.owned.is_empty();
-            member.take_processed(&mut revoked, |_| true);
-        }
-        for (number, member) in &mut inner.members {
-            let lost = |at: &Assignment| !targets.get(number).is_some_and(|targets| targets.contains(at));
-            member.take_processed(&mut revoked, lost);
-            let before = member.owned.len();
-            member.owned.retain(|at, _| !lost(at));
-            moved |= member.owned.len() < before;
-        }
-        if !revoked.is_empty() || (moved && inner.unsettled) {
-            self.settle(shared, inner, revoked);
-        }
-        for (number, targets) in targets {
-            for at in targets {
-                inner.stamps += 1;
-                let stamp = inner.stamps;
-                if let Some(member) = inner.members.get_mut(&number) {
-                    member.owned.entry(at).or_insert_with(|| Owned::new(stamp));
-                }
-            }
-        }
-        self.next_generation(shared, inner);
-    }
-
-    /// Raises the generation without moving anything: what members know is out of date.
-    pub(super) fn next_generation(&self, shared: &Shared, inner: &mut Inner) {
-        let clients = inner.members.values().map(|member| member.core.key.clone());
-        let keys: BTreeSet<GroupKey> = clients.chain([self.name.clone()]).collect();
-        if inner.members.is_empty() {
-            inner.retired = true;
-            shared.groups.retire(self, inner.barrier.clone());
-            return;
-        }
-        inner.generation = shared.groups.publish_next_generation(shared, keys);
-        let generation = inner.generation;
-        for member in inner.members.values_mut() {
-            member.owned.values_mut().filter(|owned| owned.since == 0).for_each(|owned| owned.since = generation);
-            member.core.wake.notify();
-        }
-    }
-
-    /// Members forget topics that are gone; those that are left without any are given back.
-    fn drop_lost_topics(&self, shared: &Shared, inner: &mut Inner) -> Vec<MemberState> {
-        let mut without = Vec::new();
-        for (number, member) in &mut inner.members {
-            let state = shared.state.read();
-            let core = &member.core;
-            member.topics.retain(|id, topic| {
-                let stands = state.catalog().topic(*id).is_some();
-                if !stands {
-                    shared.groups.listeners.remove(core, topic);
-                }
-                stands
-            });
-            if member.topics.is_empty() {
-                without.push(*number);
-            }
-        }
-        let departed: Vec<_> = without.iter().filter_map(|number| inner.members.remove(number)).collect();
-        for member in &departed {
-            shared.groups.forget_member(member);
-            member.core.end("every topic it subscribed to was dropped");
-        }
-        departed
-    }
-
-    fn targets(&self, shared: &Shared, inner: &Inner) -> BTreeMap<MemberNumber, BTreeSet<Assignment>> {
-        let topics: BTreeMap<TopicId, PartitionId> = {
-            let state = shared.state.read();
-            let topics = inner.members.values().flat_map(|member| member.topics.values());
-            topics
-                .filter_map(|topic| Some((topic.id, state.catalog().table(topic.table)?.options.partitions)))
-                .collect()
-        };
-        let members: BTreeMap<MemberNumber, BTreeSet<TopicId>> =
-            inner.members.iter().map(|(number, member)| (*number, member.topics.keys().copied().collect())).collect();
-        let mut targets: BTreeMap<MemberNumber, BTreeSet<Assignment>> = BTreeMap::new();
-        if self.mode == GroupMode::Broadcast {
-            for (number, subscribed) in &members {
-                let all =
-                    topics.iter().filter(|(topic, _)| subscribed.contains(topic)).flat_map(|(topic, partitions)| {
-                        (0..*partitions).map(|partition| Assignment { topic: *topic, partition })
-                    });
-                targets.insert(*number, all.collect());
-            }
-            return targets;
-        }
-        let owners = inner.members.iter().flat_map(|(number, member)| member.owned.keys().map(|at| (*at, *number)));
-        for (at, number) in assign(&topics, &members, &owners.collect()) {
-            targets.entry(number).or_default().insert(at);
-        }
-        targets
-    }
-
-    /// Submits what revoked partitions have left to commit. Its answer comes after those of all commits before it, so that
-    /// new owners who wait for it start at the true committed offset. It needs no precondition: it is submitted under the
-    /// group's lock, before the new owners know.
-    fn settle(&self, shared: &Shared, inner: &mut Inner, mut entries: Entries) {
-        entries.entry(self.name.clone()).or_default();
-        inner.unsettled = false;
-        match submit(shared, entries, Vec::new()) {
-            Ok(receipt) => inner.barrier = Some(receipt.shared()),
-            Err(error) => {
-                inner.barrier = None;
-                shared.events.push(
-                    "offsets_not_committed",
-                    format!("group {:?}: offsets of revoked partitions were not committed: {error}", self.name.group),
-                );
-            }
+    pub(super) fn remove(self: &Arc<Self>, shared: &Shared, inner: &mut Inner, members: &[MemberNumber], reason: &str) {
+        let before = inner.departed.len();
+        members.iter().for_each(|number| inner.part_with(shared, *number, reason));
+        if inner.departed.len() > before {
+            self.rebalance_soon(shared, inner);
         }
     }
 }
 
 impl Inner {
+    /// Takes a member out, for the reason given. What it owned is shared out with the next sharing out.
+    pub(super) fn part_with(&mut self, shared: &Shared, number: MemberNumber, reason: &str) {
+        if let Some(member) = self.members.remove(&number) {
+            shared.groups.forget_member(&member);
+            member.core.end(reason);
+            self.departed.push(member);
+        }
+    }
+
     pub(super) fn stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
@@ -287,7 +185,7 @@ impl MemberState {
 }
 
 impl Owned {
-    fn new(stamp: u64) -> Owned {
+    pub(super) fn new(stamp: u64) -> Owned {
         Owned { stamp, since: 0, position: None, handed: None, processed: None, paused: false }
     }
 
@@ -302,12 +200,12 @@ impl Owned {
     }
 }
 
-/// Submits offset commits as one.
-pub(super) fn submit(
+/// Queues offset commits as one submission.
+pub(super) fn enqueue(
     shared: &Shared,
     entries: Entries,
     preconditions: Vec<crate::submission::Precondition>,
-) -> Result<PendingReceipt> {
+) -> Result<Ticket> {
     let offsets = entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries }).collect();
-    shared.log.submit(Submission { offsets, preconditions, ..Submission::default() })
+    shared.log.enqueue(Submission { offsets, preconditions, ..Submission::default() })
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::assign::MemberNumber;
+use super::core::Core;
 use super::group::{Group, Inner, MemberState};
-use super::member::Core;
 use super::{Coordinator, Member};
 use crate::record::GroupKey;
 use crate::shared::Shared;
@@ -78,7 +78,7 @@ impl Coordinator {
             self.listeners.add(&member.core, &topic);
             member.topics.entry(id).or_insert(topic);
         }
-        core.group.rebalance(shared, &mut inner, Vec::new());
+        core.group.rebalance_soon(shared, &mut inner);
         Ok(())
     }
 
@@ -100,13 +100,8 @@ impl Group {
             GroupMode::Broadcast => same_client.map(|other| other.core.number).collect(),
             GroupMode::Shared => Vec::new(),
         };
-        let mut departed = Vec::new();
         for number in replaced {
-            if let Some(member) = inner.members.remove(&number) {
-                shared.groups.forget_member(&member);
-                member.core.end("another member with its client id has joined");
-                departed.push(member);
-            }
+            inner.part_with(shared, number, "another member with its client id has joined");
         }
         for topic in topics.values() {
             shared.groups.listeners.add(&core, topic);
@@ -115,12 +110,19 @@ impl Group {
         let number = member.core.number;
         shared.groups.deadlines.insert(member.deadline, number, Arc::downgrade(self));
         inner.members.insert(number, member);
-        self.rebalance(shared, inner, departed);
+        self.rebalance_soon(shared, inner);
     }
 
-    /// A deadline has come: takes the member out if it is truly due, else puts it back.
+    /// A deadline has come: takes the member out if it is truly due, else puts it back. If it is the group's own, shares out
+    /// anew.
     pub(super) fn look_at(self: &Arc<Self>, shared: &Shared, number: MemberNumber, now: Duration) {
         let mut inner = self.inner.lock();
+        if number == self.number {
+            if inner.due.is_some() && !inner.retired {
+                self.rebalance(shared, &mut inner);
+            }
+            return;
+        }
         let Some(member) = inner.members.get_mut(&number) else { return };
         if member.busy > 0 {
             member.last_seen = now;

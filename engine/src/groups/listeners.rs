@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::RwLock;
 
 use super::assign::MemberNumber;
+use super::core::Core;
 use super::group::Group;
-use super::member::Core;
 use crate::{TableId, TopicId, TopicInfo};
 
 /// Live members by table and by topic.

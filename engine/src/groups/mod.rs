@@ -3,12 +3,14 @@
 //! Membership and positions live in memory; committed offsets live in the log's state. A group is here while it has
 //! members. Its generation is `(log epoch << 32) | counter`, so that a restart fences every member of before.
 //!
-//! Locks: a group's, then any of the coordinator's own or the state's; never a group's under one of those.
+//! Locks: a group's, then any of the coordinator's own or the state's; never a group's under one of those. None is held
+//! while waiting for the log, but that of a group's beginning (`setup.rs`), which others who begin it have to wait for.
 
 mod admin;
 mod assign;
 mod commit;
 mod config;
+mod core;
 mod deadlines;
 mod fetch;
 mod group;
@@ -18,6 +20,7 @@ mod member;
 mod named;
 mod poll;
 mod positions;
+mod rebalance;
 mod replay;
 mod setup;
 mod ticker;
@@ -26,7 +29,9 @@ mod wake;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::Shared as SharedFuture;
 use parking_lot::{Mutex, RwLock};
 
@@ -39,10 +44,14 @@ use group::{Group, MemberState};
 use listeners::Listeners;
 pub use member::Member;
 use named::NamedMembers;
+pub use named::{NamedPoll, PollWait};
 pub(crate) use positions::resolve;
 use setup::Setups;
 pub(crate) use setup::{has_offsets, starts};
 use ticker::Ticker;
+
+/// Barriers kept before any is looked at.
+const BARRIERS_KEPT: usize = 64;
 
 /// The live groups of one engine.
 #[derive(Debug, Default)]
@@ -61,15 +70,32 @@ pub(crate) struct Coordinator {
     /// Held while ticking, and told to those who find nothing to do.
     turn: Mutex<()>,
     ticking: AtomicBool,
-    /// Of the group that went last. The log answers in order, so that once this is settled those of all groups that went
-    /// before are: a group that comes back waits for this one.
-    last_barrier: Mutex<Option<SharedFuture<PendingReceipt>>>,
+    /// What groups that have gone still have under way: one that comes back waits for it.
+    barriers: Mutex<Barriers>,
     named: NamedMembers,
     setups: Setups,
     ticker: Ticker,
     closed: AtomicBool,
     /// Committed offsets that retention had passed.
     resets: AtomicU64,
+}
+
+/// Commits of groups without members.
+#[derive(Debug, Default)]
+struct Barriers {
+    by_group: HashMap<GroupKey, SharedFuture<PendingReceipt>>,
+    /// Those that are settled are let go when there are more than this.
+    sweep_above: usize,
+}
+
+impl Barriers {
+    fn put(&mut self, group: GroupKey, barrier: SharedFuture<PendingReceipt>) {
+        self.by_group.insert(group, barrier);
+        if self.by_group.len() > self.sweep_above {
+            self.by_group.retain(|_, barrier| barrier.clone().now_or_never().is_none());
+            self.sweep_above = 2 * self.by_group.len() + BARRIERS_KEPT;
+        }
+    }
 }
 
 /// Gauges and counters.
@@ -86,12 +112,14 @@ impl Coordinator {
         self.generations.read().get(key).copied()
     }
 
-    /// Called with every durable commit, after the state has it: wakes readers of the tables touched, and notes the groups
-    /// that definitions have changed under. Never waits.
-    pub(crate) fn applied(&self, records: &[(RecordContext, Record)], tables: &BTreeSet<TableId>) {
-        for table in tables {
-            self.listeners.wake(*table);
-        }
+    /// Wakes the members that read these tables.
+    pub(crate) fn wake(&self, tables: &BTreeSet<TableId>) {
+        tables.iter().for_each(|table| self.listeners.wake(*table));
+    }
+
+    /// Called with every durable commit, after the state has it: notes the groups that definitions have changed under. Never
+    /// waits.
+    pub(crate) fn applied(&self, records: &[(RecordContext, Record)]) {
         let mut groups = Vec::new();
         for (_, record) in records {
             let Record::Change(change) = record else { continue };
@@ -131,7 +159,7 @@ impl Coordinator {
         for group in self.take_changed() {
             let mut inner = group.inner.lock();
             if !inner.retired {
-                group.rebalance(shared, &mut inner, Vec::new());
+                group.rebalance(shared, &mut inner);
             }
         }
         self.ticking.store(false, Ordering::SeqCst);
@@ -167,8 +195,12 @@ impl Coordinator {
             return group.clone();
         }
         let mut groups = self.groups.write();
-        let barrier = self.last_barrier.lock().clone();
-        groups.entry(name.clone()).or_insert_with(|| Arc::new(Group::new(name.clone(), mode, barrier))).clone()
+        let begin = || {
+            let barrier = self.barriers.lock().by_group.remove(name);
+            let number = self.member_numbers.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Group::new(name.clone(), mode, number, barrier))
+        };
+        groups.entry(name.clone()).or_insert_with(begin).clone()
     }
 
     /// Whether a group has members.
@@ -180,10 +212,10 @@ impl Coordinator {
         self.groups.read().get(name).cloned()
     }
 
-    /// The group has no members any more: nothing is left of it here.
+    /// The group has no members any more: nothing is left of it here but what it has under way.
     fn retire(&self, group: &Group, barrier: Option<SharedFuture<PendingReceipt>>) {
-        if barrier.is_some() {
-            *self.last_barrier.lock() = barrier;
+        if let Some(barrier) = barrier {
+            self.barriers.lock().put(group.name.clone(), barrier);
         }
         let mut groups = self.groups.write();
         if groups.get(&group.name).is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), group)) {
@@ -201,6 +233,17 @@ impl Coordinator {
         if member.core.key.client.is_some() {
             self.generations.write().remove(&member.core.key);
         }
+    }
+
+    /// Looks at the group then.
+    fn schedule(&self, at: Duration, group: &Arc<Group>) {
+        self.deadlines.insert(at, group.number, Arc::downgrade(group));
+        // Its thread sleeps until the first deadline that it knows.
+        self.ticker.hurry();
+    }
+
+    fn unschedule(&self, at: Duration, group: &Group) {
+        self.deadlines.remove(at, group.number);
     }
 
     fn publish_next_generation(&self, shared: &Shared, keys: BTreeSet<GroupKey>) -> u64 {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use super::core::Core;
 use super::join::name_of;
-use super::member::Core;
-use super::{Coordinator, commit, poll};
+use super::poll::{Poll, Progress};
+use super::{Coordinator, commit};
 use crate::record::GroupKey;
 use crate::shared::Shared;
 use crate::{Assignment, ConsumerConfig, Delivery, Error, GroupMode, Offset, PartitionId, Principal, Result, TopicId};
@@ -49,24 +51,49 @@ impl NamedMembers {
     }
 }
 
-impl Coordinator {
-    /// One poll of a named member, which joins if it is not there.
-    pub(crate) fn poll_named(
-        &self,
-        shared: &Shared,
-        who: &Principal,
-        config: ConsumerConfig,
-        topic: &str,
-        max_rows: usize,
-        wait: Duration,
-    ) -> Result<Vec<Delivery>> {
-        if max_rows == 0 {
-            return Err(Error::InvalidInput("poll() must be asked for one row at least".to_owned()));
+/// One `poll()` under way. Between its steps whoever polls waits without a thread.
+#[derive(Debug)]
+pub struct NamedPoll {
+    shared: Arc<Shared>,
+    named: Arc<Named>,
+    poll: Poll,
+}
+
+/// What a poll waits for.
+#[derive(Debug)]
+pub struct PollWait {
+    changes: watch::Receiver<u64>,
+    seen: u64,
+    /// The next step is due after this, whatever changes.
+    pub longest: Duration,
+}
+
+impl PollWait {
+    /// Completes when there may be rows, or the member has come to its end, which the next step says.
+    pub async fn changed(&mut self) {
+        let seen = self.seen;
+        // An error means that the member has gone.
+        drop(self.changes.wait_for(|changes| *changes != seen).await);
+    }
+}
+
+impl NamedPoll {
+    /// Takes the rows that are there. Blocks on disks and plugins, but does not wait for rows to come: `Some` says what
+    /// the next step is due after, `None` that it is time to [`Self::finish`].
+    pub fn step(&mut self) -> Option<PollWait> {
+        match self.poll.step() {
+            Progress::Done => None,
+            Progress::Waits { seen, nap } => {
+                Some(PollWait { changes: self.named.core.wake.subscribe(), seen, longest: nap })
+            }
         }
-        let config = ConsumerConfig { enable_auto_commit: false, ..config };
-        let (named, topic) = self.named_member(shared, who, config, topic)?;
-        let deliveries = poll::poll(shared, &named.core, Some(topic), max_rows, POLL_BYTES, wait)?;
-        let generation = named.core.acknowledged(shared)?;
+    }
+
+    /// Gives the rows taken; they are what the client's next commit is of.
+    pub fn finish(self) -> Result<Vec<Delivery>> {
+        let NamedPoll { shared, named, poll } = self;
+        let deliveries = poll.finish()?;
+        let generation = named.core.acknowledged(&shared)?;
         let mut handed = named.handed.lock();
         if handed.generation != generation {
             // Partitions may have gone and come back since: only what is read under this assignment counts.
@@ -79,6 +106,35 @@ impl Coordinator {
             handed.next.insert(at, delivery.next_offset);
         }
         Ok(deliveries)
+    }
+
+    /// Steps and waits to its end on this thread.
+    pub(crate) fn run(mut self) -> Result<Vec<Delivery>> {
+        while let Progress::Waits { seen, nap } = self.poll.step() {
+            self.named.core.wake.wait(seen, Instant::now() + nap);
+        }
+        self.finish()
+    }
+}
+
+impl Coordinator {
+    /// Begins a poll of a named member, which joins if it is not there.
+    pub(crate) fn poll_named(
+        &self,
+        shared: &Arc<Shared>,
+        who: &Principal,
+        config: ConsumerConfig,
+        topic: &str,
+        max_rows: usize,
+        wait: Duration,
+    ) -> Result<NamedPoll> {
+        if max_rows == 0 {
+            return Err(Error::InvalidInput("poll() must be asked for one row at least".to_owned()));
+        }
+        let config = ConsumerConfig { enable_auto_commit: false, ..config };
+        let (named, topic) = self.named_member(shared, who, config, topic)?;
+        let poll = Poll::begin(shared, &named.core, Some(topic), max_rows, POLL_BYTES, wait)?;
+        Ok(NamedPoll { shared: shared.clone(), named, poll })
     }
 
     /// Commits what the named member was last handed of a topic.
@@ -104,7 +160,7 @@ impl Coordinator {
             let of_topic = handed.next.iter().filter(|(at, _)| at.topic == topic);
             (handed.generation, of_topic.map(|(at, next)| (*at, *next)).collect::<Vec<_>>())
         };
-        commit::commit(shared, &named.core, Some(generation), &entries)?.wait()?;
+        commit::commit(shared, &named.core, Some(generation), &entries)?.wait()?.wait()?;
         let mut handed = named.handed.lock();
         for entry in &entries {
             if handed.next.get(&entry.0) == Some(&entry.1) {
@@ -146,7 +202,7 @@ impl Coordinator {
 
 impl Core {
     fn acknowledged(&self, shared: &Shared) -> Result<u64> {
-        let mut inner = self.enter(shared)?;
+        let mut inner = self.look(shared)?;
         Ok(self.state(&mut inner)?.acknowledged)
     }
 

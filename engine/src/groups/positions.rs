@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::member::Core;
+use super::core::Core;
 use super::setup::has_offsets;
 use crate::cursor;
 use crate::shared::Shared;

@@ -40,6 +40,9 @@ impl Setups {
         key: &GroupKey,
         topics: &[Arc<TopicInfo>],
     ) -> Result<()> {
+        if is_there(&shared.state.read(), config, key, topics) {
+            return Ok(());
+        }
         let _setup = self.hold(key);
         let Some((submission, reservation)) = self.missing(shared, config, key, topics)? else { return Ok(()) };
         shared.log.submit(submission)?.wait()?;
@@ -93,6 +96,12 @@ impl Setups {
         };
         Ok(Some((submission, reservation)))
     }
+}
+
+/// Whether the group is recorded with offsets on all of the topics. Members who join one that is wait for nobody who begins another.
+fn is_there(state: &State, config: &ConsumerConfig, key: &GroupKey, topics: &[Arc<TopicInfo>]) -> bool {
+    state.group(&key.namespace, &key.group).is_some_and(|group| group.mode == config.mode)
+        && topics.iter().all(|topic| has_offsets(state, key, topic.id))
 }
 
 /// Whether the group (or client) has committed on the topic before.

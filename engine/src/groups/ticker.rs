@@ -13,8 +13,10 @@ use crate::{Error, Result};
 
 /// How late an expiry may come. Session time-outs are 6 s at least.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The shortest sleep: clocks may stand still.
+const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Wakes at every interval, or sooner when told to hurry.
+/// Wakes at every interval and at the next deadline, or sooner when told to hurry.
 #[derive(Debug, Default)]
 pub(super) struct Ticker {
     orders: Arc<Orders>,
@@ -71,11 +73,12 @@ impl Coordinator {
 }
 
 fn run(orders: &Orders, shared: &Weak<Shared>) {
+    let mut nap = INTERVAL;
     loop {
         {
             let mut order = orders.order.lock();
             if !order.stop && !order.hurry {
-                orders.given.wait_for(&mut order, INTERVAL);
+                orders.given.wait_for(&mut order, nap);
             }
             order.hurry = false;
             if order.stop {
@@ -84,5 +87,7 @@ fn run(orders: &Orders, shared: &Weak<Shared>) {
         }
         let Some(shared) = shared.upgrade() else { return };
         shared.groups.tick(&shared);
+        let next = shared.groups.deadlines.next_in(shared.options.clock.monotonic());
+        nap = next.clamp(SHORTEST, INTERVAL);
     }
 }

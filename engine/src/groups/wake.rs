@@ -42,6 +42,7 @@ impl Wake {
         }
     }
 
+    /// Tells when there is a change that was not `seen`; the number given to it is the one that [`Self::seen`] gives.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.sender.subscribe()
     }

@@ -41,7 +41,8 @@ pub(super) fn run(core: &Core, events: &Events, sink: &dyn CommitSink, messages:
     }
 }
 
-/// Frames first, then the state that makes readers look for them, then the answers.
+/// Frames first, then the state that makes readers look for them, then the answers. Listeners come last: there may be
+/// many, and nobody who has written waits for those who read.
 fn commit(core: &Core, sink: &dyn CommitSink, published: Published, file: &LogFile, answers: Vec<Answer>) {
     let rows = published.records.iter().map(|(_, record)| match record {
         Record::Rows(rows) => u64::from(rows.rows),
@@ -57,5 +58,8 @@ fn commit(core: &Core, sink: &dyn CommitSink, published: Published, file: &LogFi
     for answer in answers {
         // Whoever has stopped waiting needs no answer.
         let _ = answer.sender.send(Ok(answer.receipt));
+    }
+    if !published.records.is_empty() {
+        sink.wake(&published.records);
     }
 }

@@ -17,6 +17,7 @@ mod frame;
 mod group;
 mod index;
 mod ipc;
+mod lane;
 mod layout;
 mod payload;
 mod plan;
@@ -28,6 +29,7 @@ mod space;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod walk;
 mod writer;
 
@@ -53,14 +55,18 @@ pub(crate) use by_lsn::LsnPlace;
 pub(crate) use frame::Frame;
 pub(crate) use index::IndexEntry;
 pub(crate) use ipc::{EncodedRows, encode, sliced_bytes};
+pub use ticket::{Ticket, Tickets};
 
 /// Commits that may wait for the apply thread before the writer does.
 const COMMITS_UNAPPLIED: usize = 4;
 
 /// What the log tells the rest of the engine, and asks of it. Called from the log's threads.
 pub(crate) trait CommitSink: Send + Sync {
-    /// Takes a durable commit up (a written one, where all its submissions ask for no more) and wakes readers.
+    /// Takes a durable commit up (a written one, where all its submissions ask for no more). Its submitters are answered
+    /// after this.
     fn apply_commit(&self, records: &[(RecordContext, Record)]);
+    /// Wakes whoever waits for what the commit brought.
+    fn wake(&self, records: &[(RecordContext, Record)]);
     /// Writes a checkpoint of all that has been applied; all of it lies in sealed, synced files.
     fn checkpoint(&self) -> Result<()>;
     /// The current generation of a live group.
@@ -128,8 +134,14 @@ impl Log {
         Ok(())
     }
 
-    /// Queues a submission for the writer; blocks while the queue is full. One that no commit can hold is refused here.
+    /// Queues a submission for the writer; blocks while the queue is full. One that no commit can hold is refused here. Not
+    /// to be called with a lock held, nor in async code.
     pub(crate) fn submit(&self, submission: Submission) -> Result<PendingReceipt> {
+        self.enqueue(submission)?.wait()
+    }
+
+    /// As [`Self::submit`], without waiting for room: the ticket does.
+    pub(crate) fn enqueue(&self, submission: Submission) -> Result<Ticket> {
         let size = queue::estimate(&submission)?;
         let limit = self.core.settings.max_commit_bytes;
         if size > limit {
@@ -223,6 +235,7 @@ impl Log {
         stats.submissions_refused = figures.submissions_refused.get();
         stats.log_bytes_written = figures.log_bytes_written.get();
         stats.tail_bytes = self.core.tail.bytes();
+        (stats.queue_bytes, stats.queue_waiting) = self.core.queue.figures();
         stats.free_disk_bytes = figures.free_disk_bytes.get();
     }
 

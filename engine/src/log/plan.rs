@@ -10,8 +10,8 @@ use super::format::FrameKind;
 use super::group::{Groups, Joined};
 use super::index::Key;
 use super::ipc::{self, EncodedRows};
+use super::lane::Queued;
 use super::payload;
-use super::queue::Queued;
 use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, RowsRecord};
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
@@ -100,7 +100,7 @@ impl Plan {
         ahead: &mut State,
         generation: &dyn Fn(&GroupKey) -> Option<u64>,
     ) -> Result<()> {
-        let Queued { submission, bytes, answer } = queued;
+        let Queued { submission, bytes, answer, .. } = queued;
         let durability = submission.durability;
         match self.admit(&submission, ahead, generation) {
             Ok(Admission::New) => {

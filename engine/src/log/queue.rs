@@ -1,6 +1,11 @@
-//! Submissions on their way to the writer: bounded by bytes, first in, first out.
+//! Submissions on their way to the writer, in two lanes, each first in, first out and bounded by bytes: those with rows, and
+//! those without (offset commits, definitions), which never wait behind the rows of others.
+//!
+//! A submission has its place in its lane at once, and nothing here waits but the writer: a submitter waits for room by
+//! its [`Ticket`]. Those that have room may be taken; what lies behind them is not held for long by whoever sent it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -8,21 +13,21 @@ use parking_lot::{Condvar, Mutex};
 
 use super::format::FRAME_HEADER_LEN;
 use super::ipc;
+use super::lane::{Lane, Queued};
+use super::ticket::Ticket;
 use crate::submission::{RowsPayload, Submission};
-use crate::{Error, PendingReceipt, Receipt, Result, StateWrite};
+use crate::{Error, PendingReceipt, Result, StateWrite, TableId};
 
 /// Headers, padding and the description of columns that a frame takes besides its values, at most.
 const FRAME_OVERHEAD: usize = FRAME_HEADER_LEN + 64 + 1024;
 const COLUMN_OVERHEAD: usize = 256;
 
-/// A submission and who waits for its answer.
-#[derive(Debug)]
-pub(super) struct Queued {
-    pub submission: Submission,
-    /// An upper estimate of its bytes in the log.
-    pub bytes: usize,
-    pub answer: oneshot::Sender<Result<Receipt>>,
-}
+/// Bytes of submissions without rows that have room.
+const CONTROL_BYTES: usize = 4 << 20;
+/// The share of a commit that submissions without rows take at most while rows wait, and the share that rows take beside
+/// them: both go on, and neither waits for a long commit of the other.
+const CONTROL_SHARE: usize = 4;
+const ROWS_SHARE: usize = 4;
 
 /// What the writer finds.
 #[derive(Debug)]
@@ -30,85 +35,125 @@ pub(super) enum Taken {
     Work(VecDeque<Queued>),
     /// Nothing came in the time given.
     Idle,
-    /// Closed, and all that was queued has been taken.
+    /// Closed, and all that had room has been taken.
     Closed,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    limit: usize,
     inner: Mutex<Inner>,
     filled: Condvar,
-    drained: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    waiting: VecDeque<Queued>,
-    bytes: usize,
+    control: Lane,
+    rows: Lane,
+    next_id: u64,
     /// Once set, every submission is answered with it.
     refusal: Option<Error>,
 }
 
+impl Inner {
+    fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.rows.is_empty()
+    }
+
+    /// Whether rows of these tables lie ahead.
+    fn rows_ahead(&self, tables: &[TableId]) -> bool {
+        let of_them = |queued: &Queued| queued.submission.rows.iter().any(|part| tables.contains(&part.table));
+        !tables.is_empty() && self.rows.admitted().any(of_them)
+    }
+}
+
 impl Queue {
+    /// `limit` is the bound of the rows' lane.
     pub(super) fn new(limit: usize) -> Queue {
-        Queue { limit, inner: Mutex::default(), filled: Condvar::new(), drained: Condvar::new() }
+        let (control, rows) = (Lane::new(CONTROL_BYTES), Lane::new(limit));
+        Queue { inner: Mutex::new(Inner { control, rows, next_id: 0, refusal: None }), filled: Condvar::new() }
     }
 
-    /// Adds a submission; blocks while the queue is full.
-    pub(super) fn push(&self, submission: Submission, bytes: usize) -> Result<PendingReceipt> {
+    /// Adds a submission. Never waits.
+    ///
+    /// Without rows it overtakes rows, but for a change of a table that rows lie ahead of, such as its end: that goes
+    /// behind those which have room, because whoever appended them may be the one who makes the change.
+    pub(super) fn push(self: &Arc<Self>, submission: Submission, bytes: usize) -> Result<Ticket> {
         let (answer, receiver) = oneshot::channel();
+        let receipt = PendingReceipt { receiver };
+        let changed: Vec<TableId> = submission.changes.iter().filter_map(|change| change.table()).collect();
+        let control = submission.is_control();
         let mut inner = self.inner.lock();
-        loop {
-            if let Some(refusal) = &inner.refusal {
-                return Err(refusal.clone());
-            }
-            if inner.waiting.is_empty() || inner.bytes.saturating_add(bytes) <= self.limit {
-                break;
-            }
-            self.drained.wait(&mut inner);
+        if let Some(refusal) = &inner.refusal {
+            return Err(refusal.clone());
         }
-        inner.bytes += bytes;
-        inner.waiting.push_back(Queued { submission, bytes, answer });
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let queued = Queued { id, submission, bytes, answer, room: None };
+        let room = match control {
+            true if inner.rows_ahead(&changed) => {
+                inner.rows.push_admitted(queued);
+                None
+            }
+            true => inner.control.push(queued),
+            false => inner.rows.push(queued),
+        };
         self.filled.notify_one();
-        Ok(PendingReceipt { receiver })
+        Ok(match room {
+            None => Ticket::admitted(receipt),
+            Some(room) => Ticket::waiting(self.clone(), id, room, receipt),
+        })
     }
 
-    /// Takes what is waiting, about `limit` bytes of it, in order. Waits for the first one, at most `patience` if given.
+    /// Takes back a submission that has no room yet.
+    pub(super) fn withdraw(&self, id: u64) {
+        let withdrawn = {
+            let mut inner = self.inner.lock();
+            inner.rows.withdraw(id).or_else(|| inner.control.withdraw(id))
+        };
+        // Rows are let go outside of the lock.
+        drop(withdrawn);
+    }
+
+    /// Takes what is queued, about `limit` bytes of it, in order: first what has no rows. Waits for the first one, at most
+    /// `patience` if given.
     pub(super) fn take(&self, limit: usize, patience: Option<Duration>) -> Taken {
         let mut inner = self.inner.lock();
-        while inner.waiting.is_empty() {
+        while inner.is_empty() {
             if inner.refusal.is_some() {
                 return Taken::Closed;
             }
             match patience {
                 None => self.filled.wait(&mut inner),
                 Some(patience) => {
-                    if self.filled.wait_for(&mut inner, patience).timed_out() && inner.waiting.is_empty() {
+                    if self.filled.wait_for(&mut inner, patience).timed_out() && inner.is_empty() {
                         return if inner.refusal.is_some() { Taken::Closed } else { Taken::Idle };
                     }
                 }
             }
         }
-        let (mut taken, mut bytes) = (VecDeque::new(), 0_usize);
-        while let Some(next) = inner.waiting.front() {
-            if !taken.is_empty() && bytes.saturating_add(next.bytes) > limit {
-                break;
-            }
-            bytes = bytes.saturating_add(next.bytes);
-            taken.extend(inner.waiting.pop_front());
-        }
-        inner.bytes = inner.bytes.saturating_sub(bytes);
-        self.drained.notify_all();
+        let mut taken = VecDeque::new();
+        inner.control.take(limit / CONTROL_SHARE, &mut taken);
+        let beside = if taken.is_empty() { limit } else { limit / ROWS_SHARE };
+        inner.rows.take(beside, &mut taken);
         Taken::Work(taken)
     }
 
-    /// Refuses submissions from now on. What is queued is still taken.
+    /// Refuses submissions from now on, and rows that have no room. All else that is queued is still taken.
     pub(super) fn close(&self) {
-        let mut inner = self.inner.lock();
-        inner.refusal.get_or_insert(Error::Closed);
-        self.filled.notify_all();
-        self.drained.notify_all();
+        let waiting = {
+            let mut inner = self.inner.lock();
+            inner.refusal.get_or_insert(Error::Closed);
+            self.filled.notify_all();
+            inner.rows.split_waiting()
+        };
+        waiting.into_iter().for_each(|queued| queued.refuse(&Error::Closed));
+    }
+
+    /// Bytes of the submissions that have room, and how many have none.
+    pub(super) fn figures(&self) -> (u64, u64) {
+        let inner = self.inner.lock();
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        (count(inner.control.bytes() + inner.rows.bytes()), count(inner.control.waiting() + inner.rows.waiting()))
     }
 
     /// What submissions are answered with now.
@@ -124,15 +169,10 @@ impl Queue {
             if !matches!(inner.refusal, Some(Error::LogFailed { .. })) {
                 inner.refusal = Some(error.clone());
             }
-            inner.bytes = 0;
             self.filled.notify_all();
-            self.drained.notify_all();
-            std::mem::take(&mut inner.waiting)
+            [inner.control.take_all(), inner.rows.take_all()]
         };
-        for queued in refused {
-            // Whoever has stopped waiting needs no answer.
-            let _ = queued.answer.send(Err(error.clone()));
-        }
+        refused.into_iter().flatten().for_each(|queued| queued.refuse(error));
     }
 }
 

@@ -18,7 +18,7 @@ mod step;
 mod trial;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -57,13 +57,16 @@ struct Running {
 }
 
 impl Runners {
-    /// Called with every durable commit, after the state has it. Never waits.
-    pub(crate) fn applied(&self, records: &[(RecordContext, Record)], tables: impl Iterator<Item = TableId>) {
+    /// Wakes the consumers that read these tables.
+    pub(crate) fn wake(&self, tables: &BTreeSet<TableId>) {
         let readers = self.readers.read();
         for table in tables {
-            readers.get(&table).into_iter().flatten().for_each(|signal| signal.notify());
+            readers.get(table).into_iter().flatten().for_each(|signal| signal.notify());
         }
-        drop(readers);
+    }
+
+    /// Called with every durable commit, after the state has it. Never waits.
+    pub(crate) fn applied(&self, records: &[(RecordContext, Record)]) {
         let touches = |record: &Record| {
             matches!(record, Record::Change(change) if matches!(change.as_ref(),
                 Change::PluginConsumerCreated(_)

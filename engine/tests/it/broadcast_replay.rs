@@ -21,7 +21,7 @@ fn every_client_reads_everything_and_keeps_its_own_offsets() {
         assert_eq!(member.assignment().len(), 2);
         assert_eq!(polled(member).len(), 6);
     }
-    first.generation();
+    first.acknowledge();
     first.commit_positions().expect("it is queued").wait().expect("it commits");
     drop((first, second));
     assert_eq!(polled(&fixture.join(broadcast("one"), &["t"])), NOTHING);

@@ -1,12 +1,14 @@
 //! Random schedules of everything that happens to a group, against a model: what a partition's owner is handed is gapless
 //! and in order, begins at the committed offset, and nobody else is handed it; committed offsets move by commits and resets
-//! only; generations that have passed are refused; in the end every row was delivered.
+//! only; generations that have passed are refused; in the end every row was delivered. With automatic commit, what is
+//! committed is what the polls before the last one gave, or, of those who leave, all that they were given.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_engine::{
-    Assignment, ConsumerConfig, Error, Member, Offset, OffsetReset, PartitionId, SeekTo, TableInfo, TopicId,
+    Assignment, Clock, ConsumerConfig, Error, Member, Offset, OffsetReset, PartitionId, SeekTo, TableInfo, TopicId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -22,13 +24,18 @@ struct Consumer {
     member: Member,
     /// By partition: what comes next, `None` until the first delivery of this ownership.
     next: BTreeMap<PartitionId, Option<Offset>>,
-    /// What it could commit, and the generation it was handed it in.
+    /// What it could commit, and the generation it was handed it in. With automatic commit, of the last poll.
     handed: BTreeMap<PartitionId, Offset>,
     generation: u64,
+    /// With automatic commit, of the polls before.
+    processed: BTreeMap<PartitionId, Offset>,
+    last_commit: Duration,
 }
 
 struct Model {
     fixture: Fixture,
+    /// How often members commit by themselves.
+    automatic: Option<Duration>,
     table: Arc<TableInfo>,
     random: StdRng,
     live: Vec<Consumer>,
@@ -44,18 +51,35 @@ struct Model {
 
 #[test]
 fn random_schedules() {
+    check(None);
+}
+
+#[test]
+fn random_schedules_with_automatic_commit_in_every_poll() {
+    check(Some(Duration::ZERO));
+}
+
+#[test]
+fn random_schedules_with_automatic_commit_at_intervals() {
+    check(Some(SECOND * 7));
+}
+
+fn check(automatic: Option<Duration>) {
     for _ in 0..SEEDS {
         let seed = rand::random();
         eprintln!("seed {seed}");
-        run(seed);
+        run(seed, automatic);
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64, automatic: Option<Duration>) {
     let fixture = Fixture::new();
     let table = fixture.table("t", 3);
-    fixture.join(config(1_024), &["t"]).leave().expect("the group is recorded");
+    for group in ["g", "another"] {
+        fixture.join(manual(group), &["t"]).leave().expect("the group is recorded");
+    }
     let mut model = Model {
+        automatic,
         committed: (0..3).map(|partition| (partition, 0)).collect(),
         ends: vec![0; 3],
         fixture,
@@ -74,23 +98,44 @@ fn run(seed: u64) {
     model.drain();
 }
 
-fn config(max_poll_rows: usize) -> ConsumerConfig {
-    ConsumerConfig { max_poll_rows, ..manual("g") }
-}
-
 impl Model {
+    fn join(&mut self, max_poll_rows: usize) {
+        let config = ConsumerConfig { max_poll_rows, ..manual("g") };
+        let config = match self.automatic {
+            None => config,
+            Some(auto_commit_interval) => ConsumerConfig { enable_auto_commit: true, auto_commit_interval, ..config },
+        };
+        self.live.push(Consumer {
+            member: self.fixture.join(config, &["t"]),
+            next: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            generation: 0,
+            processed: BTreeMap::new(),
+            last_commit: self.fixture.clock.monotonic(),
+        });
+    }
+
+    /// Waits until the log has answered what members have committed by themselves: it does so in order.
+    fn settle(&self) {
+        if self.automatic.is_some() {
+            let reset = OffsetReset { to: SeekTo::Start, topic: Some("t".to_owned()), partition: Some(0) };
+            self.fixture.engine.reset_offsets(&who(), "public", "another", reset).expect("it is reset");
+        }
+    }
+
     fn step(&mut self) {
         match self.random.random_range(0..100) {
             0..25 => self.append(),
             25..34 if self.live.len() < MOST_MEMBERS => {
                 let rows = self.random.random_range(1..20);
-                let member = self.fixture.join(config(rows), &["t"]);
-                let (next, handed) = (BTreeMap::new(), BTreeMap::new());
-                self.live.push(Consumer { member, next, handed, generation: 0 });
+                self.join(rows);
             }
             34..40 => {
                 if let Some(consumer) = self.take() {
                     consumer.member.leave().expect("it leaves");
+                    if self.automatic.is_some() {
+                        self.committed.extend(consumer.processed.into_iter().chain(consumer.handed));
+                    }
                 }
             }
             40..44 => {
@@ -106,7 +151,7 @@ impl Model {
             }
             52..54 => self.reset(),
             54..56 => self.stale_commit(),
-            56..72 => self.commit(),
+            56..72 if self.automatic.is_none() => self.commit(),
             _ => self.poll(),
         }
     }
@@ -132,7 +177,8 @@ impl Model {
                 consumer.member.heartbeat().expect("it was heard of in time");
             }
         }
-        for Consumer { member, handed, .. } in self.crashed.drain(..) {
+        for Consumer { member, handed, processed, .. } in self.crashed.drain(..) {
+            self.committed.extend(processed);
             let offsets: Vec<_> = handed.iter().map(|(partition, next)| (at(&self.table, *partition), *next)).collect();
             let error = member.commit(&offsets).map(drop).expect_err("it has expired");
             assert!(matches!(error, Error::Fenced(_)), "{error}");
@@ -149,6 +195,7 @@ impl Model {
         self.passed_over.extend((before..offset).map(|offset| (partition, offset)));
         for consumer in self.live.iter_mut().chain(&mut self.crashed) {
             consumer.handed.remove(&partition);
+            consumer.processed.remove(&partition);
             if let Some(next) = consumer.next.get_mut(&partition) {
                 *next = None;
             }
@@ -181,6 +228,14 @@ impl Model {
 
     fn poll(&mut self) {
         let Some(mut consumer) = self.take() else { return };
+        if let Some(interval) = self.automatic {
+            let now = self.fixture.clock.monotonic();
+            consumer.processed.append(&mut consumer.handed);
+            if now >= consumer.last_commit + interval && !consumer.processed.is_empty() {
+                self.committed.append(&mut consumer.processed);
+                consumer.last_commit = now;
+            }
+        }
         for delivery in consumer.member.poll(MIB, NO_WAIT).expect("it polls") {
             let partition = delivery.partition;
             let next = consumer.next.get_mut(&partition).expect("it is handed only what it owns");
@@ -194,12 +249,13 @@ impl Model {
             consumer.handed.insert(partition, delivery.next_offset);
             self.delivered.extend(offsets.into_iter().map(|offset| (partition, offset)));
         }
-        consumer.generation = consumer.member.generation();
+        consumer.generation = consumer.member.acknowledge();
         self.live.push(consumer);
     }
 
     /// Ownership, generations and committed offsets are as they must be.
     fn check(&mut self) {
+        self.settle();
         let groups = self.fixture.engine.groups(&who()).expect("they are listed");
         let group = groups.iter().find(|group| group.group_id == "g").expect("it is recorded");
         assert!(group.members.is_empty() || group.generation >= self.highest_generation, "generations only rise");
@@ -212,10 +268,13 @@ impl Model {
         }
         let all: BTreeSet<PartitionId> = (0..u32::try_from(self.ends.len()).expect("few")).collect();
         assert!(group.members.is_empty() || owners == all, "partitions without an owner: {group:?}");
-        for consumer in &mut self.live {
+        for consumer in self.live.iter_mut().chain(&mut self.crashed) {
             let owned: BTreeSet<_> = consumer.member.assignment().iter().map(|at| at.partition).collect();
             consumer.next.retain(|partition, _| owned.contains(partition));
             consumer.handed.retain(|partition, _| owned.contains(partition));
+            // What is taken away is committed as far as it is done.
+            let lost = consumer.processed.extract_if(.., |partition, _| !owned.contains(partition));
+            self.committed.extend(lost);
             for partition in owned {
                 consumer.next.entry(partition).or_insert(None);
             }
@@ -228,9 +287,8 @@ impl Model {
     /// A last member reads to the end, and then nothing is missing but what resets passed over.
     fn drain(mut self) {
         self.pass_time();
-        self.live.clear();
-        let member = self.fixture.join(config(1_000_000), &["t"]);
-        self.live.push(Consumer { member, next: BTreeMap::new(), handed: BTreeMap::new(), generation: 0 });
+        self.committed.extend(self.live.drain(..).flat_map(|consumer| consumer.processed));
+        self.join(1_000_000);
         self.check();
         self.poll();
         for (partition, end) in (0..).zip(&self.ends) {

@@ -2,12 +2,15 @@
 
 mod appends;
 mod broadcast_replay;
+mod broadcast_schedules;
 mod crash;
 mod dead_letters;
 mod definitions;
 mod delivery;
 mod evaluation;
 mod fixture;
+mod full_queue;
+mod group_changes;
 mod group_schedules;
 mod group_threads;
 mod groups;

@@ -175,7 +175,7 @@ fn what_retention_has_passed_follows_the_reset_policy() {
     fixture.append(&table, 0, 0..5);
     fixture.join(starting(AutoOffsetReset::Earliest), &["t"]).leave().expect("it leaves");
     let live = fixture.join(ConsumerConfig { group_id: "live".to_owned(), ..manual("g") }, &["t"]);
-    live.generation();
+    live.acknowledge();
     fixture.clock.advance(SECOND * 11);
     fixture.append(&table, 0, 5..8);
     fixture.engine.maintain(&who()).expect("retention runs");

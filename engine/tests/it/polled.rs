@@ -84,3 +84,20 @@ fn a_poll_waits_and_bad_ones_are_refused() {
         assert_eq!(rows.join().expect("it does not panic").ok(), Some(3));
     });
 }
+
+#[test]
+fn a_poll_in_steps_holds_no_thread_while_it_waits() {
+    let fixture = Fixture::new();
+    let table = fixture.table("t", 1);
+    let config = ConsumerConfig { auto_offset_reset: millstream_engine::AutoOffsetReset::Earliest, ..manual("w") };
+    let wait = Duration::from_secs(60);
+    let mut poll = fixture.engine.begin_poll_named(&who(), config, "t", 10, wait).expect("it begins");
+    let mut waits = poll.step().expect("there are no rows yet");
+    assert!(waits.longest <= wait);
+    fixture.append(&table, 0, 0..3);
+    futures::executor::block_on(waits.changed());
+    // The rows that are there are what it waited for.
+    assert!(poll.step().is_none());
+    let rows: Vec<i64> = poll.finish().expect("it polls").iter().flat_map(numbers).collect();
+    assert_eq!(rows, [0, 1, 2]);
+}

@@ -185,6 +185,12 @@ pub static SETTINGS: &[Setting] = &[
         engine.max_groups_per_topic as usize,
         "Consumer groups that a topic may have"
     ),
+    number!(
+        "group_join_delay_ms",
+        0..=60_000,
+        engine.group_join_delay_ms as u64,
+        "How long a large consumer group gathers members who come and go before it shares out anew"
+    ),
     text!(
         "namespace_limits",
         "LIMITS",

@@ -60,6 +60,8 @@ impl CommitSink for Sink {
         self.commits.lock().push(records.to_vec());
     }
 
+    fn wake(&self, _records: &[(RecordContext, Record)]) {}
+
     fn checkpoint(&self) -> Result<()> {
         *self.checkpoint.lock() = self.state.read().clone();
         self.checkpoints.fetch_add(1, Ordering::SeqCst);

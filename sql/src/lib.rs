@@ -22,6 +22,7 @@ mod query;
 mod rewrite;
 mod run;
 mod session;
+mod shares;
 mod sql_engine;
 mod system;
 mod threads;

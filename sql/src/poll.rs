@@ -17,11 +17,13 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::sql::sqlparser::ast::{Expr as Sql, FunctionArg, FunctionArgExpr, Value};
-use millstream_engine::{AutoOffsetReset, ConsumerConfig, Delivery};
+use millstream_engine::{AutoOffsetReset, ConsumerConfig, Delivery, NamedPoll};
+use tokio::runtime::Handle;
 
 use crate::convert::into_datafusion;
 use crate::names::{fold, ident_position};
 use crate::query::Reader;
+use crate::shares::Purpose;
 use crate::{Error, Result, pseudo};
 
 /// The function's name.
@@ -217,20 +219,60 @@ impl ExecutionPlan for PollExec {
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let mut builder = RecordBatchReceiverStream::builder(self.schema(), 1);
         let (table, projection, channel) = (self.table.clone(), self.projection.clone(), builder.tx());
-        builder.spawn_blocking(move || {
-            let PollTable { reader, config, topic, wait, schema } = table;
-            let rows = config.max_poll_rows;
-            let deliveries =
-                reader.engine.poll_named(&reader.who, config, &topic, rows, wait).map_err(into_datafusion)?;
-            for delivery in deliveries.iter().filter(|delivery| delivery.batch.num_rows() > 0) {
-                let batch = delivered(delivery, &schema)?.project(&projection)?;
-                if channel.blocking_send(Ok(batch)).is_err() {
+        builder.spawn(async move {
+            let schema = Arc::clone(&table.schema);
+            for delivery in poll(table).await.map_err(into_datafusion)? {
+                if delivery.batch.num_rows() == 0 {
+                    continue;
+                }
+                let batch = delivered(&delivery, &schema)?.project(&projection)?;
+                if channel.send(Ok(batch)).await.is_err() {
                     break;
                 }
             }
             Ok(())
         });
         Ok(builder.build())
+    }
+}
+
+/// Polls. A thread is held while rows are looked for, and none while they are waited for.
+async fn poll(table: PollTable) -> Result<Vec<Delivery>> {
+    let PollTable { reader, config, topic, wait, .. } = table;
+    let shares = Arc::clone(&reader.shares);
+    let begin = move || {
+        let rows = config.max_poll_rows;
+        let poll = reader.engine.begin_poll_named(&reader.who, config, &topic, rows, wait)?;
+        Ok::<_, Error>(UnderWay(Some(poll)))
+    };
+    // The first poll of a client joins the group, which waits for the log.
+    let mut poll = shares.run(Purpose::Statement, begin).await??;
+    loop {
+        let step = move || {
+            let next = poll.0.as_mut().and_then(NamedPoll::step);
+            (poll, next)
+        };
+        let next;
+        (poll, next) = shares.run(Purpose::Rows, step).await?;
+        let Some(mut next) = next else { break };
+        let longest = next.longest;
+        // Either way the next step says how it stands.
+        let _ = tokio::time::timeout(longest, next.changed()).await;
+    }
+    let finish = move || poll.0.take().map_or(Ok(Vec::new()), NamedPoll::finish);
+    Ok(shares.run(Purpose::Rows, finish).await??)
+}
+
+/// Ends off the threads of queries, when its query is broken off: that takes the group's lock.
+struct UnderWay(Option<NamedPoll>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(poll) = self.0.take()
+            && let Ok(threads) = Handle::try_current()
+        {
+            drop(threads.spawn_blocking(move || drop(poll)));
+        }
     }
 }
 

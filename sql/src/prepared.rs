@@ -17,7 +17,8 @@ use crate::query::{
     Planner, Source, analyse, bind, bind_rows, name_row, outgoing_schema, parameter_schema, physical, sources, stream,
 };
 use crate::run::{self, Appender, Scene};
-use crate::threads::{blocking, planned, planning};
+use crate::shares::Purpose;
+use crate::threads::{planned, planning};
 use crate::topic::explain_schema;
 use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse};
 
@@ -209,19 +210,21 @@ impl Prepared {
             Plan::Insert { state, source, table } => self.insert(&scene, state, source, table, parameters).await,
             Plan::CopyTo { state, source, path, options } => {
                 let (schema, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
-                run::copy_to(&scene.options, path, options.clone(), schema, rows).await
+                run::copy_to(&scene, path, options.clone(), schema, rows).await
             }
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),
             Plan::ExplainTopic(name) => self.one_batch(planning(|| run::explain_topic(&scene, name))?),
-            Plan::Other(_) => {
-                let plan = Arc::clone(&self.plan);
-                blocking(move || match plan.as_ref() {
+            Plan::Other(statement) => {
+                let purpose =
+                    if matches!(statement, Statement::CopyFrom(_)) { Purpose::File } else { Purpose::Statement };
+                let (plan, shares) = (Arc::clone(&self.plan), Arc::clone(&scene.reader.shares));
+                let run = move || match plan.as_ref() {
                     Plan::Other(statement) => planning(|| run::run(&scene, statement.clone())),
                     other => Err(Error::Internal(format!("{other:?} has a path of its own"))),
-                })
-                .await
+                };
+                shares.run(purpose, run).await?
             }
         }
     }
@@ -313,10 +316,10 @@ impl Prepared {
             while let Some(batch) = rows.next().await {
                 let batch = batch.map_err(|error| name_row(error, &plan, state))?;
                 let batch = named_as(batch, table)?;
-                appender = blocking(move || appender.push(batch).map(|()| appender)).await?;
+                appender = appender.push_later(batch).await?;
             }
         }
-        let rows = blocking(move || appender.finish()).await?;
+        let rows = appender.finish_later().await?;
         let noun = if rows == 1 { "row" } else { "rows" };
         Ok(Outcome::Done { rows, message: format!("{rows} {noun} inserted into {:?}", table.name) })
     }

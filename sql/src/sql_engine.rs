@@ -87,7 +87,8 @@ impl SqlEngine {
 
     pub(crate) fn scene(&self, who: &Principal, namespace: String) -> Scene {
         let inner = &self.inner;
-        let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state: Arc::clone(&inner.state) };
+        let (state, shares) = (Arc::clone(&inner.state), Arc::clone(inner.threads.shares()));
+        let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state, shares };
         Scene { reader, namespace, options: Arc::clone(&inner.options) }
     }
 }

@@ -7,12 +7,14 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::shares::Shares;
 use crate::{BatchStream, Error, Result};
 
 /// The stack of a thread that executes: evaluating takes some 5 KiB for each operator, polling some 10 KiB for each step
@@ -36,6 +38,7 @@ pub(crate) struct Threads {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     handle: Handle,
+    shares: Arc<Shares>,
 }
 
 impl Threads {
@@ -48,7 +51,17 @@ impl Threads {
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(format!("cannot start threads for queries: {error}")))?;
-        Ok(Threads { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        Ok(Threads { handle: runtime.handle().clone(), runtime: Some(runtime), shares: Arc::default() })
+    }
+
+    /// Where these threads call what blocks.
+    pub(crate) fn shares(&self) -> &Arc<Shares> {
+        &self.shares
+    }
+
+    #[cfg(test)]
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(work));
     }
 
     /// Runs a future on these threads. It is dropped when the caller is.
@@ -99,18 +112,13 @@ impl<T> Drop for Task<T> {
     }
 }
 
-fn failed(error: JoinError) -> Error {
+pub(crate) fn failed(error: JoinError) -> Error {
     match error.try_into_panic() {
         Ok(panic) => {
             Error::Internal(format!("a statement panicked: {}", millstream_engine::panic_text(panic.as_ref())))
         }
         Err(_) => Error::Engine(millstream_engine::Error::Closed),
     }
-}
-
-/// Runs what may block on a thread for it. Only for code that runs on [`Threads`].
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(failed(error)))
 }
 
 /// Calls what parses, plans or compiles with the stack that it may need.

@@ -14,6 +14,7 @@ use crate::Result;
 use crate::convert::into_datafusion;
 use crate::names::{CATALOG, INFORMATION_SCHEMA, Name, SYSTEM};
 use crate::plugin::{Callables, Plugin, Transform};
+use crate::shares::Shares;
 use crate::system;
 use crate::topic::{TopicPlan, plan_of};
 
@@ -24,6 +25,8 @@ pub(crate) struct Reader {
     pub(crate) who: Principal,
     /// DataFusion without tables.
     pub(crate) state: Arc<SessionState>,
+    /// Where what blocks is called.
+    pub(crate) shares: Arc<Shares>,
 }
 
 /// What a name stands for.

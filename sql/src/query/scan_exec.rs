@@ -1,8 +1,11 @@
-//! The leaf of a query plan: blocking scans on threads of their own, a bounded channel between them and the query.
+//! The leaf of a query plan: scans that block on threads for it, in slices, and a bounded channel between them and the query.
+//! A scan whose reader is slow, or has taken enough, holds no thread.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use datafusion::common::stats::Precision;
@@ -14,14 +17,18 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use millstream_engine::{BatchOperator, Error as EngineError, Offset, PartitionId, ScanRequest, TableId};
+use millstream_engine::{BatchOperator, Error as EngineError, Offset, PartitionId, Scan, ScanRequest, TableId};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::catalog::Reader;
 use crate::convert::into_datafusion;
+use crate::shares::Purpose;
 
 /// Batches that wait between a scan and its reader.
 const CHANNEL_BATCHES: usize = 2;
+/// How long a scan keeps its thread while others want one.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// What one partition held when the query was planned.
 #[derive(Debug, Clone)]
@@ -104,16 +111,21 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, df_partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let mut builder =
             RecordBatchReceiverStream::builder(Arc::clone(self.operator.output_schema()), CHANNEL_BATCHES);
+        let parts = self.groups.get(df_partition).cloned().unwrap_or_default();
+        let runs = parts.into_iter().flat_map(|Part { partition, runs }| {
+            runs.into_iter().map(move |(rows, operator)| Run { partition, rows, operator })
+        });
         let task = Task {
             reader: self.reader.clone(),
             name: Arc::clone(&self.name),
             table: self.table,
-            parts: self.groups.get(df_partition).cloned().unwrap_or_default(),
+            runs: runs.collect(),
+            scan: None,
             event_time_us: self.event_time_us.clone(),
             rows_left: self.limit.unwrap_or(usize::MAX),
             channel: builder.tx(),
         };
-        builder.spawn_blocking(move || task.run());
+        builder.spawn(task.run());
         Ok(builder.build())
     }
 
@@ -151,73 +163,112 @@ struct Task {
     reader: Reader,
     name: Arc<str>,
     table: TableId,
-    parts: Vec<Part>,
+    /// What is still to be read. The first one begins where it was read to.
+    runs: VecDeque<Run>,
+    /// Of the first run, once it is begun.
+    scan: Option<Scan>,
     event_time_us: Option<Range<i64>>,
     rows_left: usize,
     channel: Sender<DfResult<RecordBatch>>,
 }
 
+/// Rows of one partition, and what evaluates them.
+struct Run {
+    partition: PartitionId,
+    rows: Range<Offset>,
+    operator: Arc<dyn BatchOperator>,
+}
+
+/// How a slice ended.
+enum Slice {
+    /// All is read, or nobody wants more.
+    Done,
+    /// The channel is full: this waits for its reader.
+    Full(RecordBatch),
+    /// Others have their turn.
+    Over,
+}
+
 impl Task {
-    fn run(mut self) -> DfResult<()> {
-        for Part { partition, runs } in std::mem::take(&mut self.parts) {
-            for (rows, operator) in runs {
-                if !self.read(partition, rows, &operator)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads rows of one partition; false once nobody wants more.
-    fn read(
-        &mut self,
-        partition: PartitionId,
-        rows: Range<Offset>,
-        operator: &Arc<dyn BatchOperator>,
-    ) -> DfResult<bool> {
-        let mut from = rows.start;
-        while from < rows.end {
-            let request = ScanRequest {
-                table: self.table,
-                ranges: Some(vec![(partition, from..rows.end)]),
-                event_time_us: self.event_time_us.clone(),
-                operator: Arc::clone(operator),
+    async fn run(self) -> DfResult<()> {
+        let (shares, channel) = (Arc::clone(&self.reader.shares), self.channel.clone());
+        let mut task = self;
+        loop {
+            let read = move || {
+                let slice = task.slice();
+                (task, slice)
             };
-            match self.forward(request, &mut from) {
-                Ok(true) => return Ok(true),
-                Ok(false) => return Ok(false),
-                // Retention moved on while the query ran: what is gone is gone.
-                Err(EngineError::OffsetOutOfRange { start, .. }) if start > from => from = start,
-                Err(EngineError::Evaluation { partition, offset, source, .. }) => {
-                    let topic = self.name.to_string();
-                    return Err(into_datafusion(EngineError::Evaluation { topic, partition, offset, source }));
-                }
-                Err(error) => return Err(into_datafusion(error)),
+            let slice;
+            (task, slice) = shares.run(Purpose::Scan, read).await.map_err(into_datafusion)?;
+            match slice? {
+                Slice::Done => return Ok(()),
+                Slice::Over => {}
+                // Nobody wants more if it can't be sent, which the next slice sees.
+                Slice::Full(batch) => drop(channel.send(Ok(batch)).await),
             }
         }
-        Ok(true)
     }
 
-    fn forward(&mut self, request: ScanRequest, from: &mut Offset) -> Result<bool, EngineError> {
-        if self.rows_left == 0 {
-            return Ok(false);
-        }
-        for chunk in self.reader.engine.scan(&self.reader.who, request)? {
-            let chunk = chunk?;
-            *from = chunk.range.end;
-            let rows = chunk.batch.num_rows().min(self.rows_left);
-            if rows == 0 {
-                if self.channel.is_closed() {
-                    return Ok(false);
+    /// Reads until the channel is full or the slice is over. Blocks on disks.
+    fn slice(&mut self) -> DfResult<Slice> {
+        let begun = Instant::now();
+        while self.rows_left > 0 && !self.channel.is_closed() {
+            let chunk = match self.next() {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(Slice::Done),
+                Err(error) => return Err(into_datafusion(error)),
+            };
+            let rows = chunk.num_rows().min(self.rows_left);
+            if rows > 0 {
+                self.rows_left -= rows;
+                if let Err(TrySendError::Full(Ok(batch))) = self.channel.try_send(Ok(chunk.slice(0, rows))) {
+                    return Ok(Slice::Full(batch));
                 }
+            }
+            if begun.elapsed() >= SLICE {
+                return Ok(Slice::Over);
+            }
+        }
+        Ok(Slice::Done)
+    }
+
+    /// The next chunk; `None` after the last one.
+    fn next(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        while let Some(run) = self.runs.front_mut() {
+            if run.rows.is_empty() {
+                (self.scan, _) = (None, self.runs.pop_front());
                 continue;
             }
-            self.rows_left -= rows;
-            if self.channel.blocking_send(Ok(chunk.batch.slice(0, rows))).is_err() || self.rows_left == 0 {
-                return Ok(false);
+            let chunk = match &mut self.scan {
+                Some(scan) => scan.next().transpose(),
+                None => {
+                    let request = ScanRequest {
+                        table: self.table,
+                        ranges: Some(vec![(run.partition, run.rows.clone())]),
+                        event_time_us: self.event_time_us.clone(),
+                        operator: Arc::clone(&run.operator),
+                    };
+                    let scan = self.reader.engine.scan(&self.reader.who, request);
+                    scan.and_then(|scan| self.scan.insert(scan).next().transpose())
+                }
+            };
+            match chunk {
+                Ok(Some(chunk)) => {
+                    run.rows.start = chunk.range.end;
+                    return Ok(Some(chunk.batch));
+                }
+                // What lies behind the last chunk can't match.
+                Ok(None) => run.rows.start = run.rows.end,
+                // Retention moved on while the query ran: what is gone is gone.
+                Err(EngineError::OffsetOutOfRange { start, .. }) if start > run.rows.start => {
+                    (self.scan, run.rows.start) = (None, start);
+                }
+                Err(EngineError::Evaluation { partition, offset, source, .. }) => {
+                    return Err(EngineError::Evaluation { topic: self.name.to_string(), partition, offset, source });
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }

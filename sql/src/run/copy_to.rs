@@ -9,16 +9,17 @@ use futures::StreamExt;
 use millstream_formats::Writer;
 use millstream_formats::csv::CsvOptions;
 
+use super::Scene;
 use super::copy_from::delimiter;
 use super::files::{self, Format};
 use super::new_file::NewFile;
 use crate::parse::Options;
-use crate::threads::blocking;
+use crate::shares::Purpose;
 use crate::{BatchStream, Error, Outcome, Result, SqlOptions};
 
 /// Writes rows to a file.
 pub(crate) async fn copy_to(
-    sql: &Arc<SqlOptions>,
+    scene: &Scene,
     path: &str,
     mut options: Options,
     schema: SchemaRef,
@@ -29,7 +30,8 @@ pub(crate) async fn copy_to(
     let delimiter = delimiter(options.text("delimiter")?)?;
     let overwrite = options.boolean("overwrite")?.unwrap_or(false);
     options.finish("COPY … TO", &["format", "header", "delimiter", "overwrite"])?;
-    let (sql, named) = (Arc::clone(sql), path.to_owned());
+    let shares = &scene.reader.shares;
+    let (sql, named) = (Arc::clone(&scene.options), path.to_owned());
     let begin = move || -> Result<(NewFile, Writer<BufWriter<File>>)> {
         let (new, file) = NewFile::create(&sql, &named, overwrite)?;
         let options = CsvOptions { header, delimiter };
@@ -37,7 +39,7 @@ pub(crate) async fn copy_to(
         let writer = writer.map_err(|error| failed(&new, &error))?;
         Ok((new, writer))
     };
-    let (new, mut writer) = blocking(begin).await?;
+    let (new, mut writer) = shares.run(Purpose::File, begin).await??;
     let new = Arc::new(new);
     let mut count = 0_u64;
     while let Some(batch) = rows.next().await {
@@ -45,7 +47,7 @@ pub(crate) async fn copy_to(
         count += u64::try_from(batch.num_rows()).unwrap_or(0);
         let at = Arc::clone(&new);
         let write = move || writer.write(&batch).map(|()| writer).map_err(|error| failed(&at, &error));
-        writer = blocking(write).await?;
+        writer = shares.run(Purpose::File, write).await??;
     }
     let target = new.path().to_owned();
     let finish = move || -> Result<()> {
@@ -55,7 +57,7 @@ pub(crate) async fn copy_to(
             Arc::into_inner(new).ok_or_else(|| Error::Internal("the new file is still being written".to_owned()))?;
         new.publish(&file)
     };
-    blocking(finish).await?;
+    shares.run(Purpose::File, finish).await??;
     Ok(Outcome::Done { rows: count, message: format!("{count} rows copied to {}", target.display()) })
 }
 

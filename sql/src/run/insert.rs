@@ -3,7 +3,9 @@
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::sql::sqlparser::ast::{Ident, Insert, ObjectName, TableObject};
-use millstream_engine::{Append, Engine, Error as EngineError, PartitionChoice, PendingReceipt, Principal, TableInfo};
+use millstream_engine::{
+    Append, Engine, Error as EngineError, PartitionChoice, PendingReceipt, Principal, TableInfo, Tickets,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use super::Scene;
 use super::define::writable;
 use crate::listing::missing;
 use crate::query::Relation;
+use crate::shares::{Purpose, Shares};
 use crate::{Error, Result};
 
 /// Rows are collected up to this before they are appended; well below what one commit may hold.
@@ -59,8 +62,12 @@ pub(crate) struct Appender {
     table: Arc<TableInfo>,
     waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
+    /// Pieces that may still wait for room,
+    queued: Tickets,
+    /// and those that wait for the disk.
     under_way: VecDeque<PendingReceipt>,
     rows: u64,
+    shares: Arc<Shares>,
 }
 
 impl Appender {
@@ -71,14 +78,49 @@ impl Appender {
             table,
             waiting: Vec::new(),
             waiting_bytes: 0,
+            queued: Tickets::default(),
             under_way: VecDeque::new(),
             rows: 0,
+            shares: Arc::clone(&scene.reader.shares),
         }
     }
 
     /// Takes rows; blocks while enough are under way.
     pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        let mut rest = batch;
+        self.queue(Some(batch))?;
+        futures::executor::block_on(self.admit())
+    }
+
+    /// As [`Self::push`], without a thread that waits.
+    pub(crate) async fn push_later(self, batch: RecordBatch) -> Result<Appender> {
+        self.later(Some(batch)).await
+    }
+
+    /// Appends what is left and waits for all of it; gives the rows appended.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        self.queue(None)?;
+        futures::executor::block_on(async {
+            self.admit().await?;
+            self.settle_all().await
+        })
+    }
+
+    /// As [`Self::finish`], without a thread that waits.
+    pub(crate) async fn finish_later(self) -> Result<u64> {
+        self.later(None).await?.settle_all().await
+    }
+
+    async fn later(self, batch: Option<RecordBatch>) -> Result<Appender> {
+        let shares = Arc::clone(&self.shares);
+        let mut appender = self;
+        let mut appender = shares.run(Purpose::Rows, move || appender.queue(batch).map(|()| appender)).await??;
+        appender.admit().await?;
+        Ok(appender)
+    }
+
+    /// Collects rows, and queues the pieces that are full; without rows, what is left. Waits for nothing.
+    fn queue(&mut self, batch: Option<RecordBatch>) -> Result<()> {
+        let Some(mut rest) = batch else { return self.flush() };
         while rest.num_rows() > 0 {
             let bytes = rest.get_array_memory_size().max(1);
             let fitting = match bytes.checked_sub(PIECE_BYTES) {
@@ -97,15 +139,6 @@ impl Appender {
         Ok(())
     }
 
-    /// Appends what is left and waits for all of it; gives the rows appended.
-    pub(crate) fn finish(mut self) -> Result<u64> {
-        self.flush()?;
-        while let Some(receipt) = self.under_way.pop_front() {
-            self.settle(receipt)?;
-        }
-        Ok(self.rows)
-    }
-
     fn flush(&mut self) -> Result<()> {
         self.waiting_bytes = 0;
         let batches = std::mem::take(&mut self.waiting);
@@ -118,15 +151,10 @@ impl Appender {
     }
 
     fn append(&mut self, batch: RecordBatch) -> Result<()> {
-        while self.under_way.len() >= PIECES_UNDER_WAY {
-            if let Some(receipt) = self.under_way.pop_front() {
-                self.settle(receipt)?;
-            }
-        }
         let append = Append { table: self.table.id, partition: PartitionChoice::ByKey, batch: batch.clone() };
-        match self.engine.append(&self.who, append, None) {
-            Ok(receipt) => {
-                self.under_way.push_back(receipt);
+        match self.engine.enqueue(&self.who, append, None) {
+            Ok(ticket) => {
+                self.queued.push(ticket);
                 Ok(())
             }
             Err(EngineError::TooLarge { .. }) if batch.num_rows() > 1 => {
@@ -138,8 +166,29 @@ impl Appender {
         }
     }
 
-    fn settle(&mut self, receipt: PendingReceipt) -> Result<()> {
-        match receipt.wait() {
+    /// Waits until all of these have room, and until few enough are under way.
+    async fn admit(&mut self) -> Result<()> {
+        while let Some(admitted) = self.queued.next().await {
+            let receipt = admitted.map_err(|error| self.after_some(error.into()))?;
+            self.under_way.push_back(receipt);
+            while self.under_way.len() > PIECES_UNDER_WAY
+                && let Some(receipt) = self.under_way.pop_front()
+            {
+                self.settle(receipt).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_all(mut self) -> Result<u64> {
+        while let Some(receipt) = self.under_way.pop_front() {
+            self.settle(receipt).await?;
+        }
+        Ok(self.rows)
+    }
+
+    async fn settle(&mut self, receipt: PendingReceipt) -> Result<()> {
+        match receipt.await {
             Ok(receipt) => {
                 self.rows += receipt.appended.iter().map(|appended| appended.rows).sum::<u64>();
                 Ok(())
@@ -150,7 +199,7 @@ impl Appender {
 
     /// An error after some pieces were appended says so: they stay.
     fn after_some(&self, error: Error) -> Error {
-        if self.rows == 0 && self.under_way.is_empty() {
+        if self.rows == 0 && self.under_way.is_empty() && self.queued.is_empty() {
             return error;
         }
         Error::Partial { rows: self.rows, source: Box::new(error) }

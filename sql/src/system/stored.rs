@@ -93,6 +93,8 @@ pub(super) fn stats(reader: &Reader) -> Result<Rows> {
         ("log_bytes", stats.log_bytes),
         ("log_bytes_written", stats.log_bytes_written),
         ("tail_bytes", stats.tail_bytes),
+        ("queue_bytes", stats.queue_bytes),
+        ("queue_waiting", stats.queue_waiting),
         ("segments", stats.segments),
         ("segment_bytes", stats.segment_bytes),
         ("segment_bytes_written", stats.segment_bytes_written),

@@ -17,6 +17,7 @@ mod segments;
 mod single;
 mod store;
 mod topics;
+mod under_load;
 
 use report::Figure;
 
@@ -57,6 +58,7 @@ const GROUPS: &[Group] = &[
     ("memory", ingest::run_memory),
     ("latency", single::run_latency),
     ("scale", scale::run),
+    ("under_load", under_load::run),
     ("plugin_calls", plugins::calls::run),
     ("plugin_languages", plugins::languages::run),
     ("plugin_starts", plugins::starts::run),

@@ -8,15 +8,17 @@ use millstream_sql::SqlEngine;
 use tokio::sync::watch;
 
 use crate::Figures;
+use crate::work::Work;
 
 /// The rooms behind a door, where its heavy work runs, and when to end. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Door {
     pub engine: Engine,
     pub sql: SqlEngine,
-    /// Queries, topics and plugins run here, and blocking engine calls on its blocking threads: never on the network
-    /// runtime, whose threads must stay free to move bytes.
+    /// Queries, topics and plugins run here: never on the network runtime, whose threads must stay free to move bytes.
     pub queries: tokio::runtime::Handle,
+    /// Where engine calls are made that block.
+    pub work: Work,
     /// Turns true once, when the server was told to stop: accept nothing new and end the streams under way.
     pub stop: watch::Receiver<bool>,
     /// A connection that has not sent a whole request header by then is closed.

@@ -16,6 +16,8 @@ mod format;
 mod hex;
 mod http;
 pub mod serve;
+mod work;
 
 pub use door::Door;
 pub use figures::Figures;
+pub use work::{Waits, Work};

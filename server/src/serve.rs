@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ConfigError};
 use crate::door::Door;
 use crate::http::HttpDoor;
+use crate::work::Work;
 
 /// Where compiled plugins are kept, under the data directory.
 const COMPILED_PLUGINS: &str = "plugins/compiled";
@@ -91,6 +92,7 @@ impl Server {
             engine: engine.clone(),
             sql,
             queries: queries.handle().clone(),
+            work: Work::new(queries.handle().clone()),
             stop: stopping,
             header_timeout: config.header_timeout,
             figures: Arc::default(),

@@ -6,8 +6,10 @@ use futures::{FutureExt, StreamExt, stream};
 use millstream_client::protocol;
 use millstream_engine::{
     Append, Appended, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
+    Tickets,
 };
 use prost::Message;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -17,6 +19,7 @@ use super::error::{DoorError, Result};
 use super::fed::Fed;
 use super::forward::Messages;
 use crate::Door;
+use crate::work::Waits;
 
 /// Batches under way before no further ones are read.
 const MAX_IN_FLIGHT: usize = 4096;
@@ -51,6 +54,12 @@ pub(super) fn serve(door: Door, who: Principal, table: Arc<TableInfo>, incoming:
     })
 }
 
+/// A batch that has its place in the log's queue.
+struct Queued {
+    sequence: u64,
+    tickets: Result<Tickets>,
+}
+
 /// A batch on its way.
 struct Work {
     sequence: u64,
@@ -68,7 +77,8 @@ struct Appender {
 /// `None` once nothing more is to be read.
 type State = Option<(Appender, Messages)>;
 
-/// Takes what has arrived, and hands it to the engine on a thread that may block. After an error nothing more is read.
+/// Takes what has arrived, queues it at the engine, and waits without a thread until there is room for it. After an error
+/// nothing more is read.
 async fn next_chunk(state: State) -> Option<(Vec<Work>, State)> {
     let (mut appender, mut incoming) = state?;
     let first = incoming.next().await?;
@@ -81,18 +91,48 @@ async fn next_chunk(state: State) -> Option<(Vec<Work>, State)> {
         bytes += size(&message);
         chunk.push(message);
     }
-    let (next, queries) = (appender.batches, appender.door.queries.clone());
-    let appended = blocking(&queries, move || {
-        let work = appender.append_all(chunk);
-        Ok((work, appender))
+    let (next, door) = (appender.batches, appender.door.clone());
+    let queued = blocking(&door, Waits::Computes, move || {
+        let queued = appender.queue_all(chunk);
+        Ok((queued, appender))
     });
-    match appended.await {
-        Ok((work, appender)) => {
+    match queued.await {
+        Ok((queued, appender)) => {
+            let work = admit_all(queued).await;
             let failed = work.last().is_some_and(|work| work.receipts.is_err());
             Some((work, (!failed).then_some((appender, incoming))))
         }
         Err(error) => Some((vec![Work { sequence: next, receipts: Err(error) }], None)),
     }
+}
+
+/// Batches of one stream that wait for room: those that the client will hear nothing of are taken back from the last one on.
+struct Waiting(VecDeque<Queued>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        while self.0.pop_back().is_some() {}
+    }
+}
+
+/// Waits until there is room for all of them.
+async fn admit_all(queued: VecDeque<Queued>) -> Vec<Work> {
+    let mut waiting = Waiting(queued);
+    let mut works = Vec::with_capacity(waiting.0.len());
+    while let Some(first) = waiting.0.front_mut() {
+        let mut receipts: Result<Vec<PendingReceipt>> = Ok(Vec::new());
+        while let Ok(tickets) = &mut first.tickets
+            && let Some(admitted) = tickets.next().await
+        {
+            receipts = receipts.and_then(|mut receipts| {
+                receipts.push(admitted?);
+                Ok(receipts)
+            });
+        }
+        let Some(Queued { sequence, tickets }) = waiting.0.pop_front() else { break };
+        works.push(Work { sequence, receipts: tickets.and(receipts) });
+    }
+    works
 }
 
 fn size(message: &Result<FlightData, Status>) -> usize {
@@ -101,25 +141,25 @@ fn size(message: &Result<FlightData, Status>) -> usize {
 
 impl Appender {
     /// Ends at the first error, which is the last of what it gives.
-    fn append_all(&mut self, messages: Vec<Result<FlightData, Status>>) -> Vec<Work> {
-        let mut works = Vec::with_capacity(messages.len());
+    fn queue_all(&mut self, messages: Vec<Result<FlightData, Status>>) -> VecDeque<Queued> {
+        let mut all = VecDeque::with_capacity(messages.len());
         for message in messages {
             let sequence = self.batches;
-            let work = match message.map_err(DoorError::from).and_then(|data| self.append_message(&data)) {
+            let queued = match message.map_err(DoorError::from).and_then(|data| self.queue(&data)) {
                 Ok(None) => continue,
-                Ok(Some(work)) => work,
-                Err(error) => Work { sequence, receipts: Err(error) },
+                Ok(Some(queued)) => queued,
+                Err(error) => Queued { sequence, tickets: Err(error) },
             };
-            let failed = work.receipts.is_err();
-            works.push(work);
+            let failed = queued.tickets.is_err();
+            all.push_back(queued);
             if failed {
                 break;
             }
         }
-        works
+        all
     }
 
-    fn append_message(&mut self, data: &FlightData) -> Result<Option<Work>> {
+    fn queue(&mut self, data: &FlightData) -> Result<Option<Queued>> {
         let batch = match self.decoder.decode(data)? {
             Decoded::Batch(batch) => batch,
             Decoded::Schema(schema) => {
@@ -137,11 +177,11 @@ impl Appender {
         // A commit has its limit. Where the client asks for idempotence it is the client that cuts.
         let whole = stamp.is_some() || batch.num_rows() == 0;
         let batches = if whole { vec![batch] } else { self.door.engine.split_for_append(&batch) };
-        let receipts = batches.into_iter().map(|batch| {
+        let tickets = batches.into_iter().map(|batch| {
             let append = Append { table: self.table.id, partition, batch };
-            self.door.engine.append(&self.who, append, stamp).map_err(DoorError::from)
+            self.door.engine.enqueue(&self.who, append, stamp).map_err(DoorError::from)
         });
-        Ok(Some(Work { sequence, receipts: receipts.collect() }))
+        Ok(Some(Queued { sequence, tickets: tickets.collect() }))
     }
 }
 

@@ -4,6 +4,8 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinError};
 
 use super::error::{DoorError, Result};
+use crate::Door;
+use crate::work::Waits;
 
 /// A task that ends when its owner drops it.
 #[derive(Debug)]
@@ -25,12 +27,13 @@ impl Drop for Owned {
     }
 }
 
-/// Runs a call that may block: on the disk, on a lock, on a full queue. It is seen to its end even if the caller goes.
+/// Runs a call that may block, on a thread for what it waits for. It is seen to its end even if the caller goes.
 pub(super) async fn blocking<T: Send + 'static>(
-    queries: &Handle,
+    door: &Door,
+    waits: Waits,
     call: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    queries.spawn_blocking(call).await.unwrap_or_else(|error| Err(failed(error)))
+    door.work.run(waits, call).await.unwrap_or_else(|error| Err(failed(error)))
 }
 
 /// Runs a future that computes (planning, executing). It is dropped when the caller is.

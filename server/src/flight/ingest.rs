@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow_flight::sql::{CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption};
 use futures::StreamExt;
 use millstream_engine::{
-    Append, Engine, ErrorKind, PartitionChoice, PendingReceipt, Principal, TableInfo, TableOptions, TableSpec,
+    Append, Engine, ErrorKind, PartitionChoice, PendingReceipt, Principal, TableInfo, TableOptions, TableSpec, Tickets,
 };
 use millstream_sql::SqlEngine;
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use super::error::{DoorError, Result};
 use super::forward::Messages;
 use super::sessions::Caller;
 use crate::Door;
+use crate::work::Waits;
 
 /// Appends under way before the next is waited for.
 const MAX_IN_FLIGHT: usize = 64;
@@ -46,7 +47,7 @@ pub(super) async fn ingest(
             table.iter().for_each(|table| drop_made(&made.engine, &made.who, table));
             Ok(())
         };
-        blocking(&door.queries, drop_it).await?;
+        blocking(door, Waits::ForLog, drop_it).await?;
     }
     taken
 }
@@ -101,11 +102,15 @@ async fn take_all(
         let data = data?;
         let (engine, who, target, known) = (door.engine.clone(), who.clone(), Arc::clone(&target), table.clone());
         let made = Arc::clone(made);
-        let step = blocking(&door.queries, move || step(&engine, &who, &target, &made, known, decoder, &data));
-        let taken = step.await?;
+        // The first message makes the table, which the log answers.
+        let waits = if table.is_none() { Waits::ForLog } else { Waits::Computes };
+        let step = blocking(door, waits, move || step(&engine, &who, &target, &made, known, decoder, &data));
+        let mut taken = step.await?;
         (decoder, table) = (taken.decoder, taken.table);
         rows += taken.rows;
-        under_way.extend(taken.receipts);
+        while let Some(admitted) = taken.tickets.next().await {
+            under_way.push_back(admitted?);
+        }
         while under_way.len() > MAX_IN_FLIGHT
             && let Some(receipt) = under_way.pop_front()
         {
@@ -124,7 +129,7 @@ async fn take_all(
 struct Taken {
     decoder: Decoder,
     table: Option<Arc<TableInfo>>,
-    receipts: Vec<PendingReceipt>,
+    tickets: Tickets,
     rows: i64,
 }
 
@@ -143,15 +148,15 @@ fn step(
         engine.check_columns(who, opened.id, schema)?;
         table = Some(opened);
     }
-    let (mut receipts, mut rows) = (Vec::new(), 0);
+    let (mut tickets, mut rows) = (Tickets::default(), 0);
     if let (Decoded::Batch(batch), Some(table)) = (decoded, &table) {
         rows = batch.num_rows() as i64;
         for batch in engine.split_for_append(&batch) {
             let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
-            receipts.push(engine.append(who, append, None)?);
+            tickets.push(engine.enqueue(who, append, None)?);
         }
     }
-    Ok(Taken { decoder, table, receipts, rows })
+    Ok(Taken { decoder, table, tickets, rows })
 }
 
 /// Where the rows go, and what to do about a table that is there or is not.

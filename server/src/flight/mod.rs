@@ -1,7 +1,7 @@
 //! The Flight and Flight SQL door.
 //!
 //! A translator: it decodes what clients send, calls the engine and the SQL room by plain functions, and encodes the
-//! answers. Calls that block run on `Door::queries`, never on the network's threads. The protocol of ours that rides on
+//! answers. Calls that block run on `Door::work`, never on the network's threads. The protocol of ours that rides on
 //! DoPut and DoExchange is described in `docs/consumer-protocol.md`.
 
 mod append;

@@ -14,6 +14,7 @@ use super::prepared::PreparedStatements;
 use super::query;
 use super::sessions::Caller;
 use crate::Door;
+use crate::work::Waits;
 
 /// Of the parameters bound at once.
 const MAX_PARAMETER_BYTES: u64 = 32 << 20;
@@ -74,7 +75,7 @@ async fn parameters(door: &Door, mut incoming: Messages) -> Result<Option<Record
                 format!("the parameters take more than {MAX_PARAMETER_BYTES} bytes; bind fewer rows at a time"),
             ));
         }
-        let decoded = blocking(&door.queries, move || decoder.decode(&data).map(|decoded| (decoded, decoder)));
+        let decoded = blocking(door, Waits::Computes, move || decoder.decode(&data).map(|decoded| (decoded, decoder)));
         let decoded = decoded.await?;
         decoder = decoded.1;
         if let Decoded::Batch(batch) = decoded.0 {

@@ -11,6 +11,7 @@ use super::HttpDoor;
 use super::error::{HttpError, Kind};
 use crate::Figures;
 use crate::figures::Count;
+use crate::work::Waits;
 
 /// Groups whose lag is shown one by one; the rest are summed, so that the number of series stays bounded.
 const GROUPS_SHOWN: usize = 200;
@@ -32,6 +33,8 @@ const METRICS: [Metric; 33] = [
     ("log_bytes", "gauge", "bytes of the log on disk", |s| s.log_bytes as f64),
     ("log_written_bytes_total", "counter", "bytes written to the log", |s| s.log_bytes_written as f64),
     ("tail_bytes", "gauge", "recent rows kept in memory", |s| s.tail_bytes as f64),
+    ("queue_bytes", "gauge", "submissions that have room in the log writer's queue", |s| s.queue_bytes as f64),
+    ("queue_waiting", "gauge", "submissions that wait for room there", |s| s.queue_waiting as f64),
     ("segments", "gauge", "Parquet segments", |s| s.segments as f64),
     ("segment_bytes", "gauge", "bytes of the segments", |s| s.segment_bytes as f64),
     ("segment_written_bytes_total", "counter", "bytes written to segments", |s| s.segment_bytes_written as f64),
@@ -74,7 +77,7 @@ pub(crate) async fn metrics(
     let door = http.rooms()?;
     let (engine, figures) = (door.engine.clone(), Arc::clone(&door.figures));
     // Lag walks the groups' offsets, which may wait for the state's lock.
-    let text = door.queries.spawn_blocking(move || render(&engine, &figures)).await;
+    let text = door.work.run(Waits::Never, move || render(&engine, &figures)).await;
     let text =
         text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))

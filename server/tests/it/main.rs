@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod crowded;
 mod exposure;
 mod flight;
 mod help;

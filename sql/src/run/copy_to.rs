@@ -15,7 +15,7 @@ use super::files::{self, Format};
 use super::new_file::NewFile;
 use crate::parse::Options;
 use crate::shares::Purpose;
-use crate::{BatchStream, Error, Outcome, Result, SqlOptions};
+use crate::{BatchStream, Error, Outcome, Result};
 
 /// Writes rows to a file.
 pub(crate) async fn copy_to(

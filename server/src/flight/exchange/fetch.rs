@@ -52,8 +52,8 @@ fn take(live: &LiveMember, topic: TopicId, mut known: u64, mut left: usize, fetc
     }
     for _ in 0..DELIVERIES {
         let found = if left > 0 { live.member.fetch(topic, left) } else { Ok(None) };
-        // The generation is looked at after the fetch: rows of a partition must not come before its assignment.
-        let generation = live.member.generation();
+        // The assignment is taken up after the fetch: rows of a partition must not come before it.
+        let generation = live.member.acknowledge();
         if generation != known {
             let moved = found.as_ref().ok().and_then(|found| found.as_ref());
             let moved = moved.map(|delivery| (delivery.partition, delivery.first_offset));

@@ -23,6 +23,7 @@ use super::forward::Messages;
 use super::members::Members;
 use crate::Door;
 use crate::figures::Count;
+use crate::work::Waits;
 
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
 /// for a client that does not read.
@@ -74,7 +75,7 @@ async fn begin(
     hello::message_bytes(&hello)?;
     let place = {
         let (members, engine, hello) = (Arc::clone(members), door.engine.clone(), hello.clone());
-        blocking(&door.queries, move || members.attach(&engine, &who, &hello, config)).await?
+        blocking(door, Waits::ForLog, move || members.attach(&engine, &who, &hello, config)).await?
     };
     session::Session::new(door, hello, place).map(Some)
 }

@@ -5,12 +5,13 @@ use millstream_client::protocol::{
     Commit, CommitAck, End, EndReason, Heartbeat, HeartbeatAck, OffsetsReply, OffsetsRequest, PartitionOffset, Seek,
     SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
 };
-use millstream_engine::{Assignment, Offset, PendingReceipt, SeekTo};
+use millstream_engine::{Assignment, Offset, SeekTo, Ticket};
 
 use super::ended;
 use super::session::Session;
 use crate::flight::blocking::blocking;
 use crate::flight::error::{DoorError, Result};
+use crate::work::Waits;
 
 impl Session {
     /// Does what a request asks; gives the end if it asks for that. Errors end the stream, but those of commits, seeks and
@@ -35,28 +36,34 @@ impl Session {
         Ok(None)
     }
 
+    /// Whether a request is served while a fetch is under way. The others concern what is being fetched, and wait for it.
+    pub(super) fn goes_beside_a_fetch(request: Option<&Request>) -> bool {
+        matches!(request, Some(Request::Heartbeat(_) | Request::Credit(_) | Request::Commit(_)))
+    }
+
     async fn on_commit(&mut self, Commit { request_id, entries, generation }: Commit) {
         let reply = move |result: Result<()>| {
             Reply::CommitAck(CommitAck { request_id, error: result.err().map(|error| error.to_wire()) })
         };
         match self.begin_commit(entries, generation).await {
-            Ok(receipt) => {
-                self.commits.push_back(async move { reply(receipt.await.map(|_| ()).map_err(DoorError::from)) }.boxed())
+            Ok(ticket) => {
+                let committed = async move { Ok::<_, DoorError>(ticket.await?.await.map(drop)?) };
+                self.commits.push_back(async move { reply(committed.await) }.boxed());
             }
             // In its turn: answers keep the order of the commits.
             Err(error) => self.commits.push_back(std::future::ready(reply(Err(error))).boxed()),
         }
     }
 
-    async fn begin_commit(&mut self, entries: Vec<PartitionOffset>, generation: u64) -> Result<PendingReceipt> {
+    async fn begin_commit(&mut self, entries: Vec<PartitionOffset>, generation: u64) -> Result<Ticket> {
         let (live, topic) = (self.live.clone(), self.topic.id);
-        blocking(&self.door.queries, move || {
+        blocking(&self.door, Waits::Never, move || {
             let entries: Vec<(Assignment, Offset)> = entries
                 .iter()
                 .map(|entry| (Assignment { topic, partition: entry.partition }, entry.next_offset))
                 .collect();
             let generation = if generation == 0 { live.member.generation() } else { generation };
-            Ok(live.member.commit_as_of(generation, &entries)?)
+            Ok(live.member.enqueue_commit(generation, &entries)?)
         })
         .await
     }
@@ -64,7 +71,9 @@ impl Session {
     async fn on_seek(&mut self, Seek { request_id, partition, to }: Seek) {
         let (live, topic) = (self.live.clone(), self.topic.id);
         let failed = self.failed.contains(&partition);
-        let sought = blocking(&self.door.queries, move || {
+        // A time is looked up in the log and the segments.
+        let waits = if matches!(to, Some(To::AppendTimeUs(_))) { Waits::ForRows } else { Waits::Never };
+        let sought = blocking(&self.door, waits, move || {
             let to = match to {
                 Some(To::Offset(offset)) => SeekTo::Offset(offset),
                 Some(To::Start(_)) => SeekTo::Start,
@@ -95,7 +104,7 @@ impl Session {
         // Either way the client has decided: a seek no longer does.
         self.failed.retain(|partition| !partitions.contains(partition));
         let (live, topic) = (self.live.clone(), self.topic.id);
-        blocking(&self.door.queries, move || {
+        blocking(&self.door, Waits::Never, move || {
             let assigned = live.member.assignment();
             for at in assigned.into_iter().filter(|a| a.topic == topic && partitions.contains(&a.partition)) {
                 let set = if paused { live.member.pause(&[at]) } else { live.member.resume(&[at]) };
@@ -111,7 +120,7 @@ impl Session {
 
     async fn on_heartbeat(&mut self, Heartbeat { request_id, polled }: Heartbeat) -> Result<()> {
         let live = self.live.clone();
-        let generation = blocking(&self.door.queries, move || {
+        let generation = blocking(&self.door, Waits::Never, move || {
             live.member.heartbeat()?;
             if polled {
                 live.member.polled()?;
@@ -128,7 +137,7 @@ impl Session {
 
     async fn on_offsets(&mut self, OffsetsRequest { request_id }: OffsetsRequest) {
         let live = self.live.clone();
-        let offsets = blocking(&self.door.queries, move || Ok(live.member.offsets()?)).await;
+        let offsets = blocking(&self.door, Waits::Never, move || Ok(live.member.offsets()?)).await;
         let (partitions, error) = match offsets {
             Ok(offsets) => (self.states(offsets), None),
             Err(error) => (Vec::new(), Some(error.to_wire())),

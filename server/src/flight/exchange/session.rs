@@ -25,6 +25,7 @@ use crate::flight::encode::schema_bytes;
 use crate::flight::error::{DoorError, Result};
 use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
+use crate::work::Waits;
 
 /// Answers that wait to be sent before no further requests are read.
 const MAX_ANSWERS: usize = 256;
@@ -37,7 +38,7 @@ const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
     pub(super) door: Door,
-    /// Taken when the session ends: leaving the group may block.
+    /// Taken when the session ends: leaving the group takes its lock.
     place: Option<Place>,
     pub(super) live: Arc<LiveMember>,
     pub(super) topic: Arc<millstream_engine::TopicInfo>,
@@ -108,8 +109,15 @@ impl Session {
         let door = self.door.clone();
         let mut stopped = std::pin::pin!(door.stopped());
         let mut fetch: Option<BoxFuture<'static, Result<Fetched>>> = None;
+        // A request that came during a fetch and waits for its end.
+        let mut held = None;
         loop {
             if fetch.is_none() {
+                if let Some(request) = held.take()
+                    && let Some(end) = self.on_request(request).await?
+                {
+                    return Ok(self.flush(end, sender).await);
+                }
                 // Requests that are here already go first: under load the next fetch would always be ready too.
                 while self.takes_requests()
                     && let Some(request) = next_request(incoming).now_or_never()
@@ -139,8 +147,11 @@ impl Session {
                     }
                 }
                 Some(reply) = self.commits.next(), if !self.commits.is_empty() => self.reply(reply),
-                request = next_request(incoming), if !fetching && self.takes_requests() => {
-                    if let Some(end) = self.on_request(request?).await? {
+                request = next_request(incoming), if held.is_none() && self.takes_requests() => {
+                    let request = request?;
+                    if fetching && !Session::goes_beside_a_fetch(request.as_ref()) {
+                        held = Some(request);
+                    } else if let Some(end) = self.on_request(request).await? {
                         return Ok(self.flush(end, sender).await);
                     }
                 }
@@ -174,10 +185,10 @@ impl Session {
         let (live, topic) = (Arc::clone(&self.live), Arc::clone(&self.topic));
         let budget = usize::try_from(self.credit).unwrap_or(0).min(MAX_FETCH_BYTES);
         let known = self.generation;
-        let queries = self.door.queries.clone();
-        Some(Box::pin(
-            async move { blocking(&queries, move || Ok(visit(&live, topic.id, known, budget, encoder))).await },
-        ))
+        let door = self.door.clone();
+        Some(Box::pin(async move {
+            blocking(&door, Waits::ForRows, move || Ok(visit(&live, topic.id, known, budget, encoder))).await
+        }))
     }
 
     fn on_fetched(&mut self, fetched: Fetched) -> Result<Option<End>> {
@@ -287,7 +298,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let place = self.place.take();
         let live = Arc::clone(&self.live);
-        // The last holder leaves the group, which waits for locks and perhaps for the log.
-        drop(self.door.queries.spawn_blocking(move || drop((place, live))));
+        // The last holder leaves the group, which takes its lock.
+        self.door.work.spawn(move || drop((place, live)));
     }
 }

@@ -7,4 +7,4 @@ mod put;
 mod sql;
 mod streams;
 mod vanishing;
-mod wire;
+pub(crate) mod wire;

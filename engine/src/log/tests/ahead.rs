@@ -6,9 +6,10 @@ use futures::channel::oneshot;
 use super::support::{Random, open, open_with, part, table, whole};
 use crate::disk::SimDisk;
 use crate::log::format::LogId;
+use crate::log::lane::Queued;
 use crate::log::layout::Layout;
 use crate::log::plan::Plan;
-use crate::log::queue::{self, Queued};
+use crate::log::queue;
 use crate::record::{Change, GroupKey, OffsetsRecord, Record, RecordContext};
 use crate::state::State;
 use crate::submission::Submission;
@@ -40,7 +41,7 @@ impl Copies {
         for submission in submissions {
             let (answer, receiver) = oneshot::channel();
             let bytes = queue::estimate(&submission).unwrap();
-            let queued = Queued { submission, bytes, answer };
+            let queued = Queued { id: 0, submission, bytes, answer, room: None };
             if plan.closes_before(&queued, 1 << 20) {
                 break;
             }

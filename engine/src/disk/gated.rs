@@ -54,6 +54,10 @@ impl Disk for GatedDisk {
         RealDisk.list(dir)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.remove_dir(dir)
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         RealDisk.create_dir(dir)
     }

@@ -1,6 +1,7 @@
-//! The disk under the log, so that tests can crash it. Segments go through `object_store`, the state store through
-//! fjall; neither is seen here.
+//! The disk under log, plugins and local segments, so that tests can crash it. Remote segments go through `object_store`, the state
+//! store through fjall; neither is seen here.
 
+mod anew;
 mod gated;
 mod real;
 mod sim;
@@ -10,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use anew::write_anew;
 pub use gated::GatedDisk;
 pub use real::RealDisk;
 pub use sim::{Fault, SimDisk};
@@ -25,6 +27,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Paths of the files in a directory, in name order.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Removes a directory; one that holds something is an error, and so is one on a disk that knows files only.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Creates a directory and its parents.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -53,4 +57,14 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// fdatasync.
     fn sync(&self) -> io::Result<()>;
+    /// The next bytes from `position` on that are not a hole, from and to; `None` behind the last of them. Disks that know of no
+    /// holes give all that is left.
+    fn next_data(&self, position: u64) -> io::Result<Option<(u64, u64)>> {
+        let len = self.len()?;
+        Ok((position < len).then_some((position, len)))
+    }
+    /// These bytes are likely to be read next. That is advice: nothing follows from what becomes of it.
+    fn will_read(&self, position: u64, len: u64) {
+        let _ = (position, len);
+    }
 }

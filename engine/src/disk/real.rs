@@ -2,11 +2,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::pwritev;
+use rustix::fs::{Advice, SeekFrom, seek};
+use rustix::io::{Errno, pwritev};
 
 use super::{Disk, DiskFile, DiskLock};
 
@@ -44,6 +46,10 @@ impl Disk for RealDisk {
         }
         paths.sort();
         Ok(paths)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::remove_dir(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -89,7 +95,7 @@ impl DiskFile for RealFile {
             let written = match pwritev(&self.0, pending.get(..count).unwrap_or(pending), position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
             position += written as u64;
@@ -104,5 +110,19 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn next_data(&self, position: u64) -> io::Result<Option<(u64, u64)>> {
+        // Positions are always given, so that where the file's own stands does not matter.
+        match seek(&self.0, SeekFrom::Data(position)) {
+            Ok(from) => Ok(Some((from, seek(&self.0, SeekFrom::Hole(from))?))),
+            Err(Errno::NXIO) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn will_read(&self, position: u64, len: u64) {
+        let len = NonZeroU64::new(len);
+        let _ = len.map(|len| rustix::fs::fadvise(&self.0, position, Some(len), Advice::WillNeed));
     }
 }

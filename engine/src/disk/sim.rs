@@ -22,8 +22,9 @@ use super::{Disk, DiskFile};
 pub enum Fault {
     /// Power is lost: this operation and all later ones fail. A write may have reached the disk in part.
     Crash,
-    /// The operation fails once. After a failed sync nobody knows which of the unsynced bytes are on the disk, and a later
-    /// sync that succeeds says nothing of them.
+    /// The operation fails once. After a failed sync nobody knows which of the unsynced bytes, or names, are on the disk, and a
+    /// later sync that succeeds says nothing of them: their pages count as clean, as Linux has it. Readers see them until the
+    /// pages are read anew.
     Error,
     /// No space: this write and every later one that makes a file longer fail, until space is given back.
     NoSpace,
@@ -58,7 +59,8 @@ struct Inner {
 enum NameChange {
     Link(PathBuf, usize),
     Unlink(PathBuf),
-    Rename(PathBuf, PathBuf),
+    /// From, to, and the file.
+    Rename(PathBuf, PathBuf, usize),
 }
 
 impl SimDisk {
@@ -130,16 +132,21 @@ impl SimDisk {
         after
     }
 
-    /// The disk as a crash of the process alone leaves it: everything written is there.
+    /// The disk as a crash of the process alone leaves it: everything written is there, unless a sync of it has failed. What
+    /// was not durable before is not durable now.
     pub fn kill(&self, seed: u64) -> SimDisk {
         let inner = self.inner.lock();
         let after = SimDisk::new(seed);
         {
             let mut found = after.inner.lock();
             found.names = inner.names.clone();
-            found.durable_names = inner.names.clone();
+            found.durable_names = inner.durable_names.clone();
+            found.unsynced_names = inner.unsynced_names.clone();
             found.free_bytes = inner.free_bytes;
-            found.nodes = inner.nodes.iter().map(Node::all_durable).collect();
+            for node in &inner.nodes {
+                let survivor = node.after_process_end(&mut found.random);
+                found.nodes.push(survivor);
+            }
         }
         after
     }
@@ -218,10 +225,9 @@ fn apply_name(names: &mut BTreeMap<PathBuf, usize>, change: &NameChange) {
         NameChange::Unlink(path) => {
             names.remove(path);
         }
-        NameChange::Rename(from, to) => {
-            if let Some(node) = names.remove(from) {
-                names.insert(to.clone(), node);
-            }
+        NameChange::Rename(from, to, node) => {
+            names.remove(from);
+            names.insert(to.clone(), *node);
         }
     }
 }
@@ -250,8 +256,8 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change_names(|inner| {
-            inner.node_of(from)?;
-            Ok(NameChange::Rename(from.to_owned(), to.to_owned()))
+            let node = inner.node_of(from)?;
+            Ok(NameChange::Rename(from.to_owned(), to.to_owned(), node))
         })
     }
 
@@ -267,23 +273,32 @@ impl Disk for SimDisk {
         Ok(inner.names.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
     }
 
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
         Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        inner.begin()?;
-        if inner.lying {
-            return Ok(());
+        let begun = inner.begin();
+        if inner.powerless || inner.lying {
+            return begun;
         }
         let (covered, left): (Vec<_>, Vec<_>) =
             std::mem::take(&mut inner.unsynced_names).into_iter().partition(|change| change.touches(dir));
-        for change in &covered {
+        inner.unsynced_names = left;
+        let written = match begun {
+            Ok(()) => covered.len(),
+            // The rest counts as clean.
+            Err(_) => inner.random.below(covered.len() as u64 + 1) as usize,
+        };
+        for change in covered.iter().take(written) {
             apply_name(&mut inner.durable_names, change);
         }
-        inner.unsynced_names = left;
-        Ok(())
+        begun
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
@@ -294,7 +309,7 @@ impl Disk for SimDisk {
 
 impl NameChange {
     fn touches(&self, dir: &Path) -> bool {
-        let (NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Rename(_, path)) = self;
+        let (NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Rename(_, path, _)) = self;
         path.parent() == Some(dir)
     }
 }

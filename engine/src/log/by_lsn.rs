@@ -119,26 +119,27 @@ impl Files {
             });
             return Ok(found.unwrap_or(LsnPlace::NoRow));
         }
-        let index = self.index_by_lsn(file)?;
+        let Some(index) = self.index_by_lsn(file)? else { return Ok(LsnPlace::Older) };
         let after = index.partition_point(|rows| rows.lsn <= lsn.0);
         let found = after.checked_sub(1).and_then(|at| index.get(at)?.place(lsn));
         Ok(found.unwrap_or(LsnPlace::NoRow))
     }
 
-    fn index_by_lsn(&self, file: &LogFile) -> Result<Index> {
+    /// `None` where the file has been trimmed meanwhile.
+    fn index_by_lsn(&self, file: &LogFile) -> Result<Option<Index>> {
         let indexes = self.lsn_indexes();
         if let Some(index) = indexes.get(file.first) {
-            return Ok(index);
+            return Ok(Some(index));
         }
         let _alone = indexes.making.lock();
         if let Some(index) = indexes.get(file.first) {
-            return Ok(index);
+            return Ok(Some(index));
         }
-        let directory = self.directory(file)?;
+        let Some(directory) = self.directory(file)? else { return Ok(None) };
         let entries = match read_all(file, &directory)? {
             Some(entries) => entries,
             None => {
-                let rebuilt = self.rebuild_index(file, "a part of it is damaged")?;
+                let Some(rebuilt) = self.rebuild_index(file, "a part of it is damaged")? else { return Ok(None) };
                 read_all(file, &rebuilt)?.ok_or_else(|| super::corrupt_index(&file.path))?
             }
         };
@@ -146,7 +147,7 @@ impl Files {
         rows.sort_unstable_by_key(|rows| rows.lsn);
         let index: Index = rows.into();
         indexes.put(file.first, &index);
-        Ok(index)
+        Ok(Some(index))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -36,6 +36,8 @@ pub(super) struct LogFile {
     /// Bytes written.
     pub(super) len: AtomicU64,
     index: RwLock<FileIndex>,
+    /// Deleted, or about to be: its index is not made again. Changed while [`Files::rebuilding`] is held.
+    trimmed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -50,11 +52,16 @@ pub(super) enum FileIndex {
 impl LogFile {
     /// The file that commits go to, with the entries of what it already holds.
     pub(super) fn active(first: Lsn, path: PathBuf, file: Arc<dyn DiskFile>, len: u64, entries: Entries) -> LogFile {
-        LogFile { first, path, file, len: AtomicU64::new(len), index: RwLock::new(FileIndex::Active(entries)) }
+        LogFile::with_index(first, path, file, len, FileIndex::Active(entries))
     }
 
     pub(super) fn sealed(first: Lsn, path: PathBuf, file: Arc<dyn DiskFile>, len: u64) -> LogFile {
-        LogFile { first, path, file, len: AtomicU64::new(len), index: RwLock::new(FileIndex::Closed) }
+        LogFile::with_index(first, path, file, len, FileIndex::Closed)
+    }
+
+    fn with_index(first: Lsn, path: PathBuf, file: Arc<dyn DiskFile>, len: u64, index: FileIndex) -> LogFile {
+        let (len, index) = (AtomicU64::new(len), RwLock::new(index));
+        LogFile { first, path, file, len, index, trimmed: AtomicBool::new(false) }
     }
 
     pub(super) fn index(&self) -> &RwLock<FileIndex> {
@@ -188,9 +195,14 @@ impl Files {
         let _alone = self.trimming.lock();
         loop {
             let Some(file) = self.oldest_below(keep_from) else { return Ok(()) };
-            // A file whose name comes back after a crash is only trimmed again: older ones are gone for good before.
-            let removed = super::index::remove_if_there(self.disk.as_ref(), &index_path(&file.path))
-                .and_then(|()| self.disk.remove(&file.path))
+            {
+                let _no_rebuilding = self.rebuilding.lock();
+                file.trimmed.store(true, Ordering::Relaxed);
+            }
+            // A file whose name comes back after a crash is only trimmed again: older ones are gone for good before. One whose
+            // removal could not be synced is not there any more.
+            let removed = index::remove_if_there(self.disk.as_ref(), &index_path(&file.path))
+                .and_then(|()| index::remove_if_there(self.disk.as_ref(), &file.path))
                 .and_then(|()| self.disk.sync_dir(&self.dir));
             removed.map_err(|error| io_error(&file.path, &error))?;
             self.list.write().retain(|other| other.first != file.first);
@@ -215,7 +227,7 @@ impl Files {
             }
             return Ok(index::find(entries, offset).map_or(Found::Nowhere, |entry| Found::Entry(*entry)));
         }
-        let directory = self.directory(file)?;
+        let Some(directory) = self.directory(file)? else { return Ok(Found::Nowhere) };
         match directory.place(key, offset) {
             Place::Older => Ok(Found::Older),
             Place::Nowhere => Ok(Found::Nowhere),
@@ -242,16 +254,18 @@ impl Files {
         if let Some(entries) = read {
             return Ok(self.chunks.put(file.first, chunk, entries.into()));
         }
-        let directory = self.rebuild_index(file, "a part of it is damaged")?;
         let damaged = || super::corrupt_index(&file.path);
+        let directory = self.rebuild_index(file, "a part of it is damaged")?.ok_or_else(damaged)?;
         let Place::Chunk(chunk) = directory.place(key, offset) else { return Err(damaged()) };
         let entries = directory.read(chunk).map_err(|error| io_error(&index_path(&file.path), &error))?;
         Ok(self.chunks.put(file.first, chunk, entries.ok_or_else(damaged)?.into()))
     }
 
-    pub(super) fn directory(&self, file: &LogFile) -> Result<Arc<Directory>> {
+    /// `None` where the file has been trimmed meanwhile: whoever found it in the list looks for rows that are not in the log
+    /// any more.
+    pub(super) fn directory(&self, file: &LogFile) -> Result<Option<Arc<Directory>>> {
         if let FileIndex::Open(directory) = &*file.index.read() {
-            return Ok(directory.clone());
+            return Ok(Some(directory.clone()));
         }
         let opened = {
             let _one_at_a_time = self.rebuilding.lock();
@@ -261,7 +275,7 @@ impl Files {
             Some(directory) => {
                 let directory = Arc::new(directory);
                 *file.index.write() = FileIndex::Open(directory.clone());
-                Ok(directory)
+                Ok(Some(directory))
             }
             None => self.rebuild_index(file, "it is missing or damaged"),
         }
@@ -272,8 +286,11 @@ impl Files {
         self.directory(file).map(drop)
     }
 
-    pub(super) fn rebuild_index(&self, file: &LogFile, why: &str) -> Result<Arc<Directory>> {
+    pub(super) fn rebuild_index(&self, file: &LogFile, why: &str) -> Result<Option<Arc<Directory>>> {
         let _one_at_a_time = self.rebuilding.lock();
+        if file.trimmed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let path = index_path(&file.path);
         let (next_lsn, entries) = rebuild(file, self.log_id)?;
         index::write(self.disk.as_ref(), &path, self.log_id, file.first, next_lsn, &entries)?;
@@ -282,6 +299,6 @@ impl Files {
         let directory = Arc::new(opened.ok_or_else(|| super::corrupt_index(&file.path))?);
         *file.index.write() = FileIndex::Open(directory.clone());
         self.events.push("index_rebuilt", format!("{} was rebuilt from the log: {why}", path.display()));
-        Ok(directory)
+        Ok(Some(directory))
     }
 }

@@ -4,6 +4,7 @@
 //! Submitters queue; one writer thread admits, numbers, writes and syncs; one apply thread makes commits visible and answers,
 //! while the writer is at the next commit.
 
+mod anew;
 mod apply;
 mod by_lsn;
 mod bytes;

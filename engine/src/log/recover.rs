@@ -1,8 +1,9 @@
 //! Opens the log's files: replays what the checkpoint does not hold, tells a torn tail from damage, raises the epoch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::anew::Unstated;
 use super::create::create_file;
 use super::files::{LogFile, log_path};
 use super::format::{FILE_HEADER_LEN, LogId};
@@ -102,29 +103,38 @@ impl Recovery<'_> {
         let paths = made.map_err(|error| io_error(self.dir, &error))?;
         let mut names: Vec<Lsn> = paths.iter().filter_map(|path| file_name(path)).collect();
         names.sort_unstable();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "tmp")) {
+        let is_left = |path: &&PathBuf| match path.extension().and_then(|extension| extension.to_str()) {
+            Some("tmp") => true,
+            // Of a file that is gone.
+            Some("idx") => !paths.contains(&path.with_extension("log")),
+            _ => false,
+        };
+        for path in paths.iter().filter(is_left) {
             index::remove_if_there(self.disk.as_ref(), path).map_err(|error| io_error(path, &error))?;
         }
         Ok(names)
     }
 
-    /// Removes a last file that was never finished: nothing is written to a file before its header is durable. Its name still
-    /// says that everything below was; the answer is that LSN.
+    /// Removes a last file that was never finished, or that no commit was written to: its header and its name may be in memory
+    /// only, and nothing is lost with them. Its name still says that everything below was durable; the answer is that LSN.
     fn drop_unfinished(&self, names: &mut Vec<Lsn>) -> Result<Lsn> {
         let Some(&last) = names.last() else { return Ok(Lsn(0)) };
         let path = log_path(self.dir, last);
         let file = self.disk.open(&path).map_err(|error| io_error(&path, &error))?;
         let len = file.len().map_err(|error| io_error(&path, &error))?;
         let promised = Lsn(last.0.saturating_sub(1));
+        let needed = names.len() == 1 && last != Lsn(1);
         match Walker::open(file, &path)? {
-            Ok(_) => Ok(promised),
-            Err(what) if len > FILE_HEADER_LEN as u64 || (names.len() == 1 && last != Lsn(1)) => {
+            Ok(_) if len > FILE_HEADER_LEN as u64 || needed => Ok(promised),
+            Err(what) if len > FILE_HEADER_LEN as u64 || needed => {
                 Err(Error::Corrupt { path, position: 0, message: what.to_owned() })
             }
-            Err(_) => {
+            opened => {
                 let removed = self.disk.remove(&path).and_then(|()| self.disk.sync_dir(self.dir));
                 removed.map_err(|error| io_error(&path, &error))?;
-                self.events.push("torn_tail_cut", format!("{}: an unfinished file was removed", path.display()));
+                if opened.is_err() {
+                    self.events.push("torn_tail_cut", format!("{}: an unfinished file was removed", path.display()));
+                }
                 names.pop();
                 Ok(promised)
             }
@@ -156,6 +166,7 @@ impl Recovery<'_> {
             entries: Entries::new(),
             epoch_beyond: 0,
         };
+        let mut unstated = Unstated::default();
         loop {
             match walker.step(found.position, found.expected)? {
                 Step::End => break,
@@ -175,6 +186,7 @@ impl Recovery<'_> {
                         for (key, entry) in index::entries_of(&commit) {
                             found.entries.entry(key).or_default().push(entry);
                         }
+                        unstated.read(&commit, found.position, found.expected);
                     }
                     found.position = found.position.saturating_add(u64::from(commit.header.length));
                     found.expected = commit.expected_next();
@@ -200,6 +212,7 @@ impl Recovery<'_> {
                 walker.corrupt(found.position, format!("the file ends here, though LSN {promised} was durable"))
             );
         }
+        unstated.write_anew(&file, path, found.position)?;
         Ok(found)
     }
 
@@ -250,7 +263,7 @@ impl Recovery<'_> {
         let plan = Plan::new(end.next_lsn, end.append_us.max(self.now_us), recovered.epoch);
         end.append_us = plan.append_us;
         let durable = Lsn(end.next_lsn.0.saturating_sub(1));
-        // What was read may never have been synced, if the process ended without the machine.
+        // What was written anew.
         let file = &end.active.file;
         file.sync().map_err(|error| io_error(&end.active.path, &error))?;
         let layout = Layout::new(plan, end.next_lsn, end.position, durable, recovered.log_id)?;

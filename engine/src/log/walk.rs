@@ -100,6 +100,11 @@ impl Walker {
         }
     }
 
+    /// The bytes of a commit that [`Self::step`] has just given.
+    pub(super) fn commit_bytes(&mut self, position: u64, header: &CommitHeader) -> Result<Option<&[u8]>> {
+        self.bytes(position, usize::try_from(header.length).unwrap_or(usize::MAX))
+    }
+
     /// The highest durable LSN, and the highest epoch, that headers of commits after `position` state. Only headers that can
     /// follow what is expected at `position` count.
     pub(super) fn statements_after(&mut self, position: u64, expected: Expected) -> Result<Option<(Lsn, u64)>> {

@@ -101,6 +101,49 @@ fn acknowledged_rows_survive_a_failing_operation() {
     }
 }
 
+/// An operation fails, the process ends, and the next one on the same machine acknowledges a row before power is lost: it may
+/// build on nothing that only the page cache has.
+#[test]
+fn what_a_failed_sync_has_let_go_is_written_anew_before_anything_builds_on_it() {
+    let (mut failed, mut kept) = (0, 0);
+    for seed in 0..200 {
+        let context = format!("seed {seed}");
+        let (disk, mut expected, mut random) = (SimDisk::new(seed), Expected::default(), Random::new(seed));
+        disk.fail_at(random.below(40), Fault::Error);
+        if run(&disk, &mut expected, &mut random).is_ok() {
+            continue;
+        }
+        failed += 1;
+        let restarted = disk.kill(seed);
+        // Opening may fail as well, and is tried again.
+        restarted.fail_at(random.below(12), Fault::Error);
+        let _ = open_with(&restarted, State::tracked(), settings);
+        let restarted = restarted.kill(seed + 1);
+        let opened =
+            open_with(&restarted, State::tracked(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let opened = opened.started();
+        let table = match expected.table {
+            Some(table) => table,
+            // A first one may be there though nobody was told.
+            None => *expected.table.insert(opened.create_table("u", 2).expect("create")),
+        };
+        let found = opened.values(table, 0).unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert!(expected.sent[0].starts_with(&found), "{context}: rows were invented or lost");
+        assert!(found.starts_with(&expected.acknowledged[0]), "{context}: acknowledged rows were lost");
+        kept += usize::from(found.len() > expected.acknowledged[0].len());
+        let rows = vec![part(table, 0, &[-1], false), part(table, 1, &[-1], false)];
+        opened.do_now(crate::submission::Submission { rows, ..Default::default() }).expect("durable");
+        let mut all = found;
+        all.push(-1);
+        expected.sent = [all.clone(), all.clone()];
+        expected.acknowledged = expected.sent.clone();
+        let found = restarted.crash(seed);
+        drop(opened);
+        check(&found, &mut expected, &context);
+    }
+    assert!(failed > 100 && kept > 20, "{failed} runs failed, {kept} had written more than was acknowledged");
+}
+
 #[test]
 fn under_a_lying_sync_a_prefix_or_an_error_is_found() {
     let (mut prefixes, mut errors) = (0, 0);

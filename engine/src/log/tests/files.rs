@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::support::*;
-use crate::disk::{Disk, RealDisk, SimDisk};
+use crate::disk::{Disk, Fault, RealDisk, SimDisk};
 use crate::record::Record;
 use crate::state::State;
 use crate::{Error, Lsn, TableId};
@@ -134,6 +134,52 @@ fn trimming_deletes_whole_files_below() {
     open_with(&disk, checkpoint, tiny_files).expect("open");
     let error = open(&disk).err().expect("the records are gone");
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_reader_that_is_late_does_not_make_the_index_of_a_trimmed_file_again() {
+    let disk = SimDisk::new(1);
+    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 0).expect("open").started();
+    let t = opened.create_table("t", 1).expect("create");
+    opened.do_now(small(t, 0, &[1])).expect("durable");
+    opened.log.close().expect("close");
+    drop(opened);
+    let opened = open_with(&disk, State::tracked(), tiny_files).expect("open").started();
+    // The reader has found the file, which is the active one now,
+    let (found, _) = opened.log.core.files.locate((t, 0), 0).expect("read").expect("there");
+    for value in 0..40 {
+        opened.do_now(small(t, 0, &[value; 20])).expect("durable");
+    }
+    assert!(opened.log.files().len() > 2 && indexes(&disk).contains(&found.path.with_extension("idx")));
+    // and looks into it when it is gone.
+    opened.log.trim(Lsn(u64::MAX)).expect("trim");
+    opened.log.core.files.ensure_index(&found).expect("nothing to do");
+    assert!(!indexes(&disk).contains(&found.path.with_extension("idx")), "an index without its file");
+    assert_eq!(opened.event_kinds(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_index_without_its_file_is_removed_at_opening() {
+    let disk = SimDisk::new(1);
+    let (opened, _) = filled(&disk, 60);
+    opened.log.close().expect("close");
+    drop(opened);
+    let left = log_file(1_000_000).with_extension("idx");
+    disk.create(&left).expect("create");
+    let before = indexes(&disk).len();
+    open_with(&disk, State::tracked(), tiny_files).expect("open");
+    assert!(!indexes(&disk).contains(&left) && indexes(&disk).len() == before - 1);
+}
+
+#[test]
+fn a_removal_that_could_not_be_synced_does_not_stop_trimming() {
+    let disk = SimDisk::new(1);
+    let (opened, _) = filled(&disk, 60);
+    // The index, the file, and the sync of the directory.
+    disk.fail_at(disk.operations() + 2, Fault::Error);
+    opened.log.trim(Lsn(u64::MAX)).expect_err("it fails once");
+    opened.log.trim(Lsn(u64::MAX)).expect("and goes on");
+    assert_eq!(opened.log.files().len(), 1);
 }
 
 #[test]

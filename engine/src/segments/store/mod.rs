@@ -33,7 +33,7 @@ pub(super) enum Store {
 impl Store {
     pub(super) fn open(options: &EngineOptions, events: Arc<Events>) -> Result<Store> {
         Ok(match &options.segment_store {
-            SegmentStore::Local => Store::Local(LocalStore::open(options.dir.join("segments"))?),
+            SegmentStore::Local => Store::Local(LocalStore::open(options.disk.clone(), options.dir.join("segments"))?),
             SegmentStore::Remote { store, prefix, url } => {
                 Store::Remote(RemoteStore::open(store.clone(), (prefix, url), options, events)?)
             }

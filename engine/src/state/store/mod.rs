@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::State;
 use super::dirty::Dirty;
+use crate::disk::{Disk, RealDisk, write_anew};
 use crate::threads::panic_text;
 use crate::{Error, Lsn, Result};
 
@@ -53,6 +54,7 @@ impl Store {
         remove_unfinished(&path)?;
         if path.is_dir() {
             archives::check(&path)?;
+            write_journals_anew(&path)?;
         }
         let opened = contained(&path, || Opened::open(&path))?;
         Ok(Store { path, opened: Mutex::new(Some(opened)), checkpointed: AtomicU64::new(0) })
@@ -183,6 +185,18 @@ fn remove_unfinished(path: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::remove_dir_all(path).map_err(io),
         Err(error) => Err(io(error)),
     }
+}
+
+/// A checkpoint counts as durable from here on, and the log behind it may be trimmed. The LSM reads its journals as the page cache
+/// shows them, which after a failed sync is more than the disk has.
+fn write_journals_anew(path: &Path) -> Result<()> {
+    let io = |error: std::io::Error| Error::Io { path: path.to_owned(), message: error.to_string() };
+    for journal in RealDisk.list(path).map_err(io)? {
+        if journal.extension().is_some_and(|extension| extension == "jnl") {
+            write_anew(&RealDisk, &journal).map_err(io)?;
+        }
+    }
+    Ok(())
 }
 
 fn store_error(path: &Path, error: &fjall::Error) -> Error {

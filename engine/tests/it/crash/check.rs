@@ -26,19 +26,28 @@ pub(super) struct Opened {
     sent: Vec<Sent>,
     tables: Vec<(String, u32, Durability, usize)>,
     committed: BTreeMap<String, (Option<Offset>, Vec<Offset>)>,
+    retained: BTreeSet<String>,
     _dir: Arc<tempfile::TempDir>,
 }
 
-/// (table, partition) -> ids in offset order.
-pub(super) type Contents = BTreeMap<(String, PartitionId), Vec<i64>>;
+/// A partition's start, and its ids in offset order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Rows {
+    start: Offset,
+    ids: Vec<i64>,
+}
+
+/// By table and partition.
+pub(super) type Contents = BTreeMap<(String, PartitionId), Rows>;
 
 pub(super) fn reopen(outcome: &Outcome) -> Found {
-    match Engine::open_with(options(outcome.dir.path(), &outcome.disk)) {
+    match Engine::open_with(options(outcome.dir.path(), &outcome.disk, &outcome.clock)) {
         Ok(engine) => Found::Open(Box::new(Opened {
             engine,
             sent: outcome.sent.clone(),
             tables: outcome.tables.clone(),
             committed: outcome.committed.clone(),
+            retained: outcome.retained.clone(),
             _dir: outcome.dir.clone(),
         })),
         Err(error) => Found::Refused(error),
@@ -89,14 +98,15 @@ impl Opened {
                     operator,
                 };
                 let mut next = start;
-                let ids = contents.entry((table.name.clone(), partition)).or_default();
+                let rows = contents.entry((table.name.clone(), partition)).or_default();
+                rows.start = start;
                 for batch in self.engine.scan(&who, request)? {
                     let batch = batch?;
                     assert_eq!(batch.range.start, next, "a gap or an overlap in {} {partition}", table.name);
                     next = batch.range.end;
                     assert_eq!(batch.batch.num_rows() as u64, batch.range.end - batch.range.start);
                     check_text(&batch.batch);
-                    ids.extend(batch.batch.column(0).as_primitive::<Int64Type>().values());
+                    rows.ids.extend(batch.batch.column(0).as_primitive::<Int64Type>().values());
                 }
                 assert_eq!(next, end, "{} {partition} ends early", table.name);
             }
@@ -119,18 +129,24 @@ impl Opened {
     fn check_rows(&self, contents: &Contents, must_be_kept: impl Fn(&Sent) -> bool, what: &str) {
         let mut known: BTreeSet<i64> = BTreeSet::new();
         for sent in &self.sent {
-            let present: Vec<bool> = sent.parts.iter().map(|part| is_there(contents, part)).collect();
+            let gone = |table: &String| sent.expired && self.retained.contains(table);
+            let there = |part: &(String, _, _)| gone(&part.0) || is_there(contents, part);
+            let present: Vec<bool> = sent.parts.iter().map(there).collect();
             let whole = present.iter().all(|p| *p);
             assert!(whole || present.iter().all(|p| !p), "{what}: half of a submission is there: {sent:?}");
             for (number, (table, partition, ids)) in sent.parts.iter().enumerate() {
                 known.extend(ids);
                 let Some(offsets) = sent.acknowledged.as_ref().filter(|_| must_be_kept(sent)) else { continue };
-                let rows = contents.get(&(table.clone(), *partition)).map_or(&[][..], Vec::as_slice);
-                let at = offsets[number] as usize;
-                assert_eq!(rows.get(at..at + ids.len()), Some(&ids[..]), "{what}: {table} {partition} at {at}");
+                let rows = contents.get(&(table.clone(), *partition)).cloned().unwrap_or_default();
+                let Some(at) = offsets[number].checked_sub(rows.start) else {
+                    assert!(gone(table), "{what}: {table} {partition} begins at {} too early", rows.start);
+                    continue;
+                };
+                let found = rows.ids.get(at as usize..at as usize + ids.len());
+                assert_eq!(found, Some(&ids[..]), "{what}: {table} {partition} at {}", offsets[number]);
             }
         }
-        let all: Vec<i64> = contents.values().flatten().copied().collect();
+        let all: Vec<i64> = contents.values().flat_map(|rows| &rows.ids).copied().collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{what}: a row is there twice");
         assert!(all.iter().all(|id| known.contains(id)), "{what}: a row that nobody sent");
     }
@@ -160,7 +176,9 @@ impl Opened {
         }
         let contents = self.contents();
         let rows = &contents[&(name.clone(), *partition)];
-        assert_eq!(rows.iter().filter(|id| ids.contains(id)).count(), ids.len(), "{what}: the repeat was doubled");
+        let gone = sent.expired && self.retained.contains(name);
+        let there = rows.ids.iter().filter(|id| ids.contains(id)).count();
+        assert!(there == ids.len() || (gone && there == 0), "{what}: the repeat was doubled");
     }
 
     /// The store takes new rows.
@@ -168,7 +186,8 @@ impl Opened {
         let who = Principal::anonymous();
         let Some((name, ..)) = self.tables.first() else { return };
         let table = self.engine.table(&who, "public", name).unwrap_or_else(|error| panic!("{what}: {error}")).id;
-        let before = self.contents()[&(name.clone(), 0)].len() as Offset;
+        let rows = self.contents()[&(name.clone(), 0)].clone();
+        let before = rows.start + rows.ids.len() as Offset;
         let append = Append { table, partition: PartitionChoice::Named(0), batch: batch(&[-1, -2]) };
         let receipt = self.engine.append(&who, append, None).and_then(|pending| pending.wait());
         let receipt = receipt.unwrap_or_else(|error| panic!("{what}: a new append failed: {error}"));
@@ -199,7 +218,7 @@ impl Opened {
 }
 
 fn is_there(contents: &Contents, (table, partition, ids): &(String, PartitionId, Vec<i64>)) -> bool {
-    let rows = contents.get(&(table.clone(), *partition)).map_or(&[][..], Vec::as_slice);
+    let rows = contents.get(&(table.clone(), *partition)).map_or(&[][..], |rows| rows.ids.as_slice());
     rows.windows(ids.len()).any(|run| run == ids)
 }
 

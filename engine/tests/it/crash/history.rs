@@ -1,20 +1,22 @@
 //! Random histories: what a client does, and what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use millstream_engine::disk::SimDisk;
 use millstream_engine::{
-    Append, AutoOffsetReset, ColumnSpec, ConsumerConfig, Durability, Engine, EngineOptions, Offset, PartitionChoice,
-    PartitionId, Principal, ProducerStamp, Result, TableOptions, TableSpec,
+    Append, AutoOffsetReset, ColumnSpec, ConsumerConfig, Durability, Engine, EngineOptions, ManualClock, Offset,
+    PartitionChoice, PartitionId, Principal, ProducerStamp, Result, TableOptions, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::check::{Found, reopen};
+use super::state;
 
 /// What a client does next.
 #[derive(Debug, Clone)]
@@ -22,6 +24,7 @@ enum Step {
     CreateTable {
         partitions: u32,
         durability: Durability,
+        retention_ms: Option<u64>,
     },
     /// One submission over the tables and partitions named: seen whole or not at all.
     Append {
@@ -38,8 +41,16 @@ enum Step {
     CutSegments {
         table: usize,
     },
+    /// Time passes, and what is due is done: retention, segments cut and merged, the log trimmed, files deleted.
+    Maintain {
+        minutes: u64,
+    },
     Reopen,
 }
+
+/// How long tables keep rows that do not keep them for ever, and what makes all rows older.
+const RETENTION_MINUTES: u64 = 60;
+const LONG_MINUTES: u64 = 180;
 
 /// A sequence of steps, made from a seed.
 #[derive(Debug, Clone)]
@@ -56,6 +67,10 @@ pub(super) struct Sent {
     /// First offsets, if it was acknowledged.
     pub(super) acknowledged: Option<Vec<Offset>>,
     pub(super) durable: bool,
+    /// Since it was sent.
+    minutes: u64,
+    /// Retention may have deleted it, where its table has one.
+    pub(super) expired: bool,
 }
 
 /// What the client knows when the disk fails or the history ends.
@@ -68,18 +83,25 @@ pub(super) struct Outcome {
     pub(super) sent: Vec<Sent>,
     /// Per table: the committed offset that was acknowledged last, and those that were asked for since.
     pub(super) committed: BTreeMap<String, (Option<Offset>, Vec<Offset>)>,
+    /// Tables with a retention.
+    pub(super) retained: BTreeSet<String>,
+    pub(super) clock: Arc<ManualClock>,
+    /// Of the state store, after each step.
+    marks: Vec<state::Mark>,
     next_id: i64,
 }
 
 pub(super) const GROUP: &str = "crash";
 pub(super) const PRODUCER: u128 = 7;
 
-pub(super) fn options(dir: &Path, disk: &SimDisk) -> EngineOptions {
+pub(super) fn options(dir: &Path, disk: &SimDisk, clock: &Arc<ManualClock>) -> EngineOptions {
     let mut options = EngineOptions::new(dir);
     options.disk = Arc::new(disk.clone());
     options.seed = Some(1);
     options.log_file_bytes = 8 << 10;
-    options.segment_threads = 0;
+    options.clock = clock.clone();
+    // Nothing is handed to this thread: maintenance is a step.
+    options.segment_threads = 1;
     options.maintenance_interval_ms = 3_600_000;
     options
 }
@@ -104,14 +126,38 @@ impl History {
         History { steps }
     }
 
+    /// Rows that go through everything that happens to rows with time: cut, merged, trimmed from the log, deleted.
+    pub(super) fn of_maintenance(seed: u64) -> History {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut partitions = Vec::new();
+        let mut steps = vec![create(&mut chance, &mut partitions)];
+        if let Some(Step::CreateTable { retention_ms, .. }) = steps.first_mut() {
+            *retention_ms = (seed % 3 != 0).then_some(RETENTION_MINUTES * 60_000);
+        }
+        for _ in 0..chance.random_range(4..7) {
+            steps.push(append(&mut chance, &partitions));
+            steps.push(Step::Maintain { minutes: chance.random_range(11..20) });
+        }
+        if chance.random_range(0..2) == 0 {
+            steps.push(Step::Reopen);
+        }
+        steps.push(Step::Maintain { minutes: LONG_MINUTES });
+        steps.push(append(&mut chance, &partitions));
+        History { steps }
+    }
+
     /// Plays the history until it ends or the disk fails.
     pub(super) fn run(&self, disk: &SimDisk) -> Outcome {
         let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
         let dir = Arc::new(tempfile::tempdir_in(base).expect("temporary directory"));
+        let clock = Arc::new(ManualClock::new(1_800_000_000_000_000));
         let mut outcome = Outcome {
             disk: disk.clone(),
-            engine: Engine::open_with(options(dir.path(), disk)).ok(),
+            engine: Engine::open_with(options(dir.path(), disk, &clock)).ok(),
             dir,
+            retained: BTreeSet::new(),
+            clock,
+            marks: Vec::new(),
             tables: Vec::new(),
             sent: Vec::new(),
             committed: BTreeMap::new(),
@@ -119,6 +165,7 @@ impl History {
         };
         assert!(outcome.engine.is_some() || disk.faulted(), "a store does not open on a disk without faults");
         for step in &self.steps {
+            outcome.marks.push(state::Mark::of(outcome.dir.path(), disk));
             if outcome.engine.is_none() || outcome.play(step).is_err() {
                 break;
             }
@@ -130,7 +177,7 @@ impl History {
 fn create(chance: &mut StdRng, partitions: &mut Vec<u32>) -> Step {
     partitions.push(chance.random_range(1..4));
     let durability = if chance.random_range(0..4) == 0 { Durability::Os } else { Durability::Sync };
-    Step::CreateTable { partitions: partitions[partitions.len() - 1], durability }
+    Step::CreateTable { partitions: partitions[partitions.len() - 1], durability, retention_ms: None }
 }
 
 fn append(chance: &mut StdRng, partitions: &[u32]) -> Step {
@@ -157,10 +204,15 @@ impl Outcome {
         let who = Principal::anonymous();
         let engine = self.engine.clone().expect("open");
         match step {
-            Step::CreateTable { partitions, durability } => {
+            Step::CreateTable { partitions, durability, retention_ms } => {
                 let name = format!("t{}", self.tables.len());
-                let options =
-                    TableOptions { partitions: *partitions, durability: *durability, ..TableOptions::default() };
+                let options = TableOptions {
+                    partitions: *partitions,
+                    durability: *durability,
+                    retention_ms: *retention_ms,
+                    ..TableOptions::default()
+                };
+                self.retained.extend(retention_ms.map(|_| name.clone()));
                 let schema = batch(&[]).schema();
                 engine.create_table(
                     &who,
@@ -180,12 +232,20 @@ impl Outcome {
                 let id = engine.table(&who, "public", &self.tables[*table].0)?.id;
                 engine.cut_segments(&who, id)?;
             }
+            Step::Maintain { minutes } => {
+                self.clock.advance(Duration::from_secs(minutes * 60));
+                for sent in &mut self.sent {
+                    sent.minutes += minutes;
+                    sent.expired = sent.minutes > RETENTION_MINUTES;
+                }
+                engine.maintain(&who)?;
+            }
             Step::Reopen => {
                 self.engine = None;
                 let closed = engine.close();
                 drop(engine);
                 closed?;
-                self.engine = Some(Engine::open_with(options(self.dir.path(), &self.disk))?);
+                self.engine = Some(Engine::open_with(options(self.dir.path(), &self.disk, &self.clock))?);
             }
         }
         Ok(())
@@ -209,7 +269,7 @@ impl Outcome {
             let sequence = self.sent.iter().filter(|s| s.stamp.is_some() && s.parts[0].0 == *table).count() as u64;
             ProducerStamp { id: PRODUCER, epoch: 0, sequence }
         });
-        self.sent.push(Sent { parts: described, stamp, acknowledged: None, durable });
+        self.sent.push(Sent { parts: described, stamp, acknowledged: None, durable, minutes: 0, expired: false });
         let receipt = engine.append_all(&who, appends, stamp)?.wait()?;
         let offsets = first_offsets(&receipt.appended, parts.len());
         self.sent.last_mut().expect("sent").acknowledged = Some(offsets);
@@ -235,11 +295,26 @@ impl Outcome {
         member.leave()
     }
 
-    /// The disk after power loss, opened again.
+    /// The disk after power loss, opened again, with the state store as it may be found beside it.
     pub(super) fn after_crash(mut self, seed: u64) -> Found {
         let found = self.disk.crash(seed);
         self.abandon(found);
+        state::roll_back(self.dir.path(), &self.disk, &self.marks, seed);
         reopen(&self)
+    }
+
+    /// Another process on the same machine, which acknowledges a row more. The store must open.
+    pub(super) fn restarted(mut self, seed: u64) -> Outcome {
+        let found = self.disk.kill(seed);
+        self.abandon(found);
+        self.marks.clear();
+        let options = options(self.dir.path(), &self.disk, &self.clock);
+        self.engine = Some(Engine::open_with(options).unwrap_or_else(|error| panic!("it does not open: {error}")));
+        if !self.tables.is_empty() {
+            let append = Step::Append { parts: vec![(0, 0, 1)], stamped: false };
+            self.play(&append).unwrap_or_else(|error| panic!("it takes no rows: {error}"));
+        }
+        self
     }
 
     /// The disk after the process alone died, opened again.
@@ -262,13 +337,13 @@ impl Outcome {
 
     /// True while no log file was trimmed.
     pub(super) fn log_is_whole(&self) -> bool {
-        let first = self
-            .disk
-            .files()
-            .into_iter()
-            .map(|(path, _)| path)
-            .find(|path| path.extension().is_some_and(|e| e == "log"));
-        first.and_then(|path| path.file_stem()?.to_str()?.parse::<u64>().ok()).is_some_and(|lsn| lsn <= 1)
+        state::oldest_log(&self.disk).is_some_and(|lsn| lsn <= 1)
+    }
+
+    /// Whether segments that were written are not there any more.
+    pub(super) fn segments_went(&self) -> bool {
+        let stats = self.engine.as_ref().expect("open").stats();
+        stats.segment_bytes_written > stats.segment_bytes
     }
 
     pub(super) fn forget_checkpoints(&self) {

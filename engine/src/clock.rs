@@ -10,6 +10,19 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn wall_us(&self) -> i64;
     /// Time since an arbitrary point; never steps back. Sessions and locks use it.
     fn monotonic(&self) -> Duration;
+    /// For how long the machine has been on, if it says so: what passes between two openings of a store is known by this.
+    fn boot(&self) -> Option<BootTime> {
+        None
+    }
+}
+
+/// One start of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootTime {
+    /// No other start has it. Not 0.
+    pub id: u128,
+    /// Time since, sleep included.
+    pub up: Duration,
 }
 
 /// The machine's clocks.
@@ -35,6 +48,15 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    /// As Linux tells it.
+    fn boot(&self) -> Option<BootTime> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let id = u128::from_str_radix(&id.trim().replace('-', ""), 16).ok().filter(|id| *id != 0)?;
+        let up = std::fs::read_to_string("/proc/uptime").ok()?;
+        let up = up.split(' ').next()?.parse().ok()?;
+        Some(BootTime { id, up: Duration::try_from_secs_f64(up).ok()? })
     }
 }
 
@@ -71,5 +93,10 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_micros(self.monotonic_us.load(Ordering::SeqCst))
+    }
+
+    /// The machine is on as long as this clock is there.
+    fn boot(&self) -> Option<BootTime> {
+        Some(BootTime { id: 1, up: self.monotonic() })
     }
 }

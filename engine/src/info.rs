@@ -82,6 +82,10 @@ pub struct EngineStats {
     pub thread_panics: u64,
     /// Threads that stay down after a panic and that the engine can't do without.
     pub threads_down: u64,
+    /// Times that the wall clock has stepped against the monotonic one.
+    pub clock_steps: u64,
+    /// The wall clock less the log's time, µs.
+    pub clock_difference_us: i64,
 }
 
 /// Something an operator should know.

@@ -26,6 +26,7 @@ mod ids;
 mod info;
 mod keyed_state;
 mod log;
+mod log_time;
 mod lookups;
 mod maintenance;
 mod modules;
@@ -60,7 +61,7 @@ pub use catalog::{
     ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
 };
 pub use checkback::{CheckFault, CheckVerdict, CheckbackHandler, Checked, check};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
     NamedPoll, OffsetReset, PartitionOffsets, PollWait, SeekTo,

@@ -1,5 +1,6 @@
 //! Retention: by append time and by bytes, per table. It moves the start offset of partitions, over whole segments and
-//! whole frames, and takes segments that fall below it out of the manifest; files go when nobody reads them.
+//! whole frames, and takes segments that fall below it out of the manifest; files go when nobody reads them. Ages are what has
+//! passed since the append: a step of the clock makes no row older.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::{Error, Lsn, Offset, PartitionId, Result, TableId, cursor};
 const MAX_FRAMES: usize = 4_096;
 
 /// Does what is due. A partition that changes meanwhile is left for the next time.
-pub(crate) fn apply(shared: &Shared, now_us: i64) -> Result<()> {
-    for move_to in due(shared, now_us)? {
+pub(crate) fn apply(shared: &Shared) -> Result<()> {
+    for move_to in due(shared)? {
         match move_start(shared, &move_to) {
             Ok(()) | Err(Error::Busy(_) | Error::NotFound { .. } | Error::OffsetOutOfRange { .. }) => {}
             Err(error) => return Err(error),
@@ -50,7 +51,7 @@ enum Finding {
     },
 }
 
-fn due(shared: &Shared, now_us: i64) -> Result<Vec<Move>> {
+fn due(shared: &Shared) -> Result<Vec<Move>> {
     let findings = {
         let state = shared.state.read();
         let mut findings = Vec::new();
@@ -58,7 +59,7 @@ fn due(shared: &Shared, now_us: i64) -> Result<Vec<Move>> {
             let partitions = state.catalog().partitions(info.id).unwrap_or_default();
             if let Some(retention_ms) = info.options.retention_ms {
                 let keep_us = i64::try_from(retention_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-                let cutoff_us = now_us.saturating_sub(keep_us);
+                let cutoff_us = shared.log.time().before_age_us(keep_us);
                 let of = |(partition, found)| by_time(info.id, partition, found, cutoff_us);
                 findings.extend((0..).zip(partitions).filter_map(of));
             }

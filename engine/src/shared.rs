@@ -98,6 +98,9 @@ impl Shared {
         self.maintenance.stop();
         self.groups.stop();
         let closed = self.log.close().and_then(|()| self.checkpoint());
+        if let Err(error) = self.log.time().record(true) {
+            tracing::warn!("the clock could not be recorded: {error}");
+        }
         self.watchers.wake_all();
         self.store.close();
         self.closing.lock.lock().take();

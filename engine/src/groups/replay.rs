@@ -70,13 +70,14 @@ impl Replay {
         let Some(first) = values.get(at).copied() else { return Ok((position, None)) };
         let (origin_us, began) = *self.origin.get_or_insert((first, now));
         let elapsed = i64::try_from(now.saturating_sub(began).as_micros()).unwrap_or(i64::MAX);
-        let due = origin_us.saturating_add(elapsed);
-        let ready = values.partition_point(|time| *time <= due);
+        // A step of the clock in the recorded times is no pause.
+        let wait_for = |time: i64| shared.log.time().between_us(origin_us, time).saturating_sub(elapsed);
+        let ready = values.partition_point(|time| wait_for(*time) <= 0);
         if ready > at {
             self.next = None;
             return Ok((times.base + Offset::try_from(ready).unwrap_or(Offset::MAX), None));
         }
-        let wait = Duration::from_micros(u64::try_from(first.saturating_sub(due)).unwrap_or(0));
+        let wait = Duration::from_micros(u64::try_from(wait_for(first)).unwrap_or(0));
         self.next = Some(self.next.filter(|next| *next > now).map_or(now + wait, |next| next.min(now + wait)));
         Ok((position, Some(wait)))
     }

@@ -7,6 +7,7 @@ use super::figures::Figures;
 use super::files::Files;
 use super::queue::Queue;
 use super::tail::Tail;
+use crate::log_time::LogTime;
 use crate::namespaces::DEFAULT_PRODUCER_STREAMS;
 use crate::{Clock, EngineOptions, Error, Lsn, NamespaceLimit};
 
@@ -24,6 +25,7 @@ pub(super) struct Settings {
 pub(super) struct Core {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
+    pub time: LogTime,
     pub files: Files,
     pub tail: Tail,
     pub queue: Arc<Queue>,
@@ -33,7 +35,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(options: &EngineOptions, files: Files, epoch: u64, durable: Lsn) -> Core {
+    pub(super) fn new(options: &EngineOptions, files: Files, time: LogTime, epoch: u64, durable: Lsn) -> Core {
         Core {
             settings: Settings {
                 log_file_bytes: options.log_file_bytes,
@@ -45,6 +47,7 @@ impl Core {
                     .unwrap_or(DEFAULT_PRODUCER_STREAMS),
             },
             clock: options.clock.clone(),
+            time,
             files,
             tail: Tail::new(options.tail_bytes),
             queue: Arc::new(Queue::new(options.queue_bytes)),

@@ -46,6 +46,7 @@ use self::format::LogId;
 use self::recover::Recovery;
 use self::writer::{End, Writer};
 use crate::events::Events;
+use crate::log_time::LogTime;
 use crate::record::{GroupKey, Record, RecordContext};
 use crate::state::State;
 use crate::submission::Submission;
@@ -94,7 +95,7 @@ impl Log {
             dir: &dir,
             events: &events,
             new_log_id: LogId(random(options.seed)?),
-            now_us: options.clock.wall_us(),
+            time: &|newest_us| LogTime::open(options, events.clone(), newest_us),
         };
         let recovered = recovery.run(state)?;
         let durable = Lsn(recovered.end.next_lsn.0.saturating_sub(1));
@@ -104,7 +105,7 @@ impl Log {
         if let Some(file) = unsealed {
             files.ensure_index(&file)?;
         }
-        let core = Arc::new(Core::new(options, files, recovered.epoch, durable));
+        let core = Arc::new(Core::new(options, files, recovered.time, recovered.epoch, durable));
         Ok(Log { core, events, end: Mutex::new(Some(recovered.end)), threads: Mutex::default() })
     }
 
@@ -201,6 +202,11 @@ impl Log {
         self.core.files.size().1
     }
 
+    /// What append times are taken from.
+    pub(crate) fn time(&self) -> &LogTime {
+        &self.core.time
+    }
+
     /// The highest durable LSN.
     pub(crate) fn durable(&self) -> Lsn {
         self.core.durable()
@@ -238,6 +244,7 @@ impl Log {
         stats.tail_bytes = self.core.tail.bytes();
         (stats.queue_bytes, stats.queue_waiting) = self.core.queue.figures();
         stats.free_disk_bytes = figures.free_disk_bytes.get();
+        self.core.time.stats(stats);
     }
 
     /// The error that submissions now get, if the log has failed or is closed.

@@ -14,6 +14,7 @@ use super::walk::{Expected, Step, Walker, io_error};
 use super::writer::End;
 use crate::disk::Disk;
 use crate::events::Events;
+use crate::log_time::LogTime;
 use crate::record::RecordContext;
 use crate::state::State;
 use crate::{Error, Lsn, Result};
@@ -25,6 +26,7 @@ pub(super) struct Recovered {
     pub log_id: LogId,
     pub epoch: u64,
     pub end: End,
+    pub time: LogTime,
 }
 
 /// What recovery works with.
@@ -34,7 +36,8 @@ pub(super) struct Recovery<'a> {
     pub events: &'a Events,
     /// For the first file of a new log.
     pub new_log_id: LogId,
-    pub now_us: i64,
+    /// Begins the log's time; given the append time of the newest commit, if there is one.
+    pub time: &'a dyn Fn(Option<i64>) -> Result<LogTime>,
 }
 
 impl Recovery<'_> {
@@ -94,7 +97,8 @@ impl Recovery<'_> {
             sealed,
         };
         let epoch = found.expected.epoch.max(found.epoch_beyond).max(state.epoch()).saturating_add(1);
-        self.open_epoch(Recovered { files, log_id: found.log_id, epoch, end })
+        let time = (self.time)(Some(end.append_us))?;
+        self.open_epoch(Recovered { files, log_id: found.log_id, epoch, end, time })
     }
 
     /// First LSNs of the log files, in order.
@@ -232,7 +236,9 @@ impl Recovery<'_> {
             return Err(self.corrupt(self.dir, message));
         }
         let epoch = state.epoch().saturating_add(1);
-        let active = create_file(self.disk.as_ref(), self.dir, self.new_log_id, Lsn(1), epoch, self.now_us)?;
+        let time = (self.time)(None)?;
+        let now_us = time.now_us();
+        let active = create_file(self.disk.as_ref(), self.dir, self.new_log_id, Lsn(1), epoch, now_us)?;
         if let Some(parent) = self.dir.parent() {
             self.disk.sync_dir(parent).map_err(|error| io_error(parent, &error))?;
             self.sync_above(parent);
@@ -242,10 +248,10 @@ impl Recovery<'_> {
             active: active.clone(),
             position: FILE_HEADER_LEN as u64,
             next_lsn: Lsn(1),
-            append_us: self.now_us,
+            append_us: now_us,
             sealed: None,
         };
-        self.open_epoch(Recovered { files: vec![active], log_id: self.new_log_id, epoch, end })
+        self.open_epoch(Recovered { files: vec![active], log_id: self.new_log_id, epoch, end, time })
     }
 
     /// The data directory may be new itself. What lies above it may not be ours to open, so that this is tried only.
@@ -260,7 +266,7 @@ impl Recovery<'_> {
     /// Makes the epoch durable: a commit without records that states it. Nothing of an earlier epoch is valid after it.
     fn open_epoch(&self, mut recovered: Recovered) -> Result<Recovered> {
         let end = &mut recovered.end;
-        let plan = Plan::new(end.next_lsn, end.append_us.max(self.now_us), recovered.epoch);
+        let plan = Plan::new(end.next_lsn, end.append_us.max(recovered.time.now_us()), recovered.epoch);
         end.append_us = plan.append_us;
         let durable = Lsn(end.next_lsn.0.saturating_sub(1));
         // What was written anew.

@@ -122,7 +122,7 @@ impl Writer {
 
     /// An empty plan, or one that starts with the record of a file just sealed.
     fn begin(&mut self) -> Result<Plan> {
-        let append_us = self.end.append_us.max(self.core.clock.wall_us());
+        let append_us = self.end.append_us.max(self.core.time.now_us());
         let mut plan = Plan::new(self.end.next_lsn, append_us, self.core.epoch);
         plan.producer_streams = self.core.settings.producer_streams;
         if let Some(first) = self.end.sealed.take() {

@@ -13,16 +13,16 @@ pub(crate) use threads::Maintenance;
 
 /// Does everything that is due on this thread.
 pub(crate) fn run_now(shared: &Shared) -> Result<()> {
-    let now_us = shared.options.clock.wall_us();
-    retention::apply(shared, now_us)?;
+    retention::apply(shared)?;
     suspensions::record(shared)?;
     if shared.options.segment_threads > 0 {
-        for job in due_jobs(shared, now_us) {
+        for job in due_jobs(shared) {
             job.run_in_background(shared, &|| false)?;
         }
     }
     trim(shared)?;
-    segments::sweep(shared, now_us)
+    shared.log.time().record(false)?;
+    segments::sweep(shared)
 }
 
 /// Cuts every durable row of a table into segments, and trims the log behind them.
@@ -39,12 +39,12 @@ pub(crate) fn cut_table(shared: &Shared, table: TableId) -> Result<()> {
     trim(shared)
 }
 
-fn due_jobs(shared: &Shared, now_us: i64) -> Vec<Job> {
+fn due_jobs(shared: &Shared) -> Vec<Job> {
     if shared.segments.is_fenced() {
         return Vec::new();
     }
     let over = shared.log.bytes().saturating_sub(shared.options.log_budget_bytes);
-    segments::due(shared, now_us, over)
+    segments::due(shared, over)
 }
 
 /// Deletes log files that nothing needs: their rows are in segments or gone, and a checkpoint taken after that was

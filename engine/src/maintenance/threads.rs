@@ -194,14 +194,14 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
         }
         last = Instant::now();
         let Some(shared) = shared.upgrade() else { return };
-        let now_us = shared.options.clock.wall_us();
-        board.report(&shared, "retention", retention::apply(&shared, now_us));
+        board.report(&shared, "retention", retention::apply(&shared));
         board.report(&shared, "recording suspended plugins", suspensions::record(&shared));
         if shared.options.segment_threads > 0 {
-            board.post(super::due_jobs(&shared, now_us));
+            board.post(super::due_jobs(&shared));
         }
         board.report(&shared, "trimming the log", super::trim(&shared));
-        board.report(&shared, "deleting segments", crate::segments::sweep(&shared, now_us));
+        board.report(&shared, "recording the clock", shared.log.time().record(false));
+        board.report(&shared, "deleting segments", crate::segments::sweep(&shared));
     }
 }
 

@@ -14,7 +14,7 @@ const NAMES_AT_ONCE: usize = 1_024;
 
 /// Deletes files that have been unlisted for the store's grace period, that nobody reads, and that no other directory may
 /// need. Others are kept for the next time.
-pub(crate) fn sweep(shared: &Shared, now_us: i64) -> Result<()> {
+pub(crate) fn sweep(shared: &Shared) -> Result<()> {
     let segments = &shared.segments;
     let ownership = segments.ownership();
     if let Some(ownership) = ownership {
@@ -24,7 +24,7 @@ pub(crate) fn sweep(shared: &Shared, now_us: i64) -> Result<()> {
     if shared.log.refusal().is_some() || segments.is_fenced() {
         return Ok(());
     }
-    let mut candidates = segments.deletable(shared, now_us);
+    let mut candidates = segments.deletable(shared);
     if candidates.is_empty() {
         return Ok(());
     }
@@ -57,14 +57,15 @@ pub(crate) fn sweep(shared: &Shared, now_us: i64) -> Result<()> {
 
 impl Segments {
     /// (id, path) of files whose grace period is over, but those whose owners may be other directories.
-    fn deletable(&self, shared: &Shared, now_us: i64) -> Vec<(u64, String)> {
+    fn deletable(&self, shared: &Shared) -> Vec<(u64, String)> {
         let ownership = self.ownership();
         let grace_ms = ownership.map_or(0, Ownership::grace_ms);
         let grace_us = i64::try_from(grace_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let kept_below = ownership.map_or(0, Ownership::kept_below);
+        let over_before_us = shared.log.time().before_age_us(grace_us);
         let state = shared.state.read();
         let over = state.unlisted().iter().filter(|(id, file)| {
-            let is_over = grace_us == 0 || now_us.saturating_sub(file.since_us) >= grace_us;
+            let is_over = grace_us == 0 || file.since_us <= over_before_us;
             is_over && epoch_of(&file.path) >= kept_below && !self.writing.contains(*id)
         });
         over.take(NAMES_AT_ONCE).map(|(id, file)| (id, file.path.clone())).collect()

@@ -103,16 +103,17 @@ impl Job {
 
 /// Jobs that are due: partitions with enough bytes, with rows that are old enough, and, while the log holds more than
 /// `log_bytes_over` too much, those that pin its oldest file.
-pub(crate) fn due(shared: &Shared, now_us: i64, log_bytes_over: u64) -> Vec<Job> {
+pub(crate) fn due(shared: &Shared, log_bytes_over: u64) -> Vec<Job> {
     let options = &shared.options;
     let age_us = i64::try_from(options.segment_age_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let old_before_us = shared.log.time().before_age_us(age_us);
     let state = shared.state.read();
     let mut jobs = Vec::new();
     let mut pinning: BTreeMap<Lsn, Job> = BTreeMap::new();
     for info in state.catalog().tables() {
         for (partition, found) in (0..).zip(state.catalog().partitions(info.id).unwrap_or_default()) {
             let job = |task| Job { table: info.id, partition, task };
-            let old = found.oldest_unsegmented_append_us.is_some_and(|oldest| now_us.saturating_sub(oldest) >= age_us);
+            let old = found.oldest_unsegmented_append_us.is_some_and(|oldest| oldest <= old_before_us);
             if old {
                 jobs.push(job(Task::CutTo(found.end)));
             } else if found.log_bytes >= options.segment_bytes {

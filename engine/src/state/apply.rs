@@ -30,6 +30,9 @@ impl State {
     /// As [`State::apply`], without the skip: the writer fixes decisions before it has numbered all records of a commit.
     pub(crate) fn apply_ahead(&mut self, context: RecordContext, record: &Record) {
         self.torn = true;
+        for (table, id) in self.producers.pass_over_silence(self.append_us, context.append_us) {
+            self.mark(Key::Producer(table, id));
+        }
         self.append_us = self.append_us.max(context.append_us);
         self.epoch = self.epoch.max(context.epoch);
         match record {

@@ -21,6 +21,8 @@ const WINDOW: usize = 128;
 const WINDOW_RUNS: usize = 4_096;
 /// A stream is forgotten when the log has gone on for this long without it.
 const KEPT_US: i64 = 7 * 24 * 3600 * 1_000_000;
+/// Of a time without any commit no more than this counts: a step of the clock looks like one.
+const SILENCE_US: i64 = 3600 * 1_000_000;
 /// A stream keeps its answers for this long, whoever else wants room: longer than producers go on repeating a batch.
 pub(super) const SPARED_US: i64 = 15 * 60 * 1_000_000;
 /// Streams that one record takes the answers of, at most.
@@ -194,6 +196,29 @@ impl Producers {
             self.remove(namespace, *stream);
         }
         gone
+    }
+
+    /// Between two commits: no stream is older for a long silence of the log. Gives all streams, where there was one.
+    pub(super) fn pass_over_silence(&mut self, before_us: i64, append_us: i64) -> Vec<StreamId> {
+        let passed_over = append_us.saturating_sub(before_us).saturating_sub(SILENCE_US);
+        let mut moved = Vec::new();
+        if passed_over <= 0 {
+            return moved;
+        }
+        let later = |ages: &mut BTreeSet<(i64, StreamId)>| {
+            let all = std::mem::take(ages).into_iter();
+            *ages = all.map(|(last_us, stream)| (last_us.saturating_add(passed_over), stream)).collect();
+        };
+        for space in self.spaces.values_mut() {
+            for (id, stream) in &mut space.streams {
+                stream.last_us = stream.last_us.saturating_add(passed_over);
+                moved.push(*id);
+            }
+            later(&mut space.answering);
+            later(&mut space.forgotten);
+        }
+        self.oldest_us = self.oldest_us.map(|oldest_us| oldest_us.saturating_add(passed_over));
+        moved
     }
 
     /// Forgets streams that have been silent for [`KEPT_US`], and gives them.

@@ -3,6 +3,7 @@
 mod appends;
 mod broadcast_replay;
 mod broadcast_schedules;
+mod clock;
 mod crash;
 mod dead_letters;
 mod definitions;

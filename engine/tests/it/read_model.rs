@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_engine::{Engine, EngineOptions, Error, ManualClock, TableOptions};
 use rand::rngs::StdRng;
@@ -93,7 +94,7 @@ fn run(seed: u64) {
         match random.random_range(0..100) {
             0..60 => model.append(random),
             60..72 => {
-                model.clock.set_wall_us((model.hour + 1) * 3_600_000_000);
+                model.clock.advance(Duration::from_millis(HOUR_MS));
                 model.hour += 1;
                 model.engine().maintain(&who()).unwrap();
             }

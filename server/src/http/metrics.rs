@@ -19,7 +19,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 33] = [
+const METRICS: [Metric; 35] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -68,6 +68,10 @@ const METRICS: [Metric; 33] = [
     ("thread_panics_total", "counter", "panics of the store's threads", |s| s.thread_panics as f64),
     ("threads_down", "gauge", "threads that stay down after a panic; the server is not ready", |s| {
         s.threads_down as f64
+    }),
+    ("clock_steps_total", "counter", "steps of the wall clock against the monotonic one", |s| s.clock_steps as f64),
+    ("clock_difference_seconds", "gauge", "the wall clock less the time that appends get", |s| {
+        s.clock_difference_us as f64 / 1e6
     }),
 ];
 

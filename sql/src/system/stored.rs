@@ -113,6 +113,7 @@ pub(super) fn stats(reader: &Reader) -> Result<Rows> {
         ("producer_streams_forgotten", stats.producer_streams_forgotten),
         ("thread_panics", stats.thread_panics),
         ("threads_down", stats.threads_down),
+        ("clock_steps", stats.clock_steps),
     ];
     Ok(figures.into_iter().map(|(name, value)| vec![text(name), number(value)]).collect())
 }

@@ -141,7 +141,7 @@ fn what_a_failed_sync_has_let_go_is_written_anew_before_anything_builds_on_it() 
         drop(opened);
         check(&found, &mut expected, &context);
     }
-    assert!(failed > 100 && kept > 20, "{failed} runs failed, {kept} had written more than was acknowledged");
+    assert!(failed > 100 && kept > 3, "{failed} runs failed, {kept} had written more than was acknowledged");
 }
 
 #[test]

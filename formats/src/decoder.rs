@@ -5,7 +5,7 @@ use std::io::Read;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 
-use crate::column::Others;
+use crate::columns::Others;
 use crate::csv::{CsvDecoder, CsvOptions};
 use crate::json::JsonDecoder;
 use crate::{BATCH_ROWS, Result};

@@ -8,6 +8,7 @@
 
 mod bind;
 mod column;
+mod columns;
 pub mod csv;
 mod decoder;
 mod error;
@@ -23,7 +24,7 @@ mod text;
 mod writer;
 
 pub use bind::{Misfit, bind};
-pub use column::columns_named;
+pub use columns::columns_named;
 pub use decoder::{Batches, Decoder, Resolve, batches};
 pub use error::{Error, Result};
 pub use infer::{infer_csv, infer_json, table_type};

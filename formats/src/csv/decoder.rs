@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 
 use super::{CsvOptions, Record, Splitter};
-use crate::column::Columns;
+use crate::columns::Columns;
 use crate::decoder::Resolve;
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 
 use super::Json;
-use crate::column::{Columns, Others};
+use crate::columns::{Columns, Others};
 use crate::decoder::MAX_RECORD_BYTES;
 use crate::{Error, Result};
 

@@ -86,7 +86,15 @@ pub(super) async fn plan_prepared(
     asked: Asked,
 ) -> Result<FlightInfo> {
     let (prepared, caller, parameters) = statements.get(handle)?;
-    let schema = answer_schema(&prepared);
+    let schema = match &parameters {
+        // Where a parameter may be of any type, the schema is known only now.
+        Some(row) if prepared.is_query => {
+            let (prepared, row) = (prepared.clone(), row.clone());
+            let bound = computing(queries, async move { Ok(prepared.result_schema_with(&row).await?) }).await?;
+            encode::plain_schema(&bound)
+        }
+        _ => answer_schema(&prepared),
+    };
     if prepared.is_query || asked == Asked::Schema {
         return info(&schema, descriptor.cmd.clone(), descriptor);
     }

@@ -117,7 +117,7 @@ pub(crate) struct ImportArguments {
     /// Make the table from the file's columns first; it goes again if a row can't be imported
     #[arg(long)]
     pub(crate) create: bool,
-    /// What stands between the cells of CSV: an ASCII character, or \\t
+    /// What stands between the cells of CSV: an ASCII character, or \t
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub(crate) delimiter: u8,
 }
@@ -168,7 +168,7 @@ pub(crate) struct ProduceArguments {
     /// How rows are written on standard input; CSV has a header line
     #[arg(long, value_enum, default_value_t = InputFormat::Json)]
     pub(crate) input: InputFormat,
-    /// What stands between the cells of CSV: an ASCII character, or \\t
+    /// What stands between the cells of CSV: an ASCII character, or \t
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub(crate) delimiter: u8,
     /// Put all rows into this partition

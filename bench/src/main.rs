@@ -4,6 +4,7 @@
 mod cold;
 mod data;
 mod groups;
+mod hostile;
 mod ingest;
 mod limits;
 mod open;
@@ -56,6 +57,7 @@ const GROUPS: &[Group] = &[
     ("groups", groups::run),
     ("open", open::run),
     ("memory", ingest::run_memory),
+    ("hostile", hostile::run),
     ("latency", single::run_latency),
     ("scale", scale::run),
     ("under_load", under_load::run),

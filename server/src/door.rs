@@ -8,6 +8,7 @@ use millstream_sql::SqlEngine;
 use tokio::sync::watch;
 
 use crate::Figures;
+use crate::net::Net;
 use crate::work::Work;
 
 /// The rooms behind a door, where its heavy work runs, and when to end. Cheap to clone.
@@ -23,7 +24,11 @@ pub struct Door {
     pub stop: watch::Receiver<bool>,
     /// A connection that has not sent a whole request header by then is closed.
     pub header_timeout: Duration,
+    /// How long a statement may take; zero for as long as it likes.
+    pub statement_timeout: Duration,
     pub figures: Arc<Figures>,
+    /// What bounds all doors together.
+    pub net: Arc<Net>,
 }
 
 impl Door {

@@ -9,15 +9,18 @@
 pub mod cli;
 pub mod config;
 mod credentials;
+mod deadline;
 mod door;
 mod figures;
 mod flight;
 mod format;
 mod hex;
 mod http;
+mod net;
 pub mod serve;
 mod work;
 
 pub use door::Door;
 pub use figures::Figures;
+pub use net::{Net, NetLimits};
 pub use work::{Waits, Work};

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ConfigError};
 use crate::door::Door;
 use crate::http::HttpDoor;
+use crate::net::Net;
 use crate::work::Work;
 
 /// Where compiled plugins are kept, under the data directory.
@@ -84,8 +85,11 @@ impl Server {
         let (grpc, http) = (bound("grpc", &grpc_listener)?, bound("http", &http_listener)?);
 
         let (stop, stopping) = watch::channel(false);
-        let http_door = Arc::new(HttpDoor::new(config));
+        let net = Net::new(config.net);
+        let http_door = Arc::new(HttpDoor::new(config, Arc::clone(&net)));
         let mut doors = vec![network.spawn(Arc::clone(&http_door).serve(http_listener, stopping.clone()))];
+        // It ends with the doors, when the server is told to stop.
+        network.spawn(crate::net::watch::run(Arc::clone(&net), stopping.clone()));
 
         let (engine, sql) = open(config)?;
         let door = Door {
@@ -95,6 +99,8 @@ impl Server {
             work: Work::new(queries.handle().clone()),
             stop: stopping,
             header_timeout: config.header_timeout,
+            net,
+            statement_timeout: config.statement_timeout,
             figures: Arc::default(),
         };
         http_door.open(door.clone());

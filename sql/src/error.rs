@@ -53,6 +53,12 @@ pub enum Error {
     /// The queries' memory limit is reached.
     #[error("the query needs more memory than the limit of {limit} bytes allows: {message}")]
     Memory { limit: usize, message: String },
+    /// The statement was ended because it took longer than it may.
+    #[error(
+        "the statement took longer than the {limit_ms} ms that it may (statement_timeout_ms, or less that the client asked \
+         for) and was ended; what it has written stays"
+    )]
+    TooLong { limit_ms: u64 },
     /// Rows were appended in several pieces, and one was refused; the ones before it stay. Pieces that were under way may
     /// have been appended too.
     #[error("{source}; at least {rows} rows were appended before")]
@@ -104,7 +110,7 @@ impl Error {
                 FailureKind::Data => ErrorKind::InvalidInput,
                 _ => ErrorKind::FailedPrecondition,
             },
-            Error::Memory { .. } => ErrorKind::ResourceExhausted,
+            Error::Memory { .. } | Error::TooLong { .. } => ErrorKind::ResourceExhausted,
             Error::Partial { source, .. } => source.kind(),
             Error::FileNotAllowed { .. } | Error::FileOfServer { .. } => ErrorKind::PermissionDenied,
             Error::FileExists { .. } => ErrorKind::AlreadyExists,

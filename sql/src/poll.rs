@@ -8,10 +8,11 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -67,6 +68,16 @@ pub(crate) fn place_arguments(arguments: &mut Vec<FunctionArg>) -> Result<()> {
     let null = || FunctionArg::Unnamed(FunctionArgExpr::Expr(Sql::Value(Value::Null.into())));
     *arguments = places.into_iter().map(|argument| argument.unwrap_or_else(null)).collect();
     Ok(())
+}
+
+/// Whether a plan reads from the function.
+pub(crate) fn is_in(plan: &LogicalPlan) -> DfResult<bool> {
+    plan.exists(|node| match node {
+        LogicalPlan::TableScan(scan) => {
+            Ok(source_as_provider(&scan.source).is_ok_and(|provider| provider.downcast_ref::<PollTable>().is_some()))
+        }
+        _ => Ok(false),
+    })
 }
 
 /// The table function, for one session.

@@ -20,7 +20,7 @@ use crate::run::{self, Appender, Scene};
 use crate::shares::Purpose;
 use crate::threads::{planned, planning};
 use crate::topic::explain_schema;
-use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse};
+use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse, poll};
 
 /// A statement that was parsed and planned once and may be executed many times. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -198,6 +198,14 @@ impl Prepared {
             return Err(Error::Invalid { message: message.to_owned(), position: None });
         }
         Ok(anew)
+    }
+
+    /// Whether its rows come from `poll()`, which may wait long for the first one.
+    pub fn polls(&self) -> bool {
+        match self.plan.as_ref() {
+            Plan::Query { plan, .. } => planning(|| poll::is_in(plan)).unwrap_or(false),
+            _ => false,
+        }
     }
 
     async fn run(self, parameters: Option<RecordBatch>) -> Result<Outcome> {

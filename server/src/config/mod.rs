@@ -19,6 +19,7 @@ use millstream_engine::EngineOptions;
 use millstream_plugin_host::{Networks, PublicKey};
 use millstream_sql::SqlOptions;
 
+use crate::NetLimits;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use setting::Setting;
@@ -54,6 +55,10 @@ pub struct Config {
     pub grpc_connections: usize,
     /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
     pub grpc_keepalive: Duration,
+    /// How long a statement may take, from its beginning to its last row; zero for as long as it likes.
+    pub statement_timeout: Duration,
+    /// What all connections together may hold, and for how long.
+    pub net: NetLimits,
     /// A request body over HTTP may have at most this many bytes.
     pub http_body_limit_bytes: usize,
     /// A connection that has not sent a whole request header by then is closed.
@@ -80,8 +85,10 @@ impl Config {
             query_threads: cores,
             plugin_trusted_keys: Vec::new(),
             plugin_http_allow: Networks::default(),
-            grpc_connections: 4096,
+            grpc_connections: 2048,
             grpc_keepalive: Duration::from_secs(20),
+            statement_timeout: Duration::ZERO,
+            net: NetLimits::default(),
             http_body_limit_bytes: 16 << 20,
             header_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),

@@ -32,14 +32,14 @@ macro_rules! number {
 }
 
 macro_rules! millis {
-    ($key:literal, $range:expr, $field:ident, $help:literal) => {
+    ($key:literal, $range:expr, $($field:ident).+, $help:literal) => {
         Setting {
             key: $key,
             help: $help,
             access: Access::Number {
                 range: $range,
-                get: |config| u64::try_from(config.$field.as_millis()).unwrap_or(u64::MAX),
-                set: |config, value| config.$field = std::time::Duration::from_millis(value),
+                get: |config| u64::try_from(config.$($field).+.as_millis()).unwrap_or(u64::MAX),
+                set: |config, value| config.$($field).+ = std::time::Duration::from_millis(value),
             },
         }
     };
@@ -317,6 +317,48 @@ pub static SETTINGS: &[Setting] = &[
         100..=3_600_000,
         grpc_keepalive,
         "A connection that was silent for this long is asked for a sign of life, and closed without one for as long again"
+    ),
+    millis!(
+        "statement_timeout_ms",
+        0..=86_400_000,
+        statement_timeout,
+        "How long a statement may take, from its beginning to its last row; 0 for as long as it likes"
+    ),
+    number!(
+        "grpc_calls",
+        1..=1_000_000,
+        net.calls as usize,
+        "Calls of the Flight door under way at once; further ones are refused"
+    ),
+    number!(
+        "running_statements",
+        1..=100_000,
+        net.statements as usize,
+        "Statements that make rows at once; further ones wait"
+    ),
+    bytes!(
+        "ingress_bytes",
+        16 * MIB..=64 * GIB,
+        net.ingress_bytes as usize,
+        "What clients have sent and the log has not taken, of all connections together; no message is larger than half of it"
+    ),
+    bytes!(
+        "egress_bytes",
+        8 * MIB..=64 * GIB,
+        net.egress_bytes as usize,
+        "What is on its way to clients, of all connections together"
+    ),
+    millis!(
+        "receive_timeout_ms",
+        100..=3_600_000,
+        net.receive_timeout,
+        "A message or body of which nothing has come for this long is dropped, sooner where others need its room"
+    ),
+    millis!(
+        "write_idle_timeout_ms",
+        100..=86_400_000,
+        net.write_idle_timeout,
+        "An answer of which nothing was taken for this long is ended, sooner where others need its room"
     ),
     bytes!(
         "http_body_limit_bytes",

@@ -2,6 +2,7 @@
 
 use arrow_flight::{FlightData, PutResult};
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use millstream_client::protocol;
 use millstream_engine::{
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::blocking::blocking;
-use super::decode::{Decoded, Decoder};
+use super::decode::{Decoded, Decoder, Needs};
 use super::error::{DoorError, Result};
 use super::fed::Fed;
 use super::forward::Messages;
+use super::intake::{Intake, Taken};
 use crate::Door;
+use crate::net::leaving::Sent;
 use crate::work::Waits;
 
 /// Batches under way before no further ones are read.
@@ -26,20 +29,31 @@ const MAX_IN_FLIGHT: usize = 4096;
 /// Acknowledgements that wait for a client that does not read them. Clients that write everything before they read are
 /// common, and would hang if the server stopped reading while they write.
 const MAX_UNREAD_ACKS: usize = 65_536;
+/// What one that waits takes, about.
+const ACK_BYTES: usize = 128;
 /// What one visit to the engine takes.
 const CHUNK_MESSAGES: usize = 64;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Appends what arrives in a task of its own; gives the acknowledgements.
-pub(super) fn serve(door: Door, who: Principal, table: Arc<TableInfo>, incoming: Messages) -> Fed<PutResult> {
-    Fed::by(MAX_UNREAD_ACKS, |sender| async move {
+pub(super) fn serve(
+    door: Door,
+    who: Principal,
+    table: Arc<TableInfo>,
+    incoming: Messages,
+    sent: Arc<Sent>,
+) -> BoxStream<'static, Result<PutResult, Status>> {
+    let acks = Fed::by(MAX_UNREAD_ACKS, |sender| async move {
         let stopped = door.clone();
+        let intake = Intake::new(&door.net);
         let appender = Appender { door, who, table, decoder: Decoder::default(), batches: 0 };
-        let works = stream::unfold(Some((appender, incoming)), next_chunk).flat_map(stream::iter).boxed();
+        let source = Source { appender, incoming, intake, next: None };
+        let works = stream::unfold(Some(source), next_chunk).flat_map(stream::iter).boxed();
         let mut acks = works.map(acknowledge).buffered(MAX_IN_FLIGHT).take_until(Box::pin(stopped.stopped()));
         while let Some((ack, failed)) = acks.next().await {
+            let load = sent.take(ACK_BYTES).await;
             let put = PutResult { app_metadata: ack.encode_to_vec().into() };
-            if sender.send(Ok(put)).await.is_err() {
+            if sender.send(Ok((put, load))).await.is_err() {
                 return;
             }
             if let Some(error) = failed {
@@ -51,7 +65,9 @@ pub(super) fn serve(door: Door, who: Principal, table: Arc<TableInfo>, incoming:
             let error = DoorError::new(millstream_engine::ErrorKind::Retry, "the server is stopping; send again later");
             let _ = sender.send(Err(error.into())).await;
         }
-    })
+    });
+    // Encoded, they have room of their own.
+    acks.map(|ack| ack.map(|(put, _load)| put)).boxed()
 }
 
 /// A batch that has its place in the log's queue.
@@ -74,35 +90,52 @@ struct Appender {
     batches: u64,
 }
 
-/// `None` once nothing more is to be read.
-type State = Option<(Appender, Messages)>;
+/// What is still to be appended.
+struct Source {
+    appender: Appender,
+    incoming: Messages,
+    intake: Intake,
+    /// Came with the last chunk, and belongs to the next.
+    next: Option<Result<FlightData>>,
+}
 
-/// Takes what has arrived, queues it at the engine, and waits without a thread until there is room for it. After an error
-/// nothing more is read.
-async fn next_chunk(state: State) -> Option<(Vec<Work>, State)> {
-    let (mut appender, mut incoming) = state?;
-    let first = incoming.next().await?;
+/// Takes what has arrived, queues it at the engine, and waits without a thread until there is room for it: what has arrived
+/// keeps its room as long. After an error nothing more is read.
+async fn next_chunk(source: Option<Source>) -> Option<(Vec<Work>, Option<Source>)> {
+    let Source { mut appender, mut incoming, mut intake, next } = source?;
+    let first = match next {
+        Some(next) => next,
+        None => intake.next(&mut incoming).await?,
+    };
     let mut bytes = size(&first);
-    let mut chunk = vec![first];
+    let mut chunk = vec![room(&mut intake, &appender, first).await];
+    let mut next = None;
     while chunk.len() < CHUNK_MESSAGES
         && bytes < CHUNK_BYTES
         && let Some(Some(message)) = incoming.next().now_or_never()
     {
+        let message = message.map_err(DoorError::from);
         bytes += size(&message);
-        chunk.push(message);
+        // Who has room for some waits for no more of it.
+        if is_folded(&appender, &message) {
+            next = Some(message);
+            break;
+        }
+        chunk.push(room(&mut intake, &appender, message).await);
     }
-    let (next, door) = (appender.batches, appender.door.clone());
+    let (sequence, door) = (appender.batches, appender.door.clone());
     let queued = blocking(&door, Waits::Computes, move || {
-        let queued = appender.queue_all(chunk);
-        Ok((queued, appender))
+        let queued = appender.queue_all(&chunk);
+        Ok((queued, appender, chunk))
     });
     match queued.await {
-        Ok((queued, appender)) => {
+        Ok((queued, appender, chunk)) => {
             let work = admit_all(queued).await;
+            drop(chunk);
             let failed = work.last().is_some_and(|work| work.receipts.is_err());
-            Some((work, (!failed).then_some((appender, incoming))))
+            Some((work, (!failed).then_some(Source { appender, incoming, intake, next })))
         }
-        Err(error) => Some((vec![Work { sequence: next, receipts: Err(error) }], None)),
+        Err(error) => Some((vec![Work { sequence, receipts: Err(error) }], None)),
     }
 }
 
@@ -135,17 +168,27 @@ async fn admit_all(queued: VecDeque<Queued>) -> Vec<Work> {
     works
 }
 
-fn size(message: &Result<FlightData, Status>) -> usize {
+fn size(message: &Result<FlightData>) -> usize {
     message.as_ref().map_or(0, |data| data.data_body.len())
+}
+
+/// Whether a message needs room beyond its own.
+fn is_folded(appender: &Appender, message: &Result<FlightData>) -> bool {
+    message.as_ref().is_ok_and(|data| appender.decoder.needs(data) != Needs::default())
+}
+
+async fn room(intake: &mut Intake, appender: &Appender, message: Result<FlightData>) -> Result<Taken> {
+    intake.room(&appender.decoder, message?).await
 }
 
 impl Appender {
     /// Ends at the first error, which is the last of what it gives.
-    fn queue_all(&mut self, messages: Vec<Result<FlightData, Status>>) -> VecDeque<Queued> {
+    fn queue_all(&mut self, messages: &[Result<Taken>]) -> VecDeque<Queued> {
         let mut all = VecDeque::with_capacity(messages.len());
         for message in messages {
             let sequence = self.batches;
-            let queued = match message.map_err(DoorError::from).and_then(|data| self.queue(&data)) {
+            let taken = message.as_ref().map_err(DoorError::clone);
+            let queued = match taken.and_then(|taken| self.queue(&taken.data)) {
                 Ok(None) => continue,
                 Ok(Some(queued)) => queued,
                 Err(error) => Queued { sequence, tickets: Err(error) },

@@ -16,6 +16,9 @@ use super::error::Result;
 /// gRPC's default of 4 MiB.
 pub(crate) const TARGET_MESSAGE_BYTES: usize = 2 << 20;
 
+/// What a message holds besides values, about.
+const MESSAGE_OVERHEAD_BYTES: usize = 4 << 10;
+
 /// Encodes the batches of one stream. They hold no dictionaries: see [`plain_schema`].
 pub(crate) struct Encoder {
     options: IpcWriteOptions,
@@ -42,10 +45,24 @@ impl Encoder {
         })
     }
 
+    /// Parts of a batch that make about one message each, in order, and about what their messages take in bytes: what is not
+    /// encoded yet takes no room.
+    pub(crate) fn parts(&self, batch: &RecordBatch) -> Vec<(Range<usize>, usize)> {
+        let (size, rows) = (slice_bytes(batch), batch.num_rows());
+        let step = rows.div_ceil(size.div_ceil(self.max_bytes).max(1)).max(1);
+        let starts = (0..rows).step_by(step);
+        starts
+            .map(|start| {
+                let part = start..(start + step).min(rows);
+                let share = size / rows * part.len();
+                (part, share + share / 8 + MESSAGE_OVERHEAD_BYTES)
+            })
+            .collect()
+    }
+
     /// Encodes a batch as one message or, where it is larger than one may be, as several.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Piece>> {
-        let size: usize =
-            batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+        let size = slice_bytes(batch);
         let mut pieces = Vec::with_capacity(1 + size / self.max_bytes);
         self.encode_rows(batch, 0..batch.num_rows(), size, &mut pieces)?;
         Ok(pieces)
@@ -83,6 +100,16 @@ impl Encoder {
         let (_, encoded) = generator.encode(batch, &mut self.tracker, &self.options, &mut self.context)?;
         Ok(encoded.into())
     }
+}
+
+/// What the values of a batch take.
+fn slice_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+}
+
+/// What a message takes on the wire, gRPC's head of it included.
+pub(crate) fn message_bytes(data: &FlightData) -> usize {
+    prost::Message::encoded_len(data) + 5
 }
 
 /// The schema as a Flight message.

@@ -9,12 +9,17 @@ use arrow_flight::FlightData;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use millstream_client::wire::{Incoming, Outgoing};
+use millstream_engine::ErrorKind;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
-use super::MAX_REQUEST_BYTES;
+use super::error::DoorError;
+use super::{MAX_REQUEST_BYTES, MAX_UNARY_BYTES};
+use crate::net::arriving::{Arriving, Receiving, Whole};
+use crate::net::leaving::{Leaving, Sent};
+use crate::net::{Net, Peer};
 
 /// Messages in either direction of such a call.
 pub(super) type Messages = BoxStream<'static, Result<FlightData, Status>>;
@@ -51,13 +56,28 @@ pub(super) fn response(
     response
 }
 
-/// The generated service, for calls that use [`incoming`] and [`response`].
+/// The answer of a call, as the network sees it.
+pub(super) fn sent<T>(request: &Request<T>) -> Result<Arc<Sent>, DoorError> {
+    let sent = request.extensions().get::<Arc<Sent>>().cloned();
+    sent.ok_or_else(|| DoorError::internal("the call has come around the door"))
+}
+
+/// The generated service, for calls that use [`incoming`] and [`response`]. All that comes in and goes out is counted here, and
+/// so are the calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Forwarding<S>(S);
+pub(crate) struct Forwarding<S> {
+    service: S,
+    net: Arc<Net>,
+}
 
 impl<S> Forwarding<S> {
-    pub(super) fn new(service: S) -> Forwarding<S> {
-        Forwarding(service)
+    pub(super) fn new(service: S, net: Arc<Net>) -> Forwarding<S> {
+        Forwarding { service, net }
+    }
+
+    /// The connection that a request came over; one of its own where some other server has taken it.
+    fn peer(&self, request: &http::Request<Body>) -> Arc<Peer> {
+        request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| Peer::new(&self.net, None))
     }
 }
 
@@ -75,22 +95,38 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
+        self.service.poll_ready(context)
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let Ok(call) = Arc::clone(&self.net.calls).try_acquire_owned() else {
+            let message = "too many calls are under way (grpc_calls); try again later";
+            let refused = Status::from(DoorError::new(ErrorKind::Retry, message)).into_http();
+            return Box::pin(async move { Ok(refused) });
+        };
+        let peer = self.peer(&request);
+        let sent = Sent::new(Arc::clone(&peer));
+        request.extensions_mut().insert(Arc::clone(&sent));
+        let body = Arriving::new(std::mem::take(request.body_mut()), Arc::clone(&peer));
+        let receiving = Receiving::new(peer, Arc::clone(&sent));
+        let mut whole = None;
         if TAKES_ROWS.iter().any(|call| request.uri().path().ends_with(call)) {
-            let body = std::mem::take(request.body_mut());
-            let messages = Incoming::<FlightData>::request(body, MAX_REQUEST_BYTES);
+            let limit = MAX_REQUEST_BYTES.min(self.net.ingress.largest_message());
+            let messages = Incoming::<FlightData>::request(Body::new(body), limit).bounded(receiving);
             request.extensions_mut().insert(Carried::new(messages));
+        } else {
+            let (body, room) = Whole::new(body, receiving, MAX_UNARY_BYTES);
+            *request.body_mut() = Body::new(body);
+            whole = Some(room);
         }
-        let answer = self.0.call(request);
+        let answer = self.service.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
+            drop(whole);
             if let Some(messages) = response.extensions_mut().remove::<Carried>().and_then(Carried::take) {
                 *response.body_mut() = Body::new(Outgoing::answer(messages));
             }
-            Ok(response)
+            Ok(response.map(|body| Body::new(Leaving::new(body, sent, Some(call)))))
         })
     }
 }

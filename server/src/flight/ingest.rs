@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow_flight::sql::{CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption};
-use futures::StreamExt;
 use millstream_engine::{
     Append, Engine, ErrorKind, PartitionChoice, PendingReceipt, Principal, TableInfo, TableOptions, TableSpec, Tickets,
 };
@@ -16,6 +15,7 @@ use super::blocking::blocking;
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
 use super::forward::Messages;
+use super::intake::Intake;
 use super::sessions::Caller;
 use crate::Door;
 use crate::work::Waits;
@@ -97,14 +97,14 @@ async fn take_all(
     let mut decoder = Decoder::default();
     let mut table: Option<Arc<TableInfo>> = None;
     let mut under_way: VecDeque<PendingReceipt> = VecDeque::new();
-    let mut rows = 0i64;
-    while let Some(data) = incoming.next().await {
-        let data = data?;
+    let (mut rows, mut intake) = (0i64, Intake::new(&door.net));
+    while let Some(data) = intake.next(&mut incoming).await {
+        let data = intake.room(&decoder, data?).await?;
         let (engine, who, target, known) = (door.engine.clone(), who.clone(), Arc::clone(&target), table.clone());
         let made = Arc::clone(made);
         // The first message makes the table, which the log answers.
         let waits = if table.is_none() { Waits::ForLog } else { Waits::Computes };
-        let step = blocking(door, waits, move || step(&engine, &who, &target, &made, known, decoder, &data));
+        let step = blocking(door, waits, move || step(&engine, &who, &target, &made, known, decoder, &data.data));
         let mut taken = step.await?;
         (decoder, table) = (taken.decoder, taken.table);
         rows += taken.rows;

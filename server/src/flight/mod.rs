@@ -6,7 +6,6 @@
 
 mod append;
 mod blocking;
-mod connection;
 mod decode;
 mod encode;
 mod error;
@@ -14,6 +13,7 @@ mod exchange;
 mod fed;
 mod forward;
 mod ingest;
+mod intake;
 mod listing;
 mod members;
 mod prepared;
@@ -30,21 +30,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::Stream;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tonic::transport::Server;
 
 use crate::Door;
+use crate::figures::Count;
+use crate::net::accept;
+use crate::net::connection::Connection;
+pub(crate) use error::DoorError;
 use forward::Forwarding;
 pub(crate) use service::FlightDoor;
 
-/// The largest message taken. Larger ones are refused before they are read.
+/// The largest message of rows taken. Larger ones are refused before they are read.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// The largest message of the other calls: a statement, and what may stand beside it.
+const MAX_UNARY_BYTES: usize = 4 << 20;
 /// Calls under way on one connection.
 const MAX_STREAMS: u32 = 1024;
 /// What a client may send ahead on one call, and on all calls of its connection.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const MAX_FRAME_BYTES: u32 = 256 << 10;
+/// Of the metadata of one call.
+const MAX_HEADER_BYTES: u32 = 8 << 10;
 
 /// What an operator may set.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +67,7 @@ pub(crate) struct Limits {
 
 /// Serves connections of `listener` until the server stops; returns when the last stream has ended.
 pub(crate) async fn serve(door: Door, listener: TcpListener, limits: Limits) -> io::Result<()> {
-    let figures = Arc::clone(&door.figures);
-    let connections = connection::accept(listener, limits.connections, door.header_timeout, figures);
+    let connections = connections(door.clone(), listener, limits.connections);
     let stopped = door.clone();
     Server::builder()
         .http2_keepalive_interval(Some(limits.keepalive))
@@ -67,6 +76,7 @@ pub(crate) async fn serve(door: Door, listener: TcpListener, limits: Limits) -> 
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
         .add_service(service(door))
         .serve_with_incoming_shutdown(connections, async move { stopped.stopped().await })
         .await
@@ -75,6 +85,19 @@ pub(crate) async fn serve(door: Door, listener: TcpListener, limits: Limits) -> 
 
 /// The gRPC service alone, for doors that share their port with other protocols.
 pub(crate) fn service(door: Door) -> Forwarding<FlightServiceServer<FlightDoor>> {
+    let net = Arc::clone(&door.net);
     let service = FlightServiceServer::new(FlightDoor::new(door));
-    Forwarding::new(service.max_decoding_message_size(MAX_REQUEST_BYTES))
+    Forwarding::new(service.max_decoding_message_size(MAX_UNARY_BYTES), net)
+}
+
+/// The connections of `listener`, at most `limit` at once.
+fn connections(door: Door, listener: TcpListener, limit: usize) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Arc::new(Semaphore::new(limit));
+    futures::stream::unfold((door, listener, places), |(door, listener, places)| async move {
+        let accepted = accept::next(&listener, &door.net, &[&places], "grpc").await;
+        let counted = door.figures.count(Count::Connection);
+        let connection = Connection::new(accepted.stream, accepted.peer, accepted.place);
+        let connection = connection.with_preface_by(door.header_timeout).counted(counted);
+        Some((Ok(connection), (door, listener, places)))
+    })
 }

@@ -13,7 +13,7 @@ use super::error::{DoorError, Result};
 use super::sessions::Caller;
 
 /// All statements together, by [`cost`].
-const MAX_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 32 << 20;
 /// A handle not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// When room is needed, handles not used for this long go too, the longest unused first.

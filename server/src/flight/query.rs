@@ -24,6 +24,9 @@ use super::prepared::PreparedStatements;
 use super::sessions::Caller;
 use super::stream::{self, Answer};
 use crate::Door;
+use crate::deadline::Deadline;
+use crate::net::leaving::Sent;
+use crate::net::turns::in_turn;
 
 /// Of one statement's text.
 pub(super) const MAX_STATEMENT_BYTES: usize = 1 << 20;
@@ -130,18 +133,26 @@ pub(super) fn answer_schema(prepared: &Prepared) -> SchemaRef {
 }
 
 /// Begins to send what a ticket stands for: the rows of a query, which is executed now, or what a statement did.
-pub(super) async fn execute_ticket(door: &Door, caller: Caller, running: &Running, handle: &Bytes) -> Result<Answer> {
+pub(super) async fn execute_ticket(
+    door: &Door,
+    caller: Caller,
+    running: &Running,
+    handle: &Bytes,
+    sent: Arc<Sent>,
+    deadline: Deadline,
+) -> Result<Answer> {
     let queries = &door.queries;
     let statement = decode(handle)?;
     if let Some(StatementDone { rows, message }) = statement.done {
-        return Ok(stream::send(queries, Outcome::Done { rows, message }));
+        return Ok(stream::send(queries, Outcome::Done { rows, message }, sent));
     }
     check_length(&statement.sql)?;
     let caller = caller.within(&door.sql, &statement.namespace);
     let session = caller.session.clone();
-    let prepared = computing(queries, async move { Ok(session.prepare(&statement.sql).await?) }).await?;
-    let outcome = execute_query(queries, caller, prepared, None).await?;
-    Ok(running.watch(statement.id, stream::send(queries, outcome)))
+    let planned = computing(queries, async move { Ok(session.prepare(&statement.sql).await?) });
+    let prepared = deadline.within(planned).await?;
+    let outcome = deadline.within(execute_query(queries, caller, prepared, None, &sent)).await?;
+    Ok(running.watch(statement.id, stream::send(queries, deadline.bound(outcome), sent)))
 }
 
 /// Executes the query of a prepared handle with the parameters last bound.
@@ -150,10 +161,12 @@ pub(super) async fn execute_prepared(
     statements: &PreparedStatements,
     running: &Running,
     handle: &Bytes,
+    sent: Arc<Sent>,
+    deadline: Deadline,
 ) -> Result<Answer> {
     let (prepared, caller, parameters) = statements.get(handle)?;
-    let outcome = execute_query(queries, caller, prepared, parameters).await?;
-    Ok(running.watch(handle.clone(), stream::send(queries, outcome)))
+    let outcome = deadline.within(execute_query(queries, caller, prepared, parameters, &sent)).await?;
+    Ok(running.watch(handle.clone(), stream::send(queries, deadline.bound(outcome), sent)))
 }
 
 /// A ticket may be brought again and again, so what it stands for must not change anything.
@@ -162,13 +175,16 @@ async fn execute_query(
     caller: Caller,
     prepared: Prepared,
     parameters: Option<RecordBatch>,
+    reader: &Arc<Sent>,
 ) -> Result<Outcome> {
     if !prepared.is_query {
         let message = "DoGet executes queries; every other statement is executed by GetFlightInfo or DoPut, and the \
                        ticket that GetFlightInfo gives then says what it did";
         return Err(DoorError::new(ErrorKind::FailedPrecondition, message));
     }
-    execute_as(queries, caller, prepared, parameters).await
+    let polls = prepared.polls();
+    let outcome = execute_as(queries, caller, prepared, parameters).await?;
+    Ok(if polls { outcome } else { in_turn(outcome, reader) })
 }
 
 /// Executes a statement of any kind.

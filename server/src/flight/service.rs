@@ -1,6 +1,7 @@
 //! The Flight service: each call is taken apart here and handed to the module that knows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_server::FlightService;
@@ -31,8 +32,13 @@ use super::sessions::{Caller, Sessions};
 use super::upload::{self, Uploads};
 use super::{append, exchange, forward, ingest, listing, stream as answer, update};
 use crate::Door;
+use crate::deadline::{Deadline, STATEMENT_TIMEOUT};
 use crate::figures::{Count, Counted};
+use crate::net::leaving::Sent;
 use crate::work::Waits;
+
+/// How long a client may take until it says what it puts where.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The door's state, shared by all its connections.
 #[derive(Debug, Clone)]
@@ -60,6 +66,11 @@ impl FlightDoor {
 
     fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
         self.inner.sessions.caller(&self.inner.door.sql, metadata)
+    }
+
+    fn deadline(&self, metadata: &MetadataMap) -> Result<Deadline> {
+        let asked = metadata.get(STATEMENT_TIMEOUT).map(|value| value.as_bytes());
+        Deadline::new(self.inner.door.statement_timeout, asked).map_err(DoorError::invalid)
     }
 
     fn count(&self, what: Count) -> Counted {
@@ -94,27 +105,34 @@ impl FlightDoor {
         blocking(&self.inner.door, Waits::Never, move || listing::list(&engine, &who, command)).await
     }
 
-    async fn get(&self, caller: Caller, ticket: Ticket) -> Result<answer::Answer> {
+    async fn get(&self, caller: Caller, ticket: Ticket, sent: Arc<Sent>, deadline: Deadline) -> Result<answer::Answer> {
         let Inner { door, statements, running, .. } = self.inner.as_ref();
         match command(&ticket.ticket)? {
             Command::TicketStatementQuery(ticket) => {
-                query::execute_ticket(door, caller, running, &ticket.statement_handle).await
+                query::execute_ticket(door, caller, running, &ticket.statement_handle, sent, deadline).await
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = &statement.prepared_statement_handle;
-                query::execute_prepared(&door.queries, statements, running, handle).await
+                query::execute_prepared(&door.queries, statements, running, handle, sent, deadline).await
             }
             command => {
                 let batch = self.list(caller, command).await?;
                 let batch = batch.ok_or_else(|| DoorError::invalid("this ticket was not given by this server"))?;
                 let schema = batch.schema();
                 let stream = stream::iter([Ok(batch)]).boxed();
-                Ok(answer::send(&door.queries, Outcome::Rows { schema, stream }))
+                Ok(answer::send(&door.queries, Outcome::Rows { schema, stream }, sent))
             }
         }
     }
 
-    async fn put(&self, caller: Caller, first: FlightData, incoming: Messages) -> Result<BoxStream<'static, Put>> {
+    async fn put(
+        &self,
+        caller: Caller,
+        first: FlightData,
+        incoming: Messages,
+        sent: Arc<Sent>,
+        deadline: Deadline,
+    ) -> Result<BoxStream<'static, Put>> {
         let Inner { door, statements, .. } = self.inner.as_ref();
         let descriptor = first.flight_descriptor.clone();
         let descriptor =
@@ -127,7 +145,7 @@ impl FlightDoor {
                 let who = who.clone();
                 blocking(door, Waits::Never, move || Ok(engine.table(&who, &namespace, &name)?)).await?
             };
-            return Ok(append::serve(door.clone(), who, table, incoming).boxed());
+            return Ok(append::serve(door.clone(), who, table, incoming, sent));
         }
         if let Some(statement) = upload::statement(&descriptor.cmd)? {
             let done = upload::create(door, &self.inner.uploads, caller, statement, incoming).await?;
@@ -136,11 +154,12 @@ impl FlightDoor {
         let record_count = match command(&descriptor.cmd)? {
             Command::CommandStatementUpdate(statement) => {
                 refuse_transaction(statement.transaction_id)?;
-                update::statement(door, caller, statement.query).await?
+                deadline.within(update::statement(door, caller, statement.query)).await?
             }
             Command::CommandStatementIngest(command) => ingest::ingest(door, &caller, command, incoming).await?,
             Command::CommandPreparedStatementUpdate(statement) => {
-                update::prepared(door, statements, &statement.prepared_statement_handle, incoming).await?
+                let handle = &statement.prepared_statement_handle;
+                update::prepared(door, statements, handle, incoming, deadline).await?
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = statement.prepared_statement_handle;
@@ -320,16 +339,21 @@ impl FlightService for FlightDoor {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(request.metadata())?;
-        let counted = self.count(Count::Get);
-        Ok(forward::response(counting(self.get(caller, request.into_inner()).await?, counted)))
+        let (counted, sent) = (self.count(Count::Get), forward::sent(&request)?);
+        let deadline = self.deadline(request.metadata())?;
+        Ok(forward::response(counting(self.get(caller, request.into_inner(), sent, deadline).await?, counted)))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = self.caller(request.metadata())?;
-        let counted = self.count(Count::Put);
+        let (counted, sent) = (self.count(Count::Put), forward::sent(&request)?);
+        let deadline = self.deadline(request.metadata())?;
         let mut incoming = forward::incoming(request);
-        let first = incoming.next().await.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))??;
-        Ok(Response::new(counting(self.put(caller, first, incoming).await?, counted)))
+        let first = tokio::time::timeout(FIRST_MESSAGE_TIMEOUT, incoming.next()).await;
+        let first =
+            first.map_err(|_| DoorError::new(ErrorKind::Retry, "the first message of DoPut did not come in time"))?;
+        let first = first.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))??;
+        Ok(Response::new(counting(self.put(caller, first, incoming, sent, deadline).await?, counted)))
     }
 
     async fn do_exchange(
@@ -338,8 +362,8 @@ impl FlightService for FlightDoor {
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let caller = self.caller(request.metadata())?;
         let (door, members) = (self.inner.door.clone(), Arc::clone(&self.inner.members));
-        let who = caller.session.principal().clone();
-        Ok(forward::response(exchange::serve(door, members, who, forward::incoming(request))))
+        let (who, sent) = (caller.session.principal().clone(), forward::sent(&request)?);
+        Ok(forward::response(exchange::serve(door, members, who, forward::incoming(request), sent)))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

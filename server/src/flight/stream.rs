@@ -10,6 +10,7 @@ use arrow_flight::FlightData;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use millstream_client::protocol;
+use millstream_engine::ErrorKind;
 use millstream_sql::{BatchStream, Outcome};
 use prost::Message;
 use tokio::runtime::Handle;
@@ -17,38 +18,50 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::blocking::Owned;
-use super::encode::{self, Encoder, TARGET_MESSAGE_BYTES};
-use super::error::Result;
+use super::encode::{self, Encoder, TARGET_MESSAGE_BYTES, message_bytes};
+use super::error::{DoorError, Result};
+use crate::net::leaving::{Load, Sent};
 
 /// Messages made ahead of the client; with the target size this bounds what a slow reader costs.
 const AHEAD: usize = 2;
 
+/// Why an answer ends whose reader does nothing.
+pub(crate) const STALLED: &str = "the answer was not read for too long (write_idle_timeout_ms, less where others wait for the \
+                                  memory that it holds), and the statement was ended";
+
 /// The messages of one answer. Dropping it ends the query.
 pub(super) struct Answer {
     messages: mpsc::Receiver<Item>,
+    sent: Arc<Sent>,
     done: bool,
     task: Owned,
     on_drop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 enum Item {
-    Data(FlightData),
+    Data(FlightData, Load),
     Failed(Status),
     End,
 }
 
-/// Begins to send what a statement gave, from the runtime of queries.
-pub(super) fn send(queries: &Handle, outcome: Outcome) -> Answer {
+/// Begins to send what a statement gave, from the runtime of queries. A query whose reader takes nothing ends, and gives up
+/// what it holds, before its reader is told.
+pub(super) fn send(queries: &Handle, outcome: Outcome, sent: Arc<Sent>) -> Answer {
     let (sender, messages) = mpsc::channel(AHEAD);
+    let reader = Arc::clone(&sent);
     let task = queries.spawn(async move {
-        let last = match produce(outcome, &sender).await {
+        let produced = tokio::select! {
+            produced = produce(outcome, &sender, &reader) => produced,
+            () = reader.stalled() => Err(DoorError::new(ErrorKind::Retry, STALLED)),
+        };
+        let last = match produced {
             Ok(()) => Item::End,
             Err(error) => Item::Failed(error.into()),
         };
         // The receiver may be gone, with nobody left to tell.
         let _ = sender.send(last).await;
     });
-    Answer { messages, done: false, task: Owned::new(task.abort_handle()), on_drop: None }
+    Answer { messages, sent, done: false, task: Owned::new(task.abort_handle()), on_drop: None }
 }
 
 impl Answer {
@@ -85,7 +98,7 @@ fn done_batch(rows: u64, message: String) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::clone(&DONE_SCHEMA), columns)?)
 }
 
-async fn produce(outcome: Outcome, sender: &mpsc::Sender<Item>) -> Result<()> {
+async fn produce(outcome: Outcome, sender: &mpsc::Sender<Item>, reader: &Arc<Sent>) -> Result<()> {
     let (schema, mut rows, metadata) = match outcome {
         Outcome::Rows { schema, stream } => (schema, stream, Bytes::new()),
         Outcome::Done { rows, message } => {
@@ -97,7 +110,8 @@ async fn produce(outcome: Outcome, sender: &mpsc::Sender<Item>) -> Result<()> {
     let schema = encode::plain_schema(&schema);
     let mut encoder = Encoder::new(TARGET_MESSAGE_BYTES, None)?;
     let first = FlightData { app_metadata: metadata, ..encode::schema_message(&schema) };
-    if sender.send(Item::Data(first)).await.is_err() {
+    let load = reader.take(message_bytes(&first)).await;
+    if sender.send(Item::Data(first, load)).await.is_err() {
         return Ok(());
     }
     while let Some(batch) = rows.next().await {
@@ -105,9 +119,13 @@ async fn produce(outcome: Outcome, sender: &mpsc::Sender<Item>) -> Result<()> {
         if batch.num_rows() == 0 {
             continue;
         }
-        for piece in encoder.encode(&batch)? {
-            if sender.send(Item::Data(piece.data)).await.is_err() {
-                return Ok(());
+        for (rows, bytes) in encoder.parts(&batch) {
+            let mut load = reader.take(bytes).await;
+            for piece in encoder.encode(&batch.slice(rows.start, rows.len()))? {
+                let part = load.split(message_bytes(&piece.data));
+                if sender.send(Item::Data(piece.data, part)).await.is_err() {
+                    return Ok(());
+                }
             }
         }
     }
@@ -123,7 +141,10 @@ impl Stream for Answer {
         }
         let item = std::task::ready!(self.messages.poll_recv(context));
         Poll::Ready(match item {
-            Some(Item::Data(data)) => Some(Ok(data)),
+            Some(Item::Data(data, load)) => {
+                self.sent.hand_over(load);
+                Some(Ok(data))
+            }
             Some(Item::Failed(status)) => {
                 self.done = true;
                 Some(Err(status))

@@ -10,10 +10,12 @@ use super::blocking::{blocking, computing};
 use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
 use super::forward::Messages;
+use super::intake::{Intake, Taken};
 use super::prepared::PreparedStatements;
 use super::query;
 use super::sessions::Caller;
 use crate::Door;
+use crate::deadline::Deadline;
 use crate::work::Waits;
 
 /// Of the parameters bound at once.
@@ -31,11 +33,15 @@ pub(super) async fn prepared(
     statements: &PreparedStatements,
     handle: &Bytes,
     incoming: Messages,
+    deadline: Deadline,
 ) -> Result<i64> {
     let (prepared, caller, bound) = statements.get(handle)?;
     let sent = parameters(door, incoming).await?;
-    let outcome = query::execute_as(&door.queries, caller, prepared, sent.or(bound)).await?;
-    computing(&door.queries, rows_changed(outcome)).await
+    let executed = async {
+        let outcome = query::execute_as(&door.queries, caller, prepared, sent.or(bound)).await?;
+        computing(&door.queries, rows_changed(outcome)).await
+    };
+    deadline.within(executed).await
 }
 
 /// Keeps parameters for the executions to come.
@@ -62,12 +68,14 @@ async fn rows_changed(outcome: Outcome) -> Result<i64> {
     }
 }
 
-/// All rows of parameters that arrive, as one batch. They are measured as they come: what is too much is refused before it is
-/// unpacked.
+/// All rows of parameters that arrive, as one batch. They are measured as they come: what is too much is
+/// refused before it is unpacked.
 async fn parameters(door: &Door, mut incoming: Messages) -> Result<Option<RecordBatch>> {
     let (mut decoder, mut batches, mut bytes) = (Decoder::default(), Vec::new(), 0);
-    while let Some(data) = incoming.next().await {
-        let data = data?;
+    let (mut intake, mut rooms) = (Intake::new(&door.net), Vec::new());
+    while let Some(data) = intake.next(&mut incoming).await {
+        let Taken { data, unpacked } = intake.room(&decoder, data?).await?;
+        rooms.push(unpacked);
         bytes += decoder.measure(&data)?;
         if bytes > MAX_PARAMETER_BYTES {
             return Err(DoorError::new(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -11,6 +12,7 @@ use super::HttpDoor;
 use super::error::{HttpError, Kind};
 use crate::Figures;
 use crate::figures::Count;
+use crate::net::Net;
 use crate::work::Waits;
 
 /// Groups whose lag is shown one by one; the rest are summed, so that the number of series stays bounded.
@@ -81,13 +83,14 @@ pub(crate) async fn metrics(
     let door = http.rooms()?;
     let (engine, figures) = (door.engine.clone(), Arc::clone(&door.figures));
     // Lag walks the groups' offsets, which may wait for the state's lock.
-    let text = door.work.run(Waits::Never, move || render(&engine, &figures)).await;
+    let net = Arc::clone(&http.net);
+    let text = door.work.run(Waits::Never, move || render(&engine, &figures, &net)).await;
     let text =
         text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
-fn render(engine: &Engine, figures: &Figures) -> millstream_engine::Result<String> {
+fn render(engine: &Engine, figures: &Figures, net: &Net) -> millstream_engine::Result<String> {
     let mut out = String::new();
     let stats = engine.stats();
     for (name, kind, help, value) in METRICS {
@@ -95,6 +98,7 @@ fn render(engine: &Engine, figures: &Figures) -> millstream_engine::Result<Strin
         line(&mut out, name, "", value(&stats));
     }
     doors(&mut out, figures);
+    memory(&mut out, net);
     lag(&mut out, engine)?;
     super::plugin_metrics::plugins(&mut out, engine)?;
     process(&mut out);
@@ -107,6 +111,30 @@ fn doors(out: &mut String, figures: &Figures) {
     header_lines(out, "flight_calls", "gauge", "streaming calls of the Flight door that are under way");
     for (call, what) in [("do_get", Count::Get), ("do_put", Count::Put), ("do_exchange", Count::Exchange)] {
         line(out, "flight_calls", &format!("{{call=\"{call}\"}}"), figures.get(what) as f64);
+    }
+}
+
+/// What the budgets of the doors are at.
+fn memory(out: &mut String, net: &Net) {
+    let ended = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    for (name, kind, help, value) in [
+        ("ingress_bytes", "gauge", "what clients have sent and the log has not taken", net.ingress.used() as f64),
+        ("egress_bytes", "gauge", "what is on its way to clients", net.egress.pool.used() as f64),
+        (
+            "messages_late_total",
+            "counter",
+            "messages dropped because they stopped coming or found no room",
+            ended(&net.late),
+        ),
+        (
+            "connections_ended_total",
+            "counter",
+            "connections closed because their clients held memory and did nothing",
+            ended(&net.ended),
+        ),
+    ] {
+        header_lines(out, name, kind, help);
+        line(out, name, "", value);
     }
 }
 

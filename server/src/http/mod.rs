@@ -17,13 +17,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::Door;
 use crate::config::Config;
+use crate::net::Net;
 use error::{HttpError, Kind};
 
 /// The door. It listens before the store is open, so that whoever waits for the server can ask how far it is.
@@ -31,15 +31,17 @@ use error::{HttpError, Kind};
 pub(crate) struct HttpDoor {
     door: OnceLock<Door>,
     gate: gate::Gate,
+    net: Arc<Net>,
     body_limit_bytes: usize,
     header_timeout: Duration,
 }
 
 impl HttpDoor {
-    pub(crate) fn new(config: &Config) -> HttpDoor {
+    pub(crate) fn new(config: &Config, net: Arc<Net>) -> HttpDoor {
         HttpDoor {
             door: OnceLock::new(),
             gate: gate::Gate::new(config),
+            net,
             body_limit_bytes: config.http_body_limit_bytes,
             header_timeout: config.header_timeout,
         }
@@ -53,18 +55,16 @@ impl HttpDoor {
 
     /// Serves connections until `stop` turns true; returns when the last request has been answered.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: watch::Receiver<bool>) -> io::Result<()> {
-        let header_timeout = self.header_timeout;
-        listener::serve(listener, self.router(), header_timeout, stop).await
+        let (net, header_timeout) = (Arc::clone(&self.net), self.header_timeout);
+        listener::serve(listener, self.router(), net, header_timeout, stop).await
     }
 
     fn router(self: Arc<Self>) -> Router {
-        let limit = self.body_limit_bytes;
         Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(metrics::metrics))
             .route("/v1/sql", post(sql::execute))
-            .layer(DefaultBodyLimit::max(limit))
             .fallback(async || {
                 HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
             })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use millstream_formats::json::{Json, array_of};
 
@@ -22,7 +21,7 @@ pub(crate) struct SqlRequest<'a> {
 
 impl<'a> SqlRequest<'a> {
     /// No statement begins with a brace, so a body that does is JSON whatever its type says.
-    pub(crate) fn read(headers: &HeaderMap, body: &'a Bytes) -> Result<SqlRequest<'a>, HttpError> {
+    pub(crate) fn read(headers: &HeaderMap, body: &'a [u8]) -> Result<SqlRequest<'a>, HttpError> {
         let text =
             std::str::from_utf8(body).map_err(|error| HttpError::invalid(format!("the body is not UTF-8: {error}")))?;
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -109,8 +108,7 @@ mod tests {
     fn read(content_type: &str, body: &'static str) -> Result<SqlRequest<'static>, String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        let body: &'static Bytes = Box::leak(Box::new(Bytes::from_static(body.as_bytes())));
-        SqlRequest::read(&headers, body).map_err(|error| format!("{error:?}"))
+        SqlRequest::read(&headers, body.as_bytes()).map_err(|error| format!("{error:?}"))
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! `POST /v1/sql`: one statement in, rows out as JSON lines or as an Arrow stream.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use millstream_engine::{ErrorKind, Principal};
@@ -16,13 +15,14 @@ use super::answer::{Answer, Format};
 use super::error::{HttpError, Kind};
 use super::request::{SqlRequest, parameters};
 use crate::Door;
+use crate::deadline::{Deadline, STATEMENT_TIMEOUT};
+use crate::net::arriving::{self, Collected, NotCollected};
+use crate::net::ingress::NoRoom;
+use crate::net::leaving::Sent;
+use crate::net::turns::in_turn;
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
-/// How long the body of a request may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a piece of an answer may wait for its reader.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that a client of HTTP/1.0 gets, which can't be told where an answer of unknown length ends.
 const WHOLE_ANSWER_BYTES: usize = 4 << 20;
 const DEFAULT_NAMESPACE: &str = "public";
@@ -33,20 +33,32 @@ pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request)
     let door = http.rooms()?.clone();
     let (headers, version) = (request.headers().clone(), request.version());
     let format = accepted(&headers)?;
-    // A body that stops coming must not hold its connection for ever.
-    let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
-    let body = body.map_err(|_| HttpError::new(Kind::Timeout, "the body did not come in time"))?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => HttpError::new(
-            Kind::BodyTooLarge,
-            format!("the body has more than {} bytes (http_body_limit_bytes)", http.body_limit_bytes),
-        ),
-        _ => HttpError::invalid(rejection.body_text()),
-    })?;
+    let asked = headers.get(STATEMENT_TIMEOUT).map(|value| value.as_bytes());
+    let deadline = Deadline::new(door.statement_timeout, asked).map_err(HttpError::invalid)?;
+    let (sent, body) = collected(request, http.body_limit_bytes).await?;
     let queries = door.queries.clone();
     // The task ends with its request: it is aborted when this future is dropped.
-    let task = AbortOnDrop(queries.spawn(run(door, headers, body, format, version)));
+    let task = AbortOnDrop(queries.spawn(run(door, (headers, body), (format, version), deadline, sent)));
     task.join().await
+}
+
+/// The body of a request, for which there was room, and the answer to come.
+async fn collected(request: Request, limit: usize) -> Result<(Arc<Sent>, Collected), HttpError> {
+    let sent = request.extensions().get::<Arc<Sent>>().cloned();
+    let sent =
+        sent.ok_or_else(|| HttpError::new(Kind::Engine(ErrorKind::Internal), "the request has come around the door"))?;
+    let body = arriving::collect(request.into_body(), &sent.peer, limit).await.map_err(|refused| match refused {
+        NotCollected::TooLarge => {
+            HttpError::new(Kind::BodyTooLarge, format!("the body has more than {limit} bytes (http_body_limit_bytes)"))
+        }
+        NotCollected::Late => HttpError::new(
+            Kind::Timeout,
+            "the body did not come in time (receive_timeout_ms, less where others wait for its room)",
+        ),
+        NotCollected::NoRoom => HttpError::new(Kind::Engine(NoRoom::KIND), NoRoom::MESSAGE),
+        NotCollected::Broken(message) => HttpError::invalid(format!("the body broke off: {message}")),
+    })?;
+    Ok((sent, body))
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<Result<Response, HttpError>>);
@@ -83,17 +95,19 @@ fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
 
 async fn run(
     door: Door,
-    headers: HeaderMap,
-    body: Bytes,
-    format: Format,
-    version: Version,
+    (headers, body): (HeaderMap, Collected),
+    (format, version): (Format, Version),
+    deadline: Deadline,
+    sent: Arc<Sent>,
 ) -> Result<Response, HttpError> {
-    let request = SqlRequest::read(&headers, &body)?;
+    let request = SqlRequest::read(&headers, &body.bytes)?;
     let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let session = door.sql.session(Principal::anonymous(), namespace);
-    let prepared = session.prepare(&request.sql).await?;
+    let prepared = deadline.within(session.prepare(&request.sql)).await?;
     let row = parameters(&request.parameters, &prepared.parameter_schema)?;
-    match prepared.execute(row).await? {
+    let outcome = deadline.within(prepared.execute(row)).await?;
+    let outcome = if prepared.polls() { outcome } else { in_turn(outcome, &sent) };
+    match deadline.bound(outcome) {
         Outcome::Done { rows, message } => {
             Ok(axum::Json(serde_json::json!({ "rows": rows, "message": message })).into_response())
         }
@@ -101,7 +115,7 @@ async fn run(
             // Most statements that fail do so before their first rows, and are then answered with a status.
             let first = stream.next().await.transpose()?;
             let rows = futures::stream::iter(first.map(Ok)).chain(stream).boxed();
-            let answer = Answer::start(&door.queries, format, schema, rows, READ_TIMEOUT);
+            let answer = Answer::start(&door.queries, format, schema, rows, door.net.limits.write_idle_timeout);
             let content_type = match format {
                 Format::JsonLines => JSON_LINES,
                 Format::ArrowStream => ARROW_STREAM,

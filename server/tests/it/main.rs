@@ -6,6 +6,7 @@ mod crowded;
 mod exposure;
 mod flight;
 mod help;
+mod hostile;
 mod http;
 mod plugin;
 mod plugin_project;

@@ -90,6 +90,10 @@ impl Server {
         Server { child, out, ready, grpc, http, _dir: None }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

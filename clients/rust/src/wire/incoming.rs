@@ -11,34 +11,48 @@ use prost::Message;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::PREFIX_BYTES;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Empty};
+use super::{Idle, PREFIX_BYTES, Reception, Room};
 
 /// Buffers that are used again hold no more, however much may wait.
 const MAX_REUSED_BYTES: usize = 64 << 20;
 
 /// The messages of one direction of a call, out of its HTTP body. After an error there are no more.
-#[derive(Debug)]
 pub struct Incoming<M> {
     body: Body,
     is_request: bool,
     max_message_bytes: usize,
     buffers: Buffers,
+    reception: Option<Box<dyn Reception>>,
     /// What has arrived and was not looked at.
     arrived: Bytes,
     /// The prefix of the next message, as far as it is here.
     prefix: BytesMut,
-    /// The message that is arriving, and the length of all of it. The prefix stays in front: rows are padded to be aligned
-    /// when counted from there.
-    message: Option<(BytesMut, usize)>,
+    /// The length of the message whose prefix is here, until there is room for it.
+    begun: Option<usize>,
+    message: Option<Arriving>,
     over: bool,
     kind: PhantomData<fn() -> M>,
+}
+
+/// A message of which a part is here, and the length of all of it. The prefix stays in front: rows are padded to be aligned when
+/// counted from there.
+struct Arriving {
+    buffer: BytesMut,
+    len: usize,
+    room: Option<Room>,
 }
 
 impl<M: Message + Default> Incoming<M> {
     /// What a client sends. That it has gone is the end, as it is where it has sent everything.
     pub fn request(body: Body, max_message_bytes: usize) -> Incoming<M> {
         Incoming::new(body, true, max_message_bytes)
+    }
+
+    /// What it sends is bounded by `reception`.
+    pub fn bounded(mut self, reception: impl Reception + 'static) -> Incoming<M> {
+        self.reception = Some(Box::new(reception));
+        self
     }
 
     /// What a server answers, to the status behind it.
@@ -63,6 +77,8 @@ impl<M: Message + Default> Incoming<M> {
             is_request,
             max_message_bytes,
             buffers: Buffers::default(),
+            reception: None,
+            begun: None,
             arrived: Bytes::new(),
             prefix: BytesMut::with_capacity(PREFIX_BYTES),
             message: None,
@@ -72,28 +88,58 @@ impl<M: Message + Default> Incoming<M> {
     }
 
     /// Goes on with what has arrived, until a message is whole or nothing is left.
-    fn take_in(&mut self) -> Result<Option<M>, Status> {
-        let (mut buffer, len) = match self.message.take() {
+    fn poll_take_in(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<M>, Status>> {
+        let mut message = match self.message.take() {
             Some(message) => message,
-            None => match self.begin()? {
+            None => match ready!(self.poll_begin(context))? {
                 Some(message) => message,
-                None => return Ok(None),
+                None => return Poll::Ready(Ok(None)),
             },
         };
-        let missing = (len - buffer.len()).min(self.arrived.len());
-        buffer.put(self.arrived.split_to(missing));
-        if buffer.len() < len {
-            self.message = Some((buffer, len));
-            return Ok(None);
+        let missing = (message.len - message.buffer.len()).min(self.arrived.len());
+        message.buffer.put(self.arrived.split_to(missing));
+        if message.buffer.len() < message.len {
+            self.message = Some(message);
+            return Poll::Ready(Ok(None));
         }
-        let mut message = self.buffers.filled(buffer);
+        let mut message = self.buffers.filled(message.buffer, message.room);
         message.advance(PREFIX_BYTES);
         let message = M::decode(message);
-        message.map(Some).map_err(|error| Status::internal(format!("a gRPC message is malformed: {error}")))
+        Poll::Ready(
+            message.map(Some).map_err(|error| Status::internal(format!("a gRPC message is malformed: {error}"))),
+        )
     }
 
-    /// A buffer for the message whose prefix has arrived.
-    fn begin(&mut self) -> Result<Option<(BytesMut, usize)>, Status> {
+    /// A buffer for the message whose prefix has arrived, once there is room for it.
+    fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Arriving>, Status>> {
+        let len = match self.begun {
+            Some(len) => len,
+            None => match self.prefix()? {
+                Some(len) => len,
+                None => return Poll::Ready(Ok(None)),
+            },
+        };
+        self.begun = Some(len);
+        let Empty { mut buffer, room } = match (self.buffers.free(len), &mut self.reception) {
+            (Some(free), _) => free,
+            (None, None) => Buffers::new_for(len, None),
+            (None, Some(reception)) => {
+                let polled = reception.poll_room(Buffers::size(len), context);
+                if polled.is_pending() {
+                    // Who waits for room holds none.
+                    self.buffers.forget();
+                }
+                Buffers::new_for(len, Some(ready!(polled)?))
+            }
+        };
+        self.begun = None;
+        buffer.put(self.prefix.as_ref());
+        self.prefix.clear();
+        Poll::Ready(Ok(Some(Arriving { buffer, len, room })))
+    }
+
+    /// The length of the message that begins, prefix and all, if its prefix is here.
+    fn prefix(&mut self) -> Result<Option<usize>, Status> {
         let missing = (PREFIX_BYTES - self.prefix.len()).min(self.arrived.len());
         self.prefix.put(self.arrived.split_to(missing));
         let Ok([flag, len @ ..]) = <[u8; PREFIX_BYTES]>::try_from(self.prefix.as_ref()) else { return Ok(None) };
@@ -106,15 +152,31 @@ impl<M: Message + Default> Incoming<M> {
                 "a gRPC message of {len} bytes is larger than the limit of {limit}"
             )));
         }
-        let mut buffer = self.buffers.empty(PREFIX_BYTES + len);
-        buffer.put(self.prefix.as_ref());
-        self.prefix.clear();
-        Ok(Some((buffer, PREFIX_BYTES + len)))
+        if let Some(reception) = &mut self.reception {
+            reception.begins();
+        }
+        Ok(Some(PREFIX_BYTES + len))
+    }
+
+    /// Nothing has come. Ready if that ends the call.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        let Some(reception) = &mut self.reception else { return Poll::Pending };
+        let arriving = self.message.as_ref().map(|message| (message.buffer.len(), message.len));
+        if arriving.is_none() && self.buffers.is_empty() {
+            return Poll::Pending;
+        }
+        match ready!(reception.poll_idle(arriving, context)) {
+            Idle::End(status) => Poll::Ready(status),
+            Idle::Forget => {
+                self.buffers.forget();
+                Poll::Pending
+            }
+        }
     }
 
     /// What the end of the body, its trailers or its failure mean.
     fn ended(&self, last: Option<Result<Frame<Bytes>, Status>>) -> Result<(), Status> {
-        let within_a_message = self.message.is_some() || !self.prefix.is_empty();
+        let within_a_message = self.message.is_some() || self.begun.is_some() || !self.prefix.is_empty();
         let status = match last {
             Some(Ok(trailers)) => trailers.trailers_ref().and_then(Status::from_header_map),
             Some(Err(status)) if self.is_request && status.code() == Code::Cancelled => return Ok(()),
@@ -139,17 +201,23 @@ impl<M: Message + Default> Stream for Incoming<M> {
             return Poll::Ready(None);
         }
         let error = loop {
-            match self.take_in() {
+            match ready!(self.poll_take_in(context)) {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) => {}
                 Err(status) => break Err(status),
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) if frame.is_data() => self.arrived = frame.into_data().unwrap_or_default(),
-                last => break self.ended(last),
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    self.arrived = frame.into_data().unwrap_or_default();
+                }
+                Poll::Ready(last) => break self.ended(last),
+                Poll::Pending => break Err(ready!(self.poll_idle(context))),
             }
         };
         self.over = true;
+        // What was kept of a half message goes now, not with the call.
+        (self.message, self.arrived) = (None, Bytes::new());
+        self.buffers.forget();
         Poll::Ready(error.err().map(Err))
     }
 }

@@ -9,6 +9,7 @@
 mod buffers;
 mod incoming;
 mod outgoing;
+mod reception;
 mod whole;
 
 use arrow_flight::{FlightData, Ticket};
@@ -22,6 +23,7 @@ use tonic::{Code, Status};
 
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
+pub use reception::{Idle, Reception, Room};
 use whole::Whole;
 
 /// gRPC's flag and length before each message.

@@ -60,11 +60,24 @@ pub(super) fn measure(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Resul
     Ok(sizes)
 }
 
-fn too_large(limit: u64) -> DoorError {
+pub(super) fn too_large(limit: u64) -> DoorError {
     DoorError::new(
         millstream_engine::ErrorKind::ResourceExhausted,
         format!("the record batch takes more than {limit} bytes in memory; send fewer rows at a time"),
     )
+}
+
+/// The bytes that compressed buffers state for themselves, all together at most `limit`: what lies about it is refused before
+/// it is unpacked.
+pub(super) fn stated(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> usize {
+    if batch.compression().is_none() {
+        return 0;
+    }
+    let stated = batch.buffers().into_iter().flatten().filter_map(|buffer| {
+        let bytes = slice(body, buffer.offset(), buffer.length()).ok()?;
+        u64::try_from(i64::from_le_bytes(*bytes.first_chunk::<8>()?)).ok()
+    });
+    stated.fold(0, u64::saturating_add).min(limit) as usize
 }
 
 fn check_count(what: &str, count: i64) -> Result<()> {

@@ -28,8 +28,10 @@ const MAX_ROWS: i64 = 1 << 24;
 /// What one batch may take in memory once it is decompressed, and its columns once their dictionaries are unfolded. Far above
 /// what a commit holds, so that the engine gives the better error for everything below.
 const MAX_DECODED_BYTES: u64 = 64 << 20;
+/// What the compressed parts of one batch may take once they are unpacked.
+pub(crate) const MAX_UNPACKED_BYTES: u64 = 16 << 20;
 /// What all dictionaries of a stream may take in memory. They live as long as the stream, whether rows come or not.
-const MAX_DICTIONARY_BYTES: u64 = 8 << 20;
+pub(crate) const MAX_DICTIONARY_BYTES: u64 = 8 << 20;
 
 /// The state of one incoming stream: its schema and its dictionaries.
 #[derive(Debug, Default)]
@@ -38,6 +40,15 @@ pub(crate) struct Decoder {
     dictionaries: HashMap<i64, ArrayRef>,
     /// What each of them holds, in bytes.
     held: HashMap<i64, u64>,
+}
+
+/// Memory that decoding takes, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// While the message's rows are used.
+    pub(crate) unpacked: usize,
+    /// By all dictionaries of the stream, as long as it lasts.
+    pub(crate) dictionaries: usize,
 }
 
 /// What one message held.
@@ -75,6 +86,31 @@ impl Decoder {
         })
     }
 
+    /// The memory that decoding a message takes besides the message, as far as the message says; nothing for one that will be
+    /// refused.
+    pub(crate) fn needs(&self, data: &FlightData) -> Needs {
+        let none = Needs::default();
+        if data.data_header.is_empty() {
+            return none;
+        }
+        let needs = caught(|| {
+            let message = header(data)?;
+            if let Some(batch) = message.header_as_record_batch() {
+                return Ok(Needs {
+                    unpacked: body::stated(&batch, &data.data_body, MAX_UNPACKED_BYTES),
+                    dictionaries: 0,
+                });
+            }
+            let Some(dictionary) = message.header_as_dictionary_batch() else { return Ok(none) };
+            let unpacked =
+                dictionary.data().map_or(0, |values| body::stated(&values, &data.data_body, MAX_DICTIONARY_BYTES));
+            let held: u64 = self.held.values().sum();
+            let dictionaries = held.saturating_add(unpacked as u64).saturating_add(data.data_body.len() as u64);
+            Ok(Needs { unpacked, dictionaries: dictionaries.min(MAX_DICTIONARY_BYTES) as usize })
+        });
+        needs.unwrap_or(none)
+    }
+
     fn decode_checked(&mut self, data: &FlightData) -> Result<Decoded> {
         let message = header(data)?;
         match message.header_type() {
@@ -102,7 +138,10 @@ impl Decoder {
             MessageHeader::RecordBatch => {
                 let header = message.header_as_record_batch().ok_or_else(missing)?;
                 let schema = self.schema.clone().ok_or_else(schema_first)?;
-                body::measure(&header, &data.data_body, MAX_DECODED_BYTES)?;
+                let sizes = body::measure(&header, &data.data_body, MAX_DECODED_BYTES)?;
+                if sizes.unpacked > MAX_UNPACKED_BYTES {
+                    return Err(body::too_large(MAX_UNPACKED_BYTES));
+                }
                 let body = Buffer::from(data.data_body.clone());
                 let batch = read_record_batch(&body, header, schema, &self.dictionaries, None, &message.version())
                     .map_err(malformed)?;

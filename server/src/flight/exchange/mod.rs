@@ -23,6 +23,7 @@ use super::forward::Messages;
 use super::members::Members;
 use crate::Door;
 use crate::figures::Count;
+use crate::net::leaving::{Load, Sent};
 use crate::work::Waits;
 
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
@@ -30,11 +31,31 @@ use crate::work::Waits;
 const NETWORK_QUEUE: usize = 2;
 
 /// Serves one stream in a task of its own; gives what is sent to the client.
-pub(super) fn serve(door: Door, members: Arc<Members>, who: Principal, incoming: Messages) -> Fed<FlightData> {
-    Fed::by(NETWORK_QUEUE, |sender| async move {
+pub(super) fn serve(
+    door: Door,
+    members: Arc<Members>,
+    who: Principal,
+    incoming: Messages,
+    sent: Arc<Sent>,
+) -> Messages {
+    let reader = Arc::clone(&sent);
+    let replies = Fed::by(NETWORK_QUEUE, |sender| async move {
         let _counted = door.figures.count(Count::Exchange);
-        run(door, members, who, incoming, sender).await;
-    })
+        run(door, members, who, incoming, sender, sent).await;
+    });
+    replies
+        .map(move |leaving| {
+            let Leaving { data, load } = leaving?;
+            load.into_iter().for_each(|load| reader.hand_over(load));
+            Ok(data)
+        })
+        .boxed()
+}
+
+/// A message on its way, and the room that it has.
+pub(super) struct Leaving {
+    data: FlightData,
+    load: Option<Load>,
 }
 
 async fn run(
@@ -42,9 +63,10 @@ async fn run(
     members: Arc<Members>,
     who: Principal,
     mut incoming: Messages,
-    sender: mpsc::Sender<Result<FlightData, Status>>,
+    sender: mpsc::Sender<Result<Leaving, Status>>,
+    sent: Arc<Sent>,
 ) {
-    let (end, session) = match begin(&door, &members, who, &mut incoming).await {
+    let (end, session) = match begin(&door, &members, who, &mut incoming, sent).await {
         Ok(Some(mut session)) => (session.run(&mut incoming, &sender).await, Some(session)),
         Ok(None) => (Ok(ended(EndReason::Shutdown)), None),
         Err(error) => (Err(error), None),
@@ -52,7 +74,7 @@ async fn run(
     let end = end.unwrap_or_else(|error| End { reason: EndReason::Error.into(), error: Some(error.to_wire()) });
     // In all other cases the place is given up before the client is told, who may take long to hear it.
     let session = session.filter(|_| end.reason() == EndReason::SchemaChanged);
-    let _ = sender.send(Ok(message(consumer_reply::Reply::End(end)))).await;
+    let _ = sender.send(Ok(Leaving { data: message(consumer_reply::Reply::End(end)), load: None })).await;
     if let Some(session) = session {
         // The call stays open: that its client has gone can be seen only while it is.
         session.wait_for_successor(incoming).await;
@@ -66,6 +88,7 @@ async fn begin(
     members: &Arc<Members>,
     who: Principal,
     incoming: &mut Messages,
+    sent: Arc<Sent>,
 ) -> Result<Option<session::Session>> {
     let hello = tokio::select! {
         hello = hello::receive(incoming) => hello?,
@@ -77,7 +100,7 @@ async fn begin(
         let (members, engine, hello) = (Arc::clone(members), door.engine.clone(), hello.clone());
         blocking(door, Waits::ForLog, move || members.attach(&engine, &who, &hello, config)).await?
     };
-    session::Session::new(door, hello, place).map(Some)
+    session::Session::new(door, hello, place, sent).map(Some)
 }
 
 fn ended(reason: EndReason) -> End {

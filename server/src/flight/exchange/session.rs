@@ -4,27 +4,28 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_flight::FlightData;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use millstream_client::protocol::{
     self, Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply,
 };
-use millstream_engine::{PartitionId, PartitionOffsets};
+use millstream_engine::{ErrorKind, PartitionId, PartitionOffsets};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
 use super::fetch::{Fetched, Step, visit};
-use super::{ended, hello, message, next_request};
+use super::{Leaving, ended, hello, message, next_request};
 use crate::Door;
 use crate::flight::blocking::blocking;
-use crate::flight::encode::schema_bytes;
+use crate::flight::encode::{message_bytes, schema_bytes};
 use crate::flight::error::{DoorError, Result};
 use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
+use crate::flight::stream::STALLED;
+use crate::net::leaving::{Load, Sent};
 use crate::work::Waits;
 
 /// Answers that wait to be sent before no further requests are read.
@@ -33,6 +34,8 @@ const MAX_ANSWERS: usize = 256;
 const MAX_COMMITS: usize = 256;
 /// Rows that one visit to the engine takes at most.
 const MAX_FETCH_BYTES: usize = 8 << 20;
+/// What it takes where others wait for room to send too.
+const MIN_FETCH_BYTES: usize = 1 << 20;
 /// How long a stream's place is kept for the one that follows it when the topic's schema has changed.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,12 +57,13 @@ pub(super) struct Session {
     due: Option<Instant>,
     /// Partitions that can't be read and wait for a seek or a resume.
     pub(super) failed: BTreeSet<PartitionId>,
-    pub(super) out: VecDeque<FlightData>,
+    pub(super) out: VecDeque<Leaving>,
+    sent: Arc<Sent>,
     pub(super) commits: FuturesOrdered<BoxFuture<'static, consumer_reply::Reply>>,
 }
 
 impl Session {
-    pub(super) fn new(door: &Door, hello: Hello, place: Place) -> Result<Session> {
+    pub(super) fn new(door: &Door, hello: Hello, place: Place, sent: Arc<Sent>) -> Result<Session> {
         let live = Arc::clone(&place.live);
         let topic = Arc::clone(&place.topic);
         let encoder = BatchEncoder::new(
@@ -80,6 +84,7 @@ impl Session {
             due: None,
             failed: BTreeSet::new(),
             out: VecDeque::new(),
+            sent,
             commits: FuturesOrdered::new(),
             live,
             topic,
@@ -103,12 +108,16 @@ impl Session {
     pub(super) async fn run(
         &mut self,
         incoming: &mut Messages,
-        sender: &mpsc::Sender<Result<FlightData, Status>>,
+        sender: &mpsc::Sender<Result<Leaving, Status>>,
     ) -> Result<End> {
         let mut told_to_end = self.place.as_ref().map(|place| place.ended.clone()).ok_or_else(gone)?;
         let door = self.door.clone();
         let mut stopped = std::pin::pin!(door.stopped());
-        let mut fetch: Option<BoxFuture<'static, Result<Fetched>>> = None;
+        let mut fetch: Option<BoxFuture<'static, Result<(Fetched, Option<Load>)>>> = None;
+        // Room for what the next fetch gives.
+        let mut asked: Option<BoxFuture<'static, Option<Load>>> = None;
+        let sent = Arc::clone(&self.sent);
+        let mut stalled = std::pin::pin!(sent.stalled());
         // A request that came during a fetch and waits for its end.
         let mut held = None;
         loop {
@@ -126,8 +135,11 @@ impl Session {
                         return Ok(self.flush(end, sender).await);
                     }
                 }
-                if self.wants_rows() {
-                    fetch = self.fetch();
+                if !self.wants_rows() {
+                    asked = None;
+                } else if let Some(load) = asked.get_or_insert_with(|| self.room()).now_or_never() {
+                    asked = None;
+                    fetch = self.fetch(load);
                 }
             }
             let fetching = fetch.is_some();
@@ -136,16 +148,22 @@ impl Session {
                 () = &mut stopped => return Ok(ended(EndReason::Shutdown)),
                 reason = told(&mut told_to_end) => return Ok(ended(reason)),
                 permit = sender.reserve(), if !self.out.is_empty() => match (permit, self.out.pop_front()) {
-                    (Ok(permit), Some(data)) => permit.send(Ok(data)),
+                    (Ok(permit), Some(leaving)) => permit.send(Ok(leaving)),
                     // Nobody reads any more.
                     _ => return Ok(ended(EndReason::Left)),
                 },
                 fetched = under_way(&mut fetch), if fetching => {
                     fetch = None;
-                    if let Some(end) = self.on_fetched(fetched?)? {
+                    let (fetched, load) = fetched?;
+                    if let Some(end) = self.on_fetched(fetched, load)? {
                         return Ok(self.flush(end, sender).await);
                     }
                 }
+                load = under_way(&mut asked), if asked.is_some() => {
+                    asked = None;
+                    fetch = self.fetch(load);
+                }
+                () = &mut stalled => return Err(DoorError::new(ErrorKind::Retry, STALLED)),
                 Some(reply) = self.commits.next(), if !self.commits.is_empty() => self.reply(reply),
                 request = next_request(incoming), if held.is_none() && self.takes_requests() => {
                     let request = request?;
@@ -178,20 +196,32 @@ impl Session {
         self.dirty && self.out.is_empty() && (self.credit > 0 || reassigned)
     }
 
+    /// Waits for room for the rows of a fetch: as many as there is credit for, or fewer where others wait too.
+    fn room(&self) -> BoxFuture<'static, Option<Load>> {
+        let (sent, credit) = (Arc::clone(&self.sent), usize::try_from(self.credit).unwrap_or(0));
+        Box::pin(async move {
+            match credit.min(MAX_FETCH_BYTES) {
+                0 => None,
+                most => Some(sent.take_some(MIN_FETCH_BYTES, most).await),
+            }
+        })
+    }
+
     /// Visits the engine on a thread that may block.
-    fn fetch(&mut self) -> Option<BoxFuture<'static, Result<Fetched>>> {
+    fn fetch(&mut self, load: Option<Load>) -> Option<BoxFuture<'static, Result<(Fetched, Option<Load>)>>> {
         let encoder = self.encoder.take()?;
         self.changed.borrow_and_update();
         let (live, topic) = (Arc::clone(&self.live), Arc::clone(&self.topic));
-        let budget = usize::try_from(self.credit).unwrap_or(0).min(MAX_FETCH_BYTES);
+        let credit = usize::try_from(self.credit).unwrap_or(0);
+        let budget = credit.min(load.as_ref().map_or(0, Load::bytes));
         let known = self.generation;
         let door = self.door.clone();
         Some(Box::pin(async move {
-            blocking(&door, Waits::ForRows, move || Ok(visit(&live, topic.id, known, budget, encoder))).await
+            blocking(&door, Waits::ForRows, move || Ok((visit(&live, topic.id, known, budget, encoder), load))).await
         }))
     }
 
-    fn on_fetched(&mut self, fetched: Fetched) -> Result<Option<End>> {
+    fn on_fetched(&mut self, fetched: Fetched, mut load: Option<Load>) -> Result<Option<End>> {
         self.encoder = Some(fetched.encoder);
         self.dirty = !fetched.idle;
         self.due = fetched.due_in.filter(|_| fetched.idle).map(|wait| Instant::now() + wait);
@@ -200,7 +230,8 @@ impl Session {
                 Step::Rows(messages) => {
                     for Outgoing { data, bytes } in messages {
                         self.credit = self.credit.saturating_sub_unsigned(bytes);
-                        self.out.push_back(data);
+                        let load = load.as_mut().map(|load| load.split(message_bytes(&data)));
+                        self.out.push_back(Leaving { data, load });
                     }
                 }
                 Step::Assigned(generation, offsets, moved) => {
@@ -247,16 +278,16 @@ impl Session {
     }
 
     pub(super) fn reply(&mut self, reply: consumer_reply::Reply) {
-        self.out.push_back(message(reply));
+        self.out.push_back(Leaving { data: message(reply), load: None });
     }
 
     /// Sends what is still to be sent, the answers to commits included, before the end.
-    async fn flush(&mut self, end: End, sender: &mpsc::Sender<Result<FlightData, Status>>) -> End {
+    async fn flush(&mut self, end: End, sender: &mpsc::Sender<Result<Leaving, Status>>) -> End {
         while let Some(reply) = self.commits.next().await {
             self.reply(reply);
         }
-        for data in std::mem::take(&mut self.out) {
-            if sender.send(Ok(data)).await.is_err() {
+        for leaving in std::mem::take(&mut self.out) {
+            if sender.send(Ok(leaving)).await.is_err() {
                 break;
             }
         }

@@ -1,0 +1,275 @@
+//! What has come in over a connection and lies in HTTP's own buffers.
+//!
+//! HTTP/2 lets a client send as much as the windows say, whether somebody takes it or not; windows that do not slow clients
+//! down add up to far more than a server has. So a socket is read only as far as what was read has been looked at: a little
+//! beyond that always, more with room from the budget. A client that sends more waits in its own socket.
+//!
+//! So the frames are followed as they pass: rows of calls are unread until their calls take them, and all of a frame is until the
+//! rest of it has come. What was sent to calls that are over, and padding, is never taken by anybody: nothing is unread whenever
+//! every call of the connection has asked for more and found nothing there.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
+
+use super::Peer;
+use super::pool::Part;
+
+/// What may lie unread of every connection.
+const FREE_BYTES: usize = 16 << 10;
+/// What is taken of the budget at a time; a whole frame fits in.
+const STEP_BYTES: usize = 256 << 10;
+
+/// Of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    inner: Mutex<Inner>,
+    reader: AtomicWaker,
+    /// Calls that wait for room for a message: nothing more is taken in for them.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    frames: Frames,
+    /// The socket waits to be read.
+    blocked: bool,
+    unread: usize,
+    room: Part,
+    /// Calls whose bodies are open, and those of them that may have something to read.
+    open: usize,
+    behind: usize,
+    last_read: Option<Instant>,
+}
+
+/// The room that a connection has asked for and not got.
+pub(super) type Asking = Option<BoxFuture<'static, Part>>;
+
+impl Arrivals {
+    /// How many bytes may be read from the socket now; none, and the task is woken when that may have changed.
+    pub(super) fn allowed(&self, peer: &Arc<Peer>, asking: &mut Asking, context: &mut Context<'_>) -> usize {
+        self.reader.register(context.waker());
+        if let Some(allowed) = self.allowance() {
+            return allowed;
+        }
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            *asking = None;
+            return 0;
+        }
+        let future = asking.get_or_insert_with(|| {
+            let peer = Arc::clone(peer);
+            Box::pin(async move { peer.net.ingress.arrived.take(STEP_BYTES).await })
+        });
+        let Poll::Ready(part) = future.poll_unpin(context) else { return 0 };
+        *asking = None;
+        self.lock().room.merge(part);
+        self.allowance().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn allowance(&self) -> Option<usize> {
+        let mut inner = self.lock();
+        if inner.open == 0 {
+            // There is no call that it could be for.
+            inner.unread = 0;
+        }
+        let allowed = (FREE_BYTES + inner.room.bytes()).checked_sub(inner.held()).filter(|allowed| *allowed > 0);
+        inner.blocked = allowed.is_none();
+        allowed
+    }
+
+    /// Bytes have come from the socket.
+    pub(super) fn came(&self, bytes: &[u8]) {
+        let mut inner = self.lock();
+        inner.unread += inner.frames.follow(bytes);
+        inner.last_read = Some(Instant::now());
+    }
+
+    /// The body of a call is there.
+    pub(super) fn opened(&self) {
+        let mut inner = self.lock();
+        inner.open += 1;
+        inner.behind += 1;
+    }
+
+    /// It is gone, with what nobody has read of it.
+    pub(super) fn closed(&self, behind: bool) {
+        let mut inner = self.lock();
+        inner.open -= 1;
+        inner.behind -= usize::from(behind);
+        if inner.behind == 0 {
+            inner.unread = 0;
+        }
+        self.settle(inner);
+    }
+
+    /// A call was handed bytes; `behind` says that it had nothing to read before.
+    pub(super) fn taken(&self, bytes: usize, was_even: bool) {
+        let mut inner = self.lock();
+        inner.behind += usize::from(was_even);
+        inner.unread = inner.unread.saturating_sub(bytes);
+        self.settle(inner);
+    }
+
+    /// A call has asked for more, and nothing is there.
+    pub(super) fn is_even(&self) {
+        let mut inner = self.lock();
+        inner.behind -= 1;
+        if inner.behind == 0 {
+            inner.unread = 0;
+        }
+        self.settle(inner);
+    }
+
+    /// A call begins or ends to wait for room for its message.
+    pub(super) fn waits(&self, begins: bool) {
+        if begins {
+            self.waiting.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.reader.wake();
+        }
+    }
+
+    /// Room that is not needed any more goes back, and the socket is read again.
+    fn settle(&self, mut inner: MutexGuard<'_, Inner>) {
+        let needed = inner.held().saturating_sub(FREE_BYTES);
+        let room = inner.room.bytes();
+        if room > 0 && room >= needed + STEP_BYTES {
+            drop(inner.room.split(room - needed.next_multiple_of(STEP_BYTES)));
+        }
+        let may_read = inner.blocked && inner.held() < FREE_BYTES + inner.room.bytes();
+        if may_read {
+            inner.blocked = false;
+        }
+        drop(inner);
+        if may_read {
+            self.reader.wake();
+        }
+    }
+
+    /// Half of a frame came, is held with room of the budget, and nothing has come since `then`.
+    pub(super) fn is_stalled(&self, then: Instant) -> bool {
+        let inner = self.lock();
+        inner.behind == 0 && inner.room.bytes() > 0 && inner.last_read.is_some_and(|last| last < then)
+    }
+}
+
+impl Inner {
+    fn held(&self) -> usize {
+        self.unread + self.frames.partial
+    }
+}
+
+/// Bytes of a frame's head.
+const HEAD_BYTES: usize = 9;
+/// What an HTTP/2 connection begins with.
+const PREFACE_BYTES: usize = 24;
+/// The type of the frames that carry bodies.
+const DATA: u8 = 0;
+
+/// Follows the frames of one direction of a connection.
+#[derive(Debug, Default)]
+struct Frames {
+    /// Of the preface, how much has passed.
+    preface: usize,
+    head: Vec<u8>,
+    /// Of the frame that is passing: whether it is of a body, what of it has passed, unless it is of a body, and what is to come.
+    is_data: bool,
+    partial: usize,
+    left: usize,
+}
+
+impl Frames {
+    /// How many of these bytes belong to bodies.
+    fn follow(&mut self, mut bytes: &[u8]) -> usize {
+        let mut data = 0;
+        let preface = (PREFACE_BYTES - self.preface).min(bytes.len());
+        self.preface += preface;
+        bytes = &bytes[preface..];
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let missing = (HEAD_BYTES - self.head.len()).min(bytes.len());
+                self.head.extend_from_slice(&bytes[..missing]);
+                bytes = &bytes[missing..];
+                let [a, b, c, kind, ..] = self.head[..] else { break };
+                if self.head.len() < HEAD_BYTES {
+                    break;
+                }
+                self.head.clear();
+                self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+                (self.is_data, self.partial) = (kind == DATA, 0);
+                continue;
+            }
+            let passing = self.left.min(bytes.len());
+            self.left -= passing;
+            bytes = &bytes[passing..];
+            if self.is_data {
+                data += passing;
+            } else {
+                self.partial = if self.left == 0 { 0 } else { self.partial + passing };
+            }
+        }
+        data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, len: usize) -> Vec<u8> {
+        let head = [&u32::try_from(len).unwrap().to_be_bytes()[1..], &[kind, 0, 0, 0, 0, 1]].concat();
+        [head, vec![7; len]].concat()
+    }
+
+    #[test]
+    fn frames_are_followed_however_they_come() {
+        let sent = [
+            vec![b'P'; PREFACE_BYTES],
+            frame(4, 6),
+            frame(1, 40),
+            frame(0, 300),
+            frame(6, 8),
+            frame(0, 0),
+            frame(0, 5),
+        ];
+        let sent = sent.concat();
+        for piece in [1, 2, 7, 9, 100, sent.len()] {
+            let mut frames = Frames::default();
+            assert_eq!(sent.chunks(piece).map(|piece| frames.follow(piece)).sum::<usize>(), 305, "{piece}");
+            assert_eq!((frames.partial, frames.left), (0, 0));
+        }
+        let mut frames = Frames::default();
+        assert_eq!(frames.follow(&sent[..PREFACE_BYTES + 15 + 9 + 30]), 0);
+        assert_eq!((frames.partial, frames.left), (30, 10), "half of the head of a request");
+    }
+
+    #[test]
+    fn what_calls_have_taken_is_not_held() {
+        let arrivals = Arrivals::default();
+        arrivals.came(&[vec![b'P'; PREFACE_BYTES], frame(1, 100)].concat());
+        arrivals.opened();
+        arrivals.came(&frame(0, 10_000));
+        assert_eq!(arrivals.allowance(), Some(FREE_BYTES - 10_000));
+        arrivals.taken(4000, false);
+        assert_eq!(arrivals.allowance(), Some(FREE_BYTES - 6000));
+        arrivals.came(&frame(0, FREE_BYTES));
+        assert_eq!(arrivals.allowance(), None, "no more is read");
+        // Half of it was padding, say: the call finds nothing more.
+        arrivals.taken(9000, false);
+        arrivals.is_even();
+        assert_eq!(arrivals.allowance(), Some(FREE_BYTES));
+        arrivals.came(&frame(0, 500));
+        arrivals.closed(false);
+        assert_eq!(arrivals.allowance(), Some(FREE_BYTES), "what nobody will take is not waited for");
+    }
+}

@@ -1,0 +1,115 @@
+//! Calls that stop in the middle.
+
+use std::time::Duration;
+
+use arrow_flight::Ticket;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use tonic::Code;
+
+use super::raw::{Raw, framed, half};
+use crate::flight::wire::{batch_message, connect, put, rows, run, schema, schema_message};
+use crate::program::Server;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with `t (id, word)` and rows in it.
+fn server(options: &[&str]) -> (tempfile::TempDir, Server) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(dir.path(), options);
+    server.ok(&["sql", "-c", "CREATE TABLE t (id BIGINT NOT NULL, word VARCHAR)"]);
+    run(async {
+        let mut messages = vec![schema_message(&schema(), "t")];
+        messages.extend((0..10).map(|n| batch_message(&rows(n * 20_000, 20_000), Default::default())));
+        put(&server, messages).await.1.unwrap();
+    });
+    (dir, server)
+}
+
+async fn ticket(server: &Server, statement: &str) -> Ticket {
+    let mut client = FlightSqlServiceClient::new_from_inner(connect(server).await);
+    let info = client.execute(statement.to_owned(), None).await.unwrap();
+    info.endpoint[0].ticket.clone().unwrap()
+}
+
+/// A million million rows, or so.
+const ENDLESS: &str = "SELECT a.word, b.id FROM t AS a CROSS JOIN t AS b";
+
+#[test]
+fn half_a_message_is_given_up() {
+    let (_dir, server) = server(&["--receive-timeout-ms", "500"]);
+    let head = framed(&schema_message(&schema(), "t"));
+    for (call, before, len) in [
+        ("DoPut", &head[..], 100_000),
+        ("DoPut", &[], 100_000),
+        ("DoPut", &head, 20 << 20),
+        ("DoExchange", &[], 1 << 20),
+        ("GetFlightInfo", &[], 50_000),
+        ("DoGet", &[], 1 << 20),
+    ] {
+        let mut raw = Raw::connect(server.grpc).unwrap();
+        raw.call(call).unwrap();
+        raw.send(before).unwrap();
+        raw.send(&half(len, 9000)).unwrap();
+        assert!(raw.ends_within(PATIENCE), "{call} of {len} bytes goes on for ever");
+    }
+    assert!(server.metric("messages_late_total") >= 6.0);
+    server.until_metric("ingress_bytes", 0.0);
+    assert_eq!(server.ok(&["sql", "-c", "SELECT count(*) AS n FROM t", "--format", "csv"]), "n\n200000\n");
+}
+
+#[test]
+fn a_reader_who_never_reads_is_ended_and_its_statement_with_it() {
+    let (_dir, server) = server(&["--write-idle-timeout-ms", "500"]);
+    let ticket = run(ticket(&server, ENDLESS));
+    let mut never = Raw::connect(server.grpc).unwrap();
+    never.call("DoGet").unwrap();
+    never.send(&framed(&ticket)).unwrap();
+    never.finish().unwrap();
+    server.until_metric("connections_ended_total", 1.0);
+    server.until_metric("flight_calls{call=\"do_get\"}", 0.0);
+    server.until_metric("egress_bytes", 0.0);
+    // One who reads slowly, and one who has nothing to read for a while, are served on.
+    run(async {
+        let mut answer = connect(&server).await.do_get(ticket).await.unwrap().into_inner();
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            answer.message().await.unwrap().expect("there are more rows");
+        }
+    });
+}
+
+#[test]
+fn a_statement_ends_when_its_time_is_over() {
+    let (_dir, server) = server(&[]);
+    let asked = |millis: &'static str, statement: &'static str| {
+        run(async {
+            let mut request = tonic::Request::new(ticket(&server, statement).await);
+            request.metadata_mut().insert("millstream-statement-timeout-ms", millis.parse().unwrap());
+            let mut answer = connect(&server).await.do_get(request).await?.into_inner();
+            while answer.message().await?.is_some() {}
+            Ok::<(), tonic::Status>(())
+        })
+    };
+    for statement in [ENDLESS, "SELECT count(*) FROM t AS a CROSS JOIN t AS b CROSS JOIN t AS c"] {
+        let status = asked("400", statement).unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        assert!(status.message().contains("longer than the 400 ms"), "{status:?}");
+    }
+    asked("600000", "SELECT count(*) FROM t").unwrap();
+    assert_eq!(asked("soon", "SELECT 1").unwrap_err().code(), Code::InvalidArgument);
+    server.until_metric("flight_calls{call=\"do_get\"}", 0.0);
+}
+
+#[test]
+fn the_operator_sets_a_time_for_statements_too() {
+    let (_dir, server) = server(&["--statement-timeout-ms", "2000"]);
+    let (status, answer) =
+        server.http("POST", "/v1/sql", &[], b"SELECT count(*) FROM t AS a CROSS JOIN t AS b CROSS JOIN t AS c");
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(status, 507, "{answer}");
+    assert!(answer.contains("longer than the 2000 ms"), "{answer}");
+    let (status, answer) = server.http("POST", "/v1/sql", &[("millstream-statement-timeout-ms", "x")], b"SELECT 1");
+    assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
+    let output = server.run(&["sql", "-c", "SELECT count(*) FROM t AS a CROSS JOIN t AS b CROSS JOIN t AS c"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("longer than the 2000 ms"));
+}

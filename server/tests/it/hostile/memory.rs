@@ -1,0 +1,109 @@
+//! The memory that clients can make the server take, all together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use tonic::Code;
+
+use super::attacks::Attacks;
+use super::raw::framed;
+use crate::flight::wire::{batch_message, connect, put, rows, run, schema, schema_message, stamp};
+use crate::program::Server;
+
+const CONNECTIONS: usize = 2000;
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The sum that `docs/operations.md` states for the default settings, in bytes.
+fn documented() -> u64 {
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+    let row = manual.lines().find_map(|line| line.strip_prefix("| **all of it** |")).expect("the sum");
+    let mebibytes = row.rsplit('|').nth(1).and_then(|text| text.trim().strip_suffix("MiB")).expect("its MiB");
+    mebibytes.trim().parse::<u64>().unwrap() << 20
+}
+
+/// How many connections this process may have open.
+fn connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    CONNECTIONS.min(files.unwrap_or(1024_usize).saturating_sub(200))
+}
+
+/// Samples the server's anonymous memory.
+struct Peak {
+    bytes: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Peak {
+    fn of(pid: u32) -> Peak {
+        let (bytes, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (into, until) = (Arc::clone(&bytes), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+                let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+                into.fetch_max(kibibytes.unwrap_or(0) << 10, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Peak { bytes, stop, thread }
+    }
+
+    fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn thousands_of_hostile_connections_stay_within_the_documented_memory() {
+    let server = Server::start();
+    server.ok(&["sql", "-c", "CREATE TABLE t (id BIGINT NOT NULL, word VARCHAR)"]);
+    run(async {
+        let mut messages = vec![schema_message(&schema(), "t")];
+        messages.extend((0..50).map(|n| batch_message(&rows(n * 20_000, 20_000), Default::default())));
+        put(&server, messages).await.1.unwrap();
+    });
+    let ticket = run(async {
+        let mut client = FlightSqlServiceClient::new_from_inner(connect(&server).await);
+        let info = client.execute("SELECT * FROM t".to_owned(), None).await.unwrap();
+        framed(&info.endpoint[0].ticket.clone().unwrap())
+    });
+    let (peak, attacks, connections) = (Peak::of(server.pid()), Attacks::on("t", ticket), connections());
+    let (mut held, begun) = (Vec::new(), Instant::now());
+    std::thread::scope(|scope| {
+        let attackers: Vec<_> = (0..4)
+            .map(|attacker| {
+                let (server, bomb, ticket) = (&server, &bomb, &ticket);
+                let numbers = (attacker..connections).step_by(4);
+                scope.spawn(move || {
+                    numbers.filter_map(|number| attack(server, number, bomb, ticket)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        // Meanwhile, and after, the others are served.
+        for round in 0..6_i64 {
+            let batch = batch_message(&rows(2_000_000 + round * 1000, 1000), stamp(round.unsigned_abs()));
+            // Where much waits, one may be told to come back.
+            while let (_, Err(status)) = run(put(&server, vec![schema_message(&schema(), "t"), batch.clone()])) {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                assert!(begun.elapsed() < PATIENCE, "{status:?}");
+            }
+            let found = server.ok(&["sql", "-c", "SELECT count(*) AS n FROM t WHERE id >= 2000000", "--format", "csv"]);
+            assert_eq!(found, format!("n\n{}\n", (round + 1) * 1000));
+            assert_eq!(server.http("GET", "/healthz", &[], b"").0, 200);
+        }
+        attackers.into_iter().for_each(|attacker| held.extend(attacker.join().unwrap()));
+    });
+    let peak = peak.end();
+    assert!(held.len() > connections / 2, "the attackers got in");
+    let (peak, bound) = (peak >> 20, documented() >> 20);
+    assert!(bound <= 1024, "the documented sum is {bound} MiB");
+    assert!(peak <= bound, "the server took {peak} MiB, more than the documented {bound} MiB");
+}

@@ -1,0 +1,7 @@
+//! Clients that take what they can get: the server keeps to its bounds, and the others go on.
+
+mod attacks;
+mod http;
+mod late;
+mod memory;
+mod raw;

@@ -125,11 +125,6 @@ impl Room {
         Room { of_all: self.of_all.split(bytes), of_share: self.of_share.split(bytes) }
     }
 
-    /// Gives back what is above `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        drop(self.split(self.bytes().saturating_sub(bytes)));
-    }
-
     /// Puts both together. They must come from the same pools.
     pub(crate) fn merge(&mut self, other: Room) {
         self.of_all.merge(other.of_all);
@@ -187,7 +182,7 @@ mod tests {
         let part = room.split(20);
         assert_eq!((room.bytes(), part.bytes(), all.used()), (30, 20, 50));
         room.merge(part);
-        room.shrink(10);
+        drop(room.split(40));
         assert_eq!((room.bytes(), all.used(), share.used()), (10, 10, 10));
         assert_eq!(room.split(1000).bytes(), 10);
         assert_eq!(Room::default().split(5).bytes(), 0);

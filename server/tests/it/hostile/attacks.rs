@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use arrow_array::{DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow_flight::{FlightData, FlightDescriptor};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
@@ -27,7 +27,7 @@ impl Attacks {
     pub(crate) fn on(table: &str, ticket: Vec<u8>) -> Attacks {
         let values = StringArray::from(vec!["a".to_owned(), "x".repeat(DICTIONARY_BYTES)]);
         let words = DictionaryArray::new(Int32Array::from(vec![0]), Arc::new(values));
-        let columns = [("id", Arc::new(Int64Array::from(vec![1])) as _), ("word", Arc::new(words) as _)];
+        let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(Int64Array::from(vec![1]))), ("word", Arc::new(words))];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
         let (generator, mut tracker) = (IpcDataGenerator::default(), DictionaryTracker::new(false));

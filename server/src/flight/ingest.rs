@@ -100,6 +100,8 @@ async fn take_all(
     let (mut rows, mut intake) = (0i64, Intake::new(&door.net));
     while let Some(data) = intake.next(&mut incoming).await {
         let data = intake.room(&decoder, data?).await?;
+        // What has arrived keeps its room until the log has taken its rows.
+        let arrived = data.data.data_body.clone();
         let (engine, who, target, known) = (door.engine.clone(), who.clone(), Arc::clone(&target), table.clone());
         let made = Arc::clone(made);
         // The first message makes the table, which the log answers.
@@ -111,6 +113,7 @@ async fn take_all(
         while let Some(admitted) = taken.tickets.next().await {
             under_way.push_back(admitted?);
         }
+        drop(arrived);
         while under_way.len() > MAX_IN_FLIGHT
             && let Some(receipt) = under_way.pop_front()
         {

@@ -16,6 +16,7 @@ use millstream_client::protocol::{
     consumer_request::Request,
 };
 use prost::Message;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::process::Server;
 use crate::report::{Figure, percentile};
@@ -173,7 +174,7 @@ struct Member {
 impl Member {
     async fn join(server: &Server) -> Result<Member> {
         let (requests, sent) = mpsc::channel(COMMITS);
-        let mut client = FlightServiceClient::connect(address(server)).await?;
+        let mut client = FlightServiceClient::new(connect(server).await?);
         let mut member = Member { requests, replies: futures::stream::empty().boxed() };
         let hello = Hello {
             version: millstream_client::protocol::VERSION,
@@ -208,8 +209,8 @@ impl Member {
     }
 }
 
-fn address(server: &Server) -> String {
-    server.url.replace("grpc://", "http://")
+async fn connect(server: &Server) -> Result<Channel> {
+    Ok(Endpoint::from_shared(server.url.replace("grpc://", "http://"))?.connect().await?)
 }
 
 /// Streams that each have some batches unanswered, until told to stop.
@@ -217,7 +218,7 @@ async fn produce(server: &Server, batch: &RecordBatch, stop: &AtomicBool) -> Res
     let (schema, rows) = messages(batch)?;
     let mut streams = Vec::new();
     for _ in 0..PRODUCERS / STREAMS {
-        let client = FlightServiceClient::connect(address(server)).await?;
+        let client = FlightServiceClient::new(connect(server).await?);
         let client = client.max_encoding_message_size(usize::MAX);
         for _ in 0..STREAMS {
             let (mut client, schema, rows) = (client.clone(), schema.clone(), rows.clone());

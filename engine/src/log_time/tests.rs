@@ -258,10 +258,10 @@ fn a_record_that_is_cut_or_changed_is_found_out() {
     let file = disk.open(&path).expect("there");
     let mut bytes = vec![0; file.len().expect("its length") as usize];
     file.read_at(&mut bytes, 0).expect("read");
-    for at in 0..bytes.len() {
+    for (at, byte) in bytes.iter().enumerate() {
         let copy = disk.kill(1);
         let file = copy.open(&path).expect("there");
-        file.write_at(&[&[bytes[at] ^ 4]], at as u64).expect("write");
+        file.write_at(&[&[byte ^ 4]], at as u64).expect("write");
         if let Ok(found) = record::read(&copy, &path) {
             let untouched = found.mark.is_none() || found.damaged;
             assert!(untouched, "byte {at} was changed and nobody saw it");

@@ -1,5 +1,7 @@
 //! What goes through while producers fill the writer's queue and the disk is slow.
 
+#![expect(clippy::disallowed_methods, reason = "threads of a test, which joins them")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;

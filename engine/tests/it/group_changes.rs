@@ -1,5 +1,7 @@
 //! What keeps a session alive, many members who come and go at once, and resets beside joins.
 
+#![expect(clippy::disallowed_methods, reason = "threads of a test, which joins them")]
+
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 

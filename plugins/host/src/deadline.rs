@@ -174,8 +174,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    /// The messages of panics, and whether the clock stays down.
+    type Told = Arc<Mutex<Vec<(String, bool)>>>;
+
     /// A clock that panics so often, and what was told of it.
-    fn start(panics: usize) -> (Arc<Ticker>, Arc<AtomicUsize>, Arc<Mutex<Vec<(String, bool)>>>) {
+    fn start(panics: usize) -> (Arc<Ticker>, Arc<AtomicUsize>, Told) {
         let (told, watch) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Panics::default()));
         let heard = told.clone();
         watch.to(Arc::new(move |panic| heard.lock().push((panic.message.clone(), panic.stays_down))));

@@ -109,8 +109,11 @@ async fn answered(pending: &mut VecDeque<(u64, PendingAck)>) -> Result<Option<u6
     }
 }
 
+/// Batches that were read ahead.
+type Ahead = mpsc::Receiver<Result<RecordBatch, Failure>>;
+
 /// Reads on a thread of its own: decoding a file must not hold up the connection.
-fn read_ahead(source: &Source) -> Result<(mpsc::Receiver<Result<RecordBatch, Failure>>, JoinHandle<()>), Failure> {
+fn read_ahead(source: &Source) -> Result<(Ahead, JoinHandle<()>), Failure> {
     let (send, receive) = mpsc::channel(READ_AHEAD);
     let batches = source.batches(None)?;
     let path = source.path().display().to_string();

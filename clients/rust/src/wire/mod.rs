@@ -31,6 +31,7 @@ pub(crate) const PREFIX_BYTES: usize = 5;
 
 /// What a method of the Flight service takes and gives.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::enum_variant_names, reason = "they are the names of the service's methods")]
 pub(crate) enum Method {
     DoExchange,
     DoGet,

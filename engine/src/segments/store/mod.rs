@@ -27,7 +27,7 @@ use remote::{RemoteFile, RemoteStore, RemoteUpload};
 #[derive(Debug)]
 pub(super) enum Store {
     Local(LocalStore),
-    Remote(RemoteStore),
+    Remote(Box<RemoteStore>),
 }
 
 impl Store {
@@ -35,7 +35,7 @@ impl Store {
         Ok(match &options.segment_store {
             SegmentStore::Local => Store::Local(LocalStore::open(options.disk.clone(), options.dir.join("segments"))?),
             SegmentStore::Remote { store, prefix, url } => {
-                Store::Remote(RemoteStore::open(store.clone(), (prefix, url), options, events)?)
+                Store::Remote(Box::new(RemoteStore::open(store.clone(), (prefix, url), options, events)?))
             }
         })
     }

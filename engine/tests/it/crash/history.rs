@@ -132,7 +132,7 @@ impl History {
         let mut partitions = Vec::new();
         let mut steps = vec![create(&mut chance, &mut partitions)];
         if let Some(Step::CreateTable { retention_ms, .. }) = steps.first_mut() {
-            *retention_ms = (seed % 3 != 0).then_some(RETENTION_MINUTES * 60_000);
+            *retention_ms = (!seed.is_multiple_of(3)).then_some(RETENTION_MINUTES * 60_000);
         }
         for _ in 0..chance.random_range(4..7) {
             steps.push(append(&mut chance, &partitions));

@@ -77,7 +77,7 @@ impl Store {
 
     /// After a panic in one of the log's threads: nothing is written any more, neither rows nor a checkpoint, and it is said
     /// why. Gives the store opened again.
-    fn is_poisoned(self, thread: &str, reason: &str, table: &TableInfo) -> Store {
+    fn poisoned(self, thread: &str, reason: &str, table: &TableInfo) -> Store {
         let told = wait(|| Some(self.told()).filter(|told| !told.is_empty()), "the event");
         let why = format!("the thread {thread:?} has panicked ({reason}); it stays down until the store is closed");
         assert!(told.len() == 1 && told[0].starts_with(&why), "{told:?}");
@@ -116,7 +116,7 @@ fn a_writer_that_panics_is_not_begun_again() {
         store.trap.arm(seam, "log-writer", 1);
         let error = store.append(&table, 10..20).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Reopen, "{error}");
-        let store = store.is_poisoned("log-writer", &format!("{seam} of log-writer"), &table);
+        let store = store.poisoned("log-writer", &format!("{seam} of log-writer"), &table);
         // What was written before the panic was not acknowledged: it may be there or not, but whole.
         let end = store.end(&table);
         assert!(end == 10 || (seam == "written" && end == 20), "{seam}: {end} rows");
@@ -133,7 +133,7 @@ fn an_applier_that_panics_poisons_log_and_checkpoints() {
     let limits: NamespaceLimitChanges = [(NamespaceLimit::PluginCount, Some(3))].into();
     let error = store.engine.limit_namespace(&who(), "public", limits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Reopen, "{error}");
-    let store = store.is_poisoned("log-apply", "limits of log-apply", &table);
+    let store = store.poisoned("log-apply", "limits of log-apply", &table);
     // The change was durable when the panic came.
     let limits = store.engine.namespace_limits(&who(), "public").unwrap();
     assert_eq!(limits.get(NamespaceLimit::PluginCount), Some(3));

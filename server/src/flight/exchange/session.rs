@@ -39,6 +39,9 @@ const MIN_FETCH_BYTES: usize = 1 << 20;
 /// How long a stream's place is kept for the one that follows it when the topic's schema has changed.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A visit to the engine under way: what it finds, and the room of what it gives.
+type Fetching = BoxFuture<'static, Result<(Fetched, Option<Load>)>>;
+
 pub(super) struct Session {
     pub(super) door: Door,
     /// Taken when the session ends: leaving the group takes its lock.
@@ -113,7 +116,7 @@ impl Session {
         let mut told_to_end = self.place.as_ref().map(|place| place.ended.clone()).ok_or_else(gone)?;
         let door = self.door.clone();
         let mut stopped = std::pin::pin!(door.stopped());
-        let mut fetch: Option<BoxFuture<'static, Result<(Fetched, Option<Load>)>>> = None;
+        let mut fetch: Option<Fetching> = None;
         // Room for what the next fetch gives.
         let mut asked: Option<BoxFuture<'static, Option<Load>>> = None;
         let sent = Arc::clone(&self.sent);
@@ -208,7 +211,7 @@ impl Session {
     }
 
     /// Visits the engine on a thread that may block.
-    fn fetch(&mut self, load: Option<Load>) -> Option<BoxFuture<'static, Result<(Fetched, Option<Load>)>>> {
+    fn fetch(&mut self, load: Option<Load>) -> Option<Fetching> {
         let encoder = self.encoder.take()?;
         self.changed.borrow_and_update();
         let (live, topic) = (Arc::clone(&self.live), Arc::clone(&self.topic));

@@ -80,11 +80,9 @@ fn thousands_of_hostile_connections_stay_within_the_documented_memory() {
     std::thread::scope(|scope| {
         let attackers: Vec<_> = (0..4)
             .map(|attacker| {
-                let (server, bomb, ticket) = (&server, &bomb, &ticket);
+                let (server, attacks) = (server.grpc, &attacks);
                 let numbers = (attacker..connections).step_by(4);
-                scope.spawn(move || {
-                    numbers.filter_map(|number| attack(server, number, bomb, ticket)).collect::<Vec<_>>()
-                })
+                scope.spawn(move || numbers.filter_map(|number| attacks.begin(server, number)).collect::<Vec<_>>())
             })
             .collect();
         // Meanwhile, and after, the others are served.

@@ -96,12 +96,12 @@ async fn recursion_ends() {
 async fn wide_tables_are_planned_in_step_with_their_columns() {
     let store = open(SqlOptions::default());
     let mut times = Vec::new();
-    for columns in [250, 2000] {
+    for columns in [125, 1000] {
         let list: Vec<_> = (0..columns).map(|column| format!("c{column} BIGINT")).collect();
         store.run(&format!("CREATE TABLE w{columns} ({})", list.join(", "))).await;
         let select = format!("SELECT * FROM w{columns}");
         let mut best = Duration::MAX;
-        for _ in 0..4 {
+        for _ in 0..3 {
             let start = Instant::now();
             assert_eq!(store.batches(&select).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
             best = best.min(start.elapsed());

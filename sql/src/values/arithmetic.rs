@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr_common::datum::apply;
 
+use super::names;
 use crate::types::to_sql;
 
 /// `left op right`, checked. Operands have the types that DataFusion's coercion gave them.
@@ -66,7 +67,7 @@ impl ScalarUDFImpl for CheckedBinary {
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         let [left, right] = args else { return Ok(self.name().to_owned()) };
-        Ok(format!("{} {} {}", left.schema_name(), self.op, right.schema_name()))
+        Ok(format!("{} {} {}", names::operand(left), self.op, names::operand(right)))
     }
 
     fn signature(&self) -> &Signature {
@@ -172,7 +173,7 @@ impl ScalarUDFImpl for CheckedNegative {
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         let [operand] = args else { return Ok("-".to_owned()) };
-        Ok(format!("(- {})", operand.schema_name()))
+        Ok(format!("(- {})", names::operand(operand)))
     }
 
     fn signature(&self) -> &Signature {
@@ -198,6 +199,10 @@ struct CheckedAbs {
 impl ScalarUDFImpl for CheckedAbs {
     fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(names::call(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
 };
 
+use super::names;
 use super::times::{per_second, round_to};
 use crate::types::to_sql;
 
@@ -77,6 +78,10 @@ struct TrueCast {
 impl ScalarUDFImpl for TrueCast {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(names::call(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

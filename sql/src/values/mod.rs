@@ -11,6 +11,7 @@ mod checked;
 mod common_type;
 mod like;
 mod literals;
+mod names;
 mod nan;
 mod plans;
 mod sum;

@@ -10,6 +10,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::names;
+
 /// The expression with one NaN, if it is of a floating-point type; `None` where nothing has to be done.
 pub(super) fn with_one_nan(expr: &Expr, schema: &DFSchema) -> DfResult<Option<Expr>> {
     match expr {
@@ -61,6 +63,10 @@ struct OneNan {
 impl ScalarUDFImpl for OneNan {
     fn name(&self) -> &str {
         "one_nan"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(names::call(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

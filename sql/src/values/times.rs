@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::names;
+
 type Zone = Option<Arc<str>>;
 
 /// Whether DataFusion would compare a pair by way of nanoseconds.
@@ -168,6 +170,10 @@ struct RoundedTime {
 impl ScalarUDFImpl for RoundedTime {
     fn name(&self) -> &str {
         if self.up { "time_ceil" } else { "time_floor" }
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(names::call(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

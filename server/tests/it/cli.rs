@@ -103,16 +103,16 @@ fn an_import_that_fails_leaves_no_table_of_its_making() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("late.jsonl");
     let mut text: String = (0..20_000).map(|n| format!("{{\"n\":{n},\"s\":\"x\"}}\n")).collect();
-    // More than a commit may hold: nothing but the server can know that.
+    // More than a commit may hold, after thousands of rows that fit.
     text.push_str(&format!("{{\"n\":1,\"s\":\"{}\"}}\n", "x".repeat(9 << 20)));
     std::fs::write(&file, text).unwrap();
     let failed = server.run(&["import", "late", file.to_str().unwrap(), "--create"]);
-    assert_eq!(code(&failed), 1, "{}", stderr(&failed));
+    assert!(code(&failed) != 0 && stderr(&failed).contains("9437196 bytes"), "{}", stderr(&failed));
     let gone = server.run(&["sql", "-c", "SELECT count(*) FROM late"]);
     assert!(stderr(&gone).contains("\"late\""), "{} {}", stdout(&gone), stderr(&gone));
     words(&server);
     let there = server.run(&["import", "words", file.to_str().unwrap(), "--create"]);
-    assert_eq!(code(&there), 1);
+    assert_ne!(code(&there), 0);
     assert_eq!(server.ok(&["sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM words"]), "n\n3\n");
 }
 

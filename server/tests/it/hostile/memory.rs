@@ -42,6 +42,7 @@ impl Peak {
     fn of(pid: u32) -> Peak {
         let (bytes, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (into, until) = (Arc::clone(&bytes), Arc::clone(&stop));
+        #[expect(clippy::disallowed_methods, reason = "whoever asks for the peak joins it")]
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
                 let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -131,6 +131,7 @@ fn a_member_that_joins_during_a_reset_begins_after_it() {
     let table = fixture.table("t", 1);
     fixture.append(&table, 0, 0..10);
     let member = fixture.join(manual("g"), &["t"]);
+    member.acknowledge();
     let topic = member.topics().first().cloned().expect("it has a topic");
     member.commit(&[(at(&topic, 0), 2)]).expect("it is queued").wait().expect("it commits");
     member.leave().expect("it leaves");
@@ -152,6 +153,7 @@ fn a_group_that_comes_back_waits_for_its_own_commits() {
     fixture.append(&table, 0, 0..10);
     // A group with a settled commit behind it,
     let other = fixture.join(manual("other"), &["t"]);
+    other.acknowledge();
     let topic = other.topics().first().cloned().expect("it has a topic");
     other.commit(&[(at(&topic, 0), 1), (at(&topic, 1), 0)]).expect("it is queued").wait().expect("it commits");
     let second = fixture.join(manual("other"), &["t"]);

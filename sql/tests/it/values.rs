@@ -1,7 +1,6 @@
 //! Values and schemas of prepared statements, and errors that say where a row stands.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -90,26 +89,6 @@ async fn recursion_ends() {
     let written = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT CAST(n * 1.5 AS BIGINT) FROM r WHERE n < 10) \
                    SELECT max(n) FROM r";
     assert_eq!(store.rows(written).await.unwrap(), ["12"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn wide_tables_are_planned_in_step_with_their_columns() {
-    let store = open(SqlOptions::default());
-    let mut times = Vec::new();
-    for columns in [125, 1000] {
-        let list: Vec<_> = (0..columns).map(|column| format!("c{column} BIGINT")).collect();
-        store.run(&format!("CREATE TABLE w{columns} ({})", list.join(", "))).await;
-        let select = format!("SELECT * FROM w{columns}");
-        let mut best = Duration::MAX;
-        for _ in 0..3 {
-            let start = Instant::now();
-            assert_eq!(store.batches(&select).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
-            best = best.min(start.elapsed());
-        }
-        times.push(best);
-    }
-    // Eight times the columns: with the square of their number it would be 64 times as long.
-    assert!(times[1] < times[0] * 32, "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

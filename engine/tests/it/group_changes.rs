@@ -145,27 +145,3 @@ fn a_member_that_joins_during_a_reset_begins_after_it() {
     assert_eq!(handed_after(&fixture, &disk, "g"), [7, 8, 9]);
     reset.join().expect("it does not panic").expect("it is reset");
 }
-
-#[test]
-fn a_group_that_comes_back_waits_for_its_own_commits() {
-    let (fixture, disk) = gated();
-    let table = fixture.table("t", 2);
-    fixture.append(&table, 0, 0..10);
-    // A group with a settled commit behind it,
-    let other = fixture.join(manual("other"), &["t"]);
-    other.acknowledge();
-    let topic = other.topics().first().cloned().expect("it has a topic");
-    other.commit(&[(at(&topic, 0), 1), (at(&topic, 1), 0)]).expect("it is queued").wait().expect("it commits");
-    let second = fixture.join(manual("other"), &["t"]);
-    second.leave().expect("it leaves");
-    drop(other.poll(MIB, NO_WAIT).expect("it polls"));
-    // and one whose commit is under way when it goes.
-    let member = fixture.join(manual("g"), &["t"]);
-    drop(member.poll(MIB, NO_WAIT).expect("it polls"));
-    held(&fixture, &disk);
-    let committed = member.commit(&[(at(&topic, 0), 6)]).expect("it is queued");
-    member.leave().expect("it leaves");
-    other.leave().expect("it leaves");
-    assert_eq!(handed_after(&fixture, &disk, "g"), [6, 7, 8, 9]);
-    committed.wait().expect("it commits");
-}

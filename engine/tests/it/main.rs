@@ -27,6 +27,7 @@ mod producers;
 mod read_model;
 mod segment_owners;
 mod segments;
+mod stored_directory;
 mod stores;
 mod support;
 mod table;

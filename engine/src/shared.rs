@@ -15,7 +15,7 @@ use crate::log::{CommitSink, Log};
 use crate::lookups::PluginTables;
 use crate::maintenance::Maintenance;
 use crate::modules::Modules;
-use crate::record::{GroupKey, Record, RecordContext};
+use crate::record::{Record, RecordContext};
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{State, Store};
@@ -221,9 +221,5 @@ impl CommitSink for Shared {
 
     fn checkpoint(&self) -> Result<()> {
         Shared::checkpoint(self)
-    }
-
-    fn generation(&self, group: &GroupKey) -> Option<u64> {
-        self.groups.generation(group)
     }
 }

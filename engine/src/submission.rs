@@ -55,8 +55,6 @@ pub(crate) enum RowsPayload {
 /// A condition that must hold when the submission's turn comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// The group's members still are of this generation.
-    Generation { group: GroupKey, generation: u64 },
     /// The group's next offset is this one, `None` before its first commit: nobody else has gone on in its place.
     Committed { group: GroupKey, topic: TopicId, partition: PartitionId, offset: Option<Offset> },
     /// The consumer stands, is not paused, and is of this version.

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::Shared as SharedFuture;
-
 use super::Coordinator;
+use super::assign::MemberNumber;
 use super::core::Core;
 use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
 use super::join::name_of;
@@ -70,53 +68,54 @@ impl Coordinator {
         self.tick(shared);
         let name = name_of(namespace, group);
         let (mode, entries) = reset_entries(shared, &name, reset)?;
-        let barrier = loop {
-            // One without members is made live for a moment, so that whoever joins comes before this or after.
-            let live = self.live(&name, mode);
-            let mut inner = live.inner.lock();
-            if !inner.retired {
-                break live.reset(shared, &mut inner, entries)?;
-            }
-        };
-        futures::executor::block_on(barrier).map(drop)
+        let answer = self.with_live(&name, mode, |live, inner| live.reset(shared, inner, entries))?;
+        answer.wait().map(drop)
     }
 
-    /// Forgets a group and its offsets.
+    /// Forgets a group and its offsets. A member that joins meanwhile begins the group anew.
     pub(crate) fn drop_group(&self, shared: &Shared, namespace: &str, group: &str, force: bool) -> Result<()> {
         self.check_open()?;
         self.tick(shared);
         let name = name_of(namespace, group);
         let _no_beginning = self.setups.hold(&name);
-        if shared.state.read().group(namespace, group).is_none() {
-            return Err(unknown(group));
-        }
+        let mode = shared.state.read().group(namespace, group).map(|group| group.mode);
+        let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission { changes: vec![dropped], ..Submission::default() };
-        let ticket = match self.find(&name) {
-            None => shared.log.enqueue(submission)?,
-            Some(live) => {
-                let mut inner = live.inner.lock();
-                let members: Vec<_> = inner.members.keys().copied().collect();
-                if !members.is_empty() && !force {
-                    let by = format!("{} live members; they must leave first, or FORCE it", members.len());
-                    return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
-                }
-                live.remove(shared, &mut inner, &members, "the group was dropped");
-                shared.log.enqueue(submission)?
+        let answer = self.with_live(&name, mode, |live, inner| {
+            if !inner.members.is_empty() && !force {
+                let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
+                return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
             }
-        };
-        ticket.wait()?.wait().map(drop)
+            live.end(shared, inner, submission)
+        })?;
+        answer.wait().map(drop)
+    }
+
+    /// Calls with the live group's lock held. A group without members is made live for a moment, so that whoever joins comes
+    /// before the call or after.
+    fn with_live<T>(
+        &self,
+        name: &GroupKey,
+        mode: GroupMode,
+        call: impl FnOnce(&Group, &mut Inner) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let live = self.live(name, mode);
+            let mut inner = live.inner.lock();
+            if !inner.retired {
+                return call(&live, &mut inner);
+            }
+        }
     }
 }
 
 impl Group {
-    /// Queues the offsets, moves the members, and fences what they have been handed. Whoever reads committed offsets later
-    /// waits for what this gives.
-    fn reset(&self, shared: &Shared, inner: &mut Inner, entries: Entries) -> Result<SharedFuture<PendingReceipt>> {
+    /// Queues the offsets, moves the members, and fences what they have been handed.
+    fn reset(&self, shared: &Shared, inner: &mut Inner, entries: Entries) -> Result<PendingReceipt> {
         // Resets are few, and small.
-        let barrier = enqueue(shared, entries.clone(), Vec::new())?.keep().shared();
-        inner.barrier = Some(barrier.clone());
-        inner.unsettled = false;
+        let answer = enqueue(shared, entries.clone())?.keep();
+        inner.settle(shared)?;
         let stamp = inner.stamp();
         for member in inner.members.values_mut() {
             for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
@@ -128,7 +127,18 @@ impl Group {
             member.core.replay.lock().restart();
         }
         self.next_generation(shared, inner);
-        Ok(barrier)
+        Ok(answer)
+    }
+
+    /// Queues the group's end, and takes its members out. What they have not committed goes with it.
+    fn end(&self, shared: &Shared, inner: &mut Inner, dropped: Submission) -> Result<PendingReceipt> {
+        let answer = shared.log.enqueue(dropped)?.keep();
+        inner.settle(shared)?;
+        let members: Vec<MemberNumber> = inner.members.keys().copied().collect();
+        members.into_iter().for_each(|member| inner.part_with(shared, member, "the group was dropped"));
+        inner.departed.clear();
+        self.rebalance(shared, inner);
+        Ok(answer)
     }
 }
 

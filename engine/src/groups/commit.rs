@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::core::Core;
 use super::group::{Entries, enqueue};
 use crate::shared::Shared;
-use crate::submission::Precondition;
 use crate::{Assignment, Error, Offset, PendingReceipt, Receipt, Result, Ticket};
 
 /// Queues a member's commit, as of the generation it names or last acted on. Waits for nothing but the group's lock.
@@ -40,7 +39,7 @@ pub(super) fn commit(
     if entries.is_empty() {
         return Ok(Ticket::admitted(nothing_to_wait_for(shared)));
     }
-    let ticket = enqueue(shared, Entries::from([(core.key.clone(), entries)]), vec![fence(core, current)])?;
+    let ticket = enqueue(shared, Entries::from([(core.key.clone(), entries)]))?;
     inner.unsettled = true;
     Ok(ticket)
 }
@@ -51,17 +50,13 @@ pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duratio
         return Ok(());
     }
     let mut inner = core.enter(shared)?;
-    let generation = inner.generation;
     let member = core.state(&mut inner)?;
     if let Some(committing) = &mut member.committing {
         match committing.receiver.try_recv() {
             Ok(None) => return Ok(()),
             Ok(Some(answer)) => {
                 member.committing = None;
-                // A rebalance came first: the rows belong to whoever has them now.
-                if let Some(error) = answer.err().filter(|error| !matches!(error, Error::Fenced(_))) {
-                    return Err(error);
-                }
+                answer?;
             }
             Err(_) => return Err(Error::Closed),
         }
@@ -74,7 +69,7 @@ pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duratio
     if !entries.is_empty() {
         member.last_commit = now;
         // One for each member: the next one waits for its answer.
-        member.committing = Some(enqueue(shared, entries, vec![fence(core, generation)])?.keep());
+        member.committing = Some(enqueue(shared, entries)?.keep());
         inner.unsettled = true;
     }
     Ok(())
@@ -87,7 +82,6 @@ pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
     }
     let ticket = {
         let mut inner = core.enter(shared)?;
-        let generation = inner.generation;
         let member = core.state(&mut inner)?;
         let mut entries = Entries::new();
         for owned in member.owned.values_mut() {
@@ -97,15 +91,11 @@ pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let ticket = enqueue(shared, entries, vec![fence(core, generation)])?;
+        let ticket = enqueue(shared, entries)?;
         inner.unsettled = true;
         ticket
     };
     ticket.wait()?.wait().map(drop)
-}
-
-fn fence(core: &Core, generation: u64) -> Precondition {
-    Precondition::Generation { group: core.key.clone(), generation }
 }
 
 fn nothing_to_wait_for(shared: &Shared) -> PendingReceipt {

@@ -1,5 +1,5 @@
 //! One live group: members, the partitions they own, the generation. All of it changes under one lock, and commits are
-//! queued under it too, so that the log sees them in the order of the generations they belong to. Queueing never waits; whoever
+//! queued under it too, so that the log takes them in the order of the generations they belong to. Queueing never waits; whoever
 //! waits for room or for an answer has given the lock back.
 
 use std::collections::BTreeMap;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::Shared as SharedFuture;
 use parking_lot::Mutex;
 
@@ -128,6 +129,14 @@ impl Inner {
         self.stamps
     }
 
+    /// Whoever reads committed offsets from now on waits until all that is queued by now is decided.
+    pub(super) fn settle(&mut self, shared: &Shared) -> Result<()> {
+        self.unsettled = false;
+        self.barrier = None;
+        self.barrier = Some(barrier(shared)?);
+        Ok(())
+    }
+
     /// Waits until older generations' commits are settled; a clone, so that the lock need not be held.
     pub(super) fn settled(&self) -> Option<SharedFuture<PendingReceipt>> {
         self.barrier.clone().filter(|barrier| barrier.peek().is_none())
@@ -200,12 +209,15 @@ impl Owned {
     }
 }
 
-/// Queues offset commits as one submission.
-pub(super) fn enqueue(
-    shared: &Shared,
-    entries: Entries,
-    preconditions: Vec<crate::submission::Precondition>,
-) -> Result<Ticket> {
+/// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
+/// generation was checked under, so that the log takes them before all commits of later generations.
+pub(super) fn enqueue(shared: &Shared, entries: Entries) -> Result<Ticket> {
     let offsets = entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries }).collect();
-    shared.log.enqueue(Submission { offsets, preconditions, ..Submission::default() })
+    shared.log.enqueue(Submission { offsets, ..Submission::default() })
+}
+
+/// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A
+/// submission that asks for nothing can't be refused: that is answered ahead of the commits that are still being written.
+fn barrier(shared: &Shared) -> Result<SharedFuture<PendingReceipt>> {
+    Ok(shared.log.enqueue(Submission::default())?.keep().shared())
 }

@@ -57,8 +57,7 @@ const BARRIERS_KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Coordinator {
     groups: RwLock<HashMap<GroupKey, Arc<Group>>>,
-    /// What the writer checks commits against.
-    generations: RwLock<HashMap<GroupKey, u64>>,
+    /// Of generations, for all groups.
     counter: AtomicU32,
     member_numbers: AtomicU64,
     deadlines: Deadlines,
@@ -107,11 +106,6 @@ pub(crate) struct GroupFigures {
 }
 
 impl Coordinator {
-    /// The current generation of a live group (with a client: of that client's members), for the writer.
-    pub(crate) fn generation(&self, key: &GroupKey) -> Option<u64> {
-        self.generations.read().get(key).copied()
-    }
-
     /// Wakes the members that read these tables.
     pub(crate) fn wake(&self, tables: &BTreeSet<TableId>) {
         tables.iter().for_each(|table| self.listeners.wake(*table));
@@ -220,7 +214,6 @@ impl Coordinator {
         let mut groups = self.groups.write();
         if groups.get(&group.name).is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), group)) {
             groups.remove(&group.name);
-            self.generations.write().remove(&group.name);
         }
     }
 
@@ -230,9 +223,6 @@ impl Coordinator {
         }
         self.deadlines.remove(member.deadline, member.core.number);
         self.named.forget(&member.core);
-        if member.core.key.client.is_some() {
-            self.generations.write().remove(&member.core.key);
-        }
     }
 
     /// Looks at the group then.
@@ -246,13 +236,8 @@ impl Coordinator {
         self.deadlines.remove(at, group.number);
     }
 
-    fn publish_next_generation(&self, shared: &Shared, keys: BTreeSet<GroupKey>) -> u64 {
+    fn next_generation(&self, shared: &Shared) -> u64 {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let generation = (shared.log.epoch() << 32) | u64::from(counter);
-        let mut generations = self.generations.write();
-        for key in keys {
-            generations.insert(key, generation);
-        }
-        generation
+        (shared.log.epoch() << 32) | u64::from(counter)
     }
 }

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::FutureExt;
-
 use super::assign::{MemberNumber, assign};
 use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
-use crate::record::GroupKey;
 use crate::shared::Shared;
 use crate::{Assignment, GroupMode, PartitionId, TopicId};
 
@@ -51,6 +48,7 @@ impl Group {
             member.owned.retain(|at, _| !lost(at));
             moved |= member.owned.len() < before;
         }
+        without_lost_topics(shared, &mut revoked);
         if !revoked.is_empty() || (moved && inner.unsettled) {
             self.settle(shared, inner, revoked);
         }
@@ -68,14 +66,12 @@ impl Group {
 
     /// Raises the generation without moving anything: what members know is out of date.
     pub(super) fn next_generation(&self, shared: &Shared, inner: &mut Inner) {
-        let clients = inner.members.values().map(|member| member.core.key.clone());
-        let keys: BTreeSet<GroupKey> = clients.chain([self.name.clone()]).collect();
         if inner.members.is_empty() {
             inner.retired = true;
             shared.groups.retire(self, inner.barrier.clone());
             return;
         }
-        inner.generation = shared.groups.publish_next_generation(shared, keys);
+        inner.generation = shared.groups.next_generation(shared);
         let generation = inner.generation;
         self.generation.store(generation, Ordering::Release);
         for member in inner.members.values_mut() {
@@ -137,22 +133,27 @@ impl Group {
         targets
     }
 
-    /// Queues what revoked partitions have left to commit. Its answer comes after those of all commits before it, so that
-    /// new owners who wait for it start at the true committed offset. It needs no precondition: it is queued under the
-    /// group's lock, before the new owners know.
-    fn settle(&self, shared: &Shared, inner: &mut Inner, mut entries: Entries) {
-        entries.entry(self.name.clone()).or_default();
-        inner.unsettled = false;
-        match enqueue(shared, entries, Vec::new()) {
-            // One for each sharing out: few enough to wait for no room.
-            Ok(ticket) => inner.barrier = Some(ticket.keep().shared()),
-            Err(error) => {
-                inner.barrier = None;
-                shared.events.push(
-                    "offsets_not_committed",
-                    format!("group {:?}: offsets of revoked partitions were not committed: {error}", self.name.group),
-                );
-            }
+    /// Queues what revoked partitions have left to commit, and then a barrier, for which new owners wait so that they start
+    /// at the true committed offset.
+    fn settle(&self, shared: &Shared, inner: &mut Inner, entries: Entries) {
+        let queued = match entries.is_empty() {
+            true => Ok(()),
+            // One for each sharing out: few enough to wait for no room. Nobody waits for its answer.
+            false => enqueue(shared, entries).map(|ticket| drop(ticket.keep())),
+        };
+        // A log that takes nothing any more has nothing to wait for.
+        if let Err(error) = queued.and(inner.settle(shared)) {
+            shared.events.push(
+                "offsets_not_committed",
+                format!("group {:?}: offsets of revoked partitions were not committed: {error}", self.name.group),
+            );
         }
     }
+}
+
+/// The log would refuse the offsets of a topic that is gone, and all that are queued with them.
+fn without_lost_topics(shared: &Shared, entries: &mut Entries) {
+    let state = shared.state.read();
+    entries.values_mut().for_each(|entries| entries.retain(|(topic, ..)| state.catalog().topic(*topic).is_some()));
+    entries.retain(|_, entries| !entries.is_empty());
 }

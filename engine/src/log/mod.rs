@@ -47,7 +47,7 @@ use self::recover::Recovery;
 use self::writer::{End, Writer};
 use crate::events::Events;
 use crate::log_time::LogTime;
-use crate::record::{GroupKey, Record, RecordContext};
+use crate::record::{Record, RecordContext};
 use crate::state::State;
 use crate::submission::Submission;
 use crate::threads::{Threads, join};
@@ -71,8 +71,6 @@ pub(crate) trait CommitSink: Send + Sync {
     fn wake(&self, records: &[(RecordContext, Record)]);
     /// Writes a checkpoint of all that has been applied; all of it lies in sealed, synced files.
     fn checkpoint(&self) -> Result<()>;
-    /// The current generation of a live group.
-    fn generation(&self, group: &GroupKey) -> Option<u64>;
 }
 
 /// The open log.
@@ -115,7 +113,7 @@ impl Log {
     pub(crate) fn start(&self, ahead: State, sink: Arc<dyn CommitSink>, threads: &Arc<Threads>) -> Result<()> {
         let Some(end) = self.end.lock().take() else { return Ok(()) };
         let (sender, messages) = crossbeam_channel::bounded(COMMITS_UNAPPLIED);
-        let writer = Writer::new(self.core.clone(), sink.clone(), sender, ahead, end);
+        let writer = Writer::new(self.core.clone(), sender, ahead, end);
         let (core, events) = (self.core.clone(), self.events.clone());
         let refuse = |operation: &'static str| {
             let core = self.core.clone();

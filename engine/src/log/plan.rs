@@ -12,7 +12,7 @@ use super::index::Key;
 use super::ipc::{self, EncodedRows};
 use super::lane::Queued;
 use super::payload;
-use crate::record::{Change, GroupKey, ProducerRecord, Record, RecordContext, RowsRecord};
+use crate::record::{Change, ProducerRecord, Record, RecordContext, RowsRecord};
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
 use crate::{
@@ -94,15 +94,10 @@ impl Plan {
     }
 
     /// Admits a submission, or refuses it alone and whole. An error is a defect: the plan is then of no use.
-    pub(super) fn add(
-        &mut self,
-        queued: Queued,
-        ahead: &mut State,
-        generation: &dyn Fn(&GroupKey) -> Option<u64>,
-    ) -> Result<()> {
+    pub(super) fn add(&mut self, queued: Queued, ahead: &mut State) -> Result<()> {
         let Queued { submission, bytes, answer, .. } = queued;
         let durability = submission.durability;
-        match self.admit(&submission, ahead, generation) {
+        match self.admit(&submission, ahead) {
             Ok(Admission::New) => {
                 self.bytes = self.bytes.saturating_add(bytes);
                 self.sync |= durability == Durability::Sync;
@@ -227,13 +222,8 @@ impl Plan {
     }
 
     /// Checks a submission against the state that includes everything ahead of it.
-    fn admit(
-        &self,
-        submission: &Submission,
-        ahead: &State,
-        generation: &dyn Fn(&GroupKey) -> Option<u64>,
-    ) -> Result<Admission> {
-        let admission = ahead.admit(submission, generation)?;
+    fn admit(&self, submission: &Submission, ahead: &State) -> Result<Admission> {
+        let admission = ahead.admit(submission)?;
         if admission == Admission::New {
             for part in &submission.rows {
                 end_of(ahead, part)?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::CommitSink;
 use super::apply::Message;
 use super::core::{Core, failed};
 use super::create::create_file;
@@ -42,7 +41,6 @@ pub(super) struct End {
 
 pub(super) struct Writer {
     core: Arc<Core>,
-    sink: Arc<dyn CommitSink>,
     apply: Sender<Message>,
     /// Durable state and every commit under way.
     ahead: State,
@@ -55,14 +53,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        core: Arc<Core>,
-        sink: Arc<dyn CommitSink>,
-        apply: Sender<Message>,
-        ahead: State,
-        end: End,
-    ) -> Writer {
-        Writer { core, sink, apply, ahead, end, unsynced: None, space: Space::default(), backlog: VecDeque::new() }
+    pub(super) fn new(core: Arc<Core>, apply: Sender<Message>, ahead: State, end: End) -> Writer {
+        Writer { core, apply, ahead, end, unsynced: None, space: Space::default(), backlog: VecDeque::new() }
     }
 
     /// Runs until the queue is closed and empty, or something fails.
@@ -98,7 +90,6 @@ impl Writer {
     /// Writes one commit from the front of the backlog.
     fn commit(&mut self) -> Result<()> {
         let mut plan = self.begin()?;
-        let sink = self.sink.clone();
         while let Some(next) = self.backlog.front() {
             if plan.closes_before(next, self.core.settings.max_commit_bytes) {
                 break;
@@ -111,7 +102,7 @@ impl Writer {
                 let _ = queued.answer.send(Err(full));
                 continue;
             }
-            if let Err(error) = plan.add(queued, &mut self.ahead, &|group| sink.generation(group)) {
+            if let Err(error) = plan.add(queued, &mut self.ahead) {
                 let error = failed("encoding", error);
                 plan.refuse_all(&error);
                 return Err(error);

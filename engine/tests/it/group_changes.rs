@@ -6,9 +6,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use millstream_engine::disk::GatedDisk;
-use millstream_engine::{Error, Member, OffsetReset, SeekTo};
+use millstream_engine::{ConsumerConfig, Error, Member, OffsetReset, SeekTo};
 
-use crate::fixture::{Fixture, MIB, NO_WAIT, SECOND, at, manual, numbers, who};
+use crate::fixture::{Fixture, MIB, NO_WAIT, SECOND, at, automatic, manual, numbers, who};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -144,4 +144,82 @@ fn a_member_that_joins_during_a_reset_begins_after_it() {
     until(|| fixture.engine.stats().queue_bytes > 0);
     assert_eq!(handed_after(&fixture, &disk, "g"), [7, 8, 9]);
     reset.join().expect("it does not panic").expect("it is reset");
+}
+
+#[test]
+fn a_group_that_comes_back_waits_for_its_own_commits() {
+    let (fixture, disk) = gated();
+    let table = fixture.table("t", 2);
+    fixture.append(&table, 0, 0..10);
+    let member = fixture.join(manual("g"), &["t"]);
+    let topic = member.topics().first().cloned().expect("it has a topic");
+    drop(member.poll(MIB, NO_WAIT).expect("it polls"));
+    held(&fixture, &disk);
+    let committed = member.commit(&[(at(&topic, 0), 6)]).expect("it is queued");
+    member.leave().expect("it leaves");
+    assert_eq!(handed_after(&fixture, &disk, "g"), [6, 7, 8, 9]);
+    committed.wait().expect("it commits");
+}
+
+#[test]
+fn a_commit_that_is_queued_outlasts_a_rebalance() {
+    let (fixture, disk) = gated();
+    let table = fixture.table("t", 2);
+    fixture.append(&table, 0, 0..10);
+    fixture.append(&table, 1, 0..10);
+    let member = fixture.join(manual("g"), &["t"]);
+    let topic = member.topics().first().cloned().expect("it has a topic");
+    drop(member.poll(MIB, NO_WAIT).expect("it polls"));
+    held(&fixture, &disk);
+    let committed = member.commit(&[(at(&topic, 0), 6), (at(&topic, 1), 7)]).expect("it is queued");
+    let handed = handed_after(&fixture, &disk, "g");
+    assert!([vec![6, 7, 8, 9], vec![7, 8, 9]].contains(&handed), "{handed:?}");
+    committed.wait().expect("it commits");
+    assert_eq!(fixture.committed("g").into_iter().collect::<Vec<_>>(), [(0, 6), (1, 7)]);
+}
+
+#[test]
+fn a_commit_that_is_refused_lets_nobody_pass_those_before_it() {
+    let (fixture, disk) = gated();
+    let (table, other) = (fixture.table("t", 1), fixture.table("u", 1));
+    fixture.append(&table, 0, 0..10);
+    fixture.append(&other, 0, 0..10);
+    let config = ConsumerConfig { auto_commit_interval: LIMIT, ..automatic("g") };
+    let member = fixture.join(config, &["t", "u"]);
+    let topic = member.topics().into_iter().find(|topic| topic.name == "t").expect("it has the topic");
+    // All of it is handed out, and done with.
+    drop(member.poll(MIB, NO_WAIT).expect("it polls"));
+    drop(member.poll(MIB, NO_WAIT).expect("it polls"));
+    held(&fixture, &disk);
+    let committed = member.commit(&[(at(&topic, 0), 6)]).expect("it is queued");
+    let (engine, before) = (fixture.engine.clone(), fixture.engine.stats());
+    let queued = fixture.engine.stats().queue_bytes;
+    let end = std::thread::spawn(move || engine.drop_table(&who(), "public", "u", true));
+    until(|| fixture.engine.stats().queue_bytes > queued);
+    // Its last commit names the topic that is about to end.
+    drop(member);
+    disk.let_pass(Some(1));
+    until(|| fixture.engine.stats().submissions_refused > before.submissions_refused);
+    assert_eq!(handed_after(&fixture, &disk, "g"), [6, 7, 8, 9]);
+    committed.wait().expect("it commits");
+    end.join().expect("it does not panic").expect("it is dropped");
+}
+
+#[test]
+fn a_member_that_joins_while_its_group_is_dropped_begins_it_anew() {
+    let (fixture, disk) = gated();
+    let table = fixture.table("t", 1);
+    fixture.append(&table, 0, 0..4);
+    let member = fixture.join(manual("g"), &["t"]);
+    member.acknowledge();
+    let topic = member.topics().first().cloned().expect("it has a topic");
+    member.commit(&[(at(&topic, 0), 3)]).expect("it is queued").wait().expect("it commits");
+    member.leave().expect("it leaves");
+    held(&fixture, &disk);
+    let engine = fixture.engine.clone();
+    let end = std::thread::spawn(move || engine.drop_group(&who(), "public", "g", false));
+    until(|| fixture.engine.stats().queue_bytes > 0);
+    assert_eq!(handed_after(&fixture, &disk, "g"), [0, 1, 2, 3]);
+    end.join().expect("it does not panic").expect("it is dropped");
+    assert_eq!(fixture.committed("g").into_iter().collect::<Vec<_>>(), [(0, 0)], "the new one's beginning");
 }

@@ -45,7 +45,7 @@ impl Copies {
             if plan.closes_before(&queued, 1 << 20) {
                 break;
             }
-            plan.add(queued, &mut self.ahead, &|_| Some(1)).unwrap();
+            plan.add(queued, &mut self.ahead).unwrap();
             waiting.push(receiver);
         }
         let empty = plan.writes_nothing();

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::disk::{Disk, SimDisk};
 use crate::events::Events;
 use crate::log::{CommitSink, Log, encode};
-use crate::record::{Change, GroupKey, Record, RecordContext};
+use crate::record::{Change, Record, RecordContext};
 use crate::state::State;
 use crate::submission::{RowsPart, RowsPayload, Submission};
 use crate::threads::Threads;
@@ -66,10 +66,6 @@ impl CommitSink for Sink {
         *self.checkpoint.lock() = self.state.read().clone();
         self.checkpoints.fetch_add(1, Ordering::SeqCst);
         Ok(())
-    }
-
-    fn generation(&self, _group: &GroupKey) -> Option<u64> {
-        Some(1)
     }
 }
 

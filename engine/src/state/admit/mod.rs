@@ -24,20 +24,15 @@ pub(crate) enum Admission {
 }
 
 impl State {
-    /// Checks stamp, preconditions and changes against this state, which includes every submission ahead. `generation` gives
-    /// a live group's current generation.
-    pub(crate) fn admit(
-        &self,
-        submission: &Submission,
-        generation: &dyn Fn(&GroupKey) -> Option<u64>,
-    ) -> Result<Admission> {
+    /// Checks stamp, preconditions and changes against this state, which includes every submission ahead.
+    pub(crate) fn admit(&self, submission: &Submission) -> Result<Admission> {
         if let Some((table, stamp)) = submission.stamp
             && let Some(answer) = self.producers.check(&self.known_table(table)?.namespace, table, stamp)?
         {
             return Ok(Admission::Duplicate(answer));
         }
         for precondition in &submission.preconditions {
-            self.check(precondition, generation)?;
+            self.check(precondition)?;
         }
         let mut earlier = Earlier::default();
         for change in &submission.changes {
@@ -102,11 +97,8 @@ impl State {
         Ok(())
     }
 
-    fn check(&self, precondition: &Precondition, generation: &dyn Fn(&GroupKey) -> Option<u64>) -> Result<()> {
+    fn check(&self, precondition: &Precondition) -> Result<()> {
         match precondition {
-            Precondition::Generation { group, generation: expected } if generation(group) != Some(*expected) => {
-                Err(Error::Fenced(format!("group {:?} has gone on from generation {expected}", group.group)))
-            }
             Precondition::Committed { group, topic, partition, offset } => {
                 let found = self.committed(group, *topic, *partition);
                 if found == *offset {
@@ -150,7 +142,6 @@ impl State {
                 }
                 Some(_) => Ok(()),
             },
-            Precondition::Generation { .. } => Ok(()),
         }
     }
 }

@@ -153,12 +153,9 @@ fn preconditions_hold_or_refuse() {
     history.rows(id, 0, 10);
     let check = |precondition: Precondition, expected: Option<ErrorKind>| {
         let submission = Submission { preconditions: vec![precondition.clone()], ..Submission::default() };
-        let generation = |_: &GroupKey| Some(7);
-        let found = history.state.admit(&submission, &generation).err().map(|error: Error| error.kind());
+        let found = history.admit(&submission).err().map(|error: Error| error.kind());
         assert_eq!(found, expected, "{precondition:?}");
     };
-    check(Precondition::Generation { group: group("g", None), generation: 7 }, None);
-    check(Precondition::Generation { group: group("g", None), generation: 6 }, Some(ErrorKind::Fenced));
     check(Precondition::EndOffset { table: id, partition: 0, end: 10 }, None);
     check(Precondition::EndOffset { table: id, partition: 0, end: 9 }, Some(ErrorKind::FailedPrecondition));
     check(Precondition::EndOffset { table: id, partition: 1, end: 0 }, Some(ErrorKind::FailedPrecondition));

@@ -76,7 +76,7 @@ impl History {
     }
 
     pub(super) fn admit(&self, submission: &Submission) -> Result<Admission> {
-        self.state.admit(submission, &|_| None)
+        self.state.admit(submission)
     }
 
     pub(super) fn table(&mut self, name: &str, partitions: u32) -> TableId {

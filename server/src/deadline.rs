@@ -50,7 +50,7 @@ impl Deadline {
                         Err(_) => Some((Err(too_long(limit)), None)),
                     }
                 });
-                Outcome::Rows { schema, stream: rows.boxed() }
+                Outcome::Rows { schema, stream: rows.fuse().boxed() }
             }
             (outcome, _) => outcome,
         }

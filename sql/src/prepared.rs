@@ -14,11 +14,12 @@ use crate::convert::from_datafusion;
 use crate::names::{Name, SYSTEM, resolve_namespace};
 use crate::parse::{CreateTopic, Options, Show, Statement};
 use crate::query::{
-    Planner, Source, analyse, bind, bind_rows, name_row, outgoing_schema, parameter_schema, physical, sources, stream,
+    Planner, Source, analyse, bind, bind_rows, interruptible, name_row, outgoing_schema, parameter_schema, physical,
+    sources, stream,
 };
 use crate::run::{self, Appender, Scene};
 use crate::shares::Purpose;
-use crate::threads::{planned, planning};
+use crate::threads::{Stop, planned, planning};
 use crate::topic::explain_schema;
 use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse, poll};
 
@@ -354,6 +355,7 @@ async fn start(state: &SessionState, plan: &LogicalPlan, limit: usize) -> Result
     let config = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(config);
     let physical = physical(&state, plan).await.map_err(failed)?;
+    let physical = interruptible(physical, &Stop::current()).map_err(failed)?;
     let rows = execute_stream(physical, state.task_ctx()).map_err(failed)?;
     Ok((Arc::clone(&schema), stream(rows, schema, limit)))
 }

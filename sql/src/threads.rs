@@ -8,6 +8,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
@@ -69,28 +70,35 @@ impl Threads {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let mut task = Task(self.handle.spawn(work));
-        (&mut task.0).await.unwrap_or_else(|error| Err(failed(error)))
+        let stop = Stop::default();
+        let mut task = Task { handle: self.handle.spawn(STOP.scope(stop.clone(), work)), stop: Some(stop) };
+        let done = (&mut task.handle).await;
+        // What it has begun to read belongs to its rows now.
+        task.stop = None;
+        done.unwrap_or_else(|error| Err(failed(error)))
     }
 
-    /// Reads a query's rows on these threads. Dropping the stream ends the query.
+    /// Reads a query's rows on these threads, within the task that has begun it. Dropping the stream ends the query.
     pub(crate) fn stream(&self, mut rows: BatchStream) -> BatchStream {
         let (sender, receiver) = mpsc::channel(CHANNEL_BATCHES);
-        let task = Task(self.handle.spawn(async move {
+        let handle = self.handle.spawn(async move {
             while let Some(batch) = rows.next().await {
                 if sender.send(batch).await.is_err() {
                     return;
                 }
             }
-        }));
-        Box::pin(futures::stream::unfold((receiver, Some(task)), |(mut receiver, mut task)| async move {
+        });
+        let task = Task { handle, stop: Some(Stop::current()) };
+        let batches = futures::stream::unfold((receiver, Some(task)), |(mut receiver, mut task)| async move {
             if let Some(batch) = receiver.recv().await {
                 return Some((batch, (receiver, task)));
             }
             // The end of the rows and the end of a task that broke off look the same from here.
-            let ended = (&mut task.as_mut()?.0).await;
+            let ended = (&mut task.as_mut()?.handle).await;
             ended.err().map(|error| (Err(failed(error)), (receiver, None)))
-        }))
+        });
+        // Readers chain and select: they may ask once more.
+        Box::pin(batches.fuse())
     }
 }
 
@@ -103,12 +111,38 @@ impl Drop for Threads {
     }
 }
 
+tokio::task_local! {
+    /// Of the statement that the current task runs.
+    static STOP: Stop;
+}
+
+/// Says that nobody waits for a statement any more, to what works long without coming back to its runtime.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// That of the statement which this task runs.
+    pub(crate) fn current() -> Stop {
+        STOP.try_with(Stop::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A task that ends when its owner does.
-struct Task<T>(JoinHandle<T>);
+struct Task<T> {
+    handle: JoinHandle<T>,
+    stop: Option<Stop>,
+}
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.handle.abort();
+        if let Some(stop) = &self.stop {
+            stop.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

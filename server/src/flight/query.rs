@@ -67,13 +67,15 @@ pub(super) async fn plan(
     sql: String,
     descriptor: FlightDescriptor,
     asked: Asked,
+    deadline: Deadline,
 ) -> Result<FlightInfo> {
     check_length(&sql)?;
     let (namespace, session, text) = (caller.session.namespace(), caller.session.clone(), sql.clone());
-    let prepared = computing(queries, async move { Ok(session.prepare(&text).await?) }).await?;
+    let planned = computing(queries, async move { Ok(session.prepare(&text).await?) });
+    let prepared = deadline.within(planned).await?;
     let schema = answer_schema(&prepared);
     if !prepared.is_query && asked == Asked::Info {
-        let done = carry_out(queries, caller, prepared, None).await?;
+        let done = deadline.within(carry_out(queries, caller, prepared, None)).await?;
         return info(&schema, done_ticket(done), descriptor);
     }
     let id = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
@@ -87,6 +89,7 @@ pub(super) async fn plan_prepared(
     handle: &Bytes,
     descriptor: FlightDescriptor,
     asked: Asked,
+    deadline: Deadline,
 ) -> Result<FlightInfo> {
     let (prepared, caller, parameters) = statements.get(handle)?;
     let schema = match &parameters {
@@ -101,7 +104,7 @@ pub(super) async fn plan_prepared(
     if prepared.is_query || asked == Asked::Schema {
         return info(&schema, descriptor.cmd.clone(), descriptor);
     }
-    let done = carry_out(queries, caller, prepared, parameters).await?;
+    let done = deadline.within(carry_out(queries, caller, prepared, parameters)).await?;
     info(&schema, done_ticket(done), descriptor)
 }
 

@@ -78,20 +78,32 @@ impl FlightDoor {
     }
 
     /// What GetFlightInfo, PollFlightInfo and GetSchema answer.
-    async fn describe(&self, caller: Caller, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo> {
+    async fn describe(&self, request: Request<FlightDescriptor>, asked: Asked) -> Result<FlightInfo, Status> {
+        let (caller, deadline) = (self.caller(request.metadata())?, self.deadline(request.metadata())?);
+        Ok(self.described(caller, request.into_inner(), asked, deadline).await?)
+    }
+
+    async fn described(
+        &self,
+        caller: Caller,
+        descriptor: FlightDescriptor,
+        asked: Asked,
+        deadline: Deadline,
+    ) -> Result<FlightInfo> {
         let queries = &self.inner.door.queries;
         if !descriptor.path.is_empty() {
             let (namespace, name) = path(&caller, &descriptor.path)?;
-            return query::plan(queries, caller, query::select_all(&namespace, &name), descriptor, asked).await;
+            return query::plan(queries, caller, query::select_all(&namespace, &name), descriptor, asked, deadline)
+                .await;
         }
         match command(&descriptor.cmd)? {
             Command::CommandStatementQuery(CommandStatementQuery { query: sql, transaction_id }) => {
                 refuse_transaction(transaction_id)?;
-                query::plan(queries, caller, sql, descriptor, asked).await
+                query::plan(queries, caller, sql, descriptor, asked, deadline).await
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = &statement.prepared_statement_handle;
-                query::plan_prepared(queries, &self.inner.statements, handle, descriptor, asked).await
+                query::plan_prepared(queries, &self.inner.statements, handle, descriptor, asked, deadline).await
             }
             command => match self.list(caller, command).await? {
                 Some(batch) => query::info(&batch.schema(), descriptor.cmd.clone(), descriptor),
@@ -177,7 +189,8 @@ impl FlightDoor {
             "CreatePreparedStatement" => {
                 let request: ActionCreatePreparedStatementRequest = unpack(&action.body)?;
                 refuse_transaction(request.transaction_id)?;
-                Ok(Some(self.prepare(caller, request.query).await?.as_any().encode_to_vec().into()))
+                let prepared = self.deadline(metadata)?.within(self.prepare(caller, request.query)).await?;
+                Ok(Some(prepared.as_any().encode_to_vec().into()))
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = unpack(&action.body)?;
@@ -321,20 +334,15 @@ impl FlightService for FlightDoor {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(request.metadata())?;
-        Ok(Response::new(self.describe(caller, request.into_inner(), Asked::Info).await?))
+        Ok(Response::new(self.describe(request, Asked::Info).await?))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let caller = self.caller(request.metadata())?;
-        let info = self.describe(caller, request.into_inner(), Asked::Info).await?;
-        Ok(Response::new(PollInfo::new().with_info(info)))
+        Ok(Response::new(PollInfo::new().with_info(self.describe(request, Asked::Info).await?)))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = self.caller(request.metadata())?;
-        let schema = self.describe(caller, request.into_inner(), Asked::Schema).await?.schema;
-        Ok(Response::new(SchemaResult { schema }))
+        Ok(Response::new(SchemaResult { schema: self.describe(request, Asked::Schema).await?.schema }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {

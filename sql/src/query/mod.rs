@@ -3,6 +3,7 @@
 mod catalog;
 mod growth;
 mod information_schema;
+mod interrupt;
 mod outgoing;
 mod parameters;
 mod planner;
@@ -15,6 +16,7 @@ mod stream_table;
 mod values_rows;
 
 pub(crate) use catalog::{Reader, Relation, found};
+pub(crate) use interrupt::interruptible;
 pub(crate) use outgoing::{outgoing_schema, stream};
 pub(crate) use parameters::{bind, bind_rows, parameter_schema};
 pub(crate) use planner::{Planner, analyse, base_state, physical, runtime};

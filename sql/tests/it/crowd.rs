@@ -107,3 +107,37 @@ async fn polls_that_wait_leave_others_their_threads() {
     store.run("INSERT INTO idle VALUES (1)").await;
     assert_eq!(tokio::time::timeout(LIMIT, waits.join_next()).await.expect("it is woken").unwrap().unwrap(), Some(1));
 }
+
+/// Joins that work for hours on pairs of rows, without rows that they give or with one at the very end.
+const HOGS: [&str; 4] = [
+    "SELECT a.id FROM t AS a, t AS b, t AS c WHERE a.id + b.id + c.id < -1",
+    "SELECT a.id FROM t AS a JOIN t AS b ON a.id % 1 = b.id % 1 AND a.id < b.id - 40000, t AS c",
+    "SELECT count(*), sum(a.id) FROM t AS a, t AS b, t AS c",
+    "SELECT a.id FROM t AS a LEFT JOIN t AS b ON a.id + b.id < -1 WHERE b.id > 0",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_without_an_end_give_way_and_end_with_their_readers() {
+    let store = open(SqlOptions { threads: 1, ..SqlOptions::default() });
+    table(&store).await;
+    let mut begun = Vec::new();
+    for hog in HOGS {
+        let Outcome::Rows { schema, mut stream } = store.session.execute(hog).await.unwrap() else {
+            panic!("a query gives rows")
+        };
+        let waited = tokio::time::timeout(Duration::from_millis(200), stream.next()).await;
+        assert!(waited.is_err(), "{hog} has come to an end");
+        begun.push((schema, stream));
+    }
+    let all = (BATCHES * BATCH_ROWS).to_string();
+    assert_eq!(count(&store).await, [format!("{all}|{all}")]);
+    for (hog, (schema, stream)) in HOGS.into_iter().zip(begun) {
+        drop(stream);
+        let ended = async {
+            while Arc::strong_count(&schema) > 1 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, ended).await.unwrap_or_else(|_| panic!("nobody reads it, and it goes on: {hog}"));
+    }
+}

@@ -94,6 +94,14 @@ fn is_confirmation(schema: &SchemaRef) -> bool {
     shape == [("rows", &DataType::Int64, false), ("message", &DataType::Utf8, false)]
 }
 
+/// An error of sending rows: what can't be sent is the fault of the rows, not of the command.
+pub(crate) fn not_sent(error: Error) -> Failure {
+    match &error {
+        Error::InvalidInput(_) => Failure::failed(error),
+        _ => error.into(),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match &error {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::args::ImportArguments;
-use super::client::{Client, DELIVERY_TIMEOUT};
+use super::client::{Client, DELIVERY_TIMEOUT, not_sent};
 use super::files::{Source, Wanted, time_column};
 use super::quote::name;
 use super::table::{create_table, fitted};
@@ -76,7 +76,7 @@ async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failur
     let mut rows = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
-        pending.push_back((batch.num_rows() as u64, producer.send(&batch).await?));
+        pending.push_back((batch.num_rows() as u64, producer.send(&batch).await.map_err(not_sent)?));
         // The producer holds back at its own limit; what is answered by then is counted here.
         while let Some(count) = answered(&mut pending).await? {
             rows += count;
@@ -88,7 +88,7 @@ async fn send_all(source: &Source, mut producer: Producer) -> Result<u64, Failur
         .await
         .map_err(|error| Failure::failed(format!("{}: reading it broke off: {error}", source.path().display())))?;
     for (count, ack) in pending {
-        ack.await?;
+        ack.await.map_err(not_sent)?;
         rows += count;
         progress.set_position(rows);
     }
@@ -103,7 +103,7 @@ async fn answered(pending: &mut VecDeque<(u64, PendingAck)>) -> Result<Option<u6
     match futures::poll!(ack) {
         std::task::Poll::Ready(answer) => {
             pending.pop_front();
-            answer.map(|_| Some(count)).map_err(Failure::from)
+            answer.map(|_| Some(count)).map_err(not_sent)
         }
         std::task::Poll::Pending => Ok(None),
     }

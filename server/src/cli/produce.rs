@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Failure;
 use super::args::{InputFormat, ProduceArguments};
-use super::client::{Client, DELIVERY_TIMEOUT};
+use super::client::{Client, DELIVERY_TIMEOUT, not_sent};
 use super::quote::name;
 use super::reading::{Items, read_ahead};
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
     let mut pending = Vec::new();
     while let Some(batch) = input.next().await? {
         rows += batch.num_rows();
-        pending.push(producer.send_to(&batch, partition).await?);
+        pending.push(producer.send_to(&batch, partition).await.map_err(not_sent)?);
         // Answers come in order, so a look at the oldest is enough to learn of an error soon.
         while let Some(answer) = pending.first_mut().and_then(futures::FutureExt::now_or_never) {
             answer?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
         }
     }
     for ack in pending {
-        ack.await?;
+        ack.await.map_err(not_sent)?;
     }
     super::say(&format!("{rows} rows into {table}\n"))
 }

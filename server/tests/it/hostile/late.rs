@@ -1,9 +1,11 @@
 //! Calls that stop in the middle.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use arrow_flight::Ticket;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::sql::{CommandStatementIngest, ProstMessageExt, TableDefinitionOptions};
+use arrow_flight::{FlightDescriptor, Ticket};
+use prost::Message;
 use tonic::Code;
 
 use super::raw::{Raw, framed, half};
@@ -106,4 +108,32 @@ fn the_operator_sets_a_time_for_statements_too() {
     assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
     let output = server.run(&["sql", "-c", "SELECT count(*) FROM t AS a, t AS b WHERE a.id + b.id < -1"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("longer than the 2000 ms"));
+}
+
+#[test]
+fn a_table_that_was_made_for_an_ingest_goes_with_its_client() {
+    let (_dir, server) = server(&[]);
+    // Made if it is not there, and then filled.
+    let options = TableDefinitionOptions { if_not_exist: 1, if_exists: 1 };
+    let command = CommandStatementIngest {
+        table_definition_options: Some(options),
+        table: "made".to_owned(),
+        ..CommandStatementIngest::default()
+    };
+    let mut head = schema_message(&schema(), "t");
+    head.flight_descriptor = Some(FlightDescriptor::new_cmd(command.as_any().encode_to_vec()));
+    let mut raw = Raw::connect(server.grpc).unwrap();
+    raw.call("DoPut").unwrap();
+    raw.send(&framed(&head)).unwrap();
+    raw.send(&framed(&batch_message(&rows(0, 1000), Default::default()))).unwrap();
+    let count = || server.run(&["sql", "-c", "SELECT count(*) AS n FROM made", "--format", "csv"]);
+    let until = |what: &str, reached: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !reached() {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+        }
+    };
+    until("the rows come in", &|| count().stdout == b"n\n1000\n");
+    drop(raw);
+    until("the table goes", &|| String::from_utf8_lossy(&count().stderr).contains("made does not exist"));
 }

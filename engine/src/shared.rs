@@ -31,8 +31,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub options: EngineOptions,
-    /// Durable, applied state: what readers see.
+    /// Durable, applied state: what readers see. After a panic in the midst of a commit it holds a part of one, and
+    /// [`Shared::check_whole`] refuses to read it.
     pub state: RwLock<State>,
+    pub half_applied: AtomicBool,
     /// Where checkpoints of `state` go.
     pub store: Store,
     pub log: Log,
@@ -71,15 +73,39 @@ impl Closing {
     }
 }
 
+/// Held while a commit is applied, and let go before the lock of the state is: after a panic the state holds a part of it,
+/// for good.
+struct Applying<'a> {
+    half_applied: &'a AtomicBool,
+}
+
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.half_applied.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl Shared {
     /// For what must not keep the engine open.
     pub(crate) fn me(&self) -> Weak<Shared> {
         self.me.clone()
     }
 
-    /// `Closed` once closing has begun.
+    /// `Closed` once closing has begun; `LogFailed` once a panic has left a part of a commit in the state.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.closing.begun.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.closing.begun.load(Ordering::Acquire) { Err(Error::Closed) } else { self.check_whole() }
+    }
+
+    /// `LogFailed` once the state holds a part of a commit. To be asked again by whoever was let in before and has then waited
+    /// for the state's lock, if he gives out rows.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if !self.half_applied.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let message = || "a panic has left a part of a commit in memory".to_owned();
+        Err(self.log.refusal().unwrap_or_else(|| Error::LogFailed { operation: "apply", message: message() }))
     }
 
     /// Stops what works by itself, then the groups, then the log; what was queued before is still answered. The last
@@ -202,6 +228,7 @@ impl CommitSink for Shared {
     fn apply_commit(&self, records: &[(RecordContext, Record)]) {
         {
             let mut state = self.state.write();
+            let _applying = Applying { half_applied: &self.half_applied };
             for (context, record) in records {
                 self.forgotten_streams.note(&state, &self.events, *context, record);
                 state.apply(*context, record);

@@ -99,6 +99,8 @@ enum Place {
 
 fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
     let state = shared.state.read();
+    // Whoever was let in before may have waited for the lock.
+    shared.check_whole()?;
     let info = state.table(table).ok_or_else(no_table)?;
     let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
     if offset < found.start || offset > found.end {

@@ -5,6 +5,7 @@ mod anew;
 mod gated;
 mod real;
 mod sim;
+mod watched;
 
 use std::fmt;
 use std::io;
@@ -12,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use anew::write_anew;
-pub use gated::GatedDisk;
+pub use gated::{Gate, GatedDisk};
 pub use real::RealDisk;
 pub use sim::{Fault, SimDisk};
+pub use watched::{DiskWatch, WatchedDisk};
 
 /// A place for files. Names become durable with [`Disk::sync_dir`], bytes with [`DiskFile::sync`].
 pub trait Disk: Send + Sync + fmt::Debug {

@@ -1,6 +1,7 @@
 //! Opening, in order: the checkpoint, the log after it, then everything that stands on them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::RwLock;
 
@@ -42,6 +43,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     Ok(Arc::new_cyclic(|me| Shared {
         me: me.clone(),
         state,
+        half_applied: AtomicBool::new(false),
         store,
         log,
         compiler: RwLock::default(),

@@ -75,6 +75,7 @@ impl Core {
     /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer.
     pub(super) fn look(&self, shared: &Shared) -> Result<MutexGuard<'_, Inner>> {
         shared.groups.check_open()?;
+        shared.check_whole()?;
         shared.groups.tick(shared);
         let mut inner = self.group.inner.lock();
         self.state(&mut inner)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -24,6 +24,8 @@ pub(crate) const NO_WAIT: Duration = Duration::ZERO;
 /// No rows. (A bare `[]` could hold other things that compare with numbers.)
 pub(crate) const NOTHING: [i64; 0] = [];
 pub(crate) const MIB: usize = 1 << 20;
+/// Far above what anything here takes on a machine that is busy with other things.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// One open engine.
 pub(crate) struct Fixture {
@@ -243,6 +245,23 @@ impl BatchOperator for Word {
         }
         Ok(Evaluated { batch, rows: RowMap::Indices(rows.values().to_vec()) })
     }
+}
+
+/// Waits until it finds something.
+pub(crate) fn wait<T>(mut look: impl FnMut() -> Option<T>, what: &str) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    wait(|| condition().then_some(()), "what does not come");
 }
 
 /// A topic of [`schema`] in the public namespace.

@@ -5,7 +5,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use millstream_engine::disk::GatedDisk;
@@ -13,7 +12,7 @@ use millstream_engine::{
     Append, Engine, Error, OffsetReset, PartitionChoice, PendingReceipt, SeekTo, TableInfo, Ticket,
 };
 
-use crate::fixture::{Fixture, MIB, NO_WAIT, at, automatic, manual, numbers, polled, schema, who};
+use crate::fixture::{Fixture, LIMIT, MIB, NO_WAIT, at, automatic, manual, numbers, polled, schema, until, who};
 
 const PRODUCERS: usize = 16;
 /// A commit holds two batches, and the queue eight.
@@ -22,8 +21,6 @@ const COMMIT_BYTES: usize = 64 << 10;
 const QUEUE_BYTES: usize = 256 << 10;
 /// What lies in front of a control submission at most: the commit under way and the one already taken.
 const SYNCS: u64 = 3;
-/// Far above what anything here takes on a machine that is busy with other things.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Producers that fill the queue of a gated disk.
 struct Jam {
@@ -97,14 +94,6 @@ impl Drop for Jam {
         for producer in self.producers.drain(..) {
             assert!(producer.join().is_ok() || std::thread::panicking());
         }
-    }
-}
-
-fn until(condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < LIMIT, "it does not come to that");
-        std::thread::yield_now();
     }
 }
 

@@ -3,22 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "threads of a test, which joins them")]
 
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use millstream_engine::disk::GatedDisk;
 use millstream_engine::{ConsumerConfig, Error, Member, OffsetReset, SeekTo};
 
-use crate::fixture::{Fixture, MIB, NO_WAIT, SECOND, at, automatic, manual, numbers, who};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn until(condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < LIMIT, "it does not come to that");
-        std::thread::yield_now();
-    }
-}
+use crate::fixture::{Fixture, LIMIT, MIB, NO_WAIT, SECOND, at, automatic, manual, numbers, until, who};
 
 #[test]
 fn rows_that_arrive_do_not_keep_a_session_alive() {

@@ -4,21 +4,20 @@ mod trap;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use millstream_engine::disk::WatchedDisk;
 use millstream_engine::{
-    ConsumerConfig, Engine, EngineOptions, Error, ErrorKind, NamespaceLimit, NamespaceLimitChanges, OnError, TableInfo,
-    TableOptions, TopicSpec,
+    Append, ConsumerConfig, Engine, EngineOptions, Error, ErrorKind, NamespaceLimit, NamespaceLimitChanges, OnError,
+    PartitionChoice, ProducerStamp, TableInfo, TableOptions, TopicSpec,
 };
 use tempfile::TempDir;
 
-use self::trap::{Trap, TrapClock, TrapDisk, TrapHost};
-use crate::fixture::{MIB, NO_WAIT, Words as Topics, manual, numbers, topic_spec, who};
+use self::trap::{Trap, TrapClock, TrapHost};
+use crate::fixture::{Fixture, MIB, NO_WAIT, Words as Topics, manual, numbers, topic_spec, wait, who};
 use crate::plugin_consumers::host::Words;
 use crate::plugin_consumers::store::{create_plugin, create_sums, expected, put_plugin, spec, totals, until};
 use crate::support::{self, rows};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine whose clock, disk and plugin host panic when the trap says so.
 struct Store {
@@ -32,7 +31,7 @@ fn open(dir: &Path, trap: &Trap, change: impl Fn(&mut EngineOptions)) -> (Engine
     let clock = Arc::new(TrapClock::new(trap));
     let mut options = support::options(dir);
     options.clock = clock.clone();
-    options.disk = Arc::new(TrapDisk(trap.clone()));
+    options.disk = Arc::new(WatchedDisk::new(trap.clone()));
     options.maintenance_interval_ms = 5;
     change(&mut options);
     let engine = Engine::open_with(options).unwrap();
@@ -57,11 +56,7 @@ impl Store {
     }
 
     fn append(&self, table: &TableInfo, ids: std::ops::Range<i64>) -> Result<u64, Error> {
-        let append = millstream_engine::Append {
-            table: table.id,
-            partition: millstream_engine::PartitionChoice::ByKey,
-            batch: rows(ids),
-        };
+        let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: rows(ids) };
         Ok(self.engine.append(&who(), append, None)?.wait()?.appended[0].first_offset)
     }
 
@@ -96,15 +91,17 @@ impl Store {
     }
 }
 
-fn wait<T>(mut look: impl FnMut() -> Option<T>, what: &str) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+/// A table that a consumer will follow, whose threads panic so often.
+fn consuming(panics: usize) -> (Fixture, Trap) {
+    let (fixture, trap) = (Fixture::new(), Trap::default());
+    fixture.engine.set_plugin_host(Arc::new(TrapHost(trap.clone(), Words::default())));
+    let table = fixture.table("t", 1);
+    create_sums(&fixture.engine).unwrap();
+    create_plugin(&fixture.engine, "p", "sums").unwrap();
+    trap.arm("load", "consumer", panics);
+    fixture.engine.create_plugin_consumer(&who(), spec("t", "p")).unwrap();
+    fixture.append(&table, 0, 0..100);
+    (fixture, trap)
 }
 
 #[test]
@@ -138,6 +135,40 @@ fn an_applier_that_panics_poisons_log_and_checkpoints() {
     let limits = store.engine.namespace_limits(&who(), "public").unwrap();
     assert_eq!(limits.get(NamespaceLimit::PluginCount), Some(3));
     assert_eq!(store.append(&table, 10..20).unwrap(), 10);
+}
+
+#[test]
+fn a_commit_that_is_half_applied_is_not_read() {
+    let limit = |options: &mut EngineOptions| options.namespace_limits.set(NamespaceLimit::ProducerStreams, Some(1));
+    let store = Store::with(limit);
+    let table = store.table("t");
+    let append = |id: u128, ids| {
+        let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: rows(ids) };
+        store.engine.append(&who(), append, Some(ProducerStamp { id, epoch: 0, sequence: 0 }))?.wait()
+    };
+    append(1, 0..10).unwrap();
+    store.clock.clock.advance(Duration::from_secs(16 * 60));
+    let member = store.engine.join(&who(), manual("g"), &["t".to_owned()]).unwrap();
+    let poll = || member.poll(MIB, NO_WAIT).map(|handed| handed.iter().map(|part| part.batch.num_rows()).sum());
+    assert_eq!(poll().unwrap(), 10_usize);
+    // The rows come first; then the first producer loses its place to the second, which is told of as it is applied.
+    store.trap.arm("clock", "log-apply", 1);
+    assert_eq!(append(2, 10..2_000).unwrap_err().kind(), ErrorKind::Reopen);
+    wait(|| store.trap.is_sprung().then_some(()), "the panic");
+    let seen = [
+        store.engine.table_offsets(&who(), table.id).map(|offsets| format!("{offsets:?}")),
+        store.engine.offset_at(&who(), table.id, 0, i64::MAX).map(|end| format!("{end}")),
+        store.engine.groups(&who()).map(|groups| format!("{groups:?}")),
+        store.engine.join(&who(), manual("h"), &["t".to_owned()]).map(|member| format!("{member:?}")),
+        poll().map(|rows: usize| format!("{rows} rows")),
+    ];
+    for seen in seen {
+        assert!(matches!(&seen, Err(Error::LogFailed { .. })), "{seen:?}");
+    }
+    drop(member);
+    let store = store.poisoned("log-apply", "clock of log-apply", &table);
+    // It was durable, and is seen whole.
+    assert_eq!(store.end(&table), 2_000);
 }
 
 #[test]
@@ -208,15 +239,7 @@ fn members_expire_after_a_panic_of_their_thread() {
 
 #[test]
 fn a_consumers_thread_is_begun_again_and_loses_nothing() {
-    let fixture = crate::fixture::Fixture::new();
-    let trap = Trap::default();
-    fixture.engine.set_plugin_host(Arc::new(TrapHost(trap.clone(), Words::default())));
-    let table = fixture.table("t", 1);
-    create_sums(&fixture.engine).unwrap();
-    create_plugin(&fixture.engine, "p", "sums").unwrap();
-    trap.arm("load", "consumer", 2);
-    fixture.engine.create_plugin_consumer(&who(), spec("t", "p")).unwrap();
-    fixture.append(&table, 0, 0..100);
+    let (fixture, _trap) = consuming(2);
     until(&fixture.engine, "all rows", |status| (status.lag, status.figures.rows_in) == (0, 100));
     let sent: Vec<(u32, i64)> = (0..100).map(|number| (0, number)).collect();
     assert_eq!(totals(&fixture.engine), expected(&sent));
@@ -225,15 +248,7 @@ fn a_consumers_thread_is_begun_again_and_loses_nothing() {
 
 #[test]
 fn a_consumer_that_has_lost_its_thread_says_so_and_the_engine_stays_ready() {
-    let fixture = crate::fixture::Fixture::new();
-    let trap = Trap::default();
-    fixture.engine.set_plugin_host(Arc::new(TrapHost(trap.clone(), Words::default())));
-    let table = fixture.table("t", 1);
-    create_sums(&fixture.engine).unwrap();
-    create_plugin(&fixture.engine, "p", "sums").unwrap();
-    trap.arm("load", "consumer", usize::MAX);
-    fixture.engine.create_plugin_consumer(&who(), spec("t", "p")).unwrap();
-    fixture.append(&table, 0, 0..100);
+    let (fixture, trap) = consuming(usize::MAX);
     let status = until(&fixture.engine, "its end", |status| status.state == "stopped");
     assert_eq!(status.error.as_deref(), Some("a thread of the consumer has panicked: load of consumer"));
     fixture.engine.check_ready().unwrap();
@@ -246,8 +261,7 @@ fn a_consumer_that_has_lost_its_thread_says_so_and_the_engine_stays_ready() {
 
 #[test]
 fn a_shadow_that_panics_is_told_of_and_readers_see_nothing_of_it() {
-    let fixture = crate::fixture::Fixture::new();
-    let trap = Trap::default();
+    let (fixture, trap) = (Fixture::new(), Trap::default());
     fixture.engine.set_plugin_host(Arc::new(TrapHost(trap.clone(), Words::default())));
     let table = fixture.table("t", 1);
     put_plugin(&fixture.engine, "p", "filter", false).unwrap();

@@ -1,11 +1,9 @@
-//! A clock, a disk and a plugin host that panic on the thread that they are told.
+//! A clock, a watch of the disk and a plugin host that panic on the thread that they are told.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::disk::{Disk, DiskFile, DiskLock, RealDisk};
+use millstream_engine::disk::DiskWatch;
 use millstream_engine::{
     Clock, LoadedPlugin, ManualClock, NamespaceLimits, PluginDescription, PluginHost, PluginId, PluginInfo,
     PluginLimits, PluginSettings, PluginSuspension, Result, TableLookup,
@@ -77,83 +75,9 @@ impl Clock for TrapClock {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct TrapDisk(pub(super) Trap);
-
-#[derive(Debug)]
-struct TrapFile(Arc<dyn DiskFile>, Trap);
-
-impl TrapDisk {
-    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(TrapFile(file, self.0.clone()))
-    }
-}
-
-impl Disk for TrapDisk {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.open(path).map(|file| self.file(file))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.create(path).map(|file| self.file(file))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.remove_dir(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.create_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
-        RealDisk.lock(path)
-    }
-
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(dir)
-    }
-}
-
-impl DiskFile for TrapFile {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
-        self.1.pass("read");
-        self.0.read_at(buffer, position)
-    }
-
-    fn write_at(&self, slices: &[&[u8]], position: u64) -> io::Result<()> {
-        self.1.pass("write");
-        self.0.write_at(slices, position)?;
-        self.1.pass("written");
-        Ok(())
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
+impl DiskWatch for Trap {
+    fn pass(&self, operation: &'static str) {
+        Trap::pass(self, operation);
     }
 }
 

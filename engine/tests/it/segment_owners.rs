@@ -94,6 +94,18 @@ impl Copy {
     }
 }
 
+/// A store, and an open directory with so many segments in it.
+fn compacted(segments: usize) -> (Arc<ManualClock>, Arc<dyn ObjectStore>, Copy) {
+    let clock = Arc::new(ManualClock::new(0));
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut first = Copy::first(&store, &clock);
+    for _ in 0..segments {
+        first.append(100);
+        first.compact();
+    }
+    (clock, store, first)
+}
+
 #[test]
 fn copies_of_a_directory_over_one_bucket_lose_no_row() {
     let first: u64 = rand::random();
@@ -133,13 +145,7 @@ fn copies_of_a_directory_over_one_bucket_lose_no_row() {
 
 #[test]
 fn a_fenced_owner_stops_says_so_and_serves_what_it_has() {
-    let clock = Arc::new(ManualClock::new(0));
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let mut original = Copy::first(&store, &clock);
-    for _ in 0..5 {
-        original.append(100);
-        original.compact();
-    }
+    let (clock, store, mut original) = compacted(5);
     let mut copy = original.again();
     copy.open(&store, &clock);
     assert!(copy.kinds().contains(&"segment_store_contested"), "{:?}", copy.kinds());
@@ -171,13 +177,7 @@ fn a_fenced_owner_stops_says_so_and_serves_what_it_has() {
 
 #[test]
 fn an_owner_without_rivals_deletes_what_it_dropped_after_the_grace_period() {
-    let clock = Arc::new(ManualClock::new(0));
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let mut only = Copy::first(&store, &clock);
-    for _ in 0..5 {
-        only.append(100);
-        only.compact();
-    }
+    let (clock, store, mut only) = compacted(5);
     only.close();
     only.open(&store, &clock);
     only.compact();
@@ -196,14 +196,30 @@ fn an_owner_without_rivals_deletes_what_it_dropped_after_the_grace_period() {
 }
 
 #[test]
-fn objects_kept_for_a_copy_go_at_the_operators_word() {
-    let clock = Arc::new(ManualClock::new(0));
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let mut original = Copy::first(&store, &clock);
-    for _ in 0..3 {
-        original.append(100);
-        original.compact();
+fn a_clock_that_jumps_shortens_no_grace_period() {
+    let (clock, store, mut only) = compacted(5);
+    let before = stores::objects(&store, ".parquet").len();
+    clock.set_wall_us(10 * 24 * 60 * 60 * 1_000_000);
+    for reopened in [false, true] {
+        if reopened {
+            only.close();
+            only.open(&store, &clock);
+        }
+        only.append(100);
+        only.compact();
+        only.compact();
+        assert!(stores::objects(&store, ".parquet").len() > before, "reopened: {reopened}");
     }
+    // What passes by both clocks counts.
+    clock.advance(2 * DAY);
+    only.compact();
+    assert_eq!(stores::objects(&store, ".parquet").len() as u64, only.engine.as_ref().unwrap().stats().segments);
+    only.check();
+}
+
+#[test]
+fn objects_kept_for_a_copy_go_at_the_operators_word() {
+    let (clock, store, mut original) = compacted(3);
     original.close();
     // Restored from a backup, the original being lost.
     let mut restored = original.again();
@@ -226,13 +242,7 @@ fn objects_kept_for_a_copy_go_at_the_operators_word() {
 
 #[test]
 fn an_owner_that_is_alive_is_heard_by_a_copy_that_does_not_know_it_is_one() {
-    let clock = Arc::new(ManualClock::new(0));
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let mut original = Copy::first(&store, &clock);
-    for _ in 0..3 {
-        original.append(100);
-        original.compact();
-    }
+    let (clock, store, mut original) = compacted(3);
     // As a snapshot of the whole disk: even the file's birth is the same.
     let mut snapshot = original.again();
     stores::hide_copying(snapshot.dir.path());
@@ -280,13 +290,7 @@ fn what_a_crash_leaves_between_upload_and_record_is_known_by_its_name() {
 
 #[test]
 fn a_copy_that_is_too_old_says_what_it_misses() {
-    let clock = Arc::new(ManualClock::new(0));
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let mut original = Copy::first(&store, &clock);
-    for _ in 0..3 {
-        original.append(100);
-        original.compact();
-    }
+    let (clock, store, mut original) = compacted(3);
     let mut old = original.again();
     original.append(100);
     original.compact();

@@ -75,6 +75,15 @@ impl Crowded {
     }
 }
 
+/// A poll that was answered does not wait.
+fn expect_silence(mut poll: &TcpStream) {
+    let mut answer = [0; 1024];
+    poll.set_nonblocking(true).unwrap();
+    if let Ok(read) = poll.read(&mut answer) {
+        panic!("a poll was answered: {:?}", String::from_utf8_lossy(&answer[..read]));
+    }
+}
+
 async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what} waits behind the crowd"))
 }
@@ -96,7 +105,10 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
                 crowded.ask(&format!("SELECT * FROM poll('idle', 'g{n}', 1, 60000, session_timeout_ms => 1800000)"))
             })
             .collect();
-        crowded.until("every poll waits", |stats| stats.members == CROWD as u64 + 1);
+        crowded.until("every poll waits", |stats| {
+            polls.iter().for_each(expect_silence);
+            stats.members == CROWD as u64 + 1
+        });
 
         crowded.disk.let_pass(Some(0));
         let (mut open, mut puts) = (Vec::new(), JoinSet::new());

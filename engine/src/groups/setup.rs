@@ -1,7 +1,7 @@
 //! A group's beginning: it is recorded with the offsets it starts from, in one submission, so that members who take their
 //! first partitions later do not start later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ const STRIPES: usize = 64;
 pub(super) struct Setups {
     hasher: RandomState,
     stripes: Vec<Mutex<()>>,
-    /// Groups under way to a topic, to be counted with those that are there.
-    reserved: Mutex<HashMap<TopicId, usize>>,
+    /// Groups under way to a topic by namespace and name, to be counted with those that are there. One that has just arrived
+    /// is in both.
+    reserved: Mutex<HashMap<TopicId, BTreeSet<(String, String)>>>,
 }
 
 impl Default for Setups {
@@ -72,7 +73,8 @@ impl Setups {
             )));
         }
         let mut entries = Vec::new();
-        let mut reservation = Reservation { setups: self, topics: Vec::new() };
+        let name = (key.namespace.to_string(), key.group.to_string());
+        let mut reservation = Reservation { setups: self, name, topics: Vec::new() };
         for topic in topics.iter().filter(|topic| !has_offsets(&state, key, topic.id)) {
             if !state.groups_of_topic(topic.id).any(|(n, g)| n == &*key.namespace && g == &*key.group) {
                 reservation.add(&state, topic, shared.options.max_groups_per_topic)?;
@@ -126,14 +128,18 @@ pub(crate) fn starts(state: &State, config: &ConsumerConfig, topic: &TopicInfo) 
 /// Places taken on topics until the group is recorded.
 struct Reservation<'a> {
     setups: &'a Setups,
+    /// Of the group. Its stripe is held, so nobody else has a place under it.
+    name: (String, String),
     topics: Vec<TopicId>,
 }
 
 impl Reservation<'_> {
     fn add(&mut self, state: &State, topic: &TopicInfo, limit: usize) -> Result<()> {
         let mut reserved = self.setups.reserved.lock();
-        let under_way = reserved.entry(topic.id).or_insert(0);
-        let groups = state.groups_of_topic(topic.id).take(limit).count() + *under_way;
+        let under_way = reserved.entry(topic.id).or_default();
+        let is_here = |(namespace, group): (&str, &str)| under_way.contains(&(namespace.to_owned(), group.to_owned()));
+        let here = state.groups_of_topic(topic.id).filter(|group| !is_here(*group)).take(limit).count();
+        let groups = here + under_way.len();
         if groups >= limit {
             return Err(Error::FailedPrecondition(format!(
                 "topic {:?} has {groups} consumer groups, which is the limit (max_groups_per_topic); drop one that is not \
@@ -141,7 +147,7 @@ impl Reservation<'_> {
                 topic.name
             )));
         }
-        *under_way += 1;
+        under_way.insert(self.name.clone());
         self.topics.push(topic.id);
         Ok(())
     }
@@ -152,8 +158,8 @@ impl Drop for Reservation<'_> {
         let mut reserved = self.setups.reserved.lock();
         for topic in &self.topics {
             if let Some(under_way) = reserved.get_mut(topic) {
-                *under_way -= 1;
-                if *under_way == 0 {
+                under_way.remove(&self.name);
+                if under_way.is_empty() {
                     reserved.remove(topic);
                 }
             }

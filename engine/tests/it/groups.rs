@@ -249,6 +249,26 @@ fn what_can_not_be_joined() {
 }
 
 #[test]
+fn groups_that_begin_at_once_have_all_the_places_there_are() {
+    const GROUPS: usize = 32;
+    let fixture = Fixture::with(|options| options.max_groups_per_topic = GROUPS);
+    for round in 0..10 {
+        let topic = format!("t{round}");
+        fixture.table(&topic, 1);
+        std::thread::scope(|scope| {
+            for group in 0..GROUPS {
+                let (fixture, topic) = (&fixture, topic.as_str());
+                scope.spawn(move || {
+                    fixture.join(manual(&format!("g{round}-{group}")), &[topic]).leave().expect("it leaves")
+                });
+            }
+        });
+        let full = fixture.try_join(manual("more"), &[&topic]).map(drop).expect_err("it is refused");
+        assert!(full.to_string().contains("has 32 consumer groups"), "{full}");
+    }
+}
+
+#[test]
 fn members_of_many_groups_are_told_apart() {
     let fixture = Fixture::with(|options| options.max_groups_per_topic = 1_000);
     let table = fixture.table("t", 1);

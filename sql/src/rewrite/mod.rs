@@ -2,15 +2,15 @@
 //! declared columns, `*` leaves out the pseudo-columns, and named arguments of `poll` take their places.
 
 mod columns;
+mod wildcards;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit,
-    VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::names::{fold, ident_position};
@@ -80,10 +80,10 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         columns::name_duplicates(select);
         if self.pseudo {
-            self.narrow_wildcards(select);
             if let Err(error) = columns::write_out_natural(select, self.scope) {
                 return ControlFlow::Break(error);
             }
+            wildcards::narrow(select, self.scope, &self.ctes);
         }
         ControlFlow::Continue(())
     }
@@ -142,37 +142,6 @@ impl Rewriter<'_> {
         self.plugins.insert(name, plugin);
         Ok(())
     }
-
-    /// Adds `EXCEPT (_partition, …)` to wildcards over relations that have hidden columns.
-    fn narrow_wildcards(&self, select: &mut Select) {
-        let mut hidden_of = Vec::new();
-        for table in &select.from {
-            for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
-                if let TableFactor::Table { name, alias, .. } = factor {
-                    let alias = alias.as_ref().map(|alias| fold(&alias.name));
-                    let own = name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
-                    let cte = name.0.len() == 1 && self.ctes.contains(&own);
-                    let hidden = if cte { Vec::new() } else { self.scope.hidden(name) };
-                    hidden_of.push((alias.unwrap_or(own), hidden));
-                }
-            }
-        }
-        for item in &mut select.projection {
-            match item {
-                SelectItem::Wildcard(options) => {
-                    let all: Vec<&str> = hidden_of.iter().flat_map(|(_, hidden)| hidden.iter().copied()).collect();
-                    except(options, &all);
-                }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
-                    let wanted = name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
-                    if let Some((_, hidden)) = hidden_of.iter().find(|(alias, _)| *alias == wanted) {
-                        except(options, hidden);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Whether DataFusion has a function of this name.
@@ -204,20 +173,4 @@ fn columns_of<'a>(names: impl Iterator<Item = &'a str>, call: &Ident) -> Functio
     };
     let args = names.map(argument).collect();
     FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() })
-}
-
-fn except(options: &mut WildcardAdditionalOptions, hidden: &[&str]) {
-    let mut names: Vec<Ident> = options
-        .opt_except
-        .take()
-        .map(|except| std::iter::once(except.first_element).chain(except.additional_elements).collect())
-        .unwrap_or_default();
-    for name in hidden {
-        if !names.iter().any(|known| fold(known) == *name) {
-            names.push(Ident::new(*name));
-        }
-    }
-    let mut names = names.into_iter();
-    options.opt_except =
-        names.next().map(|first_element| ExceptSelectItem { first_element, additional_elements: names.collect() });
 }

@@ -1,10 +1,13 @@
 //! The statements we tell apart. Names are as written; they are resolved when the statement is executed.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{ColumnDef, DataType, Ident, Insert, ObjectName, Query};
+use datafusion::sql::sqlparser::ast::{
+    ColumnDef, DataType, Expr, Ident, Insert, ObjectName, Query, UnaryOperator, visit_expressions_mut,
+};
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use millstream_engine::{SeekTo, VersionStart};
 
@@ -166,9 +169,20 @@ pub(crate) struct TransformCall {
 /// Canonical text: one line that reads back as the same.
 impl fmt::Display for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(TransformCall { plugin, columns }) = &self.transform else { return self.query.fmt(f) };
+        let mut query = self.query.clone();
+        // Two signs in a row would be written as the beginning of a comment.
+        let _ = visit_expressions_mut(&mut query, |expr| {
+            if let Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand } = expr
+                && operand.to_string().starts_with('-')
+            {
+                **operand =
+                    Expr::Nested(Box::new(std::mem::replace(operand.as_mut(), Expr::Identifier(Ident::new("")))));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        let Some(TransformCall { plugin, columns }) = &self.transform else { return query.fmt(f) };
         let columns: Vec<String> = columns.iter().map(|column| quote(&fold(column))).collect();
-        write!(f, "TRANSFORM {}({}) OF ({})", quote(&fold(plugin)), columns.join(", "), self.query)
+        write!(f, "TRANSFORM {}({}) OF ({})", quote(&fold(plugin)), columns.join(", "), query)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::convert::{from_datafusion, into_datafusion};
 use crate::{Error, Position, Result};
 
 /// Columns, literals and operators of one condition, when it is written in terms of tables' columns.
-const MAX_TERMS: usize = 1 << 13;
+const MAX_TERMS: usize = 1 << 16;
 
 /// Refuses plans with a condition that would grow too much. `start` is where the statement begins: the planner forgets the
 /// place of some columns.

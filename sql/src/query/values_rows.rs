@@ -8,6 +8,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, Values};
 
 use crate::convert::from_datafusion;
+use crate::values::evaluable;
 use crate::{Error, Position};
 
 /// The error with its row, counted from 1, and the column that the value was for. `source` is the analysed one of an INSERT.
@@ -47,7 +48,9 @@ fn failing(values: &Values, state: &SessionState) -> Option<(usize, usize, Strin
     let batch = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options).ok()?;
     for (row, exprs) in values.values.iter().enumerate() {
         for (column, expr) in exprs.iter().enumerate() {
-            let evaluated = state.create_physical_expr(expr.clone(), &schema).and_then(|expr| expr.evaluate(&batch));
+            let evaluated = evaluable(expr.clone(), &schema)
+                .and_then(|expr| state.create_physical_expr(expr, &schema))
+                .and_then(|expr| expr.evaluate(&batch));
             if let Err(error) = evaluated {
                 return Some((row, column, from_datafusion(error, 0).to_string()));
             }

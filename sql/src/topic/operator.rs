@@ -17,8 +17,8 @@ use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, 
 use super::prune::Pruner;
 use super::stateless::Stateless;
 use crate::convert::into_operator;
-use crate::pseudo;
 use crate::threads::evaluating;
+use crate::{pseudo, values};
 
 /// Filters first, one after the other, each followed by dropping the columns that only it needed; then the output
 /// expressions, on the rows that are left.
@@ -50,7 +50,8 @@ impl Operator {
         // Made once for all expressions over a layout: tables may have thousands of columns.
         let schema_of = |layout: &[usize]| DFSchema::try_from(project(&stateless.input, layout));
         let compile = |expr: &Expr, schema: &DFSchema| -> DfResult<Arc<dyn PhysicalExpr>> {
-            create_physical_expr(expr, schema, &props, &PhysicalPlanningContext::default())
+            let expr = values::evaluable(expr.clone(), schema)?;
+            create_physical_expr(&expr, schema, &props, &PhysicalPlanningContext::default())
         };
         let mut filters = Vec::with_capacity(stateless.filters.len());
         for (step, filter) in stateless.filters.iter().enumerate() {

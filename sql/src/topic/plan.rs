@@ -136,11 +136,11 @@ fn simplify(mut stateless: Stateless, state: &SessionState) -> Result<Stateless>
     let simplifier = ExprSimplifier::new(info);
     let mut filters = Vec::new();
     for filter in stateless.filters {
-        filters.extend(order_conjunction(simplifier.simplify(filter).map_err(failed)?));
+        filters.extend(order_conjunction(values::simplify(&simplifier, filter, &schema).map_err(failed)?));
     }
     stateless.filters = filters;
     for output in &mut stateless.outputs {
-        let simple = simplifier.simplify(output.expr.clone()).map_err(failed)?;
+        let simple = values::simplify(&simplifier, output.expr.clone(), &schema).map_err(failed)?;
         if simple.get_type(&schema).map_err(failed)? == *output.field.data_type() {
             output.expr = simple;
         }

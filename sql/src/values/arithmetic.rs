@@ -1,18 +1,21 @@
-//! Arithmetic that fails where DataFusion's wraps: integers, decimals, times and intervals.
+//! Arithmetic that fails where DataFusion's wraps: integers, decimals, times and intervals. [`super::operators`] has it stand for the
+//! operators.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, FieldRef};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_datafusion_err};
 use datafusion::functions::math;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
 
@@ -36,15 +39,18 @@ pub(super) fn abs() -> ScalarUDF {
     ScalarUDF::new_from_impl(CheckedAbs { inner: math::abs() })
 }
 
-/// The plain operator, if a function is one of the checked ones.
-pub(super) fn written(function: &dyn Any, args: &[Expr]) -> Option<Expr> {
-    match (function.downcast_ref::<CheckedBinary>(), args) {
-        (Some(checked), [left, right]) => {
-            let (left, right) = (Box::new(left.clone()), Box::new(right.clone()));
-            Some(Expr::BinaryExpr(BinaryExpr { left, op: checked.op, right }))
+/// The plain operator that a checked function stands for, or the function itself.
+pub(super) fn operator_of(mut call: ScalarFunction) -> Result<Expr, ScalarFunction> {
+    let function: &dyn Any = call.func.inner().as_ref();
+    let (op, is_negative) =
+        (function.downcast_ref::<CheckedBinary>().map(|checked| checked.op), function.is::<CheckedNegative>());
+    match (op, is_negative, call.args.as_mut_slice()) {
+        (Some(op), _, [left, right]) => {
+            let (left, right) = (Box::new(std::mem::take(left)), Box::new(std::mem::take(right)));
+            Ok(Expr::BinaryExpr(BinaryExpr { left, op, right }))
         }
-        (None, [operand]) if function.is::<CheckedNegative>() => Some(Expr::Negative(Box::new(operand.clone()))),
-        _ => None,
+        (None, true, [operand]) => Ok(Expr::Negative(Box::new(std::mem::take(operand)))),
+        _ => Err(call),
     }
 }
 
@@ -67,7 +73,7 @@ impl ScalarUDFImpl for CheckedBinary {
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         let [left, right] = args else { return Ok(self.name().to_owned()) };
-        Ok(format!("{} {} {}", names::operand(left), self.op, names::operand(right)))
+        Ok(format!("{} {} {}", left.schema_name(), self.op, right.schema_name()))
     }
 
     fn signature(&self) -> &Signature {
@@ -77,6 +83,10 @@ impl ScalarUDFImpl for CheckedBinary {
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         let [left, right] = types else { return Err(exec_datafusion_err!("{} takes two operands", self.op)) };
         BinaryTypeCoercer::new(left, &self.op, right).get_result_type()
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        super::field_of(self, &args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
@@ -137,8 +147,9 @@ impl CheckedBinary {
 }
 
 /// The columns among the operands, for errors. Computed operands have names that say nothing.
-fn of_columns(names: &[&str]) -> String {
-    let is_column = |name: &&&str| !name.is_empty() && **name != "lit" && !"+-*/%".contains(**name);
+pub(super) fn of_columns(names: &[&str]) -> String {
+    let is_column =
+        |name: &&&str| !name.is_empty() && **name != "lit" && !"+-*/%".contains(**name) && !name.contains("CAST AS ");
     let named: Vec<_> = names.iter().filter(is_column).map(|name| format!("{name:?}")).collect();
     match named.as_slice() {
         [] => String::new(),
@@ -173,7 +184,7 @@ impl ScalarUDFImpl for CheckedNegative {
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         let [operand] = args else { return Ok("-".to_owned()) };
-        Ok(format!("(- {})", names::operand(operand)))
+        Ok(format!("(- {})", operand.schema_name()))
     }
 
     fn signature(&self) -> &Signature {
@@ -182,6 +193,10 @@ impl ScalarUDFImpl for CheckedNegative {
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         types.first().cloned().ok_or_else(|| exec_datafusion_err!("- takes an operand"))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        super::field_of(self, &args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
@@ -211,6 +226,10 @@ impl ScalarUDFImpl for CheckedAbs {
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         self.inner.inner().return_type(types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        super::field_of(self, &args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {

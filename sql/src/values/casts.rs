@@ -4,19 +4,23 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+use arrow::util::display::array_value_to_string;
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+    Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast,
+    Volatility,
 };
 
+use super::arithmetic::of_columns;
 use super::names;
-use super::times::{per_second, round_to};
+use super::times::{per_second, round_to, with_seconds};
 use crate::types::to_sql;
 
 /// The largest integer up to which DOUBLE holds every one.
@@ -34,6 +38,23 @@ pub(super) fn is_ours(from: &DataType, to: &DataType) -> bool {
         (DataType::Float64, DataType::Float32) => true,
         (from, DataType::Float32 | DataType::Float64) => from.is_string(),
         _ => false,
+    }
+}
+
+/// Whether there are values that a cast can't keep.
+pub(super) fn may_fail(from: &DataType, to: &DataType) -> bool {
+    let unsigned = |data_type: &DataType| data_type.is_unsigned_integer();
+    let bits = |data_type: &DataType| data_type.primitive_width().unwrap_or_default();
+    match (from, to) {
+        (from, to) if from == to || from.is_null() || to.is_string() => false,
+        (DataType::Boolean, to) if to.is_numeric() => false,
+        (DataType::Float32, DataType::Float64) | (DataType::Timestamp(..), DataType::Date32) => false,
+        (from, to) if from.is_integer() && to.is_floating() => false,
+        (from, to) if from.is_integer() && to.is_integer() => match unsigned(from) == unsigned(to) {
+            true => bits(from) > bits(to),
+            false => unsigned(to) || bits(from) >= bits(to),
+        },
+        _ => true,
     }
 }
 
@@ -92,12 +113,20 @@ impl ScalarUDFImpl for TrueCast {
         Ok(self.to.clone())
     }
 
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        let is_nullable = self.is_try || args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.to.clone(), is_nullable)))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let name = args.arg_fields.first().map_or("", |field| field.name().as_str());
         let convert = |array: &ArrayRef| {
             self.convert(array).map_err(|error| match error {
                 Failure::Value(value) => does_not_fit(&value, &self.to, name),
-                Failure::Other(error) => error,
+                Failure::Other(error) => match self.failing(array) {
+                    Some(value) => does_not_fit(&value, &self.to, name),
+                    None => error,
+                },
             })
         };
         match args.args.first() {
@@ -112,10 +141,7 @@ impl ScalarUDFImpl for TrueCast {
 
 /// The error of a value that a cast can't keep.
 fn does_not_fit(value: &str, to: &DataType, column: &str) -> DataFusionError {
-    let place = match column {
-        "" | "lit" => String::new(),
-        column => format!(", in column {column:?}"),
-    };
+    let place = of_columns(&[column]);
     exec_datafusion_err!("the value {value} does not fit {}{place}", to_sql(to))
 }
 
@@ -134,7 +160,7 @@ impl TrueCast {
     fn convert(&self, array: &ArrayRef) -> Result<ArrayRef, Failure> {
         let to = &self.to;
         match (array.data_type(), to) {
-            (DataType::Timestamp(..), DataType::Timestamp(unit, zone)) => {
+            (DataType::Timestamp(from, _), DataType::Timestamp(unit, zone)) if per_second(from) > per_second(unit) => {
                 round_to(array, *unit, zone, false).map_err(Failure::Other)
             }
             (from, to) if from.is_floating() && to.is_integer() => {
@@ -148,7 +174,7 @@ impl TrueCast {
                 let whole = self.whole(array, *scale > 0, &DataType::Decimal256(*precision, 0))?;
                 self.arrow(&whole, to)
             }
-            (DataType::Decimal128(_, scale), _) => {
+            (DataType::Decimal128(_, scale), DataType::Float32 | DataType::Float64) => {
                 let values = array.as_primitive::<Decimal128Type>();
                 let scale = *scale;
                 let doubles: ArrayRef = Arc::new(values.unary::<_, Float64Type>(|value| nearest(value, scale)));
@@ -157,9 +183,9 @@ impl TrueCast {
                     _ => self.reals(&doubles),
                 }
             }
-            (DataType::Float64, _) => self.reals(array),
+            (DataType::Float64, DataType::Float32) => self.reals(array),
             // A text that says so may be infinite, one with too large a number may not.
-            _ => {
+            (from, DataType::Float32 | DataType::Float64) if from.is_string() => {
                 let numbers = self.arrow(array, &DataType::Float64)?;
                 let numbers = self.finite(array, numbers)?;
                 match to {
@@ -167,7 +193,27 @@ impl TrueCast {
                     _ => self.reals(&numbers),
                 }
             }
+            (from, DataType::Timestamp(..)) if from.is_string() => {
+                let texts = self.arrow(array, &DataType::Utf8)?;
+                let texts = texts.as_string::<i32>().iter().map(|text| text.map(with_seconds));
+                self.other(&(Arc::new(texts.collect::<StringArray>()) as ArrayRef))
+            }
+            _ => self.other(array),
         }
+    }
+
+    /// Casts that DataFusion does rightly.
+    fn other(&self, array: &ArrayRef) -> Result<ArrayRef, Failure> {
+        let options = CastOptions { safe: self.is_try, ..DEFAULT_CAST_OPTIONS };
+        let converted = ColumnarValue::Array(Arc::clone(array)).cast_to(&self.to, Some(&options));
+        converted.and_then(|converted| converted.into_array(array.len())).map_err(Failure::Other)
+    }
+
+    /// The first value that fails by itself.
+    fn failing(&self, array: &ArrayRef) -> Option<String> {
+        let row = (0..array.len()).find(|row| self.convert(&array.slice(*row, 1)).is_err())?;
+        let text = array_value_to_string(array, row).ok()?;
+        Some(if array.data_type().is_string() { format!("{text:?}") } else { text })
     }
 
     fn arrow(&self, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Failure> {

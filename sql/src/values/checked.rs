@@ -1,21 +1,23 @@
-//! After types are coerced: arithmetic and casts that are checked, and one NaN wherever values are compared.
+//! After types are coerced: casts that are checked, and one NaN wherever values are compared.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Cast, Distinct, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator,
+    Aggregate, BinaryExpr, Cast, Distinct, Expr, ExprSchemable, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder,
     TryCast,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use super::nan::with_one_nan;
 use super::plans::rewrite_plan;
-use super::{arithmetic, casts, is_comparison};
+use super::times::with_seconds;
+use super::{casts, is_comparison};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,14 +36,7 @@ impl AnalyzerRule for Checked {
 fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(binary) => rewrite_binary(binary, schema),
-        Expr::Negative(operand) => match operand.get_type(schema)? {
-            data_type if data_type.is_floating() || data_type.is_null() => Ok(Transformed::no(Expr::Negative(operand))),
-            _ => Ok(Transformed::yes(arithmetic::negative(*operand))),
-        },
-        Expr::Cast(Cast { expr, field }) => match casts::is_ours(&expr.get_type(schema)?, field.data_type()) {
-            true => Ok(Transformed::yes(casts::cast(*expr, field.data_type().clone(), false))),
-            false => Ok(Transformed::no(Expr::Cast(Cast { expr, field }))),
-        },
+        Expr::Cast(cast) => rewrite_cast(cast, schema),
         Expr::TryCast(TryCast { expr, field }) => match casts::is_ours(&expr.get_type(schema)?, field.data_type()) {
             true => Ok(Transformed::yes(casts::cast(*expr, field.data_type().clone(), true))),
             false => Ok(Transformed::no(Expr::TryCast(TryCast { expr, field }))),
@@ -67,6 +62,23 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
             }
             Ok(done(Expr::Case(case), changed))
         }
+        Expr::InSubquery(mut membership) => {
+            let changed =
+                one_nan(&mut membership.expr, schema)? | columns_with_one_nan(&mut membership.subquery.subquery)?;
+            Ok(done(Expr::InSubquery(membership), changed))
+        }
+        Expr::SetComparison(mut comparison) => {
+            let changed =
+                one_nan(&mut comparison.expr, schema)? | columns_with_one_nan(&mut comparison.subquery.subquery)?;
+            Ok(done(Expr::SetComparison(comparison), changed))
+        }
+        Expr::ScalarFunction(mut call) if compares(call.func.name()) => {
+            let mut changed = false;
+            for arg in &mut call.args {
+                changed |= one_nan(arg, schema)?;
+            }
+            Ok(done(Expr::ScalarFunction(call), changed))
+        }
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
             let mut changed = false;
             for arg in &mut params.args {
@@ -85,22 +97,27 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     }
 }
 
+fn rewrite_cast(Cast { expr, field }: Cast, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr.as_ref()
+        && matches!(field.data_type(), DataType::Timestamp(..))
+        && let Cow::Owned(text) = with_seconds(text)
+    {
+        let expr = Box::new(Expr::Literal(ScalarValue::Utf8(Some(text)), None));
+        return Ok(Transformed::yes(Expr::Cast(Cast { expr, field })));
+    }
+    Ok(match casts::is_ours(&expr.get_type(schema)?, field.data_type()) {
+        true => Transformed::yes(casts::cast(*expr, field.data_type().clone(), false)),
+        false => Transformed::no(Expr::Cast(Cast { expr, field })),
+    })
+}
+
 fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     let BinaryExpr { mut left, op, mut right } = binary;
-    match op {
-        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
-            let types = [left.get_type(schema)?, right.get_type(schema)?];
-            match types.iter().all(is_checked) && !is_date_difference(&types) {
-                true => Ok(Transformed::yes(arithmetic::binary(*left, op, *right))),
-                false => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
-            }
-        }
-        op if is_comparison(op) => {
-            let changed = one_nan(&mut left, schema)? | one_nan(&mut right, schema)?;
-            Ok(done(Expr::BinaryExpr(BinaryExpr { left, op, right }), changed))
-        }
-        op => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+    if !is_comparison(op) {
+        return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
     }
+    let changed = one_nan(&mut left, schema)? | one_nan(&mut right, schema)?;
+    Ok(done(Expr::BinaryExpr(BinaryExpr { left, op, right }), changed))
 }
 
 fn rewrite_window(window: &mut WindowFunction, schema: &DFSchema) -> DfResult<bool> {
@@ -112,25 +129,6 @@ fn rewrite_window(window: &mut WindowFunction, schema: &DFSchema) -> DfResult<bo
         changed |= one_nan(&mut sort.expr, schema)?;
     }
     Ok(changed)
-}
-
-/// Floats have infinities where others overflow; times of day go round the clock.
-fn is_checked(data_type: &DataType) -> bool {
-    data_type.is_integer()
-        || data_type.is_decimal()
-        || matches!(
-            data_type,
-            DataType::Date32
-                | DataType::Date64
-                | DataType::Timestamp(..)
-                | DataType::Duration(_)
-                | DataType::Interval(_)
-        )
-}
-
-/// Days between dates are DataFusion's own, and always fit.
-fn is_date_difference(types: &[DataType; 2]) -> bool {
-    types.iter().all(|data_type| matches!(data_type, DataType::Date32 | DataType::Date64))
 }
 
 /// Steps that compare whole columns: what they group, sort, join and tell apart by.
@@ -158,7 +156,22 @@ fn finish(plan: LogicalPlan) -> DfResult<Transformed<LogicalPlan>> {
             Ok(step(LogicalPlan::Sort(sort), changed))
         }
         LogicalPlan::Join(join) => finish_join(join),
-        LogicalPlan::Distinct(Distinct::All(input)) => finish_distinct(input),
+        LogicalPlan::Distinct(Distinct::All(mut input)) => {
+            let changed = columns_with_one_nan(&mut input)?;
+            Ok(step(LogicalPlan::Distinct(Distinct::All(input)), changed))
+        }
+        LogicalPlan::Distinct(Distinct::On(mut distinct)) => {
+            let schema = Arc::clone(distinct.input.schema());
+            let mut changed = false;
+            for expr in &mut distinct.on_expr {
+                changed |= one_nan(expr, &schema)?;
+            }
+            // They begin with what the rows are told apart by, and have to do so still.
+            for key in distinct.sort_expr.iter_mut().flatten() {
+                changed |= one_nan(&mut key.expr, &schema)?;
+            }
+            Ok(step(LogicalPlan::Distinct(Distinct::On(distinct)), changed))
+        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -172,24 +185,39 @@ fn finish_join(mut join: Join) -> DfResult<Transformed<LogicalPlan>> {
     Ok(step(LogicalPlan::Join(join), changed))
 }
 
-fn finish_distinct(input: Arc<LogicalPlan>) -> DfResult<Transformed<LogicalPlan>> {
+/// Puts a step upon a plan that gives all of its columns with one NaN, if that is needed.
+fn columns_with_one_nan(input: &mut Arc<LogicalPlan>) -> DfResult<bool> {
     let schema = Arc::clone(input.schema());
     let mut columns: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
     let mut changed = false;
     for column in &mut columns {
         changed |= group_with_one_nan(column, &schema)?;
     }
-    if !changed {
-        return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::All(input))));
+    if changed {
+        *input = Arc::new(LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?.build()?);
     }
-    let input = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?;
-    Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::All(Arc::new(input)))))
+    Ok(changed)
+}
+
+/// Functions that tell values apart.
+fn compares(function: &str) -> bool {
+    matches!(function, "nullif" | "greatest" | "least")
+        || function.starts_with("array_")
+        || function.starts_with("list_")
 }
 
 /// As [`one_nan`], and the column keeps its name.
 fn group_with_one_nan(expr: &mut Expr, schema: &DFSchema) -> DfResult<bool> {
-    if let Expr::GroupingSet(_) = expr {
-        return Ok(false);
+    if let Expr::GroupingSet(sets) = expr {
+        let exprs: Vec<&mut Expr> = match sets {
+            GroupingSet::Rollup(exprs) | GroupingSet::Cube(exprs) => exprs.iter_mut().collect(),
+            GroupingSet::GroupingSets(sets) => sets.iter_mut().flatten().collect(),
+        };
+        let mut changed = false;
+        for expr in exprs {
+            changed |= group_with_one_nan(expr, schema)?;
+        }
+        return Ok(changed);
     }
     let (relation, name) = expr.qualified_name();
     let changed = one_nan(expr, schema)?;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, plan_err};
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::plans::rewrite_plan;
-use super::{casts, is_comparison, like, times};
+use super::{casts, is_arithmetic, is_comparison, like, times};
 use crate::types::to_sql;
 
 /// Functions whose arguments are brought together to one type.
@@ -53,11 +53,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
             // What comes first of nvl2 only decides.
             let from = usize::from(call.func.name() == "nvl2");
             let types = types_of(call.args.iter().skip(from), schema)?;
-            if !meet_in_double(&types) {
-                return Ok(Transformed::no(Expr::ScalarFunction(call)));
-            }
+            let Some(wanted) = meet(&types) else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
             for arg in call.args.iter_mut().skip(from) {
-                *arg = as_double(std::mem::take(arg), schema)?;
+                *arg = as_type(std::mem::take(arg), &wanted, schema)?;
             }
             Ok(Transformed::yes(Expr::ScalarFunction(call)))
         }
@@ -65,12 +63,21 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
             let changed = decimals_as_doubles(&mut call.args, schema)?;
             Ok(transformed(Expr::ScalarFunction(call), changed))
         }
-        Expr::AggregateFunction(mut call) if call.func.name().contains("percentile") => {
+        Expr::AggregateFunction(mut call) if gives_quotients(call.func.name()) => {
             let changed = decimals_as_doubles(&mut call.params.args, schema)?;
             Ok(transformed(Expr::AggregateFunction(call), changed))
         }
+        Expr::WindowFunction(mut call) if gives_quotients(call.fun.name()) => {
+            let changed = decimals_as_doubles(&mut call.params.args, schema)?;
+            Ok(transformed(Expr::WindowFunction(call), changed))
+        }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Aggregates that divide, which few decimals bear.
+fn gives_quotients(function: &str) -> bool {
+    function == "avg" || function.contains("percentile")
 }
 
 fn decimals_as_doubles(args: &mut [Expr], schema: &DFSchema) -> DfResult<bool> {
@@ -156,10 +163,7 @@ fn rewrite_case(mut case: Case, schema: &DFSchema) -> DfResult<Transformed<Expr>
     // What contains the CASE has to know its type, which DataFusion takes from the first branch until it is coerced.
     let thens = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
     let types = types_of(thens.chain(case.else_expr.as_deref()), schema)?;
-    let wanted = match meet_in_double(&types) {
-        true => Some(DataType::Float64),
-        false => get_coerce_type_for_case_expression(&types, None),
-    };
+    let wanted = meet(&types).or_else(|| get_coerce_type_for_case_expression(&types, None));
     let branches = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(case.else_expr.as_mut());
     for (branch, data_type) in branches.zip(&types) {
         let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != data_type && !data_type.is_null()) else {
@@ -167,10 +171,7 @@ fn rewrite_case(mut case: Case, schema: &DFSchema) -> DfResult<Transformed<Expr>
         };
         changed = true;
         let branch: &mut Expr = branch;
-        *branch = match wanted {
-            DataType::Float64 => as_double(std::mem::take(branch), schema)?,
-            other => Expr::Cast(Cast::new(Box::new(std::mem::take(branch)), other.clone())),
-        };
+        *branch = as_type(std::mem::take(branch), wanted, schema)?;
     }
     Ok(transformed(Expr::Case(case), changed))
 }
@@ -207,10 +208,10 @@ fn finish_union(union: Union) -> DfResult<Transformed<LogicalPlan>> {
     let width = union.inputs.iter().map(|input| input.schema().fields().len()).min().unwrap_or(0);
     let meets = |column: usize| {
         let types = union.inputs.iter().map(|input| input.schema().field(column).data_type().clone());
-        meet_in_double(&types.collect::<Vec<_>>())
+        meet(&types.collect::<Vec<_>>())
     };
-    let doubles: Vec<bool> = (0..width).map(meets).collect();
-    if !doubles.contains(&true) {
+    let wanted: Vec<Option<DataType>> = (0..width).map(meets).collect();
+    if wanted.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Union(union)));
     }
     let mut inputs = Vec::with_capacity(union.inputs.len());
@@ -219,15 +220,25 @@ fn finish_union(union: Union) -> DfResult<Transformed<LogicalPlan>> {
         let mut columns = Vec::with_capacity(width);
         for (index, column) in schema.columns().into_iter().enumerate() {
             let (relation, name) = (column.relation.clone(), column.name.clone());
-            columns.push(match doubles.get(index) {
-                Some(true) => as_double(Expr::Column(column), &schema)?.alias_qualified(relation, name),
+            columns.push(match wanted.get(index) {
+                Some(Some(wanted)) => as_type(Expr::Column(column), wanted, &schema)?.alias_qualified(relation, name),
                 _ => Expr::Column(column),
             });
         }
         let input = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?;
         inputs.push(Arc::new(input));
     }
-    Ok(Transformed::yes(LogicalPlan::Union(Union { inputs, schema: union.schema })))
+    // Types are brought together beginning with those that the union is said to have.
+    let fields = union.schema.iter().zip(wanted.iter().chain(std::iter::repeat(&None)));
+    let fields = fields.map(|((relation, field), wanted)| {
+        let field = match wanted {
+            Some(wanted) => Arc::new(field.as_ref().clone().with_data_type(wanted.clone())),
+            None => Arc::clone(field),
+        };
+        (relation.cloned(), field)
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), union.schema.metadata().clone())?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union { inputs, schema: Arc::new(schema) })))
 }
 
 /// The types of VALUES are fixed when it is planned; what is rewritten in it may have others.
@@ -282,10 +293,6 @@ fn check_steps(query: &RecursiveQuery) -> DfResult<()> {
     Ok(())
 }
 
-fn is_arithmetic(op: Operator) -> bool {
-    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
-}
-
 fn types_of<'a>(exprs: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> DfResult<Vec<DataType>> {
     exprs.into_iter().map(|expr| expr.get_type(schema)).collect()
 }
@@ -303,6 +310,42 @@ fn meet_in_double(types: &[DataType]) -> bool {
     let real = types.iter().any(|data_type| matches!(data_type, DataType::Float32 | DataType::Float16));
     let decimal = types.iter().any(DataType::is_decimal);
     numeric && floating && (decimal || real && types.iter().any(wide))
+}
+
+/// The type that these have in common where DataFusion takes one that loses values: DOUBLE, or, for times of several units and
+/// dates, the finest unit that is there.
+fn meet(types: &[DataType]) -> Option<DataType> {
+    if meet_in_double(types) {
+        return Some(DataType::Float64);
+    }
+    let mut known: Vec<&DataType> = types.iter().filter(|data_type| !data_type.is_null()).collect();
+    known.dedup();
+    let mut finest: Option<(TimeUnit, &Option<Arc<str>>)> = None;
+    for data_type in &known {
+        match data_type {
+            DataType::Date32 => {}
+            DataType::Timestamp(unit, zone) => match finest {
+                // Local times and instants have nothing in common.
+                Some((_, other)) if other.is_some() != zone.is_some() => return None,
+                Some((other, _)) if times::per_second(&other) >= times::per_second(unit) => {}
+                _ => finest = Some((*unit, zone)),
+            },
+            _ => return None,
+        }
+    }
+    let (unit, zone) = finest.filter(|_| known.len() > 1)?;
+    Some(DataType::Timestamp(unit, zone.clone()))
+}
+
+fn as_type(expr: Expr, wanted: &DataType, schema: &DFSchema) -> DfResult<Expr> {
+    if *wanted == DataType::Float64 {
+        return as_double(expr, schema);
+    }
+    let data_type = expr.get_type(schema)?;
+    Ok(match data_type.is_null() || data_type == *wanted {
+        true => expr,
+        false => Expr::Cast(Cast::new(Box::new(expr), wanted.clone())),
+    })
 }
 
 /// The expression as a DOUBLE. A literal is read anew from its digits, so that it is the nearest one.

@@ -33,7 +33,7 @@ pub(super) fn rewrite_plan(
 }
 
 /// All columns that the expressions of a step may name.
-fn schema_of(step: &LogicalPlan) -> DfResult<DFSchema> {
+pub(super) fn schema_of(step: &LogicalPlan) -> DfResult<DFSchema> {
     let mut schema = merge_schema(&step.inputs());
     if let LogicalPlan::TableScan(scan) = step {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);

@@ -1,6 +1,7 @@
 //! Comparing times of different units, and times with text, without a detour over nanoseconds, in which no time after the
 //! year 2262 fits: the finer side is rounded to the coarser one's unit, in the direction that keeps the answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
@@ -128,10 +129,23 @@ pub(super) fn among(list: InList, wanted: &DataType, items: &[DataType]) -> DfRe
     Ok(Transformed::yes(if negated { Expr::Not(Box::new(any)) } else { any }))
 }
 
+/// A time as arrow reads it: `2024-07-01 18:00Z` has no seconds, which it wants.
+pub(super) fn with_seconds(text: &str) -> Cow<'_, str> {
+    let (Some((minutes, rest)), [_, _, _, _, b'-', _, _, b'-', _, _, b' ' | b'T' | b't', _, _, b':', ..]) =
+        (text.split_at_checked(16), text.as_bytes())
+    else {
+        return Cow::Borrowed(text);
+    };
+    match rest.starts_with(|next: char| next == ':' || next.is_ascii_digit()) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("{minutes}:00{rest}")),
+    }
+}
+
 /// A text as nanoseconds since 1970; `None` if it is not a time.
 fn nanoseconds(text: &str, zone: &Zone) -> Option<i128> {
     let zone: Tz = zone.as_deref().unwrap_or("+00:00").parse().ok()?;
-    let time = string_to_datetime(&zone, text).ok()?;
+    let time = string_to_datetime(&zone, &with_seconds(text)).ok()?;
     Some(i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos()))
 }
 

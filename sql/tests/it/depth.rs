@@ -63,7 +63,7 @@ const CHAINED: [Shape; 25] = [
         format!("SELECT 1 FROM t t0{}", joined(n, "", |i| format!(" JOIN t t{} ON t{}.a = t0.a", i + 1, i + 1)))
     }),
     shape("tables", 98, STACKS, |n| format!("SELECT 1 FROM {}", joined(n, ", ", |i| format!("t t{i}")))),
-    shape("conditions", 11, GROWS, |n| {
+    shape("conditions", 14, GROWS, |n| {
         format!("SELECT a FROM ({}SELECT a FROM t{}) WHERE a > 0", "SELECT a + a AS a FROM (".repeat(n), ")".repeat(n))
     }),
     shape("topic's plus", 495, CHAINS, |n| format!("CREATE TOPIC p{n} AS SELECT a{} AS x FROM t", " + a".repeat(n))),

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr::{Between, InList, InSubquery};
 use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_expression;
 use datafusion::logical_expr::{
     BinaryExpr, Case, Cast, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery,
@@ -47,6 +47,7 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
         Expr::BinaryExpr(binary) => rewrite_binary(binary, schema),
         Expr::Between(between) => rewrite_between(between, schema),
         Expr::InList(list) => rewrite_list(list, schema),
+        Expr::InSubquery(membership) => rewrite_membership(membership, schema),
         Expr::Case(case) => rewrite_case(case, schema),
         Expr::Like(pattern) => like::with_backslash(pattern),
         Expr::ScalarFunction(mut call) if UNIFYING.contains(&call.func.name()) => {
@@ -148,6 +149,22 @@ fn rewrite_list(list: InList, schema: &DFSchema) -> DfResult<Transformed<Expr>> 
     Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(as_double(*expr, schema)?), list, negated })))
 }
 
+/// `x IN (SELECT …)`: the sub-query's column and `x` are brought together.
+fn rewrite_membership(mut membership: InSubquery, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+    let inner = Arc::clone(membership.subquery.subquery.schema());
+    let Some(column) = inner.columns().into_iter().next().filter(|_| inner.fields().len() == 1) else {
+        return Ok(Transformed::no(Expr::InSubquery(membership)));
+    };
+    let types = [membership.expr.get_type(schema)?, inner.field(0).data_type().clone()];
+    let Some(wanted) = meet(&types) else { return Ok(Transformed::no(Expr::InSubquery(membership))) };
+    *membership.expr = as_type(std::mem::take(membership.expr.as_mut()), &wanted, schema)?;
+    let (relation, name) = (column.relation.clone(), column.name.clone());
+    let column = as_type(Expr::Column(column), &wanted, &inner)?.alias_qualified(relation, name);
+    let subquery = membership.subquery.subquery.as_ref().clone();
+    membership.subquery.subquery = Arc::new(LogicalPlanBuilder::from(subquery).project([column])?.build()?);
+    Ok(Transformed::yes(Expr::InSubquery(membership)))
+}
+
 fn rewrite_case(mut case: Case, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     let mut changed = false;
     if let Some(base) = &mut case.expr {
@@ -194,10 +211,10 @@ fn finish_join(mut join: Join) -> DfResult<Transformed<LogicalPlan>> {
     let mut changed = false;
     for (left, right) in &mut join.on {
         let types = [left.get_type(join.left.schema())?, right.get_type(join.right.schema())?];
-        if meet_in_double(&types) {
+        if let Some(wanted) = meet(&types) {
             changed = true;
-            *left = as_double(std::mem::take(left), join.left.schema())?;
-            *right = as_double(std::mem::take(right), join.right.schema())?;
+            *left = as_type(std::mem::take(left), &wanted, join.left.schema())?;
+            *right = as_type(std::mem::take(right), &wanted, join.right.schema())?;
         }
     }
     let join = LogicalPlan::Join(join);

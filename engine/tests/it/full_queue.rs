@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use millstream_engine::disk::GatedDisk;
 use millstream_engine::{
-    Append, Engine, Error, OffsetReset, PartitionChoice, PendingReceipt, SeekTo, TableInfo, Ticket,
+    Append, Engine, Error, OffsetReset, PartitionChoice, PendingReceipt, SeekTo, TableInfo, Ticket, Tickets,
 };
 
 use crate::fixture::{Fixture, LIMIT, MIB, NO_WAIT, at, automatic, manual, numbers, polled, schema, until, who};
@@ -146,6 +146,37 @@ fn consumers_do_not_wait_behind_producers() {
         engine.drop_group(&who(), "public", "g", false).expect("it is dropped");
     });
     until(|| jam.fixture.engine.stats().queue_waiting == PRODUCERS as u64);
+}
+
+#[test]
+fn nobody_waits_behind_a_commit_that_waits_for_room() {
+    let jam = Jam::new();
+    jam.fixture.append(&jam.table, 0, 0..10);
+    let one = Arc::new(jam.fixture.join(manual("g"), &["t"]));
+    let other = Arc::new(jam.fixture.join(manual("g"), &["t"]));
+    let topic = one.topics().first().cloned().expect("it has a topic");
+    let (mine, generation) = (at(&topic, 0), one.acknowledge());
+    let first = jam.hold_the_writer();
+    // Commits have much room, and there are more of them.
+    let member = one.clone();
+    let tickets = jam.within(0, "queueing commits", move |engine| {
+        let mut tickets = Tickets::default();
+        while engine.stats().queue_waiting == 0 {
+            tickets.push(member.enqueue_commit(generation, &[(mine, 5)]).expect("it is queued"));
+        }
+        tickets
+    });
+    let committing =
+        std::thread::spawn(move || one.commit_as_of(generation, &[(mine, 6)]).expect("it is queued").wait());
+    until(|| jam.fixture.engine.stats().queue_waiting == 2);
+    let member = other.clone();
+    jam.within(0, "a heartbeat", move |_| member.heartbeat().map(drop).expect("it is a member"));
+    let member = other.clone();
+    jam.within(0, "a poll", move |_| drop(member.poll(MIB, NO_WAIT).expect("it polls")));
+    jam.disk.let_pass(None);
+    committing.join().expect("it does not panic").expect("it commits");
+    assert_eq!(jam.fixture.committed("g").get(&0), Some(&6));
+    drop((tickets, first));
 }
 
 #[test]

@@ -158,9 +158,9 @@ def flights_server(tmp_path_factory):
     assert server.stop() == 0
 
 
-def seeded() -> random.Random:
+def seeded(seed: int | None = None) -> random.Random:
     """Chance that can be had again: the seed is printed, and ``SEED`` sets it."""
-    seed = int(os.environ.get("SEED") or random.randrange(2**32))
+    seed = int(os.environ.get("SEED") or (random.randrange(2**32) if seed is None else seed))
     print(f"seed {seed}")
     return random.Random(seed)
 

@@ -13,9 +13,6 @@ mod session_functions;
 mod shape;
 mod sources;
 mod stream_table;
-// The time that a thread has used is read from /proc.
-#[cfg(all(test, target_os = "linux"))]
-mod tests;
 mod values_rows;
 
 pub(crate) use catalog::{Reader, Relation, found};

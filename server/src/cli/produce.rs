@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
         pending.push(producer.send_to(&batch, partition).await.map_err(not_sent)?);
         // Answers come in order, so a look at the oldest is enough to learn of an error soon.
         while let Some(answer) = pending.first_mut().and_then(futures::FutureExt::now_or_never) {
-            answer?;
+            answer.map_err(not_sent)?;
             pending.remove(0);
         }
     }

@@ -96,8 +96,8 @@ pub(super) async fn plan_prepared(
         // Where a parameter may be of any type, the schema is known only now.
         Some(row) if prepared.is_query => {
             let (prepared, row) = (prepared.clone(), row.clone());
-            let bound = computing(queries, async move { Ok(prepared.result_schema_with(&row).await?) }).await?;
-            encode::plain_schema(&bound)
+            let bound = computing(queries, async move { Ok(prepared.result_schema_with(&row).await?) });
+            encode::plain_schema(&deadline.within(bound).await?)
         }
         _ => answer_schema(&prepared),
     };

@@ -111,6 +111,9 @@ fn an_import_that_fails_leaves_no_table_of_its_making() {
     let gone = server.run(&["sql", "-c", "SELECT count(*) FROM late"]);
     assert!(stderr(&gone).contains("late does not exist"), "{} {}", stdout(&gone), stderr(&gone));
     words(&server);
+    let produced =
+        server.run_with_input(&["produce", "words"], &format!("{{\"id\":1,\"word\":\"{}\"}}\n", "x".repeat(9 << 20)));
+    assert_eq!(code(&produced), 1, "{}", stderr(&produced));
     let there = server.run(&["import", "words", file.to_str().unwrap(), "--create"]);
     assert_eq!(code(&there), 1);
     assert_eq!(server.ok(&["sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM words"]), "n\n3\n");

@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 BIN := $(CARGO_TARGET_DIR)/debug/millstream
 
-.PHONY: demo test bench lint build guests clean
+.PHONY: demo test soak bench lint build guests clean
 
 # All targets of all packages, as in `test`: any other choice has other features of shared crates, which would be compiled
 # twice.
@@ -26,6 +26,13 @@ test: build guests
 	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
+
+# Every parser of bytes from outside, fed with mutated ones for FUZZ_SECONDS each; the tests whose names begin with "mutated", or that say so.
+FUZZ_SECONDS ?= 600
+
+soak:
+	@scripts/setup rust
+	MILLSTREAM_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --workspace --no-fail-fast mutated -- --test-threads=2
 
 bench: guests
 	cargo build --locked --release -p millstream -p millstream-bench

@@ -248,9 +248,15 @@ pub trait PluginHost: Send + Sync + fmt::Debug {
     /// Compiles a module and asks it what it is, within `limits`. What a transform gives may depend on its configuration:
     /// `returns` is then what it gives with an empty one, or Null if it refuses that.
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription>;
-    /// Does as [`Self::inspect`], and tries the module with the settings it is to have. A capability that it asks for and
-    /// that is not granted is an error.
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription>;
+    /// Does as [`Self::inspect`] for `namespace`, whose account it is on, and tries the module under the name and with the
+    /// settings that it is to have. A capability that it asks for and that is not granted is an error.
+    fn inspect_with(
+        &self,
+        namespace: &str,
+        name: &str,
+        module: &[u8],
+        settings: &PluginSettings,
+    ) -> Result<PluginDescription>;
     /// Makes a plugin callable. Cheap after the first time: compiled code is cached. `tables` are those of
     /// [`PluginDescription::tables`], and go with the plugin's last use.
     fn load(&self, plugin: &PluginInfo, module: &[u8], tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin>;

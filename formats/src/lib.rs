@@ -12,6 +12,8 @@ mod columns;
 pub mod csv;
 mod decoder;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod infer;
 pub mod json;
 mod names;

@@ -237,8 +237,10 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     let engine = Engine::open_with(options).map_err(|source| ServeError::Open { dir, source })?;
     // Compiled plugins belong to this machine, and are made anew wherever they are missing.
     let mut options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
-    options.trusted_keys.clone_from(&config.plugin_trusted_keys);
+    options.trust.clone_from(&config.plugin_trust);
+    options.memory_bytes = config.plugin_memory_bytes;
     options.http_allow.clone_from(&config.plugin_http_allow);
+    options.http_deny.clone_from(&config.plugin_http_deny);
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
     let options =

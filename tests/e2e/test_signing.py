@@ -56,3 +56,28 @@ def test_only_signed_modules_are_loaded(serve, tmp_path):
     with pytest.raises(MillstreamError, match="which is not listed"):
         sql(server, "SELECT count(*) AS n FROM flights WHERE late(dep_delay)")
     assert server.stop() == 0
+
+
+def test_signatures_hold_for_a_name_and_for_releases_that_are_still_taken(serve, tmp_path):
+    ours = make_key(tmp_path / "ours.key")
+    plain, late, early = GUESTS / "late_departures.wasm", tmp_path / "late.wasm", tmp_path / "early.wasm"
+    sign = ("sign", plain, "--key", tmp_path / "ours.key", "--output")
+    assert "release     7" in run(*sign, late, "--name", "late", "--release", 7, "--grant", "none")
+    run(*sign, early, "--name", "early", "--release", 6)
+    assert "nothing that is granted" in run(*sign, tmp_path / "no.wasm", "--grant", "everything", code=1)
+
+    server = serve("--plugin-trusted-keys", ours, "--plugin-least-releases", "late=7")
+    with connect(server.url) as connection:
+        with pytest.raises(MillstreamError, match='is signed as "early", and not as "late"'):
+            connection.create_plugin("CREATE PLUGIN late FROM UPLOAD", early.read_bytes())
+        with pytest.raises(MillstreamError, match="granted nothing, and not clock"):
+            connection.create_plugin("CREATE PLUGIN late FROM UPLOAD WITH (grant = 'clock')", late.read_bytes())
+        connection.create_plugin("CREATE PLUGIN late FROM UPLOAD", late.read_bytes())
+        connection.create_plugin("CREATE PLUGIN early FROM UPLOAD", early.read_bytes())
+    assert server.stop() == 0
+
+    server = serve("--plugin-trusted-keys", ours, "--plugin-least-releases", "*=7")
+    assert sql(server, "SELECT late(CAST(61 AS REAL)) AS late") == [{"late": True}]
+    with pytest.raises(MillstreamError, match="is release 6"):
+        sql(server, "SELECT early(CAST(61 AS REAL))")
+    assert server.stop() == 0

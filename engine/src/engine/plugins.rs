@@ -28,7 +28,7 @@ impl Engine {
         self.shared.modules.check_size(&spec.module)?;
         let host = self.shared.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
-        let description = host.inspect_with(&spec.module, settings)?;
+        let description = host.inspect_with(&spec.namespace, &spec.name, &spec.module, settings)?;
         self.shared.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
                 engine.check_within_namespace(&spec, sha256)?;

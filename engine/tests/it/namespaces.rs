@@ -50,7 +50,7 @@ impl PluginHost for Host {
         })
     }
 
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+    fn inspect_with(&self, _: &str, _: &str, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
         self.inspect(module, &settings.limits)
     }
 

@@ -7,8 +7,8 @@ use millstream_engine::{
 };
 
 use crate::host::WasmHost;
-use crate::http;
 use crate::module;
+use crate::sites;
 
 impl WasmHost {
     /// Loads a module under the name that it gives itself and the settings that a server would hold it to.
@@ -19,8 +19,8 @@ impl WasmHost {
         settings: &PluginSettings,
         tables: Arc<dyn TableLookup>,
     ) -> Result<LoadedPlugin> {
-        let description = self.open_with(bytes, settings)?;
-        http::check_asked(&description.http_hosts, &settings.http_hosts)?;
+        let description = self.open_alone(bytes, settings)?;
+        sites::check_asked(&description.http_hosts, &settings.http_hosts)?;
         let tables_of_it = vec![TableId(0); description.tables.len()];
         let plugin = PluginInfo {
             id: PluginId(0),

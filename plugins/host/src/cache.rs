@@ -1,8 +1,8 @@
 //! Compiled code on disk.
 //!
 //! Loading compiled code means running it, so a file is used only if it carries a MAC made with a key that lies beside
-//! it, readable by this user alone. Whatever is wrong with a file (damage, forgery, another compiler) has one result: it
-//! is ignored, and written anew.
+//! it, which is this user's, in a directory of his, and readable by nobody else. Whatever is wrong with a file (damage, forgery,
+//! another compiler) has one result: it is ignored, and written anew.
 //!
 //! ```text
 //! <dir>/key                     32 random bytes, mode 0600
@@ -10,9 +10,9 @@
 //! MAC = keyed BLAKE3(key, name | "\0" | compiled code);  name = hex BLAKE3(SHA-256 of the module | compiler's settings)
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -49,7 +49,8 @@ impl Cache {
     pub(crate) fn open(dir: &Path, settings: String, limit_bytes: u64) -> Result<Cache> {
         let io = |e: io::Error| Error::Io { path: dir.to_owned(), message: e.to_string() };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        let key = load_key(&dir.join("key"))?;
+        let was_open = claim(dir, &fs::metadata(dir).map_err(io)?, this_user())?;
+        let key = load_key(&dir.join("key"), was_open)?;
         Ok(Cache { dir: dir.to_owned(), key, settings, limit_bytes })
     }
 
@@ -132,12 +133,38 @@ impl Cache {
     }
 }
 
-/// Reads the key, or makes one where there is none that only this user can read.
-fn load_key(path: &Path) -> Result<[u8; 32]> {
+/// The user that this process acts as.
+#[expect(unsafe_code, reason = "the standard library does not tell it")]
+fn this_user() -> u32 {
+    // SAFETY: it takes nothing, and can't fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Sees to it that nobody but `user` puts files into the directory. True if others could.
+fn claim(dir: &Path, metadata: &fs::Metadata, user: u32) -> Result<bool> {
+    if metadata.uid() != user {
+        return Err(Error::InvalidInput(format!(
+            "{} belongs to user {}, and this program runs as user {user}: whoever owns the directory could have code of his run \
+             here; remove it, or give it to user {user}",
+            dir.display(),
+            metadata.uid()
+        )));
+    }
+    if metadata.mode() & 0o022 == 0 {
+        return Ok(false);
+    }
+    tracing::warn!(path = %dir.display(), "others could write to the directory of compiled code; from now on they can't");
+    let closed = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    closed.map_err(|e| Error::Io { path: dir.to_owned(), message: e.to_string() })?;
+    Ok(true)
+}
+
+/// Reads the key, or makes one where there is none that is certainly this user's secret.
+fn load_key(path: &Path, was_open: bool) -> Result<[u8; 32]> {
     let io = |e: io::Error| Error::Io { path: path.to_owned(), message: e.to_string() };
-    match read_key(path) {
-        Ok(Some(key)) => return Ok(key),
-        Ok(None) => tracing::warn!(path = %path.display(), "the key of the code cache is unusable; making another"),
+    match read_key(path, this_user()) {
+        Ok(Some(key)) if !was_open => return Ok(key),
+        Ok(_) => tracing::warn!(path = %path.display(), "the key of the code cache is unusable; making another"),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(io(e)),
     }
@@ -147,12 +174,17 @@ fn load_key(path: &Path) -> Result<[u8; 32]> {
     Ok(key)
 }
 
-/// `None` when the file has another length, or others may read or write it.
-fn read_key(path: &Path) -> io::Result<Option<[u8; 32]>> {
-    let mut file = File::open(path)?;
+/// `None` when it is no file of the length of a key, is not `user`'s, or others may read, write or name it.
+fn read_key(path: &Path, user: u32) -> io::Result<Option<[u8; 32]>> {
+    // A link could lead to a file that others know.
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     let metadata = file.metadata()?;
+    let is_secret = metadata.uid() == user && metadata.mode() & 0o077 == 0 && metadata.nlink() == 1;
     let mut key = [0; 32];
-    if metadata.len() != 32 || metadata.mode() & 0o077 != 0 {
+    if metadata.len() != 32 || !is_secret {
         return Ok(None);
     }
     file.read_exact(&mut key)?;
@@ -235,7 +267,6 @@ mod tests {
 
     #[test]
     fn a_key_that_others_can_read_is_replaced() {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         cache(dir.path()).store(&MODULE, b"code");
         let key = dir.path().join("key");
@@ -244,6 +275,34 @@ mod tests {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap_or_else(|e| panic!("{e}"));
         assert!(matches!(cache(dir.path()).load(&MODULE), Found::Refused(_)));
         assert_eq!(mode(&key), 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_closed_and_its_key_replaced() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        cache(dir.path()).store(&MODULE, b"code");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(matches!(cache(dir.path()).load(&MODULE), Found::Refused(_)));
+        assert_eq!(fs::metadata(dir.path()).map(|m| m.mode() & 0o777).ok(), Some(0o700));
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        cache(dir.path());
+        let (key, user) = (dir.path().join("key"), this_user());
+        assert!(read_key(&key, user).is_ok_and(|key| key.is_some()));
+        assert!(read_key(&key, user + 1).is_ok_and(|key| key.is_none()));
+        let metadata = fs::metadata(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+        let refused = claim(dir.path(), &metadata, user + 1).map_err(|e| e.to_string());
+        assert!(refused.as_ref().is_err_and(|e| e.contains(&format!("belongs to user {user}"))), "{refused:?}");
+        // Nor is a key that lies elsewhere, or that has another name.
+        let elsewhere = dir.path().join("elsewhere");
+        fs::hard_link(&key, &elsewhere).unwrap_or_else(|e| panic!("{e}"));
+        assert!(read_key(&key, user).is_ok_and(|key| key.is_none()));
+        fs::remove_file(&key).unwrap_or_else(|e| panic!("{e}"));
+        std::os::unix::fs::symlink(&elsewhere, &key).unwrap_or_else(|e| panic!("{e}"));
+        assert!(read_key(&key, user).is_ok_and(|key| key.is_none()));
     }
 
     #[test]

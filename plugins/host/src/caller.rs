@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, PluginVersion, Result};
 
-use crate::calls::Answered;
 use crate::contract::Wire;
 use crate::failure::failure;
 use crate::figures::Counters;
 use crate::instance::Instance;
 use crate::message;
 use crate::pool::Pool;
+use crate::uses::Answered;
 
 /// One message holds at most this many rows, and about as many bytes.
 const MAX_CALL_ROWS: usize = 65_536;

@@ -18,7 +18,7 @@ use crate::http::Requests;
 use crate::share::Share;
 use crate::suspension::{Notice, Suspension};
 use crate::tenants::Tenant;
-use crate::uses::Uses;
+use crate::uses::{Answered, Uses};
 
 /// Log lines that are kept of one plugin version; older ones are only in the server's own log.
 const LINES_KEPT: usize = 256;
@@ -45,15 +45,6 @@ pub(crate) struct Calls {
     notice: Arc<Notice>,
     pub(crate) requests: Requests,
     clock: SystemClock,
-}
-
-/// One call that was answered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Answered {
-    pub(crate) rows_in: usize,
-    pub(crate) rows_out: usize,
-    pub(crate) bytes_in: usize,
-    pub(crate) bytes_out: usize,
 }
 
 impl Calls {

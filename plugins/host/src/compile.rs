@@ -5,19 +5,25 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use millstream_engine::{Capability, Error, Result};
-use parking_lot::Mutex;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::cache::{Cache, Found};
+use crate::compiling::Compiling;
 use crate::contract::{self, CONTRACTS, LOGGING, OFFERS, Offer, PACKAGE};
+use crate::cpu::Started;
 use crate::figures::Counters;
-use crate::guest::{self, Guest};
-use crate::host::HostOptions;
-use crate::module;
+use crate::guest::Guest;
+use crate::imports;
+use crate::module::{self, Parts};
+use crate::options::HostOptions;
+use crate::reserve::UNITS;
+use crate::tenants::Tenant;
+use crate::turns::Turns;
 
 /// Stack of compiled code, on the calling thread.
 const STACK_BYTES: usize = 512 << 10;
@@ -30,12 +36,16 @@ const MAX_CORE_INSTANCES: u32 = 64;
 const MAX_MEMORIES: u32 = 4;
 const MAX_TABLES: u32 = 16;
 
-/// Compiles and links modules. One compilation runs at a time: its memory is not bounded by any limit of a plugin.
+/// How long whoever needs a module waits for other compilations.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Compiles and links modules. A compilation can't be interrupted, and its memory is not bounded by any limit of a plugin: what bounds
+/// both is what [`module::check`] lets through, and how much is compiled at once.
 pub(crate) struct Compiler {
     engine: Engine,
     linker: Linker<Guest>,
     cache: Cache,
-    compiling: Mutex<()>,
+    compiling: Compiling<Component>,
     counters: Arc<Counters>,
 }
 
@@ -47,6 +57,36 @@ pub(crate) struct Compiled {
     pub(crate) exports: Exports,
     /// What its imports need to be granted.
     pub(crate) imported: Arc<BTreeSet<Capability>>,
+    /// What an instance takes of the room of all, in [`UNITS`].
+    pub(crate) weight: usize,
+}
+
+/// On whose account a module is compiled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Account<'a> {
+    /// Of a namespace that wants a plugin made, and can be told to wait.
+    Making(&'a Tenant),
+    /// Of one whose plugin is needed.
+    Needing(&'a Tenant),
+}
+
+impl<'a> Account<'a> {
+    fn tenant(self) -> &'a Tenant {
+        match self {
+            Account::Making(tenant) | Account::Needing(tenant) => tenant,
+        }
+    }
+
+    /// Waits while the namespace is over its share of the machine.
+    fn hold(self) -> Result<()> {
+        match (self.tenant().hold(), self) {
+            (false, Account::Making(tenant)) => Err(Error::Busy(format!(
+                "namespace {:?} has used more than its plugin_cpu, of which compiling is a part; try again later",
+                tenant.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where the functions of its kind's interface are.
@@ -73,48 +113,66 @@ impl Compiler {
     pub(crate) fn new(options: &HostOptions, counters: Arc<Counters>) -> Result<Compiler> {
         let engine = new_engine(options)?;
         let mut linker = Linker::new(&engine);
-        guest::offer(&mut linker).map_err(|e| Error::Internal(format!("the plugin contract is not linked: {e:#}")))?;
+        imports::offer(&mut linker)
+            .map_err(|e| Error::Internal(format!("the plugin contract is not linked: {e:#}")))?;
         let cache = Cache::open(&options.cache_dir, settings_of(&engine), options.cache_bytes)?;
-        Ok(Compiler { engine, linker, cache, compiling: Mutex::new(()), counters })
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Compiler { engine, linker, cache, compiling: Compiling::new(cores), counters })
+    }
+
+    /// Of compilations.
+    pub(crate) fn turns(&self) -> &Turns {
+        self.compiling.turns()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Compiled> {
-        module::check(bytes)?;
-        let component = self.component(bytes)?;
+    pub(crate) fn compile(&self, bytes: &[u8], account: Account<'_>) -> Result<Compiled> {
+        let parts = charged(account, || module::check(bytes))?;
+        let component = self.component(bytes, account)?;
         let imported = Arc::new(check_imports(&component)?);
         let (offer, exports) = find_kind(&component)?;
         let pre = self
             .linker
             .instantiate_pre(&component)
             .map_err(|e| Error::InvalidInput(format!("the module does not fit the contract: {e:#}")))?;
-        Ok(Compiled { pre, offer, exports, imported })
+        Ok(Compiled { pre, offer, exports, imported, weight: weight(&component, parts) })
     }
 
-    fn component(&self, bytes: &[u8]) -> Result<Component> {
+    fn component(&self, bytes: &[u8], account: Account<'_>) -> Result<Component> {
         let digest = module::digest(bytes);
-        let _one = self.compiling.lock();
-        match self.cache.load(&digest) {
+        if let Some(component) = charged(account, || self.cached(&digest)) {
+            return Ok(component);
+        }
+        account.hold()?;
+        let compile = || {
+            let component = charged(account, || self.compile_anew(bytes))?;
+            self.counters.compilations.add(1);
+            match component.serialize() {
+                Ok(code) => self.cache.store(&digest, &code),
+                Err(e) => tracing::warn!("compiled code is not kept: {e:#}"),
+            }
+            Ok(component)
+        };
+        let (tenant, until) = (account.tenant(), Instant::now() + LONGEST_WAIT);
+        self.compiling.once((&digest, bytes.len()), tenant, until, || self.cached(&digest), compile)
+    }
+
+    fn cached(&self, digest: &module::Digest) -> Option<Component> {
+        match self.cache.load(digest) {
             Found::Code(code) => match self.load(&code) {
                 Ok(component) => {
                     self.counters.cache_hits.add(1);
-                    return Ok(component);
+                    return Some(component);
                 }
                 Err(e) => self.refused(&e.to_string()),
             },
             Found::Nothing => {}
             Found::Refused(reason) => self.refused(&reason),
         }
-        let component = self.compile_anew(bytes)?;
-        self.counters.compilations.add(1);
-        match component.serialize() {
-            Ok(code) => self.cache.store(&digest, &code),
-            Err(e) => tracing::warn!("compiled code is not kept: {e:#}"),
-        }
-        Ok(component)
+        None
     }
 
     /// The compiler asserts what it believes of its input here and there; a module that it is wrong about must cost
@@ -143,10 +201,32 @@ impl Compiler {
     }
 }
 
+/// Does something on the account of a namespace.
+fn charged<T>(account: Account<'_>, work: impl FnOnce() -> T) -> T {
+    let started = Started::long();
+    let done = work();
+    account.tenant().used(started.end(), 0);
+    done
+}
+
+/// What an instance takes of the pool, by what is scarcest for it: all of it is shared out in the proportion of its totals.
+fn weight(component: &Component, parts: Parts) -> usize {
+    let most = (MAX_MEMORIES as usize * UNITS, MAX_TABLES as usize);
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let (memories, tables) = component
+        .resources_required()
+        .map_or(most, |needs| (count(needs.num_memories) * UNITS, count(needs.num_tables)));
+    let core =
+        parts.core_instances.map_or(MAX_CORE_INSTANCES as usize, |found| count(found).min(MAX_CORE_INSTANCES as usize));
+    UNITS.max(memories).max(tables).max(core)
+}
+
 fn new_engine(options: &HostOptions) -> Result<Engine> {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
+        // On the thread that asks: what it takes is then that thread's time, and of one core.
+        .parallel_compilation(false)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
         .memory_init_cow(true)
@@ -157,9 +237,9 @@ fn new_engine(options: &HostOptions) -> Result<Engine> {
         .wasm_relaxed_simd(false);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(options.max_instances)
-        .total_core_instances(options.max_instances.saturating_mul(4))
+        .total_core_instances(options.max_instances.saturating_mul(UNITS as u32))
         .total_memories(options.max_instances)
-        .total_tables(options.max_instances.saturating_mul(4))
+        .total_tables(options.max_instances.saturating_mul(UNITS as u32))
         .max_memories_per_component(MAX_MEMORIES)
         .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_tables_per_component(MAX_TABLES)

@@ -71,6 +71,19 @@ fn thread_cpu() -> Option<Duration> {
     None
 }
 
+/// Of CPU time, for thousandths of a core.
+pub(crate) fn ns_a_second(milli: u64) -> u64 {
+    milli.saturating_mul(1_000_000)
+}
+
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

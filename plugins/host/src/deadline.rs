@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_goes_on_after_it_has_slept() {
+        let (ticker, ticks, _) = start(0);
+        drop(ticker.arm(&mut store(), Duration::from_secs(1)).unwrap());
+        wait("sleep", || ticker.shared.asleep.load(Ordering::SeqCst));
+        let before = ticks.load(Ordering::SeqCst);
+        let _running = ticker.arm(&mut store(), Duration::from_secs(1)).unwrap();
+        wait("ticks", || ticks.load(Ordering::SeqCst) > before + 3);
+    }
+
+    #[test]
     fn without_a_clock_no_guest_is_called() {
         let (ticker, _, told) = start(9);
         let running = ticker.arm(&mut store(), Duration::from_secs(1)).unwrap();

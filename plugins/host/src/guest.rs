@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_engine::{Capability, Clock as _, KeyedState, SystemClock};
-use wasmtime::component::Linker;
-use wasmtime::{ResourceLimiter, StoreContextMut};
+use millstream_engine::{Capability, KeyedState, SystemClock};
+use wasmtime::ResourceLimiter;
 
 use crate::calls::Calls;
-use crate::contract::{CLOCK, LOGGING, Level, RANDOM};
+use crate::contract::Level;
 use crate::failure::clip;
-use crate::http::{self, Http, REQUESTS_PER_CALL, Requests};
-use crate::pool::Reserve;
-use crate::state;
-use crate::tables::{self, Tables};
+use crate::http::{Http, REQUESTS_PER_CALL, Requests};
+use crate::reserve::Reserve;
+use crate::tables::Tables;
 use crate::tenants::Tenant;
 
 /// Log lines that one call may write; the rest is dropped.
@@ -30,12 +28,11 @@ pub(crate) struct Guest {
     memory_limit: usize,
     memory_used: usize,
     denied: bool,
-    /// Why the namespace refused memory to the call at hand.
-    denied_by_namespace: Option<String>,
+    /// Why the namespace, or the server, refused memory to the call at hand, and how much it would have had with it.
+    denied_by_others: Option<(String, u64)>,
     lines_left: u32,
     last_error: Option<String>,
-    /// Where it is counted; nowhere if the module is only looked at.
-    owner: Option<Owner>,
+    owner: Owner,
     grants: BTreeSet<Capability>,
     /// Of the partition that a consumer is at.
     state: Option<KeyedState>,
@@ -46,40 +43,26 @@ pub(crate) struct Guest {
     requests_left: u32,
     /// Of the call at hand.
     deadline: Instant,
-    clock: SystemClock,
+    pub(crate) clock: SystemClock,
 }
 
 /// Whose instance it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
-    pub(crate) calls: Arc<Calls>,
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) reserve: Arc<Reserve>,
-}
-
-impl Owner {
-    fn tenant(&self) -> &Arc<Tenant> {
-        self.calls.share.tenant()
-    }
-
-    /// Idle instances of the namespace give way.
-    fn take_memory(&self, bytes: u64) -> Result<(), String> {
-        let tenant = self.tenant();
-        if tenant.take_memory(bytes) {
-            return Ok(());
-        }
-        self.reserve.drop_idle(Some(tenant));
-        if tenant.take_memory(bytes) { Ok(()) } else { Err(tenant.refused_memory()) }
-    }
+    /// Where its calls are counted; nowhere if the module is only looked at.
+    pub(crate) calls: Option<Arc<Calls>>,
 }
 
 impl Guest {
-    pub(crate) fn new(plugin: Arc<str>, memory_limit: u64, owner: Option<Owner>) -> Guest {
+    pub(crate) fn new(plugin: Arc<str>, memory_limit: u64, owner: Owner) -> Guest {
         Guest {
             plugin,
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             memory_used: 0,
             denied: false,
-            denied_by_namespace: None,
+            denied_by_others: None,
             lines_left: LINES_PER_CALL,
             last_error: None,
             owner,
@@ -104,7 +87,7 @@ impl Guest {
     }
 
     /// Ends the call of a guest that uses what it was not granted.
-    fn check_granted(&self, capability: Capability) -> wasmtime::Result<()> {
+    pub(crate) fn check_granted(&self, capability: Capability) -> wasmtime::Result<()> {
         if self.grants.contains(&capability) {
             return Ok(());
         }
@@ -152,7 +135,7 @@ impl Guest {
 
     /// What is counted of its requests.
     pub(crate) fn requests(&self) -> Option<&Requests> {
-        self.owner.as_ref().map(|owner| &owner.calls.requests)
+        self.owner.calls.as_ref().map(|calls| &calls.requests)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -163,7 +146,7 @@ impl Guest {
     pub(crate) fn next_call(&mut self, limit: Duration) {
         self.deadline = Instant::now() + limit;
         self.denied = false;
-        self.denied_by_namespace = None;
+        self.denied_by_others = None;
         self.lines_left = LINES_PER_CALL;
         self.requests_left = REQUESTS_PER_CALL;
         self.last_error = None;
@@ -178,14 +161,19 @@ impl Guest {
         self.denied
     }
 
-    /// Why this call, or the start, did not get memory that the namespace does not have.
-    pub(crate) fn denied_by_namespace(&self) -> Option<&str> {
-        self.denied_by_namespace.as_deref()
+    /// Why this call, or the start, did not get memory that the namespace or the server does not have.
+    pub(crate) fn denied_by_others(&self) -> Option<&str> {
+        self.denied_by_others.as_ref().map(|(why, _)| why.as_str())
+    }
+
+    /// What it would have had with the memory that it did not get for others' sake.
+    pub(crate) fn lacked_memory(&self) -> Option<u64> {
+        self.denied_by_others.as_ref().map(|(_, bytes)| *bytes)
     }
 
     /// The time of a call that may take `own` by the plugin's limit.
     pub(crate) fn timeout(&self, own: Duration) -> Duration {
-        self.owner.as_ref().map_or(own, |owner| owner.tenant().timeout(own))
+        self.owner.tenant.timeout(own)
     }
 
     /// The last line that this call wrote as an error: where a guest of ours says why it panicked.
@@ -199,10 +187,9 @@ impl Guest {
             self.denied = true;
             return false;
         }
-        if let Some(owner) = &self.owner
-            && let Err(why) = owner.take_memory(used.saturating_sub(self.memory_used) as u64)
-        {
-            self.denied_by_namespace = Some(why);
+        let more = used.saturating_sub(self.memory_used) as u64;
+        if let Err(why) = self.owner.reserve.take_memory(&self.owner.tenant, more) {
+            self.denied_by_others = Some((why, used as u64));
             return false;
         }
         self.memory_used = used;
@@ -212,8 +199,8 @@ impl Guest {
     /// Writes a line under the plugin's name.
     pub(crate) fn log(&mut self, level: Level, line: &str) {
         if self.lines_left == 0 {
-            if let Some(owner) = &self.owner {
-                owner.calls.log_lines_dropped.add(1);
+            if let Some(calls) = &self.owner.calls {
+                calls.log_lines_dropped.add(1);
             }
             return;
         }
@@ -222,7 +209,7 @@ impl Guest {
         if level == Level::Error {
             self.last_error = Some(line.clone());
         }
-        if self.owner.as_ref().is_some_and(|owner| !owner.calls.may_log()) {
+        if self.owner.calls.as_ref().is_some_and(|calls| !calls.may_log()) {
             return;
         }
         let plugin = &*self.plugin;
@@ -232,17 +219,15 @@ impl Guest {
             Level::Info => tracing::info!(target: "millstream::plugin", plugin, "{line}"),
             Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, "{line}"),
         }
-        if let Some(owner) = &self.owner {
-            owner.calls.log(level.name(), &line);
+        if let Some(calls) = &self.owner.calls {
+            calls.log(level.name(), &line);
         }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        if let Some(owner) = &self.owner {
-            owner.tenant().give_memory(self.memory_used as u64);
-        }
+        self.owner.reserve.give_memory(&self.owner.tenant, self.memory_used as u64);
     }
 }
 
@@ -255,43 +240,4 @@ impl ResourceLimiter for Guest {
         let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
         Ok(self.grow(bytes(current), bytes(desired)))
     }
-}
-
-/// Random bytes that one call of `random.bytes` gives at most.
-const MAX_RANDOM_BYTES: u32 = 65_536;
-
-/// Defines all that a guest may import. What needs a capability is checked when it is called.
-pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    type Caller<'a> = StoreContextMut<'a, Guest>;
-
-    for version in LOGGING {
-        linker.instance(version)?.func_wrap("log", |mut store: Caller<'_>, (level, line): (Level, String)| {
-            store.data_mut().log(level, &line);
-            Ok(())
-        })?;
-    }
-    let mut clock = linker.instance(CLOCK)?;
-    clock.func_wrap("now", |store: Caller<'_>, (): ()| {
-        store.data().check_granted(Capability::Clock)?;
-        Ok((store.data().clock.wall_us(),))
-    })?;
-    clock.func_wrap("monotonic", |store: Caller<'_>, (): ()| {
-        store.data().check_granted(Capability::Clock)?;
-        Ok((u64::try_from(store.data().clock.monotonic().as_nanos()).unwrap_or(u64::MAX),))
-    })?;
-    let mut random = linker.instance(RANDOM)?;
-    random.func_wrap("bytes", |store: Caller<'_>, (count,): (u32,)| {
-        store.data().check_granted(Capability::Random)?;
-        let mut bytes = vec![0; usize::try_from(count.min(MAX_RANDOM_BYTES))?];
-        getrandom::fill(&mut bytes).map_err(|e| wasmtime::Error::msg(e.to_string()))?;
-        Ok((bytes,))
-    })?;
-    random.func_wrap("number", |store: Caller<'_>, (): ()| {
-        store.data().check_granted(Capability::Random)?;
-        let number = getrandom::u64().map_err(|e| wasmtime::Error::msg(e.to_string()))?;
-        Ok((number,))
-    })?;
-    state::offer(linker)?;
-    tables::offer(linker)?;
-    http::offer(linker)
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::cpu::nanos;
 use crate::figures::Counter;
-use crate::tenants::nanos;
 
 /// From the first call that is held back until one is made again counts as once.
 #[derive(Debug, Default)]

@@ -1,79 +1,40 @@
 //! The host: one wasmtime engine, its clock, its cache, and the plugins made callable with it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_schema::DataType;
 use millstream_engine::{
-    Error, FailureKind, LoadedPlugin, MIN_CPU_MILLI, NamespaceLimits, NamespaceUsage, OperatorError, PluginCalls,
-    PluginDescription, PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings,
-    PluginSuspension, Result, TableLookup, TableUse, ThreadPanic,
+    Error, FailureKind, LoadedPlugin, NamespaceLimits, NamespaceUsage, OperatorError, PluginCalls, PluginDescription,
+    PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension,
+    Result, TableLookup, TableUse, ThreadPanic,
 };
 use parking_lot::Mutex;
 
 use crate::calls::Calls;
-use crate::compile::{Compiled, Compiler};
+use crate::compile::{Account, Compiled, Compiler};
+use crate::cpu::Started;
 use crate::deadline::Ticker;
 use crate::figures::{Counters, Figures};
-use crate::http::{self, Http, Networks, Outbound};
+use crate::guest::Owner;
+use crate::http::{Http, Outbound};
 use crate::instance::Instance;
 use crate::kinds::{self, InUse};
+use crate::memory::Memory;
 use crate::message;
 use crate::module;
+use crate::options::{HostOptions, check_limits};
 use crate::panics::Panics;
-use crate::pool::{Pool, Reserve};
-use crate::signature::{self, PublicKey};
+use crate::pool::Pool;
+use crate::reserve::Reserve;
+use crate::signature::{self, Use};
+use crate::sites;
 use crate::suspension::Notice;
-use crate::tenants::Tenants;
-use crate::turns::Seat;
-
-/// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
-const MAX_OUTPUT_BYTES: u64 = 128 << 20;
-
-/// What `cpu_milli` of a plugin may be at most; there is no machine of more cores.
-const MAX_CPU_MILLI: u32 = 1_024_000;
-
-/// What `lookup_bytes` of a plugin may be at most.
-const MAX_LOOKUP_BYTES: u64 = 16 << 30;
+use crate::tenants::{Shared, Tenant, Tenants};
+use crate::turns::Turn;
 
 /// Of more plugin versions than this, the figures of those that are not in use are forgotten.
 const MAX_FIGURES: usize = 4_096;
-
-/// Settings of a [`WasmHost`].
-#[derive(Debug, Clone)]
-pub struct HostOptions {
-    /// Where compiled code is kept, with the key that authenticates it. It must be writable by this user alone.
-    pub cache_dir: PathBuf,
-    /// Compiled code above this is dropped, oldest first.
-    pub cache_bytes: u64,
-    /// Instances of all plugins together. Idle ones give way when a plugin needs another.
-    pub max_instances: u32,
-    /// What `memory_bytes` of a plugin may be at most.
-    pub max_memory_bytes: u64,
-    /// How long a call waits for one of its plugin's instances to become free.
-    pub wait_timeout: Duration,
-    /// Whose signatures modules must have; with none, they need no signature.
-    pub trusted_keys: Vec<PublicKey>,
-    /// Where requests of plugins may go beside the public internet.
-    pub http_allow: Networks,
-}
-
-impl HostOptions {
-    /// The defaults over a directory.
-    pub fn new(cache_dir: impl Into<PathBuf>) -> HostOptions {
-        HostOptions {
-            cache_dir: cache_dir.into(),
-            cache_bytes: 1 << 30,
-            max_instances: 1_024,
-            max_memory_bytes: 1 << 30,
-            wait_timeout: Duration::from_secs(30),
-            trusted_keys: Vec::new(),
-            http_allow: Networks::default(),
-        }
-    }
-}
 
 /// The plugin host of one process. Cheap to share; everything it started ends with it.
 #[derive(Debug)]
@@ -83,8 +44,9 @@ pub struct WasmHost {
     ticker: Arc<Ticker>,
     reserve: Arc<Reserve>,
     tenants: Tenants,
-    /// Of modules that are only looked at, which count for no namespace.
-    lookers: Arc<Seat>,
+    memory: Arc<Memory>,
+    /// Of modules that are looked at for no namespace.
+    nobody: Arc<Tenant>,
     notice: Arc<Notice>,
     panics: Arc<Panics>,
     counters: Arc<Counters>,
@@ -103,12 +65,14 @@ impl WasmHost {
         let compiler = Compiler::new(&options, counters.clone())?;
         let panics = Arc::new(Panics::default());
         let ticker = Ticker::start(compiler.engine(), &panics)?;
+        let (memory, tenants) = (Arc::new(Memory::new(options.memory_bytes)), Tenants::new());
         Ok(Arc::new(WasmHost {
             compiler,
             ticker,
-            reserve: Reserve::new(options.max_instances, options.wait_timeout),
-            tenants: Tenants::new(),
-            lookers: Arc::default(),
+            reserve: Reserve::new(options.max_instances, memory.clone(), options.wait_timeout),
+            nobody: tenants.nobody(),
+            tenants,
+            memory,
             notice: Arc::default(),
             panics,
             counters,
@@ -142,12 +106,18 @@ impl WasmHost {
         Arc::new(Calls::new(plugin, self.tenants.get(&plugin.namespace), &self.notice))
     }
 
-    /// Compiles a module whose limits are in range.
-    fn compile(&self, bytes: &[u8], limits: &PluginLimits) -> Result<Compiled> {
+    /// Compiles a module whose limits are in range, and whose signature is for such a use.
+    fn compile(&self, bytes: &[u8], limits: &PluginLimits, used: &Use<'_>, account: Account<'_>) -> Result<Compiled> {
         check_limits(limits, &self.options)?;
         module::check_size(bytes)?;
-        signature::check(bytes, &self.options.trusted_keys)?;
-        self.compiler.compile(bytes)
+        signature::check(bytes, &self.options.trust, used)?;
+        self.compiler.compile(bytes, account)
+    }
+
+    fn compile_for(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Compiled> {
+        let used = Use::new(Some(&plugin.name), &plugin.grants, !plugin.tables.is_empty(), &plugin.http_hosts);
+        let tenant = self.tenants.get(&plugin.namespace);
+        self.compile(module, &plugin.limits, &used, Account::Needing(&tenant))
     }
 
     /// What a plugin version sends requests with; nothing if it asks for none.
@@ -158,15 +128,25 @@ impl WasmHost {
         let mut outbound = self.outbound.lock();
         let started = match &*outbound {
             Some(started) => started.clone(),
-            None => outbound.insert(Arc::new(Outbound::start(&self.options.http_allow)?)).clone(),
+            None => {
+                outbound.insert(Arc::new(Outbound::start(&self.options.http_allow, &self.options.http_deny)?)).clone()
+            }
         };
-        Ok(Some(Http::new(plugin, started)))
+        Ok(Some(Http::new(plugin, started, self.tenants.get(&plugin.namespace))))
     }
 
     /// Opens a module with what is granted to it. Hosts that are not granted are for whoever loads it to refuse, or to deny
     /// when it calls them.
-    pub(crate) fn open_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
-        let (mut instance, mut description) = self.describe(module, &settings.limits)?;
+    fn open_with(
+        &self,
+        module: &[u8],
+        settings: &PluginSettings,
+        name: Option<&str>,
+        tenant: &Arc<Tenant>,
+    ) -> Result<PluginDescription> {
+        let used = Use::new(name, &settings.grants, !settings.tables.is_empty(), &settings.http_hosts);
+        let mut looked = self.describe(module, &settings.limits, &used, tenant)?;
+        let description = &looked.description;
         let is_granted = |used: &&TableUse| settings.tables.iter().any(|(name, _)| *name == used.name);
         if let Some(used) = description.tables.iter().find(|used| !is_granted(used)) {
             return Err(used.not_granted());
@@ -179,26 +159,61 @@ impl WasmHost {
             )));
         }
         let schema = message::schema(&description.parameters);
-        let gives = instance.open(&schema, &settings.config, &settings.grants).map_err(|e| refused("open", e))?;
+        let gives = looked.call(|instance| instance.open(&schema, &settings.config, &settings.grants));
+        let gives = gives.map_err(|e| refused("open", e))?;
+        let mut description = looked.description;
         description.returns = gives.unwrap_or(description.returns);
         Ok(description)
     }
 
-    fn describe(&self, module: &[u8], limits: &PluginLimits) -> Result<(Instance, PluginDescription)> {
-        let compiled = self.compile(module, limits)?;
-        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed", None);
-        let mut instance = self.reserve.look(&self.lookers, start).map_err(|e| refused("start", e.into()))?;
-        let description = instance.describe().map_err(|e| refused("describe itself", e))?;
-        Ok((instance, description))
+    /// As [`Self::open_with`], for nobody.
+    pub(crate) fn open_alone(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+        self.open_with(module, settings, None, &self.nobody)
+    }
+
+    /// Starts a module for `tenant`, and asks it what it is.
+    fn describe(&self, module: &[u8], limits: &PluginLimits, used: &Use<'_>, tenant: &Arc<Tenant>) -> Result<Looked> {
+        let compiled = self.compile(module, limits, used, Account::Making(tenant))?;
+        let owner = Owner { tenant: tenant.clone(), reserve: self.reserve.clone(), calls: None };
+        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed", owner.clone());
+        let started = Started::long();
+        let looked = self.reserve.look(tenant, compiled.weight, start);
+        tenant.used(started.end(), 0);
+        let (mut instance, turn) = looked.map_err(|e| refused("start", e.into()))?;
+        let started = Started::long();
+        let description = instance.describe();
+        tenant.used(started.end(), 0);
+        let description = description.map_err(|e| refused("describe itself", e))?;
+        Ok(Looked { instance, description, tenant: tenant.clone(), _turn: turn })
+    }
+}
+
+/// An instance that is no plugin's yet.
+struct Looked {
+    instance: Instance,
+    description: PluginDescription,
+    tenant: Arc<Tenant>,
+    /// Goes after the instance: its room is another's then.
+    _turn: Turn,
+}
+
+impl Looked {
+    /// Calls it on the account of its namespace.
+    fn call<T>(&mut self, call: impl FnOnce(&mut Instance) -> T) -> T {
+        let started = Started::long();
+        let answer = call(&mut self.instance);
+        self.tenant.used(started.end(), 0);
+        answer
     }
 }
 
 impl PluginHost for WasmHost {
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription> {
-        let (mut instance, mut description) = self.describe(module, limits)?;
+        let mut looked = self.describe(module, limits, &Use::default(), &self.nobody)?;
+        let mut description = looked.description.clone();
         if description.kind == PluginKind::Transform {
             let schema = message::schema(&description.parameters);
-            match instance.open(&schema, "", &description.capabilities) {
+            match looked.call(|instance| instance.open(&schema, "", &description.capabilities)) {
                 Ok(gives) => description.returns = gives.unwrap_or(DataType::Null),
                 // It wants a configuration, which it need not have to be inspected.
                 Err(e) if e.kind == FailureKind::Data => {}
@@ -208,9 +223,15 @@ impl PluginHost for WasmHost {
         Ok(description)
     }
 
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
-        let description = self.open_with(module, settings)?;
-        http::check_grants(&description.http_hosts, &settings.http_hosts)?;
+    fn inspect_with(
+        &self,
+        namespace: &str,
+        name: &str,
+        module: &[u8],
+        settings: &PluginSettings,
+    ) -> Result<PluginDescription> {
+        let description = self.open_with(module, settings, Some(name), &self.tenants.get(namespace))?;
+        sites::check_grants(&description.http_hosts, &settings.http_hosts)?;
         Ok(description)
     }
 
@@ -221,7 +242,7 @@ impl PluginHost for WasmHost {
             return Ok(known);
         }
         module::check_digest(module, plugin)?;
-        let compiled = self.compile(module, &plugin.limits)?;
+        let compiled = self.compile_for(plugin, module)?;
         if compiled.offer.kind != plugin.description.kind {
             let message =
                 format!("plugin {:?} is not what the catalog says: a {}", plugin.name, compiled.offer.kind.name());
@@ -239,7 +260,7 @@ impl PluginHost for WasmHost {
 
     fn load_apart(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
         module::check_digest(module, plugin)?;
-        let compiled = self.compile(module, &plugin.limits)?;
+        let compiled = self.compile_for(plugin, module)?;
         let mut plugin = plugin.clone();
         plugin.limits.concurrency = 1;
         // Counted apart as well: what fails here suspends nobody else.
@@ -269,8 +290,9 @@ impl PluginHost for WasmHost {
     }
 
     fn limit_namespace(&self, namespace: &str, limits: &NamespaceLimits) {
-        let tenant = self.tenants.limit(namespace, limits, &self.reserve.turns);
-        if tenant.is_over_memory() {
+        let (memory, instances, compilations) = (&self.memory, &self.reserve.turns, self.compiler.turns());
+        let tenant = self.tenants.limit(namespace, limits, &Shared { memory, instances, compilations });
+        if tenant.memory.is_over() {
             self.reserve.drop_idle(Some(&tenant));
         }
     }
@@ -286,25 +308,4 @@ impl PluginHost for WasmHost {
 
 fn refused(what: &str, error: OperatorError) -> Error {
     Error::InvalidInput(format!("the module does not {what}: {error}"))
-}
-
-fn check_limits(limits: &PluginLimits, options: &HostOptions) -> Result<()> {
-    let refuse = |what: &str, value: u64, low: u64, high: u64| {
-        if (low..=high).contains(&value) {
-            Ok(())
-        } else {
-            Err(Error::InvalidInput(format!("{what} is {value}; it must be from {low} to {high}")))
-        }
-    };
-    refuse("memory_bytes", limits.memory_bytes, 64 << 10, options.max_memory_bytes)?;
-    refuse("call_timeout_ms", limits.call_timeout_ms, 1, 600_000)?;
-    refuse("concurrency", limits.concurrency.into(), 1, options.max_instances.into())?;
-    let cpu_milli = limits.cpu_milli.unwrap_or(1_000);
-    if !(MIN_CPU_MILLI..=MAX_CPU_MILLI).contains(&cpu_milli) {
-        let cores = |milli: u32| f64::from(milli) / 1e3;
-        let (low, high) = (cores(MIN_CPU_MILLI), cores(MAX_CPU_MILLI));
-        return Err(Error::InvalidInput(format!("cpu is {}; it must be from {low} to {high}", cores(cpu_milli))));
-    }
-    refuse("output_bytes", limits.output_bytes, 1 << 10, MAX_OUTPUT_BYTES)?;
-    refuse("lookup_bytes", limits.lookup_bytes, 1 << 10, MAX_LOOKUP_BYTES)
 }

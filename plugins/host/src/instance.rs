@@ -14,13 +14,14 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
 use crate::answer;
+use crate::blame::{answered_failure, call_failure, start_failure};
 use crate::compile::Compiled;
 use crate::contract::{
     CONTRACTS, Description, Wire, WireAnswer, WireCheckback, WireConsumer, WireFilter, WireFilterV1, WireFunction,
     WirePosition, WireTransform,
 };
 use crate::deadline::Ticker;
-use crate::failure::{StartError, answered_failure, call_failure, clip, failure, start_failure};
+use crate::failure::{StartError, clip, failure};
 use crate::guest::{Guest, Owner};
 use crate::http::Http;
 use crate::message::{self, Encoder};
@@ -54,7 +55,7 @@ impl Instance {
         limits: &PluginLimits,
         ticker: &Arc<Ticker>,
         plugin: &str,
-        owner: Option<Owner>,
+        owner: Owner,
     ) -> Result<Instance, StartError> {
         let guest = Guest::new(plugin.into(), limits.memory_bytes, owner);
         let mut store = Store::new(compiled.pre.engine(), guest);
@@ -72,9 +73,9 @@ impl Instance {
         Ok(Instance { store, instance, compiled, ticker, call_timeout, encoder: None, calls: 0 })
     }
 
-    /// Whether the last call wanted memory that the namespace does not have.
-    pub(crate) fn lacks_memory(&self) -> bool {
-        self.store.data().denied_by_namespace().is_some()
+    /// The memory that the last call would have had with what the namespace or the server does not have.
+    pub(crate) fn lacked_memory(&self) -> Option<u64> {
+        self.store.data().lacked_memory()
     }
 
     /// Bytes of linear memory and tables that it has.

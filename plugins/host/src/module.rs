@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use millstream_engine::{Error, PluginInfo, Result};
 use sha2::{Digest as _, Sha256};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
 /// Larger modules are refused.
 pub use millstream_engine::MAX_MODULE_BYTES;
@@ -64,7 +64,7 @@ pub(crate) fn check_size(module: &[u8]) -> Result<()> {
 }
 
 /// Refuses what is not a component, and what would cost the compiler too much.
-pub(crate) fn check(module: &[u8]) -> Result<()> {
+pub(crate) fn check(module: &[u8]) -> Result<Parts> {
     check_size(module)?;
     if !module.starts_with(b"\0asm") {
         return Err(Error::InvalidInput("the module is not Wasm: it does not begin with \"\\0asm\"".to_owned()));
@@ -84,10 +84,18 @@ pub(crate) fn check(module: &[u8]) -> Result<()> {
     check_sizes(module)
 }
 
-fn check_sizes(module: &[u8]) -> Result<()> {
+/// What a component is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Core modules that an instance has instances of; `None` where that is not to be seen, because it has components inside.
+    pub(crate) core_instances: Option<u32>,
+}
+
+fn check_sizes(module: &[u8]) -> Result<Parts> {
     let refuse = |message: String| Err(Error::InvalidInput(format!("the module is refused: {message}")));
     let malformed = |e: wasmparser::BinaryReaderError| Error::InvalidInput(format!("the module is malformed: {e}"));
     let (mut functions, mut nested) = (0_u32, 0_u32);
+    let mut core_instances = Some(0_u32);
     for payload in Parser::new(0).parse_all(module) {
         match payload.map_err(malformed)? {
             Payload::Version { encoding: Encoding::Module | Encoding::Component, .. } => {
@@ -113,10 +121,24 @@ fn check_sizes(module: &[u8]) -> Result<()> {
                     return refuse(format!("a function has {locals} locals, more than {MAX_LOCALS}"));
                 }
             }
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    if matches!(instance.map_err(malformed)?, Instance::Instantiate { .. }) {
+                        core_instances = core_instances.map(|found| found.saturating_add(1));
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                for instance in instances {
+                    if matches!(instance.map_err(malformed)?, ComponentInstance::Instantiate { .. }) {
+                        core_instances = None;
+                    }
+                }
+            }
             _ => {}
         }
     }
-    Ok(())
+    Ok(Parts { core_instances })
 }
 
 #[cfg(test)]
@@ -141,5 +163,20 @@ mod tests {
     fn a_digest_is_lower_case_hex() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(hex(&digest(b"")), empty);
+    }
+
+    #[test]
+    fn mutated_modules_are_looked_through_or_refused() {
+        let text = r#"(component
+            (core module $m (func (export "f") (param i32) (local i64 i64) local.get 0 drop) (memory 1) (table 2 funcref))
+            (core instance $i (instantiate $m))
+            (component $inside (core module (func)))
+            (type (func (param "a" string) (result u32))))"#;
+        let component = wat::parse_str(text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(check(&component).ok(), Some(Parts { core_instances: Some(1) }));
+        crate::fuzz::fuzz(&[component], |module, changed| match check(module) {
+            Err(e) if !changed => Err(e.to_string()),
+            _ => Ok(()),
+        });
     }
 }

@@ -1,8 +1,8 @@
 //! The instances of one plugin: bounded in number, kept for the next call, thrown away after a failure.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant as Time};
+use std::time::Instant as Time;
 
 use arrow_schema::SchemaRef;
 use millstream_engine::{FailureKind, OperatorError, PluginInfo, Result, TableLookup};
@@ -18,70 +18,10 @@ use crate::guest::Owner;
 use crate::http::Http;
 use crate::instance::Instance;
 use crate::message;
+use crate::reserve::{Idle, Reserve};
 use crate::tables::Tables;
 use crate::tenants::Tenant;
-use crate::turns::{Scarce, Seat, Turn, Turns};
-
-/// Before an instance that found no room is started again.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// The pools of a host, which share its slots for instances.
-#[derive(Debug)]
-pub(crate) struct Reserve {
-    pools: Mutex<Vec<Weak<Slots>>>,
-    pub(crate) turns: Arc<Turns>,
-    wait_timeout: Duration,
-}
-
-impl Reserve {
-    pub(crate) fn new(max_instances: u32, wait_timeout: Duration) -> Arc<Reserve> {
-        let turns = Turns::new(usize::try_from(max_instances).unwrap_or(usize::MAX));
-        Arc::new(Reserve { pools: Mutex::default(), turns, wait_timeout })
-    }
-
-    /// Starts an instance, for a call that has its turn. When every slot is taken, idle instances of all pools are dropped,
-    /// and it is tried again until `until`; so it is when its namespace lacks the memory.
-    fn with_room<T>(&self, until: Time, start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
-        let mut pause = Duration::ZERO;
-        let mut scarce = false;
-        loop {
-            match start() {
-                Err(StartError::NoRoom) if !scarce || Time::now() < until => self.drop_idle(None),
-                Err(StartError::NoMemory(_)) if Time::now() < until => {}
-                other => return other,
-            }
-            std::thread::sleep(pause);
-            (pause, scarce) = (PAUSE, true);
-        }
-    }
-
-    /// Starts an instance that is no plugin's, as soon as it is its turn.
-    pub(crate) fn look<T>(&self, seat: &Arc<Seat>, start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
-        let until = Time::now() + self.wait_timeout;
-        let _turn = self.turns.wait(seat, until).map_err(|_| StartError::NoRoom)?;
-        self.with_room(until, start)
-    }
-
-    fn join(&self, slots: &Arc<Slots>) {
-        let mut pools = self.pools.lock();
-        pools.retain(|pool| pool.strong_count() > 0);
-        pools.push(Arc::downgrade(slots));
-    }
-
-    /// Drops the idle instances of a namespace, or of all.
-    pub(crate) fn drop_idle(&self, of: Option<&Arc<Tenant>>) {
-        let pools: Vec<Arc<Slots>> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
-        let is_of = |pool: &&Arc<Slots>| of.is_none_or(|tenant| Arc::ptr_eq(tenant, pool.calls.share.tenant()));
-        for pool in pools.iter().filter(is_of) {
-            let idle = {
-                let mut state = pool.state.lock();
-                pool.calls.instances.fetch_sub(state.idle.len() as u64, Ordering::Relaxed);
-                std::mem::take(&mut state.idle)
-            };
-            drop(idle);
-        }
-    }
-}
+use crate::turns::{Scarce, Turn};
 
 /// The instances of one plugin.
 #[derive(Debug)]
@@ -106,6 +46,21 @@ struct Slots {
     freed: Condvar,
     /// Where the number of instances is shown.
     calls: Arc<Calls>,
+}
+
+impl Idle for Slots {
+    fn tenant(&self) -> &Arc<Tenant> {
+        self.calls.share.tenant()
+    }
+
+    fn drop_idle(&self) {
+        let idle = {
+            let mut state = self.state.lock();
+            self.calls.instances.fetch_sub(state.idle.len() as u64, Ordering::Relaxed);
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+    }
 }
 
 impl Drop for Slots {
@@ -141,7 +96,8 @@ impl Pool {
         calls: Arc<Calls>,
     ) -> Pool {
         let slots = Arc::new(Slots { state: Mutex::default(), freed: Condvar::new(), calls: calls.clone() });
-        reserve.join(&slots);
+        let idle: Arc<dyn Idle> = slots.clone();
+        reserve.join(Arc::downgrade(&idle));
         Pool {
             compiled,
             plugin: plugin.clone(),
@@ -213,7 +169,7 @@ impl Pool {
         state.calls += 1;
         // From here the lease accounts for the call, also when it does not get its turn, or a start fails.
         let mut lease = Lease { pool: self, instance: None, turn: None };
-        lease.turn = self.reserve.turns.try_now(&self.calls.share.tenant().seat);
+        lease.turn = self.reserve.turns.try_now(&self.calls.share.tenant().seat, self.compiled.weight);
         if lease.turn.is_none() {
             // An idle instance is taken when it is the call's turn: until then it gives way to others.
             drop(state);
@@ -231,7 +187,7 @@ impl Pool {
     fn turn(&self, until: Time) -> Result<Turn, OperatorError> {
         let (turns, tenant) = (&self.reserve.turns, self.calls.share.tenant());
         self.calls.waiting.fetch_add(1, Ordering::Relaxed);
-        let turn = turns.wait(&tenant.seat, until);
+        let turn = turns.wait(&tenant.seat, self.compiled.weight, until);
         self.calls.waiting.fetch_sub(1, Ordering::Relaxed);
         let waited = self.reserve.wait_timeout;
         turn.map_err(|scarce| match scarce {
@@ -244,9 +200,11 @@ impl Pool {
                     tenant.name()
                 ),
             ),
-            Scarce::Server => {
-                failure(FailureKind::Host, format!("all instances of the server have been busy for {waited:?}"))
-            }
+            Scarce::Server => failure(
+                FailureKind::Host,
+                format!("there was no room beside the instances that run for {waited:?}, or none that namespace {:?} may take \
+                         while it has others", tenant.name()),
+            ),
         })
     }
 
@@ -257,13 +215,17 @@ impl Pool {
         )
         .entered();
         let started = Started::long();
-        let fresh = self.reserve.with_room(until, || {
-            let owner = Owner { calls: self.calls.clone(), reserve: self.reserve.clone() };
-            let mut instance = Instance::start(&self.compiled, limits, &self.ticker, &plugin.name, Some(owner))?;
+        let tenant = self.calls.share.tenant();
+        let fresh = self.reserve.with_room(tenant, until, || {
+            let (reserve, calls) = (self.reserve.clone(), Some(self.calls.clone()));
+            let owner = Owner { tenant: tenant.clone(), reserve, calls };
+            let mut instance = Instance::start(&self.compiled, limits, &self.ticker, &plugin.name, owner)?;
             match instance.open(&self.schema, &plugin.config, &plugin.grants) {
                 Ok(gives) => Ok((instance, gives)),
-                Err(error) if instance.lacks_memory() => Err(StartError::NoMemory(error)),
-                Err(error) => Err(StartError::Failed(error)),
+                Err(error) => Err(match instance.lacked_memory() {
+                    Some(bytes) => StartError::NoMemory { error, bytes },
+                    None => StartError::Failed(error),
+                }),
             }
         });
         let took = started.end();
@@ -313,9 +275,19 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.slots.state.lock();
-        state.idle.extend(self.instance.take());
+        // Looked at under the lock: either this sees that somebody starves, or he finds what is put back.
+        let given_up = if self.pool.reserve.may_keep() {
+            state.idle.extend(self.instance.take());
+            None
+        } else {
+            self.instance.take()
+        };
         state.calls -= 1;
         drop(state);
+        if given_up.is_some() {
+            self.pool.calls.instances.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(given_up);
         self.pool.slots.freed.notify_one();
     }
 }

@@ -6,13 +6,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::bucket::Bucket;
-use crate::cpu::Took;
-use crate::tenants::{Tenant, nanos, ns_a_second};
+use crate::cpu::{Took, nanos, ns_a_second};
+use crate::tenants::{LONGEST_HOLD, Tenant};
 use crate::uses::Use;
-
-/// A call that is made while its plugin is over its share waits so long at most: whoever makes it holds a thread. What it
-/// takes is counted all the same, and keeps those back who ask first.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// The share of one plugin version, within that of its namespace.
 #[derive(Debug)]

@@ -1,16 +1,13 @@
-//! Rows of tables by key, as guests import them.
+//! Rows of tables by key, as guests ask for them.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use millstream_engine::{MAX_LOOKUP_KEYS, PluginInfo, TableLookup, TableUse};
-use wasmtime::StoreContextMut;
-use wasmtime::component::Linker;
 
 use crate::answer;
-use crate::contract::{TABLES, WireFound, WireTableError};
+use crate::contract::{WireFound, WireTableError};
 use crate::failure::clip;
-use crate::guest::Guest;
 use crate::message::Encoder;
 
 /// The tables of a plugin version.
@@ -30,7 +27,7 @@ impl Tables {
 
     /// Reading the table may take half of the time that is left: a guest that is told that it took too long can still
     /// answer.
-    fn lookup(&self, name: &str, keys: Vec<u8>, deadline: Instant) -> Result<WireFound, WireTableError> {
+    pub(crate) fn lookup(&self, name: &str, keys: Vec<u8>, deadline: Instant) -> Result<WireFound, WireTableError> {
         let declared = self.uses.iter().enumerate().find(|(_, used)| used.name == name);
         let Some((table, used)) = declared else {
             return Err(WireTableError::Denied(format!("table {:?} is not declared", clip(name))));
@@ -49,17 +46,4 @@ impl Tables {
         let batch = encoded.map_err(|error| WireTableError::Unavailable(error.message))?;
         Ok(WireFound { batch, rows: found.rows })
     }
-}
-
-/// Defines `tables`. What was not granted, or not yet, is denied.
-pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.instance(TABLES)?.func_wrap(
-        "lookup",
-        |store: StoreContextMut<'_, Guest>, (table, keys): (String, Vec<u8>)| {
-            let Some((tables, deadline)) = store.data().tables() else {
-                return Ok((Err(WireTableError::Denied("no table is granted before the plugin is open".to_owned())),));
-            };
-            Ok((tables.lookup(&table, keys, deadline),))
-        },
-    )
 }

@@ -9,20 +9,28 @@ use millstream_engine::{NamespaceLimit, NamespaceLimits, NamespaceUsage};
 use parking_lot::Mutex;
 
 use crate::bucket::Bucket;
-use crate::cpu::Took;
+use crate::cpu::{Took, micros, nanos, ns_a_second};
 use crate::figures::Counter;
 use crate::held::Held;
+use crate::memory::{Memory, MemoryShare, Short};
 use crate::turns::{Seat, Turns};
+
+/// Whoever is held back for the namespace's share waits so long at most: he holds a thread.
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// What the plugins of one namespace take together.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     name: String,
-    memory: AtomicU64,
-    memory_most: AtomicU64,
+    pub(crate) memory: MemoryShare,
     memory_refusals: Counter,
     timeout_most_ms: AtomicU64,
+    /// For instances.
     pub(crate) seat: Arc<Seat>,
+    /// For compilations.
+    pub(crate) compiling: Arc<Seat>,
+    /// For requests.
+    pub(crate) requests: Arc<Seat>,
     /// In ns of CPU time.
     cpu: Bucket,
     /// In bytes.
@@ -40,11 +48,12 @@ impl Tenant {
     pub(crate) fn new(name: &str, origin: Instant) -> Tenant {
         Tenant {
             name: name.to_owned(),
-            memory: AtomicU64::new(0),
-            memory_most: AtomicU64::new(u64::MAX),
+            memory: MemoryShare::default(),
             memory_refusals: Counter::default(),
             timeout_most_ms: AtomicU64::new(u64::MAX),
             seat: Arc::default(),
+            compiling: Arc::default(),
+            requests: Arc::default(),
             cpu: Bucket::default(),
             output: Bucket::default(),
             log: Bucket::default(),
@@ -66,39 +75,35 @@ impl Tenant {
         nanos(self.origin.elapsed() + Duration::from_secs(10))
     }
 
-    fn limit(&self, limits: &NamespaceLimits, turns: &Turns) {
+    fn limit(&self, limits: &NamespaceLimits, shared: &Shared<'_>) {
         let bound = |limit| limits.bound(limit);
         let now = self.now_ns();
-        self.memory_most.store(bound(NamespaceLimit::PluginMemory).unwrap_or(u64::MAX), Ordering::Relaxed);
+        shared.memory.limit(&self.memory, bound(NamespaceLimit::PluginMemory));
         self.timeout_most_ms.store(bound(NamespaceLimit::PluginTimeoutMax).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.cpu.set_rate(bound(NamespaceLimit::PluginCpu).map(ns_a_second), now);
         self.output.set_rate(bound(NamespaceLimit::PluginOutputRate), now);
         self.log.set_rate(bound(NamespaceLimit::PluginLogRate), now);
         let most = bound(NamespaceLimit::PluginConcurrency);
-        turns.set_most(&self.seat, most.map(|most| usize::try_from(most).unwrap_or(usize::MAX)));
-    }
-
-    /// Counts memory of an instance in, if the namespace may have so much more.
-    pub(crate) fn take_memory(&self, bytes: u64) -> bool {
-        let most = self.memory_most.load(Ordering::Relaxed);
-        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= most);
-        self.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
-    pub(crate) fn give_memory(&self, bytes: u64) {
-        self.memory.fetch_sub(bytes, Ordering::Relaxed);
+        let most = most.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        shared.instances.set_most(&self.seat, most);
+        shared.compilations.set_most(&self.compiling, most);
     }
 
     /// An instance does not get the memory that it wants. Says why.
-    pub(crate) fn refused_memory(&self) -> String {
+    pub(crate) fn refused_memory(&self, short: Short, memory: &Memory) -> String {
         self.memory_refusals.add(1);
-        let (held, most) = (self.memory.load(Ordering::Relaxed), self.memory_most.load(Ordering::Relaxed));
-        format!("the instances of namespace {:?} hold {held} of the {most} bytes of its plugin_memory", self.name)
-    }
-
-    /// Whether it has more than it may have, which it has if the limit was lowered.
-    pub(crate) fn is_over_memory(&self) -> bool {
-        self.memory.load(Ordering::Relaxed) > self.memory_most.load(Ordering::Relaxed)
+        let (name, held, most) = (&self.name, self.memory.held(), self.memory.most());
+        match short {
+            Short::Namespace => {
+                format!("the instances of namespace {name:?} hold {held} of the {most} bytes of its plugin_memory")
+            }
+            Short::Server => format!(
+                "all instances hold {} of the {} bytes of plugin_memory_bytes, those of namespace {name:?} {held} of them, which \
+                 leaves no more to it",
+                memory.held(),
+                memory.most()
+            ),
+        }
     }
 
     /// The time of one call, which the namespace may bound.
@@ -114,6 +119,24 @@ impl Tenant {
     /// How long calls are to be held back.
     pub(crate) fn wait(&self, now_ns: u64) -> Option<Duration> {
         self.cpu.wait(now_ns).max(self.output.wait(now_ns))
+    }
+
+    /// Waits while the namespace is over its share, within bounds; false if it still is.
+    pub(crate) fn hold(&self) -> bool {
+        let until = Instant::now() + LONGEST_HOLD;
+        while let Some(left) = self.wait(self.now_ns()) {
+            self.hold_back(self.now_ns(), left);
+            let now = Instant::now();
+            if now >= until {
+                return false;
+            }
+            // In steps, because the share may be raised.
+            std::thread::sleep(left.min(until - now).min(Duration::from_millis(100)));
+        }
+        if self.is_held() {
+            self.go_on(self.now_ns());
+        }
+        true
     }
 
     /// A call is held back for the namespace's sake.
@@ -154,7 +177,7 @@ impl Tenant {
         let (throttled, throttled_us) = self.held.figures(self.now_ns());
         NamespaceUsage {
             namespace: self.name.clone(),
-            memory_bytes: self.memory.load(Ordering::Relaxed),
+            memory_bytes: self.memory.held(),
             memory_refusals: self.memory_refusals.get(),
             running: self.seat.running() as u64,
             waiting: self.seat.waiting() as u64,
@@ -166,6 +189,14 @@ impl Tenant {
             ..NamespaceUsage::default()
         }
     }
+}
+
+/// What namespaces have limits in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) instances: &'a Turns,
+    pub(crate) compilations: &'a Turns,
 }
 
 /// The namespaces that a host has heard of.
@@ -190,28 +221,20 @@ impl Tenants {
         tenant
     }
 
-    pub(crate) fn limit(&self, name: &str, limits: &NamespaceLimits, turns: &Turns) -> Arc<Tenant> {
+    pub(crate) fn limit(&self, name: &str, limits: &NamespaceLimits, shared: &Shared<'_>) -> Arc<Tenant> {
         let tenant = self.get(name);
-        tenant.limit(limits, turns);
+        tenant.limit(limits, shared);
         tenant
+    }
+
+    /// Of modules that are looked at for nobody's sake.
+    pub(crate) fn nobody(&self) -> Arc<Tenant> {
+        Arc::new(Tenant::new("", self.origin))
     }
 
     pub(crate) fn usage(&self) -> Vec<NamespaceUsage> {
         self.all.lock().values().map(|tenant| tenant.usage()).collect()
     }
-}
-
-/// Of CPU time, for thousandths of a core.
-pub(crate) fn ns_a_second(milli: u64) -> u64 {
-    milli.saturating_mul(1_000_000)
-}
-
-pub(crate) fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -220,23 +243,25 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_over_all_and_given_back() {
-        let (tenants, turns) = (Tenants::new(), Turns::new(1));
+        let (tenants, turns, memory) = (Tenants::new(), Turns::new(1), Memory::new(1 << 41));
+        let shared = Shared { memory: &memory, instances: &turns, compilations: &turns };
         let tenant = tenants.get("a");
-        assert!(tenant.take_memory(1 << 40), "no limit was set");
-        tenant.give_memory(1 << 40);
+        let take = |bytes| memory.take(&tenant.memory, bytes);
+        assert_eq!(take(1 << 40), Ok(()), "no limit was set");
+        memory.give(&tenant.memory, 1 << 40);
         let mut limits = NamespaceLimits::default();
         limits.set(NamespaceLimit::PluginMemory, Some(100));
         limits.set(NamespaceLimit::PluginTimeoutMax, Some(20));
-        tenants.limit("a", &limits, &turns);
-        assert!(tenant.take_memory(60) && !tenant.take_memory(41) && tenant.take_memory(40));
-        assert!(tenant.refused_memory().contains("100 of the 100 bytes"));
+        tenants.limit("a", &limits, &shared);
+        assert_eq!((take(60), take(41), take(40)), (Ok(()), Err(Short::Namespace), Ok(())));
+        assert!(tenant.refused_memory(Short::Namespace, &memory).contains("100 of the 100 bytes"));
         assert_eq!(tenant.timeout(Duration::from_secs(1)), Duration::from_millis(20));
         assert_eq!(tenant.timeout(Duration::from_millis(7)), Duration::from_millis(7));
-        tenant.give_memory(60);
+        memory.give(&tenant.memory, 60);
         let [usage] = tenants.usage().try_into().expect("one namespace");
         assert_eq!((usage.namespace.as_str(), usage.memory_bytes, usage.memory_refusals), ("a", 40, 1));
         limits.set(NamespaceLimit::PluginMemory, Some(39));
-        tenants.limit("a", &limits, &turns);
-        assert!(tenant.is_over_memory() && !tenant.take_memory(0));
+        tenants.limit("a", &limits, &shared);
+        assert!(tenant.memory.is_over() && take(0) == Err(Short::Namespace));
     }
 }

@@ -8,11 +8,18 @@ use std::time::Duration;
 use millstream_engine::{CallFigures, CallTimes, CallUse, FailureKind, PluginUse};
 use parking_lot::RwLock;
 
-use crate::calls::Answered;
-use crate::cpu::Took;
+use crate::cpu::{Took, micros};
 use crate::figures::Counter;
 use crate::held::Held;
-use crate::tenants::micros;
+
+/// One call that was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered {
+    pub(crate) rows_in: usize,
+    pub(crate) rows_out: usize,
+    pub(crate) bytes_in: usize,
+    pub(crate) bytes_out: usize,
+}
 
 /// Uses of one plugin version that are counted apart; the calls of more count together.
 const MAX_USES: usize = 64;

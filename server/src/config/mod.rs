@@ -4,6 +4,7 @@
 //! there. An unknown variable or key is an error that names it and the known ones.
 
 mod error;
+mod lists;
 mod namespace_limits;
 mod resolve;
 mod segment_store;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_engine::EngineOptions;
-use millstream_plugin_host::{Networks, PublicKey};
+use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
 use crate::NetLimits;
@@ -47,10 +48,14 @@ pub struct Config {
     pub network_threads: usize,
     /// Threads that run queries, topics and plugins.
     pub query_threads: usize,
-    /// Whose signatures plugins' modules must have; with none, they need no signature.
-    pub plugin_trusted_keys: Vec<PublicKey>,
+    /// Whose signatures plugins' modules must have.
+    pub plugin_trust: Trust,
+    /// Memory of all plugins' instances together.
+    pub plugin_memory_bytes: u64,
     /// Networks that plugins' requests may go to beside the public internet.
     pub plugin_http_allow: Networks,
+    /// Networks that they may not go to.
+    pub plugin_http_deny: Networks,
     /// Connections that the Flight door serves at once.
     pub grpc_connections: usize,
     /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
@@ -83,8 +88,10 @@ impl Config {
             segment_store: segment_store::SegmentStoreSettings::default(),
             network_threads: cores.clamp(1, 4),
             query_threads: cores,
-            plugin_trusted_keys: Vec::new(),
+            plugin_trust: Trust::default(),
+            plugin_memory_bytes: 2 << 30,
             plugin_http_allow: Networks::default(),
+            plugin_http_deny: Networks::default(),
             grpc_connections: 2048,
             grpc_keepalive: Duration::from_secs(20),
             statement_timeout: Duration::ZERO,

@@ -1,10 +1,9 @@
 //! The table of settings.
 
-use super::namespace_limits;
+use super::lists;
 use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
-use super::values::{name_in, parse_address, parse_bool, parse_keys, parse_names};
-use crate::hex;
+use super::values::{name_in, parse_address, parse_bool};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -51,6 +50,37 @@ macro_rules! text {
     };
 }
 
+macro_rules! flag {
+    ($key:literal, $($field:ident).+, $help:literal) => {
+        text!(
+            $key,
+            "BOOL",
+            |config| config.$($field).+.to_string(),
+            |config, text| {
+                config.$($field).+ = parse_bool(text)?;
+                Ok(())
+            },
+            $help
+        )
+    };
+}
+
+/// A text that is taken as it is.
+macro_rules! verbatim {
+    ($key:literal, $form:literal, $($field:ident).+, $help:literal) => {
+        text!(
+            $key,
+            $form,
+            |config| config.$($field).+.clone(),
+            |config, text| {
+                text.clone_into(&mut config.$($field).+);
+                Ok(())
+            },
+            $help
+        )
+    };
+}
+
 /// Every setting but the data directory and the configuration file, in the order of the help.
 pub static SETTINGS: &[Setting] = &[
     text!(
@@ -74,36 +104,24 @@ pub static SETTINGS: &[Setting] = &[
         },
         "Address of the HTTP door; port 0 takes a free one"
     ),
-    text!(
+    flag!(
         "insecure",
-        "BOOL",
-        |config| config.insecure.to_string(),
-        |config, text| {
-            config.insecure = parse_bool(text)?;
-            Ok(())
-        },
+        insecure,
         "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \
          reaches a door may do everything"
     ),
     text!(
         "http_hosts",
         "NAMES",
-        |config| config.http_hosts.join(","),
-        |config, text| {
-            config.http_hosts = parse_names(text)?;
-            Ok(())
-        },
+        lists::show_hosts,
+        lists::read_hosts,
         "Names, with commas between, that HTTP requests may be sent to, beside localhost and the address"
     ),
     text!(
         "log",
         "FILTER",
-        |config| config.log_filter.clone(),
-        |config, text| {
-            tracing_subscriber::EnvFilter::try_new(text).map_err(|error| error.to_string())?;
-            config.log_filter = text.to_owned();
-            Ok(())
-        },
+        lists::show_log,
+        lists::read_log,
         "What is logged to standard error: error, warn, info, debug, or target=level pairs with commas"
     ),
     bytes!(
@@ -194,11 +212,8 @@ pub static SETTINGS: &[Setting] = &[
     text!(
         "namespace_limits",
         "LIMITS",
-        |config| namespace_limits::show(&config.engine.namespace_limits),
-        |config, text| {
-            config.engine.namespace_limits = namespace_limits::parse(text)?;
-            Ok(())
-        },
+        lists::show_limits,
+        lists::read_limits,
         "Limits of namespaces that have none of their own, such as plugin_memory=1GiB,plugin_cpu=1.5"
     ),
     text!(
@@ -211,34 +226,17 @@ pub static SETTINGS: &[Setting] = &[
         },
         "Where segments are kept: local (segments/ of the data directory) or s3://BUCKET/PREFIX"
     ),
-    text!(
+    verbatim!(
         "s3_endpoint",
         "URL",
-        |config| config.segment_store.endpoint.clone(),
-        |config, text| {
-            text.clone_into(&mut config.segment_store.endpoint);
-            Ok(())
-        },
+        segment_store.endpoint,
         "The S3 service, such as http://127.0.0.1:9000; from AWS_ENDPOINT if not given, else AWS"
     ),
-    text!(
-        "s3_region",
-        "REGION",
-        |config| config.segment_store.region.clone(),
-        |config, text| {
-            text.clone_into(&mut config.segment_store.region);
-            Ok(())
-        },
-        "The region of the bucket; from AWS_REGION if not given"
-    ),
-    text!(
+    verbatim!("s3_region", "REGION", segment_store.region, "The region of the bucket; from AWS_REGION if not given"),
+    verbatim!(
         "s3_access_key_id",
         "ID",
-        |config| config.segment_store.access_key_id.clone(),
-        |config, text| {
-            text.clone_into(&mut config.segment_store.access_key_id);
-            Ok(())
-        },
+        segment_store.access_key_id,
         "The access key; without one the AWS_* variables are used"
     ),
     Setting {
@@ -246,14 +244,9 @@ pub static SETTINGS: &[Setting] = &[
         help: "The secret of the access key; by variable or file only",
         access: Access::Secret { set: |config, text| text.clone_into(&mut config.segment_store.secret_access_key) },
     },
-    text!(
+    flag!(
         "s3_allow_http",
-        "BOOL",
-        |config| config.segment_store.allow_http.to_string(),
-        |config, text| {
-            config.segment_store.allow_http = parse_bool(text)?;
-            Ok(())
-        },
+        segment_store.allow_http,
         "Whether the S3 service may be reached without TLS; always so on this machine"
     ),
     bytes!(
@@ -265,14 +258,8 @@ pub static SETTINGS: &[Setting] = &[
     text!(
         "file_roots",
         "DIRS",
-        |config| {
-            let roots = &config.sql.file_roots;
-            roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":")
-        },
-        |config, text| {
-            config.sql.file_roots = text.split(':').filter(|part| !part.is_empty()).map(Into::into).collect();
-            Ok(())
-        },
+        lists::show_roots,
+        lists::read_roots,
         "Directories of the server's machine, with : between, that COPY and CREATE PLUGIN may use; none if not given"
     ),
     number!(
@@ -285,26 +272,37 @@ pub static SETTINGS: &[Setting] = &[
     text!(
         "plugin_trusted_keys",
         "KEYS",
-        |config| {
-            let keys: Vec<String> = config.plugin_trusted_keys.iter().map(|key| hex::write(key)).collect();
-            keys.join(",")
-        },
-        |config, text| {
-            config.plugin_trusted_keys = parse_keys(text)?;
-            Ok(())
-        },
+        lists::show_keys,
+        lists::read_keys,
         "Public keys, with commas between; only modules that one of them has signed are then loaded"
+    ),
+    text!(
+        "plugin_least_releases",
+        "NAMES",
+        lists::show_releases,
+        lists::read_releases,
+        "Of signed modules, the least release by plugin that is loaded, such as late=7,*=1700000000; * is all others"
+    ),
+    bytes!(
+        "plugin_memory_bytes",
+        MIB..=16 * TIB,
+        plugin_memory_bytes as u64,
+        "Memory of all plugin instances together; a namespace has no more of it than it leaves to others"
     ),
     text!(
         "plugin_http_allow",
         "NETWORKS",
-        |config| config.plugin_http_allow.to_string(),
-        |config, text| {
-            config.plugin_http_allow = text.parse()?;
-            Ok(())
-        },
+        lists::show_allow,
+        lists::read_allow,
         "Networks such as 127.0.0.0/8 or fd00::/8, with commas between, that plugins' requests may go to beside the public \
          internet"
+    ),
+    text!(
+        "plugin_http_deny",
+        "NETWORKS",
+        lists::show_deny,
+        lists::read_deny,
+        "Networks that plugins' requests may not go to, whatever else allows it"
     ),
     number!(
         "grpc_connections",

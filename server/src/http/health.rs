@@ -50,7 +50,13 @@ mod tests {
             Err(Error::Unsupported("no plugins".to_owned()))
         }
 
-        fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+        fn inspect_with(
+            &self,
+            _: &str,
+            _: &str,
+            module: &[u8],
+            settings: &PluginSettings,
+        ) -> Result<PluginDescription> {
             self.inspect(module, &settings.limits)
         }
 

@@ -90,8 +90,14 @@ impl PluginHost for TrapHost {
         self.1.inspect(module, limits)
     }
 
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
-        self.1.inspect_with(module, settings)
+    fn inspect_with(
+        &self,
+        namespace: &str,
+        name: &str,
+        module: &[u8],
+        settings: &PluginSettings,
+    ) -> Result<PluginDescription> {
+        self.1.inspect_with(namespace, name, module, settings)
     }
 
     fn load(&self, plugin: &PluginInfo, module: &[u8], tables: Arc<dyn TableLookup>) -> Result<LoadedPlugin> {

@@ -91,7 +91,7 @@ impl PluginHost for Words {
         })
     }
 
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+    fn inspect_with(&self, _: &str, _: &str, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
         self.inspect(module, &settings.limits)
     }
 

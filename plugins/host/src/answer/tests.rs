@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int8Array, Int64Array, PrimitiveArray,
-    RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array as _, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int8Array, Int64Array,
+    PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -235,4 +235,25 @@ fn schemas_are_read_back_and_checked() {
     ] {
         assert_refused(schema(lie), reason);
     }
+}
+
+#[test]
+fn mutated_messages_are_rows_or_refused() {
+    let batch = sound();
+    let (rows, columns) = (message(&batch), schema_message(&batch.schema()).expect("a schema message"));
+    crate::fuzz::fuzz(&[rows, columns], |bytes, changed| {
+        let (batch, schema) = (read(&batch.schema(), bytes), schema(bytes.to_vec()));
+        if let Ok(batch) = &batch {
+            // What is taken can be looked at, to the last value.
+            batch
+                .columns()
+                .iter()
+                .try_for_each(|column| column.to_data().validate_full())
+                .map_err(|e| e.to_string())?;
+        }
+        match (batch, schema) {
+            (Err(one), Err(other)) if !changed => Err(format!("{one}; {other}")),
+            _ => Ok(()),
+        }
+    });
 }

@@ -14,8 +14,8 @@ use super::wire::{
     WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTableUse, WireTransform, WireVolatility,
 };
 use crate::failure::{clip, failure};
-use crate::http::{ANY, HttpSite, MAX_SITES};
 use crate::message;
+use crate::sites::{ANY, MAX_SITES, Site};
 
 const MAX_NAME: usize = 128;
 const MAX_PARAMETERS: usize = 64;
@@ -191,12 +191,12 @@ fn check_tables(asked: &[WireCapability]) -> Result<Vec<TableUse>, OperatorError
     }
 }
 
-/// The hosts as [`HttpSite`]s write them, so that they can be compared.
+/// The hosts as [`Site`]s write them, so that they can be compared.
 fn check_hosts(asked: &[WireCapability]) -> Result<Vec<String>, OperatorError> {
     let mut hosts: Vec<String> = Vec::new();
     for capability in asked {
         let WireCapability::Http(host) = capability else { continue };
-        let site = if host == ANY { Ok(ANY.to_owned()) } else { host.parse().map(|site: HttpSite| site.to_string()) };
+        let site = if host == ANY { Ok(ANY.to_owned()) } else { host.parse().map(|site: Site| site.to_string()) };
         let site = site.map_err(|why| bad(format!("it sends requests to what is no host: {why}")))?;
         if hosts.contains(&site) {
             return refuse(format!("host {site:?} is declared twice"));

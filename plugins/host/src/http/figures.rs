@@ -19,7 +19,7 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// A request of so many bytes was answered, or was not.
-    pub(super) fn ended(&self, sent: usize, took: Duration, answer: Result<&WireResponse, &WireHttpError>) {
+    pub(crate) fn ended(&self, sent: usize, took: Duration, answer: Result<&WireResponse, &WireHttpError>) {
         self.requests.add(1);
         self.busy_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         match answer {
@@ -47,7 +47,7 @@ impl Requests {
     }
 }
 
-pub(super) fn kind_of(error: &WireHttpError) -> RequestFailure {
+pub(crate) fn kind_of(error: &WireHttpError) -> RequestFailure {
     match error {
         WireHttpError::Denied(_) => RequestFailure::Denied,
         WireHttpError::Invalid(_) => RequestFailure::Invalid,

@@ -1,10 +1,13 @@
 //! Which addresses requests may go to.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::own;
 
 /// Networks beside the public internet that requests may go to: `127.0.0.0/8,fd00::/8`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,23 +15,24 @@ pub struct Networks(Vec<IpNet>);
 
 const MAX_NETWORKS: usize = 256;
 
-/// What is not the public internet, as IANA's registry of special-purpose addresses has it.
-const SPECIAL_V4: [Ipv4Net; 15] = [
-    v4(0, 0, 0, 0, 8),       // this network
-    v4(10, 0, 0, 0, 8),      // private
-    v4(100, 64, 0, 0, 10),   // shared by a carrier's customers
-    v4(127, 0, 0, 0, 8),     // loopback
-    v4(169, 254, 0, 0, 16),  // link-local, where clouds keep their metadata
-    v4(172, 16, 0, 0, 12),   // private
-    v4(192, 0, 0, 0, 24),    // protocol assignments
-    v4(192, 0, 2, 0, 24),    // documentation
-    v4(192, 88, 99, 0, 24),  // relays of 6to4
-    v4(192, 168, 0, 0, 16),  // private
-    v4(198, 18, 0, 0, 15),   // benchmarks
-    v4(198, 51, 100, 0, 24), // documentation
-    v4(203, 0, 113, 0, 24),  // documentation
-    v4(224, 0, 0, 0, 4),     // multicast
-    v4(240, 0, 0, 0, 4),     // reserved, and broadcast
+/// What is not the public internet, as IANA's registry of special-purpose addresses has it, and clouds.
+const SPECIAL_V4: [Ipv4Net; 16] = [
+    v4(0, 0, 0, 0, 8),        // this network
+    v4(10, 0, 0, 0, 8),       // private
+    v4(100, 64, 0, 0, 10),    // shared by a carrier's customers
+    v4(127, 0, 0, 0, 8),      // loopback
+    v4(169, 254, 0, 0, 16),   // link-local, where clouds keep their metadata
+    v4(168, 63, 129, 16, 32), // where Azure keeps what serves its machines
+    v4(172, 16, 0, 0, 12),    // private
+    v4(192, 0, 0, 0, 24),     // protocol assignments
+    v4(192, 0, 2, 0, 24),     // documentation
+    v4(192, 88, 99, 0, 24),   // relays of 6to4
+    v4(192, 168, 0, 0, 16),   // private
+    v4(198, 18, 0, 0, 15),    // benchmarks
+    v4(198, 51, 100, 0, 24),  // documentation
+    v4(203, 0, 113, 0, 24),   // documentation
+    v4(224, 0, 0, 0, 4),      // multicast
+    v4(240, 0, 0, 0, 4),      // reserved, and broadcast
 ];
 
 /// All that is given out for the public internet; loopback, private, link-local and multicast addresses lie outside.
@@ -60,10 +64,47 @@ impl Networks {
         Networks(all.to_vec())
     }
 
-    /// Whether a request may go to an address.
-    pub(crate) fn allow(&self, address: IpAddr) -> bool {
+    fn contain(&self, address: IpAddr) -> bool {
         let meant = meant(address);
-        is_public(meant) || self.0.iter().any(|network| network.contains(&meant) || network.contains(&address))
+        self.0.iter().any(|network| network.contains(&meant) || network.contains(&address))
+    }
+}
+
+/// Where requests may go: the public internet but for the machine itself and what is denied, and what is allowed beside it.
+pub(crate) struct Reach {
+    pub(crate) allow: Networks,
+    pub(crate) deny: Networks,
+    /// The machine's own networks, which may change.
+    pub(crate) own: fn() -> io::Result<Vec<IpNet>>,
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").field("allow", &self.allow).field("deny", &self.deny).finish_non_exhaustive()
+    }
+}
+
+impl Reach {
+    pub(super) fn new(allow: &Networks, deny: &Networks) -> Reach {
+        Reach { allow: allow.clone(), deny: deny.clone(), own: own::networks }
+    }
+
+    /// Those of the addresses that a request may go to.
+    pub(super) fn among(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let own = (self.own)();
+        let may = |address: &IpAddr| {
+            if self.deny.contain(*address) {
+                return false;
+            }
+            // Where the machine can't say which addresses are its own, nothing but what is allowed by name is told apart.
+            let is_elsewhere = |own: &Vec<IpNet>| !own.iter().any(|network| network.contains(&meant(*address)));
+            self.allow.contain(*address) || (is_public(meant(*address)) && own.as_ref().is_ok_and(is_elsewhere))
+        };
+        addresses.iter().copied().filter(may).collect()
+    }
+
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        !self.among(&[address]).is_empty()
     }
 }
 
@@ -120,9 +161,36 @@ fn is_public(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    fn reach(allow: &str, deny: &str, own: fn() -> io::Result<Vec<IpNet>>) -> Reach {
+        Reach { allow: allow.parse().expect("networks"), deny: deny.parse().expect("networks"), own }
+    }
+
     fn allowed(networks: &str, address: &str) -> bool {
-        let networks: Networks = networks.parse().expect("networks");
-        networks.allow(address.parse().expect("an address"))
+        reach(networks, "", || Ok(Vec::new())).allows(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn the_machine_itself_is_not_the_public_internet() {
+        let own = || Ok(vec!["5.6.7.8/32".parse().expect("one"), "2600:1::/64".parse().expect("one")]);
+        for (allow, deny, address, expected) in [
+            ("", "", "5.6.7.8", false),
+            ("", "", "::ffff:5.6.7.8", false),
+            ("", "", "64:ff9b::506:708", false),
+            ("", "", "5.6.7.9", true),
+            ("", "", "2600:1::7", false),
+            ("", "", "2600:1:0:1::7", true),
+            ("5.6.7.8/32", "", "5.6.7.8", true),
+            ("", "5.6.7.9/32", "5.6.7.9", false),
+            ("", "5.6.7.9/32", "::ffff:5.6.7.9", false),
+            // What is denied is denied, whatever else says.
+            ("0.0.0.0/0", "5.6.7.9/32", "5.6.7.9", false),
+        ] {
+            let found = reach(allow, deny, own).allows(address.parse().expect("an address"));
+            assert_eq!(found, expected, "{allow} {deny} {address}");
+        }
+        // Nothing is taken for somebody else's while the machine does not say what is its own.
+        let dumb = reach("127.0.0.0/8", "", || Err(io::ErrorKind::OutOfMemory.into()));
+        assert!(!dumb.allows("1.1.1.1".parse().expect("one")) && dumb.allows("127.0.0.1".parse().expect("one")));
     }
 
     #[test]
@@ -133,7 +201,7 @@ mod tests {
         {
             assert!(allowed("", address), "{address} is refused");
         }
-        for address in "0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 127.0.0.1 127.255.255.254 169.254.169.254 172.16.0.1 \
+        for address in "0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 168.63.129.16 ::ffff:168.63.129.16 127.0.0.1 127.255.255.254 169.254.169.254 172.16.0.1 \
                 172.31.255.255 192.0.0.8 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 198.19.255.255 198.51.100.7 \
                 203.0.113.7 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ::1 ::127.0.0.1 ::ffff:127.0.0.1 \
                 ::ffff:10.1.2.3 ::ffff:169.254.169.254 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::7f00:1 100::1 \
@@ -160,7 +228,8 @@ mod tests {
         ] {
             assert_eq!(allowed(networks, address), expected, "{networks} {address}");
         }
-        assert!(["127.0.0.1", "::1", "8.8.8.8"].iter().all(|a| Networks::everywhere().allow(a.parse().expect("one"))));
+        let everywhere = Reach::new(&Networks::everywhere(), &Networks::default());
+        assert!(["127.0.0.1", "::1", "8.8.8.8"].iter().all(|a| everywhere.allows(a.parse().expect("one"))));
     }
 
     #[test]

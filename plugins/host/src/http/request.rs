@@ -4,9 +4,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use url::Url;
 
-use super::sites::{Site, host_of};
 use crate::contract::{WireHttpError, WireRequest};
 use crate::failure::clip;
+use crate::sites::{Site, host_of};
 
 /// Bytes of a body, of a request and of an answer.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;

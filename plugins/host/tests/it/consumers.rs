@@ -68,7 +68,10 @@ fn a_consumer_says_what_it_writes() {
     let [output] = &described.outputs[..] else { panic!("{:?}", described.outputs) };
     let names: Vec<_> = output.schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!((output.name.as_str(), &names[..]), ("hours", &["origin", "hour", "late", "delay_minutes"][..]));
-    let refused = host.host.inspect_with(&guest("hourly-delays"), &PluginSettings::default()).expect_err("no grant");
+    let refused = host
+        .host
+        .inspect_with("public", "late", &guest("hourly-delays"), &PluginSettings::default())
+        .expect_err("no grant");
     assert!(refused.to_string().contains("asks for \"state\", which is not granted"), "{refused}");
 }
 

@@ -151,7 +151,7 @@ pub(crate) fn describe(
         tables: declared.into_iter().map(|used| (used.name.clone(), used.name)).collect(),
         http_hosts: Vec::new(),
     };
-    let description = host.inspect_with(module, &settings)?;
+    let description = host.inspect_with("public", "late", module, &settings)?;
     Ok(PluginInfo {
         id: PluginId(NEXT.fetch_add(1, Ordering::Relaxed)),
         namespace: "public".to_owned(),

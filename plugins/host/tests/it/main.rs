@@ -13,6 +13,7 @@ mod harness;
 mod http;
 mod languages;
 mod lookups;
+mod rooms;
 mod sharing;
 mod siblings;
 mod transforms;

@@ -72,7 +72,7 @@ impl PluginHost for TextHost {
         })
     }
 
-    fn inspect_with(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
+    fn inspect_with(&self, _: &str, _: &str, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
         self.inspect(module, &settings.limits)
     }
 

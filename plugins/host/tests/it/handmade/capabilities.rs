@@ -38,7 +38,7 @@ fn filter(import: &str, volatile: bool, asks: &[u8], describe: &str, filter: &st
 
 fn refusal(module: &[u8], grants: &[Capability]) -> String {
     let settings = PluginSettings { grants: grants.iter().copied().collect(), limits: tight(), ..Default::default() };
-    let inspected = TestHost::new().host.inspect_with(module, &settings);
+    let inspected = TestHost::new().host.inspect_with("public", "late", module, &settings);
     inspected.map(|d| panic!("{d:?}")).unwrap_or_else(|e| e.to_string())
 }
 

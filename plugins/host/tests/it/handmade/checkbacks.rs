@@ -201,7 +201,10 @@ fn a_table_takes_the_capability_and_the_operators_word() {
     let unasked = Hand { asks: Vec::new(), ..looks("known", Vec::new()) };
     assert!(unasked.refusal().contains("it imports \"table\" without asking for it"), "{}", unasked.refusal());
     let settings = PluginSettings { limits: tight(), ..PluginSettings::default() };
-    let error = TestHost::new().host.inspect_with(&Hand::default().module(), &settings).expect_err("not granted");
+    let error = TestHost::new()
+        .host
+        .inspect_with("public", "late", &Hand::default().module(), &settings)
+        .expect_err("not granted");
     assert!(error.to_string().contains("reads table \"known\", which is not granted"), "{error}");
 }
 

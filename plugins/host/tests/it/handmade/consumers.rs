@@ -275,6 +275,6 @@ fn state_takes_the_capability_and_a_partition() {
     let module = Hand { import: PUT, body: write, ..Hand::default() }.module();
     let host = TestHost::new();
     let settings = PluginSettings { grants: [Capability::Clock].into(), limits: tight(), ..Default::default() };
-    let error = host.host.inspect_with(&module, &settings).expect_err("not granted").to_string();
+    let error = host.host.inspect_with("public", "late", &module, &settings).expect_err("not granted").to_string();
     assert!(error.contains("asks for \"state\", which is not granted"), "{error}");
 }

@@ -7,6 +7,7 @@ mod consumers;
 mod excess;
 mod filters;
 mod http;
+mod room;
 mod shares;
 
 use std::path::Path;

@@ -33,7 +33,12 @@ fn chatty() -> Vec<u8> {
     Core { import: LOGGING, filter, ..Core::default() }.component()
 }
 
-fn load(host: &TestHost, namespace: &str, module: &[u8], limits: &PluginLimits) -> (PluginId, Arc<dyn ScalarFunction>) {
+pub(super) fn load(
+    host: &TestHost,
+    namespace: &str,
+    module: &[u8],
+    limits: &PluginLimits,
+) -> (PluginId, Arc<dyn ScalarFunction>) {
     let mut info = describe(&host.host, module, "", limits).unwrap_or_else(|e| panic!("{e}"));
     info.namespace = namespace.to_owned();
     (info.id, function(host.host.load(&info, module, no_tables()).unwrap_or_else(|e| panic!("{e}"))))
@@ -45,12 +50,12 @@ fn limit(host: &TestHost, namespace: &str, limits: &[(NamespaceLimit, u64)]) {
     host.host.limit_namespace(namespace, &all);
 }
 
-fn usage(host: &TestHost, namespace: &str) -> NamespaceUsage {
+pub(super) fn usage(host: &TestHost, namespace: &str) -> NamespaceUsage {
     let all = host.host.namespace_usage();
     all.into_iter().find(|usage| usage.namespace == namespace).expect("a namespace that the host knows")
 }
 
-fn calls(host: &TestHost, plugin: PluginId) -> PluginCalls {
+pub(super) fn calls(host: &TestHost, plugin: PluginId) -> PluginCalls {
     host.host.calls().into_iter().find(|calls| calls.plugin == plugin).expect("the plugin was loaded")
 }
 

@@ -8,7 +8,7 @@ use crate::contract::{STATE, WireEntry, WireStateError};
 use crate::guest::Guest;
 
 /// Defines `state`. Without the capability, and outside of `consume`, a call ends the instance.
-pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type Caller<'a> = StoreContextMut<'a, Guest>;
 
     let mut state = linker.instance(STATE)?;

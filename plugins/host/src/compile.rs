@@ -19,8 +19,9 @@ use crate::cpu::Started;
 use crate::figures::Counters;
 use crate::guest::Guest;
 use crate::imports;
-use crate::module::{self, Parts};
+use crate::module;
 use crate::options::HostOptions;
+use crate::parts::Parts;
 use crate::reserve::UNITS;
 use crate::tenants::Tenant;
 use crate::turns::Turns;
@@ -143,8 +144,13 @@ impl Compiler {
 
     fn component(&self, bytes: &[u8], account: Account<'_>) -> Result<Component> {
         let digest = module::digest(bytes);
-        if let Some(component) = charged(account, || self.cached(&digest)) {
-            return Ok(component);
+        match charged(account, || self.cached(&digest)) {
+            Ok(component) => return Ok(component),
+            Err(Some(reason)) => {
+                self.counters.cache_refusals.add(1);
+                tracing::warn!("cached compiled code is not used, and compiled anew: {reason}");
+            }
+            Err(None) => {}
         }
         account.hold()?;
         let compile = || {
@@ -157,22 +163,19 @@ impl Compiler {
             Ok(component)
         };
         let (tenant, until) = (account.tenant(), Instant::now() + LONGEST_WAIT);
-        self.compiling.once((&digest, bytes.len()), tenant, until, || self.cached(&digest), compile)
+        self.compiling.once((&digest, bytes.len()), tenant, until, || self.cached(&digest).ok(), compile)
     }
 
-    fn cached(&self, digest: &module::Digest) -> Option<Component> {
-        match self.cache.load(digest) {
-            Found::Code(code) => match self.load(&code) {
-                Ok(component) => {
-                    self.counters.cache_hits.add(1);
-                    return Some(component);
-                }
-                Err(e) => self.refused(&e.to_string()),
-            },
-            Found::Nothing => {}
-            Found::Refused(reason) => self.refused(&reason),
-        }
-        None
+    /// The code that is kept for a module, or why what is kept must not be used.
+    fn cached(&self, digest: &module::Digest) -> Result<Component, Option<String>> {
+        let code = match self.cache.load(digest) {
+            Found::Code(code) => code,
+            Found::Nothing => return Err(None),
+            Found::Refused(reason) => return Err(Some(reason)),
+        };
+        let component = self.load(&code).map_err(|e| Some(e.to_string()))?;
+        self.counters.cache_hits.add(1);
+        Ok(component)
     }
 
     /// The compiler asserts what it believes of its input here and there; a module that it is wrong about must cost
@@ -185,11 +188,6 @@ impl Compiler {
             Ok(component) => component.map_err(|e| refuse(format!("{e:#}"))),
             Err(_) => Err(refuse("it is of a form that the compiler can't handle".to_owned())),
         }
-    }
-
-    fn refused(&self, reason: &str) {
-        self.counters.cache_refusals.add(1);
-        tracing::warn!("cached compiled code is not used, and compiled anew: {reason}");
     }
 
     /// Makes code out of bytes that [`Cache::load`] gave.

@@ -36,6 +36,7 @@ mod message;
 mod module;
 mod options;
 mod panics;
+mod parts;
 mod pool;
 mod reserve;
 mod share;

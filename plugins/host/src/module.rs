@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use millstream_engine::{Error, PluginInfo, Result};
 use sha2::{Digest as _, Sha256};
-use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::parts::{Counting, Parts};
 
 /// Larger modules are refused.
 pub use millstream_engine::MAX_MODULE_BYTES;
@@ -84,20 +86,15 @@ pub(crate) fn check(module: &[u8]) -> Result<Parts> {
     check_sizes(module)
 }
 
-/// What a component is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parts {
-    /// Core modules that an instance has instances of; `None` where that is not to be seen, because it has components inside.
-    pub(crate) core_instances: Option<u32>,
-}
-
 fn check_sizes(module: &[u8]) -> Result<Parts> {
     let refuse = |message: String| Err(Error::InvalidInput(format!("the module is refused: {message}")));
     let malformed = |e: wasmparser::BinaryReaderError| Error::InvalidInput(format!("the module is malformed: {e}"));
     let (mut functions, mut nested) = (0_u32, 0_u32);
-    let mut core_instances = Some(0_u32);
+    let mut parts = Counting::default();
     for payload in Parser::new(0).parse_all(module) {
-        match payload.map_err(malformed)? {
+        let payload = payload.map_err(malformed)?;
+        parts.see(&payload).map_err(malformed)?;
+        match payload {
             Payload::Version { encoding: Encoding::Module | Encoding::Component, .. } => {
                 nested += 1;
                 if nested > MAX_NESTED {
@@ -121,24 +118,10 @@ fn check_sizes(module: &[u8]) -> Result<Parts> {
                     return refuse(format!("a function has {locals} locals, more than {MAX_LOCALS}"));
                 }
             }
-            Payload::InstanceSection(instances) => {
-                for instance in instances {
-                    if matches!(instance.map_err(malformed)?, Instance::Instantiate { .. }) {
-                        core_instances = core_instances.map(|found| found.saturating_add(1));
-                    }
-                }
-            }
-            Payload::ComponentInstanceSection(instances) => {
-                for instance in instances {
-                    if matches!(instance.map_err(malformed)?, ComponentInstance::Instantiate { .. }) {
-                        core_instances = None;
-                    }
-                }
-            }
             _ => {}
         }
     }
-    Ok(Parts { core_instances })
+    Ok(parts.end())
 }
 
 #[cfg(test)]

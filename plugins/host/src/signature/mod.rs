@@ -134,6 +134,9 @@ pub(crate) fn check(module: &[u8], trust: &Trust, used: &Use<'_>) -> Result<()> 
         }
         None => Terms::default(),
     };
+    if let Some(why) = terms.refusal(used) {
+        return refused(why);
+    }
     let least = trust.least_release(used.name.or(terms.name.as_deref()));
     if terms.release < least {
         return refused(format!(
@@ -142,7 +145,7 @@ pub(crate) fn check(module: &[u8], trust: &Trust, used: &Use<'_>) -> Result<()> 
             hex(key)
         ));
     }
-    terms.refusal(used).map_or(Ok(()), refused)
+    Ok(())
 }
 
 /// The parts of a module that has a signature.

@@ -218,6 +218,7 @@ fn calls_of_a_namespace_run_no_more_at_once_than_it_may() {
     thread::scope(|scope| {
         let spinning = scope.spawn(|| failure(&spins, &values(8), 8));
         while usage(&host, "a").running == 0 {
+            assert!(!spinning.is_finished(), "{:?}", spinning.join());
             thread::yield_now();
         }
         let error = sound.call(&[], 8).expect_err("the namespace runs what it may");

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ._arrow import is_arrow, to_table
 from ._rows import from_mappings
 from .errors import InvalidInput
 
@@ -20,21 +21,34 @@ PART_BYTES = 4 << 20
 
 
 def to_batches(rows: Any) -> list[pa.RecordBatch]:
-    """Record batches out of a batch, a table, a data frame (pandas or polars), or an iterable of mappings."""
+    """Record batches out of Arrow data of any library (pyarrow, polars, a relation of DuckDB, a batch of a consumer's, …), a
+    pandas data frame, whose index is left out, a mapping, or an iterable of mappings."""
     if isinstance(rows, pa.RecordBatch):
         return [rows]
-    if isinstance(rows, pa.Table):
-        return rows.combine_chunks().to_batches()
+    if type(rows).__module__.partition(".")[0] == "pandas":
+        return _joined(_from_pandas(rows))
+    if is_arrow(rows):
+        return _joined(to_table(rows))
     if hasattr(rows, "to_arrow"):
         return to_batches(rows.to_arrow())
-    if type(rows).__module__.partition(".")[0] == "pandas":
-        return to_batches(pa.Table.from_pandas(rows, preserve_index=False))
     if isinstance(rows, Mapping):
         return [from_mappings([rows])]
     if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
         rows = list(rows)
         return [from_mappings(rows)] if rows else []
     raise InvalidInput(f"rows of type {type(rows).__name__} can't be turned into Arrow batches", "invalid_input")
+
+
+def _joined(table: pa.Table) -> list[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
+    return batches
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInput(f"the data frame can't be turned into Arrow data: {error}", "invalid_input") from error
 
 
 def parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:

@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow.flight as flight
 
 from ._backoff import wait_s
+from ._calls import Call
 from ._inbox import Taken
 from ._partition import Held
 from ._stream import SchemaChanged, TopicStream
 from ._transport import LogIn
 from ._wire import millstream_v1_pb2 as wire
-from .errors import UNAUTHENTICATED, Fenced, InvalidInput, MillstreamError, OutOfRange, Unavailable
+from .errors import UNAUTHENTICATED, FailedPrecondition, Fenced, MillstreamError, OutOfRange, Unavailable
 
 Partition = tuple[str, int]
 
@@ -41,9 +42,13 @@ class Membership:
         self._before: dict[Partition, Held] = {}
 
     def join(self, topics: list[str]) -> None:
-        """Joins the group for these topics."""
+        """Joins the group for these topics; if that fails, nothing is subscribed to."""
         self.topics = topics
-        self._open_streams()
+        try:
+            self._open_streams()
+        except MillstreamError:
+            self.topics = []
+            raise
 
     def leave(self) -> None:
         """Leaves the group."""
@@ -69,7 +74,7 @@ class Membership:
     def stream(self, topic: str) -> TopicStream:
         """The stream of a topic that is subscribed to."""
         if topic not in self.topics:
-            raise InvalidInput(f"not subscribed to {topic!r}", "failed_precondition")
+            raise FailedPrecondition(f"not subscribed to {topic!r}", "failed_precondition")
         self.check()
         return self.streams[topic]
 
@@ -190,9 +195,11 @@ class Membership:
                 _restore(stream, partition, before, now.position)
             del self._before[(topic, partition)]
 
-    def _open(self) -> tuple[flight.FlightStreamWriter, flight.FlightStreamReader]:
+    def _open(self, call: Call) -> tuple[flight.FlightStreamWriter, flight.FlightStreamReader]:
         descriptor = flight.FlightDescriptor.for_command(b"millstream.v1.consume")
-        return self._client.do_exchange(descriptor, self._log_in.options())
+        options = self._log_in.options()
+        with call:
+            return self._client.do_exchange(descriptor, options)
 
     def _hello(self, topic: str, member_id: str) -> wire.Hello:
         settings = self._settings

@@ -27,11 +27,12 @@ def from_mappings(rows: list[Any]) -> pa.RecordBatch:
         keys.update(dict.fromkeys(row))
     if not keys:
         raise _wrong("the rows have no keys, so that they say nothing of any column")
-    columns = [_column(key, [row.get(key) for row in rows]) for key in keys]
+    columns = [column(key, [row.get(key) for row in rows]) for key in keys]
     return pa.RecordBatch.from_arrays(columns, names=list(keys))
 
 
-def _column(name: str, values: list[Any]) -> pa.Array:
+def column(name: str, values: list[Any]) -> pa.Array:
+    """The values as the one type that takes them all."""
     try:
         column = pa.array(values)
     except OverflowError as error:

@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ._calls import Call
 from ._inbox import Due, Inbox, Taken, error_of
 from ._outbox import Outbox
 from ._partition import Held
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
-from .errors import ARROW_ERRORS, MillstreamError, Unavailable, from_arrow
+from .errors import ARROW_ERRORS, MillstreamError, Unavailable
 
 _REPLY_TIMEOUT_S = 30.0
 #: A cancelled call gives up what it was sending.
@@ -31,7 +32,7 @@ class TopicStream:
 
     def __init__(
         self,
-        open_stream: Callable[[], Any],
+        open_stream: Callable[[Call], Any],
         hello: wire.Hello,
         changed: threading.Condition,
         held: dict[int, Held] | None = None,
@@ -44,10 +45,11 @@ class TopicStream:
         self._changed = changed
         self._requests = itertools.count(1)
         self._outbox = Outbox(f"millstream-send-{self.topic}")
+        self._call = Call()
         try:
-            self._writer, self._reader = open_stream()
+            self._writer, self._reader = open_stream(self._call)
         except ARROW_ERRORS as error:
-            raise from_arrow(error) from error
+            raise self._call.error(error) from error
         self._outbox.push(wire.ConsumerRequest(hello=hello))
         self._outbox.start(self._writer)
         threading.Thread(target=self._read, daemon=True, name=f"millstream-{self.topic}").start()
@@ -159,7 +161,7 @@ class TopicStream:
         except StopIteration:
             pass
         except ARROW_ERRORS as error:
-            failure = from_arrow(error)
+            failure = self._call.error(error)
         except MillstreamError as error:
             failure = error
         with self._changed:

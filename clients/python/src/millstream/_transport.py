@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 import pyarrow.flight as flight
 
-from .errors import ARROW_ERRORS, InvalidInput, Unavailable, from_arrow
+from ._calls import Call, Calls
+from .errors import ARROW_ERRORS, InvalidInput, MillstreamError, Timeout, Unavailable, from_arrow
 
 DEFAULT_URL = "grpc://127.0.0.1:8081"
 _SCHEMES = {"grpc": "grpc+tcp", "grpc+tcp": "grpc+tcp", "http": "grpc+tcp", "grpc+tls": "grpc+tls", "https": "grpc+tls"}
@@ -15,6 +19,11 @@ _OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]
+#: The server ends a statement by itself, too, should the call's end not reach it; a little later, so that it is the call's
+#: end that is told.
+_SERVER_LATER_S = 1.0
+
+_log = logging.getLogger("millstream")
 
 
 def open_client(url: str) -> flight.FlightClient:
@@ -23,36 +32,83 @@ def open_client(url: str) -> flight.FlightClient:
     if not separator or scheme not in _SCHEMES or not address:
         raise InvalidInput(f"url {url!r} is not of the form grpc://host:port", "invalid_input")
     try:
-        return flight.connect(f"{_SCHEMES[scheme]}://{address.rstrip('/')}", generic_options=_OPTIONS)
+        location = f"{_SCHEMES[scheme]}://{address.rstrip('/')}"
+        return flight.connect(location, generic_options=_OPTIONS, middleware=[Calls()])
     except ARROW_ERRORS as error:
         raise from_arrow(error) from error
 
 
-class LogIn:
-    """Who calls. The server's token for a user is asked for when it is needed, and again once it was forgotten, which a server
-    that was started anew has done."""
+class Deadline:
+    """When a statement has to be over; ``None`` seconds for never."""
 
-    def __init__(self, user: str | None, password: str | None, client: flight.FlightClient):
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._at = None if timeout_s is None else time.monotonic() + timeout_s
+
+    def left(self) -> float | None:
+        """Seconds; raises ``Timeout`` if there are none."""
+        if self._at is None:
+            return None
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise self._over()
+        return left
+
+    def told(self, error: MillstreamError) -> MillstreamError:
+        """The error of a call that had this deadline."""
+        return self._over() if isinstance(error, Timeout) else error
+
+    def _over(self) -> Timeout:
+        return Timeout(f"the statement took longer than the {self._timeout_s} s allowed and was ended", "timeout")
+
+
+class LogIn:
+    """Who calls, and in which namespace. The server's token for a user is asked for when it is needed, and again once it was
+    forgotten, which a server that was started anew has done."""
+
+    def __init__(
+        self, user: str | None, password: str | None, client: flight.FlightClient, namespace: str | None = None
+    ) -> None:
         self._user = user
         self._password = password or ""
         self._client = client
-        self._options: flight.FlightCallOptions | None = None if user is not None else flight.FlightCallOptions()
+        self._token: tuple[bytes, bytes] | None = None
+        if namespace is not None and not (namespace.isascii() and namespace.isprintable()):
+            raise InvalidInput(f"the namespace {namespace!r} is not ASCII text; USE it in a statement", "invalid_input")
+        self._namespace = namespace
 
-    def options(self) -> flight.FlightCallOptions:
+    def options(self, deadline: Deadline | None = None) -> flight.FlightCallOptions:
         """What a call takes along. Raises ``Unavailable`` where the server can't be asked."""
-        if self._options is None:
-            try:
-                header = self._client.authenticate_basic_token(self._user, self._password)
-            except ARROW_ERRORS as error:
-                raised = from_arrow(error)
-                # A connection that is refused is some unspecific error here, with no word of the server's.
-                raise Unavailable(f"can't log in: {raised}", "retry") if raised.kind == "internal" else raised from error
-            self._options = flight.FlightCallOptions(headers=[header])
-        return self._options
+        left = deadline.left() if deadline is not None else None
+        headers: list[tuple[bytes, bytes]] = []
+        if self._user is not None and self._token is None:
+            self._token = self._log_in(left)
+        if self._token is not None:
+            headers.append(self._token)
+        if self._namespace is not None:
+            headers.append((b"millstream-namespace", self._namespace.encode()))
+        if left is not None:
+            headers.append((b"millstream-statement-timeout-ms", b"%d" % ((left + _SERVER_LATER_S) * 1000)))
+        return flight.FlightCallOptions(timeout=left, headers=headers)
 
     def forget(self) -> bool:
         """The next call logs in anew; False for those who have no user to do it with."""
         if self._user is None:
             return False
-        self._options = None
+        self._token = None
         return True
+
+    def _log_in(self, timeout_s: float | None) -> tuple[bytes, bytes]:
+        call = Call()
+        try:
+            with call:
+                token: tuple[bytes, bytes] = self._client.authenticate_basic_token(
+                    self._user, self._password, flight.FlightCallOptions(timeout=timeout_s)
+                )
+        except ARROW_ERRORS as error:
+            raised = call.error(error)
+            if call.kind is None and type(raised) is Unavailable:
+                raised = Unavailable(f"can't log in: {raised}", raised.kind)
+            raise raised from error
+        _log.debug("logged in as %s", self._user)
+        return token

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pandas
-    import polars
+from ._rows_out import RowsOut
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(RowsOut):
     """Rows of one partition of one topic, in offset order."""
 
     topic: str
@@ -30,18 +27,8 @@ class Batch:
     bytes: int = 0
 
     def __len__(self) -> int:
-        return self.data.num_rows
+        return int(self.data.num_rows)
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a pandas data frame."""
-        return self.data.to_pandas()
-
-    def to_polars(self) -> polars.DataFrame:
-        """The rows as a polars data frame."""
-        import polars
-
-        return polars.from_arrow(self.data)
-
-    def to_pylist(self) -> list[dict[str, Any]]:
-        """The rows as dictionaries."""
-        return self.data.to_pylist()
+    def to_arrow(self) -> pa.Table:
+        """The rows as a pyarrow table; ``data`` has them as a record batch."""
+        return pa.Table.from_batches([self.data])

@@ -2,48 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.flight as flight
 from google.protobuf import any_pb2
 
-from ._transport import DEFAULT_URL, LogIn, open_client
+from . import _flight_sql, _parameters
+from ._calls import Call
+from ._transport import DEFAULT_URL, Deadline, LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
-from .errors import ARROW_ERRORS, MillstreamError, from_arrow
+from .errors import ARROW_ERRORS, MillstreamError
+from .result import Result
 
 #: A plugin's module is sent in pieces.
 _PIECE_BYTES = 1 << 20
 
+_NO_DEADLINE = Deadline(None)
 
-def connect(url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None) -> Connection:
-    """Opens a connection for SQL statements."""
-    return Connection(url, user=user, password=password)
+_T = TypeVar("_T")
+
+
+def connect(
+    url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None, namespace: str | None = None
+) -> Connection:
+    """Opens a connection for SQL statements; see :class:`Connection`."""
+    return Connection(url, user=user, password=password, namespace=namespace)
 
 
 class Connection:
-    """Runs statements; use it as a context manager."""
+    """Runs statements; use it as a context manager, and from as many threads as you like.
 
-    def __init__(self, url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None):
+    :param url: ``grpc://host:port``, or ``grpc+tls://`` where a proxy before the server has TLS.
+    :param user: with one, the connection is a session, so that ``USE`` lasts. The server checks no passwords yet, and
+        refuses any but an empty one.
+    :param namespace: where names without one are looked for; ``public`` unless given.
+    :raises InvalidInput: the URL is none. Nothing is connected to before the first statement."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        namespace: str | None = None,
+    ) -> None:
         self._client = open_client(url)
-        self._log_in = LogIn(user, password, self._client)
+        self._log_in = LogIn(user, password, self._client, namespace)
 
-    def execute(self, sql: str) -> pa.Table:
-        """Runs one statement and gives its rows; a statement without rows gives what the server says of it."""
-        descriptor = flight.FlightDescriptor.for_command(_statement_query(sql))
-        try:
-            info = self._logged_in(lambda options: self._client.get_flight_info(descriptor, options))
-            options = self._log_in.options()
-            tables = [self._client.do_get(endpoint.ticket, options).read_all() for endpoint in info.endpoints]
-        except ARROW_ERRORS as error:
-            raise from_arrow(error) from error
-        return pa.concat_tables(tables) if tables else info.schema.empty_table()
+    def query(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> Result:
+        """Runs one statement and gives all of its rows, for whatever library is at hand.
+
+        :param sql: the statement, of at most 1 MiB.
+        :param parameters: the values of ``$1``, ``$2``, … or of each ``?``.
+        :param timeout_s: how long it may take, its rows included; then it is ended. Without, as long as the server allows.
+        :raises InvalidInput: the statement is wrong, or its values are (``1 / 0``).
+        :raises NotFound, AlreadyExists, FailedPrecondition, Unsupported, ResourceExhausted: what a statement that defines
+            or changes something was refused for.
+        :raises Timeout: ``timeout_s`` is over. Whether a statement that changes something has done it is not known.
+        :raises Busy: the server can't do it now.
+        :raises Unavailable: the server can't be reached."""
+        return Result(self.execute(sql, parameters, timeout_s=timeout_s))
+
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> pa.Table:
+        """As :meth:`query`, and gives the rows as a pyarrow table; a statement without rows gives what the server says of it."""
+        batch = None if parameters is None else _parameters.one_row(parameters)
+        with self._stream(sql, batch, timeout_s) as reader:
+            return reader.read_all()
+
+    def executemany(self, sql: str, rows: Any, *, timeout_s: float | None = None) -> Result:
+        """Runs an INSERT once for each row of parameters, all in one statement.
+
+        :param rows: sequences of values, or Arrow data (a data frame of polars, …) whose columns are ``$1``, ``$2``, …; at
+            most 32 MiB at once.
+        :raises: as :meth:`query`."""
+        batch = _parameters.rows(rows)
+        with self._stream(sql, batch, timeout_s) as reader:
+            return Result(reader.read_all())
+
+    def stream(
+        self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None
+    ) -> pa.RecordBatchReader:
+        """Runs one statement and gives a reader of its rows, which are fetched as they are read: for answers that are larger
+        than memory. The reader is Arrow data for other libraries, once. Close it, or read it to its end.
+
+        :raises: as :meth:`query`; what goes wrong later is raised by the reader."""
+        return self._stream(sql, None if parameters is None else _parameters.one_row(parameters), timeout_s)
 
     def create_plugin(self, statement: str, module: bytes) -> str:
         """Loads a plugin: a statement ``CREATE PLUGIN … FROM UPLOAD …`` with the module beside it, of at most 64 MiB. Gives what
-        the server says of it."""
+        the server says of it.
+
+        :raises InvalidInput, AlreadyExists, ResourceExhausted: the server's reasons to refuse it."""
         create = wire.CreatePlugin(statement=statement)
         name = "type.googleapis.com/millstream.v1.CreatePlugin"
         command = any_pb2.Any(type_url=name, value=create.SerializeToString()).SerializeToString()
@@ -59,22 +111,10 @@ class Connection:
             finally:
                 writer.close()
 
-        try:
-            answer = self._logged_in(put)
-        except ARROW_ERRORS as error:
-            raise from_arrow(error) from error
+        answer = self._call(put)
         if answer is None:
             raise MillstreamError("CREATE PLUGIN without an answer")
         return wire.StatementDone.FromString(answer.to_pybytes()).message
-
-    def _logged_in(self, call: Callable[[flight.FlightCallOptions], Any]) -> Any:
-        """Calls, and once more with a new token if the server does not know ours: nothing was done then."""
-        try:
-            return call(self._log_in.options())
-        except flight.FlightUnauthenticatedError:
-            if not self._log_in.forget():
-                raise
-            return call(self._log_in.options())
 
     def close(self) -> None:
         """Closes the connection."""
@@ -86,15 +126,89 @@ class Connection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    # ---- within ----
 
-def _statement_query(sql: str) -> bytes:
-    """A packed ``CommandStatementQuery``: field 1 is the text."""
-    text = sql.encode()
-    value = bytearray([0x0A])
-    length = len(text)
-    while length > 0x7F:
-        value.append(length & 0x7F | 0x80)
-        length >>= 7
-    value.append(length)
-    name = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
-    return any_pb2.Any(type_url=name, value=bytes(value) + text).SerializeToString()
+    def _stream(self, sql: str, parameters: pa.RecordBatch | None, timeout_s: float | None) -> pa.RecordBatchReader:
+        deadline = Deadline(timeout_s)
+        if parameters is None:
+            return self._rows(_flight_sql.statement_query(sql), deadline)
+        handle = self._prepare(sql, deadline)
+        try:
+            command = _flight_sql.prepared_query(handle)
+            self._bind(command, parameters, deadline)
+            return self._rows(command, deadline)
+        finally:
+            self._close_prepared(handle)
+
+    def _rows(self, command: bytes, deadline: Deadline) -> pa.RecordBatchReader:
+        descriptor = flight.FlightDescriptor.for_command(command)
+        info = self._call(lambda options: self._client.get_flight_info(descriptor, options), deadline)
+        ticket = info.endpoints[0].ticket
+        call = Call()
+        try:
+            with call:
+                reader = self._client.do_get(ticket, self._log_in.options(deadline))
+            schema = reader.schema
+        except ARROW_ERRORS as error:
+            raise deadline.told(call.error(error)) from error
+        return pa.RecordBatchReader.from_batches(schema, _batches(reader, call, deadline))
+
+    def _prepare(self, sql: str, deadline: Deadline) -> bytes:
+        action = flight.Action("CreatePreparedStatement", _flight_sql.create_prepared(sql))
+        results = self._call(lambda options: list(self._client.do_action(action, options)), deadline)
+        if not results:
+            raise MillstreamError("CreatePreparedStatement without an answer")
+        return _flight_sql.handle_of(results[0].body.to_pybytes())
+
+    def _bind(self, command: bytes, parameters: pa.RecordBatch, deadline: Deadline) -> None:
+        descriptor = flight.FlightDescriptor.for_command(command)
+
+        def put(options: flight.FlightCallOptions) -> None:
+            writer, reader = self._client.do_put(descriptor, parameters.schema, options)
+            try:
+                writer.write_batch(parameters)
+                writer.done_writing()
+                reader.read()
+            finally:
+                writer.close()
+
+        self._call(put, deadline)
+
+    def _close_prepared(self, handle: bytes) -> None:
+        """What is not closed expires."""
+        action = flight.Action("ClosePreparedStatement", _flight_sql.close_prepared(handle))
+        try:
+            self._call(lambda options: list(self._client.do_action(action, options)))
+        except MillstreamError:
+            pass  # the statement is done, or its error is the one to be told
+
+    def _call(self, make: Callable[[flight.FlightCallOptions], _T], deadline: Deadline = _NO_DEADLINE) -> _T:
+        """Calls, and once more with a new token if the server does not know ours: nothing was done then."""
+        for again in (True, False):
+            options = self._log_in.options(deadline)
+            call = Call()
+            try:
+                with call:
+                    return make(options)
+            except flight.FlightUnauthenticatedError as error:
+                if not (again and self._log_in.forget()):
+                    raise call.error(error) from error
+            except ARROW_ERRORS as error:
+                raise deadline.told(call.error(error)) from error
+        raise AssertionError("the second attempt returns or raises")
+
+
+def _batches(reader: flight.FlightStreamReader, call: Call, deadline: Deadline) -> Iterator[pa.RecordBatch]:
+    """The batches of an answer. Who stops reading cancels the query."""
+    done = False
+    try:
+        while True:
+            yield reader.read_chunk().data
+    except StopIteration:
+        done = True
+    except ARROW_ERRORS as error:
+        done = True
+        raise deadline.told(call.error(error)) from error
+    finally:
+        if not done:
+            reader.cancel()

@@ -14,7 +14,7 @@ from ._stream import TopicStream
 from ._transport import LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
-from .errors import Fenced, InvalidInput, MillstreamError, OutOfRange
+from .errors import FailedPrecondition, Fenced, InvalidInput, MillstreamError, OutOfRange
 
 #: How often to look for a session to keep alive while there is none.
 _HEARTBEAT_S = 1.0
@@ -268,9 +268,9 @@ class Consumer:
 
     def _require_subscription(self) -> None:
         if self._closed.is_set():
-            raise InvalidInput("the consumer is closed", "failed_precondition")
+            raise FailedPrecondition("the consumer is closed", "failed_precondition")
         if not self._member.topics:
-            raise InvalidInput("subscribe first", "failed_precondition")
+            raise FailedPrecondition("subscribe first", "failed_precondition")
 
     def _beat(self) -> None:
         """Keeps the session alive while the application works on a batch. Waiting for rows is asking for them."""

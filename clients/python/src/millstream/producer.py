@@ -15,10 +15,11 @@ import pyarrow.flight as flight
 
 from ._backoff import wait_s
 from ._batches import parts, to_batches
+from ._calls import Call
 from ._queue import Ack, Answer, Appended, Queue
 from ._transport import DEFAULT_URL, LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
-from .errors import ARROW_ERRORS, UNAUTHENTICATED, InvalidInput, MillstreamError, Unavailable, from_arrow, of_kind
+from .errors import ARROW_ERRORS, UNAUTHENTICATED, FailedPrecondition, InvalidInput, MillstreamError, Unavailable, of_kind
 
 _DEFAULTS: dict[str, Any] = {
     "url": DEFAULT_URL,
@@ -148,7 +149,7 @@ class Producer:
             if self._failure is not None:
                 raise self._failure
             if self._closed:
-                raise InvalidInput("the producer is closed", "failed_precondition")
+                raise FailedPrecondition("the producer is closed", "failed_precondition")
             answer = self._queue.push(cut, partition)
             if self._worker is None:
                 self._worker = threading.Thread(target=self._run, daemon=True, name=f"millstream-{self._path[1]}")
@@ -237,6 +238,7 @@ class _Stream:
         self._schema = schema
         self._sent = 0
         self._over = False
+        self._call = Call()
         self._problem: MillstreamError | None = None
 
     def run(self) -> MillstreamError | None:
@@ -244,9 +246,11 @@ class _Stream:
         producer = self._producer
         descriptor = flight.FlightDescriptor.for_path(*producer._path)
         try:
-            writer, reader = producer._client.do_put(descriptor, self._schema, producer._log_in.options())
+            options = producer._log_in.options()
+            with self._call:
+                writer, reader = producer._client.do_put(descriptor, self._schema, options)
         except ARROW_ERRORS as error:
-            return from_arrow(error)
+            return self._call.error(error)
         except MillstreamError as error:
             return error  # of the log-in
         acks = threading.Thread(target=self._read, args=(reader,), daemon=True, name="millstream-acks")
@@ -280,13 +284,13 @@ class _Stream:
         except ARROW_ERRORS:
             pass  # broken: the acknowledgements say why
         acks.join(_END_TIMEOUT_S if producer_goes_on else 0)
-        if finished:
-            return None
-        if self._problem is None and not acks.is_alive():
+        if not acks.is_alive():
             try:
                 writer.close()
             except ARROW_ERRORS as error:
-                self._problem = from_arrow(error)
+                self._problem = self._problem or self._call.error(error)
+        if finished:
+            return None
         return self._problem or Unavailable("the server ended the stream", "retry")
 
     def _read(self, reader: flight.FlightMetadataReader) -> None:
@@ -301,7 +305,7 @@ class _Stream:
                     break
                 self._acknowledge(ack)
         except ARROW_ERRORS as error:
-            self._problem = from_arrow(error)
+            self._problem = self._call.error(error)
         except MillstreamError as error:
             self._problem = error
         with self._changed:

@@ -46,6 +46,10 @@ class Inbox:
         self.refused: MillstreamError | None = None
         self._ready: deque[Taken] = deque()
 
+    def has_something(self) -> bool:
+        """Whether :meth:`take` gives something."""
+        return bool(self._ready)
+
     def take(self) -> Taken | None:
         """The next thing for the caller; the position is behind it then."""
         if not self._ready:

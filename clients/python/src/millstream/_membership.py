@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -12,13 +13,13 @@ import pyarrow.flight as flight
 from ._backoff import wait_s
 from ._calls import Call
 from ._inbox import Taken
-from ._partition import Held
+from ._partition import Held, Partition
 from ._stream import SchemaChanged, TopicStream
 from ._transport import LogIn
 from ._wire import millstream_v1_pb2 as wire
 from .errors import UNAUTHENTICATED, FailedPrecondition, Fenced, MillstreamError, OutOfRange, Unavailable
 
-Partition = tuple[str, int]
+_log = logging.getLogger("millstream.consumer")
 
 
 class Membership:
@@ -30,9 +31,12 @@ class Membership:
         self.changed = threading.Condition(threading.RLock())
         self.topics: list[str] = []
         self.streams: dict[str, TopicStream] = {}
+        #: Whoever waits is to come back without a result.
+        self.interrupted = False
         self._settings = settings
         self._client = client
         self._log_in = log_in
+        self._group = str(settings["group.id"])
         self._next_stream = 0
         #: Why there are no streams, the attempts that have failed, and when the next is due.
         self._problem: MillstreamError | None = None
@@ -54,6 +58,7 @@ class Membership:
         """Leaves the group."""
         for stream in list(self.streams.values())[:1]:
             stream.leave()
+            _log.info("group %s: left", self._group)
         self.drop()
 
     def drop(self) -> None:
@@ -89,6 +94,10 @@ class Membership:
                 return stream, taken
         return None
 
+    def has_something(self) -> bool:
+        """Whether :meth:`take` gives something. Holds the condition."""
+        return any(stream.inbox.has_something() for stream in self.streams.values())
+
     def ended(self) -> TopicStream | None:
         """A stream that has ended, if there is one. Holds the condition."""
         return next((stream for stream in self.streams.values() if stream.failure is not None), None)
@@ -115,8 +124,9 @@ class Membership:
                 raise self._problem
             wait = self._not_before - time.monotonic()
             if wait > 0:
-                time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
-                if self._not_before > deadline:
+                with self.changed:
+                    self.changed.wait_for(lambda: self.interrupted, max(0.0, min(wait, deadline - time.monotonic())))
+                if self._not_before > deadline or self.interrupted:
                     return False
             self._attempts += 1
             first, most = (self._settings[f"reconnect.{key}.ms"] for key in ("interval", "max.interval"))
@@ -124,6 +134,7 @@ class Membership:
             try:
                 self._open_streams()
             except (Unavailable, Fenced) as again:
+                _log.info("group %s: attempt %d to join again failed: %s", self._group, self._attempts, again)
                 self._problem = again
         try:
             self._go_on()
@@ -155,6 +166,7 @@ class Membership:
             raise
         with self.changed:
             self.streams, self._problem = streams, None
+        _log.info("group %s: joined as member %s for %s", self._group, member_id, ", ".join(self.topics))
 
     def _reopen(self, old: TopicStream) -> None:
         hello = self._hello(old.topic, old.welcome.member_id)
@@ -164,6 +176,7 @@ class Membership:
         with self.changed:
             self.streams[old.topic] = stream
         old.close()
+        _log.info("group %s: the columns of %s have changed", self._group, old.topic)
 
     def _lose_streams(self, problem: MillstreamError, keep_positions: bool) -> None:
         with self.changed:
@@ -172,6 +185,7 @@ class Membership:
                 for topic, stream in self.streams.items()
                 for partition, held in stream.inbox.copy().items()
             }
+        _log.warning("group %s: joins again, because: %s", self._group, problem)
         # What an earlier break has left to be restored still stands there.
         self._before = {**held, **self._before} if keep_positions else {}
         self._problem = problem

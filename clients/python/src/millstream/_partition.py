@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from ._wire import millstream_v1_pb2 as wire
 
+#: A topic, and the number of one of its partitions.
+Partition = tuple[str, int]
+
 
 @dataclass
 class Held:

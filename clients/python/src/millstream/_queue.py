@@ -38,16 +38,21 @@ class Ack:
     next_sequence: int = 0
 
 
-class Answer(Future):
+class Answer(Future[Ack]):
     """A future that knows whether anybody has looked at its error."""
 
     seen = False
 
-    def result(self, timeout=None):
+    def __init__(self) -> None:
+        super().__init__()
+        # What was sent can't be called back: cancel() says so, and does nothing.
+        self.set_running_or_notify_cancel()
+
+    def result(self, timeout: float | None = None) -> Ack:
         self.seen = True
         return super().result(timeout)
 
-    def exception(self, timeout=None):
+    def exception(self, timeout: float | None = None) -> BaseException | None:
         self.seen = True
         return super().exception(timeout)
 

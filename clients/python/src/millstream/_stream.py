@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
 from .errors import ARROW_ERRORS, MillstreamError, Unavailable
 
+_log = logging.getLogger("millstream.consumer")
 _REPLY_TIMEOUT_S = 30.0
 #: A cancelled call gives up what it was sending.
 _CANCEL_TIMEOUT_S = 10.0
@@ -164,6 +166,9 @@ class TopicStream:
             failure = self._call.error(error)
         except MillstreamError as error:
             failure = error
+        except Exception as error:  # the thread must not end unheard: polls would wait for ever
+            _log.exception("the stream of %s broke on an error of this client's", self.topic)
+            failure = MillstreamError(f"an error of this client's in the stream of {self.topic!r}: {error!r}")
         with self._changed:
             self.inbox.end(failure)
             self.failure = failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,15 +10,20 @@ from types import TracebackType
 from typing import Any
 
 from . import _config
-from ._membership import Membership, Partition
+from ._assignments import Assignments
+from ._heartbeat import Heartbeat
+from ._membership import Membership
+from ._partition import Partition
 from ._stream import TopicStream
 from ._transport import LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
 from .errors import FailedPrecondition, Fenced, InvalidInput, MillstreamError, OutOfRange
 
-#: How often to look for a session to keep alive while there is none.
-_HEARTBEAT_S = 1.0
+#: Called with the consumer and the partitions.
+OnPartitions = Callable[["Consumer", list[Partition]], None]
+
+_log = logging.getLogger("millstream.consumer")
 
 
 class Consumer:
@@ -39,27 +45,39 @@ class Consumer:
         log_in = LogIn(self._settings["user"], self._settings["password"], self._client)
         self._member = Membership(self._settings, self._client, log_in)
         self._changed = self._member.changed
+        self._assignments = Assignments()
+        self._on_assign: OnPartitions | None = None
+        self._on_revoke: OnPartitions | None = None
         self._last_commit = time.monotonic()
-        self._polled = False
-        self._polling = False
         self._closed = threading.Event()
-        self._heartbeats: threading.Thread | None = None
+        self._heartbeat = Heartbeat(self._member, self._closed)
 
     # ---- subscribing ----
 
-    def subscribe(self, topics: Sequence[str]) -> None:
-        """Joins the group for these topics, in place of those subscribed to before."""
+    def subscribe(
+        self, topics: Sequence[str], *, on_assign: OnPartitions | None = None, on_revoke: OnPartitions | None = None
+    ) -> None:
+        """Joins the group for these topics, in place of those subscribed to before.
+
+        :param on_assign: is called, by a poll and before it gives any of their rows, with partitions that have become this
+            member's. It may seek.
+        :param on_revoke: is called with those that are this member's no longer. In a poll that has happened already, because
+            the server waits for nobody: a commit of what came of them is ``Fenced``, and what is unfinished is to be thrown away. In
+            :meth:`unsubscribe` and :meth:`close` they are still this member's, as :meth:`assignment` shows, and may be committed.
+            A partition that was another's in between, or whose offset was set, is revoked and assigned.
+        :raises InvalidInput, NotFound, FailedPrecondition, OutOfRange, ResourceExhausted: the group can't be joined like this.
+        :raises Unavailable: the server can't be reached, or asks to come back later."""
         if isinstance(topics, str) or not topics:
             raise InvalidInput("subscribe takes a list of at least one topic name", "invalid_input")
         self.unsubscribe()
+        self._on_assign, self._on_revoke = on_assign, on_revoke
         self._member.join(list(dict.fromkeys(topics)))
-        if self._heartbeats is None:
-            self._heartbeats = threading.Thread(target=self._beat, daemon=True, name="millstream-heartbeat")
-            self._heartbeats.start()
+        self._heartbeat.start()
 
     def unsubscribe(self) -> None:
         """Leaves the group; with automatic commit, commits what was given out first, and raises if that fails."""
         try:
+            self._revoke_all()
             if self._settings["enable.auto.commit"] and self._member.streams:
                 self.commit()
         finally:
@@ -78,34 +96,13 @@ class Consumer:
         """The next batch with rows, or None when there is none within ``timeout_s`` seconds, also while the server can't be
         reached. An error of one partition (a row that can't be evaluated, an offset that is not retained) does not keep the
         others back: poll on, or seek past it."""
-        self._require_subscription()
         deadline = time.monotonic() + timeout_s
-        self._polled = self._polling = True
-        try:
-            self._commit_when_due()
-            while True:
-                if not self._member.is_joined() and not self._member.mend(deadline):
-                    return None
-                with self._changed:
-                    found = self._member.take()
-                    ended = self._member.ended() if found is None else None
-                    if found is None and ended is None:
-                        left = deadline - time.monotonic()
-                        if left <= 0:
-                            return None
-                        self._changed.wait(left)
-                        continue
-                if ended is not None:
-                    self._member.stream_ended(ended)
-                    continue
-                stream, taken = found
-                if taken.batch is not None:
-                    return taken.batch
-                if taken.error is not None:
-                    self._retry(stream, taken.partition)
-                    raise taken.error
-        finally:
-            self._polling, self._polled = False, True
+        while self._wait(deadline):
+            self._tell()
+            batch = self._take()
+            if batch is not None:
+                return batch
+        return None
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches for ever, until :meth:`close`."""
@@ -209,6 +206,65 @@ class Consumer:
 
     # ---- within ----
 
+    def _wait(self, deadline: float) -> bool:
+        """Waits until there is something to take or to tell, and mends what is broken; False if the deadline (monotonic) came
+        first."""
+        self._require_subscription()
+        with self._heartbeat:
+            self._commit_when_due()
+            while not self._member.interrupted:
+                if not self._member.is_joined() and not self._member.mend(deadline):
+                    return False
+                with self._changed:
+                    if self._member.has_something() or self._assignments.changed(self._member.streams):
+                        return True
+                    ended = self._member.ended()
+                    if ended is None:
+                        left = deadline - time.monotonic()
+                        if left <= 0:
+                            return False
+                        self._changed.wait(left)
+                        continue
+                self._member.stream_ended(ended)
+            return False
+
+    def _take(self) -> Batch | None:
+        """The next batch, if one waits and there is nothing to tell first; raises the error of a partition, if one waits. Waits
+        for nothing itself."""
+        with self._changed:
+            if self._assignments.changed(self._member.streams):
+                return None
+            found = self._member.take()
+        if found is None:
+            return None
+        stream, taken = found
+        if taken.error is not None:
+            self._retry(stream, taken.partition)
+            raise taken.error
+        return taken.batch
+
+    def _changes(self) -> tuple[list[Partition], list[Partition]]:
+        """The partitions that are gone, and those that have come, since this was asked last."""
+        with self._changed:
+            if not self._assignments.changed(self._member.streams):
+                return [], []
+            gone, come = self._assignments.tell(self._member.streams)
+        _log.info("group %s: partitions gone: %s, come: %s", self._settings["group.id"], gone, come)
+        return gone, come
+
+    def _tell(self) -> None:
+        gone, come = self._changes()
+        if gone and self._on_revoke is not None:
+            self._on_revoke(self, gone)
+        if come and self._on_assign is not None:
+            self._on_assign(self, come)
+
+    def _revoke_all(self) -> None:
+        with self._changed:
+            told = self._assignments.forget()
+        if told and self._on_revoke is not None:
+            self._on_revoke(self, told)
+
     def _commit_when_due(self) -> None:
         """The automatic commit, which is not waited for: what it could not commit, the next one does."""
         settings, streams = self._settings, list(self._member.streams.values())
@@ -271,21 +327,6 @@ class Consumer:
             raise FailedPrecondition("the consumer is closed", "failed_precondition")
         if not self._member.topics:
             raise FailedPrecondition("subscribe first", "failed_precondition")
-
-    def _beat(self) -> None:
-        """Keeps the session alive while the application works on a batch. Waiting for rows is asking for them."""
-        while True:
-            with self._changed:
-                stream = next(iter(self._member.streams.values()), None)
-            interval = _HEARTBEAT_S if stream is None else max(0.1, stream.welcome.heartbeat_interval_ms / 1000)
-            if self._closed.wait(interval):
-                return
-            polled, self._polled = self._polled or self._polling, False
-            if stream is not None:
-                try:
-                    stream.send(wire.ConsumerRequest(heartbeat=wire.Heartbeat(polled=polled)))
-                except MillstreamError:
-                    pass  # the next poll reports and mends it
 
 
 def _commit_of(stream: TopicStream, entries: Mapping[int, int]) -> wire.Commit:

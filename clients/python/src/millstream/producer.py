@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any
@@ -21,6 +23,7 @@ from ._transport import DEFAULT_URL, LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .errors import ARROW_ERRORS, UNAUTHENTICATED, FailedPrecondition, InvalidInput, MillstreamError, Unavailable, of_kind
 
+_log = logging.getLogger("millstream.producer")
 _DEFAULTS: dict[str, Any] = {
     "url": DEFAULT_URL,
     "namespace": "public",
@@ -67,6 +70,7 @@ class Producer:
         unknown = sorted(set(settings) - set(_DEFAULTS))
         if unknown:
             raise InvalidInput(f"unknown keys {unknown}; known are {sorted(_DEFAULTS)}", "invalid_input")
+        self._table = table
         self._path = (str(settings["namespace"]), table)
         self._id = uuid.UUID(str(settings["producer.id"])) if settings["producer.id"] else uuid.uuid4()
         self._max_in_flight = max(1, int(settings["max.in.flight"]))
@@ -161,6 +165,13 @@ class Producer:
     # ---- the worker, which owns the streams ----
 
     def _run(self) -> None:
+        try:
+            self._keep_sending()
+        except Exception as error:  # the thread must not end unheard: callers would wait for ever
+            _log.exception("the producer of %s broke on an error of this client's", self._table)
+            self._fail(MillstreamError(f"an error of this client's: {error!r}; what was appended is not known"))
+
+    def _keep_sending(self) -> None:
         failures = 0
         while (schema := self._next_schema()) is not None:
             unanswered = len(self._queue)
@@ -169,7 +180,8 @@ class Producer:
                 failures = 0
                 continue  # nothing is lost with the stream
             if problem.kind in _OF_ONE_BATCH:
-                self._settle(lambda: [self._queue.refuse(problem)])
+                _log.info("table %s: a batch was refused: %s", self._table, problem)
+                self._settle(functools.partial(self._refuse, problem))
                 failures = 0
                 continue
             # A server that was started anew knows no tokens.
@@ -182,9 +194,13 @@ class Producer:
             if not (isinstance(problem, Unavailable) or logs_in_anew) or used_up:
                 self._fail(problem)
                 return
+            _log.warning("table %s: tries again, because attempt %d failed: %s", self._table, failures, problem)
             with self._changed:
                 self._trouble = problem
                 self._changed.wait_for(lambda: self._failure is not None, wait_s(*self._waits_ms, failures))
+
+    def _refuse(self, problem: MillstreamError) -> list[tuple[Answer, MillstreamError]]:
+        return [self._queue.refuse(problem)]
 
     def _watch(self) -> None:
         """Gives up on a server that answers nothing for too long, whatever the worker is held by."""
@@ -207,6 +223,7 @@ class Producer:
         ))
 
     def _fail(self, problem: MillstreamError) -> None:
+        _log.error("table %s: the producer gives up: %s", self._table, problem)
         with self._changed:
             self._failure = problem
         self._settle(lambda: self._queue.fail_all(problem))
@@ -216,7 +233,7 @@ class Producer:
             self._changed.wait_for(lambda: len(self._queue) or self._closed or self._failure is not None)
             return self._queue.schema
 
-    def _settle(self, take: Any) -> None:
+    def _settle(self, take: Callable[[], list[tuple[Answer, MillstreamError]]]) -> None:
         """Tells callers what has failed. Their callbacks run without the lock."""
         with self._changed:
             failed = take()
@@ -308,6 +325,9 @@ class _Stream:
             self._problem = self._call.error(error)
         except MillstreamError as error:
             self._problem = error
+        except Exception as error:  # the thread must not end unheard: callers would wait for ever
+            _log.exception("an acknowledgement could not be taken in")
+            self._problem = MillstreamError(f"an error of this client's: {error!r}; what was appended is not known")
         with self._changed:
             self._over = True
             self._changed.notify_all()

@@ -96,7 +96,7 @@ def test_answers_larger_than_memory_are_streamed(connection, flights_server):
     with connection.stream("SELECT value FROM generate_series(1, 1000000000) AS g") as rows:
         assert rows.read_next_batch()["value"][0].as_py() == 1
     assert connection.query(running).to_pylist() == [{"n": 10}], "it was given up, and the connection goes on"
-    rows = connection.stream("SELECT value FROM generate_series(1, $1) AS g".replace("$1", "100000"))
+    rows = connection.stream("SELECT value FROM generate_series(1, 100000) AS g")
     assert duckdb.sql("SELECT sum(value) FROM rows").fetchall() == [(5_000_050_000,)]
     rows = connection.stream("SELECT carrier FROM flights WHERE distance > $1", [4000])
     assert sum(batch.num_rows for batch in rows) == connection.query("SELECT count(*) AS n FROM flights WHERE distance > 4000").to_pylist()[0]["n"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow.flight as flight
@@ -22,13 +22,27 @@ from .errors import UNAUTHENTICATED, FailedPrecondition, Fenced, MillstreamError
 _log = logging.getLogger("millstream.consumer")
 
 
+class Changed(threading.Condition):
+    """Something may have changed for a poll. Also wakes whoever waits without a thread, once."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.RLock())
+        self.wake: Callable[[], None] | None = None
+
+    def notify_all(self) -> None:
+        super().notify_all()
+        wake, self.wake = self.wake, None
+        if wake is not None:
+            wake()
+
+
 class Membership:
     """One member of a group and its streams, one for each topic. After a broken connection it joins anew and goes on where
     polls had come to, unless the group's offset was moved since; a member that was shut out goes on at the committed offsets;
     when a topic's columns change, a new stream of the same member goes on."""
 
     def __init__(self, settings: Mapping[str, Any], client: flight.FlightClient, log_in: LogIn):
-        self.changed = threading.Condition(threading.RLock())
+        self.changed = Changed()
         self.topics: list[str] = []
         self.streams: dict[str, TopicStream] = {}
         #: Whoever waits is to come back without a result.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -30,6 +31,29 @@ def connect(
 ) -> Connection:
     """Opens a connection for SQL statements; see :class:`Connection`."""
     return Connection(url, user=user, password=password, namespace=namespace)
+
+
+class Running:
+    """A statement that another thread may cancel."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reader: flight.FlightStreamReader | None = None
+        self._cancelled = False
+
+    def begun(self, reader: flight.FlightStreamReader) -> None:
+        """Its rows come by this reader."""
+        with self._lock:
+            self._reader = reader
+            if self._cancelled:
+                reader.cancel()
+
+    def cancel(self) -> None:
+        """Ends it, now or when its rows would come."""
+        with self._lock:
+            self._cancelled = True
+            if self._reader is not None:
+                self._reader.cancel()
 
 
 class Connection:
@@ -68,8 +92,7 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> pa.Table:
         """As :meth:`query`, and gives the rows as a pyarrow table; a statement without rows gives what the server says of it."""
-        batch = None if parameters is None else _parameters.one_row(parameters)
-        with self._stream(sql, batch, timeout_s) as reader:
+        with self._run(sql, parameters, timeout_s) as reader:
             return reader.read_all()
 
     def executemany(self, sql: str, rows: Any, *, timeout_s: float | None = None) -> Result:
@@ -78,8 +101,7 @@ class Connection:
         :param rows: sequences of values, or Arrow data (a data frame of polars, …) whose columns are ``$1``, ``$2``, …; at
             most 32 MiB at once.
         :raises: as :meth:`query`."""
-        batch = _parameters.rows(rows)
-        with self._stream(sql, batch, timeout_s) as reader:
+        with self._run_many(sql, rows, timeout_s) as reader:
             return Result(reader.read_all())
 
     def stream(
@@ -89,7 +111,7 @@ class Connection:
         than memory. The reader is Arrow data for other libraries, once. Close it, or read it to its end.
 
         :raises: as :meth:`query`; what goes wrong later is raised by the reader."""
-        return self._stream(sql, None if parameters is None else _parameters.one_row(parameters), timeout_s)
+        return self._run(sql, parameters, timeout_s)
 
     def create_plugin(self, statement: str, module: bytes) -> str:
         """Loads a plugin: a statement ``CREATE PLUGIN … FROM UPLOAD …`` with the module beside it, of at most 64 MiB. Gives what
@@ -128,19 +150,31 @@ class Connection:
 
     # ---- within ----
 
-    def _stream(self, sql: str, parameters: pa.RecordBatch | None, timeout_s: float | None) -> pa.RecordBatchReader:
+    def _run(
+        self, sql: str, parameters: Sequence[Any] | None, timeout_s: float | None, running: Running | None = None
+    ) -> pa.RecordBatchReader:
         deadline = Deadline(timeout_s)
         if parameters is None:
-            return self._rows(_flight_sql.statement_query(sql), deadline)
+            return self._rows(_flight_sql.statement_query(sql), deadline, running)
+        return self._run_prepared(sql, _parameters.one_row(parameters), deadline, running)
+
+    def _run_many(
+        self, sql: str, rows: Any, timeout_s: float | None, running: Running | None = None
+    ) -> pa.RecordBatchReader:
+        return self._run_prepared(sql, _parameters.rows(rows), Deadline(timeout_s), running)
+
+    def _run_prepared(
+        self, sql: str, parameters: pa.RecordBatch, deadline: Deadline, running: Running | None
+    ) -> pa.RecordBatchReader:
         handle = self._prepare(sql, deadline)
         try:
             command = _flight_sql.prepared_query(handle)
             self._bind(command, parameters, deadline)
-            return self._rows(command, deadline)
+            return self._rows(command, deadline, running)
         finally:
             self._close_prepared(handle)
 
-    def _rows(self, command: bytes, deadline: Deadline) -> pa.RecordBatchReader:
+    def _rows(self, command: bytes, deadline: Deadline, running: Running | None) -> pa.RecordBatchReader:
         descriptor = flight.FlightDescriptor.for_command(command)
         info = self._call(lambda options: self._client.get_flight_info(descriptor, options), deadline)
         ticket = info.endpoints[0].ticket
@@ -148,6 +182,8 @@ class Connection:
         try:
             with call:
                 reader = self._client.do_get(ticket, self._log_in.options(deadline))
+            if running is not None:
+                running.begun(reader)
             schema = reader.schema
         except ARROW_ERRORS as error:
             raise deadline.told(call.error(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 import time
@@ -22,6 +23,17 @@ from .errors import FailedPrecondition, Fenced, InvalidInput, MillstreamError, O
 
 #: Called with the consumer and the partitions.
 OnPartitions = Callable[["Consumer", list[Partition]], None]
+
+
+class Found(enum.Enum):
+    """What a poll finds."""
+
+    #: Rows, an error, or partitions to tell of.
+    SOMETHING = enum.auto()
+    NOTHING = enum.auto()
+    #: Streams that are to be opened anew first.
+    BROKEN = enum.auto()
+
 
 _log = logging.getLogger("millstream.consumer")
 
@@ -198,13 +210,17 @@ class Consumer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
             self.close()
-            return
+        else:
+            self._abandon()
+
+    # ---- within ----
+
+    def _abandon(self) -> None:
+        """Ends without a commit."""
         try:
             self._end(self._member.leave)
         except MillstreamError:
-            pass  # the body's error is the one to be told
-
-    # ---- within ----
+            pass  # what was raised before is the error to be told
 
     def _wait(self, deadline: float) -> bool:
         """Waits until there is something to take or to tell, and mends what is broken; False if the deadline (monotonic) came
@@ -212,21 +228,37 @@ class Consumer:
         self._require_subscription()
         with self._heartbeat:
             self._commit_when_due()
-            while not self._member.interrupted:
-                if not self._member.is_joined() and not self._member.mend(deadline):
-                    return False
+            while True:
                 with self._changed:
-                    if self._member.has_something() or self._assignments.changed(self._member.streams):
+                    found = self._look()
+                    if found is Found.SOMETHING:
                         return True
-                    ended = self._member.ended()
-                    if ended is None:
+                    if found is Found.NOTHING:
                         left = deadline - time.monotonic()
                         if left <= 0:
                             return False
                         self._changed.wait(left)
                         continue
-                self._member.stream_ended(ended)
-            return False
+                if not self._mend(deadline):
+                    return False
+
+    def _look(self) -> Found:
+        """What there is for a poll. Holds the condition."""
+        if not self._member.is_joined():
+            return Found.BROKEN
+        if self._member.has_something() or self._assignments.changed(self._member.streams):
+            return Found.SOMETHING
+        return Found.NOTHING if self._member.ended() is None else Found.BROKEN
+
+    def _mend(self, deadline: float) -> bool:
+        """Mends what is broken; False if the deadline (monotonic) came first. Raises what can't be mended."""
+        if not self._member.is_joined():
+            return self._member.mend(deadline)
+        with self._changed:
+            ended = self._member.ended()
+        if ended is not None:
+            self._member.stream_ended(ended)
+        return True
 
     def _take(self) -> Batch | None:
         """The next batch, if one waits and there is nothing to tell first; raises the error of a partition, if one waits. Waits

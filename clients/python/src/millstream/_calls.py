@@ -33,7 +33,7 @@ class Call:
         return from_arrow(raised, self.kind)
 
 
-class Calls(flight.ClientMiddlewareFactory):
+class Calls(flight.ClientMiddlewareFactory):  # type: ignore[misc]
     """Gives each call of a client its :class:`Call`. A call is begun by the thread that asks for it, whoever reads it later."""
 
     def start_call(self, info: flight.CallInfo) -> flight.ClientMiddleware | None:
@@ -42,7 +42,7 @@ class Calls(flight.ClientMiddlewareFactory):
         return _Headers(call) if call is not None else None
 
 
-class _Headers(flight.ClientMiddleware):
+class _Headers(flight.ClientMiddleware):  # type: ignore[misc]
     """The headers and trailers of one call."""
 
     def __init__(self, call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ._partition import Held
 from ._wire import millstream_v1_pb2 as wire
@@ -37,7 +38,7 @@ class Inbox:
         self.partitions: dict[int, Held] = held
         self.generation = 0
         self.assigned = False
-        self.replies: dict[int, object] = {}
+        self.replies: dict[int, Any] = {}
         #: Requests that somebody waits for; other answers are not kept.
         self.asked: set[int] = set()
         #: Commits under way: next offsets by partition.
@@ -103,8 +104,10 @@ class Inbox:
         self.partitions = {}
         for state in assignment.partitions:
             held = before.get(state.partition)
-            kept = held is not None and held.since == state.since_generation
-            self.partitions[state.partition] = held.kept(state) if kept else Held.new(state)
+            if held is not None and held.since == state.since_generation:
+                self.partitions[state.partition] = held.kept(state)
+            else:
+                self.partitions[state.partition] = Held.new(state)
         gone = {
             partition
             for partition, held in before.items()

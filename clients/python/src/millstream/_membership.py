@@ -118,7 +118,8 @@ class Membership:
 
     def stream_ended(self, stream: TopicStream) -> None:
         """Everything that came by a stream was taken. Raises the error that no joining mends."""
-        error, keep_positions = stream.failure, not isinstance(stream.failure, Fenced)
+        error = stream.failure or Unavailable("the stream has ended", "retry")
+        keep_positions = not isinstance(error, Fenced)
         if isinstance(error, SchemaChanged):
             try:
                 self._reopen(stream)
@@ -173,7 +174,7 @@ class Membership:
         try:
             for topic in self.topics:
                 streams[topic] = TopicStream(self._open, self._hello(topic, member_id), self.changed)
-                member_id = streams[topic].welcome.member_id
+                member_id = streams[topic].member_id
         except MillstreamError:
             for stream in streams.values():
                 stream.close()
@@ -183,7 +184,7 @@ class Membership:
         _log.info("group %s: joined as member %s for %s", self._group, member_id, ", ".join(self.topics))
 
     def _reopen(self, old: TopicStream) -> None:
-        hello = self._hello(old.topic, old.welcome.member_id)
+        hello = self._hello(old.topic, old.member_id)
         with self.changed:
             held = old.inbox.copy()
         stream = TopicStream(self._open, hello, self.changed, held)
@@ -227,7 +228,8 @@ class Membership:
         descriptor = flight.FlightDescriptor.for_command(b"millstream.v1.consume")
         options = self._log_in.options()
         with call:
-            return self._client.do_exchange(descriptor, options)
+            writer, reader = self._client.do_exchange(descriptor, options)
+        return writer, reader
 
     def _hello(self, topic: str, member_id: str) -> wire.Hello:
         settings = self._settings
@@ -239,17 +241,17 @@ class Membership:
             member_id=member_id,
             topic=topic,
             topics=self.topics,
-            auto_offset_reset=wire.AutoOffsetReset.Value(f"AUTO_OFFSET_RESET_{settings['auto.offset.reset'].upper()}"),
+            auto_offset_reset=f"AUTO_OFFSET_RESET_{settings['auto.offset.reset'].upper()}",
             session_timeout_ms=settings["session.timeout.ms"],
             max_poll_interval_ms=settings["max.poll.interval.ms"],
             min_poll_rows=settings["min.poll.rows"],
             max_poll_rows=settings["max.poll.rows"],
-            mode=wire.GroupMode.Value(f"GROUP_MODE_{settings['group.mode'].upper()}"),
+            mode=f"GROUP_MODE_{settings['group.mode'].upper()}",
             replay=settings["replay"],
             credit_bytes=settings["fetch.max.bytes"],
             max_message_bytes=64 << 20,
             row_offsets=True,
-            compression=wire.Compression.Value(f"COMPRESSION_{settings['compression'].upper()}"),
+            compression=f"COMPRESSION_{settings['compression'].upper()}",
         )
 
 

@@ -36,15 +36,15 @@ class RowsOut:
 
     def to_polars(self) -> polars.DataFrame:
         """The rows as a polars data frame. Needs polars: raises ``ModuleNotFoundError`` where it is not installed."""
-        polars = import_library("polars")
-        frame: polars.DataFrame = polars.from_arrow(self.to_arrow())
+        frame: polars.DataFrame = import_library("polars").from_arrow(self.to_arrow())
         return frame
 
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
         """The rows as a relation of DuckDB, of ``connection`` or the default one. Needs duckdb: raises ``ModuleNotFoundError``
         where it is not installed."""
-        duckdb = import_library("duckdb")
-        relation: duckdb.DuckDBPyRelation = duckdb.from_arrow(self.to_arrow(), connection=connection or duckdb.default_connection())
+        library = import_library("duckdb")
+        into = connection if connection is not None else library.default_connection()
+        relation: duckdb.DuckDBPyRelation = library.from_arrow(self.to_arrow(), connection=into)
         return relation
 
     def to_pylist(self) -> list[dict[str, Any]]:

@@ -61,6 +61,11 @@ class TopicStream:
             self.close()
             raise
 
+    @property
+    def member_id(self) -> str:
+        """What the server calls the member."""
+        return self.welcome.member_id if self.welcome is not None else ""
+
     def send(self, request: wire.ConsumerRequest) -> None:
         """Queues one control message."""
         if self.failure is not None:
@@ -177,7 +182,7 @@ class TopicStream:
     def _handle(self, reply: wire.ConsumerReply, data: pa.RecordBatch | None) -> None:
         """Takes one message in. Kinds that this client does not know are passed over."""
         kind = reply.WhichOneof("reply")
-        message = getattr(reply, kind) if kind else None
+        message: Any = getattr(reply, kind) if kind else None
         due = Due()
         with self._changed:
             if kind == "welcome":

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, SupportsIndex
 
 from . import _config
 from ._assignments import Assignments
@@ -171,7 +171,7 @@ class Consumer:
 
     def seek_to_time(self, topic: str, partition: int, append_time_us: int) -> int:
         """Moves the position to the first row appended at or after a time (µs since the Unix epoch)."""
-        return self._stream(topic).ask(seek=wire.Seek(partition=partition, append_time_us=append_time_us)).offset
+        return _sought(self._stream(topic), wire.Seek(partition=partition, append_time_us=append_time_us))
 
     def pause(self, topic: str, partitions: Sequence[int]) -> None:
         """Gives no more rows of these partitions until they are resumed, or moved away by a rebalance or a reset of the group's
@@ -338,8 +338,15 @@ class Consumer:
             self._seek(stream, partition, reset)
 
     def _seek(self, stream: TopicStream, partition: int, to: int | str) -> int:
-        target = {"start": {"start": wire.Seek.Head()}, "end": {"end": wire.Seek.Tail()}}.get(to, {"offset": to})
-        return stream.ask(seek=wire.Seek(partition=partition, **target)).offset
+        if to == "start":
+            seek = wire.Seek(partition=partition, start=wire.Seek.Head())
+        elif to == "end":
+            seek = wire.Seek(partition=partition, end=wire.Seek.Tail())
+        elif isinstance(to, SupportsIndex) and 0 <= to.__index__() < 2**64:
+            seek = wire.Seek(partition=partition, offset=to.__index__())
+        else:
+            raise InvalidInput(f"can't seek to {to!r}, which is no offset, nor 'start' or 'end'", "invalid_input")
+        return _sought(stream, seek)
 
     def _states(self) -> dict[Partition, wire.PartitionState]:
         self._require_subscription()
@@ -359,6 +366,11 @@ class Consumer:
             raise FailedPrecondition("the consumer is closed", "failed_precondition")
         if not self._member.topics:
             raise FailedPrecondition("subscribe first", "failed_precondition")
+
+
+def _sought(stream: TopicStream, seek: wire.Seek) -> int:
+    offset: int = stream.ask(seek=seek).offset
+    return offset
 
 
 def _commit_of(stream: TopicStream, entries: Mapping[int, int]) -> wire.Commit:

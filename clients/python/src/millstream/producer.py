@@ -70,7 +70,7 @@ class Producer:
         self._path = (str(settings["namespace"]), table)
         self._id = uuid.UUID(str(settings["producer.id"])) if settings["producer.id"] else uuid.uuid4()
         self._max_in_flight = max(1, int(settings["max.in.flight"]))
-        self._waits_ms = tuple(int(settings[f"reconnect.{key}.ms"]) for key in ("interval", "max.interval"))
+        self._waits_ms = (int(settings["reconnect.interval.ms"]), int(settings["reconnect.max.interval.ms"]))
         self._attempts = None if settings["reconnect.count"] is None else int(settings["reconnect.count"])
         self._timeout_s = int(settings["delivery.timeout.ms"]) / 1000
         self._client = open_client(settings["url"])

@@ -7,7 +7,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 from .. import consumer as sync
 from .._partition import Partition
@@ -16,6 +16,8 @@ from ._jobs import Jobs, TaskLock
 
 #: A function or coroutine function; called with the consumer and the partitions.
 OnPartitions = Callable[["Consumer", list[Partition]], Union[Awaitable[None], None]]
+
+_T = TypeVar("_T")
 
 
 class Consumer:
@@ -141,7 +143,7 @@ class Consumer:
 
     # ---- within ----
 
-    async def _call(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    async def _call(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
         async with self._turn:
             return await self._jobs.run(call, *arguments, **named)
 

@@ -370,3 +370,28 @@ def test_queries_that_are_cancelled_end_on_the_server(serve):
 
     sql(server, "CREATE TABLE t (a INT)")
     run(body())
+
+
+def test_what_is_closed_says_so(flights_server):
+    make_table(flights_server, "aio_closed")
+
+    async def body():
+        connection = aio.connect(flights_server.url)
+        member = aio.Consumer(settings(flights_server.url, "aio_closed"))
+        producer = aio.Producer("aio_closed", {"url": flights_server.url})
+        await member.subscribe(["aio_closed"])
+        await producer.append(numbers(0, 1))
+        for thing in (connection, member, producer):
+            async with thing:
+                await thing.close()
+            await thing.close()
+        for call in (
+            lambda: connection.query("SELECT 1"), lambda: member.poll(0), member.commit, member.committed,
+            lambda: member.subscribe(["aio_closed"]), lambda: producer.send(numbers(0, 1)),
+        ):
+            with pytest.raises(errors.FailedPrecondition, match="closed"):
+                await call()
+        await member.unsubscribe()
+        assert [batch async for batch in member] == [] and await producer.flush() == 0
+
+    run(body())

@@ -2,11 +2,14 @@
 
 import logging
 import threading
+import uuid
 
 import pytest
 from clients import consumer, ids, make_table, numbers, sql, take
 from conftest import eventually
-from millstream import Fenced, Producer, errors
+from millstream import Fenced, Producer, connect, errors
+from millstream._queue import Queue
+from millstream._wire import millstream_v1_pb2 as wire
 
 
 class Told:
@@ -207,3 +210,43 @@ def test_a_defect_of_the_client_is_told_and_nobody_waits_for_ever(flights_server
             assert member.poll(60) is not None
     done.join()
     member.close()
+
+
+def test_what_is_closed_says_so(flights_server):
+    make_table(flights_server, "closed")
+    connection = connect(flights_server.url)
+    member = consumer(flights_server.url, "closed")
+    producer = Producer("closed", {"url": flights_server.url})
+    member.subscribe(["closed"])
+    for thing in (connection, member, producer):
+        thing.close()
+        thing.close()
+    for call in (
+        lambda: connection.query("SELECT 1"), lambda: connection.query("SELECT $1", [1]), lambda: member.poll(0), member.commit,
+        lambda: member.subscribe(["closed"]), member.committed, lambda: producer.send(numbers(0, 1)),
+    ):
+        with pytest.raises(errors.FailedPrecondition, match="closed"):
+            call()
+    assert producer.flush() == 0 and member.assignment() == []
+
+
+def test_a_batch_that_failed_in_part_keeps_its_kind_of_error():
+    parts = [numbers(0, 10), numbers(10, 10)]
+    for error in (errors.Timeout("late", "timeout"), errors.Unavailable("gone", "retry"), errors.Fenced("fenced", "fenced")):
+        queue = Queue(uuid.uuid4(), 0, 0)
+        answer = queue.push(parts, None)
+        queue.send(0)
+        assert queue.acknowledged(wire.Ack(sequence=0)) is None
+        ((failed, told),) = queue.fail_all(error)
+        assert failed is answer and type(told) is type(error) and told.kind == error.kind
+        assert str(told) == f"{error}; the batch's first 10 of 20 rows were appended before that"
+
+
+def test_seeking_nowhere_is_refused(flights_server):
+    make_table(flights_server, "nowhere")
+    with consumer(flights_server.url, "nowhere") as member:
+        member.subscribe(["nowhere"])
+        for to in (-1, "middle", 1.5, None, 2**64):
+            with pytest.raises(errors.InvalidInput, match="can't seek"):
+                member.seek("nowhere", 0, to)
+        assert member.seek("nowhere", 0, 0) == 0

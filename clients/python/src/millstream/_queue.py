@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ._batches import parts
 from ._wire import millstream_v1_pb2 as wire
-from .errors import MillstreamError, of_kind
+from .errors import MillstreamError
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _joined(acks: list[wire.Ack]) -> Ack:
 def _failed(waiting: _Waiting, error: MillstreamError) -> tuple[Answer, MillstreamError]:
     if waiting.rows_appended:
         done = f"the batch's first {waiting.rows_appended} of {waiting.rows} rows were appended before that"
-        error = of_kind(error.kind, f"{error}; {done}")
+        error = type(error)(f"{error}; {done}", error.kind)
     return waiting.answer, error
 
 

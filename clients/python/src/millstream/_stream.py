@@ -17,7 +17,7 @@ from ._outbox import Outbox
 from ._partition import Held
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
-from .errors import ARROW_ERRORS, MillstreamError, Unavailable
+from .errors import ARROW_ERRORS, MillstreamError, Timeout, Unavailable
 
 _log = logging.getLogger("millstream.consumer")
 _REPLY_TIMEOUT_S = 30.0
@@ -149,7 +149,7 @@ class TopicStream:
     def _wait(self, done: Callable[[], bool]) -> None:
         with self._changed:
             if not self._changed.wait_for(lambda: done() or self.failure is not None, _REPLY_TIMEOUT_S):
-                raise Unavailable(f"no answer from the server for {_REPLY_TIMEOUT_S:.0f} s", "retry")
+                raise Timeout(f"no answer from the server for {_REPLY_TIMEOUT_S:.0f} s", "timeout")
             if not done() and self.failure is not None:
                 raise self.failure
 

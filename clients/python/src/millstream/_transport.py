@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
 import pyarrow.flight as flight
 
@@ -26,14 +27,20 @@ _SERVER_LATER_S = 1.0
 _log = logging.getLogger("millstream")
 
 
-def open_client(url: str) -> flight.FlightClient:
+def open_client(url: str, ca_file: str | None = None) -> flight.FlightClient:
     """A Flight client for ``grpc://host:port`` (or ``grpc+tls://``). Does not connect yet."""
     scheme, separator, address = url.partition("://")
     if not separator or scheme not in _SCHEMES or not address:
         raise InvalidInput(f"url {url!r} is not of the form grpc://host:port", "invalid_input")
+    trusted: dict[str, bytes] = {}
+    if ca_file is not None:
+        try:
+            trusted["tls_root_certs"] = Path(ca_file).read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"the certificates can't be read: {error}", "invalid_input") from error
     try:
         location = f"{_SCHEMES[scheme]}://{address.rstrip('/')}"
-        return flight.connect(location, generic_options=_OPTIONS, middleware=[Calls()])
+        return flight.connect(location, generic_options=_OPTIONS, middleware=[Calls()], **trusted)
     except ARROW_ERRORS as error:
         raise from_arrow(error) from error
 

@@ -15,7 +15,7 @@ from . import _flight_sql, _parameters
 from ._calls import Call
 from ._transport import DEFAULT_URL, Deadline, LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
-from .errors import ARROW_ERRORS, MillstreamError
+from .errors import ARROW_ERRORS, FailedPrecondition, MillstreamError
 from .result import Result
 
 #: A plugin's module is sent in pieces.
@@ -27,10 +27,15 @@ _T = TypeVar("_T")
 
 
 def connect(
-    url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None, namespace: str | None = None
+    url: str = DEFAULT_URL,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    namespace: str | None = None,
+    ca_file: str | None = None,
 ) -> Connection:
     """Opens a connection for SQL statements; see :class:`Connection`."""
-    return Connection(url, user=user, password=password, namespace=namespace)
+    return Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
 
 
 class Running:
@@ -63,6 +68,7 @@ class Connection:
     :param user: with one, the connection is a session, so that ``USE`` lasts. The server checks no passwords yet, and
         refuses any but an empty one.
     :param namespace: where names without one are looked for; ``public`` unless given.
+    :param ca_file: certificates to trust with ``grpc+tls://``, where the machine's own don't do.
     :raises InvalidInput: the URL is none. Nothing is connected to before the first statement."""
 
     def __init__(
@@ -72,9 +78,11 @@ class Connection:
         user: str | None = None,
         password: str | None = None,
         namespace: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        self._client = open_client(url)
+        self._client = open_client(url, ca_file)
         self._log_in = LogIn(user, password, self._client, namespace)
+        self._closed = False
 
     def query(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> Result:
         """Runs one statement and gives all of its rows, for whatever library is at hand.
@@ -139,7 +147,8 @@ class Connection:
         return wire.StatementDone.FromString(answer.to_pybytes()).message
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; statements on it are ``FailedPrecondition`` from then on."""
+        self._closed = True
         self._client.close()
 
     def __enter__(self) -> Connection:
@@ -220,6 +229,8 @@ class Connection:
 
     def _call(self, make: Callable[[flight.FlightCallOptions], _T], deadline: Deadline = _NO_DEADLINE) -> _T:
         """Calls, and once more with a new token if the server does not know ours: nothing was done then."""
+        if self._closed:
+            raise FailedPrecondition("the connection is closed", "failed_precondition")
         for again in (True, False):
             options = self._log_in.options(deadline)
             call = Call()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +9,10 @@ from types import TracebackType
 from typing import Any, SupportsIndex
 
 from . import _config
-from ._assignments import Assignments
 from ._heartbeat import Heartbeat
 from ._membership import Membership
 from ._partition import Partition
+from ._polls import Polls, commit_of
 from ._stream import TopicStream
 from ._transport import LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
@@ -23,19 +21,6 @@ from .errors import FailedPrecondition, Fenced, InvalidInput, MillstreamError, O
 
 #: Called with the consumer and the partitions.
 OnPartitions = Callable[["Consumer", list[Partition]], None]
-
-
-class Found(enum.Enum):
-    """What a poll finds."""
-
-    #: Rows, an error, or partitions to tell of.
-    SOMETHING = enum.auto()
-    NOTHING = enum.auto()
-    #: Streams that are to be opened anew first.
-    BROKEN = enum.auto()
-
-
-_log = logging.getLogger("millstream.consumer")
 
 
 class Consumer:
@@ -49,20 +34,25 @@ class Consumer:
     offset has been moved since. A member that the group has gone on without (its session timed out, or it did not poll in
     time) joins as a new one and goes on at the committed offsets; in a broadcast group it gets the error, because its place
     may be another's. When a table's columns have changed, later batches have the new schema, and nothing is repeated.
-    """
 
-    def __init__(self, config: Mapping[str, Any]):
+    Every method that asks the server raises ``FailedPrecondition`` before :meth:`subscribe` and after :meth:`close`, and
+    ``Unavailable`` if the server does not answer.
+
+    :param config: ``group.id`` and the other parameters of docs/delivery.md, and ``url``, ``user``, ``password`` and
+        ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://`` where the machine's own don't do).
+    :raises InvalidInput: a parameter that does not exist, or a value outside of its range."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
         self._settings = _config.read(config)
-        self._client = open_client(self._settings["url"])
+        self._client = open_client(self._settings["url"], self._settings["ssl.ca.location"])
         log_in = LogIn(self._settings["user"], self._settings["password"], self._client)
         self._member = Membership(self._settings, self._client, log_in)
         self._changed = self._member.changed
-        self._assignments = Assignments()
-        self._on_assign: OnPartitions | None = None
-        self._on_revoke: OnPartitions | None = None
-        self._last_commit = time.monotonic()
         self._closed = threading.Event()
         self._heartbeat = Heartbeat(self._member, self._closed)
+        self._polls = Polls(self._settings, self._member, self._heartbeat)
+        self._on_assign: OnPartitions | None = None
+        self._on_revoke: OnPartitions | None = None
 
     # ---- subscribing ----
 
@@ -78,7 +68,8 @@ class Consumer:
             :meth:`unsubscribe` and :meth:`close` they are still this member's, as :meth:`assignment` shows, and may be committed.
             A partition that was another's in between, or whose offset was set, is revoked and assigned.
         :raises InvalidInput, NotFound, FailedPrecondition, OutOfRange, ResourceExhausted: the group can't be joined like this.
-        :raises Unavailable: the server can't be reached, or asks to come back later."""
+        :raises Unavailable: the server can't be reached, or asks to come back later. Nothing is subscribed to then."""
+        self._require_open()
         if isinstance(topics, str) or not topics:
             raise InvalidInput("subscribe takes a list of at least one topic name", "invalid_input")
         self.unsubscribe()
@@ -87,9 +78,13 @@ class Consumer:
         self._heartbeat.start()
 
     def unsubscribe(self) -> None:
-        """Leaves the group; with automatic commit, commits what was given out first, and raises if that fails."""
+        """Leaves the group; with automatic commit, commits what was given out first.
+
+        :raises Fenced, Unavailable: that could not be committed; the group is left all the same."""
         try:
-            self._revoke_all()
+            told = self._polls.forget()
+            if told and self._on_revoke is not None:
+                self._on_revoke(self, told)
             if self._settings["enable.auto.commit"] and self._member.streams:
                 self.commit()
         finally:
@@ -106,18 +101,28 @@ class Consumer:
 
     def poll(self, timeout_s: float = 1.0) -> Batch | None:
         """The next batch with rows, or None when there is none within ``timeout_s`` seconds, also while the server can't be
-        reached. An error of one partition (a row that can't be evaluated, an offset that is not retained) does not keep the
-        others back: poll on, or seek past it."""
+        reached.
+
+        :raises Unavailable: the server could not be reached in ``reconnect.count`` attempts. Another poll tries again.
+        :raises Fenced: another member has taken this one's place in a broadcast group.
+        :raises MillstreamError: reading one partition has failed (a row that can't be evaluated, an offset that is not
+            retained), or an automatic commit was refused. The other partitions go on: poll on, or seek past it."""
         deadline = time.monotonic() + timeout_s
-        while self._wait(deadline):
-            self._tell()
-            batch = self._take()
+        while True:
+            self._require_subscription()
+            if not self._polls.wait(deadline):
+                return None
+            gone, come = self._polls.changes()
+            if gone and self._on_revoke is not None:
+                self._on_revoke(self, gone)
+            if come and self._on_assign is not None:
+                self._on_assign(self, come)
+            batch = self._polls.take()
             if batch is not None:
                 return batch
-        return None
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches for ever, until :meth:`close`."""
+        """Batches for ever, until :meth:`close`. Raises what :meth:`poll` does."""
         while not self._closed.is_set():
             batch = self.poll(1.0)
             if batch is not None:
@@ -127,7 +132,12 @@ class Consumer:
 
     def commit(self, batch: Batch | None = None, *, offsets: Mapping[Partition, int] | None = None) -> None:
         """Commits, and waits for it: everything given out so far of the partitions that are still owned; or all up to the end
-        of ``batch``; or these next offsets to read. A batch of a partition that has been another member's since is ``Fenced``."""
+        of ``batch``; or these next offsets to read.
+
+        :raises Fenced: the batch's partition has been another member's since, or the group has gone on without this member:
+            the rows come again, to whoever has the partition. A poll goes on.
+        :raises OutOfRange: an offset is not between 0 and the end.
+        :raises Unavailable: whether it was committed is not known."""
         self._require_subscription()
         self._member.check()
         if batch is not None:
@@ -142,18 +152,18 @@ class Consumer:
             for (topic, number), offset in offsets.items():
                 wanted.setdefault(topic, {})[number] = offset
         else:
-            wanted = {topic: self._uncommitted(stream) for topic, stream in self._member.streams.items()}
+            wanted = {topic: self._polls.uncommitted(stream) for topic, stream in self._member.streams.items()}
         for topic, entries in wanted.items():
             if entries:
                 stream = self._member.stream(topic)
-                stream.ask(commit=_commit_of(stream, entries))
+                stream.ask(commit=commit_of(stream, entries))
 
     def committed(self) -> dict[Partition, int | None]:
         """The group's committed offset of each owned partition; None where there is none."""
         return {key: state.committed if state.HasField("committed") else None for key, state in self._states().items()}
 
     def position(self) -> dict[Partition, int]:
-        """The next offset that :meth:`poll` will give, of each owned partition."""
+        """The next offset that :meth:`poll` will give, of each owned partition. Asks nobody."""
         with self._changed:
             return {
                 (topic, number): held.next_offset
@@ -166,11 +176,15 @@ class Consumer:
         return {key: (state.start, state.end) for key, state in self._states().items()}
 
     def seek(self, topic: str, partition: int, to: int | str) -> int:
-        """Moves the position to an offset, ``"start"`` or ``"end"``; the committed offset stays. Gives the position."""
+        """Moves the position to an offset, ``"start"`` or ``"end"``; the committed offset stays. Gives the position.
+
+        :raises OutOfRange: there is no such offset, or it is not retained. The position stays then.
+        :raises Fenced: the partition is not this member's."""
         return self._seek(self._stream(topic), partition, to)
 
     def seek_to_time(self, topic: str, partition: int, append_time_us: int) -> int:
-        """Moves the position to the first row appended at or after a time (µs since the Unix epoch)."""
+        """Moves the position to the first row appended at or after a time (µs since the Unix epoch), and gives it. Raises what
+        :meth:`seek` does."""
         return _sought(self._stream(topic), wire.Seek(partition=partition, append_time_us=append_time_us))
 
     def pause(self, topic: str, partitions: Sequence[int]) -> None:
@@ -180,7 +194,9 @@ class Consumer:
 
     def resume(self, topic: str, partitions: Sequence[int]) -> None:
         """Lets paused partitions flow again, from where polls have come to. What retention has passed meanwhile follows
-        ``auto.offset.reset``."""
+        ``auto.offset.reset``.
+
+        :raises OutOfRange: that is ``none``."""
         stream = self._stream(topic)
         for partition in partitions:
             held = stream.inbox.partitions.get(partition)
@@ -191,18 +207,10 @@ class Consumer:
     # ---- ending ----
 
     def close(self) -> None:
-        """Leaves the group (see :meth:`unsubscribe`) and closes the connection. A ``with`` block whose body raises commits
-        nothing instead: what was given out may not have been processed, and the group gets it again."""
+        """Leaves the group (see :meth:`unsubscribe`, also for what it raises) and closes the connection. A ``with`` block whose
+        body raises commits nothing instead, and calls no callback: what was given out may not have been processed, and the
+        group gets it again. Closing twice is closing once."""
         self._end(self.unsubscribe)
-
-    def _end(self, leave: Callable[[], None]) -> None:
-        if self._closed.is_set():
-            return
-        try:
-            leave()
-        finally:
-            self._closed.set()
-            self._client.close()
 
     def __enter__(self) -> Consumer:
         return self
@@ -215,118 +223,21 @@ class Consumer:
 
     # ---- within ----
 
+    def _end(self, leave: Callable[[], None]) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            leave()
+        finally:
+            self._closed.set()
+            self._client.close()
+
     def _abandon(self) -> None:
         """Ends without a commit."""
         try:
             self._end(self._member.leave)
         except MillstreamError:
             pass  # what was raised before is the error to be told
-
-    def _wait(self, deadline: float) -> bool:
-        """Waits until there is something to take or to tell, and mends what is broken; False if the deadline (monotonic) came
-        first."""
-        self._require_subscription()
-        with self._heartbeat:
-            self._commit_when_due()
-            while True:
-                with self._changed:
-                    found = self._look()
-                    if found is Found.SOMETHING:
-                        return True
-                    if found is Found.NOTHING:
-                        left = deadline - time.monotonic()
-                        if left <= 0:
-                            return False
-                        self._changed.wait(left)
-                        continue
-                if not self._mend(deadline):
-                    return False
-
-    def _look(self) -> Found:
-        """What there is for a poll. Holds the condition."""
-        if not self._member.is_joined():
-            return Found.BROKEN
-        if self._member.has_something() or self._assignments.changed(self._member.streams):
-            return Found.SOMETHING
-        return Found.NOTHING if self._member.ended() is None else Found.BROKEN
-
-    def _mend(self, deadline: float) -> bool:
-        """Mends what is broken; False if the deadline (monotonic) came first. Raises what can't be mended."""
-        if not self._member.is_joined():
-            return self._member.mend(deadline)
-        with self._changed:
-            ended = self._member.ended()
-        if ended is not None:
-            self._member.stream_ended(ended)
-        return True
-
-    def _take(self) -> Batch | None:
-        """The next batch, if one waits and there is nothing to tell first; raises the error of a partition, if one waits. Waits
-        for nothing itself."""
-        with self._changed:
-            if self._assignments.changed(self._member.streams):
-                return None
-            found = self._member.take()
-        if found is None:
-            return None
-        stream, taken = found
-        if taken.error is not None:
-            self._retry(stream, taken.partition)
-            raise taken.error
-        return taken.batch
-
-    def _changes(self) -> tuple[list[Partition], list[Partition]]:
-        """The partitions that are gone, and those that have come, since this was asked last."""
-        with self._changed:
-            if not self._assignments.changed(self._member.streams):
-                return [], []
-            gone, come = self._assignments.tell(self._member.streams)
-        _log.info("group %s: partitions gone: %s, come: %s", self._settings["group.id"], gone, come)
-        return gone, come
-
-    def _tell(self) -> None:
-        gone, come = self._changes()
-        if gone and self._on_revoke is not None:
-            self._on_revoke(self, gone)
-        if come and self._on_assign is not None:
-            self._on_assign(self, come)
-
-    def _revoke_all(self) -> None:
-        with self._changed:
-            told = self._assignments.forget()
-        if told and self._on_revoke is not None:
-            self._on_revoke(self, told)
-
-    def _commit_when_due(self) -> None:
-        """The automatic commit, which is not waited for: what it could not commit, the next one does."""
-        settings, streams = self._settings, list(self._member.streams.values())
-        if not settings["enable.auto.commit"]:
-            return
-        for stream in streams:
-            refused, stream.inbox.refused = stream.inbox.refused, None
-            if refused is not None:
-                raise refused
-        if time.monotonic() - self._last_commit < settings["auto.commit.interval.ms"] / 1000:
-            return
-        self._last_commit = time.monotonic()
-        for stream in streams:
-            entries = {} if stream.inbox.committing else self._uncommitted(stream)
-            if entries:
-                try:
-                    stream.commit_soon(_commit_of(stream, entries))
-                except MillstreamError:
-                    pass  # on a broken stream; the poll that mends it carries on what is uncommitted
-
-    def _uncommitted(self, stream: TopicStream) -> dict[int, int]:
-        with self._changed:
-            partitions = stream.inbox.partitions.items()
-            return {number: held.uncommitted for number, held in partitions if held.uncommitted is not None}
-
-    def _retry(self, stream: TopicStream, partition: int) -> None:
-        """Whoever polls on after a failure wants to know whether the partition can be read now."""
-        held = stream.inbox.partitions.get(partition)
-        if held is None or not held.paused:
-            stream.retry(partition)
 
     def _rewind(self, stream: TopicStream, partition: int, position: int) -> None:
         try:
@@ -361,9 +272,12 @@ class Consumer:
         self._require_subscription()
         return self._member.stream(topic)
 
-    def _require_subscription(self) -> None:
+    def _require_open(self) -> None:
         if self._closed.is_set():
             raise FailedPrecondition("the consumer is closed", "failed_precondition")
+
+    def _require_subscription(self) -> None:
+        self._require_open()
         if not self._member.topics:
             raise FailedPrecondition("subscribe first", "failed_precondition")
 
@@ -371,9 +285,3 @@ class Consumer:
 def _sought(stream: TopicStream, seek: wire.Seek) -> int:
     offset: int = stream.ask(seek=seek).offset
     return offset
-
-
-def _commit_of(stream: TopicStream, entries: Mapping[int, int]) -> wire.Commit:
-    """As of the newest assignment that this client has seen."""
-    offsets = [wire.PartitionOffset(partition=number, next_offset=offset) for number, offset in entries.items()]
-    return wire.Commit(entries=offsets, generation=stream.inbox.generation)

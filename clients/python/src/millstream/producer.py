@@ -19,7 +19,7 @@ from ._batches import parts, to_batches
 from ._put import END_TIMEOUT_S, PutStream
 from ._queue import Ack, Answer, Appended, Queue
 from ._transport import DEFAULT_URL, LogIn, open_client
-from .errors import UNAUTHENTICATED, FailedPrecondition, InvalidInput, MillstreamError, Unavailable
+from .errors import UNAUTHENTICATED, FailedPrecondition, InvalidInput, MillstreamError, Timeout, Unavailable
 
 _log = logging.getLogger("millstream.producer")
 _DEFAULTS: dict[str, Any] = {
@@ -27,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "namespace": "public",
     "user": None,
     "password": None,
+    "ssl.ca.location": None,
     "producer.id": None,
     "producer.epoch": 0,
     "producer.first.sequence": 0,
@@ -45,9 +46,7 @@ _REFUSED_KEPT = 64
 
 
 class Producer:
-    """Appends to one table. Keys: ``url``, ``namespace``, ``user``, ``password``, ``producer.id`` (a UUID; give your own,
-    with ``producer.first.sequence``, to go on after a crash without doubled rows), ``producer.epoch``, ``max.in.flight``,
-    ``delivery.timeout.ms``, ``reconnect.interval.ms``, ``reconnect.max.interval.ms``, ``reconnect.count``.
+    """Appends to one table.
 
     Batches lie in the table in the order in which they were sent. One that the server refuses (a column that the table does
     not have, a value that does not fit) fails alone, and those behind it go on. A broken connection is mended, and what has
@@ -59,7 +58,14 @@ class Producer:
     is given.
 
     A batch over 7 MiB is sent in parts of at most 4 MiB, each durable by itself, and acknowledged once all of them are.
-    Dictionaries, runs, views and Large* columns are sent as their plain types."""
+    Dictionaries, runs, views and Large* columns are sent as their plain types.
+
+    :param table: its name.
+    :param config: ``url``, ``namespace``, ``user``, ``password``, ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://``
+        where the machine's own don't do), ``producer.id`` (a UUID; give your own, with ``producer.first.sequence``, to go on after
+        a crash without doubled rows), ``producer.epoch``, ``max.in.flight``, ``delivery.timeout.ms``, ``reconnect.interval.ms``,
+        ``reconnect.max.interval.ms``, ``reconnect.count``.
+    :raises InvalidInput: a parameter that does not exist."""
 
     def __init__(self, table: str, config: Mapping[str, Any] | None = None):
         settings = {**_DEFAULTS, **(config or {})}
@@ -73,7 +79,7 @@ class Producer:
         self._waits_ms = (int(settings["reconnect.interval.ms"]), int(settings["reconnect.max.interval.ms"]))
         self._attempts = None if settings["reconnect.count"] is None else int(settings["reconnect.count"])
         self._timeout_s = int(settings["delivery.timeout.ms"]) / 1000
-        self._client = open_client(settings["url"])
+        self._client = open_client(settings["url"], settings["ssl.ca.location"])
         self._log_in = LogIn(settings["user"], settings["password"], self._client)
         self._changed = threading.Condition()
         self._queue = Queue(self._id, int(settings["producer.epoch"]), int(settings["producer.first.sequence"]))
@@ -90,17 +96,31 @@ class Producer:
         return self._id
 
     def send(self, rows: Any, *, partition: int | None = None) -> list[Future[Ack]]:
-        """Queues rows (batch, table, data frame, dictionaries) and gives a future for each batch. Blocks while
-        ``max.in.flight`` batches are unacknowledged."""
+        """Queues rows and gives a future for each batch, which ends with the server's answer or its error. Blocks while
+        ``max.in.flight`` batches are unacknowledged. What was sent can't be called back: futures are not cancelled.
+
+        :param rows: Arrow data of any library (a batch or table of pyarrow, a data frame of polars, a relation of DuckDB, a
+            batch of a consumer's), a pandas data frame, whose index is left out, a dictionary, or an iterable of them.
+        :param partition: where all rows go; otherwise the table's key, or turns, say that.
+        :raises InvalidInput: these are no rows.
+        :raises FailedPrecondition: the producer is closed.
+        :raises MillstreamError: the producer has given up before, and why."""
         return [self._send(batch, partition) for batch in to_batches(rows)]
 
     def append(self, rows: Any, *, partition: int | None = None) -> list[Ack]:
-        """As :meth:`send`, and waits until the rows are durable."""
+        """As :meth:`send`, and waits until the rows are durable.
+
+        :raises InvalidInput, NotFound, OutOfRange, ResourceExhausted, PermissionDenied, Unsupported: the server has refused
+            the batch, of which nothing was appended, unless the message says that parts were.
+        :raises Fenced: a newer epoch of this producer is at work.
+        :raises Timeout: ``delivery.timeout.ms`` is over; whether the rows were appended is not known."""
         return [future.result() for future in self.send(rows, partition=partition)]
 
     def flush(self, timeout_s: float | None = None) -> int:
         """Waits until every batch sent so far has its answer, at most for ``timeout_s`` seconds; gives how many have none, which
-        go on being sent. Raises if one failed and nobody has looked at its future."""
+        go on being sent.
+
+        :raises MillstreamError: a batch has failed and nobody has looked at its future: the first one's error."""
         with self._changed:
             self._changed.wait_for(lambda: not len(self._queue), timeout_s)
             unanswered = self._queue.batches
@@ -112,14 +132,17 @@ class Producer:
 
     def close(self, timeout_s: float | None = None) -> None:
         """Flushes and ends the stream. What has no answer after ``timeout_s`` seconds fails. A ``with`` block whose body raises
-        gives it half a minute."""
+        gives it half a minute. Closing twice is closing once.
+
+        :raises Timeout: that was so, and whether those batches were appended is not known.
+        :raises MillstreamError: as :meth:`flush`."""
         if self._closed:
             return
         try:
             unanswered = self.flush(timeout_s)
             if unanswered:
                 message = f"the producer was closed while {unanswered} batches had no answer; whether they were appended is not known"
-                self._fail(Unavailable(message, "retry"))
+                self._fail(Timeout(message, "timeout"))
                 self.flush()
         finally:
             with self._changed:
@@ -220,10 +243,10 @@ class Producer:
             else:
                 return
             why = f": {self._trouble}" if self._trouble is not None else ""
-        self._fail(Unavailable(
+        self._fail(Timeout(
             f"no answer within delivery.timeout.ms ({self._timeout_s * 1000:.0f}){why}; whether the batches without an answer were "
             "appended is not known",
-            "retry",
+            "timeout",
         ))
 
     def _fail(self, problem: MillstreamError) -> None:

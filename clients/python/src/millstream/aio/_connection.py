@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from .. import connection as sync
 from .._transport import DEFAULT_URL
+from ..errors import FailedPrecondition
 from ..result import Result
 
 #: Statements of one connection that run at once; others wait.
@@ -20,10 +21,15 @@ _T = TypeVar("_T")
 
 
 def connect(
-    url: str = DEFAULT_URL, *, user: str | None = None, password: str | None = None, namespace: str | None = None
+    url: str = DEFAULT_URL,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    namespace: str | None = None,
+    ca_file: str | None = None,
 ) -> Connection:
     """A connection for SQL statements; see :class:`millstream.Connection`. Waits for nothing."""
-    return Connection(url, user=user, password=password, namespace=namespace)
+    return Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
 
 
 class Connection:
@@ -42,9 +48,11 @@ class Connection:
         user: str | None = None,
         password: str | None = None,
         namespace: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        self._sync = sync.Connection(url, user=user, password=password, namespace=namespace)
+        self._sync = sync.Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "millstream-aio-sql")
+        self._closed = False
 
     async def query(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> Result:
         """As :meth:`millstream.Connection.query`."""
@@ -76,7 +84,10 @@ class Connection:
         return await self._in_thread(sync.Running(), lambda: self._sync.create_plugin(statement, module))
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection. Statements under way are let end."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._threads, self._sync.close)
         self._threads.shutdown(wait=False)
 
@@ -96,6 +107,8 @@ class Connection:
         return await self._in_thread(running, read)
 
     async def _in_thread(self, running: sync.Running, call: Callable[[], _T]) -> _T:
+        if self._closed:
+            raise FailedPrecondition("the connection is closed", "failed_precondition")
         job = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
             await asyncio.wait({job})

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union
 
 from .. import consumer as sync
 from .._partition import Partition
+from .._polls import Found
 from ..batch import Batch
 from ._jobs import Jobs, TaskLock
 
@@ -46,6 +47,7 @@ class Consumer:
     ) -> None:
         """As :meth:`millstream.Consumer.subscribe`. The callbacks may be coroutine functions, and make calls of this consumer."""
         async with self._turn:
+            self._sync._require_open()
             await self._revoke_all()
             self._on_assign, self._on_revoke = on_assign, on_revoke
             await self._jobs.run(self._sync.subscribe, topics)
@@ -53,6 +55,8 @@ class Consumer:
     async def unsubscribe(self) -> None:
         """As :meth:`millstream.Consumer.unsubscribe`."""
         async with self._turn:
+            if self._sync._closed.is_set():
+                return
             try:
                 await self._revoke_all()
             finally:
@@ -68,12 +72,17 @@ class Consumer:
         async with self._turn:
             await self._jobs.settle()
             self._sync._require_subscription()
-            with self._sync._heartbeat:
-                self._sync._commit_when_due()
+            polls = self._sync._polls
+            with polls.heartbeat:
+                polls.commit_when_due()
                 while not self._closing and await self._something(deadline):
-                    await self._tell()
+                    gone, come = polls.changes()
+                    if gone:
+                        await self._callback(self._on_revoke, gone)
+                    if come:
+                        await self._callback(self._on_assign, come)
                     # From here to the caller nothing is awaited: a batch that is taken arrives.
-                    batch = self._sync._take()
+                    batch = polls.take()
                     if batch is not None:
                         return batch
             return None
@@ -145,21 +154,22 @@ class Consumer:
 
     async def _call(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
         async with self._turn:
+            self._sync._require_open()
             return await self._jobs.run(call, *arguments, **named)
 
     async def _something(self, deadline: float | None) -> bool:
         """Waits until there is something to take or to tell, and mends what is broken; False if the deadline came first."""
         loop, found = asyncio.get_running_loop(), asyncio.Event()
-        changed = self._sync._changed
+        polls, changed = self._sync._polls, self._sync._polls.changed
         while not self._closing:
             found.clear()
             with changed:
-                look = self._sync._look()
-                if look is sync.Found.NOTHING:
+                look = polls.look()
+                if look is Found.NOTHING:
                     changed.wake = lambda: _from_a_thread(loop, found.set)
-            if look is sync.Found.SOMETHING:
+            if look is Found.SOMETHING:
                 return True
-            if look is sync.Found.BROKEN:
+            if look is Found.BROKEN:
                 if not await self._mended(deadline):
                     return False
                 continue
@@ -173,7 +183,7 @@ class Consumer:
         member = self._sync._member
         member.interrupted = False
         try:
-            return await self._jobs.run(self._sync._mend, float("inf") if deadline is None else deadline)
+            return await self._jobs.run(self._sync._polls.mend, float("inf") if deadline is None else deadline)
         except asyncio.CancelledError:
             # Whoever comes next waits for the thread: it is to come back soon.
             self._wake_mending()
@@ -189,17 +199,9 @@ class Consumer:
         self._closing = True
         self._wake_mending()
 
-    async def _tell(self) -> None:
-        gone, come = self._sync._changes()
-        if gone:
-            await self._callback(self._on_revoke, gone)
-        if come:
-            await self._callback(self._on_assign, come)
-
     async def _revoke_all(self) -> None:
         await self._jobs.settle()
-        with self._sync._changed:
-            told = self._sync._assignments.forget()
+        told = self._sync._polls.forget()
         if told:
             await self._callback(self._on_revoke, told)
 
@@ -210,6 +212,9 @@ class Consumer:
                 await done
 
     async def _end(self, end: Callable[[], None]) -> None:
+        await self._jobs.settle()
+        if self._sync._closed.is_set():
+            return
         try:
             await self._jobs.run(end)
         finally:

@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 BIN := $(CARGO_TARGET_DIR)/debug/millstream
 
-.PHONY: demo test soak bench lint build guests clean
+.PHONY: demo test soak bench lint build guests install dist dist-test clean
 
 # All targets of all packages, as in `test`: any other choice has other features of shared crates, which would be compiled
 # twice.
@@ -37,6 +37,24 @@ soak:
 bench: guests
 	cargo build --locked --release -p millstream -p millstream-bench
 	$(CARGO_TARGET_DIR)/release/millstream-bench $(BENCH)
+
+# The release binary, stripped, in PREFIX/bin.
+PREFIX ?= /usr/local
+
+install:
+	@scripts/setup rust
+	cargo build --locked --release -p millstream
+	install -d $(DESTDIR)$(PREFIX)/bin
+	strip --strip-unneeded -o $(DESTDIR)$(PREFIX)/bin/millstream $(CARGO_TARGET_DIR)/release/millstream
+
+# What people download, in dist/; and what comes of it in clean roots.
+dist:
+	@scripts/setup rust dist
+	scripts/dist
+
+dist-test:
+	@scripts/setup dist
+	scripts/dist-test
 
 lint:
 	@scripts/setup rust lint

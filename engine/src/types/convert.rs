@@ -104,8 +104,12 @@ fn whole_days(array: &ArrayRef) -> Result<ArrayRef, Misfit> {
 /// Whether the values of `converted` are those of `array`.
 fn check_whole(array: &ArrayRef, converted: &ArrayRef) -> Result<(), Misfit> {
     let back = strict(converted, array.data_type())?;
+    // All at once: row by row only what is known to differ somewhere is compared.
+    if back.as_ref() == array.as_ref() {
+        return Ok(());
+    }
     let lost = |row: &usize| array.is_valid(*row) && back.slice(*row, 1) != array.slice(*row, 1);
-    match (0..array.len()).find(lost).filter(|_| back.as_ref() != array.as_ref()) {
+    match (0..array.len()).find(lost) {
         Some(row) => Err(Misfit::at(
             row,
             format!("{} does not fit into {} without loss", shown(array, row), converted.data_type()),

@@ -114,8 +114,19 @@ fn runs<R: RunEndIndexType>(array: &RunArray<R>, rows: u64) -> u64 {
 }
 
 fn element_sizes(values: &ArrayRef) -> Vec<u64> {
-    let lengths = |row: usize| stored_bytes(&values.slice(row, 1));
-    (0..values.len()).map(lengths).collect()
+    match values.data_type() {
+        // Every batch of a client may bring a dictionary of texts.
+        DataType::Utf8 => text_sizes(values, values.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => text_sizes(values, values.as_string::<i64>().value_offsets()),
+        DataType::Binary => text_sizes(values, values.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => text_sizes(values, values.as_binary::<i64>().value_offsets()),
+        _ => (0..values.len()).map(|row| stored_bytes(&values.slice(row, 1))).collect(),
+    }
+}
+
+fn text_sizes<O: ArrowNativeType>(values: &ArrayRef, offsets: &[O]) -> Vec<u64> {
+    let bitmap = u64::from(values.nulls().is_some());
+    offsets.windows(2).map(|ends| texts(ends, 1).saturating_add(bitmap)).collect()
 }
 
 /// Bytes of the largest element.

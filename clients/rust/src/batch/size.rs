@@ -97,5 +97,17 @@ fn largest(values: &ArrayRef) -> u64 {
 }
 
 fn element_sizes(values: &ArrayRef) -> Vec<u64> {
-    (0..values.len()).map(|row| array_bytes(&values.slice(row, 1))).collect()
+    match values.data_type() {
+        // Every batch may bring a dictionary of texts.
+        DataType::Utf8 => text_sizes(values, values.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => text_sizes(values, values.as_string::<i64>().value_offsets()),
+        DataType::Binary => text_sizes(values, values.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => text_sizes(values, values.as_binary::<i64>().value_offsets()),
+        _ => (0..values.len()).map(|row| array_bytes(&values.slice(row, 1))).collect(),
+    }
+}
+
+fn text_sizes<O: ArrowNativeType>(values: &ArrayRef, offsets: &[O]) -> Vec<u64> {
+    let bitmap = u64::from(values.nulls().is_some());
+    offsets.windows(2).map(|ends| text(ends, 1).saturating_add(bitmap)).collect()
 }

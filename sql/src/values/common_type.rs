@@ -113,6 +113,17 @@ fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> DfResult<Transformed
     if !quotient && !meet_in_double(&types) {
         return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
     }
+    if is_comparison(op) {
+        match (&types, as_real(&left), as_real(&right)) {
+            ([DataType::Float32, _], _, Some(real)) => {
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right: Box::new(real) })));
+            }
+            ([_, DataType::Float32], Some(real), _) => {
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: Box::new(real), op, right })));
+            }
+            _ => {}
+        }
+    }
     let (left, right) = (as_double(*left, schema)?, as_double(*right, schema)?);
     Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })))
 }
@@ -363,6 +374,18 @@ fn as_type(expr: Expr, wanted: &DataType, schema: &DFSchema) -> DfResult<Expr> {
         true => expr,
         false => Expr::Cast(Cast::new(Box::new(expr), wanted.clone())),
     })
+}
+
+/// A number that is the same as a REAL: what is compared with it need not become a DOUBLE.
+fn as_real(expr: &Expr) -> Option<Expr> {
+    let Expr::Literal(value, metadata) = expr else { return None };
+    if value.is_null() || !value.data_type().is_numeric() {
+        return None;
+    }
+    // Of an integer or decimal all digits, so that both are the nearest ones.
+    let text = value.to_string();
+    let (double, real): (f64, f32) = (text.parse().ok()?, text.parse().ok()?);
+    (f64::from(real) == double).then(|| Expr::Literal(ScalarValue::Float32(Some(real)), metadata.clone()))
 }
 
 /// The expression as a DOUBLE. A literal is read anew from its digits, so that it is the nearest one.

@@ -10,6 +10,7 @@ mod casts;
 mod checked;
 mod common_type;
 mod extremes;
+mod floats;
 mod like;
 mod lists;
 mod literals;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, LargeListArray, ListArray, MapArray, StructArray};
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
@@ -54,8 +55,19 @@ pub(super) fn written(function: &dyn std::any::Any, args: &[Expr]) -> Option<Exp
     args.first().filter(|_| function.is::<OneNan>()).cloned()
 }
 
-fn is_done(expr: &Expr) -> bool {
-    let Expr::ScalarFunction(call) = expr else { return false };
+/// The expression without the function of this module around it, for a comparison that knows of NaN itself.
+pub(super) fn bare(expr: Expr) -> Expr {
+    match expr {
+        Expr::ScalarFunction(mut call) if is_one_nan(&call) && call.args.len() == 1 => call.args.remove(0),
+        other => other,
+    }
+}
+
+pub(super) fn is_done(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if is_one_nan(call))
+}
+
+fn is_one_nan(call: &ScalarFunction) -> bool {
     let function: &dyn std::any::Any = call.func.inner().as_ref();
     function.is::<OneNan>()
 }

@@ -1,6 +1,7 @@
 //! Where arithmetic is checked: plans keep the plain operators, whose names and types cost DataFusion nothing to ask for, and have
 //! checked functions in their place wherever something is computed: while constants are folded, and once a plan is optimised. Then
-//! casts that may fail give way, too, to those that say which value of which column does not fit.
+//! casts that may fail give way, too, to those that say which value of which column does not fit, and comparisons of floating-point
+//! numbers to those that know of NaN.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
 use super::plans::schema_of;
-use super::{arithmetic, casts, is_arithmetic, lists};
+use super::{arithmetic, casts, floats, is_arithmetic, lists, nan};
 
 /// The rules of DataFusion that fold constants, by their names.
 const FOLDING: [&str; 3] = ["simplify_expressions", "decorrelate_predicate_subquery", "scalar_subquery_to_join"];
@@ -109,12 +110,17 @@ fn checked_plan(plan: LogicalPlan, stage: Stage) -> DfResult<Transformed<Logical
 
 fn computes(expr: &Expr, stage: Stage) -> bool {
     let is_one = |node: &Expr| match node {
-        Expr::BinaryExpr(binary) => is_arithmetic(binary.op),
+        Expr::BinaryExpr(binary) => is_arithmetic(binary.op) || stage == Stage::Evaluation && knows_nan(binary),
         Expr::Negative(_) => true,
         Expr::Cast(_) | Expr::TryCast(_) | Expr::InList(_) => stage == Stage::Evaluation,
         _ => false,
     };
     expr.exists(|node| Ok(is_one(node))).unwrap_or(true)
+}
+
+/// Whether an operand is brought to one NaN.
+fn knows_nan(binary: &BinaryExpr) -> bool {
+    nan::is_done(&binary.left) || nan::is_done(&binary.right)
 }
 
 /// The expression with checked functions in the place of arithmetic that may fail. Its types are those after coercion.
@@ -138,6 +144,15 @@ fn convert(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, Optio
                 false => Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) }),
             };
             Ok((expr, Some(result)))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if stage == Stage::Evaluation
+                && (nan::is_done(&left) || nan::is_done(&right))
+                && floats::compares(&left.get_type(schema)?, op, &right.get_type(schema)?) =>
+        {
+            let (left, _) = convert(nan::bare(*left), schema, stage)?;
+            let (right, _) = convert(nan::bare(*right), schema, stage)?;
+            Ok((floats::comparison(left, op, right), Some(DataType::Boolean)))
         }
         Expr::Negative(inner) => {
             let (inner, data_type) = operand(*inner, schema, stage)?;

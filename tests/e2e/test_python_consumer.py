@@ -221,3 +221,25 @@ def test_a_row_that_fails_stops_its_partition_only(flights_server):
         member.seek("shares", 0, 4)
         assert ids(take(member, 2)) == [1, 2]
         assert member.poll(0.3) is None
+
+
+def test_rows_that_another_member_has_committed_are_not_given_out_after_a_break(flights_server, proxy):
+    make_table(flights_server, "taken_over")
+    append(flights_server, "taken_over", 0, 0, 1000)
+    wire = proxy(flights_server.grpc)
+    with consumer(wire.url, "taken_over", max_poll_rows=100) as first, consumer(flights_server.url, "taken_over") as second:
+        first.subscribe(["taken_over"])
+        assert ids(take(first, 100)) == list(range(100))
+        first.commit()
+        stream = first._member.streams["taken_over"]
+        eventually(lambda: len(stream.inbox._ready) == 9, what="all rows waiting in the client")
+        wire.cut_off()
+        eventually(lambda: stream.failure is not None and members(flights_server, "taken_over") == 0, what="the break")
+        second.subscribe(["taken_over"])
+        assert ids(take(second, 900)) == list(range(100, 1000))
+        second.commit()
+        assert first.poll(0.5) is None, "these are the other's"
+        wire.mend()
+        second.close()
+        append(flights_server, "taken_over", 0, 1000, 10)
+        assert ids(take(first, 10)) == list(range(1000, 1010))

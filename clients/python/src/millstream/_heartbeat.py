@@ -20,7 +20,8 @@ class Heartbeat:
         self._member = member
         self._closed = closed
         self._polled = False
-        self._polling = False
+        #: Polls under way.
+        self._polling = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -31,10 +32,12 @@ class Heartbeat:
 
     def __enter__(self) -> None:
         """The application polls until the end of the block."""
-        self._polled = self._polling = True
+        self._polled = True
+        self._polling += 1
 
     def __exit__(self, *_: object) -> None:
-        self._polling, self._polled = False, True
+        self._polled = True
+        self._polling -= 1
 
     def _beat(self) -> None:
         while True:
@@ -43,7 +46,7 @@ class Heartbeat:
             welcome = stream.welcome if stream is not None else None
             if self._closed.wait(_LOOK_S if welcome is None else max(0.1, welcome.heartbeat_interval_ms / 1000)):
                 return
-            polled, self._polled = self._polled or self._polling, False
+            polled, self._polled = self._polled or self._polling > 0, False
             if stream is not None:
                 try:
                     stream.send(wire.ConsumerRequest(heartbeat=wire.Heartbeat(polled=polled)))

@@ -61,9 +61,10 @@ class Inbox:
             held.position = held.uncommitted = taken.next_offset
         return taken
 
-    def end(self, failure: MillstreamError) -> None:
-        """The stream is over; rows that wait are thrown away if they are another member's now."""
-        if isinstance(failure, Fenced):
+    def end(self, rejoins: bool) -> None:
+        """The stream is over. If the member has to join again, rows that wait are thrown away: its partitions may be another's
+        already, who commits them. Positions stay where polls have come to."""
+        if rejoins:
             self._ready.clear()
 
     def begin_commit(self, number: int, entries: dict[int, int]) -> None:

@@ -23,16 +23,16 @@ _log = logging.getLogger("millstream.consumer")
 
 
 class Changed(threading.Condition):
-    """Something may have changed for a poll. Also wakes whoever waits without a thread, once."""
+    """Something may have changed for a poll. Also wakes those who wait without a thread."""
 
     def __init__(self) -> None:
         super().__init__(threading.RLock())
-        self.wake: Callable[[], None] | None = None
+        #: Called each time, under the lock, by any thread.
+        self.wakes: list[Callable[[], None]] = []
 
     def notify_all(self) -> None:
         super().notify_all()
-        wake, self.wake = self.wake, None
-        if wake is not None:
+        for wake in self.wakes:
             wake()
 
 
@@ -117,7 +117,7 @@ class Membership:
         return next((stream for stream in self.streams.values() if stream.failure is not None), None)
 
     def stream_ended(self, stream: TopicStream) -> None:
-        """Everything that came by a stream was taken. Raises the error that no joining mends."""
+        """Everything that came by a stream was taken or thrown away. Raises the error that no joining mends."""
         error = stream.failure or Unavailable("the stream has ended", "retry")
         keep_positions = not isinstance(error, Fenced)
         if isinstance(error, SchemaChanged):

@@ -17,7 +17,7 @@ from ._outbox import Outbox
 from ._partition import Held
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
-from .errors import ARROW_ERRORS, MillstreamError, Timeout, Unavailable
+from .errors import ARROW_ERRORS, Fenced, MillstreamError, Timeout, Unavailable
 
 _log = logging.getLogger("millstream.consumer")
 _REPLY_TIMEOUT_S = 30.0
@@ -175,7 +175,8 @@ class TopicStream:
             _log.exception("the stream of %s broke on an error of this client's", self.topic)
             failure = MillstreamError(f"an error of this client's in the stream of {self.topic!r}: {error!r}")
         with self._changed:
-            self.inbox.end(failure)
+            rejoins = isinstance(failure, (Fenced, Unavailable)) and not isinstance(failure, SchemaChanged)
+            self.inbox.end(rejoins)
             self.failure = failure
             self._changed.notify_all()
 

@@ -29,7 +29,8 @@ class Consumer:
             async for batch in consumer:
                 ...
 
-    Several tasks may call it; their calls take turns. A call that is cancelled while it waits gives no batch out, and none is
+    Several tasks may call it, one for taking batches and another for committing them, say; their calls take turns, and a poll
+    that waits lets the others go first. A call that is cancelled while it waits gives no batch out, and none is
     lost or committed by it; a commit, seek or close that was begun goes on, and the next call waits for its end. (Await polls
     directly, with a time-out of their own: ``asyncio.wait_for`` of Python before 3.12 may drop a result when it is cancelled
     itself.) A block whose body raises, or is cancelled, commits nothing of what it was given."""
@@ -69,23 +70,31 @@ class Consumer:
     async def poll(self, timeout_s: float | None = 1.0) -> Batch | None:
         """As :meth:`millstream.Consumer.poll`; ``None`` seconds wait until there is a batch or the consumer is closed."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        async with self._turn:
-            await self._jobs.settle()
-            self._sync._require_subscription()
-            polls = self._sync._polls
-            with polls.heartbeat:
-                polls.commit_when_due()
-                while not self._closing and await self._something(deadline):
-                    gone, come = polls.changes()
-                    if gone:
-                        await self._callback(self._on_revoke, gone)
-                    if come:
-                        await self._callback(self._on_assign, come)
-                    # From here to the caller nothing is awaited: a batch that is taken arrives.
-                    batch = polls.take()
+        loop, found = asyncio.get_running_loop(), asyncio.Event()
+        polls, first, was_open = self._sync._polls, True, not self._closing
+
+        def wake() -> None:
+            _from_a_thread(loop, found.set)
+
+        with polls.heartbeat:
+            with polls.changed:
+                polls.changed.wakes.append(wake)
+            try:
+                while True:
+                    found.clear()
+                    async with self._turn:
+                        if self._closing and was_open:
+                            return None
+                        batch = await self._step(first, deadline)
                     if batch is not None:
                         return batch
-            return None
+                    first = False
+                    # While there is nothing other tasks have their turn: they commit what polls have given.
+                    if not await _set_by(found, deadline):
+                        return None
+            finally:
+                with polls.changed:
+                    polls.changed.wakes.remove(wake)
 
     def __aiter__(self) -> Consumer:
         return self
@@ -157,27 +166,28 @@ class Consumer:
             self._sync._require_open()
             return await self._jobs.run(call, *arguments, **named)
 
-    async def _something(self, deadline: float | None) -> bool:
-        """Waits until there is something to take or to tell, and mends what is broken; False if the deadline came first."""
-        loop, found = asyncio.get_running_loop(), asyncio.Event()
-        polls, changed = self._sync._polls, self._sync._polls.changed
-        while not self._closing:
-            found.clear()
-            with changed:
+    async def _step(self, first: bool, deadline: float | None) -> Batch | None:
+        """What there is for a poll now, after mending what is broken. Of a batch nothing is awaited any more once it is taken,
+        so that it arrives."""
+        await self._jobs.settle()
+        self._sync._require_subscription()
+        polls = self._sync._polls
+        if first:
+            polls.commit_when_due()
+        while True:
+            with polls.changed:
                 look = polls.look()
-                if look is Found.NOTHING:
-                    changed.wake = lambda: _from_a_thread(loop, found.set)
+            if look is Found.NOTHING or (look is Found.BROKEN and not await self._mended(deadline)):
+                return None
             if look is Found.SOMETHING:
-                return True
-            if look is Found.BROKEN:
-                if not await self._mended(deadline):
-                    return False
-                continue
-            try:
-                await asyncio.wait_for(found.wait(), None if deadline is None else deadline - time.monotonic())
-            except asyncio.TimeoutError:
-                return False
-        return False
+                gone, come = polls.changes()
+                if gone:
+                    await self._callback(self._on_revoke, gone)
+                if come:
+                    await self._callback(self._on_assign, come)
+                batch = polls.take()
+                if batch is not None:
+                    return batch
 
     async def _mended(self, deadline: float | None) -> bool:
         member = self._sync._member
@@ -219,6 +229,15 @@ class Consumer:
             await self._jobs.run(end)
         finally:
             self._jobs.close()
+
+
+async def _set_by(event: asyncio.Event, deadline: float | None) -> bool:
+    """Waits for the event; False if the deadline (monotonic) came first."""
+    try:
+        await asyncio.wait_for(event.wait(), None if deadline is None else deadline - time.monotonic())
+    except asyncio.TimeoutError:
+        return False
+    return True
 
 
 def _from_a_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

@@ -3,8 +3,10 @@
 //! DataFusion wraps integers, reads `8.20` as a DOUBLE, brings decimals and doubles together as decimals, cuts times before
 //! 1970 upwards and knows several NaNs. This room is the one place where that is otherwise, for queries, topics and INSERT
 //! alike: [`literals`] work on the syntax tree, [`settings`] and [`install`] set DataFusion up, and rules of its analyser see
-//! every plan, [`common_type`] before types are coerced and [`checked`] afterwards. Arithmetic is checked last, in [`operators`].
+//! every plan, [`common_type`] before types are coerced and [`checked`] afterwards. Arithmetic is checked last, in [`operators`];
+//! [`arguments`] of table functions, which are folded before there is a plan, pass through the same rules.
 
+mod arguments;
 mod arithmetic;
 mod casts;
 mod checked;
@@ -31,10 +33,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{AggregateUDF, Cast, Expr, Operator, ReturnFieldArgs, ScalarUDFImpl};
-use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::sql::planner::ParserOptions;
 
 pub(crate) use literals::rewrite_syntax;
@@ -50,15 +52,22 @@ pub(crate) fn parser_options() -> ParserOptions {
     ParserOptions::new().with_parse_float_as_decimal(true)
 }
 
+/// The rules that every plan is analysed by.
+fn rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let [before, after] = own_rules();
+    vec![Arc::new(ResolveGroupingFunction::new()), before, Arc::new(TypeCoercion::new()), after]
+}
+
+/// Those of this room: before types are coerced, and afterwards.
+pub(crate) fn own_rules() -> [Arc<dyn AnalyzerRule + Send + Sync>; 2] {
+    [Arc::new(common_type::CommonType), Arc::new(checked::Checked)]
+}
+
 /// Puts the rules and functions of this room into a session.
 pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
-    let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
-        Arc::new(ResolveGroupingFunction::new()),
-        Arc::new(common_type::CommonType),
-        Arc::new(TypeCoercion::new()),
-        Arc::new(checked::Checked),
-    ];
-    let builder = builder.with_analyzer_rules(rules).with_optimizer_rules(operators::optimizer_rules());
+    let arguments = arguments::Arguments { analyzer: Analyzer::with_rules(rules()) };
+    let builder = builder.with_relation_planners(vec![Arc::new(arguments)]);
+    let builder = builder.with_analyzer_rules(rules()).with_optimizer_rules(operators::optimizer_rules());
     let mut builder = builder.with_query_planner(Arc::new(operators::CheckedPlanner));
     // Later ones take the place of those of the same name.
     let scalar = [zones::function(), like::function(), arithmetic::abs()];

@@ -106,3 +106,37 @@ async fn negative_nans_that_are_stored_are_the_one() {
     store.run("CREATE TOPIC large AS SELECT f FROM m WHERE f > 2").await;
     assert_eq!(store.rows("SELECT count(*) FROM large").await.unwrap(), ["3"]);
 }
+
+/// They are folded while a statement is planned.
+#[tokio::test]
+async fn arguments_of_table_functions_are_checked() {
+    let store = open(SqlOptions::default());
+    store.run("CREATE TABLE t (a BIGINT)").await;
+    for (refused, word) in [
+        ("generate_series(1, 9223372036854775807 + 1)", "9223372036854775807 + 1 is out of range for BIGINT"),
+        ("generate_series(9223372036854775807 + 1, 9223372036854775807 + 4)", "is out of range for BIGINT"),
+        ("range(0, -(-9223372036854775807 - 1))", "is out of range for BIGINT"),
+        ("generate_series(1, abs(-9223372036854775807 - 1))", "is out of range for BIGINT"),
+        ("generate_series(1, 10 / 0)", "divide by zero"),
+        ("generate_series(0, CAST(1e30 AS BIGINT))", "does not fit BIGINT"),
+        ("poll('t', 'g', 9223372036854775807 + 2, 0)", "is out of range for BIGINT"),
+        ("generate_series(1, 2) WITH ORDINALITY", "WITH ORDINALITY"),
+        ("t, LATERAL generate_series(1, 9223372036854775807 + 1)", "is out of range for BIGINT"),
+    ] {
+        let error = store.rows(&format!("SELECT count(*) FROM {refused}")).await.unwrap_err().to_string();
+        assert!(error.contains(word), "{refused}: {error}");
+    }
+    for (series, rows) in [
+        ("GENERATE_SERIES(1 + 1, abs(-2) * 3)", 5),
+        ("generate_series(1, CAST(2.5 AS BIGINT))", 3),
+        ("generate_series(1, CASE WHEN 2 > 1 THEN 3 END)", 3),
+        ("generate_series(DATE '2024-01-30', DATE '2024-01-31' + INTERVAL '1 day', INTERVAL '1 day')", 3),
+        ("range(1, NULL)", 0),
+    ] {
+        assert_eq!(
+            store.rows(&format!("SELECT count(*) FROM {series}")).await.unwrap(),
+            [rows.to_string()],
+            "{series}"
+        );
+    }
+}

@@ -30,17 +30,19 @@ pub(super) fn check_growth(plan: &LogicalPlan, start: Option<Position>) -> Resul
 /// For each column of a plan the number of terms that it is computed from.
 fn columns(plan: &LogicalPlan) -> Result<Vec<usize>> {
     let below = plan.inputs().into_iter().map(columns).collect::<Result<Vec<_>>>()?.concat();
+    // Where every column is one term nobody has to look for it.
+    let sizes_below: &[usize] = if below.iter().all(|size| *size == 1) { &[] } else { &below };
     let walked = plan
         .apply_subqueries(|subquery| columns(subquery).map(|_| TreeNodeRecursion::Continue).map_err(into_datafusion));
     walked.map_err(|error| from_datafusion(error, 0))?;
     let width = plan.schema().fields().len();
     let sizes = match plan {
         LogicalPlan::Projection(step) => {
-            step.expr.iter().map(|expr| terms(expr, step.input.schema(), &below)).collect()
+            step.expr.iter().map(|expr| terms(expr, step.input.schema(), sizes_below)).collect()
         }
         // Conditions on what a query is grouped by move below it, those on aggregates do not.
         LogicalPlan::Aggregate(step) => {
-            let groups = step.group_expr.iter().map(|expr| terms(expr, step.input.schema(), &below));
+            let groups = step.group_expr.iter().map(|expr| terms(expr, step.input.schema(), sizes_below));
             groups.chain(step.aggr_expr.iter().map(|_| 1)).collect()
         }
         LogicalPlan::Union(_) => {
@@ -48,11 +50,11 @@ fn columns(plan: &LogicalPlan) -> Result<Vec<usize>> {
         }
         LogicalPlan::TableScan(scan) => scanned(scan),
         LogicalPlan::Filter(step) => {
-            check(&step.predicate, step.input.schema(), &below)?;
+            check(&step.predicate, step.input.schema(), sizes_below)?;
             below
         }
         LogicalPlan::Join(step) => {
-            step.filter.iter().try_for_each(|condition| check(condition, &step.schema, &below))?;
+            step.filter.iter().try_for_each(|condition| check(condition, &step.schema, sizes_below))?;
             below
         }
         // Columns pass through sorts, limits and the like; windows add theirs at the end.
@@ -93,11 +95,12 @@ fn place(expr: &Expr) -> Option<Position> {
     found
 }
 
-/// The terms of an expression over columns of those sizes.
+/// The terms of an expression over columns of those sizes; none are given where each is one term.
 pub(super) fn terms(expr: &Expr, schema: &DFSchema, columns: &[usize]) -> usize {
     let mut total = 0_usize;
     let walked = expr.apply(|node| {
         total = total.saturating_add(match node {
+            Expr::Column(_) if columns.is_empty() => 1,
             Expr::Column(column) => {
                 let index = schema.maybe_index_of_column(column);
                 index.and_then(|index| columns.get(index)).copied().unwrap_or(1)

@@ -1,6 +1,6 @@
 //! A [`Stateless`] compiled: physical expressions evaluated directly on the engine's batches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -11,6 +11,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use millstream_engine::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, OperatorError, RowMap};
 
@@ -44,7 +45,8 @@ struct Filter {
 impl Operator {
     /// Compiles. `identity` says that the rows are the newest schema's, unchanged, so that encoded bytes can be sent on.
     pub(crate) fn compile(stateless: &Stateless, identity: bool, state: &SessionState) -> DfResult<Operator> {
-        let layouts = layouts(stateless);
+        let places = places(&stateless.input);
+        let layouts = layouts(stateless, &places);
         let mut props = ExecutionProps::new();
         props.mark_start_execution(Arc::clone(state.config_options()));
         // Made once for all expressions over a layout: tables may have thousands of columns.
@@ -61,7 +63,13 @@ impl Operator {
         }
         let schema = schema_of(&layouts[stateless.filters.len()])?;
         let outputs = stateless.outputs.iter();
-        let expressions = outputs.map(|output| compile(&output.expr, &schema)).collect::<DfResult<Vec<_>>>()?;
+        let layout = &layouts[stateless.filters.len()];
+        let expressions = outputs
+            .map(|output| match place_in(layout, &output.expr, &places) {
+                Some((name, index)) => Ok(Arc::new(Column::new(name, index)) as Arc<dyn PhysicalExpr>),
+                None => compile(&output.expr, &schema),
+            })
+            .collect::<DfResult<Vec<_>>>()?;
         let first = &layouts[0];
         let whole = stateless.filters.iter().cloned().reduce(Expr::and);
         let pruner = match whole {
@@ -143,11 +151,28 @@ fn depth(expr: &Arc<dyn PhysicalExpr>) -> usize {
     1 + expr.children().into_iter().map(depth).max().unwrap_or(0)
 }
 
+/// Where each column of the input stands; of several of one name the first. DataFusion and arrow look through all of them each
+/// time that they are asked.
+fn places(input: &Schema) -> HashMap<&str, usize> {
+    let mut places = HashMap::with_capacity(input.fields().len());
+    for (index, field) in input.fields().iter().enumerate() {
+        places.entry(field.name().as_str()).or_insert(index);
+    }
+    places
+}
+
+/// The name and place in a batch of an expression that is a column and nothing more.
+fn place_in<'a>(layout: &[usize], expr: &'a Expr, places: &HashMap<&str, usize>) -> Option<(&'a str, usize)> {
+    let Expr::Column(column) = expr else { return None };
+    let place = layout.binary_search(places.get(column.name.as_str())?).ok()?;
+    Some((&column.name, place))
+}
+
 /// Which columns of the input each filter's batch has, and, last, the outputs' batch; sorted.
-fn layouts(stateless: &Stateless) -> Vec<Vec<usize>> {
+fn layouts(stateless: &Stateless, places: &HashMap<&str, usize>) -> Vec<Vec<usize>> {
     let mut needed = BTreeSet::new();
     let add = |expr: &Expr, needed: &mut BTreeSet<usize>| {
-        needed.extend(expr.column_refs().into_iter().filter_map(|column| stateless.input.index_of(&column.name).ok()));
+        needed.extend(expr.column_refs().into_iter().filter_map(|column| places.get(column.name.as_str())));
     };
     for output in &stateless.outputs {
         add(&output.expr, &mut needed);

@@ -1,5 +1,7 @@
 //! Rewriting the expressions of a whole plan, with the columns that each of them may name.
 
+use std::cell::Cell;
+
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -13,6 +15,8 @@ pub(super) fn rewrite_plan(
     rewrite: &dyn Fn(Expr, &DFSchema) -> DfResult<Transformed<Expr>>,
     finish: &dyn Fn(LogicalPlan) -> DfResult<Transformed<LogicalPlan>>,
 ) -> DfResult<LogicalPlan> {
+    // To make a schema anew takes DataFusion a search through all columns for each of them.
+    let is_changed_below = Cell::new(false);
     let rewritten = plan.transform_up_with_subqueries(|step| {
         let schema = schema_of(&step)?;
         let names = NamePreserver::new(&step);
@@ -23,11 +27,11 @@ pub(super) fn rewrite_plan(
             Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
         })?;
         let step = step.transform_data(finish)?;
-        match step.transformed {
-            true => step.map_data(|step| step.recompute_schema()),
-            // The columns below may have other types than before.
-            false => step.map_data(|step| if step.inputs().is_empty() { Ok(step) } else { step.recompute_schema() }),
+        if !step.transformed && (!is_changed_below.get() || step.data.inputs().is_empty()) {
+            return Ok(step);
         }
+        is_changed_below.set(true);
+        step.map_data(|step| step.recompute_schema())
     })?;
     Ok(rewritten.data)
 }

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, Spanned,
-    TableAliasColumnDef, TableFactor,
+    Expr, Ident, JoinConstraint, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, Spanned,
+    TableAliasColumnDef, TableFactor, Value,
 };
 
 use super::Scope;
+use super::using::{self, Kind};
 use crate::names::fold;
 use crate::{Error, Position, Result};
 
@@ -59,7 +60,7 @@ fn without_casts(mut expr: &Expr) -> &Expr {
     expr
 }
 
-fn written_name(item: &SelectItem) -> Option<String> {
+pub(super) fn written_name(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(fold(ident)),
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(fold),
@@ -78,30 +79,37 @@ pub(super) fn extend_alias(factor: &mut TableFactor, scope: &dyn Scope) {
     }
 }
 
-/// Writes NATURAL JOIN as the USING that it stands for: beside pseudo-columns every two tables have these in common.
-pub(super) fn write_out_natural(select: &mut Select, scope: &dyn Scope) -> Result<()> {
+/// Writes NATURAL JOIN as the USING that it stands for: beside pseudo-columns every two tables have these in common, and of outer
+/// joins the columns in common have to be known.
+pub(super) fn write_out_natural(select: &mut Select, scope: &dyn Scope, pseudo: bool) -> Result<()> {
     for table in &mut select.from {
         let mut left = columns(&table.relation, scope);
         for join in &mut table.joins {
             let right = columns(&join.relation, scope);
-            if let Some(constraint) = constraint(&mut join.join_operator)
+            if let Some((kind, constraint)) = using::condition(&mut join.join_operator)
                 && *constraint == JoinConstraint::Natural
             {
-                let (Some(left), Some(right)) = (&left, &right) else {
-                    let message =
-                        "NATURAL JOIN of a sub-query beside a pseudo-column is not offered; write USING or ON";
-                    let position = Position::of(join.relation.span());
-                    return Err(Error::Unsupported { message: message.to_owned(), position });
-                };
-                let common = left.iter().filter(|name| right.contains(name));
-                let common: Vec<_> = common.map(|name| ObjectName::from(Ident::with_quote('"', name))).collect();
-                *constraint = match common.is_empty() {
-                    true => JoinConstraint::On(Expr::value(datafusion::sql::sqlparser::ast::Value::Boolean(true))),
-                    false => JoinConstraint::Using(common),
-                };
+                match (&left, &right) {
+                    (Some(left), Some(right)) => {
+                        let common = left.iter().filter(|name| right.contains(name));
+                        let common: Vec<_> =
+                            common.map(|name| ObjectName::from(Ident::with_quote('"', name))).collect();
+                        *constraint = match common.is_empty() {
+                            true => JoinConstraint::On(Expr::value(Value::Boolean(true))),
+                            false => JoinConstraint::Using(common),
+                        };
+                    }
+                    _ if pseudo || matches!(kind, Kind::Left | Kind::Right | Kind::Full) => {
+                        let message = "NATURAL JOIN of a sub-query is not offered beside a pseudo-column, nor as an outer \
+                                       join; write USING or ON";
+                        let position = Position::of(join.relation.span());
+                        return Err(Error::Unsupported { message: message.to_owned(), position });
+                    }
+                    _ => {}
+                }
             }
             left = left.zip(right).map(|(mut left, right)| {
-                left.extend(right);
+                left.extend(right.into_iter().filter(|name| !left.contains(name)).collect::<Vec<_>>());
                 left
             });
         }
@@ -110,7 +118,7 @@ pub(super) fn write_out_natural(select: &mut Select, scope: &dyn Scope) -> Resul
 }
 
 /// The columns of a table by its name; `None` for other relations.
-fn columns(factor: &TableFactor, scope: &dyn Scope) -> Option<Vec<String>> {
+pub(super) fn columns(factor: &TableFactor, scope: &dyn Scope) -> Option<Vec<String>> {
     match factor {
         TableFactor::Table { name, alias: Some(alias), args: None, .. } if !alias.columns.is_empty() => {
             let hidden = scope.hidden(name);
@@ -118,20 +126,6 @@ fn columns(factor: &TableFactor, scope: &dyn Scope) -> Option<Vec<String>> {
             Some(named.filter(|name| !hidden.contains(&name.as_str())).collect())
         }
         TableFactor::Table { name, args: None, .. } => scope.columns(name),
-        _ => None,
-    }
-}
-
-fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    use JoinOperator::{FullOuter, Inner, Join, Left, LeftOuter, Right, RightOuter};
-    match operator {
-        Join(constraint)
-        | Inner(constraint)
-        | Left(constraint)
-        | LeftOuter(constraint)
-        | Right(constraint)
-        | RightOuter(constraint)
-        | FullOuter(constraint) => Some(constraint),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //! declared columns, `*` leaves out the pseudo-columns, and named arguments of `poll` take their places.
 
 mod columns;
+mod using;
 mod wildcards;
 
 use std::collections::{BTreeMap, HashSet};
@@ -10,7 +11,7 @@ use std::ops::ControlFlow;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    ObjectNamePart, Query, Select, SetExpr, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::names::{fold, ident_position};
@@ -74,18 +75,17 @@ impl VisitorMut for Rewriter<'_> {
             self.ctes.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
         }
         columns::mark_step_casts(query);
+        if let (SetExpr::Select(select), Some(order)) = (query.body.as_mut(), &mut query.order_by) {
+            match self.select(select) {
+                Ok(common) => using::write_out_order(order, select, &common),
+                Err(error) => return ControlFlow::Break(error),
+            }
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        columns::name_duplicates(select);
-        if self.pseudo {
-            if let Err(error) = columns::write_out_natural(select, self.scope) {
-                return ControlFlow::Break(error);
-            }
-            wildcards::narrow(select, self.scope, &self.ctes);
-        }
-        ControlFlow::Continue(())
+        self.select(select).map_or_else(ControlFlow::Break, |_| ControlFlow::Continue(()))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -115,6 +115,18 @@ impl VisitorMut for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
+    /// Does nothing more when it is done again. Gives what columns that joins have in common stand for.
+    fn select(&self, select: &mut Select) -> Result<Vec<(String, Expr)>> {
+        columns::write_out_natural(select, self.scope, self.pseudo)?;
+        let is_outer = using::is_outer(select);
+        if self.pseudo || is_outer {
+            wildcards::narrow(select, self.scope, &self.ctes, self.pseudo)?;
+        }
+        let common = if is_outer { using::write_out(select, self.scope, &self.ctes)? } else { Vec::new() };
+        columns::name_duplicates(select);
+        Ok(common)
+    }
+
     fn resolve_plugin(&mut self, function: &mut Function) -> Result<()> {
         let [part] = function.name.0.as_slice() else { return Ok(()) };
         let Some(ident) = part.as_ident().cloned() else { return Ok(()) };

@@ -1,14 +1,16 @@
-//! `*` in a statement that names a pseudo-column: it leaves the pseudo-columns out.
+//! `*` in a statement that names a pseudo-column, which it leaves out, and over outer joins with columns in common.
 
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, WildcardAdditionalOptions,
+    ExceptSelectItem, Ident, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
+    TableWithJoins, WildcardAdditionalOptions,
 };
 
 use super::Scope;
+use super::using::{self, Joined, Kind, Pair};
 use crate::names::fold;
+use crate::{Error, Position, Result};
 
 /// What a `*` takes of one relation.
 struct Part {
@@ -16,17 +18,27 @@ struct Part {
     name: ObjectName,
     /// The columns left out.
     except: Vec<String>,
-    /// Columns of a later relation that stand before this one's.
-    before: Vec<SelectItem>,
+    /// All that it has, where that is known.
+    columns: Option<Vec<String>>,
+    /// Columns of later relations that stand before this one's.
+    before: Vec<(String, SelectItem)>,
+}
+
+impl Part {
+    /// Whether a wildcard would leave everything out, which is an error.
+    fn is_empty(&self) -> bool {
+        self.columns.as_ref().is_some_and(|columns| columns.iter().all(|column| self.except.contains(column)))
+    }
 }
 
 /// Adds `EXCEPT (_partition, …)` to wildcards over relations that have hidden columns. Over several relations a name alone would
 /// be ambiguous, so that `*` becomes one wildcard for each of them.
-pub(super) fn narrow(select: &mut Select, scope: &dyn Scope, ctes: &HashSet<String>) {
+pub(super) fn narrow(select: &mut Select, scope: &dyn Scope, ctes: &HashSet<String>, pseudo: bool) -> Result<()> {
+    let is_outer = using::is_outer(select);
     let parts: Option<Vec<Part>> = select
         .from
         .iter()
-        .map(|table| parts_of(table, scope, ctes))
+        .map(|table| parts_of(table, scope, ctes, pseudo))
         .collect::<Option<Vec<_>>>()
         .map(|parts| parts.into_iter().flatten().collect());
     let factors: Vec<&TableFactor> = select
@@ -36,19 +48,28 @@ pub(super) fn narrow(select: &mut Select, scope: &dyn Scope, ctes: &HashSet<Stri
         .collect();
     let hidden: Vec<(Option<String>, Vec<String>)> = factors
         .into_iter()
-        .map(|factor| (name_of(factor).map(|name| last(&name)), hidden(factor, scope, ctes)))
+        .map(|factor| (name_of(factor).map(|name| last(&name)), hidden(factor, scope, ctes, pseudo)))
         .collect();
     let mut items = Vec::with_capacity(select.projection.len());
     for item in std::mem::take(&mut select.projection) {
         match (item, &parts) {
             (SelectItem::Wildcard(options), Some(parts)) if hidden.len() > 1 && is_plain(&options) => {
                 for part in parts {
+                    items.extend(part.before.iter().map(|(_, item)| item.clone()));
+                    if part.is_empty() {
+                        continue;
+                    }
                     let mut options = options.clone();
                     except(&mut options, &part.except);
                     let name = SelectItemQualifiedWildcardKind::ObjectName(part.name.clone());
-                    items.extend(part.before.iter().cloned());
                     items.push(SelectItem::QualifiedWildcard(name, options));
                 }
+            }
+            (SelectItem::Wildcard(options), _) if is_outer => {
+                let message = "* over an outer join with USING is offered as it is, over tables and sub-queries that have a name; \
+                               list the columns, or write ON";
+                let position = Position::of(options.wildcard_token.0.span);
+                return Err(Error::Unsupported { message: message.to_owned(), position });
             }
             (SelectItem::Wildcard(mut options), _) => {
                 let all: Vec<String> = hidden.iter().flat_map(|(_, hidden)| hidden.iter().cloned()).collect();
@@ -66,100 +87,75 @@ pub(super) fn narrow(select: &mut Select, scope: &dyn Scope, ctes: &HashSet<Stri
         }
     }
     select.projection = items;
+    Ok(())
 }
 
 /// The parts of `*` in their order; `None` where a relation has no name to write them with.
-fn parts_of(table: &TableWithJoins, scope: &dyn Scope, ctes: &HashSet<String>) -> Option<Vec<Part>> {
-    use JoinOperator::{Anti, LeftAnti, LeftSemi, Right, RightAnti, RightOuter, RightSemi, Semi};
+fn parts_of(table: &TableWithJoins, scope: &dyn Scope, ctes: &HashSet<String>, pseudo: bool) -> Option<Vec<Part>> {
     let part = |factor: &TableFactor| {
-        Some(Part { name: name_of(factor)?, except: hidden(factor, scope, ctes), before: Vec::new() })
+        let columns = columns(factor, scope, ctes);
+        Some(Part { name: name_of(factor)?, except: hidden(factor, scope, ctes, pseudo), columns, before: Vec::new() })
     };
     let mut parts = vec![part(&table.relation)?];
+    let mut joined = Joined::new(&table.relation, scope, ctes)?;
     for join in &table.joins {
         let mut right = part(&join.relation)?;
-        let using = using(&join.join_operator)?;
-        match &join.join_operator {
-            Semi(_) | LeftSemi(_) | Anti(_) | LeftAnti(_) => continue,
-            RightSemi(_) | RightAnti(_) => parts.clear(),
-            // What both have in common is shown once, from the side that is always there, and first.
-            Right(_) | RightOuter(_) => {
+        let (kind, pairs) = joined.join(join)?;
+        let using: Vec<String> = pairs.iter().map(|pair| pair.column.clone()).collect();
+        match kind {
+            Kind::OnlyLeft => continue,
+            Kind::OnlyRight => parts.clear(),
+            // What both have in common is shown once, as it is always there, and first.
+            Kind::Right | Kind::Full => {
                 if let Some(first) = parts.first_mut() {
-                    // Of several such joins the last one's.
-                    first.before = using.iter().map(|column| column_of(&right.name, column)).collect();
+                    // Those of earlier joins follow, but for what this one has in common with them.
+                    let earlier = std::mem::take(&mut first.before);
+                    let earlier = earlier.into_iter().filter(|(column, _)| !using.contains(column));
+                    let shown = |pair: &Pair| Some((pair.column.clone(), pair.shown(kind)?));
+                    first.before = pairs.iter().map(shown).collect::<Option<_>>()?;
+                    first.before.extend(earlier);
                 }
                 for left in &mut parts {
                     left.except.extend(using.iter().cloned());
                 }
                 right.except.extend(using);
             }
-            _ => right.except.extend(using),
+            Kind::Inner | Kind::Left => right.except.extend(using),
         }
-        let columns = match &join.relation {
-            TableFactor::Table { name, .. } => scope.columns(name),
-            _ => None,
-        };
-        // A wildcard that leaves everything out is none.
-        if !columns.is_some_and(|columns| columns.iter().all(|column| right.except.contains(column))) {
-            parts.push(right);
-        }
+        parts.push(right);
     }
     Some(parts)
 }
 
-/// The columns of USING; `None` where they are not known.
-fn using(operator: &JoinOperator) -> Option<Vec<String>> {
-    use JoinOperator::{
-        Anti, CrossJoin, FullOuter, Inner, Join, Left, LeftAnti, LeftOuter, LeftSemi, Right, RightAnti, RightOuter,
-        RightSemi, Semi,
-    };
-    let constraint = match operator {
-        Join(constraint)
-        | Inner(constraint)
-        | Left(constraint)
-        | LeftOuter(constraint)
-        | Right(constraint)
-        | RightOuter(constraint)
-        | FullOuter(constraint)
-        | CrossJoin(constraint)
-        | Semi(constraint)
-        | LeftSemi(constraint)
-        | RightSemi(constraint)
-        | Anti(constraint)
-        | LeftAnti(constraint)
-        | RightAnti(constraint) => constraint,
-        _ => return None,
-    };
-    match constraint {
-        JoinConstraint::Using(names) => Some(names.iter().map(last).collect()),
-        JoinConstraint::Natural => None,
-        JoinConstraint::On(_) | JoinConstraint::None => Some(Vec::new()),
-    }
-}
-
-fn column_of(relation: &ObjectName, column: &str) -> SelectItem {
-    let parts = relation.0.iter().filter_map(|part| part.as_ident()).cloned();
-    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts.chain([Ident::with_quote('"', column)]).collect()))
-}
-
-fn name_of(factor: &TableFactor) -> Option<ObjectName> {
+pub(super) fn name_of(factor: &TableFactor) -> Option<ObjectName> {
     match factor {
         TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
             Some(ObjectName::from(alias.name.clone()))
         }
-        TableFactor::Table { name, .. } => Some(name.clone()),
+        TableFactor::Table { name, args: None, .. } => Some(name.clone()),
         _ => None,
     }
 }
 
-fn hidden(factor: &TableFactor, scope: &dyn Scope, ctes: &HashSet<String>) -> Vec<String> {
+fn hidden(factor: &TableFactor, scope: &dyn Scope, ctes: &HashSet<String>, pseudo: bool) -> Vec<String> {
     let TableFactor::Table { name, .. } = factor else { return Vec::new() };
-    if name.0.len() == 1 && ctes.contains(&last(name)) {
+    if !pseudo || name.0.len() == 1 && ctes.contains(&last(name)) {
         return Vec::new();
     }
     scope.hidden(name).into_iter().map(str::to_owned).collect()
 }
 
-fn last(name: &ObjectName) -> String {
+/// The columns of a table by its name; `None` for other relations.
+pub(super) fn columns(factor: &TableFactor, scope: &dyn Scope, ctes: &HashSet<String>) -> Option<Vec<String>> {
+    match factor {
+        TableFactor::Table { name, args: None, .. } if name.0.len() > 1 || !ctes.contains(&last(name)) => {
+            super::columns::columns(factor, scope)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn last(name: &ObjectName) -> String {
     name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default()
 }
 

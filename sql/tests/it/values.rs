@@ -107,6 +107,91 @@ async fn negative_nans_that_are_stored_are_the_one() {
     assert_eq!(store.rows("SELECT count(*) FROM large").await.unwrap(), ["3"]);
 }
 
+/// `USING` against the same join written with `ON`, for tables whose names come in either order of the alphabet.
+#[tokio::test]
+async fn columns_that_outer_joins_have_in_common_are_there() {
+    let store = open(SqlOptions::default());
+    for table in ["a", "z"] {
+        store.run(&format!("CREATE TABLE {table} (n BIGINT, x BIGINT)")).await;
+    }
+    store.run("CREATE TABLE m (n BIGINT, y BIGINT)").await;
+    store.run("CREATE TABLE bare (n BIGINT)").await;
+    store.run("INSERT INTO a VALUES (1, 10), (2, 20)").await;
+    store.run("INSERT INTO z VALUES (1, 10), (2, 20)").await;
+    store.run("INSERT INTO m VALUES (2, 200), (3, 300)").await;
+    store.run("INSERT INTO bare VALUES (3), (4)").await;
+    let same = async |using: &str, on: &str| {
+        let (mut found, mut expected) =
+            (store.rows(using).await.unwrap_or_else(|error| panic!("{using}: {error}")), store.rows(on).await.unwrap());
+        if !using.contains("ORDER BY") {
+            found.sort();
+            expected.sort();
+        }
+        assert!(!expected.is_empty(), "{on}");
+        assert_eq!(found, expected, "{using}");
+    };
+    for t in ["a", "z"] {
+        let on = |join: &str, columns: &str| format!("SELECT {columns} FROM {t} {join} JOIN m ON {t}.n = m.n");
+        let using = |join: &str, columns: &str| format!("SELECT {columns} FROM {t} {join} JOIN m USING (n)");
+        let natural = |join: &str, columns: &str| format!("SELECT {columns} FROM {t} NATURAL {join} JOIN m");
+        let both = format!("COALESCE({t}.n, m.n)");
+        for (join, n) in [("LEFT", format!("{t}.n")), ("RIGHT", "m.n".to_owned()), ("FULL", both.clone())] {
+            for written in [&using as &dyn Fn(&str, &str) -> String, &natural] {
+                same(&written(join, "*"), &on(join, &format!("{n}, x, y"))).await;
+                same(&written(join, "n, y"), &on(join, &format!("{n}, y"))).await;
+                same(&written(join, "n + 1, n AS k"), &on(join, &format!("{n} + 1, {n}"))).await;
+                // DataFusion takes no column in common in WHERE, where USING stays.
+                if join != "LEFT" {
+                    same(
+                        &format!("{} WHERE n = 3 OR n = 1", written(join, "n")),
+                        &format!("{} WHERE {n} = 3 OR {n} = 1", on(join, &n)),
+                    )
+                    .await;
+                }
+                same(
+                    &format!("{} GROUP BY n ORDER BY n", written(join, "n, count(*)")),
+                    &format!("{} GROUP BY {n} ORDER BY {n}", on(join, &format!("{n}, count(*)"))),
+                )
+                .await;
+                same(
+                    &format!("{} ORDER BY n DESC", written(join, "y")),
+                    &format!("{} ORDER BY {n} DESC", on(join, "y")),
+                )
+                .await;
+                same(
+                    &format!("{} ORDER BY n DESC", written(join, "*")),
+                    &format!("{} ORDER BY 1 DESC", on(join, &format!("{n}, x, y"))),
+                )
+                .await;
+                let columns = format!("*, {t}._offset AS at");
+                same(&written(join, &columns), &on(join, &format!("{n}, x, y, {t}._offset AS at"))).await;
+            }
+        }
+        // Chains: what the first join has in common is what the next one joins on.
+        for (second, n) in [("", "m.n"), ("LEFT", "m.n"), ("RIGHT", "bare.n"), ("FULL", "COALESCE(m.n, bare.n)")] {
+            let on = format!("FROM {t} RIGHT JOIN m ON {t}.n = m.n {second} JOIN bare ON m.n = bare.n");
+            let using = format!("FROM {t} RIGHT JOIN m USING (n) {second} JOIN bare USING (n)");
+            same(&format!("SELECT * {using}"), &format!("SELECT {n}, x, y {on}")).await;
+            same(&format!("SELECT n, y {using}"), &format!("SELECT {n}, y {on}")).await;
+            same(&format!("SELECT *, m._offset AS at {using}"), &format!("SELECT {n}, x, y, m._offset AS at {on}"))
+                .await;
+        }
+        let chain = format!("FROM {t} FULL JOIN m USING (n) FULL JOIN bare USING (n)");
+        let on = format!("FROM {t} FULL JOIN m ON {t}.n = m.n FULL JOIN bare ON {both} = bare.n");
+        same(&format!("SELECT * {chain}"), &format!("SELECT COALESCE({both}, bare.n), x, y {on}")).await;
+    }
+    same("SELECT *, m._offset AS at FROM bare RIGHT JOIN m USING (n)", "SELECT n, y, _offset FROM m").await;
+    for refused in [
+        "SELECT n FROM (a JOIN z ON a.x = z.x) RIGHT JOIN m USING (n)",
+        "SELECT * FROM (SELECT 1 AS n) LEFT JOIN m USING (n)",
+        "SELECT * EXCEPT (y) FROM a LEFT JOIN m USING (n)",
+        "SELECT * FROM a NATURAL FULL JOIN (SELECT 1 AS n) AS s",
+    ] {
+        let error = store.rows(refused).await.unwrap_err().to_string();
+        assert!(error.contains("ON"), "{refused}: {error}");
+    }
+}
+
 /// They are folded while a statement is planned.
 #[tokio::test]
 async fn arguments_of_table_functions_are_checked() {

@@ -111,7 +111,9 @@ async fn run(
         Outcome::Done { rows, message } => {
             Ok(axum::Json(serde_json::json!({ "rows": rows, "message": message })).into_response())
         }
-        Outcome::Rows { schema, mut stream } => {
+        Outcome::Rows { schema, stream } => {
+            // One that has no rows is asked again.
+            let mut stream = stream.fuse();
             // Most statements that fail do so before their first rows, and are then answered with a status.
             let first = stream.next().await.transpose()?;
             let rows = futures::stream::iter(first.map(Ok)).chain(stream).boxed();

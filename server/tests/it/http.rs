@@ -37,6 +37,7 @@ fn health_metrics_and_statements() {
         "{\"at\":\"2013-01-01T10:00:00Z\",\"n\":9007199254740993,\"price\":\"1.50\",\"raw\":\"AP8=\"}\n\
          {\"at\":\"2013-01-01T10:00:00.500Z\",\"n\":null,\"price\":null,\"raw\":null}\n"
     );
+    assert_eq!(sql(&server, &[], "SELECT n FROM t WHERE n < 0"), (200, String::new()));
     let json = [("Content-Type", "application/json")];
     let (status, rows) =
         sql(&server, &json, r#"{"sql": "SELECT n FROM t WHERE n = $1", "parameters": [9007199254740993]}"#);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::Any;
@@ -18,6 +17,7 @@ use http::{HeaderMap, HeaderValue};
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::batch::{batches_of, schema_of};
 use crate::wire::{Incoming, Method, Requests};
 use crate::{Consumer, ConsumerOptions, Error, Producer, ProducerOptions, Result, protocol, wire};
 
@@ -82,14 +82,14 @@ impl Client {
     pub async fn query(&self, sql: &str) -> Result<Rows> {
         let mut service = self.sql_service();
         let info = service.execute(sql.to_owned(), None).await.map_err(|error| self.flight_error(error))?;
-        let schema = info.clone().try_decode_schema().map_err(Error::protocol)?;
+        let schema = schema_of(&info.schema)?;
         let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
         let ticket = ticket.ok_or_else(|| Error::protocol("a query without an endpoint"))?;
         let messages = self.get(&ticket).await.map_err(|status| Error::from_status(&self.url, &status))?;
-        let stream = FlightRecordBatchStream::new_from_flight_data(messages.map_err(FlightError::from));
         let client = self.clone();
-        let batches = stream.map(move |batch| batch.map_err(|error| client.flight_error(error)));
-        Ok(Rows { schema: Arc::new(schema), batches: Box::pin(batches) })
+        let batches = batches_of(messages.map_err(FlightError::from));
+        let batches = batches.map(move |batch| batch.map_err(|error| client.flight_error(error)));
+        Ok(Rows { schema, batches: Box::pin(batches) })
     }
 
     /// Runs one statement to its end and gives all its rows.

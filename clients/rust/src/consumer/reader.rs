@@ -1,14 +1,9 @@
 //! Reads a stream to its end.
 
-use std::collections::HashMap;
-use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_ipc::reader::{StreamReader, read_record_batch};
 use futures::StreamExt;
 use prost::Message;
 
@@ -16,6 +11,7 @@ use super::Batch;
 use super::inbox::{Due, Ended, Inbox, Taken, What};
 use super::outbox::Outbox;
 use super::waiting::Waiting;
+use crate::batch::rows_of;
 use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request};
 use crate::wire::Incoming;
 use crate::{Error, Result};
@@ -95,7 +91,7 @@ impl Reader {
         if data.data_header.is_empty() {
             return Ok(What::Moved);
         }
-        let rows = decode_rows(data, self.schema.clone())?;
+        let rows = rows_of(data, self.schema.clone())?;
         if rows.num_rows() == 0 {
             return Ok(What::Moved);
         }
@@ -128,20 +124,6 @@ pub(super) async fn welcome(incoming: &mut Incoming<FlightData>, url: &str) -> R
             Some(other) => return Err(Error::protocol(format!("{other:?} instead of a welcome"))),
         }
     }
-}
-
-pub(super) fn decode_schema(message: &[u8]) -> Result<SchemaRef> {
-    let reader = StreamReader::try_new(Cursor::new(message), None).map_err(Error::protocol)?;
-    Ok(reader.schema())
-}
-
-/// The rows stay where they arrived, if they are aligned there, as `Batch.padding` makes likely; else Arrow moves them.
-fn decode_rows(data: &FlightData, schema: SchemaRef) -> Result<RecordBatch> {
-    let message = arrow_ipc::root_as_message(&data.data_header).map_err(Error::protocol)?;
-    let header =
-        message.header_as_record_batch().ok_or_else(|| Error::protocol("rows in a message of another kind"))?;
-    let body = Buffer::from(data.data_body.clone());
-    read_record_batch(&body, header, schema, &HashMap::new(), None, &message.version()).map_err(Error::protocol)
 }
 
 /// `None` for what this client does not look at: the schema, which Welcome has said already, and kinds of messages that it

@@ -11,8 +11,9 @@ use super::SeekTo;
 use super::inbox::{Ended, Inbox, Taken, refused};
 use super::outbox::Outbox;
 use super::partition::Held;
-use super::reader::{Reader, decode_schema, welcome};
+use super::reader::{Reader, welcome};
 use super::waiting::Waiting;
+use crate::batch::schema_of;
 use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request, seek};
 use crate::wire::Method;
 use crate::{Client, Error, Result};
@@ -65,7 +66,7 @@ impl TopicStream {
         let opened = client.call(Method::DoExchange, Arc::clone(&outbox).messages(hello)).await;
         let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?.reusing(credit);
         let welcome = welcome(&mut incoming, &url).await?;
-        let schema = decode_schema(&welcome.schema)?;
+        let schema = schema_of(&welcome.schema)?;
         let reader = Reader {
             topic: topic.clone(),
             schema: schema.clone(),

@@ -60,7 +60,9 @@ fn instances_of_many_parts_wait_for_their_turn_and_leave_room_to_others() {
                 }
             });
         }
+        let patience = Instant::now() + Duration::from_secs(60);
         while usage(&host, "noisy").waiting < 3 {
+            assert!(Instant::now() < patience, "they do not wait: {:?}", usage(&host, "noisy"));
             thread::yield_now();
         }
         for _ in 0..3 {

@@ -140,14 +140,14 @@ fn turned(op: Operator) -> Operator {
 }
 
 fn beside<F: Float>(values: &[F], op: Operator, other: F) -> BooleanBuffer {
-    // For a number what NaN gives follows from which comparisons of IEEE 754 are denied.
+    // Beside a number, comparisons of IEEE 754 deny what they are asked of NaN.
     match (op, other.is_nan()) {
         (Operator::Eq, false) => packed(values, |value| value == other),
         (Operator::NotEq, false) => packed(values, |value| value != other),
         (Operator::Lt, false) => packed(values, |value| value < other),
         (Operator::LtEq, false) => packed(values, |value| value <= other),
-        (Operator::Gt, false) => packed(values, |value| !(value <= other)),
-        (_, false) => packed(values, |value| !(value < other)),
+        (Operator::Gt, false) => packed(values, |value| (value > other) | value.is_nan()),
+        (_, false) => packed(values, |value| (value >= other) | value.is_nan()),
         (Operator::Eq | Operator::GtEq, true) => packed(values, Float::is_nan),
         (Operator::NotEq | Operator::Lt, true) => packed(values, |value| !value.is_nan()),
         (Operator::LtEq, true) => !&none(values.len()),

@@ -16,6 +16,7 @@ mod floats;
 mod like;
 mod lists;
 mod literals;
+mod meet;
 mod names;
 mod nan;
 mod operators;

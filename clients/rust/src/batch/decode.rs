@@ -96,7 +96,7 @@ mod tests {
         let schema = schema_message(FlightDescriptor::default(), &batch.schema());
         let rows = batch_message(&batch).unwrap();
         assert_eq!(rows_of(&rows, batch.schema()).unwrap(), batch);
-        assert_eq!(read(vec![schema.clone(), rows.clone()]).unwrap(), [batch.clone()]);
+        assert_eq!(read(vec![schema.clone(), rows.clone()]).unwrap(), std::slice::from_ref(&batch));
         let mut refused = 0;
         for at in 0..rows.data_header.len() {
             for bits in [0x01, 0x80, 0xff] {

@@ -119,11 +119,11 @@ impl Inbox {
         }
     }
 
-    /// The stream is over. Those who wait for answers learn of it; rows that wait are thrown away if they are another
-    /// member's now.
+    /// The stream is over. Those who wait for answers learn of it. If the member has to join again, rows that wait are thrown
+    /// away: its partitions may be another's already, who commits them.
     pub(super) fn end(&self, reason: Ended) {
         let mut state = self.lock();
-        if matches!(&reason, Ended::Failed(error) if error.kind() == protocol::ErrorKind::Fenced) {
+        if matches!(reason, Ended::Failed(_)) {
             state.ready.clear();
         }
         state.asked.clear();
@@ -325,4 +325,27 @@ impl State {
 /// What a reply of the server's says went wrong.
 pub(super) fn refused(error: Option<&protocol::Error>) -> Result<()> {
     error.map_or(Ok(()), |error| Err(Error::from_wire(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting() -> Inbox {
+        let inbox = Inbox::default();
+        inbox.lock().ready.push_back(Taken { partition: 0, next_offset: 5, bytes: 0, what: What::Moved });
+        inbox
+    }
+
+    #[test]
+    fn what_waits_when_a_stream_breaks_is_not_given_out() {
+        for kind in [protocol::ErrorKind::Fenced, protocol::ErrorKind::Retry, protocol::ErrorKind::Reopen] {
+            let inbox = waiting();
+            inbox.end(Ended::Failed(Error::Server { kind, message: "it broke".to_owned() }));
+            assert!(inbox.take().is_none(), "{kind:?}");
+        }
+        let inbox = waiting();
+        inbox.end(Ended::SchemaChanged);
+        assert!(inbox.take().is_some(), "the member goes on, with what it has");
+    }
 }

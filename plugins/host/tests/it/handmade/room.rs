@@ -197,3 +197,18 @@ fn what_compiling_takes_is_the_namespaces() {
         assert!(began.elapsed() < Duration::from_secs(60), "{made_more} modules cost nothing");
     }
 }
+
+#[test]
+fn a_module_that_is_compiled_takes_more_of_its_namespace_than_one_that_is_known() {
+    let host = TestHost::new();
+    let long = long_to_compile();
+    let settings = PluginSettings { limits: tight(), ..PluginSettings::default() };
+    let inspected = || {
+        host.host.inspect_with("a", "late", &long, &settings).expect("a description");
+        usage(&host, "a").cpu_us
+    };
+    let compiled = inspected();
+    let known = inspected() - compiled;
+    assert_eq!(host.host.figures().compilations, 1);
+    assert!(compiled > 5 * known, "{compiled} µs, and {known} µs once it was compiled");
+}

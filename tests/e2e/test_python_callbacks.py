@@ -213,17 +213,17 @@ def test_a_defect_of_the_client_is_told_and_nobody_waits_for_ever(flights_server
 
 
 def test_what_is_closed_says_so(flights_server):
-    make_table(flights_server, "closed")
+    make_table(flights_server, "callbacks_closed")
     connection = connect(flights_server.url)
-    member = consumer(flights_server.url, "closed")
-    producer = Producer("closed", {"url": flights_server.url})
-    member.subscribe(["closed"])
+    member = consumer(flights_server.url, "callbacks_closed")
+    producer = Producer("callbacks_closed", {"url": flights_server.url})
+    member.subscribe(["callbacks_closed"])
     for thing in (connection, member, producer):
         thing.close()
         thing.close()
     for call in (
         lambda: connection.query("SELECT 1"), lambda: connection.query("SELECT $1", [1]), lambda: member.poll(0), member.commit,
-        lambda: member.subscribe(["closed"]), member.committed, lambda: producer.send(numbers(0, 1)),
+        lambda: member.subscribe(["callbacks_closed"]), member.committed, lambda: producer.send(numbers(0, 1)),
     ):
         with pytest.raises(errors.FailedPrecondition, match="closed"):
             call()

@@ -24,12 +24,12 @@ def query(url, sql):
 
 def test_a_cursor_that_is_closed_at_once_has_inserted(flights_server):
     with adbc.connect(flights_server.url, autocommit=True) as connection:
-        for statement in ["CREATE TABLE closed (id BIGINT)"] + [f"INSERT INTO closed VALUES ({n})" for n in range(20)]:
+        for statement in ["CREATE TABLE closed_at_once (id BIGINT)"] + [f"INSERT INTO closed_at_once VALUES ({n})" for n in range(20)]:
             connection.cursor().execute(statement)
         with connection.cursor() as cursor:
             for n in range(20, 40):
-                cursor.execute("INSERT INTO closed VALUES (?)", (n,))
-    assert query(flights_server.url, "SELECT count(*) AS n, sum(id) AS s FROM closed") == [{"n": 40, "s": sum(range(40))}]
+                cursor.execute("INSERT INTO closed_at_once VALUES (?)", (n,))
+    assert query(flights_server.url, "SELECT count(*) AS n, sum(id) AS s FROM closed_at_once") == [{"n": 40, "s": sum(range(40))}]
 
 
 def test_errors_of_statements_are_raised_by_execute(flights_server):

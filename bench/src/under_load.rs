@@ -191,7 +191,12 @@ impl Member {
 
     async fn send(&mut self, request: Request) -> Result<()> {
         let request = ConsumerRequest { request: Some(request) };
-        Ok(self.requests.send(FlightData::new().with_app_metadata(request.encode_to_vec())).await?)
+        let sent = self.requests.send(FlightData::new().with_app_metadata(request.encode_to_vec())).await;
+        // Nothing is taken any more once the server has ended the stream, and why it did is the last of its replies.
+        while sent.is_err() {
+            self.next().await?;
+        }
+        Ok(sent?)
     }
 
     async fn next(&mut self) -> Result<Reply> {
@@ -228,8 +233,8 @@ async fn produce(server: &Server, batch: &RecordBatch, stop: &AtomicBool) -> Res
                 let mut unanswered = 0;
                 let mut acks = client.do_put(sent).await?.into_inner();
                 while !stop.load(Ordering::Relaxed) {
-                    while unanswered < BATCHES {
-                        requests.send(rows.clone()).await?;
+                    // What the server does not take any more is not sent; why it ended the stream is read below.
+                    while unanswered < BATCHES && requests.send(rows.clone()).await.is_ok() {
                         unanswered += 1;
                     }
                     acks.next().await.ok_or("the stream has ended")??;

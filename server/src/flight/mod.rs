@@ -49,10 +49,12 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 64 << 20;
 const MAX_UNARY_BYTES: usize = 4 << 20;
 /// Calls under way on one connection.
 const MAX_STREAMS: u32 = 1024;
-/// What a client may send ahead on one call, and on all calls of its connection.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// What a client may send ahead on one call, and on all calls of its connection: a window of each of 256 calls that wait for
+/// room fits in, so that those which have theirs are not held up by them.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-const MAX_FRAME_BYTES: u32 = 256 << 10;
+/// A call that waits for room has one frame in its hands.
+pub(crate) const MAX_FRAME_BYTES: u32 = 32 << 10;
 /// Of the metadata of one call.
 const MAX_HEADER_BYTES: u32 = 8 << 10;
 

@@ -4,6 +4,10 @@
 //! down add up to far more than a server has. So a socket is read only as far as what was read has been looked at: a little
 //! beyond that always, more with room from the budget. A client that sends more waits in its own socket.
 //!
+//! Calls share their connection's socket: the rest of a message that has its room may lie behind bytes of calls that wait for
+//! theirs. So a socket is read on while a message arrives over it, and what the other calls have sent meanwhile lies unread: no
+//! more than a window of each.
+//!
 //! So the frames are followed as they pass: rows of calls are unread until their calls take them, and all of a frame is until the
 //! rest of it has come. What was sent to calls that are over, and padding, is never taken by anybody: nothing is unread whenever
 //! every call of the connection has asked for more and found nothing there.
@@ -19,19 +23,22 @@ use futures::task::AtomicWaker;
 
 use super::Peer;
 use super::pool::Part;
+use crate::flight::MAX_FRAME_BYTES;
 
 /// What may lie unread of every connection.
 const FREE_BYTES: usize = 16 << 10;
 /// What is taken of the budget at a time; a whole frame fits in.
-const STEP_BYTES: usize = 256 << 10;
+const STEP_BYTES: usize = MAX_FRAME_BYTES as usize;
 
 /// Of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     inner: Mutex<Inner>,
     reader: AtomicWaker,
-    /// Calls that wait for room for a message: nothing more is taken in for them.
+    /// Calls that wait for room for a message: nothing more is taken in for them alone.
     waiting: AtomicUsize,
+    /// Calls whose messages have their room, and have come in part.
+    arriving: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +47,8 @@ struct Inner {
     /// The socket waits to be read.
     blocked: bool,
     unread: usize,
+    /// What calls that wait for room have in their hands.
+    kept: usize,
     room: Part,
     /// Calls whose bodies are open, and those of them that may have something to read.
     open: usize,
@@ -54,21 +63,29 @@ impl Arrivals {
     /// How many bytes may be read from the socket now; none, and the task is woken when that may have changed.
     pub(super) fn allowed(&self, peer: &Arc<Peer>, asking: &mut Asking, context: &mut Context<'_>) -> usize {
         self.reader.register(context.waker());
-        if let Some(allowed) = self.allowance() {
-            return allowed;
+        loop {
+            if let Some(allowed) = self.allowance() {
+                return allowed;
+            }
+            // One step may not be enough: calls that begin to wait hold more than was asked for.
+            let Some(part) = self.poll_step(peer, asking, context) else { return 0 };
+            self.lock().room.merge(part);
         }
-        if self.waiting.load(Ordering::Acquire) > 0 {
+    }
+
+    /// More room, if it is for anybody and there.
+    fn poll_step(&self, peer: &Arc<Peer>, asking: &mut Asking, context: &mut Context<'_>) -> Option<Part> {
+        if self.waiting.load(Ordering::Acquire) > 0 && self.arriving.load(Ordering::Acquire) == 0 {
             *asking = None;
-            return 0;
+            return None;
         }
         let future = asking.get_or_insert_with(|| {
             let peer = Arc::clone(peer);
             Box::pin(async move { peer.net.ingress.arrived.take(STEP_BYTES).await })
         });
-        let Poll::Ready(part) = future.poll_unpin(context) else { return 0 };
+        let Poll::Ready(part) = future.poll_unpin(context) else { return None };
         *asking = None;
-        self.lock().room.merge(part);
-        self.allowance().unwrap_or(0)
+        Some(part)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -129,14 +146,34 @@ impl Arrivals {
         self.settle(inner);
     }
 
-    /// A call begins or ends to wait for room for its message.
-    pub(super) fn waits(&self, begins: bool) {
+    /// A call begins to wait for room for a message, of which it was handed `bytes`.
+    pub(super) fn waits(&self, bytes: usize) {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.lock().kept += bytes;
+    }
+
+    /// It has its room, or is gone.
+    pub(super) fn waited(&self, bytes: usize) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        let mut inner = self.lock();
+        inner.kept -= bytes;
+        self.settle(inner);
+        self.reader.wake();
+    }
+
+    /// A message of which a part is here has its room and waits for the rest, or does not any more.
+    pub(super) fn arrives(&self, begins: bool) {
         if begins {
-            self.waiting.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.arriving.fetch_add(1, Ordering::AcqRel);
             self.reader.wake();
+        } else {
+            self.arriving.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+
+    /// Whether the socket waits for room: that nothing comes is not the client's fault.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.lock().blocked
     }
 
     /// Room that is not needed any more goes back, and the socket is read again.
@@ -165,7 +202,7 @@ impl Arrivals {
 
 impl Inner {
     fn held(&self) -> usize {
-        self.unread + self.frames.partial
+        self.unread + self.kept + self.frames.partial
     }
 }
 

@@ -56,21 +56,36 @@ impl Progress {
     }
 }
 
+/// A message that waits for its room.
+struct Asked {
+    room: BoxFuture<'static, Result<MessageRoom, NoRoom>>,
+    /// What is here of it.
+    kept: usize,
+}
+
 /// Bounds what one call takes in.
 pub(crate) struct Receiving {
     peer: Arc<Peer>,
     /// The call's answer, whose reader is alive as long as it sends.
     sent: Arc<Sent>,
-    asked: Option<BoxFuture<'static, Result<MessageRoom, NoRoom>>>,
+    asked: Option<Asked>,
     /// The small message without room.
     small: Weak<()>,
     progress: Option<Progress>,
+    /// Counted among those of the connection that arrive.
+    arriving: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Receiving {
     pub(crate) fn new(peer: Arc<Peer>, sent: Arc<Sent>) -> Receiving {
-        Receiving { peer, sent, asked: None, small: Weak::new(), progress: None, timer: None }
+        Receiving { peer, sent, asked: None, small: Weak::new(), progress: None, arriving: false, timer: None }
+    }
+
+    fn waited(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.peer.arrivals.waited(asked.kept);
+        }
     }
 
     fn timer(&mut self, after: Duration) -> &mut Pin<Box<Sleep>> {
@@ -85,7 +100,7 @@ impl Reception for Receiving {
         self.sent.received();
     }
 
-    fn poll_room(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<Result<Room, Status>> {
+    fn poll_room(&mut self, bytes: usize, kept: usize, context: &mut Context<'_>) -> Poll<Result<Room, Status>> {
         if self.asked.is_none() {
             if let Some(room) = Ingress::try_take(&self.peer, bytes) {
                 return Poll::Ready(Ok(Arc::new(room)));
@@ -95,17 +110,23 @@ impl Reception for Receiving {
                 self.small = Arc::downgrade(&small);
                 return Poll::Ready(Ok(small));
             }
-            self.peer.arrivals.waits(true);
-            self.asked = Some(Ingress::take(Arc::clone(&self.peer), bytes));
+            self.peer.arrivals.waits(kept);
+            self.asked = Some(Asked { room: Ingress::take(Arc::clone(&self.peer), bytes), kept });
         }
         let Some(asked) = &mut self.asked else { return Poll::Pending };
-        let taken = ready!(asked.poll_unpin(context));
-        self.asked = None;
-        self.peer.arrivals.waits(false);
+        let taken = ready!(asked.room.poll_unpin(context));
+        self.waited();
         Poll::Ready(match taken {
             Ok(room) => Ok(Arc::new(room)),
             Err(NoRoom) => Err(DoorError::new(NoRoom::KIND, NoRoom::MESSAGE).into()),
         })
+    }
+
+    fn arrives(&mut self, arriving: bool) {
+        if self.arriving != arriving {
+            self.arriving = arriving;
+            self.peer.arrivals.arrives(arriving);
+        }
     }
 
     fn poll_idle(&mut self, arriving: Option<(usize, usize)>, context: &mut Context<'_>) -> Poll<Idle> {
@@ -117,10 +138,12 @@ impl Reception for Receiving {
         loop {
             ready!(self.timer(TICK).as_mut().poll(context));
             self.timer = None;
-            let (now, wanted) = (Instant::now(), self.peer.net.ingress.is_wanted(len));
-            let timeout = self.peer.net.limits.receive_timeout;
+            let (now, net) = (Instant::now(), &self.peer.net);
+            // What waits in the socket for the room of others is as slow as they are.
+            let wanted = net.ingress.is_wanted(len) && !self.peer.arrivals.is_blocked();
+            let timeout = net.limits.receive_timeout;
             if self.progress.get_or_insert_with(|| Progress::new(now)).is_late(now, received, wanted, timeout) {
-                self.peer.net.count_late();
+                net.count_late();
                 let message = format!(
                     "of a message of {len} bytes only {received} came in time (receive_timeout_ms, less where others wait for \
                      its room); send it again"
@@ -133,9 +156,8 @@ impl Reception for Receiving {
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        if self.asked.is_some() {
-            self.peer.arrivals.waits(false);
-        }
+        self.waited();
+        self.arrives(false);
     }
 }
 
@@ -239,7 +261,8 @@ impl<B> Whole<B> {
                 self.receiving.begins();
             }
             self.len = Some(PREFIX_BYTES + len);
-            let room = ready!(self.receiving.poll_room(PREFIX_BYTES + len, context))?;
+            let kept = self.frame.len();
+            let room = ready!(self.receiving.poll_room(PREFIX_BYTES + len, kept, context))?;
             // It is set here only.
             let _ = self.room.set(room);
         }
@@ -279,6 +302,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Whole<B> {
             return Poll::Ready(Some(Err(status)));
         }
         this.received += this.frame.len();
+        this.receiving.arrives(this.len.is_some_and(|len| this.received < len));
         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.frame)))))
     }
 

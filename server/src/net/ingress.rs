@@ -14,10 +14,10 @@ use super::pool::{Part, Pool, Room};
 /// Of sixteen parts of the whole: messages above [`Ingress::large_from`], the others, what is unpacked from compressed ones,
 /// dictionaries of open streams, and what has come in over a socket and was not looked at yet.
 const LARGE_PARTS: usize = 8;
-const ORDINARY_PARTS: usize = 4;
+const ORDINARY_PARTS: usize = 3;
 const UNPACKED_PARTS: usize = 2;
 const DICTIONARY_PARTS: usize = 1;
-const ARRIVED_PARTS: usize = 1;
+const ARRIVED_PARTS: usize = 2;
 const PARTS: usize = LARGE_PARTS + ORDINARY_PARTS + UNPACKED_PARTS + DICTIONARY_PARTS + ARRIVED_PARTS;
 /// Messages above this part of the room for ordinary ones are large.
 const LARGE_PART: usize = 16;

@@ -98,7 +98,11 @@ impl<M: Message + Default> Incoming<M> {
         };
         let missing = (message.len - message.buffer.len()).min(self.arrived.len());
         message.buffer.put(self.arrived.split_to(missing));
-        if message.buffer.len() < message.len {
+        let is_part = message.buffer.len() < message.len;
+        if let Some(reception) = &mut self.reception {
+            reception.arrives(is_part);
+        }
+        if is_part {
             self.message = Some(message);
             return Poll::Ready(Ok(None));
         }
@@ -124,7 +128,7 @@ impl<M: Message + Default> Incoming<M> {
             (Some(free), _) => free,
             (None, None) => Buffers::new_for(len, None),
             (None, Some(reception)) => {
-                let polled = reception.poll_room(Buffers::size(len), context);
+                let polled = reception.poll_room(Buffers::size(len), self.arrived.len(), context);
                 if polled.is_pending() {
                     // Who waits for room holds none.
                     self.buffers.forget();
@@ -217,6 +221,9 @@ impl<M: Message + Default> Stream for Incoming<M> {
         self.over = true;
         // What was kept of a half message goes now, not with the call.
         (self.message, self.arrived) = (None, Bytes::new());
+        if let Some(reception) = &mut self.reception {
+            reception.arrives(false);
+        }
         self.buffers.forget();
         Poll::Ready(error.err().map(Err))
     }

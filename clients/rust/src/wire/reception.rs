@@ -14,8 +14,12 @@ pub trait Reception: Send {
     /// A message begins.
     fn begins(&mut self);
 
-    /// Room for the message that begins, of `bytes`; polled with the same number until it is ready. An error ends the call.
-    fn poll_room(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<Result<Room, Status>>;
+    /// Room for the message that begins, of `bytes`; polled with the same number until it is ready, while `kept` bytes of it
+    /// wait. An error ends the call.
+    fn poll_room(&mut self, bytes: usize, kept: usize, context: &mut Context<'_>) -> Poll<Result<Room, Status>>;
+
+    /// Told as a message that has its room comes in: whether more of it is to come.
+    fn arrives(&mut self, arriving: bool);
 
     /// Polled while nothing comes: within a message, of which so many bytes are here of so many, or between two. Then it is
     /// polled only while there are buffers to forget.

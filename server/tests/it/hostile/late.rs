@@ -59,6 +59,40 @@ fn half_a_message_is_given_up() {
     assert_eq!(server.ok(&["sql", "-c", "SELECT count(*) AS n FROM t", "--format", "csv"]), "n\n200000\n");
 }
 
+/// Streams that each send messages of so many rows, all at once; what went wrong with any of them.
+fn produce(server: &Server, connections: usize, streams: usize, messages: usize, count: i64) -> Vec<tonic::Status> {
+    let batch = batch_message(&rows(0, count), Default::default());
+    run(async {
+        let mut producers = tokio::task::JoinSet::new();
+        for _ in 0..connections {
+            let client = connect(server).await;
+            for _ in 0..streams {
+                let (mut client, sent) = (client.clone(), std::iter::repeat_n(batch.clone(), messages));
+                producers.spawn(async move {
+                    let sent: Vec<_> = std::iter::once(schema_message(&schema(), "t")).chain(sent).collect();
+                    let mut acks = client.do_put(tokio_stream::iter(sent)).await?.into_inner();
+                    while acks.message().await?.is_some() {}
+                    Ok(())
+                });
+            }
+        }
+        producers.join_all().await.into_iter().filter_map(Result::err).collect()
+    })
+}
+
+/// What one message still misses may lie in the socket behind what another has sent that waits for room.
+#[test]
+fn streams_of_one_connection_do_not_hold_each_other_up() {
+    let (_dir, server) = server(&[]);
+    // More than a connection's large messages, than its part of the room for others, and than all of that.
+    for (connections, streams, messages, rows) in [(1, 8, 2, 150_000), (1, 40, 2, 20_000), (8, 25, 2, 20_000)] {
+        let failed = produce(&server, connections, streams, messages, rows);
+        assert!(failed.is_empty(), "{connections} connections of {streams} streams: {failed:?}");
+    }
+    assert_eq!(server.metric("messages_late_total"), 0.0);
+    server.until_metric("ingress_bytes", 0.0);
+}
+
 #[test]
 fn a_reader_who_never_reads_is_ended_and_its_statement_with_it() {
     let (_dir, server) = server(&["--write-idle-timeout-ms", "500"]);

@@ -12,6 +12,9 @@ pub enum Error {
     /// What has no line: a file's columns, a row of a columnar file.
     #[error("{0}")]
     Invalid(String),
+    /// What would take more memory than it may.
+    #[error("{0}")]
+    TooLarge(String),
     /// Reading or writing failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),

@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 mod infer;
+pub mod ipc;
 pub mod json;
 mod names;
 pub mod parquet;

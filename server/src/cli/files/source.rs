@@ -1,13 +1,13 @@
 //! Reads batches from a file.
 
 use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use millstream_formats::csv::{CsvOptions, header_fields};
+use millstream_formats::ipc::ArrowFile;
 use millstream_formats::parquet::ParquetFile;
 use millstream_formats::{Decoder, Error, FileFormat, Resolve, columns_named, infer_csv, infer_json};
 
@@ -71,8 +71,8 @@ impl Source {
                 (schema, Form::Json { lenient: matches!(wanted, Wanted::Among(_)) })
             }
             FileFormat::Arrow => {
-                let reader = arrow_ipc::reader::StreamReader::try_new(BufReader::new(file), None);
-                (reader.map_err(|error| failed(&error))?.schema(), Form::Arrow)
+                let file = ArrowFile::open(file, None).map_err(|error| failed(&error))?;
+                (Arc::clone(file.schema()), Form::Arrow)
             }
         };
         if schema.fields().is_empty() {
@@ -106,12 +106,7 @@ impl Source {
         let fields = self.schema.fields().clone();
         let decoder = match &self.form {
             Form::Parquet(file) => return Ok(Box::new(file.batches(columns)?)),
-            Form::Arrow => {
-                let file = BufReader::new(File::open(&self.path)?);
-                let reader = arrow_ipc::reader::StreamReader::try_new(file, columns);
-                let invalid = |error: arrow::error::ArrowError| Error::Invalid(error.to_string());
-                return Ok(Box::new(reader.map_err(invalid)?.map(move |batch| batch.map_err(invalid))));
-            }
+            Form::Arrow => return Ok(Box::new(ArrowFile::open(File::open(&self.path)?, columns)?)),
             Form::Csv(options) => Decoder::csv(*options, Box::new(move |_| Ok(fields)))?,
             Form::Json { lenient: false } => Decoder::json(fields)?,
             Form::Json { lenient: true } => Decoder::json_among(fields)?,

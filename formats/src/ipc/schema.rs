@@ -2,15 +2,15 @@
 
 use arrow_ipc::{DateUnit, Endianness, Field, IntervalUnit, Precision, Schema, TimeUnit, Type};
 
-use super::MAX_FIELDS;
-use crate::flight::error::{DoorError, Result};
+use super::decoder::MAX_FIELDS;
+use crate::{Error, Result};
 
 /// Refuses what the conversion would panic on, columns that no table can hold, and schemas of too many fields.
 pub(super) fn check(schema: &Schema<'_>) -> Result<()> {
     if schema.endianness() != Endianness::Little {
-        return Err(DoorError::invalid("only little-endian Arrow data is read"));
+        return Err(Error::invalid("only little-endian Arrow data is read"));
     }
-    let fields = schema.fields().ok_or_else(|| DoorError::invalid("the schema message has no list of fields"))?;
+    let fields = schema.fields().ok_or_else(|| Error::invalid("the schema message has no list of fields"))?;
     let mut seen = 0;
     for field in fields.iter() {
         check_field(&field, &mut seen)?;
@@ -22,7 +22,7 @@ pub(super) fn check(schema: &Schema<'_>) -> Result<()> {
 fn check_field(field: &Field<'_>, seen: &mut usize) -> Result<()> {
     *seen += 1;
     if *seen > MAX_FIELDS {
-        return Err(DoorError::invalid(format!("the schema has more than {MAX_FIELDS} fields, which is the limit")));
+        return Err(Error::invalid(format!("the schema has more than {MAX_FIELDS} fields, which is the limit")));
     }
     if let Some(dictionary) = field.dictionary()
         && !dictionary.indexType().is_some_and(|index| matches!(index.bitWidth(), 8 | 16 | 32 | 64))
@@ -134,10 +134,10 @@ fn check_run_ends(field: &Field<'_>) -> Result<()> {
     if valid { Ok(()) } else { Err(refused(field, "has run ends that are not 16, 32 or 64-bit signed integers")) }
 }
 
-fn parameters(field: &Field<'_>) -> DoorError {
+fn parameters(field: &Field<'_>) -> Error {
     refused(field, &format!("has a {:?} type whose parameters are not valid", field.type_type()))
 }
 
-fn refused(field: &Field<'_>, what: &str) -> DoorError {
-    DoorError::invalid(format!("field {:?} {what}", field.name().unwrap_or_default()))
+fn refused(field: &Field<'_>, what: &str) -> Error {
+    Error::invalid(format!("field {:?} {what}", field.name().unwrap_or_default()))
 }

@@ -1,22 +1,46 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
-use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_ipc::writer::{
+    DictionaryHandling, DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
+};
 
+use super::decoder::MAX_FIELDS;
 use super::*;
+use crate::Result;
+
+const LIMITS: Limits = Limits { rows: 1 << 24, decoded: 64 << 20, unpacked: 16 << 20, dictionaries: 8 << 20 };
+
+/// A message as it was written.
+#[derive(Debug, Clone)]
+struct Sent {
+    header: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl From<EncodedData> for Sent {
+    fn from(data: EncodedData) -> Sent {
+        Sent { header: data.ipc_message, body: data.arrow_data }
+    }
+}
 
 /// The messages of one batch: schema, dictionaries, rows.
-fn messages(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<FlightData> {
+fn messages(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<Sent> {
     let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
     let mut tracker = DictionaryTracker::new(false);
     let generator = IpcDataGenerator::default();
     let schema = generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
     let (dictionaries, rows) =
         generator.encode(batch, &mut tracker, &options, &mut IpcWriteContext::default()).unwrap();
-    std::iter::once(schema).chain(dictionaries).chain([rows]).map(FlightData::from).collect()
+    std::iter::once(schema).chain(dictionaries).chain([rows]).map(Sent::from).collect()
+}
+
+fn schema_message(schema: &Schema) -> Sent {
+    let (mut tracker, options) = (DictionaryTracker::new(false), IpcWriteOptions::default());
+    IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options).into()
 }
 
 fn sample() -> RecordBatch {
@@ -34,20 +58,21 @@ fn sample() -> RecordBatch {
     .unwrap()
 }
 
-fn decode_all(messages: &[FlightData]) -> Result<Vec<RecordBatch>> {
-    let mut decoder = Decoder::default();
+fn decode_all(messages: &[Sent]) -> Result<Vec<RecordBatch>> {
+    let mut decoder = Decoder::new(LIMITS);
     let mut batches = Vec::new();
-    for message in messages {
-        if let Decoded::Batch(batch) = decoder.decode(message)? {
+    for Sent { header, body } in messages {
+        let body = Buffer::from_vec(body.clone());
+        if let Decoded::Batch(batch) = decoder.decode(Message { header, body: &body })? {
             batches.push(batch);
         }
     }
     Ok(batches)
 }
 
-fn refused(messages: &[FlightData], word: &str) {
+fn refused(messages: &[Sent], word: &str) {
     let error = decode_all(messages).unwrap_err();
-    assert!(error.message.contains(word), "{error} does not say {word:?}");
+    assert!(error.to_string().contains(word), "{error} does not say {word:?}");
 }
 
 #[test]
@@ -75,30 +100,30 @@ fn damage_is_an_error() {
     for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
         let good = messages(&sample(), compression);
         for (index, message) in good.iter().enumerate() {
-            for cut in (0..message.data_header.len()).step_by(3) {
+            for cut in (0..message.header.len()).step_by(3) {
                 let mut bad = good.clone();
-                bad[index].data_header = message.data_header.slice(..cut);
+                bad[index].header.truncate(cut);
                 let _ = decode_all(&bad);
             }
-            for cut in (0..message.data_body.len()).step_by(7) {
+            for cut in (0..message.body.len()).step_by(7) {
                 let mut bad = good.clone();
-                bad[index].data_body = message.data_body.slice(..cut);
+                bad[index].body.truncate(cut);
                 let _ = decode_all(&bad);
             }
-            for at in 0..message.data_header.len() {
+            for at in 0..message.header.len() {
                 for bits in [0x01, 0xff] {
-                    let mut header = message.data_header.to_vec();
+                    let mut header = message.header.clone();
                     header[at] ^= bits;
                     let mut bad = good.clone();
-                    bad[index].data_header = header.into();
+                    bad[index].header = header;
                     let _ = decode_all(&bad);
                 }
             }
-            for at in (0..message.data_body.len()).step_by(5) {
-                let mut body = message.data_body.to_vec();
+            for at in (0..message.body.len()).step_by(5) {
+                let mut body = message.body.clone();
                 body[at] ^= 0xff;
                 let mut bad = good.clone();
-                bad[index].data_body = body.into();
+                bad[index].body = body;
                 let _ = decode_all(&bad);
             }
         }
@@ -116,10 +141,9 @@ fn a_compressed_buffer_that_lies_about_its_size_is_refused() {
         (CompressionType::ZSTD, -5),
     ] {
         let mut messages = messages(&batch, Some(compression));
-        let mut body = messages[1].data_body.to_vec();
+        let body = &mut messages[1].body;
         let at = body.windows(8).position(|bytes| bytes == 80_000i64.to_le_bytes()).unwrap();
         body[at..at + 8].copy_from_slice(&size.to_le_bytes());
-        messages[1].data_body = body.into();
         assert!(decode_all(&messages).is_err(), "{compression:?} {size}");
     }
 }
@@ -148,7 +172,7 @@ fn a_dictionary_is_measured_before_it_is_unpacked() {
         let batch = RecordBatch::try_from_iter([("d", column)]).unwrap();
         for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
             let messages = messages(&batch, compression);
-            assert!(compression.is_none() || messages[1].data_body.len() < 100_000, "it is small on the wire");
+            assert!(compression.is_none() || messages[1].body.len() < 100_000, "it is small on the wire");
             refused(&messages, "the stream's dictionaries take more than 8388608 bytes");
         }
     }
@@ -162,7 +186,7 @@ fn the_dictionaries_of_a_stream_count_together() {
     // The same dictionary again takes the place of the one before, and is no more.
     let small = RecordBatch::try_from_iter([("d", dictionary_of(vec!["x".repeat(3 << 20)]))]).unwrap();
     let good = messages(&small, None);
-    let again: Vec<FlightData> = std::iter::once(&good[0]).chain([&good[1]; 5]).cloned().collect();
+    let again: Vec<Sent> = std::iter::once(&good[0]).chain([&good[1]; 5]).cloned().collect();
     assert!(decode_all(&again).is_ok());
 }
 
@@ -177,11 +201,11 @@ fn what_is_added_to_a_dictionary_counts() {
         let batch = RecordBatch::try_from_iter([("d", dictionary_of(values))]).unwrap();
         if words == 1 {
             let schema = generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
-            sent.push(FlightData::from(schema));
+            sent.push(Sent::from(schema));
         }
         let (dictionaries, rows) = generator.encode(&batch, &mut tracker, &options, &mut context).unwrap();
         assert!(dictionaries.iter().all(|added| added.arrow_data.len() < 4 << 20), "only what is new is sent");
-        sent.extend(dictionaries.into_iter().chain([rows]).map(FlightData::from));
+        sent.extend(dictionaries.into_iter().chain([rows]).map(Sent::from));
         match words {
             3 => refused(&sent, "the stream's dictionaries"),
             _ => assert_eq!(decode_all(&sent).unwrap().len(), words),
@@ -204,7 +228,7 @@ fn columns_unfold_to_the_limit_together() {
 fn too_many_fields_are_refused() {
     let schema = |count: usize| {
         let fields: Vec<Field> = (0..count).map(|i| Field::new(format!("c{i}"), DataType::Int8, true)).collect();
-        FlightData::from(SchemaAsIpc::new(&Schema::new(fields), &IpcWriteOptions::default()))
+        schema_message(&Schema::new(fields))
     };
     assert!(decode_all(&[schema(MAX_FIELDS)]).is_ok());
     refused(&[schema(MAX_FIELDS + 1)], "more than 10000 fields");
@@ -216,7 +240,7 @@ fn unions_are_refused_by_name() {
     let fields = arrow::datatypes::UnionFields::from_fields([Field::new("a", DataType::Int8, true)]);
     let union = DataType::Union(fields, arrow::datatypes::UnionMode::Dense);
     let schema = Schema::new(vec![Field::new("either", union, true)]);
-    refused(&[FlightData::from(SchemaAsIpc::new(&schema, &IpcWriteOptions::default()))], "\"either\"");
+    refused(&[schema_message(&schema)], "\"either\"");
 }
 
 /// Runs for `MILLSTREAM_FUZZ_SECONDS` over randomly mutated streams; a failure prints the smallest mutation that shows it.
@@ -261,13 +285,11 @@ fn mutated_streams_are_rows_or_errors() {
             for (which, half, at, number, width) in mutations {
                 let message = which[1].index(stream.len());
                 let message = &mut stream[message];
-                let part = if half == 0 { &mut message.data_body } else { &mut message.data_header };
-                let mut bytes = part.to_vec();
-                mutate(&mut bytes, at, number, width);
-                *part = bytes.into();
+                let part = if half == 0 { &mut message.body } else { &mut message.header };
+                mutate(part, at, number, width);
             }
             let read = decode_all(&stream).unwrap_or_default();
-            prop_assert!(read.iter().all(|batch| batch.num_rows() as i64 <= MAX_ROWS));
+            prop_assert!(read.iter().all(|batch| batch.num_rows() as i64 <= LIMITS.rows));
             Ok(())
         });
         if let Err(failure) = outcome {

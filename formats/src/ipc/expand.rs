@@ -3,9 +3,8 @@
 use arrow::array::types::{Int16Type, Int32Type, Int64Type, RunEndIndexType};
 use arrow::array::{Array, AsArray, RecordBatch, RunArray};
 use arrow::datatypes::DataType;
-use millstream_engine::ErrorKind;
 
-use crate::flight::error::{DoorError, Result};
+use crate::{Error, Result};
 
 /// Refuses a batch whose folded columns would take more than `limit` bytes unfolded.
 pub(super) fn check(batch: &RecordBatch, limit: u64) -> Result<()> {
@@ -13,13 +12,10 @@ pub(super) fn check(batch: &RecordBatch, limit: u64) -> Result<()> {
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         total = total.saturating_add(unfolded(column.as_ref()));
         if total > limit {
-            return Err(DoorError::new(
-                ErrorKind::ResourceExhausted,
-                format!(
-                    "with column {:?} the batch takes more than {limit} bytes without its encoding; send fewer rows",
-                    field.name()
-                ),
-            ));
+            return Err(Error::TooLarge(format!(
+                "with column {:?} the batch takes more than {limit} bytes without its encoding; send fewer rows",
+                field.name()
+            )));
         }
     }
     Ok(())

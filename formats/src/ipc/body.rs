@@ -4,8 +4,8 @@ use std::io::Read;
 
 use arrow_ipc::{CompressionType, RecordBatch};
 
-use super::MAX_ROWS;
-use crate::flight::error::{DoorError, Result};
+use super::Limits;
+use crate::{Error, Result};
 
 /// LZ4 can't make more of a byte than this.
 const LZ4_MAX_RATIO: u64 = 255;
@@ -28,23 +28,24 @@ impl Sizes {
     }
 }
 
-/// Every node within the row limit, every buffer inside the body, and no more than `limit` bytes once decompressed.
-pub(super) fn measure(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Result<Sizes> {
-    check_count("rows", batch.length())?;
+/// Every node within the row limit, every buffer inside the body, and no more bytes than the limit once decompressed.
+pub(super) fn measure(batch: &RecordBatch<'_>, body: &[u8], limits: &Limits) -> Result<Sizes> {
+    let limit = limits.decoded;
+    check_count("rows", batch.length(), limits.rows)?;
     for node in batch.nodes().iter().flatten() {
-        check_count("values", node.length())?;
+        check_count("values", node.length(), limits.rows)?;
         if !(0..=node.length()).contains(&node.null_count()) {
-            return Err(DoorError::invalid("the record batch is malformed: it states more nulls than values"));
+            return Err(Error::invalid("the record batch is malformed: it states more nulls than values"));
         }
     }
     let buffers = batch.buffers().map_or(0, |buffers| buffers.len()) as i64;
     let variadic = batch.variadicBufferCounts();
     if variadic.iter().flatten().any(|count| !(0..=buffers).contains(&count)) {
-        return Err(DoorError::invalid("the record batch is malformed: it states more buffers than it has"));
+        return Err(Error::invalid("the record batch is malformed: it states more buffers than it has"));
     }
     let codec = batch.compression().map(|compression| compression.codec());
     if codec.is_some_and(|codec| !matches!(codec, CompressionType::LZ4_FRAME | CompressionType::ZSTD)) {
-        return Err(DoorError::invalid("the record batch is compressed in a way that is not known"));
+        return Err(Error::invalid("the record batch is compressed in a way that is not known"));
     }
     let mut sizes = Sizes { total: 0, unpacked: 0, in_body: false };
     for buffer in batch.buffers().iter().flatten() {
@@ -60,11 +61,8 @@ pub(super) fn measure(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> Resul
     Ok(sizes)
 }
 
-pub(super) fn too_large(limit: u64) -> DoorError {
-    DoorError::new(
-        millstream_engine::ErrorKind::ResourceExhausted,
-        format!("the record batch takes more than {limit} bytes in memory; send fewer rows at a time"),
-    )
+pub(super) fn too_large(limit: u64) -> Error {
+    Error::TooLarge(format!("the record batch takes more than {limit} bytes in memory; send fewer rows at a time"))
 }
 
 /// The bytes that compressed buffers state for themselves, all together at most `limit`: what lies about it is refused before
@@ -80,18 +78,18 @@ pub(super) fn stated(batch: &RecordBatch<'_>, body: &[u8], limit: u64) -> usize 
     stated.fold(0, u64::saturating_add).min(limit) as usize
 }
 
-fn check_count(what: &str, count: i64) -> Result<()> {
-    if (0..=MAX_ROWS).contains(&count) {
+fn check_count(what: &str, count: i64, limit: i64) -> Result<()> {
+    if (0..=limit).contains(&count) {
         return Ok(());
     }
-    Err(DoorError::invalid(format!("the record batch states {count} {what}; the limit is {MAX_ROWS}")))
+    Err(Error::invalid(format!("the record batch states {count} {what}; the limit is {limit}")))
 }
 
 fn slice(body: &[u8], offset: i64, length: i64) -> Result<&[u8]> {
     let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
     range
         .and_then(|(offset, length)| body.get(offset..offset.checked_add(length)?))
-        .ok_or_else(|| DoorError::invalid("the record batch is malformed: a buffer lies outside the body"))
+        .ok_or_else(|| Error::invalid("the record batch is malformed: a buffer lies outside the body"))
 }
 
 /// The size after decompression; none where the bytes are not compressed after all. The stated one is what memory is taken for; LZ4's reader goes on past it, so where that
@@ -115,6 +113,6 @@ fn decompressed_size(bytes: &[u8], codec: CompressionType, limit: u64) -> Result
     Ok(Some(stated))
 }
 
-fn stated_wrongly() -> DoorError {
-    DoorError::invalid("the record batch is malformed: a compressed buffer does not have the size it states")
+fn stated_wrongly() -> Error {
+    Error::invalid("the record batch is malformed: a compressed buffer does not have the size it states")
 }

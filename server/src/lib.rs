@@ -14,6 +14,8 @@ mod door;
 mod figures;
 mod flight;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod hex;
 mod http;
 mod net;

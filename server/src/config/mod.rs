@@ -4,6 +4,8 @@
 //! there. An unknown variable or key is an error that names it and the known ones.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod lists;
 mod namespace_limits;
 mod resolve;

@@ -44,7 +44,7 @@ impl Gate {
         Gate { bound: config.http.ip().to_canonical(), names }
     }
 
-    fn admits(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
+    pub(super) fn admits(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
         let host = self.host(version, uri, headers)?;
         match credentials::read(headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()))? {
             Credentials::Anyone => {}

@@ -4,6 +4,8 @@
 
 mod answer;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod health;
 mod listener;

@@ -77,7 +77,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
+pub(super) fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else {
         return Ok(Format::JsonLines);
     };

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -162,23 +162,9 @@ fn convert(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, Optio
             };
             Ok((expr, Some(data_type)))
         }
-        Expr::Cast(Cast { expr, field }) if stage == Stage::Evaluation => {
-            let (inner, from) = operand(*expr, schema, stage)?;
-            let to = field.data_type().clone();
-            let expr = match casts::may_fail(&from, &to) {
-                true => casts::cast(inner, to.clone(), false),
-                false => Expr::Cast(Cast { expr: Box::new(inner), field }),
-            };
-            Ok((expr, Some(to)))
-        }
+        Expr::Cast(Cast { expr, field }) if stage == Stage::Evaluation => convert_cast(*expr, field, false, schema),
         Expr::TryCast(TryCast { expr, field }) if stage == Stage::Evaluation => {
-            let (inner, from) = operand(*expr, schema, stage)?;
-            let to = field.data_type().clone();
-            let expr = match casts::may_fail(&from, &to) {
-                true => casts::cast(inner, to.clone(), true),
-                false => Expr::TryCast(TryCast { expr: Box::new(inner), field }),
-            };
-            Ok((expr, Some(to)))
+            convert_cast(*expr, field, true, schema)
         }
         other => {
             let other = match (other, stage) {
@@ -190,6 +176,17 @@ fn convert(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, Optio
             Ok((converted.data, None))
         }
     }
+}
+
+fn convert_cast(expr: Expr, field: FieldRef, is_try: bool, schema: &DFSchema) -> DfResult<(Expr, Option<DataType>)> {
+    let (inner, from) = operand(expr, schema, Stage::Evaluation)?;
+    let to = field.data_type().clone();
+    let expr = match (casts::may_fail(&from, &to), is_try) {
+        (true, _) => casts::cast(inner, to.clone(), is_try),
+        (false, true) => Expr::TryCast(TryCast { expr: Box::new(inner), field }),
+        (false, false) => Expr::Cast(Cast { expr: Box::new(inner), field }),
+    };
+    Ok((expr, Some(to)))
 }
 
 fn operand(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, DataType)> {

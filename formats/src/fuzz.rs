@@ -6,12 +6,14 @@ use std::io::{Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use arrow_ipc::writer::StreamWriter;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::csv::{CsvOptions, header_fields};
+use crate::ipc::ArrowFile;
 use crate::parquet::ParquetFile;
 use crate::sample::every_type;
 use crate::{Decoder, FileFormat, Writer, batches, infer_csv, infer_json};
@@ -165,6 +167,19 @@ fn mutated_parquet_is_rows_or_an_error() {
         let mut file: File = tempfile::tempfile().expect("a file");
         file.write_all(bytes).and_then(|()| file.rewind()).expect("written");
         let read = ParquetFile::open(file).and_then(|file| file.batches(None)?.collect::<Result<Vec<_>, _>>());
+        read.is_err()
+    });
+}
+
+#[test]
+fn mutated_arrow_is_rows_or_an_error() {
+    let mut writer = StreamWriter::try_new(Vec::new(), &every_type().schema()).expect("a writer");
+    writer.write(&every_type()).expect("written");
+    let sample = writer.into_inner().expect("whole");
+    fuzz(&sample, |bytes| {
+        let mut file: File = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).and_then(|()| file.rewind()).expect("written");
+        let read = ArrowFile::open(file, None).and_then(|file| file.collect::<Result<Vec<_>, _>>());
         read.is_err()
     });
 }

@@ -116,7 +116,10 @@ fn parts_of(table: &TableWithJoins, scope: &dyn Scope, ctes: &HashSet<String>, p
                     first.before.extend(earlier);
                 }
                 for left in &mut parts {
-                    left.except.extend(using.iter().cloned());
+                    // A wildcard can't leave out what its relation lacks.
+                    let lacks = |column: &&String| left.columns.as_ref().is_some_and(|all| !all.contains(column));
+                    let has: Vec<String> = using.iter().filter(|column| !lacks(column)).cloned().collect();
+                    left.except.extend(has);
                 }
                 right.except.extend(using);
             }

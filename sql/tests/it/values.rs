@@ -180,6 +180,12 @@ async fn columns_that_outer_joins_have_in_common_are_there() {
         let on = format!("FROM {t} FULL JOIN m ON {t}.n = m.n FULL JOIN bare ON {both} = bare.n");
         same(&format!("SELECT * {chain}"), &format!("SELECT COALESCE({both}, bare.n), x, y {on}")).await;
     }
+    let s = "(SELECT 300 AS y, 7 AS w) AS s";
+    same(
+        &format!("SELECT * FROM a RIGHT JOIN m USING (n) RIGHT JOIN {s} USING (y)"),
+        &format!("SELECT s.y, m.n, a.x, s.w FROM a RIGHT JOIN m ON a.n = m.n RIGHT JOIN {s} ON m.y = s.y"),
+    )
+    .await;
     same("SELECT *, m._offset AS at FROM bare RIGHT JOIN m USING (n)", "SELECT n, y, _offset FROM m").await;
     for refused in [
         "SELECT n FROM (a JOIN z ON a.x = z.x) RIGHT JOIN m USING (n)",

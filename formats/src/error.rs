@@ -1,5 +1,7 @@
 //! What can be wrong with rows that come as text or as a file.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// This room's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,4 +30,10 @@ impl Error {
     pub(crate) fn invalid(message: impl std::fmt::Display) -> Error {
         Error::Invalid(message.to_string())
     }
+}
+
+/// Calls a reader that is not ours on bytes that nobody vouches for. What is known to make it panic is checked before; a panic
+/// all the same is an error, `malformed`, and what panicked is not used again.
+pub(crate) fn caught<T>(malformed: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::invalid(malformed)))
 }

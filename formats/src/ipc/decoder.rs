@@ -1,7 +1,6 @@
 //! The messages of one stream, each checked before it is read.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -12,8 +11,10 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_ipc::{MessageHeader, MetadataVersion};
 
 use super::{body, expand, schema};
+use crate::error::caught;
 use crate::{Error, Result};
 
+const MALFORMED: &str = "the Arrow message is malformed";
 /// Fields of a schema, nested ones included.
 pub(super) const MAX_FIELDS: usize = 10_000;
 /// Of one message's flatbuffer.
@@ -84,7 +85,7 @@ impl Decoder {
         if message.header.is_empty() {
             return Ok(Decoded::Nothing);
         }
-        caught(|| self.decode_checked(message))
+        caught(MALFORMED, || self.decode_checked(message))
     }
 
     /// The bytes that the rows of a message will hold once it is decoded, without decoding it; 0 for what is no batch of rows.
@@ -92,7 +93,7 @@ impl Decoder {
         if message.header.is_empty() {
             return Ok(0);
         }
-        caught(|| match header(message)?.header_as_record_batch() {
+        caught(MALFORMED, || match header(message)?.header_as_record_batch() {
             Some(batch) => Ok(body::measure(&batch, message.body, &self.limits)?.held(message.body)),
             None => Ok(0),
         })
@@ -105,7 +106,7 @@ impl Decoder {
         if message.header.is_empty() {
             return none;
         }
-        let needs = caught(|| {
+        let needs = caught(MALFORMED, || {
             let (body, message) = (message.body, header(message)?);
             if let Some(batch) = message.header_as_record_batch() {
                 return Ok(Needs { unpacked: body::stated(&batch, body, self.limits.unpacked), dictionaries: 0 });
@@ -173,12 +174,6 @@ impl Decoder {
         }
         Ok(held)
     }
-}
-
-/// The checks before make a panic unlikely; the reader is not ours, so one is caught all the same.
-fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    let caught = catch_unwind(AssertUnwindSafe(call));
-    caught.unwrap_or_else(|_| Err(Error::invalid("the Arrow message is malformed")))
 }
 
 fn header(message: Message<'_>) -> Result<arrow_ipc::Message<'_>> {

@@ -16,6 +16,7 @@ mod report;
 mod scale;
 mod segments;
 mod single;
+mod state;
 mod store;
 mod topics;
 mod under_load;
@@ -60,6 +61,7 @@ const GROUPS: &[Group] = &[
     ("hostile", hostile::run),
     ("latency", single::run_latency),
     ("scale", scale::run),
+    ("state_ten_million", state::run),
     ("under_load", under_load::run),
     ("plugin_calls", plugins::calls::run),
     ("plugin_languages", plugins::languages::run),

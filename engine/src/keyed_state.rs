@@ -1,6 +1,6 @@
 //! Key-value state of a consumer, as one call sees it: what is durable, and over it what the call has written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -15,16 +15,22 @@ pub const MAX_STATE_WRITE_BYTES: usize = 2 << 20;
 /// Entries that one look along the keys gives, and their bytes.
 const SCAN_ENTRIES: usize = 4_096;
 const SCAN_BYTES: usize = 1 << 20;
+/// Durable entries that one look reads at a time.
+const READ_AHEAD: usize = 64;
 /// What an entry counts beside its key and value: memory that holds it.
 pub(crate) const ENTRY_BYTES: u64 = 64;
 
 /// A key, and its new value; `None` deletes it.
 pub type StateWrite = (Arc<[u8]>, Option<Arc<[u8]>>);
 
-/// Keys with their values, in the order of the keys.
-pub type StateEntries = Vec<(Arc<[u8]>, Arc<[u8]>)>;
+/// A key with its value.
+type StateEntry = (Arc<[u8]>, Arc<[u8]>);
 
-/// Where durable state is read from.
+/// Keys with their values, in the order of the keys.
+pub type StateEntries = Vec<StateEntry>;
+
+/// Where durable state is read from. What can't be read is nothing here: whoever made the source knows that, and makes nothing durable
+/// of the call.
 pub trait StateSource: Send + Sync + fmt::Debug {
     fn get(&self, key: &[u8]) -> Option<Arc<[u8]>>;
     /// Entries whose keys lie above `after` (`None`: from the first) and begin with `prefix`, in order; at most `limit`.
@@ -35,6 +41,13 @@ pub trait StateSource: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StateLimit(pub String);
+
+/// Durable entries that a look has read and not come to yet.
+struct Ahead {
+    entries: VecDeque<StateEntry>,
+    /// Whether there are no more behind them.
+    is_all: bool,
+}
 
 /// The state of one (consumer, partition) for the time of one call. Reads see the call's own writes.
 #[derive(Debug)]
@@ -89,8 +102,10 @@ impl KeyedState {
         let mut found = StateEntries::new();
         let mut bytes = 0_usize;
         let mut after: Option<Arc<[u8]>> = after.map(Arc::from);
+        let mut durable = Ahead { entries: VecDeque::new(), is_all: false };
         while found.len() < limit {
-            let Some((key, value)) = self.next_behind(prefix, after.as_deref()) else { break };
+            let next = self.next_behind(prefix, after.as_deref(), &mut durable, limit - found.len());
+            let Some((key, value)) = next else { break };
             after = Some(key.clone());
             if let Some(value) = value {
                 bytes = bytes.saturating_add(key.len() + value.len());
@@ -115,16 +130,28 @@ impl KeyedState {
     }
 
     /// The next key of either: the call's writes hide what is durable.
-    fn next_behind(&self, prefix: &[u8], after: Option<&[u8]>) -> Option<StateWrite> {
-        let durable = self.source.scan(prefix, after, 1).into_iter().next();
+    fn next_behind(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        durable: &mut Ahead,
+        wanted: usize,
+    ) -> Option<StateWrite> {
+        if durable.entries.is_empty() && !durable.is_all {
+            let wanted = wanted.clamp(1, READ_AHEAD);
+            durable.entries.extend(self.source.scan(prefix, after, wanted));
+            durable.is_all = durable.entries.len() < wanted;
+        }
         let written = self.writes.range::<[u8], _>(range_from(prefix, after)).next();
         let written = written.filter(|(key, _)| key.starts_with(prefix));
-        match (durable, written) {
-            (Some((key, value)), Some((written, _))) if key < *written => Some((key, Some(value))),
-            (_, Some((written, value))) => Some((written.clone(), value.clone())),
-            (Some((key, value)), None) => Some((key, Some(value))),
-            (None, None) => None,
+        if let Some((written, value)) = written {
+            let first = durable.entries.front().map(|(key, _)| key);
+            if first.is_none_or(|first| written <= first) {
+                durable.entries.pop_front_if(|(key, _)| key == written);
+                return Some((written.clone(), value.clone()));
+            }
         }
+        durable.entries.pop_front().map(|(key, value)| (key, Some(value)))
     }
 
     fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateLimit> {

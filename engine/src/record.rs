@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
+use crate::state::RecordKind;
 use crate::{
-    Appended, ConsumerId, FunctionId, FunctionInfo, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
-    PartitionId, PluginConsumerInfo, PluginId, PluginInfo, PluginSuspension, ProducerStamp, StateWrite, TableId,
-    TableInfo, TopicId, TopicInfo,
+    Appended, ConsumerId, Error, FunctionId, FunctionInfo, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits,
+    Offset, PartitionId, PluginConsumerInfo, PluginId, PluginInfo, PluginSuspension, ProducerStamp, Result, StateWrite,
+    TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// Where and when a record was committed; read from the commit header.
@@ -22,22 +23,92 @@ pub(crate) struct RecordContext {
     pub epoch: u64,
 }
 
-/// One record, without the rows' bytes.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Record {
-    Rows(RowsRecord),
-    Offsets(OffsetsRecord),
-    Producer(ProducerRecord),
-    State(StateRecord),
-    Change(Box<Change>),
-    /// A log file was sealed: its index file is durable. `first` is the file's first LSN.
-    Sealed {
-        first: Lsn,
-    },
-    CleanShutdown,
+/// Lists the kinds of records that families bring, each with the byte that names it in the log, for good.
+macro_rules! kinds {
+    ($($(#[$meta:meta])* $name:ident($body:ty) = $byte:literal,)*) => {
+        /// One record, without the rows' bytes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub(crate) enum Record {
+            Rows(RowsRecord),
+            /// A log file was sealed: its index file is durable. `first` is the file's first LSN.
+            Sealed {
+                first: Lsn,
+            },
+            CleanShutdown,
+            $($(#[$meta])* $name($body),)*
+        }
+
+        impl Record {
+            /// What its family knows of it, and the byte that names it. `None`: it is the log's own.
+            fn family_kind(&self) -> Option<(u8, &dyn RecordKind)> {
+                match self {
+                    Record::Rows(_) | Record::Sealed { .. } | Record::CleanShutdown => None,
+                    $($(#[$meta])* Record::$name(body) => Some(($byte, body)),)*
+                }
+            }
+
+            /// Told once it is admitted.
+            pub(crate) fn numbered(&mut self, lsn: Lsn) {
+                match self {
+                    Record::Rows(_) | Record::Sealed { .. } | Record::CleanShutdown => {}
+                    $($(#[$meta])* Record::$name(body) => body.numbered(lsn),)*
+                }
+            }
+
+            /// Whether the byte names a kind of record that a family brings.
+            pub(crate) fn is_kind(byte: u8) -> bool {
+                match byte {
+                    $($(#[$meta])* $byte => true,)*
+                    _ => false,
+                }
+            }
+
+            /// A record that a family brings.
+            pub(crate) fn decode(byte: u8, payload: &[u8]) -> Result<Record, String> {
+                match byte {
+                    $($(#[$meta])* $byte => <$body>::decode(payload).map(Record::$name),)*
+                    _ => Err(format!("records of kind {byte} are not known to this release")),
+                }
+            }
+        }
+
+        $($(#[$meta])* impl From<$body> for Record {
+            fn from(body: $body) -> Record {
+                Record::$name(body)
+            }
+        })*
+    };
+}
+
+// 1, 5 and 6 are the log's own: rows, sealed files and the clean end.
+kinds! {
+    Offsets(OffsetsRecord) = 2,
+    Producer(ProducerRecord) = 3,
+    Change(Box<Change>) = 4,
+    State(StateRecord) = 7,
+    #[cfg(test)]
+    Tally(crate::state::tests::tallies::Tally) = 120,
+}
+
+impl From<Change> for Record {
+    fn from(change: Change) -> Record {
+        Record::Change(Box::new(change))
+    }
 }
 
 impl Record {
+    /// What the record's family knows of it. An error for records of the log's own, which nobody submits.
+    pub(crate) fn kind(&self) -> Result<&dyn RecordKind> {
+        let kind = self.family_kind().map(|(_, kind)| kind);
+        kind.ok_or_else(|| Error::Internal(format!("a record of the log's own is no family's: {self:?}")))
+    }
+
+    /// The byte that names its kind, and its payload.
+    pub(crate) fn encode(&self) -> Result<(u8, Vec<u8>)> {
+        let (byte, kind) = self.family_kind().ok_or_else(|| Error::Internal(format!("no family encodes {self:?}")))?;
+        Ok((byte, kind.encode()?))
+    }
+
     /// How many LSNs it takes.
     pub(crate) fn lsns(&self) -> u64 {
         match self {
@@ -241,6 +312,18 @@ impl Change {
             | Change::StartMoved { table, .. } => Some(*table),
             _ => None,
         }
+    }
+}
+
+/// An id is the LSN of the record that creates the thing.
+pub(crate) fn assign_id(change: &mut Change, lsn: Lsn) {
+    match change {
+        Change::TableCreated(table) => (table.id, table.created) = (TableId(lsn.0), lsn),
+        Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
+        Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
+        Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
+        Change::PluginConsumerCreated(consumer) => (consumer.id, consumer.created) = (ConsumerId(lsn.0), lsn),
+        _ => {}
     }
 }
 

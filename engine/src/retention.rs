@@ -170,6 +170,6 @@ fn move_start(shared: &Shared, to: &Move) -> Result<()> {
         changes.push(Change::SegmentsChanged { table, partition, added: Vec::new(), removed: ids });
     }
     let preconditions = vec![Precondition::SegmentsUnchanged { table, partition, segments_version }];
-    shared.log.submit(Submission { changes, preconditions, ..Submission::default() })?.wait()?;
+    shared.log.submit(Submission { preconditions, ..Submission::of(changes) })?.wait()?;
     Ok(())
 }

@@ -27,11 +27,14 @@ use crate::{
     Result, TableId, TableInfo, TopicCompiler, TopicId, TopicInfo, TopicPlugins, TopicSource,
 };
 
+/// Memory for entries of paged families that no checkpoint has yet: with more, one is taken before the log rolls.
+const MAX_UNWRITTEN_BYTES: usize = 16 << 20;
+
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub options: EngineOptions,
-    /// Durable, applied state: what readers see. After a panic in the midst of a commit it holds a part of one, and
+    /// Durable, applied state: what readers see. After a panic or an error in the midst of a commit it holds a part of one, and
     /// [`Shared::check_whole`] refuses to read it.
     pub state: RwLock<State>,
     pub half_applied: AtomicBool,
@@ -77,11 +80,12 @@ impl Closing {
 /// for good.
 struct Applying<'a> {
     half_applied: &'a AtomicBool,
+    whole: bool,
 }
 
 impl Drop for Applying<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if !self.whole {
             self.half_applied.store(true, Ordering::Release);
         }
     }
@@ -93,7 +97,7 @@ impl Shared {
         self.me.clone()
     }
 
-    /// `Closed` once closing has begun; `LogFailed` once a panic has left a part of a commit in the state.
+    /// `Closed` once closing has begun; `LogFailed` once a part of a commit has been left in the state.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closing.begun.load(Ordering::Acquire) { Err(Error::Closed) } else { self.check_whole() }
     }
@@ -104,7 +108,7 @@ impl Shared {
         if !self.half_applied.load(Ordering::Acquire) {
             return Ok(());
         }
-        let message = || "a panic has left a part of a commit in memory".to_owned();
+        let message = || "a commit is in memory in part".to_owned();
         Err(self.log.refusal().unwrap_or_else(|| Error::LogFailed { operation: "apply", message: message() }))
     }
 
@@ -213,6 +217,11 @@ impl Shared {
         self.store.checkpoint(&self.state, || self.log.durable())
     }
 
+    /// Whether more is in memory than should wait for the log to roll.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.state.read().unwritten_bytes() > MAX_UNWRITTEN_BYTES
+    }
+
     pub(crate) fn table(&self, id: TableId) -> Result<Arc<TableInfo>> {
         let state = self.state.read();
         state.table(id).cloned().ok_or_else(|| Error::gone("table"))
@@ -225,18 +234,24 @@ impl Shared {
 }
 
 impl CommitSink for Shared {
-    fn apply_commit(&self, records: &[(RecordContext, Record)]) {
-        {
+    fn apply_commit(&self, records: &[(RecordContext, Record)]) -> Result<()> {
+        let unwritten = {
             let mut state = self.state.write();
-            let _applying = Applying { half_applied: &self.half_applied };
+            let mut applying = Applying { half_applied: &self.half_applied, whole: false };
             for (context, record) in records {
                 self.forgotten_streams.note(&state, &self.events, *context, record);
-                state.apply(*context, record);
+                state.apply(*context, record)?;
             }
+            applying.whole = true;
+            state.unwritten_bytes()
+        };
+        if unwritten > MAX_UNWRITTEN_BYTES {
+            self.maintenance.checkpoint_early();
         }
         self.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
         self.groups.applied(records);
         self.runners.applied(records);
+        Ok(())
     }
 
     fn wake(&self, records: &[(RecordContext, Record)]) {

@@ -3,19 +3,17 @@
 use arrow_array::RecordBatch;
 
 use crate::log::EncodedRows;
-use crate::record::{Change, GroupKey, OffsetsRecord, StateRecord};
+use crate::record::{GroupKey, Record};
 use crate::{ConsumerId, Durability, Offset, PartitionId, ProducerStamp, TableId, TopicId};
 
-/// An atomic request to the writer. Its records lie in the log in this order: changes, offsets, state, rows, and the producer's
+/// An atomic request to the writer. Its records lie in the log in their order, then its rows, and the producer's
 /// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics
 /// and plugins carry id 0; the writer fills in the LSN of the record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Submission {
     pub rows: Vec<RowsPart>,
-    pub offsets: Vec<OffsetsRecord>,
-    pub changes: Vec<Change>,
-    /// Writes to the state of consumers.
-    pub state: Vec<StateRecord>,
+    /// Of any kind that a family brings.
+    pub records: Vec<Record>,
     /// Checked before anything else: a repeat is answered without writing.
     pub stamp: Option<(TableId, ProducerStamp)>,
     /// Checked against the state that includes every submission ahead of this one.
@@ -26,7 +24,13 @@ pub(crate) struct Submission {
 impl Submission {
     /// Whether it may overtake rows: it holds none, nothing else that grows with what was read, and no producer's sequence.
     pub(crate) fn is_control(&self) -> bool {
-        self.rows.is_empty() && self.state.is_empty() && self.stamp.is_none()
+        let bulk = |record: &Record| record.kind().is_ok_and(|kind| kind.is_bulk());
+        self.rows.is_empty() && self.stamp.is_none() && !self.records.iter().any(bulk)
+    }
+
+    /// One of records alone.
+    pub(crate) fn of<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Submission {
+        Submission { records: records.into_iter().map(Into::into).collect(), ..Submission::default() }
     }
 }
 

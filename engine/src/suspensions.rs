@@ -19,7 +19,7 @@ pub(crate) fn record(shared: &Shared) -> Result<()> {
     };
     for (plugin, why) in unrecorded {
         let changes = vec![Change::PluginSuspended { plugin, suspended: Some(why.clone()) }];
-        shared.log.submit(Submission { changes, ..Submission::default() })?.wait()?;
+        shared.log.submit(Submission::of(changes))?.wait()?;
         if let Ok(info) = shared.plugin(plugin) {
             let (name, version, reason) = (&info.name, info.version, why.reason);
             shared.events.push("plugin_suspended", format!("plugin {name:?} version {version}: {reason}"));

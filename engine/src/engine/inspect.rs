@@ -42,7 +42,7 @@ impl Engine {
             stats.segment_bytes += found.segment_bytes;
             stats.segment_backlog_bytes += found.log_bytes;
         }
-        stats.producer_streams = u64::try_from(state.producer_streams().0).unwrap_or(u64::MAX);
+        stats.producer_streams = state.producer_streams().0;
         stats.producer_streams_forgotten = self.shared.forgotten_streams.count();
         stats.groups = u64::try_from(state.groups().count()).unwrap_or(u64::MAX);
         stats.segments_unlisted = u64::try_from(state.unlisted().iter().count()).unwrap_or(u64::MAX);

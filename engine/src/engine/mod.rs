@@ -104,8 +104,7 @@ impl Engine {
     /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a
     /// single change creates.
     fn record(&self, changes: Vec<Change>) -> Result<Lsn> {
-        let submission = Submission { changes, ..Submission::default() };
-        Ok(self.shared.log.submit(submission)?.wait()?.lsn)
+        Ok(self.shared.log.submit(Submission::of(changes))?.wait()?.lsn)
     }
 
     /// Makes changes from what stands now and records them, again if something else was defined meanwhile.

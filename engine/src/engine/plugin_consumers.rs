@@ -204,7 +204,7 @@ impl Engine {
         let (namespace, group) = (info.namespace.clone(), info.group.clone());
         let mut submission = Submission::default();
         if state.group(&namespace, &group).is_none() {
-            submission.changes.push(Change::GroupCreated { namespace, group, mode: GroupMode::Shared });
+            submission.records.push(Change::GroupCreated { namespace, group, mode: GroupMode::Shared }.into());
         }
         if !groups::has_offsets(&state, &key, topic.id) {
             let limit = self.shared.options.max_groups_per_topic;
@@ -221,13 +221,13 @@ impl Engine {
             };
             let starts = groups::starts(&state, &config, topic)?;
             let entries = starts.into_iter().map(|(partition, offset)| (topic.id, partition, offset)).collect();
-            submission.offsets.push(OffsetsRecord { group: key, entries });
+            submission.records.push(OffsetsRecord { group: key, entries }.into());
         }
         drop(state);
         let keeps = info.settings.on_error == OnError::DeadLetter;
         let letters = keeps.then(|| self.letters_of(&info)).transpose()?;
-        submission.changes.push(Change::PluginConsumerCreated(info));
-        submission.changes.extend(letters.map(Change::TableCreated));
+        submission.records.push(Change::PluginConsumerCreated(info).into());
+        submission.records.extend(letters.map(|letters| Change::TableCreated(letters).into()));
         Ok(submission)
     }
 

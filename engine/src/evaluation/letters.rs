@@ -167,7 +167,7 @@ impl<'a> Desk<'a> {
         };
         let submission = Submission {
             rows: write::prepare(letters, &append, &shared.turns, &shared.options, &mut spare)?,
-            changes: vec![lettered],
+            records: vec![lettered.into()],
             preconditions: vec![Precondition::EndOffset { table: letters.id, partition: 0, end: *end }],
             durability: Durability::Sync,
             ..Submission::default()

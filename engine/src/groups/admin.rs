@@ -81,7 +81,7 @@ impl Coordinator {
         let mode = shared.state.read().group(namespace, group).map(|group| group.mode);
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
-        let submission = Submission { changes: vec![dropped], ..Submission::default() };
+        let submission = Submission::of([dropped]);
         let answer = self.with_live(&name, mode, |live, inner| {
             if !inner.members.is_empty() && !force {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());

@@ -212,8 +212,7 @@ impl Owned {
 /// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
 /// generation was checked under, so that the log takes them before all commits of later generations.
 pub(super) fn enqueue(shared: &Shared, entries: Entries) -> Result<Ticket> {
-    let offsets = entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries }).collect();
-    shared.log.enqueue(Submission { offsets, ..Submission::default() })
+    shared.log.enqueue(Submission::of(entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries })))
 }
 
 /// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A

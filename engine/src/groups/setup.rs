@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::record::{Change, GroupKey, OffsetsRecord};
+use crate::record::{Change, GroupKey, OffsetsRecord, Record};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::submission::Submission;
@@ -91,11 +91,9 @@ impl Setups {
             group: key.group.to_string(),
             mode: config.mode,
         };
-        let submission = Submission {
-            changes: if group.is_none() { vec![created] } else { Vec::new() },
-            offsets: vec![OffsetsRecord { group: key.clone(), entries }],
-            ..Submission::default()
-        };
+        let created = group.is_none().then(|| Record::from(created));
+        let begun = Record::from(OffsetsRecord { group: key.clone(), entries });
+        let submission = Submission::of(created.into_iter().chain([begun]));
         Ok(Some((submission, reservation)))
     }
 }

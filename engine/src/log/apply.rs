@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::CommitSink;
-use super::core::Core;
+use super::core::{Core, failed};
 use super::files::LogFile;
 use super::layout::Published;
 use super::plan::Answer;
+use crate::Result;
 use crate::events::Events;
 use crate::record::Record;
 
@@ -27,7 +28,13 @@ pub(super) enum Message {
 pub(super) fn run(core: &Core, events: &Events, sink: &dyn CommitSink, messages: &Receiver<Message>) {
     for message in messages {
         match message {
-            Message::Commit { published, file, answers } => commit(core, sink, published, &file, answers),
+            Message::Commit { published, file, answers } => {
+                if let Err(error) = commit(core, sink, published, &file, answers) {
+                    events.push("log_failed", format!("a commit could not be applied: {error}"));
+                    core.queue.fail(&failed("apply", error));
+                    return;
+                }
+            }
             Message::Rolled => {
                 if let Err(error) = sink.checkpoint() {
                     events.push("checkpoint_failed", error.to_string());
@@ -43,7 +50,13 @@ pub(super) fn run(core: &Core, events: &Events, sink: &dyn CommitSink, messages:
 
 /// Frames first, then the state that makes readers look for them, then the answers. Listeners come last: there may be
 /// many, and nobody who has written waits for those who read.
-fn commit(core: &Core, sink: &dyn CommitSink, published: Published, file: &LogFile, answers: Vec<Answer>) {
+fn commit(
+    core: &Core,
+    sink: &dyn CommitSink,
+    published: Published,
+    file: &LogFile,
+    answers: Vec<Answer>,
+) -> Result<()> {
     let rows = published.records.iter().map(|(_, record)| match record {
         Record::Rows(rows) => u64::from(rows.rows),
         _ => 0,
@@ -52,7 +65,7 @@ fn commit(core: &Core, sink: &dyn CommitSink, published: Published, file: &LogFi
     file.publish(published.entries);
     core.tail.push(published.frames);
     if !published.records.is_empty() {
-        sink.apply_commit(&published.records);
+        sink.apply_commit(&published.records)?;
     }
     core.figures.submissions.add(answers.len() as u64);
     for answer in answers {
@@ -62,4 +75,5 @@ fn commit(core: &Core, sink: &dyn CommitSink, published: Published, file: &LogFi
     if !published.records.is_empty() {
         sink.wake(&published.records);
     }
+    Ok(())
 }

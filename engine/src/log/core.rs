@@ -1,7 +1,7 @@
 //! What submitters, readers and the log's threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::figures::Figures;
 use super::files::Files;
@@ -32,6 +32,8 @@ pub(super) struct Core {
     pub figures: Figures,
     pub epoch: u64,
     durable: AtomicU64,
+    /// Every commit is synced, whatever its submissions ask for.
+    pub sync_each: AtomicBool,
 }
 
 impl Core {
@@ -54,6 +56,7 @@ impl Core {
             figures: Figures::default(),
             epoch,
             durable: AtomicU64::new(durable.0),
+            sync_each: AtomicBool::new(false),
         }
     }
 

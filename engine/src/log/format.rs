@@ -4,6 +4,7 @@
 //! data, never pass for headers of this one.
 
 use super::bytes::Fields;
+use crate::record::Record;
 use crate::{Lsn, Offset, PartitionId, TableId};
 
 pub(super) const FILE_HEADER_LEN: usize = 64;
@@ -136,23 +137,28 @@ impl CommitHeader {
     }
 }
 
-/// What a frame holds.
+/// What a frame holds, by the byte that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum FrameKind {
-    Rows = 1,
-    Offsets = 2,
-    Producer = 3,
-    Change = 4,
-    Sealed = 5,
-    CleanShutdown = 6,
-    State = 7,
-}
+pub(super) struct FrameKind(u8);
 
 impl FrameKind {
+    pub(super) const ROWS: FrameKind = FrameKind(1);
+    pub(super) const SEALED: FrameKind = FrameKind(5);
+    pub(super) const CLEAN_SHUTDOWN: FrameKind = FrameKind(6);
+
+    /// A record that a family of the state brings.
+    pub(super) fn of_family(byte: u8) -> FrameKind {
+        FrameKind(byte)
+    }
+
+    pub(super) fn byte(self) -> u8 {
+        self.0
+    }
+
     fn from_byte(byte: u8) -> Option<FrameKind> {
-        use FrameKind::{Change, CleanShutdown, Offsets, Producer, Rows, Sealed, State};
-        [Rows, Offsets, Producer, Change, Sealed, CleanShutdown, State].into_iter().find(|kind| *kind as u8 == byte)
+        let kind = FrameKind(byte);
+        let known = [Self::ROWS, Self::SEALED, Self::CLEAN_SHUTDOWN].contains(&kind) || Record::is_kind(byte);
+        known.then_some(kind)
     }
 }
 
@@ -191,7 +197,7 @@ impl FrameHeader {
     pub(super) fn encode(&self, log: LogId) -> [u8; FRAME_HEADER_LEN] {
         let mut out = Vec::with_capacity(FRAME_HEADER_LEN);
         out.extend_from_slice(&FRAME_MAGIC);
-        out.extend_from_slice(&[VERSION, self.kind as u8, 0, 0]);
+        out.extend_from_slice(&[VERSION, self.kind.byte(), 0, 0]);
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.payload_crc32c.to_le_bytes());
         out.extend_from_slice(&self.lsn.0.to_le_bytes());

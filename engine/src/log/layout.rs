@@ -87,7 +87,7 @@ impl Layout {
 
     /// Bytes of the rows' messages.
     pub(super) fn row_bytes(&self) -> u64 {
-        let rows = self.frames.iter().filter(|frame| frame.header.kind == FrameKind::Rows);
+        let rows = self.frames.iter().filter(|frame| frame.header.kind == FrameKind::ROWS);
         rows.map(|frame| u64::from(frame.header.length)).sum()
     }
 
@@ -133,11 +133,11 @@ impl Layout {
 fn place(planned: Planned, position: u64, log_id: LogId) -> Result<Placed> {
     let Planned { lsn, mut record, payload } = planned;
     let (kind, length, payload_crc32c) = match &payload {
-        Payload::Rows(rows) => (FrameKind::Rows, rows.len(), rows.crc32c),
+        Payload::Rows(rows) => (FrameKind::ROWS, rows.len(), rows.crc32c),
         Payload::Control(kind, bytes) => (*kind, bytes.len(), crc32c::crc32c(bytes)),
     };
     let mut payload_at = FRAME_HEADER_LEN as u64;
-    if kind == FrameKind::Rows && length >= WIDE_ALIGNMENT_BYTES {
+    if kind == FrameKind::ROWS && length >= WIDE_ALIGNMENT_BYTES {
         payload_at = (position + payload_at).next_multiple_of(COMMIT_ALIGNMENT as u64) - position;
     }
     let mut header = FrameHeader {

@@ -36,6 +36,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -65,8 +66,8 @@ const COMMITS_UNAPPLIED: usize = 4;
 /// What the log tells the rest of the engine, and asks of it. Called from the log's threads.
 pub(crate) trait CommitSink: Send + Sync {
     /// Takes a durable commit up (a written one, where all its submissions ask for no more). Its submitters are answered
-    /// after this.
-    fn apply_commit(&self, records: &[(RecordContext, Record)]);
+    /// after this. An error is one of the state store: nothing more can be taken up.
+    fn apply_commit(&self, records: &[(RecordContext, Record)]) -> Result<()>;
     /// Wakes whoever waits for what the commit brought.
     fn wake(&self, records: &[(RecordContext, Record)]);
     /// Writes a checkpoint of all that has been applied; all of it lies in sealed, synced files.
@@ -208,6 +209,11 @@ impl Log {
     /// The highest durable LSN.
     pub(crate) fn durable(&self) -> Lsn {
         self.core.durable()
+    }
+
+    /// Has every commit synced while a checkpoint is wanted: none is taken of what is not durable.
+    pub(crate) fn sync_each(&self, each: bool) {
+        self.core.sync_each.store(each, Ordering::Relaxed);
     }
 
     /// The epoch of this opening.

@@ -1,6 +1,6 @@
 //! From submissions to the records of one commit: admission, offsets, LSNs, ids, and the joining of small parts.
 //!
-//! Changes, offset commits, state and whole frames get their LSNs when they are admitted. Small parts are gathered by partition and
+//! Records of families and whole frames get their LSNs when they are admitted. Small parts are gathered by partition and
 //! become frames at the end of the commit; a submission that must come after them in the log (a change, or a whole frame for
 //! the same partition) closes the commit and opens the next.
 
@@ -12,13 +12,10 @@ use super::index::Key;
 use super::ipc::{self, EncodedRows};
 use super::lane::Queued;
 use super::payload;
-use crate::record::{Change, ProducerRecord, Record, RecordContext, RowsRecord};
+use crate::record::{ProducerRecord, Record, RecordContext, RowsRecord};
 use crate::state::{Admission, State};
 use crate::submission::{RowsPart, RowsPayload, Submission};
-use crate::{
-    Appended, ConsumerId, Durability, Error, FunctionId, Lsn, NamespaceLimits, Offset, PluginId, Receipt, Result,
-    TableId, TopicId,
-};
+use crate::{Appended, Durability, Error, Lsn, NamespaceLimits, Offset, Receipt, Result};
 
 /// A record that has its LSN but not yet its place in the file.
 #[derive(Debug)]
@@ -85,7 +82,7 @@ impl Plan {
         let submission = &queued.submission;
         let full = self.bytes > 0 && self.bytes.saturating_add(queued.bytes) > max_bytes;
         let after_small_parts = !self.groups.is_empty()
-            && (!submission.changes.is_empty()
+            && (submission.records.iter().any(|record| record.kind().is_ok_and(|kind| kind.comes_after_rows()))
                 || submission
                     .rows
                     .iter()
@@ -162,15 +159,9 @@ impl Plan {
     /// Gives an admitted submission its offsets and LSNs.
     fn place(&mut self, submission: Submission, ahead: &mut State) -> Result<(Receipt, Vec<Joined>)> {
         let mut last = Lsn(0);
-        for mut change in submission.changes {
-            assign_id(&mut change, self.next_lsn);
-            last = self.push_control(Record::Change(Box::new(change)), ahead)?;
-        }
-        for offsets in submission.offsets {
-            last = self.push_control(Record::Offsets(offsets), ahead)?;
-        }
-        for state in submission.state {
-            last = self.push_control(Record::State(state), ahead)?;
+        for mut record in submission.records {
+            record.numbered(self.next_lsn);
+            last = self.push_control(record, ahead)?;
         }
         let whole: Vec<Key> = submission.rows.iter().filter(is_whole).map(key_of).collect();
         let (mut appended, mut joined) = (Vec::with_capacity(submission.rows.len()), Vec::new());
@@ -186,39 +177,39 @@ impl Plan {
             match part.payload {
                 RowsPayload::Small(batch) if !whole.contains(&(record.table, record.partition)) => {
                     // The LSN is provisional; nothing that admission looks at depends on it.
-                    ahead.apply_ahead(self.context(), &Record::Rows(record));
+                    ahead.apply_ahead(self.context(), &Record::Rows(record))?;
                     joined.push(self.groups.join(record, batch));
                 }
-                RowsPayload::Small(batch) => last = self.push_rows(record, ipc::encode(&batch)?, ahead),
-                RowsPayload::Encoded(rows) => last = self.push_rows(record, rows, ahead),
+                RowsPayload::Small(batch) => last = self.push_rows(record, ipc::encode(&batch)?, ahead)?,
+                RowsPayload::Encoded(rows) => last = self.push_rows(record, rows, ahead)?,
             }
         }
         if let Some((table, stamp)) = submission.stamp {
             let answer = ProducerRecord { table, stamp, appended: appended.as_slice().into() };
             last = self.push_control(Record::Producer(answer), ahead)?;
-            if let Some(excess) = ahead.excess_streams(table, self.producer_streams, self.append_us) {
-                self.push_control(Record::Change(Box::new(excess)), ahead)?;
+            if let Some(excess) = ahead.excess_streams(table, self.producer_streams, self.append_us)? {
+                self.push_control(excess.into(), ahead)?;
             }
         }
         Ok((Receipt { lsn: last, appended, duplicate: false, durability: submission.durability }, joined))
     }
 
-    fn push_rows(&mut self, record: RowsRecord, rows: EncodedRows, ahead: &mut State) -> Lsn {
+    fn push_rows(&mut self, record: RowsRecord, rows: EncodedRows, ahead: &mut State) -> Result<Lsn> {
         self.push(Record::Rows(record), Payload::Rows(rows), ahead)
     }
 
     fn push_control(&mut self, record: Record, ahead: &mut State) -> Result<Lsn> {
         let (kind, payload) = payload::encode(&record)?;
-        Ok(self.push(record, Payload::Control(kind, payload), ahead))
+        self.push(record, Payload::Control(kind, payload), ahead)
     }
 
     /// Numbers a record and applies it ahead; gives its last LSN.
-    fn push(&mut self, record: Record, payload: Payload, ahead: &mut State) -> Lsn {
-        ahead.apply_ahead(self.context(), &record);
+    fn push(&mut self, record: Record, payload: Payload, ahead: &mut State) -> Result<Lsn> {
+        ahead.apply_ahead(self.context(), &record)?;
         let (lsn, next) = (self.next_lsn, Lsn(self.next_lsn.0 + record.lsns()));
         self.records.push(Planned { lsn, record, payload });
         self.next_lsn = next;
-        Lsn(next.0 - 1)
+        Ok(Lsn(next.0 - 1))
     }
 
     /// Checks a submission against the state that includes everything ahead of it.
@@ -248,18 +239,6 @@ fn end_of(ahead: &State, part: &RowsPart) -> Result<Offset> {
         name: format!("{} of a table that was dropped", part.partition),
     })?;
     Ok(state.end)
-}
-
-/// An id is the LSN of the record that creates the thing.
-fn assign_id(change: &mut Change, lsn: Lsn) {
-    match change {
-        Change::TableCreated(table) => (table.id, table.created) = (TableId(lsn.0), lsn),
-        Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
-        Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
-        Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
-        Change::PluginConsumerCreated(consumer) => (consumer.id, consumer.created) = (ConsumerId(lsn.0), lsn),
-        _ => {}
-    }
 }
 
 /// Parts that know no event time, shown by an empty range, take append time.

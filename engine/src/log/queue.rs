@@ -15,8 +15,9 @@ use super::format::FRAME_HEADER_LEN;
 use super::ipc;
 use super::lane::{Lane, Queued};
 use super::ticket::Ticket;
+use crate::record::Record;
 use crate::submission::{RowsPayload, Submission};
-use crate::{Error, PendingReceipt, Result, StateWrite, TableId};
+use crate::{Error, PendingReceipt, Result, TableId};
 
 /// Headers, padding and the description of columns that a frame takes besides its values, at most.
 const FRAME_OVERHEAD: usize = FRAME_HEADER_LEN + 64 + 1024;
@@ -80,7 +81,7 @@ impl Queue {
     pub(super) fn push(self: &Arc<Self>, submission: Submission, bytes: usize) -> Result<Ticket> {
         let (answer, receiver) = oneshot::channel();
         let receipt = PendingReceipt { receiver };
-        let changed: Vec<TableId> = submission.changes.iter().filter_map(|change| change.table()).collect();
+        let changed: Vec<TableId> = submission.records.iter().filter_map(Record::table).collect();
         let control = submission.is_control();
         let mut inner = self.inner.lock();
         if let Some(refusal) = &inner.refusal {
@@ -194,16 +195,8 @@ pub(super) fn estimate(submission: &Submission) -> Result<usize> {
         };
         bytes = bytes.saturating_add(payload).saturating_add(FRAME_OVERHEAD);
     }
-    for offsets in &submission.offsets {
-        bytes = bytes.saturating_add(FRAME_OVERHEAD + offsets.entries.len() * 24);
-    }
-    for state in &submission.state {
-        let entry = |(key, value): &StateWrite| key.len() + value.as_ref().map_or(0, |value| value.len()) + 16;
-        bytes = bytes.saturating_add(FRAME_OVERHEAD + state.writes.iter().map(entry).sum::<usize>());
-    }
-    for change in &submission.changes {
-        let json = serde_json::to_vec(change).map_err(|error| Error::Internal(error.to_string()))?;
-        bytes = bytes.saturating_add(FRAME_OVERHEAD + json.len());
+    for record in &submission.records {
+        bytes = bytes.saturating_add(FRAME_OVERHEAD).saturating_add(record.kind()?.payload_bytes()?);
     }
     if submission.stamp.is_some() {
         bytes = bytes.saturating_add(FRAME_OVERHEAD + submission.rows.len() * 40);

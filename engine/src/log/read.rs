@@ -78,7 +78,7 @@ impl AsRef<[u8]> for Aligned {
 }
 
 fn matches(header: &FrameHeader, key: Key, entry: &IndexEntry) -> bool {
-    header.kind == FrameKind::Rows
+    header.kind == FrameKind::ROWS
         && (header.table, header.partition) == key
         && header.base_offset == entry.base_offset
         && header.lsn == entry.lsn

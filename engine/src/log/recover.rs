@@ -184,7 +184,7 @@ impl Recovery<'_> {
                         if let Some(what) = state.contradiction(context, &record.record) {
                             return Err(walker.corrupt(found.position, what));
                         }
-                        state.apply(context, &record.record);
+                        state.apply(context, &record.record)?;
                     }
                     if last {
                         for (key, entry) in index::entries_of(&commit) {

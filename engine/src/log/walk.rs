@@ -213,7 +213,7 @@ impl ReadCommit {
 
     /// Frames of rows, for indexes.
     pub(super) fn rows(&self) -> impl Iterator<Item = &ReadRecord> {
-        self.records.iter().filter(|record| record.header.kind == FrameKind::Rows)
+        self.records.iter().filter(|record| record.header.kind == FrameKind::ROWS)
     }
 }
 

@@ -146,6 +146,7 @@ impl Writer {
         match self.persist(plan, first_lsn, next_lsn) {
             Ok(layout) => {
                 let published = layout.publish(append_us, self.core.epoch);
+                self.ahead.end_commit(Lsn(next_lsn.0.saturating_sub(1)));
                 self.hand_on(Message::Commit { published, file: self.end.active.clone(), answers })
             }
             Err(error) => {
@@ -175,7 +176,8 @@ impl Writer {
         self.core.figures.commits.add(1);
         self.core.figures.log_bytes_written.add(layout.length);
         self.core.figures.bytes_appended.add(layout.row_bytes());
-        if sync || now.saturating_sub(since) >= LAZIEST {
+        let each = self.core.sync_each.load(Ordering::Relaxed);
+        if sync || each || now.saturating_sub(since) >= LAZIEST {
             self.sync()?;
         }
         Ok(layout)

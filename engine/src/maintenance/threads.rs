@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::log::Log;
 use crate::segments::Job;
 use crate::shared::Shared;
 use crate::threads::join;
@@ -14,6 +15,9 @@ use crate::{Error, Result, retention, suspensions};
 
 /// How long threads wait before they look whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(200);
+
+/// How long a checkpoint waits for what has been applied to be durable, before it looks again.
+const UNTIL_DURABLE: Duration = Duration::from_millis(10);
 
 /// How long segments wait after one could not be written; doubled for each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -38,6 +42,8 @@ struct Notes {
     stopping: bool,
     /// What is due is to be done before its time.
     hurry: bool,
+    /// A checkpoint is to be taken before the log rolls.
+    checkpoint: bool,
     jobs: VecDeque<Job>,
     /// Jobs that a thread is at.
     running: Vec<Job>,
@@ -60,6 +66,7 @@ impl Maintenance {
             Ok(())
         };
         spawn("maintenance", maintain)?;
+        spawn("checkpoints", checkpoint)?;
         for number in 1..=shared.options.segment_threads {
             spawn(&format!("segments-{number}"), work)?;
         }
@@ -70,6 +77,16 @@ impl Maintenance {
     pub(crate) fn hurry(&self) {
         self.board.notes.lock().hurry = true;
         self.board.changed.notify_all();
+    }
+
+    /// Has a checkpoint taken before its time, by a thread of its own. Does not wait.
+    pub(crate) fn checkpoint_early(&self) {
+        let mut notes = self.board.notes.lock();
+        if !notes.checkpoint {
+            notes.checkpoint = true;
+            drop(notes);
+            self.board.changed.notify_all();
+        }
     }
 
     /// Stops the threads and waits for them; a segment half written is given up.
@@ -202,6 +219,47 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
         board.report(&shared, "trimming the log", super::trim(&shared));
         board.report(&shared, "recording the clock", shared.log.time().record(false));
         board.report(&shared, "deleting segments", crate::segments::sweep(&shared));
+    }
+}
+
+/// Takes the checkpoints that do not wait for the log to roll, as long as there is more to write than is to be kept in memory.
+fn checkpoint(shared: &Weak<Shared>, board: &Board) {
+    loop {
+        let mut notes = board.notes.lock();
+        while !std::mem::take(&mut notes.checkpoint) {
+            if board.wait(&mut notes, LOOK_AROUND) || shared.strong_count() == 0 {
+                return;
+            }
+        }
+        drop(notes);
+        let Some(shared) = shared.upgrade() else { return };
+        let _synced = SyncedEach::begin(&shared.log);
+        let mut taken = shared.checkpoint();
+        while taken.is_ok() && shared.is_checkpoint_due() {
+            let mut notes = board.notes.lock();
+            if board.wait(&mut notes, UNTIL_DURABLE) {
+                return;
+            }
+            drop(notes);
+            taken = shared.checkpoint();
+        }
+        board.report(&shared, "an early checkpoint", taken);
+    }
+}
+
+/// Commits are durable one by one as long as it is there.
+struct SyncedEach<'a>(&'a Log);
+
+impl SyncedEach<'_> {
+    fn begin(log: &Log) -> SyncedEach<'_> {
+        log.sync_each(true);
+        SyncedEach(log)
+    }
+}
+
+impl Drop for SyncedEach<'_> {
+    fn drop(&mut self) {
+        self.0.sync_each(false);
     }
 }
 

@@ -1,16 +1,18 @@
 //! What comes of a batch, as one submission.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use parking_lot::Mutex;
 
 use crate::dead_letters::{Letter, Origin, letter_rows};
 use crate::record::{GroupKey, OffsetsRecord, StateRecord};
 use crate::shared::Shared;
+use crate::state::KeptReader;
 use crate::submission::{Precondition, Submission};
 use crate::{
-    Append, ConsumerId, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result,
-    StateEntries, StateSource, StateWrite, TableId, TopicInfo, write,
+    Append, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result, StateEntries,
+    StateSource, StateWrite, TableId, TopicInfo, write,
 };
 
 /// A step of a partition from what its group has committed.
@@ -54,11 +56,10 @@ fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance
             Precondition::ConsumerRuns { consumer: info.id, version: info.version },
             Precondition::Committed { group: group.clone(), topic: info.topic, partition, offset: expected },
         ],
-        offsets: vec![OffsetsRecord { group, entries }],
-        ..Submission::default()
+        ..Submission::of([OffsetsRecord { group, entries }])
     };
     if !writes.is_empty() {
-        submission.state.push(StateRecord { consumer: info.id, partition, writes });
+        submission.records.push(StateRecord { consumer: info.id, partition, writes }.into());
     }
     let (mut spare, mut appended) = (shared.options.max_commit_bytes, 0);
     for (output, batch) in outputs {
@@ -89,25 +90,40 @@ fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance
 /// The durable state of one partition of a consumer. Nobody else writes it, and the runner waits for its own commits.
 #[derive(Debug)]
 pub(super) struct Durable {
-    shared: Weak<Shared>,
-    consumer: ConsumerId,
-    partition: PartitionId,
+    kept: KeptReader,
+    unreadable: Unreadable,
+}
+
+/// Why state could not be read in a call, if it could not: then nothing comes of the call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unreadable(Arc<Mutex<Option<Error>>>);
+
+impl Unreadable {
+    pub(super) fn check(&self) -> Result<()> {
+        self.0.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn note<T: Default>(&self, read: Result<T>) -> T {
+        read.unwrap_or_else(|error| {
+            self.0.lock().get_or_insert(error);
+            T::default()
+        })
+    }
 }
 
 impl Durable {
-    pub(super) fn new(shared: &Arc<Shared>, consumer: ConsumerId, partition: PartitionId) -> Durable {
-        Durable { shared: Arc::downgrade(shared), consumer, partition }
+    pub(super) fn new(kept: KeptReader) -> (Durable, Unreadable) {
+        let unreadable = Unreadable::default();
+        (Durable { kept, unreadable: unreadable.clone() }, unreadable)
     }
 }
 
 impl StateSource for Durable {
     fn get(&self, key: &[u8]) -> Option<Arc<[u8]>> {
-        let shared = self.shared.upgrade()?;
-        shared.state.read().kept(self.consumer, self.partition, key).cloned()
+        self.unreadable.note(self.kept.get(key))
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> StateEntries {
-        let Some(shared) = self.shared.upgrade() else { return StateEntries::new() };
-        shared.state.read().kept_from(self.consumer, self.partition, (prefix, after), limit)
+        self.unreadable.note(self.kept.scan(prefix, after, limit))
     }
 }

@@ -152,12 +152,16 @@ impl Worker {
         taken: &Taken,
     ) -> Result<Result<Consumed, Failure>> {
         let input = input::input(shared, topic, partition, consumer.parameters(), taken)?;
-        let kept = shared.state.read().kept_bytes(self.info.id);
-        let source = Box::new(Durable::new(shared, self.info.id, partition));
-        let state = KeyedState::new(source, self.info.settings.state_bytes.saturating_sub(kept));
+        let (kept, kept_bytes) = {
+            let state = shared.state.read();
+            (state.kept(self.info.id, partition), state.kept_bytes(self.info.id))
+        };
+        let (source, unreadable) = Durable::new(kept);
+        let state = KeyedState::new(Box::new(source), self.info.settings.state_bytes.saturating_sub(kept_bytes));
         let position =
             BatchPosition { topic: topic.name.clone(), partition, first_offset: taken.first, next_offset: taken.next };
         let called = catch_unwind(AssertUnwindSafe(|| consumer.consume(&input, &position, state)));
+        unreadable.check()?;
         let called = called.unwrap_or_else(|_| Err(OperatorError::new(FailureKind::Host, "the consumer panicked")));
         Ok(called.map_err(|OperatorError { kind, message, .. }| Failure {
             why: message,

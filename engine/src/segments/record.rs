@@ -47,7 +47,7 @@ pub(super) fn begin<'a>(shared: &'a Shared, before: &Before, first_offset: Offse
     segments.writing.ids.lock().insert(id);
     let begun = Begun { name, writing: &segments.writing };
     let changes = vec![Change::SegmentBegun { id, path: begun.name.path.clone() }];
-    shared.log.submit(Submission { changes, ..Submission::default() })?.wait()?;
+    shared.log.submit(Submission::of(changes))?.wait()?;
     Ok(begun)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn record(
     super::Figures::add(&segments.figures.bytes_written, meta.bytes);
     let (table, partition) = (before.table.id, before.partition);
     let answer = shared.log.submit(Submission {
-        changes: vec![Change::SegmentsChanged { table, partition, added: vec![meta], removed }],
+        records: vec![Change::SegmentsChanged { table, partition, added: vec![meta], removed }.into()],
         preconditions: vec![Precondition::SegmentsUnchanged {
             table,
             partition,

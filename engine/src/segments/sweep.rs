@@ -46,7 +46,7 @@ pub(crate) fn sweep(shared: &Shared) -> Result<()> {
     }
     if !deleted.is_empty() {
         let changes = vec![Change::SegmentsDeleted { ids: deleted }];
-        match shared.log.submit(Submission { changes, ..Submission::default() }).and_then(|pending| pending.wait()) {
+        match shared.log.submit(Submission::of(changes)).and_then(|pending| pending.wait()) {
             // They are deleted once more after the next opening, which does no harm.
             Ok(_) | Err(Error::Closed) => {}
             Err(error) => outcome = outcome.and(Err(error)),

@@ -1,20 +1,25 @@
 //! What is defined: namespaces, tables with their partitions, topics; in `callables` plugins and functions; in `consumers`
 //! consumers that are plugins.
 
+mod apply;
 mod callables;
 mod consumers;
+mod segments;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::PartitionState;
+use super::family::Changed;
 use crate::dead_letters::{letters_table, owner_of_table};
 use crate::{
     ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
     PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use callables::{Function, Plugin};
+use stored::Entry;
 
 /// The namespace that every store has.
 pub(crate) const DEFAULT_NAMESPACE: &str = "public";
@@ -67,6 +72,8 @@ pub(crate) struct Catalog {
     plugins: BTreeMap<PluginId, Plugin>,
     functions: BTreeMap<FunctionId, Function>,
     consumers: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>>,
+    /// Entries that no checkpoint has yet.
+    unwritten: Changed<Entry>,
 }
 
 impl Default for Catalog {
@@ -79,11 +86,17 @@ impl Default for Catalog {
             plugins: BTreeMap::new(),
             functions: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            unwritten: Changed::default(),
         }
     }
 }
 
 impl Catalog {
+    /// The writer's copy: definitions are shared, what names them is not.
+    pub(super) fn ahead(&self) -> Catalog {
+        Catalog { unwritten: Changed::untracked(), ..self.clone() }
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -132,6 +145,10 @@ impl Catalog {
         self.tables.get(&id).map(|table| table.partitions.as_slice())
     }
 
+    pub(crate) fn partition(&self, id: TableId, partition: u32) -> Option<&PartitionState> {
+        self.partitions(id)?.get(usize::try_from(partition).ok()?)
+    }
+
     /// Topics over the table but its identity topic, in id order.
     pub(crate) fn topics_of_table(&self, id: TableId) -> impl Iterator<Item = &Arc<TopicInfo>> {
         let topics = self.tables.get(&id).into_iter().flat_map(|table| &table.topics);
@@ -175,10 +192,9 @@ impl Catalog {
     }
 }
 
-/// The fold. What it is told has been admitted, so it refuses nothing: it does what makes sense of the record, the same
-/// in every replay.
+/// The steps of the fold.
 impl Catalog {
-    pub(super) fn changed(&mut self) {
+    fn changed(&mut self) {
         self.version += 1;
     }
 
@@ -186,11 +202,11 @@ impl Catalog {
         self.version = version;
     }
 
-    pub(super) fn put_namespace(&mut self, name: &str, limits: NamespaceLimits) {
+    fn put_namespace(&mut self, name: &str, limits: NamespaceLimits) {
         self.names(name).limits = limits;
     }
 
-    pub(super) fn limit_namespace(&mut self, name: &str, changes: &NamespaceLimitChanges) {
+    fn limit_namespace(&mut self, name: &str, changes: &NamespaceLimitChanges) {
         if let Some(names) = self.namespaces.get_mut(name) {
             for (limit, value) in changes {
                 names.limits.set(*limit, *value);
@@ -198,12 +214,12 @@ impl Catalog {
         }
     }
 
-    pub(super) fn remove_namespace(&mut self, name: &str) {
+    fn remove_namespace(&mut self, name: &str) {
         self.namespaces.remove(name);
     }
 
     /// A new table, or the newer state of one; `partitions` may only grow.
-    pub(super) fn put_table(&mut self, info: Arc<TableInfo>) {
+    fn put_table(&mut self, info: Arc<TableInfo>) {
         let identity = Arc::new(identity_topic(&info));
         self.names(&info.namespace).topics.insert(Arc::from(info.name.as_str()), identity.id);
         self.topics.insert(identity.id, identity);
@@ -220,7 +236,7 @@ impl Catalog {
     }
 
     /// Its identity topic goes too. Topics over it must be gone.
-    pub(super) fn remove_table(&mut self, id: TableId) -> Option<Arc<TableInfo>> {
+    fn remove_table(&mut self, id: TableId) -> Option<Arc<TableInfo>> {
         let table = self.tables.remove(&id)?;
         self.topics.remove(&TopicId(id.0));
         self.names(&table.info.namespace).topics.remove(table.info.name.as_str());
@@ -232,7 +248,7 @@ impl Catalog {
     }
 
     /// A new topic, or the newer version of one.
-    pub(super) fn put_topic(&mut self, topic: Arc<TopicInfo>) {
+    fn put_topic(&mut self, topic: Arc<TopicInfo>) {
         self.unlink_topic(topic.id);
         self.names(&topic.namespace).topics.insert(Arc::from(topic.name.as_str()), topic.id);
         if let Some(table) = self.tables.get_mut(&topic.table) {
@@ -242,7 +258,7 @@ impl Catalog {
         self.topics.insert(topic.id, topic);
     }
 
-    pub(super) fn remove_topic(&mut self, id: TopicId) -> Option<Arc<TopicInfo>> {
+    fn remove_topic(&mut self, id: TopicId) -> Option<Arc<TopicInfo>> {
         self.unlink_topic(id);
         let topic = self.topics.remove(&id)?;
         self.names(&topic.namespace).topics.remove(topic.name.as_str());

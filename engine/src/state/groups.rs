@@ -3,8 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::record::{GroupKey, OffsetsRecord};
-use crate::{GroupMode, Offset, PartitionId, TopicId};
+use super::codec::{self, KeyBytes, KeyParts};
+use super::family::{Changed, Entries, Family, Fold, RecordKind, Stored};
+use super::{Earlier, PartitionState, State};
+use crate::record::{Change, GroupKey, OffsetsRecord, Record};
+use crate::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
+
+/// Clients of a broadcast group whose offsets are kept; they choose their names.
+const MAX_BROADCAST_CLIENTS: usize = 10_000;
 
 /// Next offsets to read.
 type Committed = BTreeMap<(TopicId, PartitionId), Offset>;
@@ -20,11 +26,19 @@ pub(crate) struct GroupState {
 type Name = (Arc<str>, Arc<str>);
 
 /// All groups.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Groups {
     groups: BTreeMap<Arc<str>, BTreeMap<Arc<str>, GroupState>>,
     /// Groups with committed offsets on a topic.
     by_topic: BTreeMap<TopicId, BTreeSet<Name>>,
+    unwritten: Changed<Entry>,
+}
+
+/// One entry of the state store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Entry {
+    Group(Arc<str>, Arc<str>),
+    Committed(GroupKey, TopicId, PartitionId),
 }
 
 impl Groups {
@@ -51,12 +65,12 @@ impl Groups {
         self.groups.get(namespace)?.keys().next().map(AsRef::as_ref)
     }
 
-    pub(super) fn create(&mut self, namespace: Arc<str>, group: Arc<str>, mode: GroupMode) {
+    fn create(&mut self, namespace: Arc<str>, group: Arc<str>, mode: GroupMode) {
         self.groups.entry(namespace).or_default().entry(group).or_default().mode = mode;
     }
 
     /// Gives the keys of the offsets that went with it.
-    pub(super) fn remove(&mut self, namespace: &str, group: &str) -> Vec<(GroupKey, TopicId, PartitionId)> {
+    fn remove(&mut self, namespace: &str, group: &str) -> Vec<(GroupKey, TopicId, PartitionId)> {
         let Some(groups) = self.groups.get_mut(namespace) else { return Vec::new() };
         let Some((name, state)) = groups.remove_entry(group) else { return Vec::new() };
         if groups.is_empty() {
@@ -83,16 +97,7 @@ impl Groups {
         gone
     }
 
-    /// A group that is not known is taken as shared: the record that creates it may come later in the same commit.
-    pub(super) fn commit(&mut self, record: &OffsetsRecord, known: impl Fn(TopicId) -> bool) {
-        for &(topic, partition, offset) in &record.entries {
-            if known(topic) {
-                self.set(&record.group, topic, partition, offset);
-            }
-        }
-    }
-
-    pub(super) fn set(&mut self, key: &GroupKey, topic: TopicId, partition: PartitionId, offset: Offset) {
+    fn set(&mut self, key: &GroupKey, topic: TopicId, partition: PartitionId, offset: Offset) {
         let groups = self.groups.entry(key.namespace.clone()).or_default();
         let state = groups.entry(key.group.clone()).or_default();
         let offsets = state.committed.entry(key.client.clone()).or_default();
@@ -102,7 +107,7 @@ impl Groups {
     }
 
     /// Forgets what all groups have committed on a topic, and gives the keys.
-    pub(super) fn forget_topic(&mut self, topic: TopicId) -> Vec<(GroupKey, TopicId, PartitionId)> {
+    fn forget_topic(&mut self, topic: TopicId) -> Vec<(GroupKey, TopicId, PartitionId)> {
         let mut gone = Vec::new();
         for (namespace, group) in self.by_topic.remove(&topic).unwrap_or_default() {
             let Some(state) = self.groups.get_mut(&namespace).and_then(|groups| groups.get_mut(&group)) else {
@@ -120,5 +125,148 @@ impl Groups {
             });
         }
         gone
+    }
+}
+
+impl Groups {
+    /// A group that is not known is taken as shared: the record that creates it may come later in the same commit.
+    fn commit(&mut self, fold: &Fold<'_>, record: &OffsetsRecord) {
+        for &(topic, partition, offset) in &record.entries {
+            if fold.catalog.topic(topic).is_some() {
+                self.set(&record.group, topic, partition, offset);
+            }
+            self.unwritten.mark(Entry::Committed(record.group.clone(), topic, partition));
+        }
+        self.unwritten.mark(Entry::Group(record.group.namespace.clone(), record.group.group.clone()));
+    }
+
+    fn forget_offsets(&mut self, topic: TopicId) {
+        for (key, topic, partition) in self.forget_topic(topic) {
+            self.unwritten.mark(Entry::Committed(key, topic, partition));
+        }
+    }
+
+    /// Its identity topic's offsets go too.
+    fn forget_table(&mut self, fold: &Fold<'_>, table: TableId) {
+        fold.catalog.topics_of_table(table).for_each(|topic| self.forget_offsets(topic.id));
+        self.forget_offsets(TopicId(table.0));
+    }
+}
+
+impl Family for Groups {
+    fn apply(&mut self, fold: &Fold<'_>, record: &Record) -> Result<()> {
+        match record {
+            Record::Offsets(offsets) => self.commit(fold, offsets),
+            Record::Change(change) => match change.as_ref() {
+                Change::GroupCreated { namespace, group, mode } => {
+                    let (namespace, group): (Arc<str>, Arc<str>) =
+                        (Arc::from(namespace.as_str()), Arc::from(group.as_str()));
+                    self.create(namespace.clone(), group.clone(), *mode);
+                    self.unwritten.mark(Entry::Group(namespace, group));
+                }
+                Change::GroupDropped { namespace, group } => {
+                    for (key, topic, partition) in self.remove(namespace, group) {
+                        self.unwritten.mark(Entry::Committed(key, topic, partition));
+                    }
+                    self.unwritten.mark(Entry::Group(Arc::from(namespace.as_str()), Arc::from(group.as_str())));
+                }
+                Change::TopicDropped { topic } => self.forget_offsets(*topic),
+                Change::TableDropped { table } => self.forget_table(fold, *table),
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ahead(&self) -> Self {
+        Groups { unwritten: Changed::untracked(), ..self.clone() }
+    }
+}
+
+impl Stored for Groups {
+    fn tags(&self) -> &'static [&'static [u8]] {
+        &[b"g", b"o"]
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let mut parts = KeyParts::of(key);
+        if key.first() == Some(&b'g') {
+            let (namespace, group) = (parts.text()?, parts.text()?);
+            parts.end()?;
+            self.create(namespace, group, codec::from_json(value)?);
+        } else {
+            let (group, topic, partition) = (parts.group()?, parts.u64()?, parts.u32()?);
+            parts.end()?;
+            self.set(&group, TopicId(topic), partition, codec::from_postcard(value)?);
+        }
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) {
+        self.unwritten.begin();
+    }
+
+    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
+        self.unwritten.writing().try_for_each(|entry| {
+            match entry {
+                Entry::Group(namespace, group) => {
+                    let value = self.get(namespace, group).map(|group| codec::json(&group.mode)).transpose()?;
+                    entries(KeyBytes::new(b'g').text(namespace).text(group).done(), value);
+                }
+                Entry::Committed(group, topic, partition) => {
+                    let offset = self.committed(group, *topic, *partition);
+                    let value = offset.map(|offset| codec::postcard(&offset)).transpose()?;
+                    entries(KeyBytes::new(b'o').group(group).u64(topic.0).u32(*partition).done(), value);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn end_checkpoint(&mut self, written: bool) {
+        self.unwritten.end(written);
+    }
+}
+
+impl RecordKind for OffsetsRecord {
+    fn encode(&self) -> Result<Vec<u8>> {
+        codec::record_postcard(self)
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, String> {
+        codec::record_from_postcard(payload)
+    }
+
+    fn payload_bytes(&self) -> Result<usize> {
+        Ok(self.entries.len() * 24)
+    }
+
+    fn admit<'a>(&'a self, state: &State, earlier: &mut Earlier<'a>) -> Result<()> {
+        let GroupKey { namespace, group, .. } = &self.group;
+        let found = state.group(namespace, group);
+        if found.is_none() && !earlier.created_groups.contains(&(namespace, group)) {
+            return Err(Error::NotFound { what: "consumer group", name: group.as_ref().to_owned() });
+        }
+        if let (Some(found), Some(client)) = (found, &self.group.client)
+            && found.committed.len() >= MAX_BROADCAST_CLIENTS
+            && !found.committed.contains_key(&self.group.client)
+        {
+            return Err(Error::FailedPrecondition(format!(
+                "broadcast group {:?} keeps the offsets of {MAX_BROADCAST_CLIENTS} clients, which is the limit, and {client:?} is \
+                 not one of them; give clients names that they keep, or drop the group",
+                group.as_ref()
+            )));
+        }
+        for &(topic, partition, offset) in &self.entries {
+            let info = state.topic(topic);
+            let info = info.filter(|info| info.namespace.as_str() == namespace.as_ref());
+            let info = info.ok_or_else(|| Error::gone("topic"))?;
+            let PartitionState { start, end, .. } = *state.known_partition(info.table, partition)?;
+            if offset > end {
+                return Err(Error::OffsetOutOfRange { partition, offset, start, end });
+            }
+        }
+        Ok(())
     }
 }

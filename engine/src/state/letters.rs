@@ -5,8 +5,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, KeyBytes, KeyParts};
+use super::family::{Changed, Entries, Family, Fold, Stored};
 use crate::offset_set::OffsetSet;
-use crate::{Offset, PartitionId, TopicId};
+use crate::record::{Change, Record};
+use crate::{Offset, PartitionId, Result, TopicId};
 
 /// The offsets of one partition whose rows at fault have their letters, since one base version of the topic: what is
 /// reloaded as a whole may fail at other rows.
@@ -17,9 +20,10 @@ pub(crate) struct Examined {
 }
 
 /// All topics that have dead letters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Letters {
     examined: BTreeMap<(TopicId, PartitionId), Examined>,
+    unwritten: Changed<(TopicId, PartitionId)>,
 }
 
 impl Letters {
@@ -28,14 +32,7 @@ impl Letters {
     }
 
     /// `start` is the partition's oldest offset: what lies below can't be read any more.
-    pub(super) fn add(
-        &mut self,
-        topic: TopicId,
-        version: u32,
-        partition: PartitionId,
-        offsets: Range<Offset>,
-        start: Offset,
-    ) {
+    fn add(&mut self, topic: TopicId, version: u32, partition: PartitionId, offsets: Range<Offset>, start: Offset) {
         let examined = self.examined.entry((topic, partition)).or_default();
         if examined.version != version {
             *examined = Examined { version, offsets: OffsetSet::default() };
@@ -44,17 +41,68 @@ impl Letters {
         examined.offsets.trim(start);
     }
 
-    pub(super) fn restore(&mut self, topic: TopicId, partition: PartitionId, examined: Examined) {
-        self.examined.insert((topic, partition), examined);
+    fn forget_topic(&mut self, topic: TopicId) {
+        let range = (topic, PartitionId::MIN)..=(topic, PartitionId::MAX);
+        let keys: Vec<_> = self.examined.range(range).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.examined.remove(&key);
+            self.unwritten.mark(key);
+        }
+    }
+}
+
+impl Family for Letters {
+    fn apply(&mut self, fold: &Fold<'_>, record: &Record) -> Result<()> {
+        let Record::Change(change) = record else { return Ok(()) };
+        match change.as_ref() {
+            &Change::RowsLettered { topic, version, partition, first, next } => {
+                let table = fold.catalog.topic(topic).map(|topic| topic.table);
+                let source = table.and_then(|table| fold.catalog.partition(table, partition));
+                if let Some(start) = source.map(|source| source.start) {
+                    self.add(topic, version, partition, first..next, start);
+                    self.unwritten.mark((topic, partition));
+                }
+            }
+            Change::TopicDropped { topic } => self.forget_topic(*topic),
+            Change::TableDropped { table } => {
+                fold.catalog.topics_of_table(*table).for_each(|topic| self.forget_topic(topic.id));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// Gives the partitions that there was something of.
-    pub(super) fn forget_topic(&mut self, topic: TopicId) -> Vec<PartitionId> {
-        let range = (topic, PartitionId::MIN)..=(topic, PartitionId::MAX);
-        let partitions: Vec<PartitionId> = self.examined.range(range).map(|((_, partition), _)| *partition).collect();
-        for partition in &partitions {
-            self.examined.remove(&(topic, *partition));
-        }
-        partitions
+    fn ahead(&self) -> Self {
+        Letters { unwritten: Changed::untracked(), ..self.clone() }
+    }
+}
+
+impl Stored for Letters {
+    fn tags(&self) -> &'static [&'static [u8]] {
+        &[b"l"]
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let mut parts = KeyParts::of(key);
+        let (topic, partition) = (parts.u64()?, parts.u32()?);
+        parts.end()?;
+        self.examined.insert((TopicId(topic), partition), codec::from_postcard(value)?);
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) {
+        self.unwritten.begin();
+    }
+
+    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
+        self.unwritten.writing().try_for_each(|(topic, partition)| {
+            let value = self.get(*topic, *partition).map(codec::postcard).transpose()?;
+            entries(KeyBytes::new(b'l').u64(topic.0).u32(*partition).done(), value);
+            Ok(())
+        })
+    }
+
+    fn end_checkpoint(&mut self, written: bool) {
+        self.unwritten.end(written);
     }
 }

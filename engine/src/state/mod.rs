@@ -1,34 +1,43 @@
-//! Everything the log says, folded: the catalog, partitions and their segments, consumer groups' offsets, the
-//! state of consumers, producers.
+//! Everything the log says, folded: the catalog with partitions and their segments, and families of entries: consumer groups'
+//! offsets, the state of consumers, producers.
 //!
-//! [`State::apply`] is a pure function of the records; two copies that saw the same log are equal, whatever checkpoint
-//! they began from. The engine keeps two: the writer's, which runs ahead to check preconditions, and the readers', which
-//! holds durable records only and is written to the [`Store`] at checkpoints.
+//! [`State::apply`] is a pure function of the records; two views that saw the same log are equal, whatever checkpoint
+//! they began from. The engine has two: the writer's, which runs ahead to check preconditions, and the readers', which
+//! holds durable records only and is written to the [`Store`] at checkpoints. What is small is in memory in both. What can be
+//! large is paged ([`paged`]): the writer's view of it is no copy, but what is undecided over the readers'.
 
 mod admit;
-mod apply;
 mod catalog;
-mod dirty;
+mod codec;
+mod families;
+mod family;
 mod groups;
 mod keyed;
 mod letters;
+mod paged;
 mod partition;
 mod producers;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unlisted;
 
-use crate::record::GroupKey;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::families::{Families, each_stored, each_stored_mut};
+use self::family::{Entries, Fold, Restored};
+use self::paged::PageSource;
+use crate::record::{GroupKey, Record, RecordContext};
 use crate::{
-    ConsumerId, Lsn, Offset, PartitionId, PluginId, PluginInfo, StateEntries, TableId, TableInfo, TopicId, TopicInfo,
+    ConsumerId, Lsn, Offset, PartitionId, PluginId, PluginInfo, Result, TableId, TableInfo, TopicId, TopicInfo,
 };
 
-pub(crate) use admit::Admission;
+pub(crate) use admit::{Admission, Earlier};
 pub(crate) use catalog::{Catalog, LettersOwner, SYSTEM_NAMESPACE};
+pub(crate) use family::RecordKind;
 pub(crate) use groups::GroupState;
+pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
 pub(crate) use store::Store;
@@ -37,7 +46,8 @@ pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;
 
 /// The fold. Lookups and changes cost O(log n) of what they name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct State {
     /// The last LSN applied; LSNs count from 1, so 0 is a new store.
     applied: Lsn,
@@ -45,43 +55,80 @@ pub(crate) struct State {
     append_us: i64,
     epoch: u64,
     catalog: Catalog,
-    groups: groups::Groups,
-    /// State of consumers that are plugins.
-    keyed: keyed::Keyed,
-    letters: letters::Letters,
-    producers: producers::Producers,
+    families: Families,
     /// A record is being applied. Still set while nobody applies one: a panic has left the record half done, and no checkpoint
     /// may be taken any more.
     torn: bool,
-    unlisted: unlisted::Unlisted,
-    /// What has changed since the last checkpoint; `None` in copies that no checkpoint is taken of.
-    dirty: Option<dirty::Dirty>,
+    /// Whether this is the writer's view.
+    is_ahead: bool,
+    /// How far the readers' view is; both have it.
+    decided: Arc<AtomicU64>,
 }
 
 /// Equal when folded from the same records: what awaits a checkpoint does not count.
+#[cfg(test)]
 impl PartialEq for State {
     fn eq(&self, other: &State) -> bool {
         self.applied == other.applied
             && self.append_us == other.append_us
             && self.epoch == other.epoch
             && self.catalog == other.catalog
-            && self.groups == other.groups
-            && self.keyed == other.keyed
-            && self.letters == other.letters
-            && self.producers == other.producers
-            && self.unlisted == other.unlisted
+            && self.families == other.families
     }
 }
 
 impl State {
-    /// An empty state of which checkpoints can be taken.
-    pub(crate) fn tracked() -> State {
-        State { dirty: Some(dirty::Dirty::default()), ..State::default() }
+    /// The writer's view, to be changed with [`State::apply_ahead`].
+    pub(crate) fn ahead(&self) -> State {
+        State {
+            applied: self.applied,
+            append_us: self.append_us,
+            epoch: self.epoch,
+            catalog: self.catalog.ahead(),
+            families: self.families.ahead(),
+            torn: false,
+            is_ahead: true,
+            decided: self.decided.clone(),
+        }
     }
 
-    /// The writer's copy: not tracked, and to be changed with [`State::apply_ahead`].
-    pub(crate) fn ahead(&self) -> State {
-        State { dirty: None, ..self.clone() }
+    /// Takes a durable record up. Records at or below [`State::applied`] were applied before and are skipped. An error is a
+    /// state store that can't be read: the state is then of no use any more.
+    pub(crate) fn apply(&mut self, context: RecordContext, record: &Record) -> Result<()> {
+        if context.lsn > self.applied { self.apply_ahead(context, record) } else { Ok(()) }
+    }
+
+    /// Why a record that was read from the log can't be what came next, if it can't.
+    pub(crate) fn contradiction(&self, context: RecordContext, record: &Record) -> Option<String> {
+        let Record::Rows(rows) = record else { return None };
+        let partition = self.partition(rows.table, rows.partition)?;
+        if context.lsn <= self.applied || partition.follows(rows) {
+            return None;
+        }
+        let (from, table, number, end) = (rows.base_offset, rows.table, rows.partition, partition.end);
+        Some(format!("it holds rows from offset {from} of partition {number} of table #{table}, which ends at {end}"))
+    }
+
+    /// As [`State::apply`], without the skip: the writer fixes decisions before it has numbered all records of a commit.
+    pub(crate) fn apply_ahead(&mut self, context: RecordContext, record: &Record) -> Result<()> {
+        self.torn = true;
+        let fold = Fold { context, catalog: &self.catalog, before_us: self.append_us };
+        self.families.apply(&fold, record)?;
+        self.catalog.apply(context, record);
+        self.append_us = self.append_us.max(context.append_us);
+        self.epoch = self.epoch.max(context.epoch);
+        // Last: what a panic has left half done is not taken for applied.
+        self.applied.0 = self.applied.0.max(context.lsn.0 + record.lsns() - 1);
+        if !self.is_ahead {
+            self.decided.store(self.applied.0, Ordering::Release);
+        }
+        self.torn = false;
+        Ok(())
+    }
+
+    /// The writer's view is told that a commit is complete: what readers have got by now need not be kept twice.
+    pub(crate) fn end_commit(&mut self, last: Lsn) {
+        self.families.end_commit(last, Lsn(self.decided.load(Ordering::Acquire)));
     }
 
     /// The last LSN that has been applied.
@@ -113,62 +160,80 @@ impl State {
     }
 
     pub(crate) fn partition(&self, table: TableId, partition: PartitionId) -> Option<&PartitionState> {
-        self.catalog.partitions(table)?.get(usize::try_from(partition).ok()?)
+        self.catalog.partition(table, partition)
     }
 
     /// The group's next offset to read, `None` before its first commit.
     pub(crate) fn committed(&self, group: &GroupKey, topic: TopicId, partition: PartitionId) -> Option<Offset> {
-        self.groups.committed(group, topic, partition)
+        self.families.groups.committed(group, topic, partition)
     }
 
     /// What has been examined for dead letters of one partition of the topic's source; `None` before the first letter.
     pub(crate) fn examined(&self, topic: TopicId, partition: PartitionId) -> Option<&Examined> {
-        self.letters.get(topic, partition)
+        self.families.letters.get(topic, partition)
     }
 
     /// Segment files that no manifest names, until they are known to be deleted.
     pub(crate) fn unlisted(&self) -> &Unlisted {
-        &self.unlisted
+        &self.families.unlisted
     }
 
     /// The group as created, its committed offsets with it.
     pub(crate) fn group(&self, namespace: &str, group: &str) -> Option<&GroupState> {
-        self.groups.get(namespace, group)
+        self.families.groups.get(namespace, group)
     }
 
-    /// What a consumer keeps under a key in one partition.
-    pub(crate) fn kept(&self, consumer: ConsumerId, partition: PartitionId, key: &[u8]) -> Option<&Arc<[u8]>> {
-        self.keyed.get(consumer, partition, key)
-    }
-
-    /// What it keeps behind `after` under keys that begin with `prefix`, in order; at most `limit` entries.
-    pub(crate) fn kept_from(
-        &self,
-        consumer: ConsumerId,
-        partition: PartitionId,
-        (prefix, after): (&[u8], Option<&[u8]>),
-        limit: usize,
-    ) -> StateEntries {
-        self.keyed.scan(consumer, partition, (prefix, after), limit)
+    /// What a consumer keeps in one partition, to be read without this state's lock: it may have to be read from the disk.
+    pub(crate) fn kept(&self, consumer: ConsumerId, partition: PartitionId) -> KeptReader {
+        self.families.keyed.reader(consumer, partition)
     }
 
     /// All that it keeps, as `state_bytes` counts it.
     pub(crate) fn kept_bytes(&self, consumer: ConsumerId) -> u64 {
-        self.keyed.bytes(consumer)
+        self.families.keyed.bytes(consumer)
     }
 
     /// Producer streams: those whose answers are kept, and those of which only the epoch is.
-    pub(crate) fn producer_streams(&self) -> (usize, usize) {
-        self.producers.count()
+    pub(crate) fn producer_streams(&self) -> (u64, u64) {
+        self.families.producers.count()
     }
 
     /// Every group, by namespace and name.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &str, &GroupState)> {
-        self.groups.iter()
+        self.families.groups.iter()
     }
 
     /// Groups that have committed offsets on a topic, as (namespace, group).
     pub(crate) fn groups_of_topic(&self, topic: TopicId) -> impl Iterator<Item = (&str, &str)> {
-        self.groups.of_topic(topic)
+        self.families.groups.of_topic(topic)
+    }
+
+    /// Bytes of paged entries that no checkpoint has yet.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        each_stored(&self.catalog, &self.families).map(family::Stored::unwritten_bytes).sum()
+    }
+}
+
+/// What the store asks of it.
+impl State {
+    fn attach(&mut self, source: &PageSource) {
+        each_stored_mut(&mut self.catalog, &mut self.families).for_each(|stored| stored.attach(source));
+    }
+
+    fn restored(&mut self, complete: bool, entries: &mut dyn FnMut(Vec<u8>, Vec<u8>) -> Result<()>) -> Result<()> {
+        let mut restored = Restored { catalog: &self.catalog, append_us: self.append_us, complete, entries };
+        self.families.all_mut().into_iter().try_for_each(|stored| stored.restored(&mut restored))
+    }
+
+    fn begin_checkpoint(&mut self) {
+        each_stored_mut(&mut self.catalog, &mut self.families).for_each(|stored| stored.begin_checkpoint());
+    }
+
+    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
+        each_stored(&self.catalog, &self.families).try_for_each(|stored| stored.write(entries))
+    }
+
+    fn end_checkpoint(&mut self, written: bool) {
+        each_stored_mut(&mut self.catalog, &mut self.families).for_each(|stored| stored.end_checkpoint(written));
     }
 }

@@ -6,15 +6,6 @@ use std::sync::Arc;
 use crate::record::{RecordContext, RowsRecord, SegmentMeta};
 use crate::{Lsn, Offset};
 
-/// What a change of the manifest did.
-#[derive(Debug, Default)]
-pub(super) struct SegmentsChange {
-    /// First offsets of the entries that changed.
-    pub touched: Vec<Offset>,
-    /// Segments that are no longer listed.
-    pub gone: Vec<Arc<SegmentMeta>>,
-}
-
 /// A partition as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PartitionState {
@@ -93,17 +84,13 @@ impl PartitionState {
         rows.base_offset == self.end
     }
 
-    /// Gives what it changed.
-    pub(super) fn change_segments(&mut self, added: &[SegmentMeta], removed: &[u64]) -> SegmentsChange {
-        let mut change = SegmentsChange::default();
-        if !removed.is_empty() {
-            let gone = self.segments.values().filter(|segment| removed.contains(&segment.id));
-            change.gone.extend(gone.cloned());
-            for segment in &change.gone {
-                self.segments.remove(&segment.first_offset);
-                self.segment_bytes = self.segment_bytes.saturating_sub(segment.bytes);
-                change.touched.push(segment.first_offset);
-            }
+    /// Gives the first offsets of the segments that it changed.
+    pub(super) fn change_segments(&mut self, added: &[SegmentMeta], removed: &[u64]) -> Vec<Offset> {
+        let mut touched = Vec::with_capacity(added.len() + removed.len());
+        for segment in self.listed(removed) {
+            self.segments.remove(&segment.first_offset);
+            self.segment_bytes = self.segment_bytes.saturating_sub(segment.bytes);
+            touched.push(segment.first_offset);
         }
         for segment in added {
             if segment.next_offset > self.segmented_to {
@@ -114,13 +101,21 @@ impl PartitionState {
             }
             self.segment_bytes += segment.bytes;
             self.segments.insert(segment.first_offset, Arc::new(segment.clone()));
-            change.touched.push(segment.first_offset);
+            touched.push(segment.first_offset);
         }
         if self.segmented_to >= self.end {
             self.log_bytes = 0;
         }
         self.segments_version += 1;
-        change
+        touched
+    }
+
+    /// The segments of these ids that are listed.
+    pub(super) fn listed(&self, ids: &[u64]) -> Vec<Arc<SegmentMeta>> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        self.segments.values().filter(|segment| ids.contains(&segment.id)).cloned().collect()
     }
 
     /// Puts back a segment that was stored.

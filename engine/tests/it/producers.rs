@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::{
-    Append, Engine, Error, ErrorKind, ManualClock, NamespaceLimit, PartitionChoice, ProducerStamp, Receipt, Result,
-    TableId, TableOptions,
+    Append, Durability, Engine, Error, ErrorKind, ManualClock, NamespaceLimit, PartitionChoice, ProducerStamp, Receipt,
+    Result, TableId, TableOptions,
 };
 
 use crate::support::{Store, me, options, places, rows, spec};
@@ -151,4 +151,32 @@ fn producers_are_remembered_within_the_limit_and_never_take_a_batch_twice() {
 
     engine.drop_table(&me(), "public", "t", false).unwrap();
     assert_eq!(engine.stats().producer_streams, 0);
+}
+
+/// What is paged does not pile up in memory until the log rolls, whatever durability commits ask for.
+#[test]
+fn many_producers_bring_a_checkpoint_forward() {
+    let store = Store::with(|options| options.log_file_bytes = 1 << 30);
+    let options = TableOptions { durability: Durability::Os, ..TableOptions::default() };
+    let table = store.table("t", options);
+    let before = store.engine.stats().checkpoint_lsn;
+    let mut id = 0;
+    while store.engine.stats().checkpoint_lsn == before {
+        assert!(id < 90_000, "no checkpoint has been taken");
+        let pending: Vec<_> = (id..id + 1_000)
+            .map(|id| {
+                let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: rows(0..1) };
+                let stamp = ProducerStamp { id, epoch: 0, sequence: 0 };
+                store.engine.append(&me(), append, Some(stamp)).unwrap()
+            })
+            .collect();
+        pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+        id += 1_000;
+    }
+    assert_eq!(store.engine.stats().log_files, 1);
+    // What is in the store only answers as before.
+    let again = |id| store.stamped(table.id, rows(0..1), Some(ProducerStamp { id, epoch: 0, sequence: 0 })).unwrap();
+    assert!(again(0).duplicate && again(id / 2).duplicate && again(id - 1).duplicate);
+    assert!(!again(id).duplicate);
+    assert_eq!(u128::from(store.engine.stats().producer_streams), id + 1);
 }

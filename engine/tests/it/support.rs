@@ -19,8 +19,14 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Store {
+        Store::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut EngineOptions)) -> Store {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::open_with(options(dir.path())).unwrap();
+        let mut options = options(dir.path());
+        change(&mut options);
+        let engine = Engine::open_with(options).unwrap();
         Store { dir, engine }
     }
 

@@ -29,7 +29,7 @@ struct Copies {
 
 impl Copies {
     fn new() -> Copies {
-        let applied = State::tracked();
+        let applied = State::default();
         Copies { ahead: applied.ahead(), applied, next_lsn: Lsn(1), now_us: 1_000_000 }
     }
 
@@ -56,10 +56,11 @@ impl Copies {
             let (first, next) = (self.next_lsn, plan.next_lsn());
             let layout = Layout::new(plan, first, 64, Lsn(first.0 - 1), LogId(7)).unwrap();
             for (context, record) in layout.publish(self.now_us, 1).records {
-                self.applied.apply(context, &record);
+                self.applied.apply(context, &record).unwrap();
             }
             self.next_lsn = next;
             assert_eq!(self.applied.applied(), Lsn(next.0 - 1));
+            self.ahead.end_commit(Lsn(next.0 - 1));
         }
         waiting.into_iter().map(|receiver| futures::executor::block_on(receiver).unwrap()).collect()
     }
@@ -71,7 +72,7 @@ fn random_submission(copies: &Copies, random: &mut Random) -> Submission {
     let name = format!("t{}", random.below(4));
     let pick = random.below(tables.len().max(1) as u64) as usize;
     let Some(&(id, partitions)) = tables.get(pick) else { return table(&name, 1) };
-    let changes = |change| Submission { changes: vec![change], ..Submission::default() };
+    let changes = |change: Change| Submission::of([change]);
     let namespace = || "public".to_owned();
     let group = format!("g{}", random.below(3));
     match random.below(20) {
@@ -83,7 +84,7 @@ fn random_submission(copies: &Copies, random: &mut Random) -> Submission {
         5..8 => {
             let group = GroupKey { namespace: "public".into(), group: group.as_str().into(), client: None };
             let entries = vec![(TopicId(id.0), random.below(u64::from(partitions)) as u32, random.below(6))];
-            Submission { offsets: vec![OffsetsRecord { group, entries }], ..Submission::default() }
+            Submission::of([OffsetsRecord { group, entries }])
         }
         pick => {
             let mut submission = Submission::default();
@@ -137,13 +138,13 @@ fn rows_that_do_not_follow_the_checkpoint_are_damage() {
     opened.do_now(whole(table, 0, &[4, 5])).unwrap();
     let records = opened.sink.commits.lock().concat();
     drop(opened);
-    let mut state = State::tracked();
+    let mut state = State::default();
     let is_definition = |record: &Record| matches!(record, Record::Change(_));
     for (context, record) in records.iter().filter(|(_, record)| is_definition(record)) {
-        state.apply(*context, record);
+        state.apply(*context, record).unwrap();
     }
     // As if the checkpoint had lost the first rows.
-    state.apply(RecordContext { lsn: applied, append_us: 1_000_000, epoch: 1 }, &Record::CleanShutdown);
+    state.apply(RecordContext { lsn: applied, append_us: 1_000_000, epoch: 1 }, &Record::CleanShutdown).unwrap();
     let error = open_with(&disk, state, |_| {}).map(drop).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     let message = "it holds rows from offset 3 of partition 0 of table #1, which ends at 0";

@@ -22,7 +22,7 @@ fn settings(options: &mut crate::EngineOptions) {
 
 /// Appends pairs of rows, one for each partition, as one submission each, until something fails.
 fn run(disk: &SimDisk, expected: &mut Expected, random: &mut Random) -> Result<(), Error> {
-    let opened = open_with(disk, State::tracked(), settings)?.started();
+    let opened = open_with(disk, State::default(), settings)?.started();
     let table = match expected.table {
         Some(table) => table,
         None => *expected.table.insert(opened.create_table("t", 2)?),
@@ -49,7 +49,7 @@ fn run(disk: &SimDisk, expected: &mut Expected, random: &mut Random) -> Result<(
 
 /// Checks what is found and goes on from it: acknowledged rows are there, submissions are whole, nothing is invented.
 fn check(disk: &SimDisk, expected: &mut Expected, context: &str) {
-    let opened = open_with(disk, State::tracked(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let opened = open_with(disk, State::default(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
     let Some(table) = expected.table else { return };
     let found = [0, 1].map(|partition| opened.values(table, partition).unwrap_or_else(|e| panic!("{context}: {e}")));
     assert_eq!(found[0], found[1], "{context}: a submission is seen whole or not at all");
@@ -117,10 +117,10 @@ fn what_a_failed_sync_has_let_go_is_written_anew_before_anything_builds_on_it() 
         let restarted = disk.kill(seed);
         // Opening may fail as well, and is tried again.
         restarted.fail_at(random.below(12), Fault::Error);
-        let _ = open_with(&restarted, State::tracked(), settings);
+        let _ = open_with(&restarted, State::default(), settings);
         let restarted = restarted.kill(seed + 1);
         let opened =
-            open_with(&restarted, State::tracked(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
+            open_with(&restarted, State::default(), settings).unwrap_or_else(|error| panic!("{context}: {error}"));
         let opened = opened.started();
         let table = match expected.table {
             Some(table) => table,
@@ -154,7 +154,7 @@ fn under_a_lying_sync_a_prefix_or_an_error_is_found() {
             disk.fail_at(operation + 25, Fault::Crash);
             let _ = run(&disk, &mut expected, &mut random);
             let Some(table) = expected.table else { continue };
-            match open_with(&disk.crash(seed), State::tracked(), settings) {
+            match open_with(&disk.crash(seed), State::default(), settings) {
                 Ok(opened) => {
                     prefixes += 1;
                     let found = [0, 1].map(|partition| opened.values(table, partition).expect("rows"));

@@ -94,7 +94,7 @@ fn a_flipped_bit_is_cut_in_the_last_commit_and_an_error_before() {
 #[test]
 fn damage_in_a_sealed_file_is_an_error() {
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, crate::state::State::tracked(), |options| options.log_file_bytes = 1).expect("open");
+    let opened = open_with(&disk, crate::state::State::default(), |options| options.log_file_bytes = 1).expect("open");
     let opened = opened.started();
     let t = opened.create_table("t", 1).expect("create");
     for value in 0..3 {

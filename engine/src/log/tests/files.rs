@@ -16,7 +16,7 @@ fn tiny_files(options: &mut crate::EngineOptions) {
 }
 
 fn filled(disk: &SimDisk, rows: i64) -> (Opened, TableId) {
-    let opened = open_with(disk, State::tracked(), tiny_files).expect("open").started();
+    let opened = open_with(disk, State::default(), tiny_files).expect("open").started();
     let t = opened.create_table("t", 2).expect("create");
     for value in 0..rows {
         opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
@@ -104,7 +104,7 @@ fn missing_and_damaged_indexes_are_made_anew() {
                 copy.flip_bit(victim, random.below(bits)).expect("flip");
             }
         }
-        let opened = open_with(&copy, State::tracked(), tiny_files).expect("open").started();
+        let opened = open_with(&copy, State::default(), tiny_files).expect("open").started();
         assert_eq!(opened.values(t, 0).expect("rows"), evens(60), "round {round}");
         assert_eq!(opened.values(t, 1).expect("rows").len(), 30, "round {round}");
         assert!(opened.event_kinds().iter().all(|kind| *kind == "index_rebuilt"), "round {round}");
@@ -139,12 +139,12 @@ fn trimming_deletes_whole_files_below() {
 #[test]
 fn a_reader_that_is_late_does_not_make_the_index_of_a_trimmed_file_again() {
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 0).expect("open").started();
+    let opened = open_with(&disk, State::default(), |options| options.tail_bytes = 0).expect("open").started();
     let t = opened.create_table("t", 1).expect("create");
     opened.do_now(small(t, 0, &[1])).expect("durable");
     opened.log.close().expect("close");
     drop(opened);
-    let opened = open_with(&disk, State::tracked(), tiny_files).expect("open").started();
+    let opened = open_with(&disk, State::default(), tiny_files).expect("open").started();
     // The reader has found the file, which is the active one now,
     let (found, _) = opened.log.core.files.locate((t, 0), 0).expect("read").expect("there");
     for value in 0..40 {
@@ -167,7 +167,7 @@ fn an_index_without_its_file_is_removed_at_opening() {
     let left = log_file(1_000_000).with_extension("idx");
     disk.create(&left).expect("create");
     let before = indexes(&disk).len();
-    open_with(&disk, State::tracked(), tiny_files).expect("open");
+    open_with(&disk, State::default(), tiny_files).expect("open");
     assert!(!indexes(&disk).contains(&left) && indexes(&disk).len() == before - 1);
 }
 
@@ -185,7 +185,7 @@ fn a_removal_that_could_not_be_synced_does_not_stop_trimming() {
 #[test]
 fn the_tail_holds_the_newest_frames() {
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, State::tracked(), |options| options.tail_bytes = 10_000).expect("open").started();
+    let opened = open_with(&disk, State::default(), |options| options.tail_bytes = 10_000).expect("open").started();
     let t = opened.create_table("t", 2).expect("create");
     for value in 0..20 {
         opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
@@ -204,7 +204,7 @@ fn the_tail_holds_the_newest_frames() {
 fn a_real_directory_is_written_and_read_again() {
     let dir = std::env::temp_dir().join(format!("millstream-log-{}", std::process::id()));
     let open = || {
-        open_with(&SimDisk::new(1), State::tracked(), |options| {
+        open_with(&SimDisk::new(1), State::default(), |options| {
             options.disk = Arc::new(RealDisk);
             options.dir.clone_from(&dir);
             options.log_file_bytes = 4096;

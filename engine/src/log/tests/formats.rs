@@ -23,7 +23,7 @@ fn commit() -> CommitHeader {
 
 fn frame() -> FrameHeader {
     FrameHeader {
-        kind: FrameKind::Rows,
+        kind: FrameKind::ROWS,
         length: 640,
         payload_crc32c: 77,
         lsn: Lsn(100),

@@ -8,7 +8,7 @@ use crate::submission::Submission;
 use crate::{Error, GroupMode, TableId};
 
 fn change(change: Change) -> Submission {
-    Submission { changes: vec![change], ..Submission::default() }
+    Submission::of([change])
 }
 
 fn group(name: &str) -> Submission {
@@ -22,7 +22,7 @@ fn waiting(queue_bytes: usize) -> (Opened, TableId) {
     let opened = open(&disk).expect("open");
     let t = opened.create_table("t", 1).expect("create");
     opened.log.close().expect("close");
-    let opened = open_with(&disk, State::tracked(), |options| options.queue_bytes = queue_bytes).expect("open");
+    let opened = open_with(&disk, State::default(), |options| options.queue_bytes = queue_bytes).expect("open");
     (opened, t)
 }
 

@@ -52,12 +52,13 @@ pub(super) struct Sink {
 }
 
 impl CommitSink for Sink {
-    fn apply_commit(&self, records: &[(RecordContext, Record)]) {
+    fn apply_commit(&self, records: &[(RecordContext, Record)]) -> Result<()> {
         let mut state = self.state.write();
         for (context, record) in records {
-            state.apply(*context, record);
+            state.apply(*context, record)?;
         }
         self.commits.lock().push(records.to_vec());
+        Ok(())
     }
 
     fn wake(&self, _records: &[(RecordContext, Record)]) {}
@@ -88,7 +89,7 @@ pub(super) fn options(disk: &SimDisk, clock: &Arc<TestClock>) -> EngineOptions {
 
 /// Opens and starts, replaying everything.
 pub(super) fn open(disk: &SimDisk) -> Result<Opened> {
-    open_with(disk, State::tracked(), |_| {}).map(Opened::started)
+    open_with(disk, State::default(), |_| {}).map(Opened::started)
 }
 
 /// Opens without starting: what is submitted waits and is taken at once by [`Opened::started`].
@@ -174,7 +175,7 @@ pub(super) fn table(name: &str, partitions: u32) -> Submission {
         options: TableOptions { partitions, ..TableOptions::default() },
         created: crate::Lsn(0),
     };
-    Submission { changes: vec![Change::TableCreated(info)], ..Submission::default() }
+    Submission::of([Change::TableCreated(info)])
 }
 
 pub(super) fn part(table: TableId, partition: PartitionId, values: &[i64], whole: bool) -> RowsPart {

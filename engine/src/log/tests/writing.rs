@@ -15,7 +15,7 @@ fn small_parts_of_one_partition_become_one_frame() {
     let opened = open(&disk).expect("open");
     let t = opened.create_table("t", 2).expect("create");
     opened.log.close().expect("close");
-    let opened = open_with(&disk, State::tracked(), |_| {}).expect("open");
+    let opened = open_with(&disk, State::default(), |_| {}).expect("open");
     let waiting: Vec<_> =
         (0..10).map(|v| opened.submit(small(t, (v % 2) as u32, &[v, v + 100])).expect("queued")).collect();
     let opened = opened.started();
@@ -40,10 +40,10 @@ fn whole_frames_and_changes_keep_their_order_after_small_parts() {
     let opened = open(&disk).expect("open");
     let t = opened.create_table("t", 1).expect("create");
     opened.log.close().expect("close");
-    let opened = open_with(&disk, State::tracked(), |_| {}).expect("open");
+    let opened = open_with(&disk, State::default(), |_| {}).expect("open");
     let mut mixed = whole(t, 0, &[3]);
     mixed.rows.insert(0, part(t, 0, &[2], false));
-    let drop = Submission { changes: vec![Change::TableDropped { table: t }], ..Submission::default() };
+    let drop = Submission::of([Change::TableDropped { table: t }]);
     let waiting: Vec<_> = [small(t, 0, &[1]), mixed, small(t, 0, &[4]), drop, small(t, 0, &[5])]
         .into_iter()
         .map(|submission| opened.submit(submission).expect("queued"))
@@ -82,7 +82,7 @@ fn a_repeat_gets_the_first_answer_even_while_the_first_is_under_way() {
     let opened = open(&disk).expect("open");
     let t = opened.create_table("t", 1).expect("create");
     opened.log.close().expect("close");
-    let opened = open_with(&disk, State::tracked(), |_| {}).expect("open");
+    let opened = open_with(&disk, State::default(), |_| {}).expect("open");
     let first = opened.submit(stamped(small(t, 0, &[1, 2]), t, 0)).expect("queued");
     let again = opened.submit(stamped(small(t, 0, &[1, 2]), t, 0)).expect("queued");
     let opened = opened.started();
@@ -103,7 +103,7 @@ fn a_repeat_gets_the_first_answer_even_while_the_first_is_under_way() {
 #[test]
 fn what_no_commit_can_hold_is_refused_at_once() {
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, State::tracked(), |options| options.max_commit_bytes = 10_000).expect("open");
+    let opened = open_with(&disk, State::default(), |options| options.max_commit_bytes = 10_000).expect("open");
     let values: Vec<i64> = (0..2_000).collect();
     let error = opened.submit(whole(TableId(1), 0, &values)).expect_err("too large");
     assert!(matches!(error, Error::TooLarge { limit: 10_000, .. }), "{error}");
@@ -197,7 +197,7 @@ fn many_producers_and_readers_agree() {
     const THREADS: i64 = 6;
     const APPENDS: i64 = 60;
     let disk = SimDisk::new(1);
-    let opened = open_with(&disk, State::tracked(), |options| {
+    let opened = open_with(&disk, State::default(), |options| {
         (options.log_file_bytes, options.tail_bytes, options.queue_bytes) = (20_000, 5_000, 20_000);
     });
     let opened = opened.expect("open").started();

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use crate::record::{Change, SegmentMeta};
+use crate::record::{Change, SegmentMeta, assign_id};
 use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::state::{LettersOwner, PartitionState, State};
+use crate::state::{LettersOwner, PartitionState, RecordKind, State, codec};
 use crate::{
-    ConsumerId, EarlierVersion, Error, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    ConsumerId, EarlierVersion, Error, Lsn, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 
 /// Whoever may make namespaces may name them at will.
@@ -15,16 +15,42 @@ const MAX_NAMESPACES: usize = 10_000;
 
 /// What earlier changes of the same submission have done.
 #[derive(Debug, Default)]
-pub(super) struct Earlier<'a> {
+pub(crate) struct Earlier<'a> {
     names: HashSet<(&'static str, &'a str, &'a str)>,
     dropped_tables: HashSet<TableId>,
     pub(super) dropped_topics: HashSet<TopicId>,
     pub(super) dropped_consumers: HashSet<ConsumerId>,
-    pub(super) created_groups: HashSet<(&'a str, &'a str)>,
+    pub(in crate::state) created_groups: HashSet<(&'a str, &'a str)>,
+}
+
+impl RecordKind for Box<Change> {
+    fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(codec::record_not_encoded)
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(payload).map_err(|error| error.to_string())
+    }
+
+    fn payload_bytes(&self) -> Result<usize> {
+        Ok(self.encode()?.len())
+    }
+
+    fn admit<'a>(&'a self, state: &State, earlier: &mut Earlier<'a>) -> Result<()> {
+        state.admit_change(self, earlier)
+    }
+
+    fn numbered(&mut self, lsn: Lsn) {
+        assign_id(self, lsn);
+    }
+
+    fn comes_after_rows(&self) -> bool {
+        true
+    }
 }
 
 impl State {
-    pub(super) fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
+    fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
         match change {
             Change::NamespaceCreated { name, .. } => {
                 free(!self.catalog.has_namespace(name) && name != SYSTEM_NAMESPACE, "namespace", name)?;
@@ -117,7 +143,7 @@ impl State {
             }
             Change::SegmentsChanged { table, partition, added, removed } => {
                 let partition = self.known_partition(*table, *partition)?;
-                if let Some(segment) = added.iter().find(|segment| self.unlisted.get(segment.id).is_none()) {
+                if let Some(segment) = added.iter().find(|segment| self.families.unlisted.get(segment.id).is_none()) {
                     let message = format!("segment manifest: {} was never begun, or is deleted", segment.path);
                     return Err(Error::FailedPrecondition(message));
                 }
@@ -161,7 +187,7 @@ impl State {
         found.ok_or_else(|| Error::gone("table"))
     }
 
-    pub(super) fn known_partition(&self, table: TableId, partition: PartitionId) -> Result<&PartitionState> {
+    pub(in crate::state) fn known_partition(&self, table: TableId, partition: PartitionId) -> Result<&PartitionState> {
         let info = self.known_table(table)?;
         self.partition(table, partition).ok_or_else(|| Error::NotFound {
             what: "partition",
@@ -226,7 +252,7 @@ impl State {
         if name == DEFAULT_NAMESPACE {
             return Err(Error::FailedPrecondition(format!("namespace {name:?} can't be dropped")));
         }
-        let by = self.catalog.anything_in(name).or_else(|| self.groups.any_in(name));
+        let by = self.catalog.anything_in(name).or_else(|| self.families.groups.any_in(name));
         by.map_or(Ok(()), |by| in_use("namespace", name, format!("{by:?}")))
     }
 

@@ -1,9 +1,9 @@
 //! Whether a consumer fits what is defined, and whether its state has room.
 
 use super::changes::{Earlier, free};
-use crate::record::{GroupKey, StateRecord};
+use crate::record::GroupKey;
 use crate::state::State;
-use crate::{ConsumerId, Error, GroupMode, MAX_STATE_KEY_BYTES, PluginConsumerInfo, PluginKind, Result, TableId};
+use crate::{ConsumerId, Error, GroupMode, PluginConsumerInfo, PluginKind, Result, TableId};
 
 impl State {
     pub(super) fn admit_consumer(&self, info: &PluginConsumerInfo, earlier: &Earlier<'_>) -> Result<()> {
@@ -96,7 +96,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {
+    pub(in crate::state) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {
         let found = self.catalog.consumer(id).map(AsRef::as_ref);
         found.ok_or_else(|| Error::gone("consumer"))
     }
@@ -106,21 +106,5 @@ impl State {
         let by =
             consumer.or_else(|| self.catalog.reader_of_table(id).map(|plugin| format!("plugin {:?}", plugin.name)));
         by.map_or(Ok(()), |by| Err(Error::InUse { what: "table", name: name.to_owned(), by }))
-    }
-
-    pub(super) fn admit_state(&self, record: &StateRecord) -> Result<()> {
-        let consumer = self.known_consumer(record.consumer)?;
-        let topic = self.catalog.topic(consumer.topic);
-        let topic = topic.ok_or_else(|| Error::gone("topic"))?;
-        self.known_partition(topic.table, record.partition)?;
-        if record.writes.iter().any(|(key, _)| !(1..=MAX_STATE_KEY_BYTES).contains(&key.len())) {
-            return Err(Error::Internal(format!("consumer {:?} wrote a key of a wrong length", consumer.name)));
-        }
-        let (size, limit) = (self.keyed.bytes_after(record), consumer.settings.state_bytes);
-        if size > limit && size > self.keyed.bytes(record.consumer) {
-            let hint = "delete keys that are done with, or give it more (state_bytes)";
-            return Err(Error::TooLarge { what: "the consumer's state", size, limit, hint });
-        }
-        Ok(())
     }
 }

@@ -4,15 +4,12 @@ mod callables;
 mod changes;
 mod consumers;
 
-use changes::Earlier;
-
-use super::{PartitionState, State};
-use crate::record::{Change, GroupKey, OffsetsRecord};
+use super::State;
+use crate::record::Change;
 use crate::submission::{Precondition, Submission};
 use crate::{Appended, Error, NamespaceLimit, Result, TableId};
 
-/// Clients of a broadcast group whose offsets are kept; they choose their names.
-const MAX_BROADCAST_CLIENTS: usize = 10_000;
+pub(crate) use changes::Earlier;
 
 /// The answer to a submission whose turn has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +24,7 @@ impl State {
     /// Checks stamp, preconditions and changes against this state, which includes every submission ahead.
     pub(crate) fn admit(&self, submission: &Submission) -> Result<Admission> {
         if let Some((table, stamp)) = submission.stamp
-            && let Some(answer) = self.producers.check(&self.known_table(table)?.namespace, table, stamp)?
+            && let Some(answer) = self.families.producers.check(&self.known_table(table)?.namespace, table, stamp)?
         {
             return Ok(Admission::Duplicate(answer));
         }
@@ -35,14 +32,8 @@ impl State {
             self.check(precondition)?;
         }
         let mut earlier = Earlier::default();
-        for change in &submission.changes {
-            self.admit_change(change, &mut earlier)?;
-        }
-        for offsets in &submission.offsets {
-            self.admit_offsets(offsets, &earlier)?;
-        }
-        for written in &submission.state {
-            self.admit_state(written)?;
+        for record in &submission.records {
+            record.kind()?.admit(self, &mut earlier)?;
         }
         for part in &submission.rows {
             self.known_partition(part.table, part.partition)?;
@@ -54,47 +45,19 @@ impl State {
     /// namespaces that have none of their own.
     pub(crate) fn admit_stream(&self, table: TableId, producer: u128, default: u64, now_us: i64) -> Result<()> {
         let namespace = &self.known_table(table)?.namespace;
-        self.producers.room(namespace, (table, producer), self.stream_limit(namespace, default), now_us)
+        self.families.producers.room(namespace, (table, producer), self.stream_limit(namespace, default), now_us)
     }
 
     /// What the namespace of a table has to forget of producers, if it is over its limit.
-    pub(crate) fn excess_streams(&self, table: TableId, default: u64, now_us: i64) -> Option<Change> {
-        let namespace = &self.table(table)?.namespace;
-        let limit = self.stream_limit(namespace, default);
-        let (answers, whole) = self.producers.excess(namespace, limit, now_us);
-        (!answers.is_empty()).then_some(Change::ProducersForgotten { answers, whole })
+    pub(crate) fn excess_streams(&self, table: TableId, default: u64, now_us: i64) -> Result<Option<Change>> {
+        let Some(info) = self.table(table) else { return Ok(None) };
+        let limit = self.stream_limit(&info.namespace, default);
+        let (answers, whole) = self.families.producers.excess(&info.namespace, limit, now_us)?;
+        Ok((!answers.is_empty()).then_some(Change::ProducersForgotten { answers, whole }))
     }
 
     fn stream_limit(&self, namespace: &str, default: u64) -> u64 {
         self.catalog.limit_of_namespace(namespace, NamespaceLimit::ProducerStreams).unwrap_or(default)
-    }
-
-    fn admit_offsets(&self, record: &OffsetsRecord, earlier: &Earlier<'_>) -> Result<()> {
-        let GroupKey { namespace, group, .. } = &record.group;
-        let found = self.group(namespace, group);
-        if found.is_none() && !earlier.created_groups.contains(&(namespace, group)) {
-            return Err(Error::NotFound { what: "consumer group", name: group.as_ref().to_owned() });
-        }
-        if let (Some(found), Some(client)) = (found, &record.group.client)
-            && found.committed.len() >= MAX_BROADCAST_CLIENTS
-            && !found.committed.contains_key(&record.group.client)
-        {
-            return Err(Error::FailedPrecondition(format!(
-                "broadcast group {:?} keeps the offsets of {MAX_BROADCAST_CLIENTS} clients, which is the limit, and {client:?} is \
-                 not one of them; give clients names that they keep, or drop the group",
-                group.as_ref()
-            )));
-        }
-        for &(topic, partition, offset) in &record.entries {
-            let info = self.topic(topic);
-            let info = info.filter(|info| info.namespace.as_str() == namespace.as_ref());
-            let info = info.ok_or_else(|| Error::gone("topic"))?;
-            let PartitionState { start, end, .. } = *self.known_partition(info.table, partition)?;
-            if offset > end {
-                return Err(Error::OffsetOutOfRange { partition, offset, start, end });
-            }
-        }
-        Ok(())
     }
 
     fn check(&self, precondition: &Precondition) -> Result<()> {

@@ -82,7 +82,7 @@ impl Catalog {
 
 /// The fold, as [`Catalog`]'s.
 impl Catalog {
-    pub(in crate::state) fn put_plugin(&mut self, info: Arc<PluginInfo>) {
+    pub(super) fn put_plugin(&mut self, info: Arc<PluginInfo>) {
         let versions = self.names(&info.namespace).plugins.entry(Arc::from(info.name.as_str())).or_default();
         if !versions.contains(&info.id) {
             versions.push(info.id);
@@ -93,7 +93,7 @@ impl Catalog {
     }
 
     /// Every version of the name that `id` has; gives their ids.
-    pub(in crate::state) fn remove_plugin(&mut self, id: PluginId) -> Vec<PluginId> {
+    pub(super) fn remove_plugin(&mut self, id: PluginId) -> Vec<PluginId> {
         let Some(info) = self.plugin(id).cloned() else { return Vec::new() };
         let versions = self.names(&info.namespace).plugins.remove(info.name.as_str()).unwrap_or_default();
         for version in &versions {
@@ -102,12 +102,12 @@ impl Catalog {
         versions
     }
 
-    pub(in crate::state) fn put_function(&mut self, info: Arc<FunctionInfo>) {
+    pub(super) fn put_function(&mut self, info: Arc<FunctionInfo>) {
         self.names(&info.namespace).functions.insert(Arc::from(info.name.as_str()), info.id);
         self.functions.insert(info.id, Function { info, topics: BTreeSet::new() });
     }
 
-    pub(in crate::state) fn remove_function(&mut self, id: FunctionId) {
+    pub(super) fn remove_function(&mut self, id: FunctionId) {
         if let Some(Function { info, .. }) = self.functions.remove(&id) {
             self.names(&info.namespace).functions.remove(info.name.as_str());
         }

@@ -56,12 +56,12 @@ impl Catalog {
 /// The fold, as [`Catalog`]'s.
 impl Catalog {
     /// A new consumer, or the newer version of one.
-    pub(in crate::state) fn put_consumer(&mut self, info: Arc<PluginConsumerInfo>) {
+    pub(super) fn put_consumer(&mut self, info: Arc<PluginConsumerInfo>) {
         self.names(&info.namespace).consumers.insert(Arc::from(info.name.as_str()), info.id);
         self.consumers.insert(info.id, info);
     }
 
-    pub(in crate::state) fn remove_consumer(&mut self, id: ConsumerId) {
+    pub(super) fn remove_consumer(&mut self, id: ConsumerId) {
         if let Some(info) = self.consumers.remove(&id) {
             self.names(&info.namespace).consumers.remove(info.name.as_str());
         }

@@ -1,9 +1,7 @@
 //! Checkpoints of the state, in an embedded LSM. Format: `docs/state-store.md`.
 
 mod archives;
-mod codec;
 mod load;
-mod segments;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,24 +10,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use serde::{Deserialize, Serialize};
 
-use super::State;
-use super::dirty::Dirty;
+use super::paged::PageSource;
+use super::{State, codec};
 use crate::disk::{Disk, RealDisk, write_anew};
 use crate::threads::panic_text;
 use crate::{Error, Lsn, Result};
 
-/// The whole state is in memory, so the LSM's own caches only serve opening.
-const CACHE_BYTES: u64 = 1 << 20;
+/// What families that are paged are read through.
+const CACHE_BYTES: u64 = 32 << 20;
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The least the LSM takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// The one entry that every checkpoint writes.
+const HEAD_KEY: &[u8] = b"!";
+/// Version of the head. With 1 the store has neither sums of consumers' state nor producer streams by age.
+const HEAD_VERSION: u8 = 2;
+
+/// Where the checkpoint stands.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    applied: Lsn,
+    append_us: i64,
+    epoch: u64,
+    catalog_version: u64,
+}
 
 /// The state store under `<dir>/state`. Only [`Store::checkpoint`] writes to it.
 pub(crate) struct Store {
     path: PathBuf,
     /// `None` once closed; held while a checkpoint is written.
     opened: Mutex<Option<Opened>>,
+    /// The same, for families that are paged.
+    source: PageSource,
     checkpointed: AtomicU64,
 }
 
@@ -57,14 +72,15 @@ impl Store {
             write_journals_anew(&path)?;
         }
         let opened = contained(&path, || Opened::open(&path))?;
-        Ok(Store { path, opened: Mutex::new(Some(opened)), checkpointed: AtomicU64::new(0) })
+        let source = PageSource::new(path.clone(), opened.entries.clone());
+        Ok(Store { path, opened: Mutex::new(Some(opened)), source, checkpointed: AtomicU64::new(0) })
     }
 
     /// The state as of the last checkpoint; replay goes on after [`State::applied`].
     pub(crate) fn load(&self) -> Result<State> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
-        let state = contained(&self.path, || load::load(&self.path, &opened.entries))?;
+        let state = contained(&self.path, || load::load(&self.path, opened, &self.source))?;
         self.checkpointed.store(state.applied().0, Ordering::Release);
         Ok(state)
     }
@@ -81,7 +97,7 @@ impl Store {
         &self,
         state: &RwLock<State>,
         durable: impl Fn() -> Lsn,
-        encode: impl Fn(&Opened, &State, &Dirty) -> Result<OwnedWriteBatch>,
+        encode: impl Fn(&Opened, &State) -> Result<OwnedWriteBatch>,
     ) -> Result<()> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
@@ -96,13 +112,15 @@ impl Store {
         if applied == self.checkpoint_lsn() || applied > durable() {
             return Ok(());
         }
+        changing.attach(&self.source);
         // Declared before the lock that it takes is let go, so that a panic lets the lock go first.
-        let mut unwritten = Unwritten { state, dirty: changing.dirty.replace(Dirty::default()).unwrap_or_default() };
+        let mut under_way = UnderWay { state, written: false };
+        changing.begin_checkpoint();
         let reading = RwLockWriteGuard::downgrade(changing);
-        let batch = encode(opened, &reading, &unwritten.dirty)?;
+        let batch = encode(opened, &reading)?;
         drop(reading);
         batch.commit().map_err(|error| store_error(&self.path, &error))?;
-        unwritten.dirty.clear();
+        under_way.written = true;
         self.checkpointed.store(applied.0, Ordering::Release);
         Ok(())
     }
@@ -114,6 +132,7 @@ impl Store {
 
     /// Lets the files go, so that they can be opened again. Checkpoints answer `Closed` from now on.
     pub(crate) fn close(&self) {
+        self.source.close();
         self.opened.lock().take();
     }
 
@@ -123,20 +142,44 @@ impl Store {
     }
 }
 
-/// What a checkpoint is to write. Whatever keeps it from being written, an error or a panic, the next checkpoint has it.
-struct Unwritten<'a> {
-    state: &'a RwLock<State>,
-    dirty: Dirty,
+/// A state that was loaded may outlive it: it does not keep the files.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
-impl Drop for Unwritten<'_> {
+#[cfg(test)]
+impl Store {
+    pub(super) fn each_key(&self, mut each: impl FnMut(&[u8])) {
+        let opened = self.opened.lock();
+        let Opened { entries, .. } = opened.as_ref().expect("it is open");
+        entries.iter().for_each(|entry| each(&entry.key().expect("it is read")));
+    }
+
+    /// As releases left it whose heads are of version 1, with another entry.
+    pub(super) fn downgrade(&self, key: Vec<u8>, value: Vec<u8>) {
+        let opened = self.opened.lock();
+        let Opened { entries, .. } = opened.as_ref().expect("it is open");
+        let keys: Vec<_> = entries.iter().map(|entry| entry.key().expect("it is read")).collect();
+        let later = keys.into_iter().filter(|key| matches!(key.first(), Some(b'b' | b'm' | b'v' | b'x' | b'y')));
+        later.for_each(|key| entries.remove(key).expect("it is removed"));
+        let mut head = entries.get(HEAD_KEY).expect("it is read").expect("it has a head").to_vec();
+        *head.first_mut().expect("it has a version") = 1;
+        entries.insert(HEAD_KEY, head).expect("it is written");
+        entries.insert(key, value).expect("it is written");
+    }
+}
+
+/// A checkpoint under way. Whatever keeps it from being written, an error or a panic, the next checkpoint has what it was to write.
+struct UnderWay<'a> {
+    state: &'a RwLock<State>,
+    written: bool,
+}
+
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if self.dirty.is_empty() {
-            return;
-        }
-        if let Some(later) = &mut self.state.write().dirty {
-            later.extend(self.dirty.drain());
-        }
+        self.state.write().end_checkpoint(self.written);
     }
 }
 
@@ -154,21 +197,25 @@ impl Opened {
         Ok(Opened { database, entries })
     }
 
-    fn batch(&self, state: &State, dirty: &Dirty) -> Result<OwnedWriteBatch> {
+    fn batch(&self, state: &State) -> Result<OwnedWriteBatch> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-        for key in dirty {
-            match codec::value(state, key)? {
-                Some(value) => batch.insert(&self.entries, codec::key(key), value),
-                None => batch.remove(&self.entries, codec::key(key)),
-            }
-        }
-        batch.insert(&self.entries, codec::HEAD_KEY, codec::head(state)?);
+        state.write(&mut |key, value| match value {
+            Some(value) => batch.insert(&self.entries, key, value),
+            None => batch.remove(&self.entries, key),
+        })?;
+        let head = Head {
+            applied: state.applied,
+            append_us: state.append_us,
+            epoch: state.epoch,
+            catalog_version: state.catalog.version(),
+        };
+        batch.insert(&self.entries, HEAD_KEY, codec::postcard_as(HEAD_VERSION, &head)?);
         Ok(batch)
     }
 }
 
 /// The LSM asserts some of what it reads: damage in those places is an error here as well.
-fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()).lines().collect::<Vec<_>>().join(" "))))
 }
@@ -199,7 +246,7 @@ fn write_journals_anew(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn store_error(path: &Path, error: &fjall::Error) -> Error {
+pub(super) fn store_error(path: &Path, error: &fjall::Error) -> Error {
     match error {
         fjall::Error::Locked => {
             Error::FailedPrecondition(format!("{} is open in another engine; close that first", path.display()))
@@ -213,6 +260,6 @@ fn store_error(path: &Path, error: &fjall::Error) -> Error {
 }
 
 /// An entry that can't be read back.
-fn damaged(path: &Path, what: impl fmt::Display) -> Error {
+pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Error {
     Error::Corrupt { path: path.to_owned(), position: 0, message: format!("state store: {what}") }
 }

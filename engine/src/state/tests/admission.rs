@@ -9,7 +9,7 @@ fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
 }
 
 fn changes(changes: Vec<Change>) -> Submission {
-    Submission { changes, ..Submission::default() }
+    Submission::of(changes)
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn nothing_crosses_namespaces() {
     let (namespace, group) = ("other".to_owned(), "g".to_owned());
     history.change(Change::GroupCreated { namespace, group, mode: GroupMode::Shared }).unwrap();
     let offsets = vec![OffsetsRecord { group: key, entries: vec![(TopicId(id.0), 0, 0)] }];
-    let (kind, _) = refused(&history, Submission { offsets, ..Submission::default() });
+    let (kind, _) = refused(&history, Submission::of(offsets));
     assert_eq!(kind, ErrorKind::NotFound);
 }
 
@@ -131,14 +131,14 @@ fn offsets_need_their_group_topic_and_range() {
     let mut history = History::new();
     let id = history.table("t", 2);
     history.rows(id, 0, 10);
-    let commit = |partition, offset| Submission {
-        offsets: vec![OffsetsRecord { group: group("g", None), entries: vec![(TopicId(id.0), partition, offset)] }],
-        ..Submission::default()
+    let committed = |partition, offset| {
+        Record::from(OffsetsRecord { group: group("g", None), entries: vec![(TopicId(id.0), partition, offset)] })
     };
+    let commit = |partition, offset| Submission::of([committed(partition, offset)]);
     assert_eq!(refused(&history, commit(0, 5)).1, "consumer group \"g\" does not exist");
     let create =
         Change::GroupCreated { namespace: "public".to_owned(), group: "g".to_owned(), mode: GroupMode::Shared };
-    let with_group = Submission { changes: vec![create.clone()], ..commit(0, 5) };
+    let with_group = Submission::of([create.clone().into(), committed(0, 5)]);
     assert_eq!(history.admit(&with_group).unwrap(), Admission::New);
     history.change(create).unwrap();
     assert_eq!(history.admit(&commit(0, 10)).unwrap(), Admission::New);
@@ -219,8 +219,7 @@ fn names_that_callers_choose_are_bounded() {
     for number in 0..10_000 {
         history.push(Record::Offsets(commit(format!("c{number}"))));
     }
-    let admit =
-        |client: &str| history.admit(&Submission { offsets: vec![commit(client.to_owned())], ..Submission::default() });
+    let admit = |client: &str| history.admit(&Submission::of([commit(client.to_owned())]));
     assert!(admit("another").unwrap_err().to_string().contains("10000 clients"));
     admit("c5").unwrap();
 }

@@ -22,7 +22,7 @@ fn written(consumer: ConsumerId, key: usize, value: usize) -> StateRecord {
 }
 
 fn admit_state(history: &History, record: StateRecord) -> Result<Admission> {
-    history.admit(&Submission { state: vec![record], ..Submission::default() })
+    history.admit(&Submission::of([record]))
 }
 
 #[test]
@@ -57,8 +57,7 @@ fn another_version_begins_where_nothing_was_read_yet() {
         let upcoming = Some(crate::UpcomingVersion { plugin: second, outputs, from: [(0, from), (1, 0)].into() });
         Change::PluginConsumerReplaced(PluginConsumerInfo { upcoming, version: found.version + 1, ..found })
     };
-    let admit =
-        |history: &History, change| history.admit(&Submission { changes: vec![change], ..Submission::default() });
+    let admit = |history: &History, change| history.admit(&Submission::of([change]));
     let refused = admit(&history, replaced(&history, 29)).unwrap_err();
     assert!(
         matches!(&refused, Error::Busy(why) if why.contains("has read partition 0 up to offset 30, past 29")),
@@ -112,9 +111,9 @@ fn a_second_runner_and_an_altered_consumer_are_fenced() {
 fn state_goes_with_its_consumer() {
     let (mut history, id, _) = consumed();
     history.push(Record::State(written(id, 3, 3)));
-    assert!(history.state.kept(id, 0, &[1; 3]).is_some());
+    assert!(history.state.kept(id, 0).get(&[1; 3]).unwrap().is_some());
     history.change(Change::PluginConsumerDropped { consumer: id }).unwrap();
-    assert_eq!((history.state.kept_bytes(id), history.state.kept(id, 0, &[1; 3])), (0, None));
+    assert_eq!((history.state.kept_bytes(id), history.state.kept(id, 0).get(&[1; 3]).unwrap()), (0, None));
     // A runner that was late finds nobody.
     history.push(Record::State(written(id, 3, 3)));
     assert_eq!(history.state.kept_bytes(id), 0);

@@ -25,10 +25,10 @@ fn replay_from_any_checkpoint_gives_the_same_state() {
         let mut random = StdRng::seed_from_u64(!seed);
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let running = RwLock::new(State::tracked());
-        let mut checkpoint = State::tracked();
+        let running = RwLock::new(State::default());
+        let mut checkpoint = State::default();
         for (context, record) in &history.records {
-            running.write().apply(*context, record);
+            running.write().apply(*context, record).unwrap();
             if random.random_ratio(1, 40) {
                 store.checkpoint(&running, || Lsn(u64::MAX)).unwrap();
                 checkpoint = running.read().clone();
@@ -41,7 +41,7 @@ fn replay_from_any_checkpoint_gives_the_same_state() {
         assert_eq!(loaded, checkpoint);
         // From the beginning: what the checkpoint holds is skipped.
         for (context, record) in &history.records {
-            loaded.apply(*context, record);
+            loaded.apply(*context, record).unwrap();
         }
         assert_eq!(loaded, history.state);
         // What is loaded is tracked: the next checkpoint writes what the replay changed.
@@ -56,7 +56,7 @@ fn a_record_is_applied_once() {
     let history = random_history(7, 200);
     let mut again = history.state.clone();
     for (context, record) in &history.records {
-        again.apply(*context, record);
+        again.apply(*context, record).unwrap();
     }
     assert_eq!(again, history.state);
 }
@@ -115,12 +115,8 @@ fn random_offsets(history: &mut History, random: &mut StdRng) {
 fn random_producer(history: &mut History, random: &mut StdRng) {
     let Some((table, partition)) = any_table(history, random) else { return };
     let id = random.random_range(0..5);
-    let namespace = history.state.table(table).map_or_else(String::new, |table| table.namespace.clone());
-    let before = history
-        .state
-        .producers
-        .get(&namespace, (table, id))
-        .map(|stream| (stream.epoch, stream.window.back().map(|w| w.0)));
+    let before = history.state.families.producers.get((table, id)).unwrap();
+    let before = before.map(|stream| (stream.epoch, stream.window.back().map(|w| w.0)));
     let (epoch, sequence) = match before {
         Some((epoch, Some(last))) if random.random_bool(0.9) => (epoch, last + 1),
         Some((epoch, _)) => (epoch + 1, 0),
@@ -135,7 +131,7 @@ fn random_producer(history: &mut History, random: &mut StdRng) {
 fn random_excess(history: &mut History) {
     let tables: Vec<TableId> = history.state.catalog().tables().map(|info| info.id).collect();
     for table in tables {
-        if let Some(excess) = history.state.excess_streams(table, 2, history.now_us) {
+        if let Some(excess) = history.state.excess_streams(table, 2, history.now_us).unwrap() {
             history.push(Record::Change(Box::new(excess)));
         }
     }

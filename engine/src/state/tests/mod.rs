@@ -7,6 +7,7 @@ mod partitions;
 mod producers;
 mod scale;
 mod stores;
+pub(crate) mod tallies;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::{Admission, State};
-use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta};
+use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta, assign_id};
 use crate::submission::Submission;
 use crate::{
     ConsumerId, ConsumerOutput, FunctionId, FunctionInfo, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings,
@@ -47,31 +48,23 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new() -> History {
-        History { state: State::tracked(), records: Vec::new(), now_us: 1_000_000 }
+        History { state: State::default(), records: Vec::new(), now_us: 1_000_000 }
     }
 
     /// Puts a record at the end of the log.
     pub(super) fn push(&mut self, record: Record) -> Lsn {
         let lsn = Lsn(self.state.applied().0 + 1);
         let context = RecordContext { lsn, append_us: self.now_us, epoch: 1 };
-        self.state.apply(context, &record);
+        self.state.apply(context, &record).unwrap();
         self.records.push((context, record));
         lsn
     }
 
     /// As the writer does: admits the change, gives it its id, logs it.
     pub(super) fn change(&mut self, mut change: Change) -> Result<Lsn> {
-        let submission = Submission { changes: vec![change.clone()], ..Submission::default() };
-        self.admit(&submission)?;
+        self.admit(&Submission::of([change.clone()]))?;
         let lsn = Lsn(self.state.applied().0 + 1);
-        match &mut change {
-            Change::TableCreated(info) => (info.id, info.created) = (TableId(lsn.0), lsn),
-            Change::TopicCreated(info) => (info.id, info.created) = (TopicId(lsn.0), lsn),
-            Change::PluginCreated(info) => (info.id, info.created) = (PluginId(lsn.0), lsn),
-            Change::FunctionCreated(info) => (info.id, info.created) = (FunctionId(lsn.0), lsn),
-            Change::PluginConsumerCreated(info) => (info.id, info.created) = (ConsumerId(lsn.0), lsn),
-            _ => {}
-        }
+        assign_id(&mut change, lsn);
         Ok(self.push(Record::Change(Box::new(change))))
     }
 

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::codec;
 use crate::record::SegmentMeta;
-use crate::{Error, Lsn, Offset, Result};
+use crate::state::codec;
+use crate::{Lsn, Offset, Result};
 
 /// The version byte of what is written now.
 const VERSION: u8 = 2;
@@ -51,7 +51,7 @@ impl From<WithoutLsns> for SegmentMeta {
 }
 
 pub(super) fn encode(segment: &SegmentMeta) -> Result<Vec<u8>> {
-    postcard::to_extend(segment, vec![VERSION]).map_err(|error| Error::Internal(format!("state store: {error}")))
+    codec::postcard_as(VERSION, segment)
 }
 
 pub(super) fn decode(value: &[u8]) -> Result<SegmentMeta, String> {

@@ -1,0 +1,70 @@
+//! The list of families. A new one is a file, and a line here; its records are lines in `record.rs`.
+
+use super::Catalog;
+use super::family::{Family, Fold, Stored};
+use super::groups::Groups;
+use super::keyed::Keyed;
+use super::letters::Letters;
+use super::producers::Producers;
+#[cfg(test)]
+use super::tests::tallies::Tallies;
+use super::unlisted::Unlisted;
+use crate::record::Record;
+use crate::{Lsn, Result};
+
+macro_rules! families {
+    ($($(#[$meta:meta])* $name:ident: $family:ty,)*) => {
+        /// All families but the catalog, which the others stand on.
+        #[derive(Debug, Default)]
+        #[cfg_attr(test, derive(Clone, PartialEq))]
+        pub(super) struct Families {
+            $($(#[$meta])* pub $name: $family,)*
+        }
+
+        impl Families {
+            pub(super) fn ahead(&self) -> Families {
+                Families { $($(#[$meta])* $name: self.$name.ahead(),)* }
+            }
+
+            pub(super) fn all(&self) -> Vec<&dyn Stored> {
+                vec![$($(#[$meta])* &self.$name,)*]
+            }
+
+            pub(super) fn all_mut(&mut self) -> Vec<&mut dyn Stored> {
+                vec![$($(#[$meta])* &mut self.$name,)*]
+            }
+
+            pub(super) fn end_commit(&mut self, last: Lsn, applied: Lsn) {
+                $($(#[$meta])* self.$name.end_commit(last, applied);)*
+            }
+
+            pub(super) fn apply(&mut self, fold: &Fold<'_>, record: &Record) -> Result<()> {
+                $($(#[$meta])* self.$name.apply(fold, record)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+families! {
+    groups: Groups,
+    keyed: Keyed,
+    letters: Letters,
+    producers: Producers,
+    unlisted: Unlisted,
+    #[cfg(test)]
+    tallies: Tallies,
+}
+
+/// The catalog first: what others refer to.
+pub(super) fn each_stored<'a>(catalog: &'a Catalog, families: &'a Families) -> impl Iterator<Item = &'a dyn Stored> {
+    std::iter::once(catalog as &dyn Stored).chain(families.all())
+}
+
+/// As [`each_stored`], to change them.
+pub(super) fn each_stored_mut<'a>(
+    catalog: &'a mut Catalog,
+    families: &'a mut Families,
+) -> impl Iterator<Item = &'a mut dyn Stored> {
+    std::iter::once(catalog as &mut dyn Stored).chain(families.all_mut())
+}

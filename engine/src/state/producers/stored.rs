@@ -1,0 +1,161 @@
+//! Streams in the state store, and what follows from them.
+
+use std::collections::BTreeSet;
+use std::mem::size_of;
+use std::ops::Bound;
+
+use super::ages::Ages;
+use super::{Producers, Stream, StreamId};
+use crate::record::ProducerRecord;
+use crate::state::codec::{self, KeyBytes, KeyParts};
+use crate::state::family::{Entries, RecordKind, Restored, Stored};
+use crate::state::paged::{PageSource, PagedEntries};
+use crate::state::{Earlier, State};
+use crate::{Appended, Error, Result, TableId};
+
+/// Memory that a stream takes beside its window, about.
+const OVERHEAD: usize = 160;
+
+#[derive(Debug)]
+pub(in crate::state) struct Streams;
+
+impl PagedEntries for Streams {
+    type Key = StreamId;
+    type Value = Stream;
+    const TAG: u8 = b'r';
+
+    fn key((table, id): &StreamId) -> Vec<u8> {
+        KeyBytes::new(Self::TAG).u64(table.0).u128(*id).done()
+    }
+
+    fn parse_key(bytes: &[u8]) -> Result<StreamId, String> {
+        let mut parts = KeyParts::of(bytes);
+        let stream = (TableId(parts.u64()?), parts.u128()?);
+        parts.end()?;
+        Ok(stream)
+    }
+
+    fn value(value: &Stream) -> Result<Vec<u8>> {
+        codec::postcard(value)
+    }
+
+    fn parse_value(bytes: &[u8]) -> Result<Stream, String> {
+        codec::from_postcard(bytes)
+    }
+
+    fn owner((table, _): &StreamId) -> u64 {
+        table.0
+    }
+
+    fn first_of(owner: u64) -> StreamId {
+        (TableId(owner), 0)
+    }
+
+    fn bytes(_key: &StreamId, value: Option<&Stream>) -> usize {
+        let Some(stream) = value else { return OVERHEAD };
+        let runs: usize = stream.window.iter().map(|(_, answer)| answer.len()).sum();
+        OVERHEAD + stream.window.len() * 40 + runs * size_of::<Appended>()
+    }
+}
+
+impl Stored for Producers {
+    fn tags(&self) -> &'static [&'static [u8]] {
+        &[b"vr", b"vx", b"m", b"y"]
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        match (key.first(), key.get(1)) {
+            (Some(b'v'), Some(&Ages::TAG)) => return self.ages.restore_void(key),
+            (Some(b'v'), _) => return self.streams.restore_void(key),
+            (Some(b'y'), _) => self.passed_us = codec::from_postcard(value)?,
+            _ => {
+                let mut parts = KeyParts::of(key);
+                let table = TableId(parts.u64()?);
+                parts.end()?;
+                self.tables.restore(table, codec::from_postcard(value)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) {
+        self.streams.begin_checkpoint();
+        self.ages.begin_checkpoint();
+        self.tables.unwritten.begin();
+        self.passed_unwritten.begin();
+    }
+
+    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
+        if self.passed_unwritten.writing().next().is_some() {
+            entries(KeyBytes::new(b'y').done(), Some(codec::postcard(&self.passed_us)?));
+        }
+        for table in self.tables.unwritten.writing() {
+            let streams = self.tables.get(*table).map(codec::postcard).transpose()?;
+            entries(KeyBytes::new(b'm').u64(table.0).done(), streams);
+        }
+        self.streams.write(entries)?;
+        self.ages.write(entries)
+    }
+
+    fn end_checkpoint(&mut self, written: bool) {
+        self.streams.end_checkpoint(written);
+        self.ages.end_checkpoint(written);
+        self.tables.unwritten.end(written);
+        self.passed_unwritten.end(written);
+    }
+
+    fn attach(&mut self, pages: &PageSource) {
+        self.streams.attach(pages);
+        self.ages.attach(pages);
+    }
+
+    fn restored(&mut self, restored: &mut Restored<'_>) -> Result<()> {
+        self.now_us = restored.append_us.saturating_sub(self.passed_us);
+        let catalog = restored.catalog;
+        let namespace_of = |table| catalog.table(table).map(|info| info.namespace.as_str());
+        if restored.complete {
+            self.tables.restored(namespace_of);
+            return Ok(());
+        }
+        let mut gone = BTreeSet::new();
+        let tables = &mut self.tables;
+        self.streams.scan(Bound::Unbounded, |(table, id), stream| {
+            match namespace_of(*table) {
+                Some(namespace) => {
+                    tables.add(namespace, *table, stream.class(), stream.last_us);
+                    let age = (*table, stream.class(), stream.last_us, *id);
+                    (restored.entries)(Ages::key(&age), Ages::value(&())?)?;
+                }
+                None => {
+                    gone.insert(*table);
+                }
+            }
+            Ok(true)
+        })?;
+        gone.into_iter().for_each(|table| self.streams.make_void(table.0));
+        Ok(())
+    }
+
+    fn unwritten_bytes(&self) -> usize {
+        self.streams.unwritten_bytes() + self.ages.unwritten_bytes()
+    }
+}
+
+/// The writer's own: it is made with the answer that it holds, and submitted by nobody.
+impl RecordKind for ProducerRecord {
+    fn encode(&self) -> Result<Vec<u8>> {
+        codec::record_postcard(self)
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, String> {
+        codec::record_from_postcard(payload)
+    }
+
+    fn payload_bytes(&self) -> Result<usize> {
+        Ok(40 + self.appended.len() * 40)
+    }
+
+    fn admit<'a>(&'a self, _state: &State, _earlier: &mut Earlier<'a>) -> Result<()> {
+        Err(Error::Internal("the answer to a producer was submitted".to_owned()))
+    }
+}

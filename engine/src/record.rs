@@ -166,7 +166,6 @@ pub(crate) struct OffsetsRecord {
 pub(crate) struct ProducerRecord {
     pub table: TableId,
     pub stamp: ProducerStamp,
-    /// Both copies of the state keep this one.
     pub appended: Arc<[Appended]>,
 }
 

@@ -28,7 +28,9 @@ use crate::{
 };
 
 /// Memory for entries of paged families that no checkpoint has yet: with more, one is taken before the log rolls.
-const MAX_UNWRITTEN_BYTES: usize = 16 << 20;
+const MAX_UNWRITTEN_BYTES: usize = 4 << 20;
+/// With more than this, commits wait for it.
+const HELD_UNWRITTEN_BYTES: usize = 6 << 20;
 
 /// One open engine. Lock order where two are needed: groups, then state; never the other way round.
 #[derive(Debug)]
@@ -214,7 +216,10 @@ impl Shared {
         if let Some(failed @ Error::LogFailed { .. }) = self.log.refusal() {
             return Err(failed);
         }
-        self.store.checkpoint(&self.state, || self.log.durable())
+        let taken = self.store.checkpoint(&self.state, || self.log.durable());
+        // Where none can be taken, commits do not wait for it.
+        self.log.hold(taken.is_ok() && self.state.read().unwritten_bytes() > HELD_UNWRITTEN_BYTES);
+        taken
     }
 
     /// Whether more is in memory than should wait for the log to roll.
@@ -247,6 +252,9 @@ impl CommitSink for Shared {
         };
         if unwritten > MAX_UNWRITTEN_BYTES {
             self.maintenance.checkpoint_early();
+        }
+        if unwritten > HELD_UNWRITTEN_BYTES {
+            self.log.hold(true);
         }
         self.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
         self.groups.applied(records);

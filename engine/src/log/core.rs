@@ -1,10 +1,11 @@
 //! What submitters, readers and the log's threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::figures::Figures;
 use super::files::Files;
+use super::pace::Pace;
 use super::queue::Queue;
 use super::tail::Tail;
 use crate::log_time::LogTime;
@@ -32,8 +33,7 @@ pub(super) struct Core {
     pub figures: Figures,
     pub epoch: u64,
     durable: AtomicU64,
-    /// Every commit is synced, whatever its submissions ask for.
-    pub sync_each: AtomicBool,
+    pub pace: Pace,
 }
 
 impl Core {
@@ -56,7 +56,7 @@ impl Core {
             figures: Figures::default(),
             epoch,
             durable: AtomicU64::new(durable.0),
-            sync_each: AtomicBool::new(false),
+            pace: Pace::default(),
         }
     }
 

@@ -20,6 +20,7 @@ mod index;
 mod ipc;
 mod lane;
 mod layout;
+mod pace;
 mod payload;
 mod plan;
 mod queue;
@@ -36,7 +37,6 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -213,7 +213,12 @@ impl Log {
 
     /// Has every commit synced while a checkpoint is wanted: none is taken of what is not durable.
     pub(crate) fn sync_each(&self, each: bool) {
-        self.core.sync_each.store(each, Ordering::Relaxed);
+        self.core.pace.sync_each(each);
+    }
+
+    /// Holds commits back, or lets them go on. What was written before is synced. Never for long, nor while the log closes.
+    pub(crate) fn hold(&self, held: bool) {
+        self.core.pace.hold(held);
     }
 
     /// The epoch of this opening.
@@ -260,6 +265,7 @@ impl Log {
     /// if the log had failed: then there is no such record.
     pub(crate) fn close(&self) -> Result<()> {
         self.core.queue.close();
+        self.core.pace.end();
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().rev().for_each(join);
         match self.core.queue.refusal() {

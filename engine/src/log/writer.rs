@@ -81,6 +81,10 @@ impl Writer {
                     Taken::Closed => return self.shut_down(),
                 }
             }
+            if self.core.pace.is_held() {
+                self.sync()?;
+                self.core.pace.wait();
+            }
             let coming: usize = self.backlog.iter().map(|queued| queued.bytes).sum();
             self.roll_before(coming.min(self.core.settings.max_commit_bytes))?;
             self.commit()?;
@@ -176,7 +180,7 @@ impl Writer {
         self.core.figures.commits.add(1);
         self.core.figures.log_bytes_written.add(layout.length);
         self.core.figures.bytes_appended.add(layout.row_bytes());
-        let each = self.core.sync_each.load(Ordering::Relaxed);
+        let each = self.core.pace.syncs_each();
         if sync || each || now.saturating_sub(since) >= LAZIEST {
             self.sync()?;
         }

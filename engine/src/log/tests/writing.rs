@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use futures::FutureExt;
+
 use super::support::*;
 use crate::disk::{Fault, SimDisk};
 use crate::record::{Change, Record};
@@ -59,6 +61,28 @@ fn whole_frames_and_changes_keep_their_order_after_small_parts() {
     assert!(lsns.is_sorted_by(|a, b| a < b), "LSNs go up: {lsns:?}");
     let last = commits.iter().flatten().last().map(|(_, record)| record.clone());
     assert!(matches!(last, Some(Record::Change(_))), "nothing follows the drop: {last:?}");
+}
+
+/// So that the checkpoint that they wait for can be taken of all that was written before.
+#[test]
+fn commits_wait_while_they_are_held_and_all_before_is_durable() {
+    let disk = SimDisk::new(1);
+    let opened = open(&disk).expect("open");
+    let t = opened.create_table("t", 1).expect("create");
+    let lazily = |value| Submission { durability: Durability::Os, ..small(t, 0, &[value]) };
+    let before = opened.do_now(lazily(1)).expect("taken").lsn;
+    opened.log.hold(true);
+    let mut waiting = opened.submit(lazily(2)).expect("queued");
+    assert!(opened.log.core.pace.until_waits(), "the writer goes on");
+    assert!((&mut waiting).now_or_never().is_none(), "answered while held");
+    assert_eq!(opened.log.durable(), before);
+    opened.log.hold(false);
+    waiting.wait().expect("taken once it is let go");
+    // Nobody is held while the log closes.
+    opened.log.hold(true);
+    let last = opened.submit(lazily(3)).expect("queued");
+    opened.log.close().expect("close");
+    last.wait().expect("taken all the same");
 }
 
 #[test]

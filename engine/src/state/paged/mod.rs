@@ -161,6 +161,11 @@ impl<T: PagedEntries> Paged<T> {
     pub(crate) fn in_memory(&self) -> usize {
         self.pages.in_memory() + self.overlay.as_ref().map_or(0, Overlay::len)
     }
+
+    /// What the writer's view holds by itself: changes, and bytes of entries.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        self.overlay.as_ref().map_or((0, 0), Overlay::held)
+    }
 }
 
 #[cfg(test)]

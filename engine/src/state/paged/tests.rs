@@ -236,6 +236,32 @@ fn void_owners_are_swept() {
     assert_eq!(again.all(), []);
 }
 
+/// However often the same entries are changed, and however large they are.
+#[test]
+fn what_is_decided_is_not_kept_for_long_by_the_writer() {
+    let mut readers = Paged::<Words>::default();
+    readers.attach(&Disk::new().source());
+    let mut writer = readers.ahead();
+    let mut commit = |lsn: u64, names: std::ops::Range<u32>, value: &str| {
+        names.clone().for_each(|name| writer.put(&(1, name), Some(value.to_owned())));
+        writer.end_commit(Lsn(lsn), Lsn(lsn - 1));
+        names.for_each(|name| readers.put(&(1, name), Some(value.to_owned())));
+        writer.held()
+    };
+    for lsn in 1..=200 {
+        let (changes, _) = commit(lsn, 0..500, "short");
+        assert!(changes < 10_000, "{changes} after {lsn} commits");
+    }
+    let large = "x".repeat(256 << 10);
+    for lsn in 201..=300 {
+        let name = u32::try_from(lsn).unwrap();
+        let (_, bytes) = commit(lsn, name..name + 1, &large);
+        assert!(bytes < 4 << 20, "{bytes} after {lsn} commits");
+    }
+    let (key, found) = ((1, 300), Some(large));
+    assert_eq!((writer.get(&key).unwrap(), readers.get(&key).unwrap()), (found.clone(), found));
+}
+
 #[test]
 fn what_can_not_be_read_is_an_error() {
     let disk = Disk::new();

@@ -2,13 +2,15 @@
 
 use std::ops::Bound;
 
-use super::{Producers, StreamId};
+use super::{Producers, Stream, StreamId};
 use crate::state::codec::{self, KeyBytes, KeyParts};
 use crate::state::paged::PagedEntries;
 use crate::{Result, TableId};
 
 /// The order of i64 as that of u64.
 const SIGN: u64 = 1 << 63;
+/// Ages go by so many µs, rounded up: a producer at work changes its own now and then, not with each batch.
+pub(in crate::state) const AGE_STEP_US: i64 = 10_000_000;
 /// Memory that an entry takes, about.
 const ENTRY_BYTES: usize = 96;
 
@@ -19,7 +21,7 @@ pub(super) enum Class {
     Forgotten,
 }
 
-/// Table, class, last append time, producer.
+/// Table, class, last append time by [`AGE_STEP_US`], producer.
 pub(super) type Age = (TableId, Class, i64, u128);
 
 #[derive(Debug)]
@@ -66,6 +68,21 @@ impl PagedEntries for Ages {
 
     fn bytes(_key: &Age, _value: Option<&()>) -> usize {
         ENTRY_BYTES
+    }
+}
+
+impl Stream {
+    fn class(&self) -> Class {
+        if self.window.is_empty() { Class::Forgotten } else { Class::Answering }
+    }
+
+    /// Its last append time, as ages go.
+    pub(super) fn age_us(&self) -> i64 {
+        self.last_us.saturating_add(AGE_STEP_US - 1).div_euclid(AGE_STEP_US).saturating_mul(AGE_STEP_US)
+    }
+
+    pub(super) fn age(&self) -> (Class, i64) {
+        (self.class(), self.age_us())
     }
 }
 

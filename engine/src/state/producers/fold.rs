@@ -1,9 +1,8 @@
 //! What the log says of producers, folded.
 
-use std::collections::VecDeque;
-
 use super::ages::Class;
-use super::{FORGOTTEN_AT_ONCE, Producers, SILENCE_US, Stream, StreamId, WINDOW, WINDOW_RUNS, is_old};
+use super::window::Window;
+use super::{FORGOTTEN_AT_ONCE, Producers, SILENCE_US, Stream, StreamId, is_old};
 use crate::record::{Change, ProducerRecord, Record};
 use crate::state::family::{Changed, Family, Fold};
 use crate::{Lsn, Result, TableId};
@@ -64,27 +63,28 @@ impl Producers {
 
     fn record(&mut self, namespace: &str, record: &ProducerRecord) -> Result<()> {
         let (key, now_us, epoch) = ((record.table, record.stamp.id), self.now_us, record.stamp.epoch);
-        let before = self.streams.edit(&key, |stream| {
-            let before = stream.as_ref().map(|stream| (stream.class(), stream.last_us));
+        let (before, after) = self.streams.edit(&key, |stream| {
+            let before = stream.as_ref().map(Stream::age);
             // What is as good as forgotten begins anew.
             let goes_on = |stream: &Stream| stream.epoch == epoch && !is_old(stream.last_us, now_us);
-            let fresh = || Stream { epoch, last_us: now_us, window: VecDeque::with_capacity(1) };
+            let fresh = || Stream { epoch, last_us: now_us, window: Window::default() };
             let mut changed = stream.take().filter(goes_on).unwrap_or_else(fresh);
             changed.last_us = now_us;
-            changed.window.push_back((record.stamp.sequence, record.appended.clone()));
-            let mut runs: usize = changed.window.iter().map(|(_, answer)| answer.len()).sum();
-            while changed.window.len() > WINDOW || (runs > WINDOW_RUNS && changed.window.len() > 1) {
-                runs -= changed.window.pop_front().map_or(0, |(_, answer)| answer.len());
-            }
+            changed.window.push(record.stamp.sequence, &record.appended)?;
+            let after = changed.age();
             *stream = Some(changed);
-            before
-        })?;
-        if let Some((class, last_us)) = before {
-            self.ages.put(&(key.0, class, last_us, key.1), None);
+            Ok((before, after))
+        })??;
+        if before == Some(after) {
+            return Ok(());
+        }
+        if let Some((class, age_us)) = before {
+            self.ages.put(&(key.0, class, age_us, key.1), None);
             self.tables.take(key.0, class);
         }
-        self.ages.put(&(key.0, Class::Answering, now_us, key.1), Some(()));
-        self.tables.add(namespace, key.0, Class::Answering, now_us);
+        let (class, age_us) = after;
+        self.ages.put(&(key.0, class, age_us, key.1), Some(()));
+        self.tables.add(namespace, key.0, class, age_us);
         Ok(())
     }
 
@@ -92,12 +92,12 @@ impl Producers {
     fn forget_answers(&mut self, (table, id): StreamId) -> Result<()> {
         let forgotten = self.streams.edit(&(table, id), |stream| {
             let stream = stream.as_mut().filter(|stream| !stream.window.is_empty())?;
-            stream.window = VecDeque::new();
-            Some(stream.last_us)
+            stream.window = Window::default();
+            Some(stream.age_us())
         })?;
-        if let Some(last_us) = forgotten {
-            self.ages.put(&(table, Class::Answering, last_us, id), None);
-            self.ages.put(&(table, Class::Forgotten, last_us, id), Some(()));
+        if let Some(age_us) = forgotten {
+            self.ages.put(&(table, Class::Answering, age_us, id), None);
+            self.ages.put(&(table, Class::Forgotten, age_us, id), Some(()));
             self.tables.change(table, Class::Answering, Class::Forgotten);
         }
         Ok(())
@@ -106,9 +106,9 @@ impl Producers {
     /// Takes a stream away, if it is there.
     fn remove(&mut self, (table, id): StreamId) -> Result<()> {
         let removed = self.streams.edit(&(table, id), Option::take)?;
-        if let Some(stream) = removed {
-            self.ages.put(&(table, stream.class(), stream.last_us, id), None);
-            self.tables.take(table, stream.class());
+        if let Some((class, age_us)) = removed.as_ref().map(Stream::age) {
+            self.ages.put(&(table, class, age_us, id), None);
+            self.tables.take(table, class);
         }
         Ok(())
     }
@@ -148,11 +148,5 @@ impl Producers {
         }
         self.tables.bound_ages(bounds);
         Ok(())
-    }
-}
-
-impl Stream {
-    pub(super) fn class(&self) -> Class {
-        if self.window.is_empty() { Class::Forgotten } else { Class::Answering }
     }
 }

@@ -14,15 +14,14 @@ mod fold;
 mod limits;
 mod stored;
 mod tables;
+mod window;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
+#[cfg(test)]
+pub(super) use self::ages::AGE_STEP_US;
 use self::ages::Ages;
 use self::stored::Streams;
 use self::tables::Tables;
+use self::window::Window;
 use super::family::Changed;
 use super::paged::Paged;
 use crate::{Appended, Error, ProducerStamp, Result, TableId};
@@ -44,13 +43,13 @@ const FORGOTTEN_AT_ONCE: usize = 256;
 pub(crate) type StreamId = (TableId, u128);
 
 /// One stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stream {
     pub epoch: u32,
     /// Append time of its newest commit, less what the log had passed over in silence until then.
     pub last_us: i64,
-    /// The newest answers, sequences rising by one; empty once they are forgotten.
-    pub window: VecDeque<(u64, Arc<[Appended]>)>,
+    /// Empty once its answers are forgotten.
+    pub window: Window,
 }
 
 /// All streams. Times are append times less the silence passed over, so that no stream is older for a silence of the log.
@@ -91,25 +90,20 @@ impl Producers {
                 stream.epoch
             )));
         }
-        let Some((last, _)) = stream.window.back() else {
+        let Some(last) = stream.window.last() else {
             return Err(Error::FailedPrecondition(format!(
                 "producer {id:032x} was silent while namespace {namespace:?} needed the room (producer_streams), and which of \
                  its batches were written is no longer known; look, then begin a higher epoch at sequence 0"
             )));
         };
-        if sequence > *last {
-            return if sequence - last == 1 {
-                Ok(None)
-            } else {
-                Err(Error::SequenceGap { last: *last, got: sequence })
-            };
+        if sequence > last {
+            return if sequence - last == 1 { Ok(None) } else { Err(Error::SequenceGap { last, got: sequence }) };
         }
-        let known = usize::try_from(last - sequence).ok().and_then(|back| stream.window.iter().nth_back(back));
-        match known {
-            Some((_, answer)) => Ok(Some(answer.to_vec())),
+        match stream.window.before_last(last - sequence) {
+            Some(answer) => Ok(Some(answer)),
             None => Err(Error::FailedPrecondition(format!(
                 "producer {id:032x}: sequence {sequence} was taken, but its answer is no longer kept ({} to {last} are)",
-                stream.window.front().map_or(*last, |(first, _)| *first)
+                stream.window.first().unwrap_or(last)
             ))),
         }
     }

@@ -1,17 +1,17 @@
 //! Streams in the state store, and what follows from them.
 
 use std::collections::BTreeSet;
-use std::mem::size_of;
 use std::ops::Bound;
 
 use super::ages::Ages;
+use super::window::Window;
 use super::{Producers, Stream, StreamId};
 use crate::record::ProducerRecord;
 use crate::state::codec::{self, KeyBytes, KeyParts};
 use crate::state::family::{Entries, RecordKind, Restored, Stored};
 use crate::state::paged::{PageSource, PagedEntries};
 use crate::state::{Earlier, State};
-use crate::{Appended, Error, Result, TableId};
+use crate::{Error, Result, TableId};
 
 /// Memory that a stream takes beside its window, about.
 const OVERHEAD: usize = 160;
@@ -35,12 +35,16 @@ impl PagedEntries for Streams {
         Ok(stream)
     }
 
-    fn value(value: &Stream) -> Result<Vec<u8>> {
-        codec::postcard(value)
+    fn value(Stream { epoch, last_us, window }: &Stream) -> Result<Vec<u8>> {
+        let mut bytes = codec::postcard(&(epoch, last_us, window.len()))?;
+        bytes.extend_from_slice(window.bytes());
+        Ok(bytes)
     }
 
     fn parse_value(bytes: &[u8]) -> Result<Stream, String> {
-        codec::from_postcard(bytes)
+        let head = postcard::take_from_bytes(codec::from_bytes(bytes)?);
+        let ((epoch, last_us, answers), rest) = head.map_err(|error| error.to_string())?;
+        Ok(Stream { epoch, last_us, window: Window::parse(answers, rest)? })
     }
 
     fn owner((table, _): &StreamId) -> u64 {
@@ -52,9 +56,7 @@ impl PagedEntries for Streams {
     }
 
     fn bytes(_key: &StreamId, value: Option<&Stream>) -> usize {
-        let Some(stream) = value else { return OVERHEAD };
-        let runs: usize = stream.window.iter().map(|(_, answer)| answer.len()).sum();
-        OVERHEAD + stream.window.len() * 40 + runs * size_of::<Appended>()
+        OVERHEAD + value.map_or(0, |stream| stream.window.capacity())
     }
 }
 
@@ -122,8 +124,9 @@ impl Stored for Producers {
         self.streams.scan(Bound::Unbounded, |(table, id), stream| {
             match namespace_of(*table) {
                 Some(namespace) => {
-                    tables.add(namespace, *table, stream.class(), stream.last_us);
-                    let age = (*table, stream.class(), stream.last_us, *id);
+                    let (class, age_us) = stream.age();
+                    tables.add(namespace, *table, class, age_us);
+                    let age = (*table, class, age_us, *id);
                     (restored.entries)(Ages::key(&age), Ages::value(&())?)?;
                 }
                 None => {

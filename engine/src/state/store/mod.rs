@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::threads::panic_text;
 use crate::{Error, Lsn, Result};
 
 /// What families that are paged are read through.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The least the LSM takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
@@ -191,9 +192,15 @@ impl Opened {
             .max_journaling_size(JOURNAL_BYTES)
             .open()
             .map_err(|error| store_error(path, &error))?;
-        let entries = database
-            .keyspace("state", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
-            .map_err(|error| store_error(path, &error))?;
+        // Of large files the cache has the parts of filters and indexes that are asked for, not the whole.
+        let in_parts = || PartitioningPolicy::new([false, true]);
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .index_block_partitioning_policy(in_parts())
+                .filter_block_partitioning_policy(in_parts())
+        };
+        let entries = database.keyspace("state", options).map_err(|error| store_error(path, &error))?;
         Ok(Opened { database, entries })
     }
 

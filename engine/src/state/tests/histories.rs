@@ -116,7 +116,7 @@ fn random_producer(history: &mut History, random: &mut StdRng) {
     let Some((table, partition)) = any_table(history, random) else { return };
     let id = random.random_range(0..5);
     let before = history.state.families.producers.get((table, id)).unwrap();
-    let before = before.map(|stream| (stream.epoch, stream.window.back().map(|w| w.0)));
+    let before = before.map(|stream| (stream.epoch, stream.window.last()));
     let (epoch, sequence) = match before {
         Some((epoch, Some(last))) if random.random_bool(0.9) => (epoch, last + 1),
         Some((epoch, _)) => (epoch + 1, 0),

@@ -1,10 +1,12 @@
 use super::*;
 use crate::record::ProducerRecord;
-use crate::state::producers::SPARED_US;
+use crate::state::producers::{AGE_STEP_US, SPARED_US};
 use crate::{Appended, Error, ErrorKind, ProducerStamp};
 
 const TABLE: TableId = TableId(1);
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// After this a stream may be forgotten, whenever it was at work last.
+const SILENT_US: i64 = SPARED_US + AGE_STEP_US;
 
 /// With the table that the producers write to.
 fn with_table() -> History {
@@ -126,7 +128,7 @@ fn a_forgotten_stream_is_refused_and_never_begun_again() {
     begin(&mut history, 0, 2).unwrap();
     take(&mut history, second, 1);
     begin(&mut history, 1, 2).unwrap();
-    history.now_us += SPARED_US;
+    history.now_us += SILENT_US;
     begin(&mut history, 2, 2).unwrap();
     assert_eq!(history.state.producer_streams(), (2, 1));
     // Whether a repeat or the next batch: what was taken is not known any more.
@@ -153,7 +155,7 @@ fn those_that_were_at_work_lately_are_spared() {
     assert!(refused.to_string().contains("has 3 producer streams, none of them silent for 15 minutes"), "{refused}");
     // The others go on, and one that falls silent makes room.
     for id in [0, 2] {
-        history.now_us += SPARED_US / 2;
+        history.now_us += SILENT_US / 2;
         take(&mut history, ProducerStamp { id, epoch: 0, sequence: 1 }, 1);
     }
     begin(&mut history, 3, 3).unwrap();
@@ -173,7 +175,7 @@ fn a_limit_that_is_lowered_holds_with_the_next_producer() {
     for id in 0..1_000 {
         begin(&mut history, id, 1_000).unwrap();
     }
-    history.now_us += SPARED_US;
+    history.now_us += SILENT_US;
     begin(&mut history, 1_000, 10).unwrap();
     assert_eq!(history.state.producer_streams(), (10, 10));
 }

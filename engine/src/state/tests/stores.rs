@@ -55,6 +55,26 @@ fn what_a_checkpoint_has_not_written_the_next_one_has() {
     assert_eq!(store.load().unwrap(), *state.read());
 }
 
+/// What producers that go on and on change is what they are, and not how much they do: a thousand of them bring no checkpoint forward.
+#[test]
+fn many_producers_at_work_fit_between_two_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History { state: store.load().unwrap(), ..History::new() };
+    let table = history.table("t", 1);
+    for sequence in 0..200 {
+        history.now_us += 10_000;
+        for id in 0..1_000 {
+            let stamp = ProducerStamp { id, epoch: 0, sequence };
+            let appended = [Appended { table, partition: 0, first_offset: 5_000_000_000 + sequence, rows: 500 }].into();
+            history.push(Record::Producer(ProducerRecord { table, stamp, appended }));
+        }
+        history.records.clear();
+    }
+    let bytes = history.state.unwritten_bytes();
+    assert!(bytes < 3 << 20, "{bytes} bytes");
+}
+
 /// A record that panics is not taken for applied, and nothing of it is written.
 #[test]
 fn half_a_record_is_never_checkpointed() {

@@ -25,15 +25,52 @@ pub struct BootTime {
     pub up: Duration,
 }
 
+/// For how long a thread has waited or worked: real time, whatever clock the engine has. What is due, silent or old is asked of
+/// [`Clock`]; how long to wait until it is asked again is no matter of the log's time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// How long a thread waits, in real time as well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    begun: Stopwatch,
+    whole: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(whole: Duration) -> Patience {
+        Patience { begun: Stopwatch::start(), whole }
+    }
+
+    /// Zero once it is over.
+    pub(crate) fn left(&self) -> Duration {
+        self.whole.saturating_sub(self.begun.elapsed())
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+}
+
 /// The machine's clocks.
 #[derive(Debug)]
 pub struct SystemClock {
-    origin: Instant,
+    origin: Stopwatch,
 }
 
 impl Default for SystemClock {
     fn default() -> Self {
-        SystemClock { origin: Instant::now() }
+        SystemClock { origin: Stopwatch::start() }
     }
 }
 

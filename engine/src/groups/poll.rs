@@ -1,11 +1,12 @@
 //! Gathering rows for one poll, and waiting for them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::commit::commit_processed_if_due;
 use super::core::Core;
 use super::fetch::{self, Budget, Found};
+use crate::clock::Stopwatch;
 use crate::shared::Shared;
 use crate::{Delivery, Result, TopicId};
 
@@ -20,7 +21,7 @@ pub(super) struct Poll {
     core: Arc<Core>,
     topic: Option<TopicId>,
     wait: Duration,
-    began: Instant,
+    began: Stopwatch,
     stepped: bool,
     gathered: Gathered,
     outcome: Result<()>,
@@ -48,7 +49,7 @@ pub(super) fn poll(
 ) -> Result<Vec<Delivery>> {
     let mut poll = Poll::begin(shared, core, topic, max_rows, max_bytes, wait)?;
     while let Progress::Waits { seen, nap } = poll.step() {
-        core.wake.wait(seen, Instant::now() + nap);
+        core.wake.wait(seen, nap);
     }
     poll.finish()
 }
@@ -75,7 +76,7 @@ impl Poll {
             core: core.clone(),
             topic,
             wait,
-            began: Instant::now(),
+            began: Stopwatch::start(),
             stepped: false,
             gathered: Gathered { deliveries: Vec::new(), rows: 0, bytes: 0, max_rows, max_bytes },
             outcome: Ok(()),

@@ -1,6 +1,6 @@
 //! What a member sleeps on.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
@@ -32,14 +32,10 @@ impl Wake {
         *self.changes.lock()
     }
 
-    /// Blocks until there is a change that was not `seen`, or until the deadline.
-    pub(super) fn wait(&self, seen: u64, deadline: Instant) {
+    /// Blocks until there is a change that was not `seen`, for so long at most.
+    pub(super) fn wait(&self, seen: u64, longest: Duration) {
         let mut changes = self.changes.lock();
-        while *changes == seen {
-            if self.changed.wait_until(&mut changes, deadline).timed_out() {
-                return;
-            }
-        }
+        self.changed.wait_while_for(&mut changes, |changes| *changes == seen, longest);
     }
 
     /// Tells when there is a change that was not `seen`; the number given to it is the one that [`Self::seen`] gives.

@@ -1,7 +1,7 @@
 //! Indexes over tables of the engine, followed to the durable end.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -12,6 +12,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use super::budget::Budget;
 use super::index::{Added, KeyIndex};
 use super::{FoundRows, LookupUnavailable, TableLookup, TableUse};
+use crate::clock::Patience;
 use crate::cursor::{ChunkRows, Projection, append_ts_type, chunk_at};
 use crate::shared::Shared;
 use crate::{Error, InputColumn, Offset, OffsetRange, PartitionId, PluginInfo, Result, TableId, TableInfo};
@@ -79,14 +80,14 @@ impl TableLookup for PluginTables {
         &self,
         table: usize,
         keys: &RecordBatch,
-        until: Instant,
+        patience: Duration,
         max_bytes: usize,
     ) -> std::result::Result<FoundRows, LookupUnavailable> {
         let shared = self.shared.upgrade().filter(|shared| shared.check_open().is_ok());
         let shared = shared.ok_or_else(|| LookupUnavailable("the engine is closed".to_owned()))?;
         let followed = self.tables.get(table);
         let followed = followed.ok_or_else(|| LookupUnavailable(format!("table {table} is not declared")))?;
-        followed.lookup(&shared, keys, until, max_bytes)
+        followed.lookup(&shared, keys, Patience::of(patience), max_bytes)
     }
 }
 
@@ -119,16 +120,16 @@ fn bind_column(table: &TableInfo, wanted: &Field) -> Result<InputColumn> {
 type Looked<T> = std::result::Result<T, LookupUnavailable>;
 
 impl Followed {
-    fn lookup(&self, shared: &Shared, keys: &RecordBatch, until: Instant, max_bytes: usize) -> Looked<FoundRows> {
+    fn lookup(&self, shared: &Shared, keys: &RecordBatch, patience: Patience, max_bytes: usize) -> Looked<FoundRows> {
         let ranges = self.ranges(shared)?;
         {
-            let read = self.read.try_read_until(until).ok_or_else(|| self.busy())?;
+            let read = self.read.try_read_for(patience.left()).ok_or_else(|| self.busy())?;
             if read.covers(&ranges) {
                 return read.index.newest(keys, max_bytes);
             }
         }
-        let mut read = self.read.try_write_until(until).ok_or_else(|| self.busy())?;
-        self.follow(shared, &mut read, &ranges, until)?;
+        let mut read = self.read.try_write_for(patience.left()).ok_or_else(|| self.busy())?;
+        self.follow(shared, &mut read, &ranges, patience)?;
         RwLockWriteGuard::downgrade(read).index.newest(keys, max_bytes)
     }
 
@@ -141,7 +142,7 @@ impl Followed {
     }
 
     /// Reads on to the ends. What was read stays, also where this fails.
-    fn follow(&self, shared: &Shared, read: &mut Read, ranges: &[OffsetRange], until: Instant) -> Looked<()> {
+    fn follow(&self, shared: &Shared, read: &mut Read, ranges: &[OffsetRange], patience: Patience) -> Looked<()> {
         if read.partitions.len() < ranges.len() {
             read.partitions.resize_with(ranges.len(), Position::default);
         }
@@ -151,7 +152,7 @@ impl Followed {
         for (partition, range) in (0..).zip(ranges) {
             while read.next(partition) < range.end {
                 self.step(shared, read, partition)?;
-                if Instant::now() >= until && !read.covers(ranges) {
+                if patience.is_over() && !read.covers(ranges) {
                     let left: Offset =
                         ranges.iter().zip(&read.partitions).map(|(range, at)| range.end.saturating_sub(at.next)).sum();
                     return Err(self.unavailable(&format!(

@@ -1,7 +1,7 @@
 //! Tables that are given as rows, for tools that try a plugin without an engine.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
@@ -45,7 +45,7 @@ impl TableLookup for MemoryTables {
         &self,
         table: usize,
         keys: &RecordBatch,
-        _until: Instant,
+        _patience: Duration,
         max_bytes: usize,
     ) -> std::result::Result<FoundRows, LookupUnavailable> {
         let index = self.tables.get(table);

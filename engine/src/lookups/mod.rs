@@ -10,7 +10,7 @@ mod index;
 mod memory;
 
 use std::fmt;
-use std::time::Instant;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -54,12 +54,12 @@ pub trait TableLookup: Send + Sync + fmt::Debug {
     /// appended later; of rows that were appended at the same time in several partitions, that of the highest partition is.
     /// Rows below a partition's start offset are not there.
     ///
-    /// Reading the table ends at `until`; what was read is kept for the next look-up.
+    /// Reading the table ends after `patience`; what was read is kept for the next look-up.
     fn lookup(
         &self,
         table: usize,
         keys: &RecordBatch,
-        until: Instant,
+        patience: Duration,
         max_bytes: usize,
     ) -> Result<FoundRows, LookupUnavailable>;
 }

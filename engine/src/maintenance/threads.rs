@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::clock::{Patience, Stopwatch};
 use crate::log::Log;
 use crate::segments::Job;
 use crate::shared::Shared;
@@ -52,7 +53,7 @@ struct Notes {
     /// Jobs that failed, one after the other, and when the next may be tried: a store that refuses segments is not asked for
     /// each anew at every look.
     failed_jobs: u32,
-    no_job_before: Option<Instant>,
+    job_pause: Option<Patience>,
 }
 
 impl Maintenance {
@@ -140,7 +141,7 @@ impl Board {
     /// Jobs that nobody is at take the place of those left from before.
     fn post(&self, jobs: Vec<Job>) {
         let mut notes = self.notes.lock();
-        if notes.no_job_before.is_some_and(|time| Instant::now() < time) {
+        if notes.job_pause.is_some_and(|pause| !pause.is_over()) {
             return;
         }
         let fresh = jobs.into_iter().filter(|job| !notes.running.contains(job)).collect();
@@ -154,11 +155,11 @@ impl Board {
         notes.running.retain(|running| running != job);
         if succeeded {
             notes.failed_jobs = 0;
-            notes.no_job_before = None;
+            notes.job_pause = None;
         } else {
             let pause = FIRST_PAUSE.saturating_mul(1 << notes.failed_jobs.min(10)).min(LONGEST_PAUSE);
             notes.failed_jobs = notes.failed_jobs.saturating_add(1);
-            notes.no_job_before = Some(Instant::now() + pause);
+            notes.job_pause = Some(Patience::of(pause));
             notes.jobs.clear();
         }
     }
@@ -193,7 +194,7 @@ impl Drop for Running<'_> {
 }
 
 fn maintain(shared: &Weak<Shared>, board: &Board) {
-    let mut last = Instant::now();
+    let mut last = Stopwatch::start();
     loop {
         let Some(interval) =
             shared.upgrade().map(|shared| Duration::from_millis(shared.options.maintenance_interval_ms.max(1)))
@@ -209,7 +210,7 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
                 return;
             }
         }
-        last = Instant::now();
+        last = Stopwatch::start();
         let Some(shared) = shared.upgrade() else { return };
         board.report(&shared, "retention", retention::apply(&shared));
         board.report(&shared, "recording suspended plugins", suspensions::record(&shared));

@@ -3,9 +3,10 @@
 //! A batch at which the plugin fails is given again, a bounded number of times and later each time. Then it is cut in half
 //! from the front; what succeeds is committed, so that what is left at the end is the row at fault.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::read::Taken;
+use crate::clock::Patience;
 use crate::{FailureKind, Offset, PluginConsumerSettings};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -21,7 +22,8 @@ pub(super) struct Lane {
     tries: u32,
     /// Up to here rows are not tried again: the batch that they came in was.
     tried_until: Offset,
-    pub not_before: Option<Instant>,
+    /// Before it is over nothing is tried.
+    pub pause: Option<Patience>,
     pub stopped: bool,
 }
 
@@ -57,7 +59,7 @@ impl Lane {
     pub(super) fn passed(&mut self, settings: &PluginConsumerSettings) {
         let most = usize::try_from(settings.batch_rows).unwrap_or(usize::MAX);
         self.limit = self.limit.map(|limit| limit.saturating_mul(2)).filter(|limit| *limit < most);
-        (self.tries, self.not_before) = (0, None);
+        (self.tries, self.pause) = (0, None);
     }
 
     /// Makes the next batch smaller; false if there is nothing to make smaller.
@@ -94,7 +96,7 @@ impl Lane {
     }
 
     pub(super) fn wait(&mut self, pause: Duration) {
-        self.not_before = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        self.pause = Some(Patience::of(pause.min(LONGEST_PAUSE)));
     }
 }
 
@@ -123,12 +125,12 @@ mod tests {
         let data = failure(None, FailureKind::Data);
         for _ in 0..2 {
             assert_eq!(lane.failed(&taken(0..8), &data, &settings), Remedy::Again);
-            assert!(lane.not_before.take().is_some());
+            assert!(lane.pause.take().is_some());
             assert_eq!(lane.rows(&settings), 8);
         }
         for rows in [4, 2, 1] {
             assert_eq!(lane.failed(&taken(0..rows * 2), &data, &settings), Remedy::Again);
-            assert_eq!((lane.rows(&settings), lane.not_before), (rows as usize, None));
+            assert_eq!((lane.rows(&settings), lane.pause.is_none()), (rows as usize, true));
         }
         assert_eq!(lane.failed(&taken(0..1), &data, &settings), Remedy::RowAtFault);
         lane.passed(&settings);
@@ -136,7 +138,7 @@ mod tests {
         // The rest of the batch is not tried again, what comes after it is.
         assert_eq!(lane.failed(&taken(7..8), &data, &settings), Remedy::RowAtFault);
         assert_eq!(lane.failed(&taken(8..9), &data, &settings), Remedy::Again);
-        assert!(lane.not_before.is_some());
+        assert!(lane.pause.is_some());
     }
 
     #[test]

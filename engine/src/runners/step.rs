@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::commit::{Advance, Durable, commit, group_of};
 use super::judge::{described, judge};
@@ -11,6 +11,7 @@ use super::read::Taken;
 use super::standing::count;
 use super::worker::{Step, Worker};
 use super::{input, read};
+use crate::clock::Stopwatch;
 use crate::dead_letters::Letter;
 use crate::evaluation::Scope;
 use crate::shared::Shared;
@@ -216,7 +217,7 @@ impl Worker {
         if self.told.is_some_and(|told| told.elapsed() < TELL_INTERVAL) {
             return;
         }
-        self.told = Some(Instant::now());
+        self.told = Some(Stopwatch::start());
         let (name, offset) = (&self.info.name, taken.offsets.get(*first).copied().unwrap_or(taken.first));
         let rows = rows.len();
         shared.events.push(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use parking_lot::RwLock;
@@ -12,6 +12,7 @@ use super::input;
 use super::judge::judge;
 use super::lane::{Failure, Lane, Remedy};
 use super::read::Taken;
+use crate::clock::Stopwatch;
 use crate::keyed_state::{entry_bytes, range_from};
 use crate::{
     BatchConsumer, BatchPosition, Consumed, FailureKind, KeyedState, Offset, OnError, OperatorError, PartitionId,
@@ -125,7 +126,7 @@ impl ConsumerTrial {
         let position = BatchPosition { topic, partition, first_offset: taken.first, next_offset: taken.next };
         let spare = self.settings.state_bytes.saturating_sub(self.state.bytes());
         let state = KeyedState::new(Box::new(self.state.clone()), spare);
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let answer = self.consumer.consume(&input, &position, state);
         let took = began.elapsed();
         outcome.calls += 1;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::lane::Lane;
 use super::signal::Signal;
 use super::standing::Standing;
+use crate::clock::Stopwatch;
 use crate::shared::Shared;
 use crate::threads::panic_text;
 use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, PluginId, Result};
@@ -31,7 +32,7 @@ pub(super) struct Worker {
     consumers: BTreeMap<PluginId, Arc<dyn BatchConsumer>>,
     lanes: BTreeMap<PartitionId, Lane>,
     /// When rows that were passed over were told of last.
-    pub(super) told: Option<Instant>,
+    pub(super) told: Option<Stopwatch>,
 }
 
 /// What a step came to.
@@ -97,8 +98,8 @@ impl Worker {
             if lane.stopped {
                 continue;
             }
-            if let Some(left) = lane.not_before.and_then(|time| time.checked_duration_since(Instant::now())) {
-                pause = pause.min(left);
+            if let Some(wait) = lane.pause.filter(|wait| !wait.is_over()) {
+                pause = pause.min(wait.left());
                 continue;
             }
             let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, partition)));

@@ -37,9 +37,8 @@ impl Tables {
             let why = format!("{} keys, where {MAX_LOOKUP_KEYS} are allowed", keys.num_rows());
             return Err(WireTableError::Invalid(why));
         }
-        let now = Instant::now();
-        let until = now + deadline.saturating_duration_since(now) / 2;
-        let found = self.source.lookup(table, &keys, until, self.max_bytes);
+        let patience = deadline.saturating_duration_since(Instant::now()) / 2;
+        let found = self.source.lookup(table, &keys, patience, self.max_bytes);
         let found = found.map_err(|unavailable| WireTableError::Unavailable(unavailable.0))?;
         let encoded =
             Encoder::new(&used.columns).and_then(|mut encoder| encoder.encode(&found.batch).map(<[u8]>::to_vec));

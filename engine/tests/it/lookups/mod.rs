@@ -4,7 +4,7 @@ mod checks;
 mod host;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -92,7 +92,7 @@ fn look_within(
     let items: ArrayRef = Arc::new(StringArray::from_iter(keys.iter().map(|key| key.0)));
     let sizes: ArrayRef = Arc::new(Int64Array::from_iter(keys.iter().map(|key| key.1)));
     let keys = RecordBatch::try_from_iter([("item", items), ("size", sizes)]).expect("a batch");
-    tables.lookup(0, &keys, Instant::now() + time, max_bytes)
+    tables.lookup(0, &keys, time, max_bytes)
 }
 
 fn prices(found: &FoundRows) -> Vec<(u32, Option<i64>)> {

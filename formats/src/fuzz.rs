@@ -68,14 +68,11 @@ fn mutate(bytes: &mut Vec<u8>, (at, number, kind): &Mutation) {
     }
 }
 
-/// Runs a target over mutations of these bytes for as long as is asked for. It says whether it was refused; most should be, in
-/// the end, and some not.
-fn fuzz(sample: &[u8], check: impl Fn(&[u8]) -> bool) {
+/// Runs a target over mutations, so many of them in a round, for as long as is asked for.
+pub(crate) fn over<S: Strategy>(mutations: &S, cases: u32, target: impl Fn(S::Value)) {
     let asked = std::env::var("MILLSTREAM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
-    let refused = std::cell::Cell::new([0_u64; 2]);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let (start, mut round) = (Instant::now(), 0_u64);
-    assert!(!check(sample), "what was not changed is read");
     while start.elapsed() < Duration::from_secs(asked.unwrap_or(2)) {
         round += 1;
         // Without a time that is asked for, a run repeats the one before.
@@ -85,18 +82,27 @@ fn fuzz(sample: &[u8], check: impl Fn(&[u8]) -> bool) {
             Some(_) => TestRunner::new(config.clone()),
             None => TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed)),
         };
-        let outcome = runner.run(&vec(mutation(), 1..5), |mutations| {
-            let mut bytes = sample.to_vec();
-            mutations.iter().for_each(|mutation| mutate(&mut bytes, mutation));
-            let mut counts = refused.get();
-            counts[usize::from(check(&bytes))] += 1;
-            refused.set(counts);
+        let outcome = runner.run(mutations, |mutations| {
+            target(mutations);
             Ok(())
         });
         if let Err(failure) = outcome {
             panic!("{failure}");
         }
     }
+}
+
+/// Runs a target over mutations of these bytes. It says whether it was refused; most should be, in the end, and some not.
+fn fuzz(sample: &[u8], check: impl Fn(&[u8]) -> bool) {
+    let refused = std::cell::Cell::new([0_u64; 2]);
+    assert!(!check(sample), "what was not changed is read");
+    over(&vec(mutation(), 1..5), 64, |mutations| {
+        let mut bytes = sample.to_vec();
+        mutations.iter().for_each(|mutation| mutate(&mut bytes, mutation));
+        let mut counts = refused.get();
+        counts[usize::from(check(&bytes))] += 1;
+        refused.set(counts);
+    });
     let [taken, refused] = refused.get();
     assert!(taken > 0 && refused > 0, "{taken} were taken, {refused} refused");
 }

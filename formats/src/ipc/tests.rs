@@ -248,17 +248,13 @@ fn unions_are_refused_by_name() {
 fn mutated_streams_are_rows_or_errors() {
     use proptest::prelude::*;
     use proptest::sample::Index;
-    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-    let asked = std::env::var("MILLSTREAM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (start, mut round) = (std::time::Instant::now(), 0_u64);
     let streams = [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)];
     let streams = streams.map(|compression| messages(&sample(), compression));
     let number = prop_oneof![Just(u64::MAX), Just(i64::MAX as u64), Just(1 << 31), 0..70_000_u64, any::<u64>()];
     // Which stream, message and half of it; where; what; in how many bytes, none of them cuts it off.
     let mutation = (any::<[Index; 2]>(), 0..4_usize, any::<Index>(), number, 0..9_usize);
     let mutations = proptest::collection::vec(mutation, 1..5);
-    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
     let mutate = |bytes: &mut Vec<u8>, at: Index, number: u64, width: usize| {
         if bytes.is_empty() {
             return;
@@ -270,30 +266,16 @@ fn mutated_streams_are_rows_or_errors() {
             _ => bytes.iter_mut().skip(at & !3).zip(number.to_le_bytes()).take(width).for_each(|(b, with)| *b = with),
         }
     };
-    while start.elapsed() < std::time::Duration::from_secs(asked.unwrap_or(2)) {
-        round += 1;
-        // Without a time that is asked for, a run repeats the one before.
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&round.to_le_bytes());
-        let mut runner = match asked {
-            Some(_) => TestRunner::new(config.clone()),
-            None => TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed)),
-        };
-        let outcome = runner.run(&mutations, |mutations| {
-            let Some((first, ..)) = mutations.first() else { return Ok(()) };
-            let mut stream = streams[first[0].index(streams.len())].clone();
-            for (which, half, at, number, width) in mutations {
-                let message = which[1].index(stream.len());
-                let message = &mut stream[message];
-                let part = if half == 0 { &mut message.body } else { &mut message.header };
-                mutate(part, at, number, width);
-            }
-            let read = decode_all(&stream).unwrap_or_default();
-            prop_assert!(read.iter().all(|batch| batch.num_rows() as i64 <= LIMITS.rows));
-            Ok(())
-        });
-        if let Err(failure) = outcome {
-            panic!("{failure}");
+    crate::fuzz::over(&mutations, 256, |mutations| {
+        let Some((first, ..)) = mutations.first() else { return };
+        let mut stream = streams[first[0].index(streams.len())].clone();
+        for (which, half, at, number, width) in mutations {
+            let message = which[1].index(stream.len());
+            let message = &mut stream[message];
+            let part = if half == 0 { &mut message.body } else { &mut message.header };
+            mutate(part, at, number, width);
         }
-    }
+        let read = decode_all(&stream).unwrap_or_default();
+        assert!(read.iter().all(|batch| batch.num_rows() as i64 <= LIMITS.rows));
+    });
 }

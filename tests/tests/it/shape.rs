@@ -147,6 +147,31 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Sources that `plugin new` writes, and no crate compiles.
+const TEMPLATES: &str = "plugins/componentize/templates";
+
+/// A file that no `mod` names is compiled by nobody, and nobody notices.
+#[test]
+fn every_source_file_is_part_of_a_crate() {
+    for path in source_files(&root()) {
+        let file = path.strip_prefix(root()).expect("below the root");
+        let (folder, stem) = (path.parent().expect("a folder"), path.file_stem().expect("a name"));
+        let is_root = ["main", "lib", "build"].iter().any(|root| stem == *root);
+        if is_root || folder.ends_with("src/bin") || file.starts_with(TEMPLATES) {
+            continue;
+        }
+        let (within, name) = match stem == "mod" {
+            true => (folder.parent().expect("a folder"), folder.file_name().expect("a name")),
+            false => (folder, stem),
+        };
+        let parents = ["mod.rs", "lib.rs", "main.rs"].map(|parent| within.join(parent));
+        let declaration = format!("mod {};", name.to_string_lossy());
+        let declares = |parent: &PathBuf| std::fs::read_to_string(parent).is_ok_and(|text| text.contains(&declaration));
+        let is_declared = parents.iter().any(declares) || declares(&within.with_extension("rs"));
+        assert!(is_declared, "{} is no module of its crate", file.display());
+    }
+}
+
 #[test]
 fn no_source_file_outgrows_the_limit() {
     for path in source_files(&root()) {

@@ -6,104 +6,53 @@
 //!
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
-mod access;
-mod batch_consumer;
-mod catalog;
-mod checkback;
-mod clock;
-mod consumer;
+mod chunks;
+mod contract;
 mod cursor;
-mod dead_letters;
-pub mod disk;
-mod engine;
-mod error;
+mod delivery;
 mod evaluation;
-mod events;
-mod forgotten_streams;
-mod groups;
-mod guarded;
-mod ids;
-mod info;
-mod keyed_state;
+mod front;
 mod log;
-mod log_time;
 mod lookups;
 mod maintenance;
-mod modules;
-mod namespaces;
-mod offset_set;
-mod operator;
-mod options;
-mod plugin_calls;
-mod plugin_consumers;
-mod plugin_requests;
-mod plugin_shadows;
+mod model;
+mod platform;
 mod plugins;
-mod producer;
-mod record;
-mod retention;
-mod row_offsets;
 mod runners;
-mod scan;
 mod segments;
-mod shared;
 mod state;
-mod submission;
-mod suspensions;
-mod threads;
-mod topic_versions;
-mod types;
-mod watchers;
 mod write;
 
-pub use batch_consumer::{BatchConsumer, BatchPosition, Consumed, ConsumerOutput, Verdict};
-pub use catalog::{
-    ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
+pub use contract::{
+    BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
+    CheckFault, CheckVerdict, CheckbackHandler, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput,
+    Evaluated, EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
+    MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, PluginCalls,
+    PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
+    PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, RequestFailure, RowMap, ScalarFunction,
+    ShadowDifference, ShadowFigures, StateEntries, StateLimit, StateSource, StateWrite, TopicCompiler, TopicPlugins,
+    Verdict, Volatility, check, current_evaluation,
 };
-pub use checkback::{CheckFault, CheckVerdict, CheckbackHandler, Checked, check};
-pub use clock::{BootTime, Clock, ManualClock, SystemClock};
-pub use consumer::{
-    Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, Member, MemberInfo,
-    NamedPoll, OffsetReset, PartitionOffsets, PollWait, SeekTo,
-};
-pub use engine::Engine;
-pub use error::{Error, ErrorKind, Result};
-pub use evaluation::current_evaluation;
-pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
-pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
-pub use keyed_state::{
-    KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
-    StateLimit, StateSource, StateWrite,
-};
+pub use cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
+pub use delivery::{Member, NamedPoll, PollWait};
+pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
-pub use modules::MAX_MODULE_BYTES;
-pub use namespaces::{
-    MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,
+pub use model::{
+    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload, Delivery,
+    Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind, FailureKind, FunctionId,
+    GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, NamespaceLimit,
+    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
+    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
+    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, Principal,
+    ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
+    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
+    types::Misfit, types::convert as convert_column, types::stored_type,
 };
-pub use operator::{
-    BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FailureKind, FunctionSignature,
-    InputColumn, LoadedPlugin, OperatorError, PluginHost, PluginVersion, RowMap, ScalarFunction, TopicCompiler,
-    TopicPlugins, Volatility,
+pub use platform::disk;
+pub use platform::{
+    BootTime, Clock, EngineOptions, ManualClock, SegmentStore, SystemClock, ThreadPanic, panic_text,
+    repeat_after_panics,
 };
-pub use options::{EngineOptions, Principal, SegmentStore};
-pub use plugin_calls::{
-    CallFigures, CallTimes, CallUse, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension, PluginUse,
-};
-pub use plugin_consumers::{
-    ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
-    PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,
-};
-pub use plugin_requests::{PluginRequests, RequestFailure};
-pub use plugin_shadows::{PluginShadowStatus, ShadowDifference, ShadowFigures};
-pub use plugins::{
-    Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,
-    PluginSpec,
-};
-pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
-pub use row_offsets::RowOffsets;
+pub use plugins::MAX_MODULE_BYTES;
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};
-pub use scan::{OffsetRange, Scan, ScanRequest, ScannedBatch};
-pub use threads::{ThreadPanic, panic_text, repeat_after_panics};
-pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};
-pub use types::{Misfit, convert as convert_column, stored_type};

@@ -4,10 +4,10 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::{Chunk, ChunkRows, Projection, pruned_chunk_at};
+use crate::front::Shared;
 use crate::log::sliced_bytes;
+use crate::model::{Error, Offset, PartitionId, Result, TableId};
 use crate::segments::Pruning;
-use crate::shared::Shared;
-use crate::{Error, Offset, PartitionId, Result, TableId};
 
 /// Chunks of fewer rows are joined until they are as many.
 const SMALL_ROWS: usize = 1_024;

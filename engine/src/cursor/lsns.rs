@@ -1,9 +1,9 @@
 //! From a row to its LSN and back, for every retained row: the log knows those that it still has, segments the others.
 
 use super::{ATTEMPTS, Place, locate};
+use crate::front::Shared;
 use crate::log::LsnPlace;
-use crate::shared::Shared;
-use crate::{Error, Lsn, Offset, PartitionId, Result, RowPlace, TableId};
+use crate::model::{Error, Lsn, Offset, PartitionId, Result, RowPlace, TableId};
 
 /// The LSN of a retained row.
 pub(crate) fn lsn_of(shared: &Shared, table: TableId, partition: PartitionId, offset: Offset) -> Result<Lsn> {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::{ChunkRows, Projection, joined_chunk_at};
-use crate::guarded::Guarded;
+use crate::contract::BatchOperator;
+use crate::contract::Guarded;
+use crate::cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
+use crate::front::Shared;
+use crate::model::{Error, Offset, PartitionId, Result, TableId};
+use crate::model::{FailureKind, OperatorError};
 use crate::segments::Pruning;
-use crate::shared::Shared;
-use crate::{
-    BatchOperator, Error, FailureKind, Offset, OffsetRange, OperatorError, PartitionId, Result, Scan, ScanRequest,
-    ScannedBatch, TableId,
-};
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
 pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {

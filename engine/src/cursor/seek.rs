@@ -4,8 +4,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 
 use super::{Chunk, ChunkRows, Projection, chunk_at};
-use crate::shared::Shared;
-use crate::{InputColumn, Offset, PartitionId, Result, TableId};
+use crate::contract::InputColumn;
+use crate::front::Shared;
+use crate::model::{Offset, PartitionId, Result, TableId};
 
 /// The first offset appended at or after `time_us`; the end offset if there is none. Append times never decrease within a
 /// partition: the manifest narrows the search to one segment or to the log, then chunks are halved.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::EvaluatedChunk;
-use crate::{Offset, PartitionId, Result, TopicId};
+use crate::model::{Offset, PartitionId, Result, TopicId};
 
 /// What one entry costs besides its rows.
 const ENTRY_BYTES: usize = 512;

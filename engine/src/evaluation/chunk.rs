@@ -6,9 +6,11 @@ use arrow_schema::SchemaRef;
 use super::compact::compact;
 use super::evaluate::Outcome;
 use super::offset;
-use crate::cursor::Chunk;
+use crate::chunks::Chunk;
+use crate::contract::RowMap;
 use crate::log::sliced_bytes;
-use crate::{EncodedBatch, FailureKind, Offset, OperatorError, RowMap, RowOffsets};
+use crate::model::{EncodedBatch, Offset, RowOffsets};
+use crate::model::{FailureKind, OperatorError};
 
 /// A topic's rows of one canonical chunk, shared by everyone who reads it.
 #[derive(Debug)]

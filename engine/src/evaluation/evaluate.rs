@@ -5,8 +5,10 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use super::scope;
-use crate::{BatchOperator, Evaluated, FailureKind, OnError, OperatorError, RowMap};
+use crate::contract::scope;
+use crate::contract::{BatchOperator, Evaluated, RowMap};
+use crate::model::OnError;
+use crate::model::{FailureKind, OperatorError};
 
 /// Failed calls that cost a guest's whole time or memory allowance are not repeated more often than this for one batch:
 /// a batch of 8,192 rows that all time out must not hold a reader for hours.

@@ -3,7 +3,9 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use crate::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, OperatorError, RowMap, TopicInfo};
+use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, RowMap};
+use crate::model::OperatorError;
+use crate::model::TopicInfo;
 
 /// Every column as it is.
 #[derive(Debug)]

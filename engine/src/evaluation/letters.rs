@@ -11,17 +11,20 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
-use crate::cursor::{self, Chunk, ChunkRows, Projection};
-use crate::dead_letters::{Letter, Origin, letter_rows};
-use crate::offset_set::OffsetSet;
-use crate::record::Change;
-use crate::shared::Shared;
-use crate::submission::{Precondition, Submission};
-use crate::write::{self, pieces};
-use crate::{
-    Append, Durability, Error, InputColumn, Offset, OperatorError, PartitionChoice, PartitionId, Result, TableInfo,
-    TopicId, TopicInfo,
+use crate::chunks::{Chunk, ChunkRows, Projection};
+use crate::contract::InputColumn;
+use crate::cursor;
+use crate::front::Shared;
+use crate::model::OffsetSet;
+use crate::model::OperatorError;
+use crate::model::{
+    Append, Durability, Error, Offset, PartitionChoice, PartitionId, Result, TableInfo, TopicId, TopicInfo,
 };
+use crate::model::{Letter, Origin, letter_rows};
+use crate::state::Change;
+use crate::state::{Precondition, Submission};
+use crate::write;
+use crate::write::pieces;
 
 /// How often a submission is made again after letters of another partition came first.
 const ATTEMPTS: usize = 16;

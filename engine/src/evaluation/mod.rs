@@ -7,7 +7,6 @@ mod evaluate;
 mod identity;
 mod letters;
 mod operators;
-mod scope;
 mod shadow;
 mod skips;
 #[cfg(test)]
@@ -19,19 +18,17 @@ use std::sync::{Arc, Weak};
 
 use arrow_schema::Schema;
 
-use crate::cursor::ChunkRows;
-use crate::shared::Shared;
-use crate::{
-    BatchOperator, Error, EvaluationPlace, FailureKind, Offset, OnError, OperatorError, PartitionId, PluginInfo,
-    Result, ShadowDifference, ShadowFigures, TopicId, TopicInfo,
-};
+use crate::chunks::ChunkRows;
+use crate::contract::Scope;
+use crate::contract::{BatchOperator, EvaluationPlace, PluginInfo, ShadowDifference, ShadowFigures};
+use crate::front::Shared;
+use crate::model::{Error, Offset, OnError, PartitionId, Result, TopicId, TopicInfo};
+use crate::model::{FailureKind, OperatorError};
 
 use cache::{Cache, Place};
 pub(crate) use chunk::EvaluatedChunk;
 use letters::DeadLetters;
 use operators::{Compiled, Operators};
-pub(crate) use scope::Scope;
-pub use scope::current_evaluation;
 use shadow::Shadows;
 use skips::SkipEvents;
 use versions::{Input, Turns, present};

@@ -8,10 +8,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::identity::Identity;
-use crate::cursor::Projection;
-use crate::guarded::Guarded;
-use crate::shared::Shared;
-use crate::{BatchOperator, Error, LoadedPlugin, Result, TopicId, TopicInfo, TopicPlugins, TopicSource};
+use crate::chunks::Projection;
+use crate::contract::Guarded;
+use crate::contract::{BatchOperator, LoadedPlugin, TopicPlugins};
+use crate::front::Shared;
+use crate::model::{Error, Result, TopicId, TopicInfo, TopicSource};
 
 /// Compiled topics that are kept; of more, the one that was used least recently goes and is compiled anew when needed.
 const KEPT: usize = 1_024;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::shared::Shared;
-use crate::{Offset, OperatorError, PartitionId, TopicId, TopicInfo};
+use crate::front::Shared;
+use crate::model::OperatorError;
+use crate::model::{Offset, PartitionId, TopicId, TopicInfo};
 
 /// One event for each topic in this time.
 const INTERVAL: Duration = Duration::from_secs(10);

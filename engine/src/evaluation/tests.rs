@@ -12,11 +12,10 @@ use super::EvaluatedChunk;
 use super::cache::{Cache, Place};
 use super::compact::compact;
 use super::evaluate::{Outcome, evaluate};
+use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, RowMap};
 use crate::log::sliced_bytes;
-use crate::{
-    BatchOperator, ChunkStatistics, Error, Evaluated, FailureKind, InputColumn, Offset, OnError, OperatorError, RowMap,
-    TopicId,
-};
+use crate::model::{Error, Offset, OnError, TopicId};
+use crate::model::{FailureKind, OperatorError};
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))

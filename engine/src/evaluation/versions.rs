@@ -8,10 +8,11 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::operators::{Compiled, Operators};
-use crate::cursor::{Chunk, joined_chunk_at};
+use crate::chunks::Chunk;
+use crate::cursor::joined_chunk_at;
+use crate::front::Shared;
+use crate::model::{Offset, PartitionId, Result, TopicId, TopicInfo};
 use crate::segments::Pruning;
-use crate::shared::Shared;
-use crate::{Offset, PartitionId, Result, TopicId, TopicInfo};
 
 /// Topics share locks: a change of one may hold up another's readers while it is recorded.
 const LOCKS: usize = 64;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::walk::{Expected, ReadCommit, Step, Walker, io_error};
-use crate::disk::DiskFile;
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
+use crate::platform::disk::DiskFile;
 
 /// The commits of a file, read so far, that none after them states as durable.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Unstated {
         let mut walker = match opened {
             Ok((walker, _)) => walker,
             Err(what) => {
-                return Err(crate::Error::Corrupt { path: path.to_owned(), position: 0, message: what.into() });
+                return Err(crate::model::Error::Corrupt { path: path.to_owned(), position: 0, message: what.into() });
             }
         };
         let (mut position, mut expected) = (first.position, first.expected);

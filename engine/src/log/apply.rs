@@ -9,9 +9,9 @@ use super::core::{Core, failed};
 use super::files::LogFile;
 use super::layout::Published;
 use super::plan::Answer;
-use crate::Result;
-use crate::events::Events;
-use crate::record::Record;
+use crate::model::Result;
+use crate::platform::Events;
+use crate::state::Record;
 
 /// From the writer, in order.
 #[derive(Debug)]

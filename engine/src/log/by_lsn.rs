@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::files::{FileIndex, Files, LogFile, index_path};
 use super::index::{Directory, IndexEntry, Key};
 use super::walk::io_error;
-use crate::{Lsn, Offset, PartitionId, Result, TableId};
+use crate::model::{Lsn, Offset, PartitionId, Result, TableId};
 
 /// Memory that indexes by LSN take together; the newest one stays, however large.
 const KEPT_BYTES: usize = 16 << 20;

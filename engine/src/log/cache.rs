@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::index::IndexEntry;
-use crate::Lsn;
+use crate::model::Lsn;
 
 /// Chunks held, at most; each is at most 1,024 entries, about 64 KiB.
 const KEPT: usize = 128;

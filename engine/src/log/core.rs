@@ -8,9 +8,10 @@ use super::files::Files;
 use super::pace::Pace;
 use super::queue::Queue;
 use super::tail::Tail;
-use crate::log_time::LogTime;
-use crate::namespaces::DEFAULT_PRODUCER_STREAMS;
-use crate::{Clock, EngineOptions, Error, Lsn, NamespaceLimit};
+use crate::log::time::LogTime;
+use crate::model::DEFAULT_PRODUCER_STREAMS;
+use crate::model::{Error, Lsn, NamespaceLimit};
+use crate::platform::{Clock, EngineOptions};
 
 /// The settings that concern the log.
 #[derive(Debug, Clone, Copy)]

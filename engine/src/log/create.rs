@@ -6,8 +6,8 @@ use super::files::{LogFile, log_path};
 use super::format::{FILE_HEADER_LEN, FileHeader, LogId};
 use super::index::Entries;
 use super::walk::io_error;
-use crate::disk::Disk;
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
+use crate::platform::disk::Disk;
 
 pub(super) fn create_file(
     disk: &dyn Disk,

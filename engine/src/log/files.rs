@@ -13,9 +13,9 @@ use super::frame::Frame;
 use super::index::{self, Directory, Entries, IndexEntry, Key, Place};
 use super::rebuild::rebuild;
 use super::walk::io_error;
-use crate::disk::{Disk, DiskFile};
-use crate::events::Events;
-use crate::{Lsn, Offset, Result};
+use crate::model::{Lsn, Offset, Result};
+use crate::platform::Events;
+use crate::platform::disk::{Disk, DiskFile};
 
 /// The name of the log file whose first LSN is this: 20 digits, so that names sort by LSN.
 pub(super) fn log_path(dir: &Path, first: Lsn) -> PathBuf {

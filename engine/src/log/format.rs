@@ -4,8 +4,8 @@
 //! data, never pass for headers of this one.
 
 use super::bytes::Fields;
-use crate::record::Record;
-use crate::{Lsn, Offset, PartitionId, TableId};
+use crate::model::{Lsn, Offset, PartitionId, TableId};
+use crate::state::Record;
 
 pub(super) const FILE_HEADER_LEN: usize = 64;
 pub(super) const COMMIT_HEADER_LEN: usize = 64;

@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::ipc;
-use crate::{EncodedBatch, Error, Lsn, Offset, PartitionId, Result, TableId};
+use crate::model::{EncodedBatch, Error, Lsn, Offset, PartitionId, Result, TableId};
 
 /// One frame of rows of one partition, shared by every reader.
 #[derive(Debug)]

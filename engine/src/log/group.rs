@@ -7,8 +7,8 @@ use arrow_select::concat::concat_batches;
 
 use super::index::Key;
 use super::ipc::{self, EncodedRows};
-use crate::record::RowsRecord;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
+use crate::state::RowsRecord;
 
 /// A joined frame takes no more rows and no more bytes than this; then another one is begun.
 const JOINED_ROWS: u32 = 65_536;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::bytes::Fields;
 use super::format::LogId;
 use super::walk::{ReadCommit, io_error};
-use crate::disk::{Disk, DiskFile};
-use crate::{Lsn, Offset, PartitionId, Result, TableId};
+use crate::model::{Lsn, Offset, PartitionId, Result, TableId};
+use crate::platform::disk::{Disk, DiskFile};
 
 const MAGIC: [u8; 4] = *b"MSLX";
 const VERSION: u32 = 1;

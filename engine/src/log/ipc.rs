@@ -10,8 +10,8 @@ use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use bytes::Bytes;
 
-use crate::types::stored_bytes;
-use crate::{EncodedBatch, Error, Result};
+use crate::model::types::stored_bytes;
+use crate::model::{EncodedBatch, Error, Result};
 
 /// Before the flatbuffer: a continuation marker and the flatbuffer's padded length, four bytes each.
 const PREFIX_LEN: usize = 8;

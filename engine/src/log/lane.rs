@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use futures::channel::oneshot;
 
-use crate::submission::Submission;
-use crate::{Error, Receipt, Result};
+use crate::model::{Error, Receipt, Result};
+use crate::state::Submission;
 
 /// A submission and who waits for its answer.
 #[derive(Debug)]

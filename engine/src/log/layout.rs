@@ -9,8 +9,8 @@ use super::frame::Frame;
 use super::index::{IndexEntry, Key};
 use super::ipc::WIDE_ALIGNMENT_BYTES;
 use super::plan::{Payload, Plan, Planned};
-use crate::record::{Record, RecordContext};
-use crate::{Error, Lsn, Offset, Result, TableId};
+use crate::model::{Error, Lsn, Offset, Result, TableId};
+use crate::state::{Record, RecordContext};
 
 static ZEROS: [u8; COMMIT_ALIGNMENT] = [0; COMMIT_ALIGNMENT];
 

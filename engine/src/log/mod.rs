@@ -32,6 +32,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod ticket;
+pub(crate) mod time;
 mod walk;
 mod writer;
 
@@ -46,13 +47,14 @@ use self::files::{Files, index_path};
 use self::format::LogId;
 use self::recover::Recovery;
 use self::writer::{End, Writer};
-use crate::events::Events;
-use crate::log_time::LogTime;
-use crate::record::{Record, RecordContext};
+use crate::log::time::LogTime;
+use crate::model::{EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
+use crate::platform::EngineOptions;
+use crate::platform::Events;
+use crate::platform::{Threads, join};
 use crate::state::State;
-use crate::submission::Submission;
-use crate::threads::{Threads, join};
-use crate::{EngineOptions, EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
+use crate::state::Submission;
+use crate::state::{Record, RecordContext};
 
 pub(crate) use by_lsn::LsnPlace;
 pub(crate) use frame::Frame;

@@ -2,8 +2,8 @@
 
 use super::bytes::Fields;
 use super::format::{FrameHeader, FrameKind};
-use crate::record::{Record, RowsRecord};
-use crate::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Result};
+use crate::state::{Record, RowsRecord};
 
 /// The kind and payload of a record without rows.
 pub(super) fn encode(record: &Record) -> Result<(FrameKind, Vec<u8>)> {

@@ -12,10 +12,10 @@ use super::index::Key;
 use super::ipc::{self, EncodedRows};
 use super::lane::Queued;
 use super::payload;
-use crate::record::{ProducerRecord, Record, RecordContext, RowsRecord};
+use crate::model::{Appended, Durability, Error, Lsn, NamespaceLimits, Offset, Receipt, Result};
 use crate::state::{Admission, State};
-use crate::submission::{RowsPart, RowsPayload, Submission};
-use crate::{Appended, Durability, Error, Lsn, NamespaceLimits, Offset, Receipt, Result};
+use crate::state::{ProducerRecord, Record, RecordContext, RowsRecord};
+use crate::state::{RowsPart, RowsPayload, Submission};
 
 /// A record that has its LSN but not yet its place in the file.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use super::format::FRAME_HEADER_LEN;
 use super::ipc;
 use super::lane::{Lane, Queued};
 use super::ticket::Ticket;
-use crate::record::Record;
-use crate::submission::{RowsPayload, Submission};
-use crate::{Error, PendingReceipt, Result, TableId};
+use crate::model::{Error, PendingReceipt, Result, TableId};
+use crate::state::Record;
+use crate::state::{RowsPayload, Submission};
 
 /// Headers, padding and the description of columns that a frame takes besides its values, at most.
 const FRAME_OVERHEAD: usize = FRAME_HEADER_LEN + 64 + 1024;

@@ -12,7 +12,7 @@ use super::frame::Frame;
 use super::index::{IndexEntry, Key};
 use super::ipc;
 use super::walk::io_error;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Reads the frame that an index entry points to, and checks it against the entry and its own checksums. The buffer lies in
 /// memory as in the file modulo 64, so that arrays need no copy.

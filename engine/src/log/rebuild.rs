@@ -4,7 +4,7 @@ use super::files::LogFile;
 use super::format::LogId;
 use super::index::{self, Entries};
 use super::walk::{Expected, Step, Walker};
-use crate::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Result};
 
 /// One past the file's last LSN, and its entries. Damage is an error: a sealed file was synced whole.
 pub(super) fn rebuild(file: &LogFile, log_id: LogId) -> Result<(Lsn, Entries)> {

@@ -12,12 +12,12 @@ use super::layout::Layout;
 use super::plan::Plan;
 use super::walk::{Expected, Step, Walker, io_error};
 use super::writer::End;
-use crate::disk::Disk;
-use crate::events::Events;
-use crate::log_time::LogTime;
-use crate::record::RecordContext;
+use crate::log::time::LogTime;
+use crate::model::{Error, Lsn, Result};
+use crate::platform::Events;
+use crate::platform::disk::Disk;
+use crate::state::RecordContext;
 use crate::state::State;
-use crate::{Error, Lsn, Result};
 
 /// The log as found, with the opening commit of a new epoch at its end.
 #[derive(Debug)]
@@ -221,7 +221,14 @@ impl Recovery<'_> {
     }
 
     /// Cuts a torn tail.
-    fn cut(&self, file: &dyn crate::disk::DiskFile, path: &Path, found: &Found, len: u64, what: &str) -> Result<()> {
+    fn cut(
+        &self,
+        file: &dyn crate::platform::disk::DiskFile,
+        path: &Path,
+        found: &Found,
+        len: u64,
+        what: &str,
+    ) -> Result<()> {
         let cut = file.truncate(found.position).and_then(|()| file.sync());
         cut.map_err(|error| io_error(path, &error))?;
         let lost = len.saturating_sub(found.position);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::core::Core;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_EVERY_BYTES: u64 = 64 << 20;

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::frame::Frame;
 use super::index::Key;
-use crate::Offset;
+use crate::model::Offset;
 
 /// Frames in the order of their commits, at most `limit` bytes of them: the oldest go first, whatever their partition.
 #[derive(Debug)]

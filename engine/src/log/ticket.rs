@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures::channel::oneshot;
 
 use super::queue::Queue;
-use crate::{Error, PendingReceipt, Result};
+use crate::model::{Error, PendingReceipt, Result};
 
 /// A submission's place in the writer's queue. It is there already, behind all that came before; the ticket resolves when
 /// it is within what the queue may hold, and whoever submits much waits for that before submitting more. No thread waits,

@@ -8,9 +8,9 @@ use super::format::{
     FrameKind, LogId, Malformed,
 };
 use super::payload;
-use crate::disk::DiskFile;
-use crate::record::Record;
-use crate::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Result};
+use crate::platform::disk::DiskFile;
+use crate::state::Record;
 
 /// Bytes asked of the disk at once; a commit may be longer.
 const WINDOW_BYTES: usize = 4 << 20;

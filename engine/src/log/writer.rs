@@ -17,9 +17,9 @@ use super::layout::Layout;
 use super::plan::Plan;
 use super::queue::Taken;
 use super::space::Space;
-use crate::record::Record;
+use crate::model::{Lsn, Result};
+use crate::state::Record;
 use crate::state::State;
-use crate::{Lsn, Result};
 
 /// Rows that were acknowledged without a sync are synced when nothing else comes for this long,
 const LINGER: Duration = Duration::from_millis(200);

@@ -9,14 +9,14 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use super::budget::Budget;
 use super::{FoundRows, LookupUnavailable, TableUse};
-use crate::{Offset, PartitionId};
+use crate::model::{Offset, PartitionId};
 
 /// What a key counts beside its bytes and its row's: the memory that holds them.
 const ENTRY_BYTES: u64 = 128;
 
 /// The newest row of each key and partition. Keys and rows are kept in arrow's row format.
 #[derive(Debug)]
-pub(super) struct KeyIndex {
+pub(crate) struct KeyIndex {
     keys: RowConverter,
     columns: RowConverter,
     schema: SchemaRef,
@@ -32,16 +32,16 @@ struct Newest {
 }
 
 /// Rows of one partition, in the order of their offsets, which are dense.
-pub(super) struct Added<'a> {
-    pub(super) partition: PartitionId,
-    pub(super) first: Offset,
-    pub(super) keys: &'a [ArrayRef],
-    pub(super) columns: &'a [ArrayRef],
-    pub(super) append_us: &'a [i64],
+pub(crate) struct Added<'a> {
+    pub(crate) partition: PartitionId,
+    pub(crate) first: Offset,
+    pub(crate) keys: &'a [ArrayRef],
+    pub(crate) columns: &'a [ArrayRef],
+    pub(crate) append_us: &'a [i64],
 }
 
 impl KeyIndex {
-    pub(super) fn new(used: &TableUse, budget: Arc<Budget>) -> Result<KeyIndex, ArrowError> {
+    pub(crate) fn new(used: &TableUse, budget: Arc<Budget>) -> Result<KeyIndex, ArrowError> {
         Ok(KeyIndex {
             keys: converter(&used.key)?,
             columns: converter(&used.columns)?,
@@ -52,7 +52,7 @@ impl KeyIndex {
     }
 
     /// Takes rows in; gives how many, which are fewer than there are where the limit is met.
-    pub(super) fn add(&mut self, added: &Added<'_>) -> Result<usize, ArrowError> {
+    pub(crate) fn add(&mut self, added: &Added<'_>) -> Result<usize, ArrowError> {
         let partition = usize::try_from(added.partition).unwrap_or(usize::MAX);
         if self.partitions.len() <= partition {
             self.partitions.resize_with(partition + 1, HashMap::new);
@@ -78,7 +78,7 @@ impl KeyIndex {
     }
 
     /// Forgets rows below a partition's start offset.
-    pub(super) fn forget_below(&mut self, partition: PartitionId, start: Offset) {
+    pub(crate) fn forget_below(&mut self, partition: PartitionId, start: Offset) {
         let partition = usize::try_from(partition).ok().and_then(|at| self.partitions.get_mut(at));
         let Some(newest) = partition else { return };
         let mut less = 0;
@@ -94,7 +94,7 @@ impl KeyIndex {
     }
 
     /// As [`super::TableLookup::lookup`].
-    pub(super) fn newest(&self, keys: &RecordBatch, max_bytes: usize) -> Result<FoundRows, LookupUnavailable> {
+    pub(crate) fn newest(&self, keys: &RecordBatch, max_bytes: usize) -> Result<FoundRows, LookupUnavailable> {
         let broken = |error: ArrowError| LookupUnavailable(error.to_string());
         let encoded = self.keys.convert_columns(keys.columns()).map_err(broken)?;
         let (mut rows, mut found, mut bytes) = (Vec::new(), Vec::new(), 0_usize);

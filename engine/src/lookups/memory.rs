@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use super::budget::Budget;
 use super::index::{Added, KeyIndex};
 use super::{FoundRows, LookupUnavailable, TableLookup, TableUse};
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Rows of tables, each as if it had one partition.
 #[derive(Debug, Default)]

@@ -1,12 +1,7 @@
 //! Rows of tables by key, for plugins: the newest row of each key is found without reading the table again.
-//!
-//! A plugin version that is in use has one index for each table that it declares. The index is made by reading the
-//! table's key columns and the columns asked for from the start, and is followed to the durable end by every look-up. It
-//! goes with the plugin's last use.
 
-mod budget;
-mod follow;
-mod index;
+pub(crate) mod budget;
+pub(crate) mod index;
 mod memory;
 
 use std::fmt;
@@ -16,8 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-pub(crate) use follow::{PluginTables, bind};
+use crate::model::Error;
 pub use memory::MemoryTables;
 
 /// Keys that one look-up may ask for.
@@ -47,7 +41,7 @@ impl TableUse {
 
 /// The tables of one plugin version.
 pub trait TableLookup: Send + Sync + fmt::Debug {
-    /// The newest row of each key, of the table of that place among [`crate::PluginDescription::tables`]. `keys` has the
+    /// The newest row of each key, of the table of that place among [`crate::contract::PluginDescription::tables`]. `keys` has the
     /// declared key columns. A key that holds a null, and one that the table does not have, gives no row.
     ///
     /// A row is newer than another of its partition at a higher offset, and than one of another partition if it was

@@ -3,11 +3,14 @@
 //! One thread looks every `maintenance_interval_ms` for what is due by the engine's clock; `segment_threads` others write
 //! segments. They hold the engine weakly and end with it.
 
+mod retention;
 mod threads;
 
-use crate::segments::{self, Job, Task};
-use crate::shared::Shared;
-use crate::{Lsn, Result, TableId, retention, suspensions};
+use crate::front::Shared;
+use crate::model::{Lsn, Result, TableId};
+use crate::plugins::suspensions;
+use crate::segments;
+use crate::segments::{Job, Task};
 
 pub(crate) use threads::Maintenance;
 
@@ -29,7 +32,7 @@ pub(crate) fn run_now(shared: &Shared) -> Result<()> {
 pub(crate) fn cut_table(shared: &Shared, table: TableId) -> Result<()> {
     let jobs: Vec<Job> = {
         let state = shared.state.read();
-        state.table(table).ok_or_else(|| crate::Error::gone("table"))?;
+        state.table(table).ok_or_else(|| crate::model::Error::gone("table"))?;
         let partitions = (0..).zip(state.catalog().partitions(table).unwrap_or_default());
         partitions.map(|(partition, found)| Job { table, partition, task: Task::CutTo(found.end) }).collect()
     };

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::clock::{Patience, Stopwatch};
+use crate::front::Shared;
 use crate::log::Log;
+use crate::maintenance::retention;
+use crate::model::{Error, Result};
+use crate::platform::join;
+use crate::platform::{Patience, Stopwatch};
+use crate::plugins::suspensions;
 use crate::segments::Job;
-use crate::shared::Shared;
-use crate::threads::join;
-use crate::{Error, Result, retention, suspensions};
 
 /// How long threads wait before they look whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(200);

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
-use crate::dead_letters::{Letter, Origin, letter_rows};
-use crate::record::{GroupKey, OffsetsRecord, StateRecord};
-use crate::shared::Shared;
-use crate::state::KeptReader;
-use crate::submission::{Precondition, Submission};
-use crate::{
-    Append, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result, StateEntries,
-    StateSource, StateWrite, TableId, TopicInfo, write,
+use crate::contract::{StateEntries, StateSource, StateWrite};
+use crate::front::Shared;
+use crate::model::{
+    Append, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result, TableId, TopicInfo,
 };
+use crate::model::{Letter, Origin, letter_rows};
+use crate::state::KeptReader;
+use crate::state::{GroupKey, OffsetsRecord, StateRecord};
+use crate::state::{Precondition, Submission};
+use crate::write;
 
 /// A step of a partition from what its group has committed.
 #[derive(Debug, Clone)]

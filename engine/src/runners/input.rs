@@ -8,9 +8,12 @@ use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOpti
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::read::Taken;
-use crate::cursor::{self, ChunkRows, Projection, append_ts_type};
-use crate::shared::Shared;
-use crate::{Clock as _, Error, InputColumn, Offset, PartitionId, Result, SystemClock, TopicInfo};
+use crate::chunks::{ChunkRows, Projection, append_ts_type};
+use crate::contract::InputColumn;
+use crate::cursor;
+use crate::front::Shared;
+use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
+use crate::platform::{Clock as _, SystemClock};
 
 /// Where a parameter's values come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

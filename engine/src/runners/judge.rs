@@ -2,7 +2,9 @@
 
 use super::lane::Failure;
 use super::read::Taken;
-use crate::{Consumed, FailureKind, OnError, PartitionId, Verdict};
+use crate::contract::{Consumed, Verdict};
+use crate::model::FailureKind;
+use crate::model::{OnError, PartitionId};
 
 /// Whether an answer can be committed, and the rows that it gives up, which [`OnError::Stop`] does not pass.
 pub(super) fn judge(

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::read::Taken;
-use crate::clock::Patience;
-use crate::{FailureKind, Offset, PluginConsumerSettings};
+use crate::model::FailureKind;
+use crate::model::{Offset, PluginConsumerSettings};
+use crate::platform::Patience;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

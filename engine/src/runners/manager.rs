@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::worker::Worker;
 use super::{Runners, Running, Signal, Standing};
-use crate::shared::Shared;
-use crate::{ConsumerId, PartitionId, PluginConsumerInfo, Result, TopicSource};
+use crate::front::Shared;
+use crate::model::{ConsumerId, PartitionId, PluginConsumerInfo, Result, TopicSource};
 
 /// How long the thread waits before it looks whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(500);

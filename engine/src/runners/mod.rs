@@ -24,9 +24,9 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::record::{Change, Record, RecordContext};
-use crate::threads::join;
-use crate::{ConsumerId, TableId};
+use crate::model::{ConsumerId, TableId};
+use crate::platform::join;
+use crate::state::{Change, Record, RecordContext};
 
 pub(crate) use input::bind;
 use signal::Signal;

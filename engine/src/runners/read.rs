@@ -3,8 +3,8 @@
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use crate::shared::Shared;
-use crate::{Error, Offset, PartitionId, Result, TopicInfo};
+use crate::front::Shared;
+use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
 
 /// Chunks looked at for one batch: a filter that lets nothing pass gives a position from time to time.
 const SCAN_CHUNKS: usize = 64;

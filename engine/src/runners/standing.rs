@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::{PartitionId, PluginConsumerFigures};
+use crate::model::{PartitionId, PluginConsumerFigures};
 
 /// Shared by a consumer's threads.
 #[derive(Debug, Default)]

@@ -11,14 +11,13 @@ use super::read::Taken;
 use super::standing::count;
 use super::worker::{Step, Worker};
 use super::{input, read};
-use crate::clock::Stopwatch;
-use crate::dead_letters::Letter;
-use crate::evaluation::Scope;
-use crate::shared::Shared;
-use crate::{
-    BatchConsumer, BatchPosition, Consumed, Error, EvaluationPlace, FailureKind, KeyedState, Offset, OnError,
-    OperatorError, PartitionId, PluginVersion, Result, TopicInfo,
-};
+use crate::contract::Scope;
+use crate::contract::{BatchConsumer, BatchPosition, Consumed, EvaluationPlace, KeyedState};
+use crate::front::Shared;
+use crate::model::Letter;
+use crate::model::{Error, Offset, OnError, PartitionId, Result, TopicInfo};
+use crate::model::{FailureKind, OperatorError, PluginVersion};
+use crate::platform::Stopwatch;
 
 /// The word for rows that the plugin's own verdict gives up, as letters have it.
 const GIVEN_UP: &str = "given_up";

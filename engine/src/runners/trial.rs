@@ -12,12 +12,11 @@ use super::input;
 use super::judge::judge;
 use super::lane::{Failure, Lane, Remedy};
 use super::read::Taken;
-use crate::clock::Stopwatch;
-use crate::keyed_state::{entry_bytes, range_from};
-use crate::{
-    BatchConsumer, BatchPosition, Consumed, FailureKind, KeyedState, Offset, OnError, OperatorError, PartitionId,
-    PluginConsumerSettings, StateEntries, StateSource, StateWrite,
-};
+use crate::contract::{BatchConsumer, BatchPosition, Consumed, KeyedState, StateEntries, StateSource, StateWrite};
+use crate::contract::{entry_bytes, range_from};
+use crate::model::{FailureKind, OperatorError};
+use crate::model::{Offset, OnError, PartitionId, PluginConsumerSettings};
+use crate::platform::Stopwatch;
 
 /// One partition of a trial: its state, and where it stands.
 #[derive(Debug)]
@@ -183,7 +182,7 @@ mod tests {
     use arrow_schema::DataType;
 
     use super::*;
-    use crate::{ConsumerOutput, Verdict};
+    use crate::contract::{ConsumerOutput, Verdict};
 
     /// Counts rows in state and gives the count so far with each; fails at what `fails_at` says.
     #[derive(Debug)]

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::lane::Lane;
 use super::signal::Signal;
 use super::standing::Standing;
-use crate::clock::Stopwatch;
-use crate::shared::Shared;
-use crate::threads::panic_text;
-use crate::{BatchConsumer, Error, ErrorKind, LoadedPlugin, PartitionId, PluginConsumerInfo, PluginId, Result};
+use crate::contract::{BatchConsumer, LoadedPlugin};
+use crate::front::Shared;
+use crate::model::{Error, ErrorKind, PartitionId, PluginConsumerInfo, PluginId, Result};
+use crate::platform::Stopwatch;
+use crate::platform::panic_text;
 
 /// How long a thread without work waits before it looks again: partitions may have been added, or the engine be gone.
 const LOOK_AROUND: Duration = Duration::from_millis(500);

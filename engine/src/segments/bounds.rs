@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
 use super::open::Footer;
-use crate::ColumnStatistics;
+use crate::contract::ColumnStatistics;
 
 /// Bounds of the runs of a row group; `None` where nothing is known of them.
 type Runs = Option<Arc<Vec<ColumnStatistics>>>;

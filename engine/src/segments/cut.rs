@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::record::{Begun, begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
-use crate::cursor::constant_append_ts;
+use crate::chunks::constant_append_ts;
+use crate::front::Shared;
 use crate::log::Frame;
-use crate::record::SegmentMeta;
-use crate::shared::Shared;
+use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId, TableInfo};
+use crate::state::SegmentMeta;
 use crate::state::State;
-use crate::{Error, Lsn, Offset, PartitionId, Result, TableId, TableInfo};
 
 /// A partition as a cut or merge found it.
 pub(super) struct Before {

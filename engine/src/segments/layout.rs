@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::sample;
-use crate::TableInfo;
+use crate::model::TableInfo;
 
 /// Rows of a full page, and of the longest run.
 pub(super) const PAGE_ROWS: usize = 16_384;

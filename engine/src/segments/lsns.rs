@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::Lsn;
+use crate::model::Lsn;
 
 /// The footer's key. Numbers with spaces between, in pairs: how many LSNs lie between the last row and the next one (before
 /// the first row, from 0 on), and how many rows follow without one between.
@@ -126,7 +126,7 @@ mod tests {
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
     use super::LsnRuns;
-    use crate::Lsn;
+    use crate::model::Lsn;
 
     proptest! {
         #[test]

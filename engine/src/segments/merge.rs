@@ -9,10 +9,11 @@ use super::open::Segment;
 use super::prune::Pruning;
 use super::record::{Begun, begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
-use crate::cursor::{ChunkRows, Projection};
-use crate::record::SegmentMeta;
-use crate::shared::Shared;
-use crate::{Error, InputColumn, PartitionId, Result, TableId};
+use crate::chunks::{ChunkRows, Projection};
+use crate::contract::InputColumn;
+use crate::front::Shared;
+use crate::model::{Error, PartitionId, Result, TableId};
+use crate::state::SegmentMeta;
 
 /// Fewer neighbours are not worth a new file.
 const MIN_NEIGHBOURS: usize = 4;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::store::Store;
-use crate::Result;
-use crate::events::Events;
+use crate::model::Result;
+use crate::platform::Events;
 use crate::state::State;
 
 /// Tells of every file that the manifest names and the store does not have, in one event. An object store is listed only if

@@ -25,10 +25,11 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::events::Events;
-use crate::record::SegmentMeta;
+use crate::model::Result;
+use crate::platform::EngineOptions;
+use crate::platform::Events;
+use crate::state::SegmentMeta;
 use crate::state::State;
-use crate::{EngineOptions, Result};
 
 pub(crate) use open::Segment;
 pub(crate) use prune::Pruning;

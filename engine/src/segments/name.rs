@@ -2,7 +2,7 @@
 //! copies of a data directory may reach, by the epoch of the owner that wrote it.
 
 use super::store::Store;
-use crate::{Offset, PartitionId, TableInfo};
+use crate::model::{Offset, PartitionId, TableInfo};
 
 /// Bytes of a name that go into a path.
 const MAX_NAME_BYTES: usize = 120;

@@ -17,8 +17,8 @@ use super::checksum::{BLOCK_BYTES, CHECKSUMS_KEY, Checksums};
 use super::layout::{self, Description, RowGroupSpan};
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::store::{Store, StoredFile};
-use crate::record::SegmentMeta;
-use crate::{Error, Lsn, Offset, Result};
+use crate::model::{Error, Lsn, Offset, Result};
+use crate::state::SegmentMeta;
 
 /// Bytes of footers that stay in memory between reads.
 const CACHED_BYTES: usize = 16 << 20;

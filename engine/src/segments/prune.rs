@@ -11,8 +11,9 @@ use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, new_null_array};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::open::{Footer, Segment};
-use crate::cursor::Projection;
-use crate::{BatchOperator, ChunkStatistics, ColumnStatistics, InputColumn, Offset, PartitionId, TableInfo};
+use crate::chunks::Projection;
+use crate::contract::{BatchOperator, ChunkStatistics, ColumnStatistics, InputColumn};
+use crate::model::{Offset, PartitionId, TableInfo};
 
 /// What rules rows out.
 #[derive(Debug, Clone, Copy, Default)]

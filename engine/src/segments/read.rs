@@ -8,8 +8,9 @@ use super::open::{Footer, Segment};
 use super::prune::{Pruning, View};
 use super::run::{Position, RunReader};
 use super::{Figures, Segments};
-use crate::cursor::{Chunk, ChunkRows, Projection};
-use crate::{Error, InputColumn, Offset, PartitionId, Result, TableInfo};
+use crate::chunks::{Chunk, ChunkRows, Projection};
+use crate::contract::InputColumn;
+use crate::model::{Error, Offset, PartitionId, Result, TableInfo};
 
 /// The disk fetches the row groups that begin within so many bytes while one is decoded.
 const BYTES_AHEAD: u64 = 2 << 20;

@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use super::Segments;
 use super::cut::Before;
 use super::name::SegmentName;
-use crate::record::{Change, SegmentMeta};
-use crate::shared::Shared;
-use crate::submission::{Precondition, Submission};
-use crate::{Offset, Result};
+use crate::front::Shared;
+use crate::model::{Offset, Result};
+use crate::state::{Change, SegmentMeta};
+use crate::state::{Precondition, Submission};
 
 /// Files that are on record as begun, and whose end is not known yet: they are not to be deleted.
 #[derive(Debug, Default)]

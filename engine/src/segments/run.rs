@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::open::Footer;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Waiting readers, and the fetched bytes they may hold together.
 const POOLED_READERS: usize = 16;

@@ -4,10 +4,10 @@
 use super::Segments;
 use super::name::epoch_of;
 use super::store::Ownership;
-use crate::record::Change;
-use crate::shared::Shared;
-use crate::submission::Submission;
-use crate::{Error, Result};
+use crate::front::Shared;
+use crate::model::{Error, Result};
+use crate::state::Change;
+use crate::state::Submission;
 
 /// Names of one record that says what has been deleted.
 const NAMES_AT_ONCE: usize = 1_024;

@@ -13,14 +13,14 @@ use rand::{Rng, SeedableRng};
 use super::name::SegmentName;
 use super::writer::{Extent, Rows, SegmentWriter};
 use super::{Pruning, Segments};
-use crate::cursor::{Chunk, ChunkRows, Projection, constant_append_ts};
-use crate::events::Events;
-use crate::record::SegmentMeta;
+use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
+use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn};
+use crate::model::OperatorError;
+use crate::model::{Error, Lsn, Result, TableId, TableInfo, TableOptions};
+use crate::platform::Events;
+use crate::platform::{EngineOptions, ManualClock};
+use crate::state::SegmentMeta;
 use crate::state::State;
-use crate::{
-    BatchOperator, ChunkStatistics, EngineOptions, Error, Evaluated, InputColumn, Lsn, ManualClock, OperatorError,
-    Result, TableId, TableInfo, TableOptions,
-};
 
 const FIRST: u64 = 1_000;
 

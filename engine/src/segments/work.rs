@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use parking_lot::{Condvar, Mutex};
 
 use super::{cut, merge};
-use crate::shared::Shared;
-use crate::{Error, Lsn, Offset, PartitionId, Result, TableId};
+use crate::front::Shared;
+use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId};
 
 /// Partitions over the log's budget that are cut before the log is looked at again.
 const PINNING_AT_ONCE: usize = 64;

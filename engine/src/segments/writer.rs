@@ -17,9 +17,9 @@ use super::layout::{self, DESCRIPTION_KEY, Description, PAGE_ROWS, ROW_GROUP_BYT
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::name::SegmentName;
 use super::store::Store;
-use crate::cursor::append_ts_type;
-use crate::record::SegmentMeta;
-use crate::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
+use crate::chunks::append_ts_type;
+use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
+use crate::state::SegmentMeta;
 
 /// Waiting rows are written when their share of the log passes this, though they don't fill a page.
 const PENDING_BYTES: u64 = 4 << 20;

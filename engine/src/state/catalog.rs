@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use super::PartitionState;
 use super::family::Changed;
-use crate::dead_letters::{letters_table, owner_of_table};
-use crate::{
+use crate::model::{
     ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
     PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
+use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
 use stored::Entry;
 

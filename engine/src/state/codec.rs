@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::record::GroupKey;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
+use crate::state::GroupKey;
 
 /// First byte of every value.
 pub(in crate::state) const VERSION: u8 = 1;

@@ -9,8 +9,8 @@ use super::producers::Producers;
 #[cfg(test)]
 use super::tests::tallies::Tallies;
 use super::unlisted::Unlisted;
-use crate::record::Record;
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
+use crate::state::Record;
 
 macro_rules! families {
     ($($(#[$meta:meta])* $name:ident: $family:ty,)*) => {

@@ -9,8 +9,8 @@ use std::hash::Hash;
 
 use super::paged::PageSource;
 use super::{Catalog, Earlier, State};
-use crate::record::{Record, RecordContext};
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
+use crate::state::{Record, RecordContext};
 
 /// A kind of record, beside rows. `Record` lists them with the bytes that name them in the log.
 pub(crate) trait RecordKind: fmt::Debug {

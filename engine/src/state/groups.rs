@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::codec::{self, KeyBytes, KeyParts};
 use super::family::{Changed, Entries, Family, Fold, RecordKind, Stored};
 use super::{Earlier, PartitionState, State};
-use crate::record::{Change, GroupKey, OffsetsRecord, Record};
-use crate::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
+use crate::model::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
+use crate::state::{Change, GroupKey, OffsetsRecord, Record};
 
 /// Clients of a broadcast group whose offsets are kept; they choose their names.
 const MAX_BROADCAST_CLIENTS: usize = 10_000;

@@ -8,9 +8,10 @@ use super::codec::{self, KeyBytes, KeyParts};
 use super::family::{Changed, Entries, Family, Fold, RecordKind, Restored, Stored};
 use super::paged::{PageSource, Paged, PagedEntries};
 use super::{Earlier, State};
-use crate::keyed_state::{entry_bytes, range_from};
-use crate::record::{Change, Record, StateRecord};
-use crate::{ConsumerId, Error, Lsn, MAX_STATE_KEY_BYTES, PartitionId, Result, StateEntries, StateWrite};
+use crate::contract::{MAX_STATE_KEY_BYTES, StateEntries, StateWrite};
+use crate::contract::{entry_bytes, range_from};
+use crate::model::{ConsumerId, Error, Lsn, PartitionId, Result};
+use crate::state::{Change, Record, StateRecord};
 
 /// Memory that an entry takes beside its key and value.
 const OVERHEAD: usize = 96;

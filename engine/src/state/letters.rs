@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, KeyBytes, KeyParts};
 use super::family::{Changed, Entries, Family, Fold, Stored};
-use crate::offset_set::OffsetSet;
-use crate::record::{Change, Record};
-use crate::{Offset, PartitionId, Result, TopicId};
+use crate::model::OffsetSet;
+use crate::model::{Offset, PartitionId, Result, TopicId};
+use crate::state::{Change, Record};
 
 /// The offsets of one partition whose rows at fault have their letters, since one base version of the topic: what is
 /// reloaded as a whole may fail at other rows.

@@ -11,13 +11,16 @@ mod catalog;
 mod codec;
 mod families;
 mod family;
+mod forgotten_streams;
 mod groups;
 mod keyed;
 mod letters;
 mod paged;
 mod partition;
 mod producers;
+mod record;
 mod store;
+mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unlisted;
@@ -28,19 +31,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::families::{Families, each_stored, each_stored_mut};
 use self::family::{Entries, Fold, Restored};
 use self::paged::PageSource;
-use crate::record::{GroupKey, Record, RecordContext};
-use crate::{
-    ConsumerId, Lsn, Offset, PartitionId, PluginId, PluginInfo, Result, TableId, TableInfo, TopicId, TopicInfo,
-};
+use crate::contract::PluginInfo;
+use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 
 pub(crate) use admit::{Admission, Earlier};
 pub(crate) use catalog::{Catalog, LettersOwner, SYSTEM_NAMESPACE};
 pub(crate) use family::RecordKind;
+pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use groups::GroupState;
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
+pub(crate) use record::{
+    Change, GroupKey, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
+    assign_id,
+};
 pub(crate) use store::Store;
+pub(crate) use submission::{Precondition, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;

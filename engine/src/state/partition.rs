@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::record::{RecordContext, RowsRecord, SegmentMeta};
-use crate::{Lsn, Offset};
+use crate::model::{Lsn, Offset};
+use crate::state::{RecordContext, RowsRecord, SegmentMeta};
 
 /// A partition as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, KeyBytes, KeyParts};
 use super::family::{Changed, Entries, Family, Fold, Stored};
-use crate::Result;
-use crate::record::{Change, Record};
+use crate::model::Result;
+use crate::state::{Change, Record};
 
 /// One such file. Stored as JSON: fields may be added with a default, never renamed or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use arrow_array::types::{
 };
 use arrow_schema::{DataType, TimeUnit};
 
-use crate::{Error, Result, TableInfo};
+use crate::model::{Error, Result, TableInfo};
 
 /// Stands for the commit's append time, in tables without a time column: an empty range.
 pub(crate) const APPEND_TIME: (i64, i64) = (i64::MAX, i64::MIN);

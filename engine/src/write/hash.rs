@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, St
 use arrow_schema::{DataType, TimeUnit};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Whether a column of this type can be part of a partition key. Floating-point numbers can't: equal ones differ in bytes.
 pub(crate) fn hashable(data_type: &DataType) -> bool {

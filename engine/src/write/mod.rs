@@ -8,8 +8,9 @@ mod pieces;
 use arrow_array::RecordBatch;
 
 use crate::log;
-use crate::submission::{RowsPart, RowsPayload};
-use crate::{Append, EngineOptions, Error, PartitionChoice, PartitionId, Result, TableInfo};
+use crate::model::{Append, Error, PartitionChoice, PartitionId, Result, TableInfo};
+use crate::platform::EngineOptions;
+use crate::state::{RowsPart, RowsPayload};
 
 pub(crate) use hash::hashable;
 pub(crate) use partition::RoundRobin;
@@ -35,7 +36,7 @@ pub(crate) fn prepare(
     options: &EngineOptions,
     spare: &mut usize,
 ) -> Result<Vec<RowsPart>> {
-    let batch = crate::types::conform(&append.batch, table.schema(), options.max_commit_bytes)?;
+    let batch = crate::model::types::conform(&append.batch, table.schema(), options.max_commit_bytes)?;
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }

@@ -7,7 +7,7 @@ use arrow_select::take::take_record_batch;
 use parking_lot::Mutex;
 
 use super::hash::key_hashes;
-use crate::{Error, PartitionId, Result, TableId, TableInfo};
+use crate::model::{Error, PartitionId, Result, TableId, TableInfo};
 
 /// Whose turn it is in tables without a key. Not durable: after opening, every table begins at partition 0.
 #[derive(Debug, Default)]

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 
-use crate::{OperatorError, RowMap};
+use crate::contract::RowMap;
+use crate::model::OperatorError;
 
 /// Texts of a difference are cut to this many bytes.
 const MAX_TEXT_BYTES: usize = 1_024;
@@ -135,7 +136,7 @@ mod tests {
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;
-    use crate::FailureKind;
+    use crate::model::FailureKind;
 
     fn batch(values: &[i64]) -> RecordBatch {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));

@@ -18,12 +18,11 @@ use parking_lot::Mutex;
 
 use super::evaluate::Outcome;
 use super::operators::{Compiled, compile_with};
-use crate::shared::Shared;
-use crate::threads::join;
-use crate::{
-    Error, Offset, OperatorError, PartitionId, PluginId, PluginInfo, Result, RowMap, ShadowDifference, ShadowFigures,
-    TopicId, TopicInfo,
-};
+use crate::contract::{PluginInfo, RowMap, ShadowDifference, ShadowFigures};
+use crate::front::Shared;
+use crate::model::OperatorError;
+use crate::model::{Error, Offset, PartitionId, PluginId, Result, TopicId, TopicInfo};
+use crate::platform::join;
 
 /// Evaluated chunks that wait for one shadow.
 const QUEUED: usize = 4;

@@ -9,13 +9,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::compare::{Answer, compare};
 use super::{Offered, QUEUED, Standing, compile_shadow};
-use crate::cursor::{self, ChunkRows};
+use crate::chunks::ChunkRows;
+use crate::contract::EvaluationPlace;
+use crate::contract::Scope;
+use crate::cursor;
 use crate::evaluation::evaluate::{Outcome, evaluate};
+use crate::evaluation::offset;
 use crate::evaluation::operators::Compiled;
-use crate::evaluation::{Scope, offset};
-use crate::shared::Shared;
-use crate::threads::Threads;
-use crate::{Error, EvaluationPlace, Offset, OnError, PluginId, Result, TopicInfo};
+use crate::front::Shared;
+use crate::model::{Error, Offset, OnError, PluginId, Result, TopicInfo};
+use crate::platform::Threads;
 
 type Started = (Sender<Offered>, Arc<Standing>, JoinHandle<()>);
 
@@ -90,7 +93,7 @@ impl Worker {
         let new = Answer { batch: &batch, rows: &map, failed: &skipped };
         self.standing.failures.fetch_add(skipped.len() as u64, std::sync::atomic::Ordering::Relaxed);
         compare(&old, &new, rows, |row, old, new| {
-            self.standing.note(crate::ShadowDifference {
+            self.standing.note(crate::contract::ShadowDifference {
                 topic: self.topic.name.clone(),
                 partition,
                 offset: base + offset(row),

@@ -4,16 +4,16 @@
 use futures::channel::oneshot;
 
 use super::support::{Random, open, open_with, part, table, whole};
-use crate::disk::SimDisk;
 use crate::log::format::LogId;
 use crate::log::lane::Queued;
 use crate::log::layout::Layout;
 use crate::log::plan::Plan;
 use crate::log::queue;
-use crate::record::{Change, GroupKey, OffsetsRecord, Record, RecordContext};
+use crate::model::{Error, GroupMode, Lsn, ProducerStamp, Receipt, Result, TableId, TopicId};
+use crate::platform::disk::SimDisk;
 use crate::state::State;
-use crate::submission::Submission;
-use crate::{Error, GroupMode, Lsn, ProducerStamp, Receipt, Result, TableId, TopicId};
+use crate::state::Submission;
+use crate::state::{Change, GroupKey, OffsetsRecord, Record, RecordContext};
 
 /// Producer streams of a namespace: so few that streams are forgotten all the time.
 const STREAMS: u64 = 3;

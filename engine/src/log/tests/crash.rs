@@ -1,9 +1,9 @@
 //! Power loss at every operation.
 
 use super::support::*;
-use crate::disk::{Fault, SimDisk};
+use crate::model::{Error, TableId};
+use crate::platform::disk::{Fault, SimDisk};
 use crate::state::State;
-use crate::{Error, TableId};
 
 /// What one run was promised and may have written besides.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ struct Expected {
     sent: [Vec<i64>; 2],
 }
 
-fn settings(options: &mut crate::EngineOptions) {
+fn settings(options: &mut crate::platform::EngineOptions) {
     options.log_file_bytes = 3000;
     options.tail_bytes = 500;
 }
@@ -35,7 +35,7 @@ fn run(disk: &SimDisk, expected: &mut Expected, random: &mut Random) -> Result<(
                 let as_whole = random.below(2) == 0;
                 let rows = vec![part(table, 0, &values, as_whole), part(table, 1, &values, false)];
                 expected.sent.iter_mut().for_each(|sent| sent.extend(&values));
-                let submission = crate::submission::Submission { rows, ..Default::default() };
+                let submission = crate::state::Submission { rows, ..Default::default() };
                 (values, opened.submit(submission))
             })
             .collect();
@@ -132,7 +132,7 @@ fn what_a_failed_sync_has_let_go_is_written_anew_before_anything_builds_on_it() 
         assert!(found.starts_with(&expected.acknowledged[0]), "{context}: acknowledged rows were lost");
         kept += usize::from(found.len() > expected.acknowledged[0].len());
         let rows = vec![part(table, 0, &[-1], false), part(table, 1, &[-1], false)];
-        opened.do_now(crate::submission::Submission { rows, ..Default::default() }).expect("durable");
+        opened.do_now(crate::state::Submission { rows, ..Default::default() }).expect("durable");
         let mut all = found;
         all.push(-1);
         expected.sent = [all.clone(), all.clone()];

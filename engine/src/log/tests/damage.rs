@@ -1,9 +1,9 @@
 //! Torn tails and damage: what is cut, and what is an error.
 
 use super::support::*;
-use crate::disk::SimDisk;
 use crate::log::format::{COMMIT_HEADER_LEN, CommitHeader, FileHeader};
-use crate::{Error, TableId};
+use crate::model::{Error, TableId};
+use crate::platform::disk::SimDisk;
 
 pub(super) const ROWS: usize = 6;
 
@@ -135,8 +135,8 @@ fn rows_that_look_like_headers_are_only_rows() {
     let forged = CommitHeader {
         length: 64,
         records: 0,
-        first_lsn: crate::Lsn(1_000),
-        durable_lsn: crate::Lsn(999),
+        first_lsn: crate::model::Lsn(1_000),
+        durable_lsn: crate::model::Lsn(999),
         epoch: 9,
         append_us: 1,
         crc32c: 0,

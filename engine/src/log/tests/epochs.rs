@@ -1,7 +1,7 @@
 //! Epochs: each opening has its own, and nothing of an earlier one follows it.
 
 use super::support::*;
-use crate::disk::SimDisk;
+use crate::platform::disk::SimDisk;
 
 #[test]
 fn every_opening_raises_the_epoch() {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::support::*;
-use crate::disk::{Disk, Fault, RealDisk, SimDisk};
-use crate::record::Record;
+use crate::model::{Error, Lsn, TableId};
+use crate::platform::disk::{Disk, Fault, RealDisk, SimDisk};
+use crate::state::Record;
 use crate::state::State;
-use crate::{Error, Lsn, TableId};
 
-fn tiny_files(options: &mut crate::EngineOptions) {
+fn tiny_files(options: &mut crate::platform::EngineOptions) {
     options.log_file_bytes = 4096;
     options.tail_bytes = 0;
 }
@@ -190,7 +190,7 @@ fn the_tail_holds_the_newest_frames() {
     for value in 0..20 {
         opened.do_now(small(t, (value % 2) as u32, &[value])).expect("durable");
     }
-    let mut stats = crate::EngineStats::default();
+    let mut stats = crate::model::EngineStats::default();
     opened.log.stats(&mut stats);
     assert!(stats.tail_bytes > 5_000 && stats.tail_bytes <= 10_000, "{stats:?}");
     assert!(opened.log.tail_frame_at(t, 0, 0).is_none() && opened.log.tail_frame_at(t, 0, 9).is_some());

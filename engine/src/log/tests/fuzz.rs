@@ -13,7 +13,7 @@ use super::damage::{ROWS, written};
 use super::messages::rich;
 use super::support::{log_file, open, read, with_bytes};
 use crate::log::ipc;
-use crate::{EncodedBatch, Error};
+use crate::model::{EncodedBatch, Error};
 
 /// Cases between two looks at the clock.
 const CASES: u32 = 64;

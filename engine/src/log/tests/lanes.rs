@@ -1,11 +1,11 @@
 //! In which order submissions with rows and without are taken.
 
-use crate::disk::SimDisk;
 use crate::log::tests::support::*;
-use crate::record::Change;
+use crate::model::{Error, GroupMode, TableId};
+use crate::platform::disk::SimDisk;
+use crate::state::Change;
 use crate::state::State;
-use crate::submission::Submission;
-use crate::{Error, GroupMode, TableId};
+use crate::state::Submission;
 
 fn change(change: Change) -> Submission {
     Submission::of([change])
@@ -33,7 +33,7 @@ fn what_has_no_rows_overtakes_rows() {
     let first = opened.submit(group("a")).expect("queued");
     let second = opened.submit(group("b")).expect("queued");
     let _opened = opened.started();
-    let lsn = |receipt: crate::PendingReceipt| receipt.wait().expect("durable").lsn;
+    let lsn = |receipt: crate::model::PendingReceipt| receipt.wait().expect("durable").lsn;
     let (rows, first, second) = (lsn(rows), lsn(first), lsn(second));
     assert!(first < second, "in their own order: {first:?}, {second:?}");
     assert!(second < rows, "before the rows: {second:?}, {rows:?}");

@@ -9,17 +9,17 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parking_lot::{Mutex, RwLock};
 
-use crate::disk::{Disk, SimDisk};
-use crate::events::Events;
 use crate::log::{CommitSink, Log, encode};
-use crate::record::{Change, Record, RecordContext};
-use crate::state::State;
-use crate::submission::{RowsPart, RowsPayload, Submission};
-use crate::threads::Threads;
-use crate::{
-    Clock, Durability, EngineOptions, Offset, PartitionId, PendingReceipt, ProducerStamp, Receipt, Result, TableId,
-    TableInfo, TableOptions,
+use crate::model::{
+    Durability, Offset, PartitionId, PendingReceipt, ProducerStamp, Receipt, Result, TableId, TableInfo, TableOptions,
 };
+use crate::platform::Events;
+use crate::platform::Threads;
+use crate::platform::disk::{Disk, SimDisk};
+use crate::platform::{Clock, EngineOptions};
+use crate::state::State;
+use crate::state::{Change, Record, RecordContext};
+use crate::state::{RowsPart, RowsPayload, Submission};
 
 pub(super) const DIR: &str = "/store";
 
@@ -173,7 +173,7 @@ pub(super) fn table(name: &str, partitions: u32) -> Submission {
         name: name.to_owned(),
         schemas: vec![schema()],
         options: TableOptions { partitions, ..TableOptions::default() },
-        created: crate::Lsn(0),
+        created: crate::model::Lsn(0),
     };
     Submission::of([Change::TableCreated(info)])
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use futures::FutureExt;
 
 use super::support::*;
-use crate::disk::{Fault, SimDisk};
-use crate::record::{Change, Record};
+use crate::model::{Appended, Durability, Error, ErrorKind, TableId};
+use crate::platform::disk::{Fault, SimDisk};
 use crate::state::State;
-use crate::submission::{Precondition, Submission};
-use crate::{Appended, Durability, Error, ErrorKind, TableId};
+use crate::state::{Change, Record};
+use crate::state::{Precondition, Submission};
 
 #[test]
 fn small_parts_of_one_partition_become_one_frame() {
@@ -51,7 +51,7 @@ fn whole_frames_and_changes_keep_their_order_after_small_parts() {
         .map(|submission| opened.submit(submission).expect("queued"))
         .collect();
     let opened = opened.started();
-    let answers: Vec<_> = waiting.into_iter().map(crate::PendingReceipt::wait).collect();
+    let answers: Vec<_> = waiting.into_iter().map(crate::model::PendingReceipt::wait).collect();
     let offsets: Vec<u64> = answers[..3].iter().flatten().flat_map(|r| &r.appended).map(|a| a.first_offset).collect();
     assert_eq!(offsets, [0, 1, 2, 3]);
     assert!(answers[3].is_ok());
@@ -252,7 +252,7 @@ fn many_producers_and_readers_agree() {
             assert_eq!(own.len() as i64, (0..APPENDS).map(|append| 1 + append % 7).sum::<i64>());
         }
     }
-    let mut stats = crate::EngineStats::default();
+    let mut stats = crate::model::EngineStats::default();
     opened.log.stats(&mut stats);
     assert!(stats.log_files > 2 && stats.commits <= stats.submissions + stats.log_files, "{stats:?}");
 }

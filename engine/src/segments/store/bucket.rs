@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::{Builder, Runtime};
 
 use super::io_error;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {

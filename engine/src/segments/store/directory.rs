@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::io_error;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Drawn once, never written again; copies of a directory share it.
 const IDENTITY: &str = "segment-store-identity";

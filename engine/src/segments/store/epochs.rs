@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Holds an object for each epoch. A namespace's directory never has a dot in its name.
 pub(super) const OWNERS: &str = "millstream.owners";

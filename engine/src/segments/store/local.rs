@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::io_error;
-use crate::disk::{Disk, DiskFile};
-use crate::{Error, Result};
+use crate::model::{Error, Result};
+use crate::platform::disk::{Disk, DiskFile};
 
 /// Unfinished files carry this prefix and lie in the root.
 const UNFINISHED: &str = ".unfinished-";

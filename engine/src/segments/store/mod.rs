@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::events::Events;
-use crate::{EngineOptions, Error, Result, SegmentStore};
+use crate::model::{Error, Result};
+use crate::platform::Events;
+use crate::platform::{EngineOptions, SegmentStore};
 
 use local::{LocalFile, LocalStore, LocalUpload};
 pub(super) use owner::Ownership;

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use super::bucket::Bucket;
 use super::directory::{Directory, Standing, draw};
 use super::epochs::{Look, OWNERS, Owner, before, claim, look, objection_path, owner_path};
-use crate::events::Events;
-use crate::{Clock, EngineOptions, Error, Result};
+use crate::model::{Error, Result};
+use crate::platform::Events;
+use crate::platform::{Clock, EngineOptions};
 
 /// How often somebody may come between a look and a put.
 const ATTEMPTS: usize = 8;

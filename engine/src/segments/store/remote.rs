@@ -12,8 +12,9 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use super::bucket::{Bucket, Driver};
 use super::io_error;
 use super::owner::Ownership;
-use crate::events::Events;
-use crate::{EngineOptions, Error, Result};
+use crate::model::{Error, Result};
+use crate::platform::EngineOptions;
+use crate::platform::Events;
 
 /// Bytes of one part of a multipart upload; smaller files are put in one request.
 const PART_BYTES: usize = 8 << 20;

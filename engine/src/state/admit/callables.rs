@@ -1,8 +1,9 @@
 //! Whether changes of plugins and functions fit what is defined, and whether a topic may call what it calls.
 
 use super::changes::{Earlier, free, in_use};
+use crate::contract::{FunctionInfo, PluginInfo};
+use crate::model::{Error, FunctionId, PluginId, Result, TopicId, TopicInfo, TopicSource};
 use crate::state::State;
-use crate::{Error, FunctionId, FunctionInfo, PluginId, PluginInfo, Result, TopicId, TopicInfo, TopicSource};
 
 /// All of them are kept until the plugin is dropped.
 const MAX_PLUGIN_VERSIONS: u32 = 4_096;

@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 
-use crate::record::{Change, SegmentMeta, assign_id};
-use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::state::{LettersOwner, PartitionState, RecordKind, State, codec};
-use crate::{
+use crate::model::{
     ConsumerId, EarlierVersion, Error, Lsn, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
+use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
+use crate::state::{Change, SegmentMeta, assign_id};
+use crate::state::{LettersOwner, PartitionState, RecordKind, State, codec};
 
 /// Whoever may make namespaces may name them at will.
 const MAX_NAMESPACES: usize = 10_000;

@@ -1,9 +1,10 @@
 //! Whether a consumer fits what is defined, and whether its state has room.
 
 use super::changes::{Earlier, free};
-use crate::record::GroupKey;
+use crate::contract::PluginKind;
+use crate::model::{ConsumerId, Error, GroupMode, PluginConsumerInfo, Result, TableId};
+use crate::state::GroupKey;
 use crate::state::State;
-use crate::{ConsumerId, Error, GroupMode, PluginConsumerInfo, PluginKind, Result, TableId};
 
 impl State {
     pub(super) fn admit_consumer(&self, info: &PluginConsumerInfo, earlier: &Earlier<'_>) -> Result<()> {

@@ -5,9 +5,9 @@ mod changes;
 mod consumers;
 
 use super::State;
-use crate::record::Change;
-use crate::submission::{Precondition, Submission};
-use crate::{Appended, Error, NamespaceLimit, Result, TableId};
+use crate::model::{Appended, Error, NamespaceLimit, Result, TableId};
+use crate::state::Change;
+use crate::state::{Precondition, Submission};
 
 pub(crate) use changes::Earlier;
 

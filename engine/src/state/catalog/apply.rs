@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::stored::Entry;
 use super::{Catalog, PartitionState};
-use crate::record::{Change, Record, RecordContext};
-use crate::{PluginInfo, TableId, TableInfo, TopicId, TopicInfo};
+use crate::contract::PluginInfo;
+use crate::model::{TableId, TableInfo, TopicId, TopicInfo};
+use crate::state::{Change, Record, RecordContext};
 
 impl Catalog {
     /// Takes a record up. What it is told has been admitted, so it refuses nothing: it does what makes sense of the record,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Catalog;
-use crate::{FunctionId, FunctionInfo, PluginId, PluginInfo, TopicId, TopicInfo, TopicSource};
+use crate::contract::{FunctionInfo, PluginInfo};
+use crate::model::{FunctionId, PluginId, TopicId, TopicInfo, TopicSource};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plugin {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Catalog;
-use crate::dead_letters::letters_table;
-use crate::{ConsumerId, OnError, PluginConsumerInfo, PluginId, PluginInfo, TableId, TableInfo, TopicId};
+use crate::contract::PluginInfo;
+use crate::model::letters_table;
+use crate::model::{ConsumerId, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId};
 
 impl Catalog {
     pub(crate) fn consumer(&self, id: ConsumerId) -> Option<&Arc<PluginConsumerInfo>> {

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::record::SegmentMeta;
+use crate::model::{Lsn, Offset, Result};
+use crate::state::SegmentMeta;
 use crate::state::codec;
-use crate::{Lsn, Offset, Result};
 
 /// The version byte of what is written now.
 const VERSION: u8 = 2;

@@ -6,12 +6,14 @@ use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 use super::{Catalog, PartitionState, segments};
-use crate::state::codec::{self, KeyBytes, KeyParts};
-use crate::state::family::{Entries, Stored};
-use crate::{
-    ConsumerId, FunctionId, FunctionInfo, Lsn, NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId,
-    PluginInfo, Result, TableId, TableInfo, TopicId, TopicInfo,
+use crate::contract::{FunctionInfo, PluginInfo};
+use crate::model::{
+    ConsumerId, FunctionId, Lsn, NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, Result, TableId,
+    TableInfo, TopicId, TopicInfo,
 };
+use crate::state::codec;
+use crate::state::codec::{KeyBytes, KeyParts};
+use crate::state::family::{Entries, Stored};
 
 /// One entry of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use super::super::codec::{KeyBytes, KeyParts, VERSION};
 use super::super::family::{Changed, Entries};
 use super::{PageSource, PagedEntries};
-use crate::Result;
+use crate::model::Result;
 
 /// Entries of void owners that one checkpoint removes, at most.
 const SWEPT_AT_ONCE: usize = 16_384;

@@ -27,7 +27,7 @@ use self::layers::Pages;
 use self::overlay::Overlay;
 pub(crate) use self::source::PageSource;
 use super::family::Entries;
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
 
 /// How the entries of a paged family lie in the state store.
 pub(crate) trait PagedEntries: fmt::Debug + 'static {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use super::PagedEntries;
-use crate::{Lsn, Result};
+use crate::model::{Lsn, Result};
 
 /// What is kept though it is decided, so that what is changed again and again is not read and copied each time: changes, and bytes.
 const KEPT: usize = 8_192;

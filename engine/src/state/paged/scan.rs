@@ -6,7 +6,7 @@ use super::PagedEntries;
 use super::layers::Pages;
 use super::overlay::Overlay;
 use super::source::PageIter;
-use crate::Result;
+use crate::model::Result;
 
 /// The next entry of the store.
 struct Stored<T: PagedEntries> {
@@ -30,7 +30,7 @@ impl<T: PagedEntries> Stored<T> {
         let parsed = T::parse_key(&key);
         let damaged = |error: String| match pages.source() {
             Some(source) => source.damaged_entry(&key, &error),
-            None => crate::Error::Internal(error),
+            None => crate::model::Error::Internal(error),
         };
         self.next = Some((parsed.map_err(damaged)?, value));
         Ok(())
@@ -74,7 +74,7 @@ pub(super) fn scan<T: PagedEntries>(
                 let key = key.clone();
                 let value = T::parse_value(bytes).map_err(|error| match pages.source() {
                     Some(source) => source.damaged_entry(&T::key(&key), &error),
-                    None => crate::Error::Internal(error),
+                    None => crate::model::Error::Internal(error),
                 })?;
                 if let Some(stored) = &mut stored {
                     stored.advance(pages)?;

@@ -9,7 +9,7 @@ use fjall::{Iter, Keyspace};
 use parking_lot::RwLock;
 
 use super::super::store::{contained, damaged, store_error};
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// The store's entries, until it is closed. What is written becomes visible a checkpoint at a time.
 #[derive(Clone)]

@@ -8,8 +8,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{PageSource, Paged, PagedEntries};
-use crate::state::codec::{self, KeyBytes, KeyParts};
-use crate::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Result};
+use crate::state::codec;
+use crate::state::codec::{KeyBytes, KeyParts};
 
 #[derive(Debug)]
 struct Words;

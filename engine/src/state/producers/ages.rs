@@ -3,9 +3,10 @@
 use std::ops::Bound;
 
 use super::{Producers, Stream, StreamId};
-use crate::state::codec::{self, KeyBytes, KeyParts};
+use crate::model::{Result, TableId};
+use crate::state::codec;
+use crate::state::codec::{KeyBytes, KeyParts};
 use crate::state::paged::PagedEntries;
-use crate::{Result, TableId};
 
 /// The order of i64 as that of u64.
 const SIGN: u64 = 1 << 63;

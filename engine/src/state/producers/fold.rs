@@ -3,9 +3,9 @@
 use super::ages::Class;
 use super::window::Window;
 use super::{FORGOTTEN_AT_ONCE, Producers, SILENCE_US, Stream, StreamId, is_old};
-use crate::record::{Change, ProducerRecord, Record};
+use crate::model::{Lsn, Result, TableId};
 use crate::state::family::{Changed, Family, Fold};
-use crate::{Lsn, Result, TableId};
+use crate::state::{Change, ProducerRecord, Record};
 
 impl Family for Producers {
     fn apply(&mut self, fold: &Fold<'_>, record: &Record) -> Result<()> {

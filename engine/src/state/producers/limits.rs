@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::ages::Class;
 use super::{FORGOTTEN_AT_ONCE, Producers, SPARED_US, StreamId, is_silent};
-use crate::{Error, Result, TableId};
+use crate::model::{Error, Result, TableId};
 
 /// Streams that are read of a table at a time.
 const READ_AT_ONCE: usize = 64;

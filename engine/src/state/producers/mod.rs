@@ -24,7 +24,7 @@ use self::tables::Tables;
 use self::window::Window;
 use super::family::Changed;
 use super::paged::Paged;
-use crate::{Appended, Error, ProducerStamp, Result, TableId};
+use crate::model::{Appended, Error, ProducerStamp, Result, TableId};
 
 /// Answers kept for each stream.
 const WINDOW: usize = 128;

@@ -6,12 +6,13 @@ use std::ops::Bound;
 use super::ages::Ages;
 use super::window::Window;
 use super::{Producers, Stream, StreamId};
-use crate::record::ProducerRecord;
-use crate::state::codec::{self, KeyBytes, KeyParts};
+use crate::model::{Error, Result, TableId};
+use crate::state::ProducerRecord;
+use crate::state::codec;
+use crate::state::codec::{KeyBytes, KeyParts};
 use crate::state::family::{Entries, RecordKind, Restored, Stored};
 use crate::state::paged::{PageSource, PagedEntries};
 use crate::state::{Earlier, State};
-use crate::{Error, Result, TableId};
 
 /// Memory that a stream takes beside its window, about.
 const OVERHEAD: usize = 160;

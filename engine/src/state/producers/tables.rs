@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ages::Class;
-use crate::TableId;
+use crate::model::TableId;
 use crate::state::family::Changed;
 
 /// Of one table.

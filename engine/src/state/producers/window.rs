@@ -2,7 +2,7 @@
 //! are to fit between two checkpoints.
 
 use super::{WINDOW, WINDOW_RUNS};
-use crate::{Appended, Error, Result};
+use crate::model::{Appended, Error, Result};
 
 /// An answer to a sequence.
 type Answer = (u64, Vec<Appended>);

@@ -9,7 +9,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::damaged;
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Magic, version, kind of checksum, checksum (u128), position and length of the table (u64 each), little-endian.
 const TRAILER_LEN: usize = 4 + 1 + 1 + 16 + 8 + 8;

@@ -7,7 +7,7 @@ use super::super::codec;
 use super::super::families::each_stored_mut;
 use super::super::paged::PageSource;
 use super::{HEAD_KEY, HEAD_VERSION, Head, Opened, damaged, store_error};
-use crate::{Error, Result};
+use crate::model::{Error, Result};
 
 /// Entries that are made anew go to the store so many at a time.
 const MADE_AT_ONCE: usize = 8_192;

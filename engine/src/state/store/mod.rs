@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::paged::PageSource;
 use super::{State, codec};
-use crate::disk::{Disk, RealDisk, write_anew};
-use crate::threads::panic_text;
-use crate::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Result};
+use crate::platform::disk::{Disk, RealDisk, write_anew};
+use crate::platform::panic_text;
 
 /// What families that are paged are read through.
 const CACHE_BYTES: u64 = 16 << 20;

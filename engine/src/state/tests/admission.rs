@@ -1,7 +1,7 @@
 use super::*;
-use crate::record::OffsetsRecord;
-use crate::submission::Precondition;
-use crate::{Error, ErrorKind, GroupMode, NamespaceLimits};
+use crate::model::{Error, ErrorKind, GroupMode, NamespaceLimits};
+use crate::state::OffsetsRecord;
+use crate::state::Precondition;
 
 fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
     let error = history.admit(&submission).unwrap_err();
@@ -68,7 +68,7 @@ fn shadows_are_of_what_a_topic_calls_and_end_with_its_replacement() {
     let calls = |history: &History, id| history.state.catalog().topics_of_plugin(id).count();
     assert_eq!((calls(&history, first), calls(&history, second)), (1, 1));
     // What is said of a version does not part it from its callers.
-    let why = crate::PluginSuspension { since_us: 7, reason: "it fails".to_owned() };
+    let why = crate::contract::PluginSuspension { since_us: 7, reason: "it fails".to_owned() };
     history.change(Change::PluginSuspended { plugin: first, suspended: Some(why.clone()) }).unwrap();
     assert_eq!(history.state.plugin(first).unwrap().suspended.as_ref(), Some(&why));
     assert_eq!(calls(&history, first), 1);

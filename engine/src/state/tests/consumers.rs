@@ -1,9 +1,9 @@
 //! What is admitted of consumers and their state.
 
 use super::*;
-use crate::record::{OffsetsRecord, StateRecord};
-use crate::submission::Precondition;
-use crate::{Error, GroupMode};
+use crate::model::{Error, GroupMode};
+use crate::state::Precondition;
+use crate::state::{OffsetsRecord, StateRecord};
 
 /// A consumer of `in` that writes to `out`, and the table that it reads.
 fn consumed() -> (History, ConsumerId, TableId) {
@@ -54,7 +54,8 @@ fn another_version_begins_where_nothing_was_read_yet() {
     let replaced = |history: &History, from: u64| {
         let found = history.state.catalog().consumer(id).unwrap().as_ref().clone();
         let outputs = found.outputs.clone();
-        let upcoming = Some(crate::UpcomingVersion { plugin: second, outputs, from: [(0, from), (1, 0)].into() });
+        let upcoming =
+            Some(crate::model::UpcomingVersion { plugin: second, outputs, from: [(0, from), (1, 0)].into() });
         Change::PluginConsumerReplaced(PluginConsumerInfo { upcoming, version: found.version + 1, ..found })
     };
     let admit = |history: &History, change| history.admit(&Submission::of([change]));

@@ -7,12 +7,12 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::record::{OffsetsRecord, ProducerRecord, StateRecord};
-use crate::state::Store;
-use crate::{
-    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, PluginSuspension, ProducerStamp,
-    UpcomingVersion,
+use crate::contract::PluginSuspension;
+use crate::model::{
+    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp, UpcomingVersion,
 };
+use crate::state::Store;
+use crate::state::{OffsetsRecord, ProducerRecord, StateRecord};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 

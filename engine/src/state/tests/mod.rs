@@ -15,13 +15,15 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::{Admission, State};
-use crate::record::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta, assign_id};
-use crate::submission::Submission;
-use crate::{
-    ConsumerId, ConsumerOutput, FunctionId, FunctionInfo, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings,
-    PluginDescription, PluginId, PluginInfo, PluginKind, PluginLimits, Result, TableId, TableInfo, TableOptions,
-    TopicId, TopicInfo, TopicSource, Volatility,
+use crate::contract::{
+    ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind, PluginLimits, Volatility,
 };
+use crate::model::{
+    ConsumerId, FunctionId, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings, PluginId, Result, TableId,
+    TableInfo, TableOptions, TopicId, TopicInfo, TopicSource,
+};
+use crate::state::Submission;
+use crate::state::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta, assign_id};
 
 impl State {
     /// Without what no decision looks at and what is only known once a commit lies in a file: the bytes of frames, and the

@@ -1,7 +1,7 @@
 use super::*;
-use crate::record::ProducerRecord;
+use crate::model::{Appended, Error, ErrorKind, ProducerStamp};
+use crate::state::ProducerRecord;
 use crate::state::producers::{AGE_STEP_US, SPARED_US};
-use crate::{Appended, Error, ErrorKind, ProducerStamp};
 
 const TABLE: TableId = TableId(1);
 const DAY_US: i64 = 24 * 3600 * 1_000_000;

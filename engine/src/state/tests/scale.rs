@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::GroupMode;
-use crate::record::OffsetsRecord;
+use crate::model::GroupMode;
+use crate::state::OffsetsRecord;
 
 const BATCH: usize = 500;
 

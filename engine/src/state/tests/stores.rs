@@ -4,11 +4,12 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::record::ProducerRecord;
+use crate::model::{Appended, Error, ErrorKind, ProducerStamp};
+use crate::platform::panic_text;
+use crate::state::ProducerRecord;
 use crate::state::Store;
-use crate::state::codec::{self, KeyBytes};
-use crate::threads::panic_text;
-use crate::{Appended, Error, ErrorKind, ProducerStamp};
+use crate::state::codec;
+use crate::state::codec::KeyBytes;
 
 const ALL: fn() -> Lsn = || Lsn(u64::MAX);
 

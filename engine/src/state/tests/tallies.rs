@@ -6,13 +6,14 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::History;
-use crate::record::{Record, RecordContext};
-use crate::state::codec::{self, KeyBytes, KeyParts};
+use crate::model::{Error, ErrorKind, Lsn, Result};
+use crate::state::Submission;
+use crate::state::codec;
+use crate::state::codec::{KeyBytes, KeyParts};
 use crate::state::family::{Entries, Family, Fold, RecordKind, Stored};
 use crate::state::paged::{PageSource, Paged, PagedEntries};
 use crate::state::{Earlier, State, Store};
-use crate::submission::Submission;
-use crate::{Error, ErrorKind, Lsn, Result};
+use crate::state::{Record, RecordContext};
 
 /// Adds to what is counted under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

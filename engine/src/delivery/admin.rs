@@ -1,0 +1,269 @@
+//! Groups from outside: listings, resets, drops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Coordinator;
+use super::assign::MemberNumber;
+use super::core::Core;
+use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
+use super::join::name_of;
+use super::positions::resolve;
+use crate::front::Shared;
+use crate::model::{
+    Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets,
+    PendingReceipt, Result, TopicId, TopicInfo,
+};
+use crate::state::State;
+use crate::state::Submission;
+use crate::state::{Change, GroupKey};
+
+impl Coordinator {
+    /// Every recorded group, by namespace and name.
+    pub(crate) fn list(&self, shared: &Shared) -> Vec<GroupInfo> {
+        self.tick(shared);
+        let names: Vec<(GroupKey, GroupMode)> = {
+            let state = shared.state.read();
+            state.groups().map(|(namespace, group, state)| (name_of(namespace, group), state.mode)).collect()
+        };
+        let list = names.into_iter().map(|(name, mode)| {
+            let live = self.find(&name);
+            let inner = live.as_ref().map(|group| group.inner.lock());
+            describe(&name, mode, inner.as_deref())
+        });
+        list.collect()
+    }
+
+    /// Offsets of every partition that the group has committed or is assigned, by topic and partition. In a broadcast group
+    /// a partition comes once for each client.
+    pub(crate) fn offsets(&self, shared: &Shared, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        let mut positions: BTreeMap<Place, Standing> = BTreeMap::new();
+        let live = self.find(&name);
+        for member in
+            live.iter().flat_map(|group| group.inner.lock().members.values().map(owned_by).collect::<Vec<_>>())
+        {
+            positions.extend(member);
+        }
+        let state = shared.state.read();
+        let recorded = state.group(namespace, group).ok_or_else(|| unknown(group))?;
+        for (client, offsets) in &recorded.committed {
+            for (topic, partition) in offsets.keys() {
+                positions.entry((*topic, *partition, client.clone())).or_default();
+            }
+        }
+        let places = positions.into_iter().filter_map(|((topic, partition, client), position)| {
+            let topic = state.catalog().topic(topic)?;
+            let key = GroupKey { client, ..name.clone() };
+            partition_offsets(&state, topic, partition, &key, position)
+        });
+        Ok(places.collect())
+    }
+
+    /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
+    /// more. A member that joins meanwhile reads what is committed after this.
+    pub(crate) fn reset(&self, shared: &Shared, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
+        self.check_open()?;
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        let (mode, entries) = reset_entries(shared, &name, reset)?;
+        let answer = self.with_live(&name, mode, |live, inner| live.reset(shared, inner, entries))?;
+        answer.wait().map(drop)
+    }
+
+    /// Forgets a group and its offsets. A member that joins meanwhile begins the group anew.
+    pub(crate) fn drop_group(&self, shared: &Shared, namespace: &str, group: &str, force: bool) -> Result<()> {
+        self.check_open()?;
+        self.tick(shared);
+        let name = name_of(namespace, group);
+        let _no_beginning = self.setups.hold(&name);
+        let mode = shared.state.read().group(namespace, group).map(|group| group.mode);
+        let mode = mode.ok_or_else(|| unknown(group))?;
+        let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
+        let submission = Submission::of([dropped]);
+        let answer = self.with_live(&name, mode, |live, inner| {
+            if !inner.members.is_empty() && !force {
+                let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
+                return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
+            }
+            live.end(shared, inner, submission)
+        })?;
+        answer.wait().map(drop)
+    }
+
+    /// Calls with the live group's lock held. A group without members is made live for a moment, so that whoever joins comes
+    /// before the call or after.
+    fn with_live<T>(
+        &self,
+        name: &GroupKey,
+        mode: GroupMode,
+        call: impl FnOnce(&Group, &mut Inner) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let live = self.live(name, mode);
+            let mut inner = live.inner.lock();
+            if !inner.retired {
+                return call(&live, &mut inner);
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Queues the offsets, moves the members, and fences what they have been handed.
+    fn reset(&self, shared: &Shared, inner: &mut Inner, entries: Entries) -> Result<PendingReceipt> {
+        // Resets are few, and small.
+        let answer = enqueue(shared, entries.clone())?.keep();
+        inner.settle(shared)?;
+        let stamp = inner.stamp();
+        for member in inner.members.values_mut() {
+            for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
+                let at = Assignment { topic: *topic, partition: *partition };
+                if let Some(owned) = member.owned.get_mut(&at) {
+                    owned.reset_to(stamp, *offset);
+                }
+            }
+            member.core.replay.lock().restart();
+        }
+        self.next_generation(shared, inner);
+        Ok(answer)
+    }
+
+    /// Queues the group's end, and takes its members out. What they have not committed goes with it.
+    fn end(&self, shared: &Shared, inner: &mut Inner, dropped: Submission) -> Result<PendingReceipt> {
+        let answer = shared.log.enqueue(dropped)?.keep();
+        inner.settle(shared)?;
+        let members: Vec<MemberNumber> = inner.members.keys().copied().collect();
+        members.into_iter().for_each(|member| inner.part_with(shared, member, "the group was dropped"));
+        inner.departed.clear();
+        self.rebalance(shared, inner);
+        Ok(answer)
+    }
+}
+
+/// Start, end, committed and position of what a member is assigned.
+pub(super) fn member_offsets(shared: &Shared, core: &Core) -> Result<Vec<PartitionOffsets>> {
+    let mut inner = core.look(shared)?;
+    let member = core.state(&mut inner)?;
+    let state = shared.state.read();
+    let owned = member.owned.iter().filter_map(|(at, owned)| {
+        partition_offsets(&state, member.topics.get(&at.topic)?, at.partition, &core.key, standing(owned))
+    });
+    Ok(owned.collect())
+}
+
+type Place = (TopicId, PartitionId, Option<Arc<str>>);
+
+/// Position, and the generation from which on it is held; of a partition without an owner, neither.
+type Standing = (Option<Offset>, Option<u64>);
+
+fn owned_by(member: &MemberState) -> Vec<(Place, Standing)> {
+    let client = &member.core.key.client;
+    member.owned.iter().map(|(at, owned)| ((at.topic, at.partition, client.clone()), standing(owned))).collect()
+}
+
+fn standing(owned: &Owned) -> Standing {
+    (owned.position, Some(owned.since))
+}
+
+fn partition_offsets(
+    state: &State,
+    topic: &TopicInfo,
+    partition: PartitionId,
+    key: &GroupKey,
+    (position, since_generation): Standing,
+) -> Option<PartitionOffsets> {
+    let found = state.partition(topic.table, partition)?;
+    Some(PartitionOffsets {
+        topic: topic.name.clone(),
+        partition,
+        start: found.start,
+        end: found.end,
+        committed: state.committed(key, topic.id, partition),
+        position,
+        since_generation,
+    })
+}
+
+fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Inner>) -> GroupInfo {
+    let members = inner.into_iter().flat_map(|inner| inner.members.values());
+    let generation = inner.map_or(0, |inner| inner.generation);
+    let state = match inner {
+        Some(inner) if !inner.members.is_empty() => {
+            let settled = inner.members.values().all(|member| member.acknowledged == generation);
+            if settled && inner.due.is_none() { "stable" } else { "rebalancing" }
+        }
+        _ => "empty",
+    };
+    GroupInfo {
+        namespace: name.namespace.to_string(),
+        group_id: name.group.to_string(),
+        mode,
+        state,
+        generation,
+        members: members.map(member_info).collect(),
+    }
+}
+
+fn member_info(member: &MemberState) -> MemberInfo {
+    let topic_name = |topic: TopicId| member.topics.get(&topic).map(|topic| topic.name.clone());
+    let mut assignment: Vec<(String, PartitionId)> =
+        member.owned.keys().filter_map(|at| Some((topic_name(at.topic)?, at.partition))).collect();
+    assignment.sort();
+    let mut topics: Vec<String> = member.topics.values().map(|topic| topic.name.clone()).collect();
+    topics.sort();
+    MemberInfo {
+        member_id: member.core.id.clone(),
+        client_id: member.core.config.client_id.clone(),
+        principal: member.core.principal.clone(),
+        topics,
+        assignment,
+        session_timeout: member.core.config.session_timeout,
+        joined_us: member.core.joined_us,
+    }
+}
+
+/// The group's mode, and the offsets that a reset means, for the group or each of its clients.
+fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Result<(GroupMode, Entries)> {
+    let (mode, topics, clients) = {
+        let state = shared.state.read();
+        let recorded = state.group(&name.namespace, &name.group).ok_or_else(|| unknown(&name.group))?;
+        let topics: Vec<Arc<TopicInfo>> = match &reset.topic {
+            Some(topic) => {
+                let found = state.catalog().topic_named(&name.namespace, topic).cloned();
+                vec![found.ok_or_else(|| Error::NotFound { what: "topic", name: topic.clone() })?]
+            }
+            None => {
+                let ids: BTreeSet<TopicId> =
+                    recorded.committed.values().flat_map(|offsets| offsets.keys().map(|(topic, _)| *topic)).collect();
+                ids.into_iter().filter_map(|id| state.catalog().topic(id).cloned()).collect()
+            }
+        };
+        let clients: Vec<Option<Arc<str>>> = match recorded.mode {
+            GroupMode::Shared => vec![None],
+            GroupMode::Broadcast => recorded.committed.keys().filter(|client| client.is_some()).cloned().collect(),
+        };
+        (recorded.mode, topics, clients)
+    };
+    if topics.is_empty() {
+        return Err(Error::FailedPrecondition(format!("group {:?} has no offsets on any topic; name one", name.group)));
+    }
+    let mut all = Vec::new();
+    for topic in topics {
+        let partitions = shared.table(topic.table)?.options.partitions;
+        let chosen = match reset.partition {
+            Some(partition) => partition..partition.saturating_add(1),
+            None => 0..partitions,
+        };
+        for partition in chosen {
+            all.push((topic.id, partition, resolve(shared, topic.table, partition, reset.to)?));
+        }
+    }
+    let entries = clients.into_iter().map(|client| (GroupKey { client, ..name.clone() }, all.clone())).collect();
+    Ok((mode, entries))
+}
+
+fn unknown(group: &str) -> Error {
+    Error::NotFound { what: "consumer group", name: group.to_owned() }
+}

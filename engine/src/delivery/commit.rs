@@ -1,0 +1,108 @@
+//! Moving committed offsets.
+
+use std::time::Duration;
+
+use super::core::Core;
+use super::group::{Entries, enqueue};
+use crate::front::Shared;
+use crate::log::Ticket;
+use crate::model::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
+
+/// Queues a member's commit, as of the generation it names or last acted on. Waits for nothing but the group's lock.
+pub(super) fn commit(
+    shared: &Shared,
+    core: &Core,
+    generation: Option<u64>,
+    offsets: &[(Assignment, Offset)],
+) -> Result<Ticket> {
+    let mut inner = core.enter(shared)?;
+    let current = inner.generation;
+    let member = core.state(&mut inner)?;
+    let generation = generation.unwrap_or(member.acknowledged);
+    if generation != current {
+        return Err(Error::Fenced(format!(
+            "group {:?} has gone on from generation {generation} to {current}; poll to take up the new assignment",
+            core.key.group
+        )));
+    }
+    let mut entries = Vec::with_capacity(offsets.len());
+    for (at, offset) in offsets {
+        member.owned_mut(*at)?;
+        let topic = member.topics.get(&at.topic).map(|topic| topic.table);
+        let state = shared.state.read();
+        let partition = topic.and_then(|table| state.partition(table, at.partition));
+        let (start, end) = partition.map_or((0, 0), |partition| (partition.start, partition.end));
+        if *offset > end {
+            return Err(Error::OffsetOutOfRange { partition: at.partition, offset: *offset, start, end });
+        }
+        entries.push((at.topic, at.partition, *offset));
+    }
+    if entries.is_empty() {
+        return Ok(Ticket::admitted(nothing_to_wait_for(shared)));
+    }
+    let ticket = enqueue(shared, Entries::from([(core.key.clone(), entries)]))?;
+    inner.unsettled = true;
+    Ok(ticket)
+}
+
+/// The automatic commit: what is processed, if the interval is over.
+pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duration) -> Result<()> {
+    if !core.config.enable_auto_commit {
+        return Ok(());
+    }
+    let mut inner = core.enter(shared)?;
+    let member = core.state(&mut inner)?;
+    if let Some(committing) = &mut member.committing {
+        match committing.receiver.try_recv() {
+            Ok(None) => return Ok(()),
+            Ok(Some(answer)) => {
+                member.committing = None;
+                answer?;
+            }
+            Err(_) => return Err(Error::Closed),
+        }
+    }
+    if now < member.last_commit + core.config.auto_commit_interval {
+        return Ok(());
+    }
+    let mut entries = Entries::new();
+    member.take_processed(&mut entries, |_| true);
+    if !entries.is_empty() {
+        member.last_commit = now;
+        // One for each member: the next one waits for its answer.
+        member.committing = Some(enqueue(shared, entries)?.keep());
+        inner.unsettled = true;
+    }
+    Ok(())
+}
+
+/// With automatic commit: commits all that was handed out, and waits for it. A leaving member does this.
+pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
+    if !core.config.enable_auto_commit {
+        return Ok(());
+    }
+    let ticket = {
+        let mut inner = core.enter(shared)?;
+        let member = core.state(&mut inner)?;
+        let mut entries = Entries::new();
+        for owned in member.owned.values_mut() {
+            owned.processed = owned.handed.take().or(owned.processed);
+        }
+        member.take_processed(&mut entries, |_| true);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let ticket = enqueue(shared, entries)?;
+        inner.unsettled = true;
+        ticket
+    };
+    ticket.wait()?.wait().map(drop)
+}
+
+fn nothing_to_wait_for(shared: &Shared) -> PendingReceipt {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let durability = crate::model::Durability::Sync;
+    // The receiver is right here, so that sending can't fail.
+    let _ = sender.send(Ok(Receipt { lsn: shared.log.durable(), appended: Vec::new(), duplicate: false, durability }));
+    PendingReceipt { receiver }
+}

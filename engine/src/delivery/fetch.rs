@@ -1,0 +1,192 @@
+//! The next rows of one partition, in fair turn.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use super::positions;
+use crate::front::Shared;
+use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
+
+/// Chunks looked at for one delivery: a filter that lets nothing pass gives a position from time to time.
+const SCAN_CHUNKS: usize = 64;
+
+/// What a delivery may take. The first one may take more, if that is what one row of the table gives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    pub rows: usize,
+    pub bytes: usize,
+    pub first: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// With its bytes.
+    Delivery(Box<Delivery>, usize),
+    /// There are rows, more than the budget.
+    Full,
+    /// No partition has rows that are due: in a replay, or while plugins are held back, they may be later.
+    Nothing { due_in: Option<Duration> },
+}
+
+/// Where to read, as it stood under the group's lock.
+struct Pick {
+    at: Assignment,
+    topic: Arc<TopicInfo>,
+    position: Option<Offset>,
+    stamp: u64,
+}
+
+/// The next rows of a partition whose turn it is. Reading and evaluating happen outside of the group's lock; if the
+/// partition was taken away or sought meanwhile, what was read is thrown away.
+pub(super) fn next(shared: &Shared, core: &Core, topic: Option<TopicId>, budget: Budget) -> Result<Found> {
+    let mut idle = BTreeSet::new();
+    let mut due_in: Option<Duration> = None;
+    loop {
+        let Some(pick) = pick(shared, core, topic, &idle)? else { return Ok(Found::Nothing { due_in }) };
+        let step = match pick.position {
+            Some(position) => read(shared, core, &pick, position, budget),
+            None => positions::first(shared, core, &pick.topic, pick.at.partition).map(Step::MoveTo),
+        };
+        match step {
+            Ok(Step::Deliver(delivery, bytes)) => {
+                if take(core, &pick, delivery.next_offset)? {
+                    return Ok(Found::Delivery(delivery, bytes));
+                }
+            }
+            Ok(Step::MoveTo(position)) => {
+                take(core, &pick, position)?;
+            }
+            Ok(Step::Full) => return Ok(Found::Full),
+            Ok(Step::Idle(wait)) => {
+                idle.insert(pick.at);
+                due_in = due_in.into_iter().chain(wait).min();
+            }
+            Err(error) => {
+                // Its turn is over, so that an error in one partition does not keep rows of others back.
+                take_turn(core, &pick)?;
+                return Err(error);
+            }
+        }
+    }
+}
+
+enum Step {
+    Deliver(Box<Delivery>, usize),
+    MoveTo(Offset),
+    Full,
+    Idle(Option<Duration>),
+}
+
+/// The first partition after the one served last that may have rows.
+fn pick(shared: &Shared, core: &Core, topic: Option<TopicId>, idle: &BTreeSet<Assignment>) -> Result<Option<Pick>> {
+    let mut inner = core.group.inner.lock();
+    let member = core.state(&mut inner)?;
+    let state = shared.state.read();
+    let after = member.served.map_or(Bound::Unbounded, Bound::Excluded);
+    let up_to = member.served.map_or(Bound::Excluded(Assignment { topic: TopicId(0), partition: 0 }), Bound::Included);
+    let turns = member.owned.range((after, Bound::Unbounded)).chain(member.owned.range((Bound::Unbounded, up_to)));
+    for (at, owned) in turns {
+        if owned.paused || idle.contains(at) || topic.is_some_and(|topic| topic != at.topic) {
+            continue;
+        }
+        let Some(topic) = member.topics.get(&at.topic) else { continue };
+        let end = state.partition(topic.table, at.partition).map_or(0, |partition| partition.end);
+        if owned.position.is_none_or(|position| position != end) {
+            return Ok(Some(Pick { at: *at, topic: topic.clone(), position: owned.position, stamp: owned.stamp }));
+        }
+    }
+    Ok(None)
+}
+
+/// Moves the position past what was read, if the partition is still as it was picked.
+fn take(core: &Core, pick: &Pick, position: Offset) -> Result<bool> {
+    let mut inner = core.group.inner.lock();
+    let member = core.state(&mut inner)?;
+    let Some(owned) = member.owned.get_mut(&pick.at) else { return Ok(false) };
+    if owned.stamp != pick.stamp || owned.position != pick.position {
+        return Ok(false);
+    }
+    owned.position = Some(position);
+    if pick.position.is_some() {
+        member.served = Some(pick.at);
+    }
+    Ok(true)
+}
+
+fn take_turn(core: &Core, pick: &Pick) -> Result<()> {
+    let mut inner = core.group.inner.lock();
+    core.state(&mut inner)?.served = Some(pick.at);
+    Ok(())
+}
+
+fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Budget) -> Result<Step> {
+    let partition = pick.at.partition;
+    let bounds = core.replay.lock().until(shared, &pick.topic, partition, position);
+    let (until, due_in) = match bounds {
+        Ok(bounds) => bounds,
+        Err(error) => return below_start(shared, core, pick, error),
+    };
+    let mut at = position;
+    for _ in 0..SCAN_CHUNKS {
+        if at >= until {
+            break;
+        }
+        let chunk = match shared.evaluations.chunk_at(shared, &pick.topic, partition, at) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(_) if at > position => break,
+            // The rows stay where they are until their plugins may be called again.
+            Err(Error::Throttled { left, .. }) => return Ok(Step::Idle(Some(left))),
+            Err(error) => return below_start(shared, core, pick, error),
+        };
+        let part = chunk.part(at, until, budget.rows, budget.bytes);
+        let over = part.bytes > budget.bytes || part.batch.num_rows() > budget.rows;
+        if part.batch.num_rows() > 0 && !budget.first && over {
+            if at == position {
+                return Ok(Step::Full);
+            }
+            break;
+        }
+        at = part.next;
+        if part.batch.num_rows() > 0 {
+            let delivery = Delivery {
+                topic: pick.at.topic,
+                partition,
+                first_offset: position,
+                next_offset: part.next,
+                batch: part.batch,
+                offsets: part.offsets,
+                encoded: part.encoded,
+            };
+            return Ok(Step::Deliver(Box::new(delivery), part.bytes));
+        }
+    }
+    if at == position {
+        return Ok(Step::Idle(due_in));
+    }
+    let delivery = Delivery {
+        topic: pick.at.topic,
+        partition,
+        first_offset: position,
+        next_offset: at,
+        batch: arrow_array::RecordBatch::new_empty(pick.topic.output_schema.clone()),
+        offsets: RowOffsets::none(),
+        encoded: None,
+    };
+    Ok(Step::Deliver(Box::new(delivery), 0))
+}
+
+/// Retention may pass a reader: he then goes on by `auto.offset.reset`.
+fn below_start(shared: &Shared, core: &Core, pick: &Pick, error: Error) -> Result<Step> {
+    match error {
+        Error::OffsetOutOfRange { offset, start, end, .. } if offset < start => {
+            let moved = positions::below_start(shared, core, &pick.topic, pick.at.partition, offset, start, end)?;
+            Ok(Step::MoveTo(moved))
+        }
+        error => Err(error),
+    }
+}

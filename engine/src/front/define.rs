@@ -1,0 +1,193 @@
+//! Namespaces and tables.
+
+use std::sync::Arc;
+
+use arrow_schema::Field;
+
+use super::access::Action;
+use super::names::{check_name, check_namespace, check_namespace_limits, check_options, check_partitions};
+use crate::front::Engine;
+use crate::model::Principal;
+use crate::model::types::{normalize_columns, normalize_schema};
+use crate::model::{
+    ColumnSpec, Error, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, Result, TableId, TableInfo, TableSpec,
+    TopicId,
+};
+use crate::state::Change;
+
+/// Versions that a table's schema may have; columns can be added several at a time.
+const MAX_SCHEMA_VERSIONS: u32 = 1_024;
+
+impl Engine {
+    /// Values of limits that are `None` are left out.
+    pub fn create_namespace(&self, who: &Principal, name: &str, limits: &NamespaceLimitChanges) -> Result<()> {
+        self.enter(who, Action::Define, Some(name))?;
+        check_namespace(name)?;
+        check_namespace_limits(limits)?;
+        let mut set = NamespaceLimits::default();
+        limits.iter().for_each(|(limit, value)| set.set(*limit, *value));
+        self.record(vec![Change::NamespaceCreated { name: name.to_owned(), limits: set }]).map(drop)
+    }
+
+    /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are.
+    pub fn limit_namespace(&self, who: &Principal, name: &str, limits: NamespaceLimitChanges) -> Result<()> {
+        self.enter(who, Action::Define, Some(name))?;
+        check_namespace_limits(&limits)?;
+        self.record(vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
+    }
+
+    /// Refused while it holds anything.
+    pub fn drop_namespace(&self, who: &Principal, name: &str) -> Result<()> {
+        self.enter(who, Action::Define, Some(name))?;
+        self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop)
+    }
+
+    /// In name order.
+    pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
+        self.enter(who, Action::Read, None)?;
+        Ok(self.shared.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
+    }
+
+    /// The limits that hold for a namespace: its own, and the server's defaults where it has none.
+    pub fn namespace_limits(&self, who: &Principal, name: &str) -> Result<NamespaceLimits> {
+        self.enter(who, Action::Read, Some(name))?;
+        Ok(self.shared.namespace_limits(name))
+    }
+
+    /// Creates a table and, with it, its identity topic.
+    pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let lsn = self.record(vec![Change::TableCreated(table_info(spec)?)])?;
+        self.shared.table(TableId(lsn.0))
+    }
+
+    /// Creates a table in the place of the one that has its name, which is dropped in the same submission: readers see the
+    /// one or the other, and the old one stays if the new one can't be. Refused where [`Engine::drop_table`] is.
+    pub fn replace_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let info = table_info(spec)?;
+        let (dropped, lsn) = self.define(|engine| {
+            let old = engine.find_table(&info.namespace, &info.name)?;
+            engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
+            // The new table's record is the last one, and its LSN is the submission's.
+            match engine.record(vec![Change::TableDropped { table: old.id }, Change::TableCreated(info.clone())]) {
+                Err(Error::NotFound { what: "table", .. }) => {
+                    Err(Error::Busy("the table was dropped meanwhile".to_owned()))
+                }
+                recorded => Ok((TopicId(old.id.0), recorded?)),
+            }
+        })?;
+        self.forget(&[dropped]);
+        self.shared.table(TableId(lsn.0))
+    }
+
+    /// Adds nullable columns at the end: a new schema version.
+    pub fn add_columns(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        name: &str,
+        columns: Vec<ColumnSpec>,
+    ) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let table = self.find_table(namespace, name)?;
+        if columns.is_empty() {
+            return Ok(table);
+        }
+        if table.schema_version() >= MAX_SCHEMA_VERSIONS {
+            return Err(Error::FailedPrecondition(format!(
+                "table {name:?} has had {MAX_SCHEMA_VERSIONS} schema versions, which is the limit; create a new table"
+            )));
+        }
+        let columns: Vec<Field> = columns.into_iter().map(Field::from).collect();
+        let fields = normalize_columns(table.schema().fields(), columns.iter())?;
+        self.record(vec![Change::ColumnsAdded { table: table.id, fields }])?;
+        self.shared.table(table.id)
+    }
+
+    /// Raises the number of partitions.
+    pub fn set_partitions(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        name: &str,
+        partitions: u32,
+    ) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        check_partitions(partitions)?;
+        let table = self.find_table(namespace, name)?;
+        if table.options.partitions == partitions {
+            return Ok(table);
+        }
+        self.record(vec![Change::PartitionsAdded { table: table.id, partitions }])?;
+        self.shared.table(table.id)
+    }
+
+    /// Refused while topics read it, a group has members on it or a plugin consumes or writes it; `force` drops those topics
+    /// and ends those members too, but no plugin's consumer.
+    pub fn drop_table(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let dropped = self.define(|engine| {
+            let table = engine.find_table(namespace, name)?;
+            if !force {
+                engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
+                engine.record(vec![Change::TableDropped { table: table.id }])?;
+                return Ok(vec![TopicId(table.id.0)]);
+            }
+            let drops = engine.drops_of_table(table.id);
+            engine.refuse_consumers(&drops)?;
+            engine.drop_all(Vec::new(), drops)
+        })?;
+        self.forget(&dropped);
+        Ok(())
+    }
+
+    pub fn table(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_table(namespace, name)
+    }
+
+    pub fn table_by_id(&self, who: &Principal, id: TableId) -> Result<Arc<TableInfo>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.table(id)
+    }
+
+    /// All tables of all namespaces, by namespace and name.
+    pub fn tables(&self, who: &Principal) -> Result<Vec<Arc<TableInfo>>> {
+        self.enter(who, Action::Read, None)?;
+        let mut tables: Vec<_> = self.shared.state.read().catalog().tables().cloned().collect();
+        tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(tables)
+    }
+
+    /// (start, end) offsets of every partition, in order.
+    pub fn table_offsets(&self, who: &Principal, id: TableId) -> Result<Vec<(Offset, Offset)>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let partitions = state.catalog().partitions(id);
+        let partitions = partitions.ok_or_else(|| Error::gone("table"))?;
+        Ok(partitions.iter().map(|partition| (partition.start, partition.end)).collect())
+    }
+
+    /// Refuses a drop or change under the members of groups.
+    pub(super) fn refuse_members(&self, what: &'static str, name: &str, topic: TopicId) -> Result<()> {
+        let Some(group) = self.shared.groups.member_on(topic) else { return Ok(()) };
+        Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
+    }
+
+    pub(super) fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
+        let state = self.shared.state.read();
+        let table = state.catalog().table_named(namespace, name).cloned();
+        table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
+    }
+}
+
+/// A table as its definition has it, checked; without an id.
+fn table_info(spec: TableSpec) -> Result<TableInfo> {
+    check_namespace(&spec.namespace)?;
+    check_name("table", &spec.name)?;
+    let schema = normalize_schema(&spec.schema)?;
+    check_options(&spec.options, &schema)?;
+    let TableSpec { namespace, name, options, .. } = spec;
+    Ok(TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, created: Lsn(0) })
+}

@@ -1,0 +1,90 @@
+//! What goes with a table or a topic: topics over it, their dead-letter tables, and topics over those.
+
+use crate::front::Engine;
+use crate::model::{Error, PluginConsumerInfo, Result, TableId, TopicId, TopicInfo};
+use crate::state::Catalog;
+use crate::state::Change;
+
+/// Definitions to drop in one submission, in an order that each step allows the next.
+#[derive(Debug, Default)]
+pub(super) struct Drops {
+    pub(super) topics: Vec<TopicId>,
+    /// The dead-letter table of the topic that the drop began with.
+    pub(super) letters: Option<TableId>,
+    tables: Vec<TableId>,
+}
+
+impl Drops {
+    fn topic(&mut self, catalog: &Catalog, topic: &TopicInfo) {
+        self.topics.push(topic.id);
+        if let Some(letters) = catalog.letters_of(topic) {
+            self.table(catalog, letters.id);
+        }
+    }
+
+    fn table(&mut self, catalog: &Catalog, table: TableId) {
+        for topic in catalog.topics_of_table(table) {
+            self.topic(catalog, topic);
+        }
+        self.tables.push(table);
+    }
+}
+
+impl Engine {
+    pub(super) fn drops_of_table(&self, table: TableId) -> Drops {
+        let mut drops = Drops::default();
+        drops.table(self.shared.state.read().catalog(), table);
+        drops
+    }
+
+    pub(super) fn drops_of_topic(&self, topic: &TopicInfo) -> Drops {
+        let state = self.shared.state.read();
+        let letters = state.catalog().letters_of(topic).map(|table| table.id);
+        let mut drops = Drops { letters, ..Drops::default() };
+        drops.topic(state.catalog(), topic);
+        drops
+    }
+
+    /// Does `changes` first. A topic that was created after the drops were listed makes the log refuse: then they are to be listed again. Gives
+    /// the topics that are gone, those of tables among them.
+    pub(super) fn drop_all(&self, mut changes: Vec<Change>, drops: Drops) -> Result<Vec<TopicId>> {
+        let Drops { topics, tables, .. } = drops;
+        changes.extend(topics.iter().map(|topic| Change::TopicDropped { topic: *topic }));
+        changes.extend(tables.iter().map(|table| Change::TableDropped { table: *table }));
+        match self.record(changes) {
+            Ok(_) => Ok(topics.into_iter().chain(tables.into_iter().map(|table| TopicId(table.0))).collect()),
+            Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
+            Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses what would go from under a plugin that consumes, writes or reads it, forced or not.
+    pub(super) fn refuse_consumers(&self, drops: &Drops) -> Result<()> {
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        let in_use = |what: &'static str, name: &str, by: String| Err(Error::InUse { what, name: name.to_owned(), by });
+        let consumer = |by: &PluginConsumerInfo| format!("consumer {:?}", by.name);
+        for table in drops.tables.iter().filter_map(|table| state.table(*table)) {
+            if let Some(by) = catalog.consumer_of_table(table.id) {
+                return in_use("table", &table.name, consumer(by));
+            }
+            if let Some(by) = catalog.reader_of_table(table.id) {
+                return in_use("table", &table.name, format!("plugin {:?}", by.name));
+            }
+        }
+        for topic in drops.topics.iter().filter_map(|topic| state.topic(*topic)) {
+            if let Some(by) = catalog.consumer_of_topic(topic.id) {
+                return in_use("topic", &topic.name, consumer(by));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget(&self, dropped: &[TopicId]) {
+        for topic in dropped {
+            self.shared.evaluations.forget(*topic);
+            self.shared.turns.forget(TableId(topic.0));
+        }
+    }
+}

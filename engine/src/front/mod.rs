@@ -1,0 +1,126 @@
+//! The engine's front: every call that a front door, the SQL room or an embedding program makes. This file opens and
+//! closes; the calls stand by subject in the files beside it.
+
+mod access;
+mod checkback;
+mod define;
+mod deliver;
+mod drops;
+mod functions;
+mod inspect;
+mod maintain;
+mod names;
+mod namespaces;
+mod open;
+mod plugin_calls;
+mod plugin_consumers;
+mod plugin_reloads;
+mod plugin_settings;
+mod plugins;
+mod read;
+mod shadows;
+mod shared;
+mod topic_reloads;
+mod topics;
+mod watchers;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::access::Action;
+pub(crate) use self::shared::Shared;
+use crate::contract::{PluginHost, TopicCompiler};
+use crate::model::Principal;
+use crate::model::{Error, Lsn, Result};
+use crate::platform::EngineOptions;
+use crate::state::Change;
+use crate::state::Submission;
+
+/// How often a definition is tried again when another one came between its check and its record.
+const DEFINE_ATTEMPTS: usize = 16;
+
+/// One open store. Cheap to clone; the last clone closes it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    _closer: Arc<Closer>,
+}
+
+/// Closes the store when no [`Engine`] is left; the engine's own threads do not count.
+#[derive(Debug)]
+struct Closer(Arc<Shared>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            tracing::error!(%error, "the store could not be closed in order");
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the store in `dir` with default settings, creating it if it is not there.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Engine> {
+        Engine::open_with(EngineOptions::new(dir.as_ref()))
+    }
+
+    /// Opens with settings of your own.
+    pub fn open_with(options: EngineOptions) -> Result<Engine> {
+        let shared = open::open(options)?;
+        let engine = Engine { _closer: Arc::new(Closer(shared.clone())), shared };
+        open::start(&engine.shared)?;
+        Ok(engine)
+    }
+
+    /// Hands the engine what compiles topics. Topics can't be read before. The compiler must not keep a clone of this
+    /// engine: it would never close by itself.
+    pub fn set_topic_compiler(&self, compiler: Arc<dyn TopicCompiler>) {
+        *self.shared.compiler.write() = Some(compiler);
+        self.shared.runners.look_again();
+    }
+
+    /// Hands the engine what runs plugins. Consumers that are plugins begin now.
+    pub fn set_plugin_host(&self, host: Arc<dyn PluginHost>) {
+        let me = self.shared.me();
+        host.on_suspension(Arc::new(move || {
+            if let Some(shared) = me.upgrade() {
+                shared.maintenance.hurry();
+            }
+        }));
+        let threads = self.shared.threads.clone();
+        host.on_thread_panic(Arc::new(move |panic| threads.hear(panic)));
+        *self.shared.host.write() = Some(host);
+        let names: Vec<Arc<str>> = self.shared.state.read().catalog().namespaces().cloned().collect();
+        self.shared.tell_limits(names.iter().map(AsRef::as_ref));
+        self.shared.runners.look_again();
+    }
+
+    /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.
+    pub fn close(&self) -> Result<()> {
+        self.shared.close()
+    }
+
+    /// What every call begins with.
+    pub(crate) fn enter(&self, who: &Principal, action: Action, namespace: Option<&str>) -> Result<()> {
+        self.shared.check_open()?;
+        access::check(who, action, namespace)
+    }
+
+    /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a
+    /// single change creates.
+    fn record(&self, changes: Vec<Change>) -> Result<Lsn> {
+        Ok(self.shared.log.submit(Submission::of(changes))?.wait()?.lsn)
+    }
+
+    /// Makes changes from what stands now and records them, again if something else was defined meanwhile.
+    fn define<T>(&self, mut attempt: impl FnMut(&Engine) -> Result<T>) -> Result<T> {
+        for _ in 1..DEFINE_ATTEMPTS {
+            match attempt(self) {
+                Err(Error::Busy(_)) => {}
+                done => return done,
+            }
+        }
+        attempt(self)
+    }
+}

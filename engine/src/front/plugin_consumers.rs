@@ -1,0 +1,251 @@
+//! Consumers that are plugins.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use super::access::Action;
+use super::drops::Drops;
+use super::names::{check_name, check_namespace};
+use super::plugin_settings::check_settings;
+use crate::contract::{ConsumerOutput, PluginInfo, PluginKind};
+use crate::front::Engine;
+use crate::model::Principal;
+use crate::model::consumer_letters_info;
+use crate::model::{
+    ConsumerConfig, ConsumerId, Error, GroupMode, Lsn, OnError, PluginConsumerInfo, PluginConsumerSpec,
+    PluginConsumerStatus, Result, TableInfo, TopicId,
+};
+use crate::runners::bind;
+use crate::state::Submission;
+use crate::state::{Change, GroupKey, OffsetsRecord};
+
+impl Engine {
+    /// Begins at once. The group is made if it is not there; of one that is, the committed offsets say where to begin.
+    pub fn create_plugin_consumer(&self, who: &Principal, spec: PluginConsumerSpec) -> Result<Arc<PluginConsumerInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("consumer", &spec.name)?;
+        check_settings(&spec.settings)?;
+        let group = spec.group.as_ref().unwrap_or(&spec.name);
+        ConsumerConfig { group_id: group.clone(), ..ConsumerConfig::default() }.validate()?;
+        if self.shared.groups.is_live(&spec.namespace, group) {
+            let by = "live members; they must leave first".to_owned();
+            return Err(Error::InUse { what: "consumer group", name: group.clone(), by });
+        }
+        self.define(|engine| {
+            let plugin = engine.find_plugin(&spec.namespace, &spec.plugin)?;
+            let info = engine.plugin_consumer_info(&spec, &plugin, group)?;
+            let submission = engine.beginning(&spec, info)?;
+            engine.shared.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
+                Error::AlreadyExists { what: "consumer group", name } => {
+                    Error::Busy(format!("group {name:?} was made meanwhile"))
+                }
+                other => other,
+            })
+        })?;
+        self.find_plugin_consumer(&spec.namespace, &spec.name)
+    }
+
+    /// A consumer as it is defined.
+    pub fn plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin_consumer(namespace, name)
+    }
+
+    /// Its state, its group, the group's offsets and its dead letters go with it; what it has written to its outputs stays.
+    /// Refused while topics or members are on its dead letters; `force` drops those topics and ends those members.
+    pub fn drop_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let dropped = self.define(|engine| {
+            let found = engine.find_plugin_consumer(namespace, name)?;
+            let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
+            let changes = vec![Change::PluginConsumerDropped { consumer: found.id }, group];
+            let letters = engine.shared.state.read().catalog().letters_of_consumer(&found).cloned();
+            let Some(letters) = letters else { return engine.record(changes).map(|_| Vec::new()) };
+            let drops = engine.drops_of_table(letters.id);
+            engine.refuse_consumers(&drops)?;
+            if !force {
+                engine.refuse_members("consumer", name, TopicId(letters.id.0))?;
+                engine.refuse_readers(name, &drops)?;
+            }
+            engine.drop_all(changes, drops)
+        })?;
+        self.forget(&dropped);
+        Ok(())
+    }
+
+    /// All of them with how they fare, by namespace and name.
+    pub fn plugin_consumers(&self, who: &Principal) -> Result<Vec<PluginConsumerStatus>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let mut found: Vec<_> = state.catalog().consumers().cloned().collect();
+        drop(state);
+        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(found.into_iter().filter_map(|info| self.plugin_consumer_status(info)).collect())
+    }
+
+    /// `None` if it was dropped meanwhile.
+    fn plugin_consumer_status(&self, info: Arc<PluginConsumerInfo>) -> Option<PluginConsumerStatus> {
+        let standing = self.shared.runners.standing(info.id);
+        let (running, error) = match (&standing, info.paused) {
+            (_, true) => ("paused", None),
+            (Some(standing), false) => standing.state(),
+            (None, false) => ("waiting", None),
+        };
+        let state = self.shared.state.read();
+        let (topic, plugin) = (state.topic(info.topic)?, state.plugin(info.plugin)?);
+        let group = group_key(&info.namespace, &info.group);
+        let partitions = (0..).zip(state.catalog().partitions(topic.table)?);
+        let next = info.upcoming.as_ref().and_then(|upcoming| state.plugin(upcoming.plugin));
+        let passed = next.is_some() && info.below(&state).is_none();
+        let (plugin, next) = match next {
+            Some(next) if passed => (next, None),
+            next => (plugin, next),
+        };
+        let outputs = info.outputs.iter().filter_map(|table| Some(state.table(*table)?.name.clone()));
+        let left = partitions.map(|(partition, found)| {
+            found.end.saturating_sub(state.committed(&group, topic.id, partition).unwrap_or(found.start))
+        });
+        Some(PluginConsumerStatus {
+            topic: topic.name.clone(),
+            plugin: plugin.name.clone(),
+            plugin_version: plugin.version,
+            next_version: next.map(|next| next.version),
+            outputs: outputs.collect(),
+            state: running,
+            error,
+            stopped_partitions: standing.as_ref().map(|standing| standing.stopped_partitions()).unwrap_or_default(),
+            lag: left.sum(),
+            figures: standing.map(|standing| standing.figures()).unwrap_or_default(),
+            state_bytes: state.kept_bytes(info.id),
+            info,
+        })
+    }
+
+    pub(super) fn find_plugin_consumer(&self, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
+        let state = self.shared.state.read();
+        let consumer = state.catalog().consumer_named(namespace, name).cloned();
+        consumer.ok_or_else(|| Error::NotFound { what: "consumer", name: name.to_owned() })
+    }
+
+    /// Topics over the dead letters of a consumer to be dropped.
+    fn refuse_readers(&self, name: &str, drops: &Drops) -> Result<()> {
+        let state = self.shared.state.read();
+        let Some(over) = drops.topics.first().and_then(|topic| state.topic(*topic)) else { return Ok(()) };
+        let by = format!("topic {:?}, which reads its dead letters", over.name);
+        Err(Error::InUse { what: "consumer", name: name.to_owned(), by })
+    }
+
+    /// Checks that plugin, topic and tables fit.
+    pub(super) fn plugin_consumer_info(
+        &self,
+        spec: &PluginConsumerSpec,
+        plugin: &PluginInfo,
+        group: &str,
+    ) -> Result<PluginConsumerInfo> {
+        let topic = self.find_topic(&spec.namespace, &spec.topic)?;
+        if plugin.description.kind != PluginKind::Consumer {
+            let kind = plugin.description.kind.name();
+            return Err(Error::InvalidInput(format!("plugin {:?} is a {kind}, not a consumer", plugin.name)));
+        }
+        bind(&topic, &plugin.description.parameters)?;
+        let declared = &plugin.description.outputs;
+        let known = |name: &String| declared.iter().any(|output| output.name == *name);
+        if let Some((name, _)) = spec.outputs.iter().find(|(name, _)| !known(name)) {
+            let has: Vec<&str> = declared.iter().map(|output| output.name.as_str()).collect();
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            return Err(Error::InvalidInput(format!("plugin {:?} has no output {name:?}; it has {has}", plugin.name)));
+        }
+        let outputs = declared.iter().map(|output| self.output_table(spec, output).map(|table| table.id));
+        Ok(PluginConsumerInfo {
+            id: ConsumerId(0),
+            namespace: spec.namespace.clone(),
+            name: spec.name.clone(),
+            topic: topic.id,
+            plugin: plugin.id,
+            group: group.to_owned(),
+            outputs: outputs.collect::<Result<Vec<_>>>()?,
+            settings: spec.settings,
+            upcoming: None,
+            paused: false,
+            version: 1,
+            created: Lsn(0),
+        })
+    }
+
+    fn output_table(&self, spec: &PluginConsumerSpec, output: &ConsumerOutput) -> Result<Arc<TableInfo>> {
+        let named = spec.outputs.iter().find(|(name, _)| *name == output.name);
+        let (_, name) = named.ok_or_else(|| {
+            let (plugin, output) = (&spec.plugin, &output.name);
+            Error::InvalidInput(format!("plugin {plugin:?} writes to {output:?}: say which table that is"))
+        })?;
+        let table = self.find_table(&spec.namespace, name)?;
+        // Nulls in columns that may hold none show only in rows: a column that is missing is seen here all the same.
+        let missing = table
+            .schema()
+            .fields()
+            .iter()
+            .find(|field| !field.is_nullable() && output.schema.index_of(field.name()).is_err());
+        if let Some(field) = missing {
+            let (plugin, output, column) = (&spec.plugin, &output.name, field.name());
+            return Err(Error::InvalidInput(format!(
+                "column {column:?} of table {name:?} is NOT NULL, and output {output:?} of plugin {plugin:?} has no such \
+                 column"
+            )));
+        }
+        let none = RecordBatch::new_empty(output.schema.clone());
+        crate::model::types::conform(&none, table.schema(), self.shared.options.max_commit_bytes).map_err(|error| {
+            let (plugin, output) = (&spec.plugin, &output.name);
+            Error::InvalidInput(format!("output {output:?} of plugin {plugin:?} does not fit table {name:?}: {error}"))
+        })?;
+        Ok(table)
+    }
+
+    /// The consumer with its group, and the offsets it begins at.
+    fn beginning(&self, spec: &PluginConsumerSpec, info: PluginConsumerInfo) -> Result<Submission> {
+        let state = self.shared.state.read();
+        let topic = state.topic(info.topic).ok_or_else(|| Error::Busy("the topic was dropped".to_owned()))?;
+        let key = group_key(&info.namespace, &info.group);
+        let (namespace, group) = (info.namespace.clone(), info.group.clone());
+        let mut submission = Submission::default();
+        if state.group(&namespace, &group).is_none() {
+            submission.records.push(Change::GroupCreated { namespace, group, mode: GroupMode::Shared }.into());
+        }
+        if !crate::delivery::has_offsets(&state, &key, topic.id) {
+            let limit = self.shared.options.max_groups_per_topic;
+            if state.groups_of_topic(topic.id).take(limit).count() >= limit {
+                return Err(Error::FailedPrecondition(format!(
+                    "topic {:?} has {limit} consumer groups, which is the limit (max_groups_per_topic)",
+                    topic.name
+                )));
+            }
+            let config = ConsumerConfig {
+                group_id: info.group.clone(),
+                auto_offset_reset: spec.from,
+                ..ConsumerConfig::default()
+            };
+            let starts = crate::delivery::starts(&state, &config, topic)?;
+            let entries = starts.into_iter().map(|(partition, offset)| (topic.id, partition, offset)).collect();
+            submission.records.push(OffsetsRecord { group: key, entries }.into());
+        }
+        drop(state);
+        let keeps = info.settings.on_error == OnError::DeadLetter;
+        let letters = keeps.then(|| self.letters_of(&info)).transpose()?;
+        submission.records.push(Change::PluginConsumerCreated(info).into());
+        submission.records.extend(letters.map(|letters| Change::TableCreated(letters).into()));
+        Ok(submission)
+    }
+
+    /// The dead-letter table of a consumer that gets one.
+    pub(super) fn letters_of(&self, info: &PluginConsumerInfo) -> Result<TableInfo> {
+        let topic = self.shared.topic(info.topic)?;
+        let letters = consumer_letters_info(info, &topic, &*self.shared.table(topic.table)?)?;
+        check_name("dead-letter table", &letters.name)?;
+        Ok(letters)
+    }
+}
+
+fn group_key(namespace: &str, group: &str) -> GroupKey {
+    GroupKey { namespace: namespace.into(), group: group.into(), client: None }
+}

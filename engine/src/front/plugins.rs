@@ -1,0 +1,147 @@
+//! Plugins: their modules lie in `plugins/<sha256>.wasm`, durable before the record that names them.
+
+use std::sync::Arc;
+
+use super::access::Action;
+use super::names::{check_name, check_namespace};
+use crate::contract::{LoadedPlugin, PluginInfo, PluginSpec, TopicPlugins};
+use crate::front::Engine;
+use crate::model::Principal;
+use crate::model::{Error, Lsn, PluginId, Result, TopicInfo};
+use crate::state::Change;
+
+const MAX_CONFIG_BYTES: usize = 64 << 10;
+
+impl Engine {
+    /// Inspects, stores and records a module. `replace` makes the next version of a name that exists.
+    pub fn create_plugin(&self, who: &Principal, spec: PluginSpec, replace: bool) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("plugin", &spec.name)?;
+        let settings = &spec.settings;
+        if settings.config.len() > MAX_CONFIG_BYTES {
+            let size = settings.config.len() as u64;
+            let hint = "keep large settings in the module";
+            return Err(Error::TooLarge { what: "a plugin's config", size, limit: MAX_CONFIG_BYTES as u64, hint });
+        }
+        let found = self.find_plugin(&spec.namespace, &spec.name);
+        if found.is_ok() && !replace {
+            return Err(Error::AlreadyExists { what: "plugin", name: spec.name });
+        }
+        self.shared.modules.check_size(&spec.module)?;
+        let host = self.shared.host.read().clone();
+        let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
+        let description = host.inspect_with(&spec.namespace, &spec.name, &spec.module, settings)?;
+        self.shared.modules.keep(&spec.module, |sha256| {
+            self.define(|engine| {
+                engine.check_within_namespace(&spec, sha256)?;
+                let tables = engine.tables_of(&spec.namespace, &description.tables, &settings.tables)?;
+                let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);
+                let info = PluginInfo {
+                    id: PluginId(0),
+                    namespace: spec.namespace.clone(),
+                    name: spec.name.clone(),
+                    version: newest.saturating_add(1),
+                    sha256: sha256.to_owned(),
+                    module_bytes: spec.module.len() as u64,
+                    description: description.clone(),
+                    limits: settings.limits.clone(),
+                    config: settings.config.clone(),
+                    grants: settings.grants.clone(),
+                    suspended: None,
+                    tables,
+                    http_hosts: settings.http_hosts.clone(),
+                    created: Lsn(0),
+                };
+                match engine.record(vec![Change::PluginCreated(Box::new(info))]) {
+                    Ok(lsn) => engine.shared.plugin(PluginId(lsn.0)),
+                    Err(Error::AlreadyExists { name, .. }) if replace => {
+                        Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+        })
+    }
+
+    /// Refused while a topic or consumer calls any version of it, or a function is made of it.
+    pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let plugin = self.find_plugin(namespace, name)?;
+        self.record(vec![Change::PluginDropped { plugin: plugin.id }])?;
+        self.shared.modules.sweep(&self.shared.state, &self.shared.events);
+        Ok(())
+    }
+
+    /// The newest version.
+    pub fn plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin(namespace, name)
+    }
+
+    /// One version of a plugin. All of them stay until the plugin is dropped.
+    pub fn plugin_version(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        name: &str,
+        version: u32,
+    ) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_plugin_version(namespace, name, version)
+    }
+
+    /// One version, by its id.
+    pub fn plugin_by_id(&self, who: &Principal, id: PluginId) -> Result<Arc<PluginInfo>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.plugin(id)
+    }
+
+    /// The module of a plugin version.
+    pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
+        self.enter(who, Action::Read, Some(&plugin.namespace))?;
+        self.shared.modules.read(plugin).map(Arc::from)
+    }
+
+    /// Newest versions, by namespace and name.
+    pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let catalog = state.catalog();
+        let is_newest = |plugin: &&Arc<PluginInfo>| {
+            catalog.plugin_named(&plugin.namespace, &plugin.name).is_some_and(|newest| newest.id == plugin.id)
+        };
+        let mut plugins: Vec<_> = catalog.plugins().filter(is_newest).cloned().collect();
+        plugins.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(plugins)
+    }
+
+    /// One plugin version, callable. All callers share it, and so its pool of instances.
+    pub fn load_plugin(&self, who: &Principal, id: PluginId) -> Result<LoadedPlugin> {
+        self.enter(who, Action::Read, None)?;
+        let plugin = self.shared.plugin(id)?;
+        self.shared.loaded_plugin(&plugin)
+    }
+
+    /// What a topic calls, at the versions that it records.
+    pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
+        self.enter(who, Action::Read, Some(&topic.namespace))?;
+        self.shared.topic_plugins(topic)
+    }
+
+    pub(super) fn find_plugin_version(&self, namespace: &str, name: &str, version: u32) -> Result<Arc<PluginInfo>> {
+        let newest = self.find_plugin(namespace, name)?.version;
+        let state = self.shared.state.read();
+        let mut versions = state.catalog().plugin_versions(namespace, name);
+        versions.find(|plugin| plugin.version == version).cloned().ok_or_else(|| {
+            let message = format!("plugin {name:?} has no version {version}; it has versions 1 to {newest}");
+            Error::InvalidInput(message)
+        })
+    }
+
+    pub(super) fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+        let state = self.shared.state.read();
+        let plugin = state.catalog().plugin_named(namespace, name).cloned();
+        plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })
+    }
+}

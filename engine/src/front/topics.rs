@@ -1,0 +1,147 @@
+//! Topics.
+
+use std::sync::Arc;
+
+use super::access::Action;
+use super::drops::Drops;
+use super::names::{check_name, check_namespace};
+use crate::contract::BatchOperator;
+use crate::front::Engine;
+use crate::model::Principal;
+use crate::model::letters_info;
+use crate::model::types::{MAX_COLUMNS, is_stored};
+use crate::model::{Error, Lsn, OnError, Result, TopicId, TopicInfo, TopicSource, TopicSpec};
+use crate::state::Change;
+
+/// Bytes of a topic's stored definition.
+const MAX_DEFINITION_BYTES: usize = 1 << 20;
+
+impl Engine {
+    pub fn create_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        check_namespace(&spec.namespace)?;
+        check_name("topic", &spec.name)?;
+        check_definition(&spec)?;
+        let topic = topic_info(spec, TopicId(0), 1, Lsn(0));
+        let mut changes = vec![Change::TopicCreated(topic.clone())];
+        if topic.on_error == OnError::DeadLetter {
+            let source = self.shared.table(topic.table)?;
+            let letters = letters_info(&topic, &source)?;
+            check_name("dead-letter table", &letters.name)?;
+            changes.push(Change::TableCreated(letters));
+        }
+        // The topic's record comes first, and a definition takes one LSN.
+        let others = changes.len() as u64 - 1;
+        let lsn = self.record(changes)?;
+        self.shared.topic(TopicId(lsn.0 - others))
+    }
+
+    /// Refused while groups have members or committed offsets on it, or topics or members are on its dead-letter table,
+    /// which goes with it; `force` ends the members, forgets the offsets and drops those topics.
+    pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
+        self.enter(who, Action::Define, Some(namespace))?;
+        let dropped = self.define(|engine| {
+            let topic = engine.find_topic(namespace, name)?;
+            let drops = engine.drops_of_topic(&topic);
+            engine.refuse_consumers(&drops)?;
+            if !force {
+                engine.refuse_drop(&topic, &drops)?;
+            }
+            engine.drop_all(Vec::new(), drops)
+        })?;
+        self.forget(&dropped);
+        Ok(())
+    }
+
+    /// Identity topics included.
+    pub fn topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Read, Some(namespace))?;
+        self.find_topic(namespace, name)
+    }
+
+    pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
+        self.enter(who, Action::Read, None)?;
+        self.shared.topic(id)
+    }
+
+    /// All topics but the identity ones, by namespace and name.
+    pub fn topics(&self, who: &Principal) -> Result<Vec<Arc<TopicInfo>>> {
+        self.enter(who, Action::Read, None)?;
+        let state = self.shared.state.read();
+        let mut topics: Vec<_> =
+            state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity).cloned().collect();
+        drop(state);
+        topics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(topics)
+    }
+
+    /// The compiled topic; compiled once and kept while in use.
+    pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
+        self.enter(who, Action::Read, None)?;
+        let topic = self.shared.topic(id)?;
+        self.shared.evaluations.operator(&self.shared, &topic)
+    }
+
+    /// Refuses what only `force` drops.
+    fn refuse_drop(&self, topic: &TopicInfo, drops: &Drops) -> Result<()> {
+        let in_use = |by: String| Err(Error::InUse { what: "topic", name: topic.name.clone(), by });
+        self.refuse_members("topic", &topic.name, topic.id)?;
+        let state = self.shared.state.read();
+        if let Some((_, group)) = state.groups_of_topic(topic.id).next() {
+            return in_use(format!("the committed offsets of consumer group {group:?}"));
+        }
+        if let Some(over) = drops.topics.get(1).and_then(|over| state.topic(*over)) {
+            return in_use(format!("topic {:?}, which reads its dead letters", over.name));
+        }
+        drop(state);
+        drops.letters.map_or(Ok(()), |letters| self.refuse_members("topic", &topic.name, TopicId(letters.0)))
+    }
+
+    pub(super) fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+        let state = self.shared.state.read();
+        let topic = state.catalog().topic_named(namespace, name).cloned();
+        topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.to_owned() })
+    }
+}
+
+pub(super) fn check_definition(spec: &TopicSpec) -> Result<()> {
+    if spec.definition.len() > MAX_DEFINITION_BYTES {
+        return Err(Error::TooLarge {
+            what: "a topic's definition",
+            size: spec.definition.len() as u64,
+            limit: MAX_DEFINITION_BYTES as u64,
+            hint: "split it into several topics",
+        });
+    }
+    let fields = spec.output_schema.fields();
+    if fields.is_empty() || fields.len() > MAX_COLUMNS {
+        let count = fields.len();
+        return Err(Error::InvalidInput(format!("a topic has 1 to {MAX_COLUMNS} columns, not {count}")));
+    }
+    match fields.iter().find(|field| !is_stored(field.data_type())) {
+        Some(field) => Err(Error::Unsupported(format!(
+            "column {:?} of the topic is of type {}, which is not delivered (docs/types.md lists what is)",
+            field.name(),
+            field.data_type()
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> TopicInfo {
+    TopicInfo {
+        id,
+        namespace: spec.namespace,
+        name: spec.name,
+        table: spec.table,
+        table_schema_version: spec.table_schema_version,
+        source: TopicSource::Select { definition: spec.definition, plugins: spec.plugins, functions: spec.functions },
+        output_schema: spec.output_schema,
+        on_error: spec.on_error,
+        shadow: None,
+        version,
+        base: None,
+        earlier: Vec::new(),
+        created,
+    }
+}

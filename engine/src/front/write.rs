@@ -1,0 +1,109 @@
+//! Appends.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use super::access::Action;
+use crate::front::Engine;
+use crate::log::Ticket;
+use crate::model::Principal;
+use crate::model::{Append, Durability, Error, PendingReceipt, ProducerStamp, Receipt, Result, TableId, TableInfo};
+use crate::state::{Precondition, Submission};
+
+/// Pieces that [`Engine::split_for_append`] cuts, as a share of what a submission may hold: small enough that the copies
+/// and frame heads of a batch spread over partitions still fit.
+const PIECES_PER_SUBMISSION: usize = 4;
+
+impl Engine {
+    /// Queues rows for one table. The batch is checked, encoded and split by partition on the caller's thread; blocks while
+    /// the writer's queue is full. [`Self::enqueue`] does not.
+    pub fn append(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<PendingReceipt> {
+        self.append_all(who, vec![append], stamp)
+    }
+
+    /// Several appends as one submission: seen whole or not at all. All tables are of one namespace; a stamp counts in the
+    /// stream of the first one.
+    pub fn append_all(
+        &self,
+        who: &Principal,
+        appends: Vec<Append>,
+        stamp: Option<ProducerStamp>,
+    ) -> Result<PendingReceipt> {
+        self.enqueue_all(who, appends, stamp)?.wait()
+    }
+
+    /// As [`Self::append`], without waiting for room in the writer's queue: the ticket resolves when there is some, and is
+    /// to be waited for before more is queued. Rows of one caller keep the order of these calls.
+    pub fn enqueue(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<Ticket> {
+        self.enqueue_all(who, vec![append], stamp)
+    }
+
+    fn enqueue_all(&self, who: &Principal, appends: Vec<Append>, stamp: Option<ProducerStamp>) -> Result<Ticket> {
+        let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
+        let mut spare = self.shared.options.max_commit_bytes;
+        let mut namespace: Option<String> = None;
+        for append in &appends {
+            self.shared.check_open()?;
+            let table = self.shared.table(append.table)?;
+            if *namespace.get_or_insert_with(|| table.namespace.clone()) != table.namespace {
+                return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
+            }
+            self.enter(who, Action::Produce, Some(&table.namespace))?;
+            self.refuse_letters(&table)?;
+            let parts = crate::write::prepare(&table, append, &self.shared.turns, &self.shared.options, &mut spare)?;
+            submission.rows.extend(parts);
+            let version = table.schema_version();
+            submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+            if table.options.durability == Durability::Sync {
+                submission.durability = Durability::Sync;
+            }
+        }
+        submission.stamp = match (stamp, appends.first()) {
+            (Some(stamp), Some(first)) => Some((first.table, stamp)),
+            (Some(_), None) => return Err(Error::InvalidInput("a producer stamp needs an append".to_owned())),
+            (None, _) => None,
+        };
+        if submission.rows.is_empty() && submission.stamp.is_none() {
+            return self.nothing_appended(submission.durability).map(Ticket::admitted);
+        }
+        self.shared.log.enqueue(submission)
+    }
+
+    /// Whether rows of these columns can become rows of the table, as far as that can be told without any: unknown, missing and
+    /// doubled columns and types that are not cast are the errors that an append of such rows would give.
+    pub fn check_columns(&self, who: &Principal, table: TableId, columns: &SchemaRef) -> Result<()> {
+        self.shared.check_open()?;
+        let table = self.shared.table(table)?;
+        self.enter(who, Action::Produce, Some(&table.namespace))?;
+        let none = RecordBatch::new_empty(SchemaRef::clone(columns));
+        crate::model::types::conform(&none, table.schema(), self.shared.options.max_commit_bytes).map(drop)
+    }
+
+    /// Cuts a batch into pieces that can be appended one by one, in order and without copying. A single row that is too
+    /// large stays a piece of its own, and its append says so.
+    pub fn split_for_append(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
+        let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
+        crate::write::pieces(batch, usize::MAX, bytes)
+    }
+
+    /// Dead letters are the engine's to write: their order and number follow from what was evaluated.
+    fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
+        match self.shared.state.read().catalog().owner_of_letters(table) {
+            None => Ok(()),
+            Some(owner) => Err(Error::FailedPrecondition(format!(
+                "table {:?} holds the dead letters of {owner}; nothing else is appended to it",
+                table.name
+            ))),
+        }
+    }
+
+    /// An append of no rows needs no record.
+    fn nothing_appended(&self, durability: Durability) -> Result<PendingReceipt> {
+        self.shared.check_open()?;
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        let lsn = self.shared.log.durable();
+        // The receiver is right here, so this can't fail.
+        let _ = sender.send(Ok(Receipt { lsn, appended: Vec::new(), duplicate: false, durability }));
+        Ok(PendingReceipt { receiver })
+    }
+}

@@ -1,0 +1,45 @@
+//! What everything is: ids, definitions, options of tables and groups, errors, and what callers are given.
+
+mod consumer;
+mod dead_letters;
+mod definitions;
+mod error;
+mod failure;
+mod ids;
+mod info;
+mod namespaces;
+mod offset_set;
+mod plugin_consumers;
+mod principal;
+mod producer;
+mod row_offsets;
+mod topic_versions;
+pub(crate) mod types;
+
+pub use consumer::{
+    Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, MemberInfo, OffsetReset,
+    PartitionOffsets, SeekTo,
+};
+pub(crate) use dead_letters::{
+    Letter, Origin, consumer_letters_info, letter_rows, letters_info, letters_table, missing_columns, owner_of_table,
+};
+pub use definitions::{
+    ColumnSpec, Durability, OnError, TableInfo, TableOptions, TableSpec, TopicInfo, TopicSource, TopicSpec,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use failure::{FailureKind, OperatorError, PluginVersion};
+pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
+pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
+pub(crate) use namespaces::DEFAULT_PRODUCER_STREAMS;
+pub use namespaces::{
+    MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,
+};
+pub(crate) use offset_set::OffsetSet;
+pub use plugin_consumers::{
+    ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
+    PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,
+};
+pub use principal::Principal;
+pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use row_offsets::RowOffsets;
+pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};

@@ -1,0 +1,72 @@
+//! What one caller wants atomic. The writer either takes all of it into one commit or refuses all of it.
+
+use arrow_array::RecordBatch;
+
+use crate::log::EncodedRows;
+use crate::model::{ConsumerId, Durability, Offset, PartitionId, ProducerStamp, TableId, TopicId};
+use crate::state::{GroupKey, Record};
+
+/// An atomic request to the writer. Its records lie in the log in their order, then its rows, and the producer's
+/// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics
+/// and plugins carry id 0; the writer fills in the LSN of the record.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Submission {
+    pub rows: Vec<RowsPart>,
+    /// Of any kind that a family brings.
+    pub records: Vec<Record>,
+    /// Checked before anything else: a repeat is answered without writing.
+    pub stamp: Option<(TableId, ProducerStamp)>,
+    /// Checked against the state that includes every submission ahead of this one.
+    pub preconditions: Vec<Precondition>,
+    pub durability: Durability,
+}
+
+impl Submission {
+    /// Whether it may overtake rows: it holds none, nothing else that grows with what was read, and no producer's sequence.
+    pub(crate) fn is_control(&self) -> bool {
+        let bulk = |record: &Record| record.kind().is_ok_and(|kind| kind.is_bulk());
+        self.rows.is_empty() && self.stamp.is_none() && !self.records.iter().any(bulk)
+    }
+
+    /// One of records alone.
+    pub(crate) fn of<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Submission {
+        Submission { records: records.into_iter().map(Into::into).collect(), ..Submission::default() }
+    }
+}
+
+/// Rows for one partition. The writer gives them offsets; small parts of one partition become one frame.
+#[derive(Debug, Clone)]
+pub(crate) struct RowsPart {
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub schema_version: u32,
+    pub rows: u32,
+    /// An empty range, `i64::MAX` and `i64::MIN`, where the table has no time column: the writer puts append time.
+    pub min_event_us: i64,
+    pub max_event_us: i64,
+    pub payload: RowsPayload,
+}
+
+/// Encoding happens on the caller's thread, unless the rows are few: then the writer joins them with others first.
+#[derive(Debug, Clone)]
+pub(crate) enum RowsPayload {
+    /// To be coalesced: fewer than `write::COALESCE_ROWS` rows and `write::COALESCE_BYTES` bytes.
+    Small(RecordBatch),
+    /// A whole IPC record-batch message, ready for the file.
+    Encoded(EncodedRows),
+}
+
+/// A condition that must hold when the submission's turn comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    /// The group's next offset is this one, `None` before its first commit: nobody else has gone on in its place.
+    Committed { group: GroupKey, topic: TopicId, partition: PartitionId, offset: Option<Offset> },
+    /// The consumer stands, is not paused, and is of this version.
+    ConsumerRuns { consumer: ConsumerId, version: u32 },
+    /// The partition ends here: for submissions that follow from what it already holds.
+    EndOffset { table: TableId, partition: PartitionId, end: Offset },
+    /// The partition's segments are still the ones a merge or cut started from.
+    SegmentsUnchanged { table: TableId, partition: PartitionId, segments_version: u64 },
+    /// The table exists and rows of this schema version are taken.
+    SchemaVersion { table: TableId, version: u32 },
+}

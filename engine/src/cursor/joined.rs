@@ -3,8 +3,8 @@
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
+use super::tables::Tables;
 use super::{Chunk, ChunkRows, Projection, pruned_chunk_at};
-use crate::front::Shared;
 use crate::log::sliced_bytes;
 use crate::model::{Error, Offset, PartitionId, Result, TableId};
 use crate::segments::Pruning;
@@ -17,7 +17,7 @@ const SMALL_BYTES: usize = 1 << 20;
 /// As [`pruned_chunk_at`], where small chunks are joined with those behind them, up to the one that reaches `until`: a guest
 /// takes as long for one row as for a hundred. What was pruned is joined with nothing.
 pub(crate) fn joined_chunk_at(
-    shared: &Shared,
+    tables: &Tables,
     projection: &Projection,
     table: TableId,
     partition: PartitionId,
@@ -25,7 +25,7 @@ pub(crate) fn joined_chunk_at(
     until: Offset,
     pruning: &Pruning<'_>,
 ) -> Result<Option<Chunk>> {
-    let read = |offset| pruned_chunk_at(shared, projection, table, partition, offset, pruning);
+    let read = |offset| pruned_chunk_at(tables, projection, table, partition, offset, pruning);
     let Some(mut first) = read(offset)? else { return Ok(None) };
     let ChunkRows::Batch(batch) = &first.rows else { return Ok(Some(first)) };
     let mut batches = vec![batch.clone()];

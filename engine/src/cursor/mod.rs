@@ -7,15 +7,16 @@ mod lsns;
 mod scan;
 mod scanned;
 mod seek;
+mod tables;
 
 use std::sync::Arc;
 
 use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
 use crate::contract::BatchOperator;
-use crate::front::Shared;
 use crate::log::{Frame, IndexEntry};
 use crate::model::{Error, Offset, PartitionId, Result, TableId, TableInfo};
 use crate::segments::{Pruning, Segment};
+pub(crate) use tables::Tables;
 
 pub(crate) use joined::joined_chunk_at;
 pub(crate) use lsns::{lsn_of, row_at};
@@ -30,7 +31,7 @@ const ATTEMPTS: usize = 8;
 ///
 /// With a `pruner` (whose inputs are the projection's) stretches of segments in which no row can match are passed over.
 pub(crate) fn chunk_at(
-    shared: &Shared,
+    tables: &Tables,
     projection: &Projection,
     table: TableId,
     partition: PartitionId,
@@ -38,12 +39,12 @@ pub(crate) fn chunk_at(
     pruner: Option<&dyn BatchOperator>,
 ) -> Result<Option<Chunk>> {
     let pruning = Pruning { operator: pruner, event_time_us: None };
-    pruned_chunk_at(shared, projection, table, partition, offset, &pruning)
+    pruned_chunk_at(tables, projection, table, partition, offset, &pruning)
 }
 
 /// As [`chunk_at`], with bounds on event time too.
 pub(crate) fn pruned_chunk_at(
-    shared: &Shared,
+    tables: &Tables,
     projection: &Projection,
     table: TableId,
     partition: PartitionId,
@@ -51,20 +52,20 @@ pub(crate) fn pruned_chunk_at(
     pruning: &Pruning<'_>,
 ) -> Result<Option<Chunk>> {
     for _ in 0..ATTEMPTS {
-        let (info, place) = locate(shared, table, partition, offset)?;
+        let (info, place) = locate(tables, table, partition, offset)?;
         match place {
             Place::End => return Ok(None),
             Place::Segment(segment) => {
-                if let Some(frame) = shared.log.tail_frame_at(table, partition, offset) {
+                if let Some(frame) = tables.ledger.log.tail_frame_at(table, partition, offset) {
                     return frame_chunk(&frame, &info, projection).map(Some);
                 }
-                let read = shared.segments.chunk(&segment, (&info, partition), projection, offset, pruning);
+                let read = tables.segments.chunk(&segment, (&info, partition), projection, offset, pruning);
                 if let Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) = &read {
                     if matches!(error, Error::Corrupt { .. }) {
-                        shared.events.push("segment_damaged", error.to_string());
+                        tables.ledger.events.push("segment_damaged", error.to_string());
                     }
                     // Until the log is trimmed it has the rows too.
-                    if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
+                    if let Some(frame) = tables.ledger.log.frame_at(table, partition, offset)? {
                         return frame_chunk(&frame, &info, projection).map(Some);
                     }
                 }
@@ -72,12 +73,12 @@ pub(crate) fn pruned_chunk_at(
             }
             Place::Log => {
                 if pruning.event_time_us.is_some()
-                    && let Some(entry) = shared.log.entry_at(table, partition, offset)?
+                    && let Some(entry) = tables.ledger.log.entry_at(table, partition, offset)?
                     && pruning.rules_out(entry.min_event_us, entry.max_event_us)
                 {
                     return Ok(Some(pruned_frame(&entry)));
                 }
-                if let Some(frame) = shared.log.frame_at(table, partition, offset)? {
+                if let Some(frame) = tables.ledger.log.frame_at(table, partition, offset)? {
                     return frame_chunk(&frame, &info, projection).map(Some);
                 }
                 // The log was trimmed after the look at the state: by now a segment holds the rows, or retention has
@@ -96,10 +97,10 @@ enum Place {
     Segment(Arc<Segment>),
 }
 
-fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
-    let state = shared.state.read();
+fn locate(tables: &Tables, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
+    let state = tables.ledger.state.read();
     // Whoever was let in before may have waited for the lock.
-    shared.check_whole()?;
+    tables.ledger.check_whole()?;
     let info = state.table(table).ok_or_else(no_table)?;
     let found = state.partition(table, partition).ok_or_else(|| no_partition(info, partition))?;
     if offset < found.start || offset > found.end {
@@ -109,7 +110,7 @@ fn locate(shared: &Shared, table: TableId, partition: PartitionId, offset: Offse
         Place::End
     } else {
         match found.segments_from(offset).next() {
-            Some(meta) if meta.first_offset <= offset => Place::Segment(shared.segments.lease(meta)),
+            Some(meta) if meta.first_offset <= offset => Place::Segment(tables.segments.lease(meta)),
             _ => Place::Log,
         }
     };

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use super::tables::Tables;
 use super::{ChunkRows, Projection, joined_chunk_at};
 use crate::contract::BatchOperator;
 use crate::contract::Guarded;
 use crate::cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
-use crate::front::Shared;
 use crate::model::{Error, Offset, PartitionId, Result, TableId};
 use crate::model::{FailureKind, OperatorError};
 use crate::segments::Pruning;
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
-pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
+pub(crate) fn scan(tables: &Arc<Tables>, request: ScanRequest) -> Result<Scan> {
     let (projection, ranges) = {
-        let state = shared.state.read();
+        let state = tables.ledger.state.read();
         let info = state.table(request.table).ok_or_else(super::no_table)?;
         let projection = Projection::new(info, request.operator.inputs())?;
         let partitions = state.catalog().partitions(request.table).unwrap_or_default();
@@ -42,7 +42,7 @@ pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
     };
     let schema = request.operator.output_schema().clone();
     let chunks = Chunks {
-        shared: shared.clone(),
+        tables: tables.clone(),
         table: request.table,
         operator: Arc::new(Guarded(request.operator)),
         event_time_us: request.event_time_us,
@@ -53,7 +53,7 @@ pub(crate) fn scan(shared: &Arc<Shared>, request: ScanRequest) -> Result<Scan> {
 }
 
 struct Chunks {
-    shared: Arc<Shared>,
+    tables: Arc<Tables>,
     table: TableId,
     operator: Arc<dyn BatchOperator>,
     event_time_us: Option<Range<i64>>,
@@ -90,7 +90,7 @@ impl Chunks {
         let pruning = Pruning { operator: Some(self.operator.as_ref()), event_time_us: self.event_time_us.as_ref() };
         let (from, until) = (range.start, range.end);
         let Some(chunk) =
-            joined_chunk_at(&self.shared, &self.projection, self.table, partition, from, until, &pruning)?
+            joined_chunk_at(&self.tables, &self.projection, self.table, partition, from, until, &pruning)?
         else {
             self.ranges.pop_front();
             return Ok(None);
@@ -110,7 +110,8 @@ impl Chunks {
 
     fn evaluate(&self, partition: PartitionId, offset: Offset, input: &RecordBatch) -> Result<RecordBatch> {
         self.operator.evaluate(input).map(|evaluated| evaluated.batch).map_err(|source| {
-            let table = self.shared.table(self.table).map_or_else(|_| self.table.to_string(), |info| info.name.clone());
+            let table =
+                self.tables.ledger.table(self.table).map_or_else(|_| self.table.to_string(), |info| info.name.clone());
             let (row, source) = self.first_failing(input, source);
             Error::Evaluation { topic: table, partition, offset: offset + row as u64, source }
         })

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Coordinator;
 use super::assign::MemberNumber;
+use super::calls::enqueue;
+use super::coordinator::Coordinator;
 use super::core::Core;
-use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
-use super::join::name_of;
+use super::group::{Entries, Group, Inner, MemberState, Owned};
+use super::keys::name_of;
 use super::positions::resolve;
-use crate::front::Shared;
 use crate::model::{
     Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets,
     PendingReceipt, Result, TopicId, TopicInfo,
@@ -20,10 +20,10 @@ use crate::state::{Change, GroupKey};
 
 impl Coordinator {
     /// Every recorded group, by namespace and name.
-    pub(crate) fn list(&self, shared: &Shared) -> Vec<GroupInfo> {
-        self.tick(shared);
+    pub(crate) fn list(&self) -> Vec<GroupInfo> {
+        self.tick();
         let names: Vec<(GroupKey, GroupMode)> = {
-            let state = shared.state.read();
+            let state = self.ledger.state.read();
             state.groups().map(|(namespace, group, state)| (name_of(namespace, group), state.mode)).collect()
         };
         let list = names.into_iter().map(|(name, mode)| {
@@ -36,8 +36,8 @@ impl Coordinator {
 
     /// Offsets of every partition that the group has committed or is assigned, by topic and partition. In a broadcast group
     /// a partition comes once for each client.
-    pub(crate) fn offsets(&self, shared: &Shared, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
-        self.tick(shared);
+    pub(crate) fn offsets(&self, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
+        self.tick();
         let name = name_of(namespace, group);
         let mut positions: BTreeMap<Place, Standing> = BTreeMap::new();
         let live = self.find(&name);
@@ -46,7 +46,7 @@ impl Coordinator {
         {
             positions.extend(member);
         }
-        let state = shared.state.read();
+        let state = self.ledger.state.read();
         let recorded = state.group(namespace, group).ok_or_else(|| unknown(group))?;
         for (client, offsets) in &recorded.committed {
             for (topic, partition) in offsets.keys() {
@@ -63,22 +63,22 @@ impl Coordinator {
 
     /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
     /// more. A member that joins meanwhile reads what is committed after this.
-    pub(crate) fn reset(&self, shared: &Shared, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
+    pub(crate) fn reset(&self, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
         self.check_open()?;
-        self.tick(shared);
+        self.tick();
         let name = name_of(namespace, group);
-        let (mode, entries) = reset_entries(shared, &name, reset)?;
-        let answer = self.with_live(&name, mode, |live, inner| live.reset(shared, inner, entries))?;
+        let (mode, entries) = reset_entries(self, &name, reset)?;
+        let answer = self.with_live(&name, mode, |live, inner| live.reset(self, inner, entries))?;
         answer.wait().map(drop)
     }
 
     /// Forgets a group and its offsets. A member that joins meanwhile begins the group anew.
-    pub(crate) fn drop_group(&self, shared: &Shared, namespace: &str, group: &str, force: bool) -> Result<()> {
+    pub(crate) fn drop_group(&self, namespace: &str, group: &str, force: bool) -> Result<()> {
         self.check_open()?;
-        self.tick(shared);
+        self.tick();
         let name = name_of(namespace, group);
         let _no_beginning = self.setups.hold(&name);
-        let mode = shared.state.read().group(namespace, group).map(|group| group.mode);
+        let mode = self.ledger.state.read().group(namespace, group).map(|group| group.mode);
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission::of([dropped]);
@@ -87,7 +87,7 @@ impl Coordinator {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
                 return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
             }
-            live.end(shared, inner, submission)
+            live.end(self, inner, submission)
         })?;
         answer.wait().map(drop)
     }
@@ -112,10 +112,10 @@ impl Coordinator {
 
 impl Group {
     /// Queues the offsets, moves the members, and fences what they have been handed.
-    fn reset(&self, shared: &Shared, inner: &mut Inner, entries: Entries) -> Result<PendingReceipt> {
+    fn reset(&self, delivery: &Coordinator, inner: &mut Inner, entries: Entries) -> Result<PendingReceipt> {
         // Resets are few, and small.
-        let answer = enqueue(shared, entries.clone())?.keep();
-        inner.settle(shared)?;
+        let answer = enqueue(delivery, entries.clone())?.keep();
+        inner.settle(delivery)?;
         let stamp = inner.stamp();
         for member in inner.members.values_mut() {
             for (topic, partition, offset) in entries.get(&member.core.key).into_iter().flatten() {
@@ -126,27 +126,27 @@ impl Group {
             }
             member.core.replay.lock().restart();
         }
-        self.next_generation(shared, inner);
+        self.next_generation(delivery, inner);
         Ok(answer)
     }
 
     /// Queues the group's end, and takes its members out. What they have not committed goes with it.
-    fn end(&self, shared: &Shared, inner: &mut Inner, dropped: Submission) -> Result<PendingReceipt> {
-        let answer = shared.log.enqueue(dropped)?.keep();
-        inner.settle(shared)?;
+    fn end(&self, delivery: &Coordinator, inner: &mut Inner, dropped: Submission) -> Result<PendingReceipt> {
+        let answer = delivery.ledger.log.enqueue(dropped)?.keep();
+        inner.settle(delivery)?;
         let members: Vec<MemberNumber> = inner.members.keys().copied().collect();
-        members.into_iter().for_each(|member| inner.part_with(shared, member, "the group was dropped"));
+        members.into_iter().for_each(|member| inner.part_with(delivery, member, "the group was dropped"));
         inner.departed.clear();
-        self.rebalance(shared, inner);
+        self.rebalance(delivery, inner);
         Ok(answer)
     }
 }
 
 /// Start, end, committed and position of what a member is assigned.
-pub(super) fn member_offsets(shared: &Shared, core: &Core) -> Result<Vec<PartitionOffsets>> {
-    let mut inner = core.look(shared)?;
+pub(super) fn member_offsets(delivery: &Coordinator, core: &Core) -> Result<Vec<PartitionOffsets>> {
+    let mut inner = core.look(delivery)?;
     let member = core.state(&mut inner)?;
-    let state = shared.state.read();
+    let state = delivery.ledger.state.read();
     let owned = member.owned.iter().filter_map(|(at, owned)| {
         partition_offsets(&state, member.topics.get(&at.topic)?, at.partition, &core.key, standing(owned))
     });
@@ -225,9 +225,9 @@ fn member_info(member: &MemberState) -> MemberInfo {
 }
 
 /// The group's mode, and the offsets that a reset means, for the group or each of its clients.
-fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Result<(GroupMode, Entries)> {
+fn reset_entries(delivery: &Coordinator, name: &GroupKey, reset: &OffsetReset) -> Result<(GroupMode, Entries)> {
     let (mode, topics, clients) = {
-        let state = shared.state.read();
+        let state = delivery.ledger.state.read();
         let recorded = state.group(&name.namespace, &name.group).ok_or_else(|| unknown(&name.group))?;
         let topics: Vec<Arc<TopicInfo>> = match &reset.topic {
             Some(topic) => {
@@ -251,13 +251,13 @@ fn reset_entries(shared: &Shared, name: &GroupKey, reset: &OffsetReset) -> Resul
     }
     let mut all = Vec::new();
     for topic in topics {
-        let partitions = shared.table(topic.table)?.options.partitions;
+        let partitions = delivery.ledger.table(topic.table)?.options.partitions;
         let chosen = match reset.partition {
             Some(partition) => partition..partition.saturating_add(1),
             None => 0..partitions,
         };
         for partition in chosen {
-            all.push((topic.id, partition, resolve(shared, topic.table, partition, reset.to)?));
+            all.push((topic.id, partition, resolve(delivery, topic.table, partition, reset.to)?));
         }
     }
     let entries = clients.into_iter().map(|client| (GroupKey { client, ..name.clone() }, all.clone())).collect();

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
+use super::calls::enqueue;
+use super::coordinator::Coordinator;
 use super::core::Core;
-use super::group::{Entries, enqueue};
-use crate::front::Shared;
+use super::group::Entries;
 use crate::log::Ticket;
 use crate::model::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
 
 /// Queues a member's commit, as of the generation it names or last acted on. Waits for nothing but the group's lock.
 pub(super) fn commit(
-    shared: &Shared,
+    delivery: &Coordinator,
     core: &Core,
     generation: Option<u64>,
     offsets: &[(Assignment, Offset)],
 ) -> Result<Ticket> {
-    let mut inner = core.enter(shared)?;
+    let mut inner = core.enter(delivery)?;
     let current = inner.generation;
     let member = core.state(&mut inner)?;
     let generation = generation.unwrap_or(member.acknowledged);
@@ -29,7 +30,7 @@ pub(super) fn commit(
     for (at, offset) in offsets {
         member.owned_mut(*at)?;
         let topic = member.topics.get(&at.topic).map(|topic| topic.table);
-        let state = shared.state.read();
+        let state = delivery.ledger.state.read();
         let partition = topic.and_then(|table| state.partition(table, at.partition));
         let (start, end) = partition.map_or((0, 0), |partition| (partition.start, partition.end));
         if *offset > end {
@@ -38,19 +39,19 @@ pub(super) fn commit(
         entries.push((at.topic, at.partition, *offset));
     }
     if entries.is_empty() {
-        return Ok(Ticket::admitted(nothing_to_wait_for(shared)));
+        return Ok(Ticket::admitted(nothing_to_wait_for(delivery)));
     }
-    let ticket = enqueue(shared, Entries::from([(core.key.clone(), entries)]))?;
+    let ticket = enqueue(delivery, Entries::from([(core.key.clone(), entries)]))?;
     inner.unsettled = true;
     Ok(ticket)
 }
 
 /// The automatic commit: what is processed, if the interval is over.
-pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duration) -> Result<()> {
+pub(super) fn commit_processed_if_due(delivery: &Coordinator, core: &Core, now: Duration) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }
-    let mut inner = core.enter(shared)?;
+    let mut inner = core.enter(delivery)?;
     let member = core.state(&mut inner)?;
     if let Some(committing) = &mut member.committing {
         match committing.receiver.try_recv() {
@@ -70,19 +71,19 @@ pub(super) fn commit_processed_if_due(shared: &Shared, core: &Core, now: Duratio
     if !entries.is_empty() {
         member.last_commit = now;
         // One for each member: the next one waits for its answer.
-        member.committing = Some(enqueue(shared, entries)?.keep());
+        member.committing = Some(enqueue(delivery, entries)?.keep());
         inner.unsettled = true;
     }
     Ok(())
 }
 
 /// With automatic commit: commits all that was handed out, and waits for it. A leaving member does this.
-pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
+pub(super) fn commit_handed(delivery: &Coordinator, core: &Core) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }
     let ticket = {
-        let mut inner = core.enter(shared)?;
+        let mut inner = core.enter(delivery)?;
         let member = core.state(&mut inner)?;
         let mut entries = Entries::new();
         for owned in member.owned.values_mut() {
@@ -92,17 +93,22 @@ pub(super) fn commit_handed(shared: &Shared, core: &Core) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let ticket = enqueue(shared, entries)?;
+        let ticket = enqueue(delivery, entries)?;
         inner.unsettled = true;
         ticket
     };
     ticket.wait()?.wait().map(drop)
 }
 
-fn nothing_to_wait_for(shared: &Shared) -> PendingReceipt {
+fn nothing_to_wait_for(delivery: &Coordinator) -> PendingReceipt {
     let (sender, receiver) = futures::channel::oneshot::channel();
     let durability = crate::model::Durability::Sync;
     // The receiver is right here, so that sending can't fail.
-    let _ = sender.send(Ok(Receipt { lsn: shared.log.durable(), appended: Vec::new(), duplicate: false, durability }));
+    let _ = sender.send(Ok(Receipt {
+        lsn: delivery.ledger.log.durable(),
+        appended: Vec::new(),
+        duplicate: false,
+        durability,
+    }));
     PendingReceipt { receiver }
 }

@@ -1,18 +1,17 @@
-//! What stays the same about a member, and how its calls begin.
+//! What stays the same about a member.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::assign::MemberNumber;
 use super::group::{Group, Inner, MemberState};
-use super::join::key_of;
+use super::keys::key_of;
 use super::replay::Replay;
 use super::wake::Wake;
-use crate::front::Shared;
 use crate::model::Principal;
 use crate::model::{Assignment, ConsumerConfig, Error, Result};
 use crate::state::GroupKey;
@@ -41,9 +40,10 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// `epoch` is the log's, `joined_us` by the wall clock.
     pub(super) fn new(
-        shared: &Shared,
         who: &Principal,
+        (epoch, joined_us): (u64, i64),
         group: &Arc<Group>,
         config: ConsumerConfig,
         number: MemberNumber,
@@ -51,11 +51,11 @@ impl Core {
         let client = if config.client_id.is_empty() { "member" } else { &config.client_id };
         Core {
             number,
-            id: format!("{client}-{:x}-{number:x}", shared.log.epoch()),
+            id: format!("{client}-{:x}-{number:x}", epoch),
             group: group.clone(),
             key: key_of(&group.name, group.mode, &config.client_id),
             principal: who.name().to_owned(),
-            joined_us: shared.options.clock.wall_us(),
+            joined_us,
             wake: Wake::default(),
             replay: Mutex::new(Replay::new(config.replay)),
             due: Mutex::default(),
@@ -64,31 +64,6 @@ impl Core {
             gone: AtomicBool::new(false),
             config,
         }
-    }
-
-    /// Begins a call of the application's: the member is heard of. `Fenced` once it is a member no longer.
-    pub(super) fn enter(&self, shared: &Shared) -> Result<MutexGuard<'_, Inner>> {
-        let mut inner = self.look(shared)?;
-        self.state(&mut inner)?.last_seen = shared.options.clock.monotonic();
-        Ok(inner)
-    }
-
-    /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer.
-    pub(super) fn look(&self, shared: &Shared) -> Result<MutexGuard<'_, Inner>> {
-        shared.groups.check_open()?;
-        shared.check_whole()?;
-        shared.groups.tick(shared);
-        let mut inner = self.group.inner.lock();
-        self.state(&mut inner)?;
-        Ok(inner)
-    }
-
-    /// From here on rows are read under the assignment as it now stands.
-    pub(super) fn take_up(&self, shared: &Shared) -> Result<()> {
-        let mut inner = self.look(shared)?;
-        let generation = inner.generation;
-        self.state(&mut inner)?.acknowledged = generation;
-        Ok(())
     }
 
     pub(super) fn state<'a>(&self, inner: &'a mut Inner) -> Result<&'a mut MemberState> {
@@ -104,14 +79,6 @@ impl Core {
         self.ended.lock().get_or_insert(error);
         self.gone.store(true, Ordering::Release);
         self.wake.notify();
-    }
-
-    /// Without a last commit.
-    pub(super) fn leave(&self, shared: &Shared, reason: &str) {
-        let mut inner = self.group.inner.lock();
-        if inner.members.contains_key(&self.number) {
-            self.group.remove(shared, &mut inner, &[self.number], reason);
-        }
     }
 
     fn gone(&self) -> Error {

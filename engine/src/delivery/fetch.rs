@@ -5,9 +5,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::coordinator::Coordinator;
 use super::core::Core;
 use super::positions;
-use crate::front::Shared;
 use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
 
 /// Chunks looked at for one delivery: a filter that lets nothing pass gives a position from time to time.
@@ -42,14 +42,14 @@ struct Pick {
 
 /// The next rows of a partition whose turn it is. Reading and evaluating happen outside of the group's lock; if the
 /// partition was taken away or sought meanwhile, what was read is thrown away.
-pub(super) fn next(shared: &Shared, core: &Core, topic: Option<TopicId>, budget: Budget) -> Result<Found> {
+pub(super) fn next(delivery: &Coordinator, core: &Core, topic: Option<TopicId>, budget: Budget) -> Result<Found> {
     let mut idle = BTreeSet::new();
     let mut due_in: Option<Duration> = None;
     loop {
-        let Some(pick) = pick(shared, core, topic, &idle)? else { return Ok(Found::Nothing { due_in }) };
+        let Some(pick) = pick(delivery, core, topic, &idle)? else { return Ok(Found::Nothing { due_in }) };
         let step = match pick.position {
-            Some(position) => read(shared, core, &pick, position, budget),
-            None => positions::first(shared, core, &pick.topic, pick.at.partition).map(Step::MoveTo),
+            Some(position) => read(delivery, core, &pick, position, budget),
+            None => positions::first(delivery, core, &pick.topic, pick.at.partition).map(Step::MoveTo),
         };
         match step {
             Ok(Step::Deliver(delivery, bytes)) => {
@@ -82,10 +82,15 @@ enum Step {
 }
 
 /// The first partition after the one served last that may have rows.
-fn pick(shared: &Shared, core: &Core, topic: Option<TopicId>, idle: &BTreeSet<Assignment>) -> Result<Option<Pick>> {
+fn pick(
+    delivery: &Coordinator,
+    core: &Core,
+    topic: Option<TopicId>,
+    idle: &BTreeSet<Assignment>,
+) -> Result<Option<Pick>> {
     let mut inner = core.group.inner.lock();
     let member = core.state(&mut inner)?;
-    let state = shared.state.read();
+    let state = delivery.ledger.state.read();
     let after = member.served.map_or(Bound::Unbounded, Bound::Excluded);
     let up_to = member.served.map_or(Bound::Excluded(Assignment { topic: TopicId(0), partition: 0 }), Bound::Included);
     let turns = member.owned.range((after, Bound::Unbounded)).chain(member.owned.range((Bound::Unbounded, up_to)));
@@ -123,25 +128,25 @@ fn take_turn(core: &Core, pick: &Pick) -> Result<()> {
     Ok(())
 }
 
-fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Budget) -> Result<Step> {
+fn read(delivery: &Coordinator, core: &Core, pick: &Pick, position: Offset, budget: Budget) -> Result<Step> {
     let partition = pick.at.partition;
-    let bounds = core.replay.lock().until(shared, &pick.topic, partition, position);
+    let bounds = core.replay.lock().until(&delivery.tables, &pick.topic, partition, position);
     let (until, due_in) = match bounds {
         Ok(bounds) => bounds,
-        Err(error) => return below_start(shared, core, pick, error),
+        Err(error) => return below_start(delivery, core, pick, error),
     };
     let mut at = position;
     for _ in 0..SCAN_CHUNKS {
         if at >= until {
             break;
         }
-        let chunk = match shared.evaluations.chunk_at(shared, &pick.topic, partition, at) {
+        let chunk = match delivery.evaluations.chunk_at(&pick.topic, partition, at) {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(_) if at > position => break,
             // The rows stay where they are until their plugins may be called again.
             Err(Error::Throttled { left, .. }) => return Ok(Step::Idle(Some(left))),
-            Err(error) => return below_start(shared, core, pick, error),
+            Err(error) => return below_start(delivery, core, pick, error),
         };
         let part = chunk.part(at, until, budget.rows, budget.bytes);
         let over = part.bytes > budget.bytes || part.batch.num_rows() > budget.rows;
@@ -181,10 +186,10 @@ fn read(shared: &Shared, core: &Core, pick: &Pick, position: Offset, budget: Bud
 }
 
 /// Retention may pass a reader: he then goes on by `auto.offset.reset`.
-fn below_start(shared: &Shared, core: &Core, pick: &Pick, error: Error) -> Result<Step> {
+fn below_start(delivery: &Coordinator, core: &Core, pick: &Pick, error: Error) -> Result<Step> {
     match error {
         Error::OffsetOutOfRange { offset, start, end, .. } if offset < start => {
-            let moved = positions::below_start(shared, core, &pick.topic, pick.at.partition, offset, start, end)?;
+            let moved = positions::below_start(delivery, core, &pick.topic, pick.at.partition, offset, start, end)?;
             Ok(Step::MoveTo(moved))
         }
         error => Err(error),

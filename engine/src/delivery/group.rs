@@ -7,17 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::Shared as SharedFuture;
 use parking_lot::Mutex;
 
 use super::assign::MemberNumber;
 use super::core::Core;
-use crate::front::Shared;
-use crate::log::Ticket;
 use crate::model::{Assignment, Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
-use crate::state::Submission;
-use crate::state::{GroupKey, OffsetsRecord};
+use crate::state::GroupKey;
 
 /// A group that has members, or had until just now.
 #[derive(Debug)]
@@ -104,38 +100,12 @@ impl Group {
         let inner = Mutex::new(Inner { barrier, ..Inner::default() });
         Group { name, mode, number, inner, generation: AtomicU64::new(0) }
     }
-
-    /// Takes members out, for the reason given, and shares out anew.
-    pub(super) fn remove(self: &Arc<Self>, shared: &Shared, inner: &mut Inner, members: &[MemberNumber], reason: &str) {
-        let before = inner.departed.len();
-        members.iter().for_each(|number| inner.part_with(shared, *number, reason));
-        if inner.departed.len() > before {
-            self.rebalance_soon(shared, inner);
-        }
-    }
 }
 
 impl Inner {
-    /// Takes a member out, for the reason given. What it owned is shared out with the next sharing out.
-    pub(super) fn part_with(&mut self, shared: &Shared, number: MemberNumber, reason: &str) {
-        if let Some(member) = self.members.remove(&number) {
-            shared.groups.forget_member(&member);
-            member.core.end(reason);
-            self.departed.push(member);
-        }
-    }
-
     pub(super) fn stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
-    }
-
-    /// Whoever reads committed offsets from now on waits until all that is queued by now is decided.
-    pub(super) fn settle(&mut self, shared: &Shared) -> Result<()> {
-        self.unsettled = false;
-        self.barrier = None;
-        self.barrier = Some(barrier(shared)?);
-        Ok(())
     }
 
     /// Waits until older generations' commits are settled; a clone, so that the lock need not be held.
@@ -208,16 +178,4 @@ impl Owned {
     pub(super) fn reset_to(&mut self, stamp: u64, position: Offset) {
         *self = Owned { position: Some(position), ..Owned::new(stamp) };
     }
-}
-
-/// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
-/// generation was checked under, so that the log takes them before all commits of later generations.
-pub(super) fn enqueue(shared: &Shared, entries: Entries) -> Result<Ticket> {
-    shared.log.enqueue(Submission::of(entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries })))
-}
-
-/// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A
-/// submission that asks for nothing can't be refused: that is answered ahead of the commits that are still being written.
-fn barrier(shared: &Shared) -> Result<SharedFuture<PendingReceipt>> {
-    Ok(shared.log.enqueue(Submission::default())?.keep().shared())
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Member;
 use super::assign::MemberNumber;
+use super::coordinator::Coordinator;
 use super::core::Core;
 use super::group::{Group, Inner, MemberState};
-use super::{Coordinator, Member};
-use crate::front::Shared;
+use super::keys::{key_of, name_of};
 use crate::model::Principal;
 use crate::model::{ConsumerConfig, Error, GroupMode, Result, TopicId, TopicInfo};
 use crate::state::GroupKey;
@@ -17,34 +18,30 @@ use crate::state::GroupKey;
 impl Coordinator {
     /// Makes a new member of the group, which is recorded if it is not known.
     pub(crate) fn join_as_member(
-        shared: &Arc<Shared>,
+        self: &Arc<Self>,
         who: &Principal,
         config: ConsumerConfig,
         topics: &[String],
     ) -> Result<Member> {
-        let core = shared.groups.join(shared, who, config, topics)?;
-        Ok(Member::new(shared.clone(), core))
+        let core = self.join(who, config, topics)?;
+        Ok(Member::new(self.clone(), core))
     }
 
-    pub(super) fn join(
-        &self,
-        shared: &Shared,
-        who: &Principal,
-        config: ConsumerConfig,
-        topics: &[String],
-    ) -> Result<Arc<Core>> {
+    pub(super) fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Arc<Core>> {
         self.check_open()?;
         config.validate()?;
-        if let Some(consumer) = shared.state.read().catalog().consumer_of_group(&config.namespace, &config.group_id) {
+        if let Some(consumer) =
+            self.ledger.state.read().catalog().consumer_of_group(&config.namespace, &config.group_id)
+        {
             let by = format!("consumer {:?}, a plugin: it can't have other members", consumer.name);
             return Err(Error::InUse { what: "consumer group", name: config.group_id.clone(), by });
         }
-        let topics = find_topics(shared, &config.namespace, topics)?;
+        let topics = find_topics(self, &config.namespace, topics)?;
         let name = name_of(&config.namespace, &config.group_id);
         let key = key_of(&name, config.mode, &config.client_id);
         let wanted: Vec<Arc<TopicInfo>> = topics.values().cloned().collect();
-        self.setups.prepare(shared, &config, &key, &wanted)?;
-        self.tick(shared);
+        self.setups.prepare(self, &config, &key, &wanted)?;
+        self.tick();
         loop {
             let group = self.live(&name, config.mode);
             let mut inner = group.inner.lock();
@@ -56,30 +53,36 @@ impl Coordinator {
                 return Err(Error::FailedPrecondition(format!("group {:?} is a {:?} group", name.group, group.mode)));
             }
             let number = self.member_numbers.fetch_add(1, Ordering::Relaxed);
-            let core = Arc::new(Core::new(shared, who, &group, config, number));
-            group.admit(shared, &mut inner, core.clone(), topics);
+            let core = Arc::new(Core::new(
+                who,
+                (self.ledger.log.epoch(), self.ledger.options.clock.wall_us()),
+                &group,
+                config,
+                number,
+            ));
+            group.admit(self, &mut inner, core.clone(), topics);
             return Ok(core);
         }
     }
 
     /// Adds a topic to what a member subscribes to.
-    pub(super) fn subscribe_too(&self, shared: &Shared, core: &Core, topic: &str) -> Result<()> {
-        let found = find_topics(shared, &core.config.namespace, &[topic.to_owned()])?;
-        let mut inner = core.enter(shared)?;
+    pub(super) fn subscribe_too(&self, core: &Core, topic: &str) -> Result<()> {
+        let found = find_topics(self, &core.config.namespace, &[topic.to_owned()])?;
+        let mut inner = core.enter(self)?;
         let topics = &core.state(&mut inner)?.topics;
         if found.keys().all(|topic| topics.contains_key(topic)) {
             return Ok(());
         }
         drop(inner);
         let wanted: Vec<Arc<TopicInfo>> = found.values().cloned().collect();
-        self.setups.prepare(shared, &core.config, &core.key, &wanted)?;
-        let mut inner = core.enter(shared)?;
+        self.setups.prepare(self, &core.config, &core.key, &wanted)?;
+        let mut inner = core.enter(self)?;
         let member = core.state(&mut inner)?;
         for (id, topic) in found {
             self.listeners.add(&member.core, &topic);
             member.topics.entry(id).or_insert(topic);
         }
-        core.group.rebalance_soon(shared, &mut inner);
+        core.group.rebalance_soon(self, &mut inner);
         Ok(())
     }
 
@@ -91,7 +94,7 @@ impl Coordinator {
 impl Group {
     fn admit(
         self: &Arc<Self>,
-        shared: &Shared,
+        delivery: &Coordinator,
         inner: &mut Inner,
         core: Arc<Core>,
         topics: BTreeMap<TopicId, Arc<TopicInfo>>,
@@ -102,25 +105,25 @@ impl Group {
             GroupMode::Shared => Vec::new(),
         };
         for number in replaced {
-            inner.part_with(shared, number, "another member with its client id has joined");
+            inner.part_with(delivery, number, "another member with its client id has joined");
         }
         for topic in topics.values() {
-            shared.groups.listeners.add(&core, topic);
+            delivery.listeners.add(&core, topic);
         }
-        let member = MemberState::new(core, topics, shared.options.clock.monotonic());
+        let member = MemberState::new(core, topics, delivery.ledger.options.clock.monotonic());
         let number = member.core.number;
-        shared.groups.deadlines.insert(member.deadline, number, Arc::downgrade(self));
+        delivery.deadlines.insert(member.deadline, number, Arc::downgrade(self));
         inner.members.insert(number, member);
-        self.rebalance_soon(shared, inner);
+        self.rebalance_soon(delivery, inner);
     }
 
     /// A deadline has come: takes the member out if it is truly due, else puts it back. If it is the group's own, shares out
     /// anew.
-    pub(super) fn look_at(self: &Arc<Self>, shared: &Shared, number: MemberNumber, now: Duration) {
+    pub(super) fn look_at(self: &Arc<Self>, delivery: &Coordinator, number: MemberNumber, now: Duration) {
         let mut inner = self.inner.lock();
         if number == self.number {
             if inner.due.is_some() && !inner.retired {
-                self.rebalance(shared, &mut inner);
+                self.rebalance(delivery, &mut inner);
             }
             return;
         }
@@ -131,7 +134,7 @@ impl Group {
         }
         member.deadline = member.due();
         if member.deadline > now {
-            shared.groups.deadlines.insert(member.deadline, number, Arc::downgrade(self));
+            delivery.deadlines.insert(member.deadline, number, Arc::downgrade(self));
             return;
         }
         let config = &member.core.config;
@@ -141,26 +144,15 @@ impl Group {
             format!("it did not poll for {} ms (max.poll.interval.ms)", config.max_poll_interval.as_millis())
         };
         tracing::info!(group = %self.name.group, member = %member.core.id, "{reason}");
-        self.remove(shared, &mut inner, &[number], &reason);
+        self.remove(delivery, &mut inner, &[number], &reason);
     }
 }
 
-/// The group's name, without a client.
-pub(super) fn name_of(namespace: &str, group: &str) -> GroupKey {
-    GroupKey { namespace: Arc::from(namespace), group: Arc::from(group), client: None }
-}
-
-/// Where a member's offsets are kept.
-pub(super) fn key_of(group: &GroupKey, mode: GroupMode, client_id: &str) -> GroupKey {
-    let client = (mode == GroupMode::Broadcast).then(|| Arc::from(client_id));
-    GroupKey { client, ..group.clone() }
-}
-
-fn find_topics(shared: &Shared, namespace: &str, names: &[String]) -> Result<BTreeMap<TopicId, Arc<TopicInfo>>> {
+fn find_topics(delivery: &Coordinator, namespace: &str, names: &[String]) -> Result<BTreeMap<TopicId, Arc<TopicInfo>>> {
     if names.is_empty() {
         return Err(Error::InvalidInput("a consumer must subscribe to at least one topic".to_owned()));
     }
-    let state = shared.state.read();
+    let state = delivery.ledger.state.read();
     let topics = names.iter().map(|name| {
         let topic = state.catalog().topic_named(namespace, name);
         let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.clone() })?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::coordinator::Coordinator;
 use super::core::Core;
 use super::fetch::{self, Budget};
 use super::{admin, commit, poll, positions};
-use crate::front::Shared;
 use crate::log::Ticket;
 use crate::model::{
     Assignment, Delivery, Error, Offset, PartitionOffsets, PendingReceipt, Result, SeekTo, TopicId, TopicInfo,
@@ -21,13 +21,13 @@ use crate::model::{
 /// [`Self::seek`], [`Self::pause`], [`Self::resume`] and commits. Everything else only looks, [`Self::fetch`] included: a
 /// front door may call it for a client that has gone. Calls may be made from several threads, and wait for no producer.
 pub struct Member {
-    shared: Arc<Shared>,
+    delivery: Arc<Coordinator>,
     core: Arc<Core>,
 }
 
 impl Member {
-    pub(super) fn new(shared: Arc<Shared>, core: Arc<Core>) -> Member {
-        Member { shared, core }
+    pub(super) fn new(delivery: Arc<Coordinator>, core: Arc<Core>) -> Member {
+        Member { delivery, core }
     }
 
     pub fn id(&self) -> &str {
@@ -41,7 +41,7 @@ impl Member {
 
     /// Takes up the assignment as it now stands, and gives its generation; 0 once it is a member no longer.
     pub fn acknowledge(&self) -> u64 {
-        let Ok(mut inner) = self.core.look(&self.shared) else { return 0 };
+        let Ok(mut inner) = self.core.look(&self.delivery) else { return 0 };
         let generation = inner.generation;
         self.core.state(&mut inner).map_or(0, |member| {
             member.acknowledged = generation;
@@ -51,30 +51,30 @@ impl Member {
     }
 
     pub fn assignment(&self) -> Vec<Assignment> {
-        let Ok(mut inner) = self.core.look(&self.shared) else { return Vec::new() };
+        let Ok(mut inner) = self.core.look(&self.delivery) else { return Vec::new() };
         self.core.state(&mut inner).map_or_else(|_| Vec::new(), |member| member.owned.keys().copied().collect())
     }
 
     /// The topics subscribed to, as they were when it joined or [`Self::renew_topic`] was called: the schemas of what it is
     /// handed.
     pub fn topics(&self) -> Vec<Arc<TopicInfo>> {
-        let Ok(mut inner) = self.core.look(&self.shared) else { return Vec::new() };
+        let Ok(mut inner) = self.core.look(&self.delivery) else { return Vec::new() };
         self.core.state(&mut inner).map_or_else(|_| Vec::new(), |member| member.topics.values().cloned().collect())
     }
 
     /// Takes up the topic's present columns, and gives it as it now stands.
     pub fn renew_topic(&self, topic: TopicId) -> Result<Arc<TopicInfo>> {
-        let mut inner = self.core.look(&self.shared)?;
+        let mut inner = self.core.look(&self.delivery)?;
         let subscribed = self.core.state(&mut inner)?.topics.get_mut(&topic);
         let subscribed = subscribed.ok_or_else(not_subscribed)?;
-        *subscribed = self.shared.topic(topic)?;
+        *subscribed = self.delivery.ledger.topic(topic)?;
         Ok(subscribed.clone())
     }
 
     /// Whether the topic's columns are others now than those that this member is handed.
     pub fn topic_changed(&self, topic: TopicId) -> Result<bool> {
-        let now = self.shared.state.read().catalog().topic(topic).map(|topic| topic.base_version());
-        let mut inner = self.core.look(&self.shared)?;
+        let now = self.delivery.ledger.state.read().catalog().topic(topic).map(|topic| topic.base_version());
+        let mut inner = self.core.look(&self.delivery)?;
         let handed = self.core.state(&mut inner)?.topics.get(&topic).map(|topic| topic.base_version());
         // One that was dropped has no rows any more, whatever its columns.
         Ok(now.zip(handed).is_some_and(|(now, handed)| now != handed))
@@ -84,7 +84,7 @@ impl Member {
     /// ([`Self::acknowledge`]).
     /// `Fenced` once the session has timed out or the group was dropped.
     pub fn heartbeat(&self) -> Result<bool> {
-        let mut inner = self.core.enter(&self.shared)?;
+        let mut inner = self.core.enter(&self.delivery)?;
         let generation = inner.generation;
         Ok(self.core.state(&mut inner)?.reported != generation)
     }
@@ -94,18 +94,18 @@ impl Member {
     ///
     /// An error met after other rows were gathered comes with the next poll.
     pub fn poll(&self, max_bytes: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        poll::poll(&self.shared, &self.core, None, self.core.config.max_poll_rows, max_bytes, wait)
+        poll::poll(&self.delivery, &self.core, None, self.core.config.max_poll_rows, max_bytes, wait)
     }
 
     /// As [`Self::poll`], of one topic, without waiting and without automatic commits, which are the caller's who reads
     /// ahead of the application. `Ok(None)` when nothing is ready.
     pub fn fetch(&self, topic: TopicId, max_bytes: usize) -> Result<Option<Delivery>> {
-        self.core.take_up(&self.shared)?;
+        self.core.take_up(&self.delivery)?;
         let budget = Budget { rows: self.core.config.max_poll_rows, bytes: max_bytes, first: true };
-        match fetch::next(&self.shared, &self.core, Some(topic), budget)? {
+        match fetch::next(&self.delivery, &self.core, Some(topic), budget)? {
             fetch::Found::Delivery(delivery, _) => Ok(Some(*delivery)),
             fetch::Found::Nothing { due_in } => {
-                *self.core.due.lock() = due_in.map(|wait| self.shared.options.clock.monotonic() + wait);
+                *self.core.due.lock() = due_in.map(|wait| self.delivery.ledger.options.clock.monotonic() + wait);
                 Ok(None)
             }
             fetch::Found::Full => Ok(None),
@@ -115,9 +115,9 @@ impl Member {
     /// Restarts the max-poll interval: the application has asked for rows. [`Self::poll`] does it itself; [`Self::fetch`],
     /// which a front door calls ahead of the application, does not.
     pub fn polled(&self) -> Result<()> {
-        let mut inner = self.core.enter(&self.shared)?;
+        let mut inner = self.core.enter(&self.delivery)?;
         let member = self.core.state(&mut inner)?;
-        member.last_polled = self.shared.options.clock.monotonic();
+        member.last_polled = self.delivery.ledger.options.clock.monotonic();
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Member {
     /// When a fetch has found nothing although there are rows, how long until some are due: in a replay, or because the
     /// topic's plugins are over their share of the machine.
     pub fn due_in(&self) -> Option<Duration> {
-        let now = self.shared.options.clock.monotonic();
+        let now = self.delivery.ledger.options.clock.monotonic();
         let held = self.core.due.lock().map(|due| due.saturating_sub(now));
         held.into_iter().chain(self.core.replay.lock().due_in(now)).min()
     }
@@ -138,7 +138,7 @@ impl Member {
     /// Commits next-to-read offsets. Refused (`Fenced`) if the generation has moved on or a partition is not assigned.
     /// Offsets above the end are `OffsetOutOfRange`.
     pub fn commit(&self, offsets: &[(Assignment, Offset)]) -> Result<PendingReceipt> {
-        commit::commit(&self.shared, &self.core, None, offsets)?.wait()
+        commit::commit(&self.delivery, &self.core, None, offsets)?.wait()
     }
 
     /// As [`Self::commit`], of rows that were handed out under a known generation: `Fenced` if that is not the current one.
@@ -148,13 +148,13 @@ impl Member {
 
     /// As [`Self::commit_as_of`], without waiting for room in the writer's queue: the ticket does.
     pub fn enqueue_commit(&self, generation: u64, offsets: &[(Assignment, Offset)]) -> Result<Ticket> {
-        commit::commit(&self.shared, &self.core, Some(generation), offsets)
+        commit::commit(&self.delivery, &self.core, Some(generation), offsets)
     }
 
     /// Commits every position.
     pub fn commit_positions(&self) -> Result<PendingReceipt> {
         let positions = {
-            let mut inner = self.core.look(&self.shared)?;
+            let mut inner = self.core.look(&self.delivery)?;
             let owned = &self.core.state(&mut inner)?.owned;
             let positions = owned.iter().filter_map(|(at, owned)| Some((*at, owned.position?)));
             positions.collect::<Vec<_>>()
@@ -164,7 +164,7 @@ impl Member {
 
     /// Moves the position only, and gives it. Offsets outside of what is retained are `OffsetOutOfRange`.
     pub fn seek(&self, partition: Assignment, to: SeekTo) -> Result<Offset> {
-        positions::seek(&self.shared, &self.core, partition, to)
+        positions::seek(&self.delivery, &self.core, partition, to)
     }
 
     /// Hands out nothing of these partitions until [`Self::resume`]. A rebalance that takes them away ends the pause, and so
@@ -181,18 +181,18 @@ impl Member {
 
     /// Start, end, committed and position of every assigned partition.
     pub fn offsets(&self) -> Result<Vec<PartitionOffsets>> {
-        admin::member_offsets(&self.shared, &self.core)
+        admin::member_offsets(&self.delivery, &self.core)
     }
 
     /// Leaves; with automatic commit, first commits what was handed out.
     pub fn leave(self) -> Result<()> {
-        commit::commit_handed(&self.shared, &self.core)?;
-        self.core.leave(&self.shared, "it has left");
+        commit::commit_handed(&self.delivery, &self.core)?;
+        self.core.leave(&self.delivery, "it has left");
         Ok(())
     }
 
     fn set_paused(&self, partitions: &[Assignment], paused: bool) -> Result<()> {
-        let mut inner = self.core.enter(&self.shared)?;
+        let mut inner = self.core.enter(&self.delivery)?;
         let member = self.core.state(&mut inner)?;
         for at in partitions {
             member.owned_mut(*at)?;
@@ -210,7 +210,7 @@ fn not_subscribed() -> Error {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.core.leave(&self.shared, "it has left");
+        self.core.leave(&self.delivery, "it has left");
     }
 }
 

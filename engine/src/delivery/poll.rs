@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::commit_processed_if_due;
+use super::coordinator::Coordinator;
 use super::core::Core;
 use super::fetch::{self, Budget, Found};
-use crate::front::Shared;
 use crate::model::{Delivery, Result, TopicId};
 use crate::platform::Stopwatch;
 
@@ -17,7 +17,7 @@ const SCAN_TIME: Duration = Duration::from_millis(100);
 /// polls waits as he likes.
 #[derive(Debug)]
 pub(super) struct Poll {
-    shared: Arc<Shared>,
+    delivery: Arc<Coordinator>,
     core: Arc<Core>,
     topic: Option<TopicId>,
     wait: Duration,
@@ -40,14 +40,14 @@ pub(super) enum Progress {
 
 /// Gathers deliveries of one topic or all, and waits up to `wait` for `min_poll_rows` of them.
 pub(super) fn poll(
-    shared: &Arc<Shared>,
+    delivery: &Arc<Coordinator>,
     core: &Arc<Core>,
     topic: Option<TopicId>,
     max_rows: usize,
     max_bytes: usize,
     wait: Duration,
 ) -> Result<Vec<Delivery>> {
-    let mut poll = Poll::begin(shared, core, topic, max_rows, max_bytes, wait)?;
+    let mut poll = Poll::begin(delivery, core, topic, max_rows, max_bytes, wait)?;
     while let Progress::Waits { seen, nap } = poll.step() {
         core.wake.wait(seen, nap);
     }
@@ -57,7 +57,7 @@ pub(super) fn poll(
 impl Poll {
     /// Does the automatic commit of what was handed out before, when it is due.
     pub(super) fn begin(
-        shared: &Arc<Shared>,
+        delivery: &Arc<Coordinator>,
         core: &Arc<Core>,
         topic: Option<TopicId>,
         max_rows: usize,
@@ -65,14 +65,14 @@ impl Poll {
         wait: Duration,
     ) -> Result<Poll> {
         {
-            let mut inner = core.enter(shared)?;
+            let mut inner = core.enter(delivery)?;
             let generation = inner.generation;
             let member = core.state(&mut inner)?;
             member.busy += 1;
             member.acknowledged = generation;
         }
         let poll = Poll {
-            shared: shared.clone(),
+            delivery: delivery.clone(),
             core: core.clone(),
             topic,
             wait,
@@ -81,9 +81,9 @@ impl Poll {
             gathered: Gathered { deliveries: Vec::new(), rows: 0, bytes: 0, max_rows, max_bytes },
             outcome: Ok(()),
         };
-        let now = shared.options.clock.monotonic();
+        let now = delivery.ledger.options.clock.monotonic();
         begin_poll(core, now)?;
-        commit_processed_if_due(shared, core, now)?;
+        commit_processed_if_due(delivery, core, now)?;
         Ok(poll)
     }
 
@@ -102,7 +102,7 @@ impl Poll {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
         let mut inner = self.core.group.inner.lock();
         if let Ok(member) = self.core.state(&mut inner) {
-            member.last_polled = self.shared.options.clock.monotonic();
+            member.last_polled = self.delivery.ledger.options.clock.monotonic();
             for delivery in &deliveries {
                 let at = crate::model::Assignment { topic: delivery.topic, partition: delivery.partition };
                 // A seek or a rebalance since then has cleared what this would commit.
@@ -127,7 +127,7 @@ impl Poll {
     /// After a wait: heard of, and the new assignment taken up, if there is one.
     fn look_again(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.stepped, true) {
-            let mut inner = self.core.enter(&self.shared)?;
+            let mut inner = self.core.enter(&self.delivery)?;
             let generation = inner.generation;
             self.core.state(&mut inner)?.acknowledged = generation;
         }
@@ -135,12 +135,12 @@ impl Poll {
     }
 
     fn gather(&mut self) -> Result<Progress> {
-        let Poll { shared, core, topic, gathered, wait, began, .. } = self;
+        let Poll { delivery, core, topic, gathered, wait, began, .. } = self;
         let min_rows = core.config.min_poll_rows.min(gathered.max_rows);
         let longest = core.config.session_timeout / 3;
         let seen = core.wake.seen();
         let due_in = loop {
-            match fetch::next(shared, core, *topic, gathered.budget())? {
+            match fetch::next(delivery, core, *topic, gathered.budget())? {
                 Found::Delivery(delivery, bytes) => gathered.push(*delivery, bytes),
                 Found::Full => return Ok(Progress::Done),
                 Found::Nothing { due_in } => break due_in,
@@ -162,7 +162,7 @@ impl Drop for Poll {
         let mut inner = self.core.group.inner.lock();
         if let Ok(member) = self.core.state(&mut inner) {
             member.busy -= 1;
-            member.last_seen = self.shared.options.clock.monotonic();
+            member.last_seen = self.delivery.ledger.options.clock.monotonic();
         }
     }
 }

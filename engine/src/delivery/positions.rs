@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::coordinator::Coordinator;
 use super::core::Core;
 use super::setup::has_offsets;
 use crate::cursor;
-use crate::front::Shared;
 use crate::model::{Assignment, AutoOffsetReset, Error, Offset, PartitionId, Result, SeekTo, TableId, TopicInfo};
 use crate::state::State;
 
 /// The position of a partition that was just assigned: what the group has committed, once every commit of earlier owners is
 /// settled. A partition that was added after the group began is read from its start.
-pub(super) fn first(shared: &Shared, core: &Core, topic: &Arc<TopicInfo>, partition: PartitionId) -> Result<Offset> {
+pub(super) fn first(
+    delivery: &Coordinator,
+    core: &Core,
+    topic: &Arc<TopicInfo>,
+    partition: PartitionId,
+) -> Result<Offset> {
     let barrier = core.group.inner.lock().settled();
     if let Some(barrier) = barrier {
         // If it failed, so did the log, and the next thing that is asked of it will say so.
@@ -21,30 +26,30 @@ pub(super) fn first(shared: &Shared, core: &Core, topic: &Arc<TopicInfo>, partit
     // The group may have been dropped since the member joined; then it begins anew, once.
     for _ in 0..2 {
         {
-            let state = shared.state.read();
+            let state = delivery.ledger.state.read();
             let (start, end) = range(&state, topic.table, partition)?;
             match state.committed(&core.key, topic.id, partition) {
                 Some(committed) if committed < start => {
                     drop(state);
-                    return below_start(shared, core, topic, partition, committed, start, end);
+                    return below_start(delivery, core, topic, partition, committed, start, end);
                 }
                 Some(committed) if committed > end => {
                     drop(state);
-                    return above_end(shared, core, topic, partition, committed, start, end);
+                    return above_end(delivery, core, topic, partition, committed, start, end);
                 }
                 Some(committed) => return Ok(committed),
                 None if has_offsets(&state, &core.key, topic.id) => return Ok(start),
                 None => {}
             }
         }
-        shared.groups.setups.prepare(shared, &core.config, &core.key, std::slice::from_ref(topic))?;
+        delivery.setups.prepare(delivery, &core.config, &core.key, std::slice::from_ref(topic))?;
     }
     Err(Error::Busy(format!("offsets of topic {:?} for group {:?} are not there yet", topic.name, core.key.group)))
 }
 
 /// An offset that retention has passed follows `auto.offset.reset`. Only the position moves.
 pub(super) fn below_start(
-    shared: &Shared,
+    delivery: &Coordinator,
     core: &Core,
     topic: &TopicInfo,
     partition: PartitionId,
@@ -57,8 +62,8 @@ pub(super) fn below_start(
         AutoOffsetReset::Latest => end,
         AutoOffsetReset::None => return Err(Error::OffsetOutOfRange { partition, offset, start, end }),
     };
-    shared.groups.resets.fetch_add(1, Ordering::Relaxed);
-    shared.events.push(
+    delivery.resets.fetch_add(1, Ordering::Relaxed);
+    delivery.ledger.events.push(
         "offset_reset",
         format!(
             "group {:?} was at offset {offset} of topic {:?} partition {partition}, below the start {start}; it goes on \
@@ -72,7 +77,7 @@ pub(super) fn below_start(
 /// The log has lost rows that were once durable (a disk that lied about a sync). Going on at the end would pass over rows
 /// to come, so that somebody has to decide: a reset of the offset.
 fn above_end(
-    shared: &Shared,
+    delivery: &Coordinator,
     core: &Core,
     topic: &TopicInfo,
     partition: PartitionId,
@@ -84,7 +89,7 @@ fn above_end(
     if !core.told.lock().insert(at) {
         return Err(Error::OffsetOutOfRange { partition, offset, start, end });
     }
-    shared.events.push(
+    delivery.ledger.events.push(
         "offset_above_end",
         format!(
             "group {:?} has committed offset {offset} of topic {:?} partition {partition}, above the end {end}: rows were \
@@ -95,16 +100,16 @@ fn above_end(
     Err(Error::OffsetOutOfRange { partition, offset, start, end })
 }
 
-pub(super) fn seek(shared: &Shared, core: &Core, at: Assignment, to: SeekTo) -> Result<Offset> {
+pub(super) fn seek(delivery: &Coordinator, core: &Core, at: Assignment, to: SeekTo) -> Result<Offset> {
     let topic = {
-        let mut inner = core.enter(shared)?;
+        let mut inner = core.enter(delivery)?;
         let member = core.state(&mut inner)?;
         member.owned_mut(at)?;
         member.topics.get(&at.topic).cloned()
     };
     let topic = topic.ok_or_else(|| Error::gone("topic"))?;
-    let offset = resolve(shared, topic.table, at.partition, to)?;
-    let mut inner = core.enter(shared)?;
+    let offset = resolve(delivery, topic.table, at.partition, to)?;
+    let mut inner = core.enter(delivery)?;
     let stamp = inner.stamp();
     core.state(&mut inner)?.owned_mut(at)?.move_to(stamp, Some(offset));
     drop(inner);
@@ -114,8 +119,8 @@ pub(super) fn seek(shared: &Shared, core: &Core, at: Assignment, to: SeekTo) -> 
 }
 
 /// The offset that is meant, within what is retained.
-pub(crate) fn resolve(shared: &Shared, table: TableId, partition: PartitionId, to: SeekTo) -> Result<Offset> {
-    let (start, end) = range(&shared.state.read(), table, partition)?;
+pub(crate) fn resolve(delivery: &Coordinator, table: TableId, partition: PartitionId, to: SeekTo) -> Result<Offset> {
+    let (start, end) = range(&delivery.ledger.state.read(), table, partition)?;
     match to {
         SeekTo::Start => Ok(start),
         SeekTo::End => Ok(end),
@@ -123,7 +128,7 @@ pub(crate) fn resolve(shared: &Shared, table: TableId, partition: PartitionId, t
             Err(Error::OffsetOutOfRange { partition, offset, start, end })
         }
         SeekTo::Offset(offset) => Ok(offset),
-        SeekTo::AppendTime(time_us) => cursor::offset_at(shared, table, partition, time_us),
+        SeekTo::AppendTime(time_us) => cursor::offset_at(&delivery.tables, table, partition, time_us),
     }
 }
 

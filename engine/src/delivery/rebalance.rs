@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::assign::{MemberNumber, assign};
-use super::group::{Entries, Group, Inner, MemberState, Owned, enqueue};
-use crate::front::Shared;
+use super::coordinator::Coordinator;
+use super::calls::enqueue;
+use super::group::{Entries, Group, Inner, MemberState, Owned};
 use crate::model::{Assignment, GroupMode, PartitionId, TopicId};
 
 /// Up to this many members share out at once when one comes or goes. More are gathered for the join delay first: each
@@ -16,25 +17,25 @@ const SHARED_OUT_AT_ONCE: usize = 8;
 
 impl Group {
     /// Members have come or gone: shares out anew, in a large group together with those who do so within the join delay.
-    pub(super) fn rebalance_soon(self: &Arc<Self>, shared: &Shared, inner: &mut Inner) {
-        let delay = Duration::from_millis(shared.options.group_join_delay_ms);
+    pub(super) fn rebalance_soon(self: &Arc<Self>, delivery: &Coordinator, inner: &mut Inner) {
+        let delay = Duration::from_millis(delivery.ledger.options.group_join_delay_ms);
         if inner.members.len() <= SHARED_OUT_AT_ONCE || delay.is_zero() {
-            self.rebalance(shared, inner);
+            self.rebalance(delivery, inner);
         } else if inner.due.is_none() {
-            let due = shared.options.clock.monotonic() + delay;
+            let due = delivery.ledger.options.clock.monotonic() + delay;
             inner.due = Some(due);
-            shared.groups.schedule(due, self);
+            delivery.schedule(due, self);
         }
     }
 
     /// Shares out all partitions, as they now are, among the members, as they now are. Raises the generation.
-    pub(super) fn rebalance(&self, shared: &Shared, inner: &mut Inner) {
+    pub(super) fn rebalance(&self, delivery: &Coordinator, inner: &mut Inner) {
         if let Some(due) = inner.due.take() {
-            shared.groups.unschedule(due, self);
+            delivery.unschedule(due, self);
         }
         let mut departed = std::mem::take(&mut inner.departed);
-        departed.extend(self.drop_lost_topics(shared, inner));
-        let targets = self.targets(shared, inner);
+        departed.extend(self.drop_lost_topics(delivery, inner));
+        let targets = self.targets(delivery, inner);
         let mut revoked = Entries::new();
         let mut moved = false;
         for member in &mut departed {
@@ -48,9 +49,9 @@ impl Group {
             member.owned.retain(|at, _| !lost(at));
             moved |= member.owned.len() < before;
         }
-        without_lost_topics(shared, &mut revoked);
+        without_lost_topics(delivery, &mut revoked);
         if !revoked.is_empty() || (moved && inner.unsettled) {
-            self.settle(shared, inner, revoked);
+            self.settle(delivery, inner, revoked);
         }
         for (number, targets) in targets {
             for at in targets {
@@ -61,17 +62,17 @@ impl Group {
                 }
             }
         }
-        self.next_generation(shared, inner);
+        self.next_generation(delivery, inner);
     }
 
     /// Raises the generation without moving anything: what members know is out of date.
-    pub(super) fn next_generation(&self, shared: &Shared, inner: &mut Inner) {
+    pub(super) fn next_generation(&self, delivery: &Coordinator, inner: &mut Inner) {
         if inner.members.is_empty() {
             inner.retired = true;
-            shared.groups.retire(self, inner.barrier.clone());
+            delivery.retire(self, inner.barrier.clone());
             return;
         }
-        inner.generation = shared.groups.next_generation(shared);
+        inner.generation = delivery.next_generation();
         let generation = inner.generation;
         self.generation.store(generation, Ordering::Release);
         for member in inner.members.values_mut() {
@@ -81,15 +82,15 @@ impl Group {
     }
 
     /// Members forget topics that are gone; those that are left without any are given back.
-    fn drop_lost_topics(&self, shared: &Shared, inner: &mut Inner) -> Vec<MemberState> {
+    fn drop_lost_topics(&self, delivery: &Coordinator, inner: &mut Inner) -> Vec<MemberState> {
         let mut without = Vec::new();
         for (number, member) in &mut inner.members {
-            let state = shared.state.read();
+            let state = delivery.ledger.state.read();
             let core = &member.core;
             member.topics.retain(|id, topic| {
                 let stands = state.catalog().topic(*id).is_some();
                 if !stands {
-                    shared.groups.listeners.remove(core, topic);
+                    delivery.listeners.remove(core, topic);
                 }
                 stands
             });
@@ -99,15 +100,15 @@ impl Group {
         }
         let departed: Vec<_> = without.iter().filter_map(|number| inner.members.remove(number)).collect();
         for member in &departed {
-            shared.groups.forget_member(member);
+            delivery.forget_member(member);
             member.core.end("every topic it subscribed to was dropped");
         }
         departed
     }
 
-    fn targets(&self, shared: &Shared, inner: &Inner) -> BTreeMap<MemberNumber, BTreeSet<Assignment>> {
+    fn targets(&self, delivery: &Coordinator, inner: &Inner) -> BTreeMap<MemberNumber, BTreeSet<Assignment>> {
         let topics: BTreeMap<TopicId, PartitionId> = {
-            let state = shared.state.read();
+            let state = delivery.ledger.state.read();
             let topics = inner.members.values().flat_map(|member| member.topics.values());
             topics
                 .filter_map(|topic| Some((topic.id, state.catalog().table(topic.table)?.options.partitions)))
@@ -135,15 +136,15 @@ impl Group {
 
     /// Queues what revoked partitions have left to commit, and then a barrier, for which new owners wait so that they start
     /// at the true committed offset.
-    fn settle(&self, shared: &Shared, inner: &mut Inner, entries: Entries) {
+    fn settle(&self, delivery: &Coordinator, inner: &mut Inner, entries: Entries) {
         let queued = match entries.is_empty() {
             true => Ok(()),
             // One for each sharing out: few enough to wait for no room. Nobody waits for its answer.
-            false => enqueue(shared, entries).map(|ticket| drop(ticket.keep())),
+            false => enqueue(delivery, entries).map(|ticket| drop(ticket.keep())),
         };
         // A log that takes nothing any more has nothing to wait for.
-        if let Err(error) = queued.and(inner.settle(shared)) {
-            shared.events.push(
+        if let Err(error) = queued.and(inner.settle(delivery)) {
+            delivery.ledger.events.push(
                 "offsets_not_committed",
                 format!("group {:?}: offsets of revoked partitions were not committed: {error}", self.name.group),
             );
@@ -152,8 +153,8 @@ impl Group {
 }
 
 /// The log would refuse the offsets of a topic that is gone, and all that are queued with them.
-fn without_lost_topics(shared: &Shared, entries: &mut Entries) {
-    let state = shared.state.read();
+fn without_lost_topics(delivery: &Coordinator, entries: &mut Entries) {
+    let state = delivery.ledger.state.read();
     entries.values_mut().for_each(|entries| entries.retain(|(topic, ..)| state.catalog().topic(*topic).is_some()));
     entries.retain(|_, entries| !entries.is_empty());
 }

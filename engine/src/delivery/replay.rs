@@ -9,8 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 
 use crate::chunks::{ChunkRows, Projection};
 use crate::contract::InputColumn;
-use crate::cursor;
-use crate::front::Shared;
+use crate::cursor::{self, Tables};
 use crate::model::{Error, Offset, PartitionId, Result, TableId, TopicInfo};
 
 /// One member's replay.
@@ -50,7 +49,7 @@ impl Replay {
     /// The offset up to which rows from `position` on are due, and if none are, how long it takes until one is.
     pub(super) fn until(
         &mut self,
-        shared: &Shared,
+        tables: &Tables,
         topic: &TopicInfo,
         partition: PartitionId,
         position: Offset,
@@ -58,10 +57,10 @@ impl Replay {
         if !self.on {
             return Ok((Offset::MAX, None));
         }
-        let now = shared.options.clock.monotonic();
+        let now = tables.ledger.options.clock.monotonic();
         let key = (topic.table, partition);
         if !self.chunks.get(&key).is_some_and(|times| (times.base..times.next).contains(&position)) {
-            match times_at(shared, topic.table, partition, position)? {
+            match times_at(tables, topic.table, partition, position)? {
                 Some(times) => self.chunks.insert(key, times),
                 None => return Ok((position, None)),
             };
@@ -73,7 +72,7 @@ impl Replay {
         let (origin_us, began) = *self.origin.get_or_insert((first, now));
         let elapsed = i64::try_from(now.saturating_sub(began).as_micros()).unwrap_or(i64::MAX);
         // A step of the clock in the recorded times is no pause.
-        let wait_for = |time: i64| shared.log.time().between_us(origin_us, time).saturating_sub(elapsed);
+        let wait_for = |time: i64| tables.ledger.log.time().between_us(origin_us, time).saturating_sub(elapsed);
         let ready = values.partition_point(|time| wait_for(*time) <= 0);
         if ready > at {
             self.next = None;
@@ -85,10 +84,12 @@ impl Replay {
     }
 }
 
-fn times_at(shared: &Shared, table: TableId, partition: PartitionId, position: Offset) -> Result<Option<Times>> {
-    let info = shared.table(table)?;
+fn times_at(tables: &Tables, table: TableId, partition: PartitionId, position: Offset) -> Result<Option<Times>> {
+    let info = tables.ledger.table(table)?;
     let projection = Projection::new(&info, &[InputColumn::AppendTs])?;
-    let Some(chunk) = cursor::chunk_at(shared, &projection, table, partition, position, None)? else { return Ok(None) };
+    let Some(chunk) = cursor::chunk_at(tables, &projection, table, partition, position, None)? else {
+        return Ok(None);
+    };
     let batch: RecordBatch = match chunk.rows {
         ChunkRows::Batch(batch) => batch,
         ChunkRows::Pruned => return Err(Error::Internal("a chunk was pruned without a pruner".to_owned())),

@@ -1,70 +1,42 @@
 //! A group's beginning: it is recorded with the offsets it starts from, in one submission, so that members who take their
 //! first partitions later do not start later.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
-
-use crate::front::Shared;
+use super::coordinator::Coordinator;
+use super::setups::{Reservation, Setups};
 use crate::model::{AutoOffsetReset, ConsumerConfig, Error, Offset, PartitionId, Result, TopicId, TopicInfo};
 use crate::state::State;
 use crate::state::Submission;
 use crate::state::{Change, GroupKey, OffsetsRecord, Record};
 
-const STRIPES: usize = 64;
-
-/// Serializes beginnings: of one group always, of different ones mostly not.
-#[derive(Debug)]
-pub(super) struct Setups {
-    hasher: RandomState,
-    stripes: Vec<Mutex<()>>,
-    /// Groups under way to a topic by namespace and name, to be counted with those that are there. One that has just arrived
-    /// is in both.
-    reserved: Mutex<HashMap<TopicId, BTreeSet<(String, String)>>>,
-}
-
-impl Default for Setups {
-    fn default() -> Self {
-        let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
-        Setups { hasher: RandomState::new(), stripes, reserved: Mutex::default() }
-    }
-}
-
 impl Setups {
     /// Sees to it that the group is recorded and has a committed offset for every partition of the topics.
     pub(super) fn prepare(
         &self,
-        shared: &Shared,
+        delivery: &Coordinator,
         config: &ConsumerConfig,
         key: &GroupKey,
         topics: &[Arc<TopicInfo>],
     ) -> Result<()> {
-        if is_there(&shared.state.read(), config, key, topics) {
+        if is_there(&delivery.ledger.state.read(), config, key, topics) {
             return Ok(());
         }
         let _setup = self.hold(key);
-        let Some((submission, reservation)) = self.missing(shared, config, key, topics)? else { return Ok(()) };
-        shared.log.submit(submission)?.wait()?;
+        let Some((submission, reservation)) = self.missing(delivery, config, key, topics)? else { return Ok(()) };
+        delivery.ledger.log.submit(submission)?.wait()?;
         drop(reservation);
         Ok(())
     }
 
-    /// While this is held no group of that name begins.
-    pub(super) fn hold(&self, key: &GroupKey) -> Option<MutexGuard<'_, ()>> {
-        let stripe = self.hasher.hash_one((&key.namespace, &key.group)) % (STRIPES as u64);
-        self.stripes.get(usize::try_from(stripe).unwrap_or(0)).map(Mutex::lock)
-    }
-
     fn missing(
         &self,
-        shared: &Shared,
+        delivery: &Coordinator,
         config: &ConsumerConfig,
         key: &GroupKey,
         topics: &[Arc<TopicInfo>],
     ) -> Result<Option<(Submission, Reservation<'_>)>> {
-        let state = shared.state.read();
+        let state = delivery.ledger.state.read();
         let group = state.group(&key.namespace, &key.group);
         if let Some(group) = group.filter(|group| group.mode != config.mode) {
             return Err(Error::FailedPrecondition(format!(
@@ -74,10 +46,10 @@ impl Setups {
         }
         let mut entries = Vec::new();
         let name = (key.namespace.to_string(), key.group.to_string());
-        let mut reservation = Reservation { setups: self, name, topics: Vec::new() };
+        let mut reservation = self.reserve(name);
         for topic in topics.iter().filter(|topic| !has_offsets(&state, key, topic.id)) {
             if !state.groups_of_topic(topic.id).any(|(n, g)| n == &*key.namespace && g == &*key.group) {
-                reservation.add(&state, topic, shared.options.max_groups_per_topic)?;
+                reservation.add(&state, topic, delivery.ledger.options.max_groups_per_topic)?;
             }
             for (partition, offset) in starts(&state, config, topic)? {
                 entries.push((topic.id, partition, offset));
@@ -121,46 +93,4 @@ pub(crate) fn starts(state: &State, config: &ConsumerConfig, topic: &TopicInfo) 
         }
     });
     starts.collect()
-}
-
-/// Places taken on topics until the group is recorded.
-struct Reservation<'a> {
-    setups: &'a Setups,
-    /// Of the group. Its stripe is held, so nobody else has a place under it.
-    name: (String, String),
-    topics: Vec<TopicId>,
-}
-
-impl Reservation<'_> {
-    fn add(&mut self, state: &State, topic: &TopicInfo, limit: usize) -> Result<()> {
-        let mut reserved = self.setups.reserved.lock();
-        let under_way = reserved.entry(topic.id).or_default();
-        let is_here = |(namespace, group): (&str, &str)| under_way.contains(&(namespace.to_owned(), group.to_owned()));
-        let here = state.groups_of_topic(topic.id).filter(|group| !is_here(*group)).take(limit).count();
-        let groups = here + under_way.len();
-        if groups >= limit {
-            return Err(Error::FailedPrecondition(format!(
-                "topic {:?} has {groups} consumer groups, which is the limit (max_groups_per_topic); drop one that is not \
-                 needed or raise the limit",
-                topic.name
-            )));
-        }
-        under_way.insert(self.name.clone());
-        self.topics.push(topic.id);
-        Ok(())
-    }
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        let mut reserved = self.setups.reserved.lock();
-        for topic in &self.topics {
-            if let Some(under_way) = reserved.get_mut(topic) {
-                under_way.remove(&self.name);
-                if under_way.is_empty() {
-                    reserved.remove(topic);
-                }
-            }
-        }
-    }
 }

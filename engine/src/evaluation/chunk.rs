@@ -5,7 +5,7 @@ use arrow_schema::SchemaRef;
 
 use super::compact::compact;
 use super::evaluate::Outcome;
-use super::offset;
+use super::evaluate::offset;
 use crate::chunks::Chunk;
 use crate::contract::RowMap;
 use crate::log::sliced_bytes;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use arrow_select::concat::concat_batches;
 
 use crate::contract::scope;
 use crate::contract::{BatchOperator, Evaluated, RowMap};
-use crate::model::OnError;
 use crate::model::{FailureKind, OperatorError};
+use crate::model::{Offset, OnError};
 
 /// Failed calls that cost a guest's whole time or memory allowance are not repeated more often than this for one batch:
 /// a batch of 8,192 rows that all time out must not hold a reader for hours.
@@ -157,4 +158,13 @@ fn join(operator: &dyn BatchOperator, pieces: &[(usize, Evaluated)]) -> Result<(
 
 fn index(row: u32) -> usize {
     usize::try_from(row).unwrap_or(usize::MAX)
+}
+
+pub(super) fn same_types(given: &Schema, expected: &Schema) -> bool {
+    let given = given.fields().iter().map(|field| field.data_type());
+    given.eq(expected.fields().iter().map(|field| field.data_type()))
+}
+
+pub(super) fn offset(row: usize) -> Offset {
+    Offset::try_from(row).unwrap_or(Offset::MAX)
 }

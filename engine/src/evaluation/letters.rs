@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::chunks::{Chunk, ChunkRows, Projection};
 use crate::contract::InputColumn;
 use crate::cursor;
-use crate::front::Shared;
+use crate::cursor::Tables;
 use crate::model::OffsetSet;
 use crate::model::OperatorError;
 use crate::model::{
@@ -23,7 +23,7 @@ use crate::model::{
 use crate::model::{Letter, Origin, letter_rows};
 use crate::state::Change;
 use crate::state::{Precondition, Submission};
-use crate::write;
+use crate::write::Appender;
 use crate::write::pieces;
 
 /// How often a submission is made again after letters of another partition came first.
@@ -35,8 +35,10 @@ const MAX_RUNS: usize = 4_096;
 
 /// What was examined since opening. Runs in which no row failed are only noted here: they are recorded with the next
 /// letter, so that the runs in the log join.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DeadLetters {
+    tables: Arc<Tables>,
+    appender: Arc<Appender>,
     topics: Mutex<HashMap<TopicId, Arc<Mutex<Seen>>>>,
 }
 
@@ -48,10 +50,13 @@ struct Seen {
 }
 
 impl DeadLetters {
+    pub(super) fn new(tables: &Arc<Tables>, appender: &Arc<Appender>) -> DeadLetters {
+        DeadLetters { tables: tables.clone(), appender: appender.clone(), topics: Mutex::default() }
+    }
+
     /// `examined` was evaluated, and the rows at `faults` failed. Returns once each of them has a durable letter.
     pub(super) fn settle(
         &self,
-        shared: &Shared,
         topic: &TopicInfo,
         partition: PartitionId,
         examined: Range<Offset>,
@@ -65,7 +70,7 @@ impl DeadLetters {
         let offsets = seen.partitions.entry(partition).or_default();
         if !faults.is_empty() {
             let run = offsets.clone().insert(examined.clone());
-            write_missing(shared, topic, partition, run, faults)?;
+            self.write_missing(topic, partition, run, faults)?;
         }
         if offsets.runs() >= MAX_RUNS {
             *offsets = OffsetSet::default();
@@ -74,36 +79,37 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// Writes the letters that are not there yet, and that `run` has them.
+    fn write_missing(
+        &self,
+        topic: &TopicInfo,
+        partition: PartitionId,
+        run: Range<Offset>,
+        faults: &[(Offset, OperatorError)],
+    ) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let desk = Desk::open((&self.tables, &self.appender), topic, partition, faults)?;
+            if desk.missing.is_empty() {
+                return Ok(());
+            }
+            match desk.write(run.clone()) {
+                // Letters of another partition have come first.
+                Err(Error::FailedPrecondition(_)) => {}
+                written => return written,
+            }
+        }
+        Err(Error::Busy(format!("the dead letters of topic {:?} could not be written", topic.name)))
+    }
+
     pub(super) fn forget(&self, topic: TopicId) {
         self.topics.lock().remove(&topic);
     }
 }
 
-/// Writes the letters that are not there yet, and that `run` has them.
-fn write_missing(
-    shared: &Shared,
-    topic: &TopicInfo,
-    partition: PartitionId,
-    run: Range<Offset>,
-    faults: &[(Offset, OperatorError)],
-) -> Result<()> {
-    for _ in 0..ATTEMPTS {
-        let desk = Desk::open(shared, topic, partition, faults)?;
-        if desk.missing.is_empty() {
-            return Ok(());
-        }
-        match desk.write(run.clone()) {
-            // Letters of another partition have come first.
-            Err(Error::FailedPrecondition(_)) => {}
-            written => return written,
-        }
-    }
-    Err(Error::Busy(format!("the dead letters of topic {:?} could not be written", topic.name)))
-}
-
 /// What stands when letters are to be written.
 struct Desk<'a> {
-    shared: &'a Shared,
+    tables: &'a Tables,
+    appender: &'a Appender,
     topic: &'a TopicInfo,
     partition: PartitionId,
     source: Arc<TableInfo>,
@@ -114,12 +120,12 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn open(
-        shared: &'a Shared,
+        (tables, appender): (&'a Tables, &'a Appender),
         topic: &'a TopicInfo,
         partition: PartitionId,
         faults: &'a [(Offset, OperatorError)],
     ) -> Result<Desk<'a>> {
-        let state = shared.state.read();
+        let state = tables.ledger.state.read();
         let gone = |name: &str| Error::NotFound { what: "table", name: name.to_owned() };
         let source = state.table(topic.table).cloned().ok_or_else(|| gone("of the topic"))?;
         let letters = state.catalog().letters_of(topic).cloned().ok_or_else(|| gone("of dead letters"))?;
@@ -128,14 +134,14 @@ impl<'a> Desk<'a> {
         let has_one = |offset: Offset| examined.is_some_and(|examined| examined.offsets.contains(offset));
         let missing = faults.iter().filter(|(offset, _)| !has_one(*offset)).collect();
         drop(state);
-        Ok(Desk { shared, topic, partition, source, letters, end, missing })
+        Ok(Desk { tables, appender, topic, partition, source, letters, end, missing })
     }
 
     /// All that are missing, in as many submissions as they take. The last one says that all of `run` has its letters.
     fn write(mut self, run: Range<Offset>) -> Result<()> {
         let letters = self.with_rows()?;
         let rows = letter_rows(&letters, self.origin(), self.letters.schema())?;
-        let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
+        let bytes = self.tables.ledger.options.max_commit_bytes / PIECES_PER_SUBMISSION;
         let mut written = 0;
         let mut from = run.start;
         for piece in pieces(&rows, usize::MAX, bytes) {
@@ -158,8 +164,8 @@ impl<'a> Desk<'a> {
     }
 
     fn submit(&self, batch: RecordBatch, offsets: Range<Offset>) -> Result<()> {
-        let Desk { shared, topic, partition, letters, end, .. } = self;
-        let mut spare = shared.options.max_commit_bytes;
+        let Desk { tables, appender, topic, partition, letters, end, .. } = self;
+        let mut spare = tables.ledger.options.max_commit_bytes;
         let append = Append { table: letters.id, partition: PartitionChoice::Named(0), batch };
         let lettered = Change::RowsLettered {
             topic: topic.id,
@@ -169,13 +175,13 @@ impl<'a> Desk<'a> {
             next: offsets.end,
         };
         let submission = Submission {
-            rows: write::prepare(letters, &append, &shared.turns, &shared.options, &mut spare)?,
+            rows: appender.prepare(letters, &append, &mut spare)?,
             records: vec![lettered.into()],
             preconditions: vec![Precondition::EndOffset { table: letters.id, partition: 0, end: *end }],
             durability: Durability::Sync,
             ..Submission::default()
         };
-        shared.log.submit(submission)?.wait().map(drop)
+        tables.ledger.log.submit(submission)?.wait().map(drop)
     }
 
     /// The rows at fault with all their columns, read anew: the topic has read only those that it uses.
@@ -187,7 +193,7 @@ impl<'a> Desk<'a> {
         let mut letters = Vec::with_capacity(self.missing.len());
         for (offset, error) in &self.missing {
             if !chunk.as_ref().is_some_and(|chunk| (chunk.base_offset..chunk.next_offset).contains(offset)) {
-                chunk = cursor::chunk_at(self.shared, &projection, self.source.id, self.partition, *offset, None)?;
+                chunk = cursor::chunk_at(self.tables, &projection, self.source.id, self.partition, *offset, None)?;
             }
             let row = chunk.as_ref().and_then(|chunk| match &chunk.rows {
                 ChunkRows::Batch(batch) => {

@@ -11,8 +11,8 @@ use super::identity::Identity;
 use crate::chunks::Projection;
 use crate::contract::Guarded;
 use crate::contract::{BatchOperator, LoadedPlugin, TopicPlugins};
-use crate::front::Shared;
 use crate::model::{Error, Result, TopicId, TopicInfo, TopicSource};
+use crate::plugins::Plugins;
 
 /// Compiled topics that are kept; of more, the one that was used least recently goes and is compiled anew when needed.
 const KEPT: usize = 1_024;
@@ -62,13 +62,13 @@ struct Slot {
 
 impl Operators {
     /// The operator of one of the topic's versions.
-    pub(super) fn get(&self, shared: &Shared, topic: &Arc<TopicInfo>, version: u32) -> Result<Arc<Compiled>> {
+    pub(super) fn get(&self, plugins: &Plugins, topic: &Arc<TopicInfo>, version: u32) -> Result<Arc<Compiled>> {
         let slot = self.slot(topic.id);
         let mut kept = slot.compiled.lock();
         if let Some(compiled) = kept.iter().find(|compiled| compiled.topic.version == version) {
             return Ok(compiled.clone());
         }
-        let fresh = Arc::new(compile(shared, topic.as_of(version))?);
+        let fresh = Arc::new(compile(plugins, topic.as_of(version))?);
         kept.push(fresh.clone());
         kept.sort_by_key(|compiled| compiled.topic.version);
         if kept.len() > VERSIONS_KEPT {
@@ -101,26 +101,26 @@ impl Operators {
     }
 }
 
-fn compile(shared: &Shared, topic: Arc<TopicInfo>) -> Result<Compiled> {
-    let plugins = shared.topic_plugins(&topic)?;
-    compile_with(shared, topic, &plugins)
+fn compile(plugins: &Plugins, topic: Arc<TopicInfo>) -> Result<Compiled> {
+    let called = plugins.topic_plugins(&topic)?;
+    compile_with(plugins, topic, &called)
 }
 
-/// A topic that calls `plugins`.
-pub(super) fn compile_with(shared: &Shared, topic: Arc<TopicInfo>, plugins: &TopicPlugins) -> Result<Compiled> {
-    let table = shared.table(topic.table)?;
+/// A topic that calls what is given.
+pub(super) fn compile_with(plugins: &Plugins, topic: Arc<TopicInfo>, called: &TopicPlugins) -> Result<Compiled> {
+    let table = plugins.ledger.table(topic.table)?;
     let operator: Arc<dyn BatchOperator> = match &topic.source {
         TopicSource::Identity => Arc::new(Identity::new(&topic)),
         TopicSource::Select { .. } => {
-            let compiler = shared.compiler.read().clone().ok_or_else(|| {
+            let compiler = plugins.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))
             })?;
-            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&topic, &table, plugins)))
+            let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&topic, &table, called)))
                 .unwrap_or_else(|_| Err(Error::Internal(format!("compiling topic {:?} panicked", topic.name))));
             Arc::new(Guarded(compiled?))
         }
     };
     let projection = Projection::new(&table, operator.inputs())?;
-    let plugins = plugins.plugins.iter().map(|(_, plugin)| plugin.clone()).collect();
+    let plugins = called.plugins.iter().map(|(_, plugin)| plugin.clone()).collect();
     Ok(Compiled { topic, operator, projection, plugins })
 }

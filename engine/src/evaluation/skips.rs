@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::front::Shared;
+use crate::log::Ledger;
 use crate::model::OperatorError;
 use crate::model::{Offset, PartitionId, TopicId, TopicInfo};
 
@@ -22,14 +22,14 @@ impl SkipEvents {
     /// `rows` rows were left out, the first of them at `offset`.
     pub(super) fn tell(
         &self,
-        shared: &Shared,
+        ledger: &Ledger,
         topic: &TopicInfo,
         partition: PartitionId,
         offset: Offset,
         rows: u64,
         error: &OperatorError,
     ) {
-        let now = shared.options.clock.monotonic();
+        let now = ledger.options.clock.monotonic();
         let untold = {
             let mut topics = self.topics.lock();
             match topics.get_mut(&topic.id) {
@@ -40,7 +40,7 @@ impl SkipEvents {
                 _ => topics.insert(topic.id, (now, 0)).map_or(0, |(_, untold)| untold),
             }
         };
-        shared.events.push(
+        ledger.events.push(
             "row_skipped",
             format!(
                 "topic {:?} left out {rows} rows that failed to evaluate, the first at partition {partition} offset \

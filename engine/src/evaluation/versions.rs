@@ -10,8 +10,9 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::operators::{Compiled, Operators};
 use crate::chunks::Chunk;
 use crate::cursor::joined_chunk_at;
-use crate::front::Shared;
+use crate::log::Ledger;
 use crate::model::{Offset, PartitionId, Result, TopicId, TopicInfo};
+use crate::plugins::Plugins;
 use crate::segments::Pruning;
 
 /// Topics share locks: a change of one may hold up another's readers while it is recorded.
@@ -55,7 +56,7 @@ impl Turns {
     /// The rows at `position` that one version of the topic answers for; `None` at the end of the partition.
     pub(super) fn input(
         &self,
-        shared: &Shared,
+        plugins: &Plugins,
         operators: &Operators,
         topic: &TopicInfo,
         partition: PartitionId,
@@ -63,18 +64,19 @@ impl Turns {
     ) -> Result<Option<Input>> {
         loop {
             // Compiling may take seconds: that is no time to keep a change waiting.
-            let present = present(shared, topic);
+            let present = present(&plugins.ledger, topic);
             let answers = present.version_at(partition, position);
-            let compiled = operators.get(shared, &present, answers.version)?;
+            let compiled = operators.get(plugins, &present, answers.version)?;
             let _turn = self.read(topic.id);
-            if self::present(shared, topic).version != present.version {
+            if self::present(&plugins.ledger, topic).version != present.version {
                 continue;
             }
             let Compiled { operator, projection, topic, .. } = &*compiled;
             // Rows that are forwarded as they lie in the log stay as they lie there.
             let until = if operator.is_identity() { position } else { answers.offsets.end };
             let pruning = Pruning { operator: Some(operator.as_ref()), event_time_us: None };
-            let chunk = joined_chunk_at(shared, projection, topic.table, partition, position, until, &pruning)?;
+            let chunk =
+                joined_chunk_at(&plugins.tables, projection, topic.table, partition, position, until, &pruning)?;
             return Ok(chunk.map(|chunk| Input { chunk: chunk.within(&answers.offsets), compiled }));
         }
     }
@@ -82,8 +84,8 @@ impl Turns {
 
 /// The topic as the catalog has it, where only its plugins have changed since a reader was told of it. One that has other
 /// columns by now, or is gone, stays as it was for him.
-pub(super) fn present(shared: &Shared, topic: &TopicInfo) -> Arc<TopicInfo> {
-    let present = shared.state.read().topic(topic.id).cloned();
+pub(super) fn present(ledger: &Ledger, topic: &TopicInfo) -> Arc<TopicInfo> {
+    let present = ledger.state.read().topic(topic.id).cloned();
     let present = present.filter(|present| present.base_version() == topic.base_version());
     present.unwrap_or_else(|| Arc::new(topic.clone()))
 }

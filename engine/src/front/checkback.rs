@@ -22,7 +22,7 @@ impl Engine {
     ) -> Result<Checked> {
         self.enter(who, Action::Read, Some(namespace))?;
         let plugin = self.find_plugin(namespace, plugin)?;
-        match self.shared.loaded_plugin(&plugin)? {
+        match self.rooms.plugins.loaded_plugin(&plugin)? {
             LoadedPlugin::Checkback(handler) => check(&handler, half_messages),
             _ => {
                 let (name, kind) = (&plugin.name, plugin.description.kind.name());

@@ -45,20 +45,20 @@ impl Engine {
     /// In name order.
     pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
         self.enter(who, Action::Read, None)?;
-        Ok(self.shared.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
+        Ok(self.rooms.ledger.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
     }
 
     /// The limits that hold for a namespace: its own, and the server's defaults where it has none.
     pub fn namespace_limits(&self, who: &Principal, name: &str) -> Result<NamespaceLimits> {
         self.enter(who, Action::Read, Some(name))?;
-        Ok(self.shared.namespace_limits(name))
+        Ok(self.rooms.plugins.namespace_limits(name))
     }
 
     /// Creates a table and, with it, its identity topic.
     pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
         self.enter(who, Action::Define, Some(&spec.namespace))?;
         let lsn = self.record(vec![Change::TableCreated(table_info(spec)?)])?;
-        self.shared.table(TableId(lsn.0))
+        self.rooms.ledger.table(TableId(lsn.0))
     }
 
     /// Creates a table in the place of the one that has its name, which is dropped in the same submission: readers see the
@@ -78,7 +78,7 @@ impl Engine {
             }
         })?;
         self.forget(&[dropped]);
-        self.shared.table(TableId(lsn.0))
+        self.rooms.ledger.table(TableId(lsn.0))
     }
 
     /// Adds nullable columns at the end: a new schema version.
@@ -102,7 +102,7 @@ impl Engine {
         let columns: Vec<Field> = columns.into_iter().map(Field::from).collect();
         let fields = normalize_columns(table.schema().fields(), columns.iter())?;
         self.record(vec![Change::ColumnsAdded { table: table.id, fields }])?;
-        self.shared.table(table.id)
+        self.rooms.ledger.table(table.id)
     }
 
     /// Raises the number of partitions.
@@ -120,7 +120,7 @@ impl Engine {
             return Ok(table);
         }
         self.record(vec![Change::PartitionsAdded { table: table.id, partitions }])?;
-        self.shared.table(table.id)
+        self.rooms.ledger.table(table.id)
     }
 
     /// Refused while topics read it, a group has members on it or a plugin consumes or writes it; `force` drops those topics
@@ -149,13 +149,13 @@ impl Engine {
 
     pub fn table_by_id(&self, who: &Principal, id: TableId) -> Result<Arc<TableInfo>> {
         self.enter(who, Action::Read, None)?;
-        self.shared.table(id)
+        self.rooms.ledger.table(id)
     }
 
     /// All tables of all namespaces, by namespace and name.
     pub fn tables(&self, who: &Principal) -> Result<Vec<Arc<TableInfo>>> {
         self.enter(who, Action::Read, None)?;
-        let mut tables: Vec<_> = self.shared.state.read().catalog().tables().cloned().collect();
+        let mut tables: Vec<_> = self.rooms.ledger.state.read().catalog().tables().cloned().collect();
         tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(tables)
     }
@@ -163,7 +163,7 @@ impl Engine {
     /// (start, end) offsets of every partition, in order.
     pub fn table_offsets(&self, who: &Principal, id: TableId) -> Result<Vec<(Offset, Offset)>> {
         self.enter(who, Action::Read, None)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let partitions = state.catalog().partitions(id);
         let partitions = partitions.ok_or_else(|| Error::gone("table"))?;
         Ok(partitions.iter().map(|partition| (partition.start, partition.end)).collect())
@@ -171,12 +171,12 @@ impl Engine {
 
     /// Refuses a drop or change under the members of groups.
     pub(super) fn refuse_members(&self, what: &'static str, name: &str, topic: TopicId) -> Result<()> {
-        let Some(group) = self.shared.groups.member_on(topic) else { return Ok(()) };
+        let Some(group) = self.rooms.delivery.member_on(topic) else { return Ok(()) };
         Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
     }
 
     pub(super) fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let table = state.catalog().table_named(namespace, name).cloned();
         table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::access::Action;
-use crate::delivery::Coordinator;
 use crate::delivery::{Member, NamedPoll};
 use crate::front::Engine;
 use crate::model::Principal;
@@ -13,32 +12,32 @@ impl Engine {
     /// Joins a group, creating it on first use. Topics are names in the configuration's namespace.
     pub fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Member> {
         self.enter(who, Action::Consume, Some(&config.namespace))?;
-        Coordinator::join_as_member(&self.shared, who, config, topics)
+        self.rooms.delivery.join_as_member(who, config, topics)
     }
 
     /// Every group, with its live members.
     pub fn groups(&self, who: &Principal) -> Result<Vec<GroupInfo>> {
         self.enter(who, Action::Read, None)?;
-        Ok(self.shared.groups.list(&self.shared))
+        Ok(self.rooms.delivery.list())
     }
 
     /// Offsets of every partition the group has committed or is assigned; in a broadcast group, once for each client.
     pub fn group_offsets(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
         self.enter(who, Action::Read, Some(namespace))?;
-        self.shared.groups.offsets(&self.shared, namespace, group)
+        self.rooms.delivery.offsets(namespace, group)
     }
 
     /// `ALTER CONSUMER GROUP … SET OFFSET`: live members of the partitions are moved too. What they were handed before
     /// can't be committed any more.
     pub fn reset_offsets(&self, who: &Principal, namespace: &str, group: &str, reset: OffsetReset) -> Result<()> {
         self.enter(who, Action::Consume, Some(namespace))?;
-        self.shared.groups.reset(&self.shared, namespace, group, &reset)
+        self.rooms.delivery.reset(namespace, group, &reset)
     }
 
     /// Refused while it has members, unless `force`.
     pub fn drop_group(&self, who: &Principal, namespace: &str, group: &str, force: bool) -> Result<()> {
         self.enter(who, Action::Consume, Some(namespace))?;
-        self.shared.groups.drop_group(&self.shared, namespace, group, force)
+        self.rooms.delivery.drop_group(namespace, group, force)
     }
 
     /// `poll()` in SQL: one member per (group, client id), kept until its session times out. Waits up to `wait` for rows.
@@ -65,7 +64,7 @@ impl Engine {
         wait: Duration,
     ) -> Result<NamedPoll> {
         self.enter(who, Action::Consume, Some(&config.namespace))?;
-        self.shared.groups.poll_named(&self.shared, who, config, topic, max_rows, wait)
+        self.rooms.delivery.poll_named(who, config, topic, max_rows, wait)
     }
 
     /// `COMMIT OFFSETS`: commits what that client was last handed; gives the committed (partition, next offset) pairs.
@@ -79,6 +78,6 @@ impl Engine {
         client_id: &str,
     ) -> Result<Vec<(PartitionId, Offset)>> {
         self.enter(who, Action::Consume, Some(namespace))?;
-        self.shared.groups.commit_polled(&self.shared, namespace, topic, group, client_id)
+        self.rooms.delivery.commit_polled(namespace, topic, group, client_id)
     }
 }

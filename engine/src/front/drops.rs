@@ -33,12 +33,12 @@ impl Drops {
 impl Engine {
     pub(super) fn drops_of_table(&self, table: TableId) -> Drops {
         let mut drops = Drops::default();
-        drops.table(self.shared.state.read().catalog(), table);
+        drops.table(self.rooms.ledger.state.read().catalog(), table);
         drops
     }
 
     pub(super) fn drops_of_topic(&self, topic: &TopicInfo) -> Drops {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let letters = state.catalog().letters_of(topic).map(|table| table.id);
         let mut drops = Drops { letters, ..Drops::default() };
         drops.topic(state.catalog(), topic);
@@ -61,7 +61,7 @@ impl Engine {
 
     /// Refuses what would go from under a plugin that consumes, writes or reads it, forced or not.
     pub(super) fn refuse_consumers(&self, drops: &Drops) -> Result<()> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let catalog = state.catalog();
         let in_use = |what: &'static str, name: &str, by: String| Err(Error::InUse { what, name: name.to_owned(), by });
         let consumer = |by: &PluginConsumerInfo| format!("consumer {:?}", by.name);
@@ -83,8 +83,8 @@ impl Engine {
 
     pub(super) fn forget(&self, dropped: &[TopicId]) {
         for topic in dropped {
-            self.shared.evaluations.forget(*topic);
-            self.shared.turns.forget(TableId(topic.0));
+            self.rooms.evaluations.forget(*topic);
+            self.rooms.appender.forget(TableId(topic.0));
         }
     }
 }

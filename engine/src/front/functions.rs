@@ -19,7 +19,7 @@ impl Engine {
         let FunctionSpec { namespace, name, parameters, returns, plugin } = spec;
         let info = FunctionInfo { id: FunctionId(0), namespace, name, parameters, returns, plugin, created: Lsn(0) };
         let lsn = self.record(vec![Change::FunctionCreated(info)])?;
-        self.shared.function(FunctionId(lsn.0))
+        self.rooms.ledger.function(FunctionId(lsn.0))
     }
 
     /// Refused while a topic calls it.
@@ -37,13 +37,13 @@ impl Engine {
     /// All of them, by namespace and name.
     pub fn functions(&self, who: &Principal) -> Result<Vec<Arc<FunctionInfo>>> {
         self.enter(who, Action::Read, None)?;
-        let mut functions: Vec<_> = self.shared.state.read().catalog().functions().cloned().collect();
+        let mut functions: Vec<_> = self.rooms.ledger.state.read().catalog().functions().cloned().collect();
         functions.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(functions)
     }
 
     fn find_function(&self, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let function = state.catalog().function_named(namespace, name).cloned();
         function.ok_or_else(|| Error::NotFound { what: "function", name: name.to_owned() })
     }

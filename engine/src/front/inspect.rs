@@ -9,7 +9,7 @@ impl Engine {
     /// The recorded segments, by table, partition and offset.
     pub fn segments(&self, who: &Principal) -> Result<Vec<SegmentInfo>> {
         self.enter(who, Action::Operate, None)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let mut segments = Vec::new();
         for table in state.catalog().tables() {
             for (partition, found) in (0..).zip(state.catalog().partitions(table.id).unwrap_or_default()) {
@@ -35,9 +35,10 @@ impl Engine {
 
     /// Figures for `system.log` and `/metrics`.
     pub fn stats(&self) -> EngineStats {
-        let mut stats = EngineStats { checkpoint_lsn: self.shared.store.checkpoint_lsn(), ..EngineStats::default() };
-        self.shared.log.stats(&mut stats);
-        let state = self.shared.state.read();
+        let mut stats =
+            EngineStats { checkpoint_lsn: self.rooms.ledger.store.checkpoint_lsn(), ..EngineStats::default() };
+        self.rooms.ledger.log.stats(&mut stats);
+        let state = self.rooms.ledger.state.read();
         let catalog = state.catalog();
         for found in catalog.tables().filter_map(|table| catalog.partitions(table.id)).flatten() {
             stats.segments += u64::try_from(found.segments.len()).unwrap_or(u64::MAX);
@@ -45,23 +46,23 @@ impl Engine {
             stats.segment_backlog_bytes += found.log_bytes;
         }
         stats.producer_streams = state.producer_streams().0;
-        stats.producer_streams_forgotten = self.shared.forgotten_streams.count();
+        stats.producer_streams_forgotten = self.rooms.forgotten_streams.count();
         stats.groups = u64::try_from(state.groups().count()).unwrap_or(u64::MAX);
         stats.segments_unlisted = u64::try_from(state.unlisted().iter().count()).unwrap_or(u64::MAX);
         drop(state);
-        if let Some(ownership) = self.shared.segments.ownership() {
+        if let Some(ownership) = self.rooms.segments.ownership() {
             stats.segment_store_epoch = ownership.epoch();
             stats.segment_store_fenced_by = ownership.fenced_by().unwrap_or(0);
             stats.segment_store_kept_below = ownership.kept_below();
         }
-        let written = &self.shared.segments.figures().bytes_written;
+        let written = &self.rooms.segments.figures().bytes_written;
         stats.segment_bytes_written = written.load(std::sync::atomic::Ordering::Relaxed);
-        let evaluations = self.shared.evaluations.figures();
+        let evaluations = self.rooms.evaluations.figures();
         stats.evaluation_hits = evaluations.hits;
         stats.evaluation_misses = evaluations.misses;
         stats.rows_skipped = evaluations.rows_skipped;
-        let groups = self.shared.groups.figures();
-        (stats.thread_panics, stats.threads_down) = self.shared.threads.figures();
+        let groups = self.rooms.delivery.figures();
+        (stats.thread_panics, stats.threads_down) = self.rooms.ledger.threads.figures();
         stats.members = groups.members;
         stats.offset_resets = groups.offset_resets;
         stats
@@ -70,24 +71,24 @@ impl Engine {
     /// Whether appends can succeed at all: the error that every append would now get, if the log has failed
     /// (`LogFailed`) or the engine is closed (`Closed`). Cheap.
     pub fn check_writable(&self) -> Result<()> {
-        self.shared.log.refusal().map_or(Ok(()), Err)
+        self.rooms.ledger.log.refusal().map_or(Ok(()), Err)
     }
 
     /// Whether all is at work that the engine can't do without: as [`Self::check_writable`], and `ThreadDown` once a thread has
     /// panicked and stays down. Cheap; asked by readiness probes.
     pub fn check_ready(&self) -> Result<()> {
         self.check_writable()?;
-        self.shared.threads.check()
+        self.rooms.ledger.threads.check()
     }
 
     /// The epoch of the opening that has taken the object store of the segments over from this one: from then on segments
     /// are neither written nor deleted, and the log is not trimmed. Cheap; asked by readiness probes.
     pub fn segments_fenced_by(&self) -> Option<u64> {
-        self.shared.segments.ownership().and_then(|ownership| ownership.fenced_by())
+        self.rooms.segments.ownership().and_then(|ownership| ownership.fenced_by())
     }
 
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.
     pub fn events(&self) -> Vec<EngineEvent> {
-        self.shared.events.list()
+        self.rooms.ledger.events.list()
     }
 }

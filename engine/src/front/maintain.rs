@@ -9,13 +9,13 @@ impl Engine {
     /// Cuts everything durable of a table into segments now, and trims the log behind it.
     pub fn cut_segments(&self, who: &Principal, id: TableId) -> Result<()> {
         self.enter(who, Action::Operate, None)?;
-        crate::maintenance::cut_table(&self.shared, id)
+        self.rooms.maintenance.cut_table(id)
     }
 
     /// Does everything that is due by the engine's clock before it returns: retention, segments to be cut or merged,
     /// trimming of the log, deletion of files that nobody reads any more.
     pub fn maintain(&self, who: &Principal) -> Result<()> {
         self.enter(who, Action::Operate, None)?;
-        crate::maintenance::run_now(&self.shared)
+        self.rooms.maintenance.run_now()
     }
 }

@@ -18,8 +18,8 @@ mod plugin_reloads;
 mod plugin_settings;
 mod plugins;
 mod read;
+mod rooms;
 mod shadows;
-mod shared;
 mod topic_reloads;
 mod topics;
 mod watchers;
@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::access::Action;
-pub(crate) use self::shared::Shared;
+use self::rooms::Rooms;
 use crate::contract::{PluginHost, TopicCompiler};
 use crate::model::Principal;
 use crate::model::{Error, Lsn, Result};
@@ -43,13 +43,13 @@ const DEFINE_ATTEMPTS: usize = 16;
 /// One open store. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) rooms: Arc<Rooms>,
     _closer: Arc<Closer>,
 }
 
 /// Closes the store when no [`Engine`] is left; the engine's own threads do not count.
 #[derive(Debug)]
-struct Closer(Arc<Shared>);
+struct Closer(Arc<Rooms>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
@@ -67,50 +67,50 @@ impl Engine {
 
     /// Opens with settings of your own.
     pub fn open_with(options: EngineOptions) -> Result<Engine> {
-        let shared = open::open(options)?;
-        let engine = Engine { _closer: Arc::new(Closer(shared.clone())), shared };
-        open::start(&engine.shared)?;
+        let rooms = open::open(options)?;
+        let engine = Engine { _closer: Arc::new(Closer(rooms.clone())), rooms };
+        open::start(&engine.rooms)?;
         Ok(engine)
     }
 
     /// Hands the engine what compiles topics. Topics can't be read before. The compiler must not keep a clone of this
     /// engine: it would never close by itself.
     pub fn set_topic_compiler(&self, compiler: Arc<dyn TopicCompiler>) {
-        *self.shared.compiler.write() = Some(compiler);
-        self.shared.runners.look_again();
+        *self.rooms.plugins.compiler.write() = Some(compiler);
+        self.rooms.runners.look_again();
     }
 
     /// Hands the engine what runs plugins. Consumers that are plugins begin now.
     pub fn set_plugin_host(&self, host: Arc<dyn PluginHost>) {
-        let me = self.shared.me();
+        let me = self.rooms.me.clone();
         host.on_suspension(Arc::new(move || {
-            if let Some(shared) = me.upgrade() {
-                shared.maintenance.hurry();
+            if let Some(rooms) = me.upgrade() {
+                rooms.maintenance.hurry();
             }
         }));
-        let threads = self.shared.threads.clone();
+        let threads = self.rooms.ledger.threads.clone();
         host.on_thread_panic(Arc::new(move |panic| threads.hear(panic)));
-        *self.shared.host.write() = Some(host);
-        let names: Vec<Arc<str>> = self.shared.state.read().catalog().namespaces().cloned().collect();
-        self.shared.tell_limits(names.iter().map(AsRef::as_ref));
-        self.shared.runners.look_again();
+        *self.rooms.plugins.host.write() = Some(host);
+        let names: Vec<Arc<str>> = self.rooms.ledger.state.read().catalog().namespaces().cloned().collect();
+        self.rooms.plugins.tell_limits(names.iter().map(AsRef::as_ref));
+        self.rooms.runners.look_again();
     }
 
     /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.
     pub fn close(&self) -> Result<()> {
-        self.shared.close()
+        self.rooms.close()
     }
 
     /// What every call begins with.
     pub(crate) fn enter(&self, who: &Principal, action: Action, namespace: Option<&str>) -> Result<()> {
-        self.shared.check_open()?;
+        self.rooms.ledger.check_open()?;
         access::check(who, action, namespace)
     }
 
     /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a
     /// single change creates.
     fn record(&self, changes: Vec<Change>) -> Result<Lsn> {
-        Ok(self.shared.log.submit(Submission::of(changes))?.wait()?.lsn)
+        Ok(self.rooms.ledger.log.submit(Submission::of(changes))?.wait()?.lsn)
     }
 
     /// Makes changes from what stands now and records them, again if something else was defined meanwhile.

@@ -23,7 +23,7 @@ impl Engine {
 
     /// Refuses a plugin that could take more than its namespace, and one too many.
     pub(super) fn check_within_namespace(&self, spec: &PluginSpec, sha256: &str) -> Result<()> {
-        let bounds = self.shared.namespace_limits(&spec.namespace);
+        let bounds = self.rooms.plugins.namespace_limits(&spec.namespace);
         let limits = &spec.settings.limits;
         let own = [
             ("memory", NamespaceLimit::PluginMemory, limits.memory_bytes),
@@ -68,7 +68,7 @@ impl Engine {
     /// What the plugins of each namespace take, in name order.
     pub fn namespace_usage(&self, who: &Principal) -> Result<Vec<NamespaceUsage>> {
         let names = self.namespaces(who)?;
-        let known = self.shared.host.read().clone().map_or_else(Vec::new, |host| host.namespace_usage());
+        let known = self.rooms.plugins.host.read().clone().map_or_else(Vec::new, |host| host.namespace_usage());
         let mut known: BTreeMap<String, NamespaceUsage> =
             known.into_iter().map(|usage| (usage.namespace.clone(), usage)).collect();
         let usage = |namespace: String| {
@@ -82,7 +82,7 @@ impl Engine {
 
     fn kept(&self, namespace: &str) -> Kept {
         let mut kept = Kept::default();
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         for plugin in state.catalog().plugins().filter(|plugin| plugin.namespace == namespace) {
             kept.names.insert(plugin.name.clone());
             kept.modules.insert(plugin.sha256.clone(), plugin.module_bytes);

@@ -1,29 +1,24 @@
 //! Opening, in order: the checkpoint, the log after it, then everything that stands on them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use parking_lot::RwLock;
-
-use super::shared::{Closing, Shared};
+use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
+use crate::cursor::Tables;
 use crate::delivery::Coordinator;
 use crate::evaluation::Evaluations;
-use crate::log::{CommitSink, Log};
+use crate::log::{CommitSink, Ledger, Log};
 use crate::maintenance::Maintenance;
 use crate::model::{Error, Result};
-use crate::platform::EngineOptions;
-use crate::platform::Events;
-use crate::platform::Threads;
-use crate::plugins::Modules;
+use crate::platform::{EngineOptions, Events};
+use crate::plugins::{Modules, Plugins};
 use crate::runners::Runners;
 use crate::segments::Segments;
-use crate::state::ForgottenStreams;
-use crate::state::Store;
-use crate::write::RoundRobin;
+use crate::state::{ForgottenStreams, Store};
+use crate::write::Appender;
 
 /// Reads what is there; no thread of the engine runs yet.
-pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
+pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     check(&options)?;
     let io = |error: std::io::Error| Error::Io { path: options.dir.clone(), message: error.to_string() };
     options.disk.create_dir(&options.dir).map_err(io)?;
@@ -36,44 +31,44 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Shared>> {
     if state.applied() > log.durable() {
         return Err(store.ahead_of_log(state.applied(), log.durable()));
     }
-    let segments = Segments::open(&options, &state, &events)?;
     let modules = Modules::open(&options.dir, options.disk.clone())?;
-    let evaluations = Evaluations::new(options.evaluation_cache_bytes);
-    let state = RwLock::new(state);
-    modules.sweep(&state, &events);
-    Ok(Arc::new_cyclic(|me| Shared {
+    let ledger = Arc::new(Ledger::new(options, state, store, log, events));
+    let segments = Arc::new(Segments::open(&ledger)?);
+    modules.sweep(&ledger.state, &ledger.events);
+    let tables = Arc::new(Tables { ledger: ledger.clone(), segments: segments.clone() });
+    let appender = Arc::new(Appender::new(ledger.options.clone()));
+    let plugins = Arc::new(Plugins::new(tables.clone(), modules));
+    let evaluations = Arc::new(Evaluations::new(&plugins, &appender));
+    let delivery = Arc::new(Coordinator::new(&tables, &evaluations));
+    let runners = Arc::new(Runners::new(&appender, &plugins, &evaluations));
+    let maintenance = Maintenance::new(&plugins);
+    Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
-        state,
-        half_applied: AtomicBool::new(false),
-        store,
-        log,
-        compiler: RwLock::default(),
-        host: RwLock::default(),
-        watchers: Watchers::default(),
-        threads: Threads::new(options.clock.clone(), events.clone()),
-        options,
-        events,
+        ledger,
         segments,
-        maintenance: Maintenance::default(),
-        groups: Coordinator::default(),
-        runners: Runners::default(),
+        tables,
+        appender,
+        plugins,
         evaluations,
-        modules,
-        turns: RoundRobin::default(),
+        delivery,
+        runners,
+        maintenance,
+        watchers: Watchers::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     }))
 }
 
 /// Starts the threads: the log first, which the others write to.
-pub(super) fn start(shared: &Arc<Shared>) -> Result<()> {
-    let ahead = shared.state.read().ahead();
-    let sink: Arc<dyn CommitSink> = shared.clone();
-    shared.log.start(ahead, sink, &shared.threads)?;
-    Coordinator::start(shared)?;
-    Runners::start(shared)?;
-    shared.evaluations.begin(Arc::downgrade(shared));
-    shared.maintenance.start(shared)
+pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
+    let ledger = &rooms.ledger;
+    let ahead = ledger.state.read().ahead();
+    let sink: Arc<dyn CommitSink> = rooms.clone();
+    ledger.log.start(ahead, sink, &ledger.threads)?;
+    rooms.delivery.start()?;
+    rooms.runners.start()?;
+    rooms.evaluations.begin();
+    rooms.maintenance.start()
 }
 
 fn check(options: &EngineOptions) -> Result<()> {

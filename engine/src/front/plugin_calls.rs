@@ -15,9 +15,9 @@ impl Engine {
     /// Versions that were never loaded are left out.
     pub fn plugin_calls(&self, who: &Principal) -> Result<Vec<(Arc<PluginInfo>, PluginCalls)>> {
         self.enter(who, Action::Read, None)?;
-        let Some(host) = self.shared.host.read().clone() else { return Ok(Vec::new()) };
+        let Some(host) = self.rooms.plugins.host.read().clone() else { return Ok(Vec::new()) };
         let calls = host.calls();
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let known = calls.into_iter().filter_map(|calls| Some((state.plugin(calls.plugin)?.clone(), calls)));
         let mut known: Vec<_> = known.collect();
         drop(state);
@@ -28,7 +28,7 @@ impl Engine {
     /// The newest lines that guests have logged, in order of time.
     pub fn plugin_log(&self, who: &Principal) -> Result<Vec<PluginLogLine>> {
         self.enter(who, Action::Read, None)?;
-        let mut lines = self.shared.host.read().clone().map_or_else(Vec::new, |host| host.log_lines());
+        let mut lines = self.rooms.plugins.host.read().clone().map_or_else(Vec::new, |host| host.log_lines());
         lines.sort_by_key(|line| line.at_us);
         Ok(lines)
     }
@@ -36,10 +36,10 @@ impl Engine {
     /// Plugin versions that are not called, and why; by namespace, name and version.
     pub fn suspended_plugins(&self, who: &Principal) -> Result<Vec<(Arc<PluginInfo>, PluginSuspension)>> {
         self.enter(who, Action::Read, None)?;
-        let host = self.shared.host.read().clone();
+        let host = self.rooms.plugins.host.read().clone();
         let noticed: HashMap<PluginId, PluginSuspension> =
             host.map_or_else(Vec::new, |host| host.suspensions()).into_iter().collect();
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let known = state.catalog().plugins().filter_map(|plugin| {
             let why = noticed.get(&plugin.id).or(plugin.suspended.as_ref())?;
             Some((plugin.clone(), why.clone()))
@@ -53,13 +53,13 @@ impl Engine {
     /// Lets every suspended version of a plugin be called again; gives their numbers.
     pub fn resume_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Vec<u32>> {
         self.enter(who, Action::Define, Some(namespace))?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let versions: Vec<_> = state.catalog().plugin_versions(namespace, name).cloned().collect();
         drop(state);
         if versions.is_empty() {
             return Err(Error::NotFound { what: "plugin", name: name.to_owned() });
         }
-        let host = self.shared.host.read().clone();
+        let host = self.rooms.plugins.host.read().clone();
         // The host first: what it notices from now on is recorded after this.
         let is_resumed = |plugin: &Arc<PluginInfo>| {
             host.as_ref().is_some_and(|host| host.resume(plugin.id)) || plugin.suspended.is_some()
@@ -71,7 +71,10 @@ impl Engine {
         }
         let resumed: Vec<u32> = resumed.iter().map(|plugin| plugin.version).collect();
         if !resumed.is_empty() {
-            self.shared.events.push("plugin_resumed", format!("plugin {name:?} version {resumed:?} is called again"));
+            self.rooms
+                .ledger
+                .events
+                .push("plugin_resumed", format!("plugin {name:?} version {resumed:?} is called again"));
         }
         Ok(resumed)
     }

@@ -29,7 +29,7 @@ impl Engine {
         check_settings(&spec.settings)?;
         let group = spec.group.as_ref().unwrap_or(&spec.name);
         ConsumerConfig { group_id: group.clone(), ..ConsumerConfig::default() }.validate()?;
-        if self.shared.groups.is_live(&spec.namespace, group) {
+        if self.rooms.delivery.is_live(&spec.namespace, group) {
             let by = "live members; they must leave first".to_owned();
             return Err(Error::InUse { what: "consumer group", name: group.clone(), by });
         }
@@ -37,7 +37,7 @@ impl Engine {
             let plugin = engine.find_plugin(&spec.namespace, &spec.plugin)?;
             let info = engine.plugin_consumer_info(&spec, &plugin, group)?;
             let submission = engine.beginning(&spec, info)?;
-            engine.shared.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
+            engine.rooms.ledger.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
                 Error::AlreadyExists { what: "consumer group", name } => {
                     Error::Busy(format!("group {name:?} was made meanwhile"))
                 }
@@ -61,7 +61,7 @@ impl Engine {
             let found = engine.find_plugin_consumer(namespace, name)?;
             let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
             let changes = vec![Change::PluginConsumerDropped { consumer: found.id }, group];
-            let letters = engine.shared.state.read().catalog().letters_of_consumer(&found).cloned();
+            let letters = engine.rooms.ledger.state.read().catalog().letters_of_consumer(&found).cloned();
             let Some(letters) = letters else { return engine.record(changes).map(|_| Vec::new()) };
             let drops = engine.drops_of_table(letters.id);
             engine.refuse_consumers(&drops)?;
@@ -78,7 +78,7 @@ impl Engine {
     /// All of them with how they fare, by namespace and name.
     pub fn plugin_consumers(&self, who: &Principal) -> Result<Vec<PluginConsumerStatus>> {
         self.enter(who, Action::Read, None)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let mut found: Vec<_> = state.catalog().consumers().cloned().collect();
         drop(state);
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -87,13 +87,13 @@ impl Engine {
 
     /// `None` if it was dropped meanwhile.
     fn plugin_consumer_status(&self, info: Arc<PluginConsumerInfo>) -> Option<PluginConsumerStatus> {
-        let standing = self.shared.runners.standing(info.id);
+        let standing = self.rooms.runners.standing(info.id);
         let (running, error) = match (&standing, info.paused) {
             (_, true) => ("paused", None),
             (Some(standing), false) => standing.state(),
             (None, false) => ("waiting", None),
         };
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let (topic, plugin) = (state.topic(info.topic)?, state.plugin(info.plugin)?);
         let group = group_key(&info.namespace, &info.group);
         let partitions = (0..).zip(state.catalog().partitions(topic.table)?);
@@ -124,14 +124,14 @@ impl Engine {
     }
 
     pub(super) fn find_plugin_consumer(&self, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let consumer = state.catalog().consumer_named(namespace, name).cloned();
         consumer.ok_or_else(|| Error::NotFound { what: "consumer", name: name.to_owned() })
     }
 
     /// Topics over the dead letters of a consumer to be dropped.
     fn refuse_readers(&self, name: &str, drops: &Drops) -> Result<()> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let Some(over) = drops.topics.first().and_then(|topic| state.topic(*topic)) else { return Ok(()) };
         let by = format!("topic {:?}, which reads its dead letters", over.name);
         Err(Error::InUse { what: "consumer", name: name.to_owned(), by })
@@ -195,16 +195,20 @@ impl Engine {
             )));
         }
         let none = RecordBatch::new_empty(output.schema.clone());
-        crate::model::types::conform(&none, table.schema(), self.shared.options.max_commit_bytes).map_err(|error| {
-            let (plugin, output) = (&spec.plugin, &output.name);
-            Error::InvalidInput(format!("output {output:?} of plugin {plugin:?} does not fit table {name:?}: {error}"))
-        })?;
+        crate::model::types::conform(&none, table.schema(), self.rooms.ledger.options.max_commit_bytes).map_err(
+            |error| {
+                let (plugin, output) = (&spec.plugin, &output.name);
+                Error::InvalidInput(format!(
+                    "output {output:?} of plugin {plugin:?} does not fit table {name:?}: {error}"
+                ))
+            },
+        )?;
         Ok(table)
     }
 
     /// The consumer with its group, and the offsets it begins at.
     fn beginning(&self, spec: &PluginConsumerSpec, info: PluginConsumerInfo) -> Result<Submission> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let topic = state.topic(info.topic).ok_or_else(|| Error::Busy("the topic was dropped".to_owned()))?;
         let key = group_key(&info.namespace, &info.group);
         let (namespace, group) = (info.namespace.clone(), info.group.clone());
@@ -213,7 +217,7 @@ impl Engine {
             submission.records.push(Change::GroupCreated { namespace, group, mode: GroupMode::Shared }.into());
         }
         if !crate::delivery::has_offsets(&state, &key, topic.id) {
-            let limit = self.shared.options.max_groups_per_topic;
+            let limit = self.rooms.ledger.options.max_groups_per_topic;
             if state.groups_of_topic(topic.id).take(limit).count() >= limit {
                 return Err(Error::FailedPrecondition(format!(
                     "topic {:?} has {limit} consumer groups, which is the limit (max_groups_per_topic)",
@@ -239,8 +243,8 @@ impl Engine {
 
     /// The dead-letter table of a consumer that gets one.
     pub(super) fn letters_of(&self, info: &PluginConsumerInfo) -> Result<TableInfo> {
-        let topic = self.shared.topic(info.topic)?;
-        let letters = consumer_letters_info(info, &topic, &*self.shared.table(topic.table)?)?;
+        let topic = self.rooms.ledger.topic(info.topic)?;
+        let letters = consumer_letters_info(info, &topic, &*self.rooms.ledger.table(topic.table)?)?;
         check_name("dead-letter table", &letters.name)?;
         Ok(letters)
     }

@@ -29,9 +29,9 @@ impl Engine {
         self.enter(who, Action::Define, Some(namespace))?;
         self.define(|engine| {
             let found = engine.find_plugin_consumer(namespace, name)?;
-            let topic = engine.shared.topic(found.topic)?;
+            let topic = engine.rooms.ledger.topic(found.topic)?;
             let (old_plugin, old_outputs) = engine.version_now(&found, &topic, reload.at.is_some())?;
-            let old = engine.shared.plugin(old_plugin)?;
+            let old = engine.rooms.ledger.plugin(old_plugin)?;
             let plugin = match reload.version {
                 Some(version) => engine.find_plugin_version(namespace, &old.name, version)?,
                 None => engine.find_plugin(namespace, &old.name)?,
@@ -70,7 +70,7 @@ impl Engine {
         in_turn: bool,
     ) -> Result<(PluginId, Vec<TableId>)> {
         let Some(upcoming) = &info.upcoming else { return Ok((info.plugin, info.outputs.clone())) };
-        let below = info.below(&self.shared.state.read());
+        let below = info.below(&self.rooms.ledger.state.read());
         match below {
             None => Ok((upcoming.plugin, upcoming.outputs.clone())),
             Some(_) if !in_turn => Ok((info.plugin, info.outputs.clone())),
@@ -89,10 +89,10 @@ impl Engine {
         topic: &TopicInfo,
         at: SeekTo,
     ) -> Result<BTreeMap<PartitionId, Offset>> {
-        let partitions = self.shared.table(topic.table)?.options.partitions;
+        let partitions = self.rooms.ledger.table(topic.table)?.options.partitions;
         let mut from = BTreeMap::new();
         for partition in 0..partitions {
-            let committed = self.shared.state.read().committed(&group_of(info), topic.id, partition).unwrap_or(0);
+            let committed = self.rooms.ledger.state.read().committed(&group_of(info), topic.id, partition).unwrap_or(0);
             let offset = match at {
                 // Rows that are not there yet may be named.
                 SeekTo::Offset(offset) if offset < committed => {
@@ -103,7 +103,7 @@ impl Engine {
                     )));
                 }
                 SeekTo::Offset(offset) => offset,
-                at => crate::delivery::resolve(&self.shared, topic.table, partition, at)?.max(committed),
+                at => crate::delivery::resolve(&self.rooms.delivery, topic.table, partition, at)?.max(committed),
             };
             from.insert(partition, offset);
         }
@@ -115,14 +115,16 @@ impl Engine {
         let has = |name: &str| new.description.outputs.iter().any(|output| output.name == name);
         let outputs = old.description.outputs.iter().zip(tables);
         let outputs = outputs.filter(|(output, _)| has(&output.name));
-        outputs.map(|(output, table)| Ok((output.name.clone(), self.shared.table(*table)?.name.clone()))).collect()
+        outputs
+            .map(|(output, table)| Ok((output.name.clone(), self.rooms.ledger.table(*table)?.name.clone())))
+            .collect()
     }
 
     /// Columns that the topic has and the consumer's dead-letter table does not have yet.
     fn new_letter_columns(&self, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<Vec<Change>> {
-        let letters = self.shared.state.read().catalog().letters_of_consumer(info).cloned();
+        let letters = self.rooms.ledger.state.read().catalog().letters_of_consumer(info).cloned();
         let Some(letters) = letters else { return Ok(Vec::new()) };
-        let wanted = consumer_letters_info(info, topic, &*self.shared.table(topic.table)?)?;
+        let wanted = consumer_letters_info(info, topic, &*self.rooms.ledger.table(topic.table)?)?;
         let fields = missing_columns(&letters, &wanted)?;
         Ok((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }).into_iter().collect())
     }

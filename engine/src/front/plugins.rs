@@ -28,11 +28,11 @@ impl Engine {
         if found.is_ok() && !replace {
             return Err(Error::AlreadyExists { what: "plugin", name: spec.name });
         }
-        self.shared.modules.check_size(&spec.module)?;
-        let host = self.shared.host.read().clone();
+        self.rooms.plugins.modules.check_size(&spec.module)?;
+        let host = self.rooms.plugins.host.read().clone();
         let host = host.ok_or_else(|| Error::Unsupported("this engine was opened without a plugin host".to_owned()))?;
         let description = host.inspect_with(&spec.namespace, &spec.name, &spec.module, settings)?;
-        self.shared.modules.keep(&spec.module, |sha256| {
+        self.rooms.plugins.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
                 engine.check_within_namespace(&spec, sha256)?;
                 let tables = engine.tables_of(&spec.namespace, &description.tables, &settings.tables)?;
@@ -54,7 +54,7 @@ impl Engine {
                     created: Lsn(0),
                 };
                 match engine.record(vec![Change::PluginCreated(Box::new(info))]) {
-                    Ok(lsn) => engine.shared.plugin(PluginId(lsn.0)),
+                    Ok(lsn) => engine.rooms.ledger.plugin(PluginId(lsn.0)),
                     Err(Error::AlreadyExists { name, .. }) if replace => {
                         Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))
                     }
@@ -69,7 +69,7 @@ impl Engine {
         self.enter(who, Action::Define, Some(namespace))?;
         let plugin = self.find_plugin(namespace, name)?;
         self.record(vec![Change::PluginDropped { plugin: plugin.id }])?;
-        self.shared.modules.sweep(&self.shared.state, &self.shared.events);
+        self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
         Ok(())
     }
 
@@ -94,19 +94,19 @@ impl Engine {
     /// One version, by its id.
     pub fn plugin_by_id(&self, who: &Principal, id: PluginId) -> Result<Arc<PluginInfo>> {
         self.enter(who, Action::Read, None)?;
-        self.shared.plugin(id)
+        self.rooms.ledger.plugin(id)
     }
 
     /// The module of a plugin version.
     pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
         self.enter(who, Action::Read, Some(&plugin.namespace))?;
-        self.shared.modules.read(plugin).map(Arc::from)
+        self.rooms.plugins.modules.read(plugin).map(Arc::from)
     }
 
     /// Newest versions, by namespace and name.
     pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
         self.enter(who, Action::Read, None)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let catalog = state.catalog();
         let is_newest = |plugin: &&Arc<PluginInfo>| {
             catalog.plugin_named(&plugin.namespace, &plugin.name).is_some_and(|newest| newest.id == plugin.id)
@@ -119,19 +119,19 @@ impl Engine {
     /// One plugin version, callable. All callers share it, and so its pool of instances.
     pub fn load_plugin(&self, who: &Principal, id: PluginId) -> Result<LoadedPlugin> {
         self.enter(who, Action::Read, None)?;
-        let plugin = self.shared.plugin(id)?;
-        self.shared.loaded_plugin(&plugin)
+        let plugin = self.rooms.ledger.plugin(id)?;
+        self.rooms.plugins.loaded_plugin(&plugin)
     }
 
     /// What a topic calls, at the versions that it records.
     pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
         self.enter(who, Action::Read, Some(&topic.namespace))?;
-        self.shared.topic_plugins(topic)
+        self.rooms.plugins.topic_plugins(topic)
     }
 
     pub(super) fn find_plugin_version(&self, namespace: &str, name: &str, version: u32) -> Result<Arc<PluginInfo>> {
         let newest = self.find_plugin(namespace, name)?.version;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let mut versions = state.catalog().plugin_versions(namespace, name);
         versions.find(|plugin| plugin.version == version).cloned().ok_or_else(|| {
             let message = format!("plugin {name:?} has no version {version}; it has versions 1 to {newest}");
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     pub(super) fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let plugin = state.catalog().plugin_named(namespace, name).cloned();
         plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })
     }

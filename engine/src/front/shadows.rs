@@ -33,8 +33,8 @@ impl Engine {
             )));
         }
         self.calls_plugin(&topic, plugin)?;
-        self.shared.evaluations.check_shadow(&self.shared, &topic, &shadow)?;
-        self.shared.evaluations.forget_shadow(topic.id);
+        self.rooms.evaluations.check_shadow(&topic, &shadow)?;
+        self.rooms.evaluations.forget_shadow(topic.id);
         self.record(vec![Change::TopicShadowed { topic: topic.id, shadow: Some(shadow.id) }]).map(drop)
     }
 
@@ -46,7 +46,7 @@ impl Engine {
             return Ok(false);
         }
         self.record(vec![Change::TopicShadowed { topic: topic.id, shadow: None }])?;
-        self.shared.evaluations.forget_shadow(topic.id);
+        self.rooms.evaluations.forget_shadow(topic.id);
         Ok(true)
     }
 
@@ -55,11 +55,11 @@ impl Engine {
         self.enter(who, Action::Read, None)?;
         let mut found = Vec::new();
         for topic in self.shadowed_topics() {
-            let Some(shadow) = topic.shadow.and_then(|id| self.shared.plugin(id).ok()) else { continue };
+            let Some(shadow) = topic.shadow.and_then(|id| self.rooms.ledger.plugin(id).ok()) else { continue };
             let TopicSource::Select { plugins, .. } = &topic.source else { continue };
-            let called = plugins.iter().filter_map(|id| self.shared.plugin(*id).ok());
+            let called = plugins.iter().filter_map(|id| self.rooms.ledger.plugin(*id).ok());
             let version = called.filter(|called| called.name == shadow.name).map(|called| called.version).max();
-            let (figures, error) = self.shared.evaluations.shadow_figures(&topic);
+            let (figures, error) = self.rooms.evaluations.shadow_figures(&topic);
             found.push(PluginShadowStatus { version: version.unwrap_or(0), topic, shadow, figures, error });
         }
         Ok(found)
@@ -69,7 +69,7 @@ impl Engine {
     pub fn shadow_differences(&self, who: &Principal) -> Result<Vec<(Arc<TopicInfo>, Vec<ShadowDifference>)>> {
         self.enter(who, Action::Read, None)?;
         let of = |topic: Arc<TopicInfo>| {
-            let differences = self.shared.evaluations.shadow_differences(&topic);
+            let differences = self.rooms.evaluations.shadow_differences(&topic);
             (topic, differences)
         };
         Ok(self.shadowed_topics().into_iter().map(of).collect())
@@ -79,7 +79,7 @@ impl Engine {
         let calls = match &topic.source {
             TopicSource::Identity => false,
             TopicSource::Select { plugins, .. } => {
-                plugins.iter().any(|id| self.shared.plugin(*id).is_ok_and(|called| called.name == plugin))
+                plugins.iter().any(|id| self.rooms.ledger.plugin(*id).is_ok_and(|called| called.name == plugin))
             }
         };
         if calls {
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     fn shadowed_topics(&self) -> Vec<Arc<TopicInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let mut topics: Vec<_> = state.catalog().topics().filter(|topic| topic.shadow.is_some()).cloned().collect();
         drop(state);
         topics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));

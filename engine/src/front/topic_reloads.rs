@@ -24,17 +24,18 @@ impl Engine {
             engine.refuse_members("topic", &topic.name, topic.id)?;
             let info = topic_info(spec.clone(), topic.id, topic.version.saturating_add(1), topic.created);
             let mut changes = Vec::new();
-            let letters = engine.shared.state.read().catalog().letters_of(&info).cloned();
+            let letters = engine.rooms.ledger.state.read().catalog().letters_of(&info).cloned();
             if let Some(letters) = letters {
-                let fields = missing_columns(&letters, &letters_info(&info, &*engine.shared.table(info.table)?)?)?;
+                let fields =
+                    missing_columns(&letters, &letters_info(&info, &*engine.rooms.ledger.table(info.table)?)?)?;
                 changes.extend((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }));
             }
             changes.push(Change::TopicReplaced(info));
             engine.record(changes)?;
             Ok(topic.id)
         })?;
-        self.shared.evaluations.forget(id);
-        self.shared.topic(id)
+        self.rooms.evaluations.forget(id);
+        self.rooms.ledger.topic(id)
     }
 
     /// RELOAD … AT: what `spec` says, which may differ from what stands in the versions of plugins alone, answers for the rows
@@ -48,16 +49,16 @@ impl Engine {
         check_definition(spec)?;
         let id = self.define(|engine| {
             let id = engine.find_topic(&spec.namespace, &spec.name)?.id;
-            engine.shared.evaluations.between_readers(id, || engine.begin_version(id, spec, start))?;
+            engine.rooms.evaluations.between_readers(id, || engine.begin_version(id, spec, start))?;
             Ok(id)
         })?;
-        self.shared.evaluations.forget_shadow(id);
-        self.shared.topic(id)
+        self.rooms.evaluations.forget_shadow(id);
+        self.rooms.ledger.topic(id)
     }
 
     /// Called while no reader takes rows of the topic: what is durable now bounds what was read.
     fn begin_version(&self, id: TopicId, spec: &TopicSpec, start: VersionStart) -> Result<()> {
-        let topic = self.shared.topic(id)?;
+        let topic = self.rooms.ledger.topic(id)?;
         let only_plugins_differ = match &topic.source {
             TopicSource::Identity => false,
             TopicSource::Select { definition, functions, .. } => {
@@ -96,8 +97,8 @@ impl Engine {
 
     /// Where the rows of the newest version end, in each partition.
     fn version_end(&self, topic: &TopicInfo, start: VersionStart) -> Result<BTreeMap<PartitionId, Offset>> {
-        let partitions = self.shared.table(topic.table)?.options.partitions;
-        let state = self.shared.state.read();
+        let partitions = self.rooms.ledger.table(topic.table)?.options.partitions;
+        let state = self.rooms.ledger.state.read();
         let end_of = |partition| {
             let end = state.partition(topic.table, partition).map_or(0, |partition| partition.end);
             let began = topic.earlier.last().and_then(|last| last.until.get(&partition)).copied().unwrap_or(0);
@@ -123,7 +124,7 @@ impl Engine {
 
     /// Those that answer for rows which are retained, or are still to come.
     fn versions_with_rows(&self, topic: &TopicInfo) -> Vec<EarlierVersion> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let start = |partition| state.partition(topic.table, partition).map_or(0, |partition| partition.start);
         let retained =
             |earlier: &&EarlierVersion| earlier.until.iter().any(|(partition, until)| *until > start(*partition));

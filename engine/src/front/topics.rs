@@ -25,7 +25,7 @@ impl Engine {
         let topic = topic_info(spec, TopicId(0), 1, Lsn(0));
         let mut changes = vec![Change::TopicCreated(topic.clone())];
         if topic.on_error == OnError::DeadLetter {
-            let source = self.shared.table(topic.table)?;
+            let source = self.rooms.ledger.table(topic.table)?;
             let letters = letters_info(&topic, &source)?;
             check_name("dead-letter table", &letters.name)?;
             changes.push(Change::TableCreated(letters));
@@ -33,7 +33,7 @@ impl Engine {
         // The topic's record comes first, and a definition takes one LSN.
         let others = changes.len() as u64 - 1;
         let lsn = self.record(changes)?;
-        self.shared.topic(TopicId(lsn.0 - others))
+        self.rooms.ledger.topic(TopicId(lsn.0 - others))
     }
 
     /// Refused while groups have members or committed offsets on it, or topics or members are on its dead-letter table,
@@ -61,13 +61,13 @@ impl Engine {
 
     pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
         self.enter(who, Action::Read, None)?;
-        self.shared.topic(id)
+        self.rooms.ledger.topic(id)
     }
 
     /// All topics but the identity ones, by namespace and name.
     pub fn topics(&self, who: &Principal) -> Result<Vec<Arc<TopicInfo>>> {
         self.enter(who, Action::Read, None)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let mut topics: Vec<_> =
             state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity).cloned().collect();
         drop(state);
@@ -78,15 +78,15 @@ impl Engine {
     /// The compiled topic; compiled once and kept while in use.
     pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
         self.enter(who, Action::Read, None)?;
-        let topic = self.shared.topic(id)?;
-        self.shared.evaluations.operator(&self.shared, &topic)
+        let topic = self.rooms.ledger.topic(id)?;
+        self.rooms.evaluations.operator(&topic)
     }
 
     /// Refuses what only `force` drops.
     fn refuse_drop(&self, topic: &TopicInfo, drops: &Drops) -> Result<()> {
         let in_use = |by: String| Err(Error::InUse { what: "topic", name: topic.name.clone(), by });
         self.refuse_members("topic", &topic.name, topic.id)?;
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         if let Some((_, group)) = state.groups_of_topic(topic.id).next() {
             return in_use(format!("the committed offsets of consumer group {group:?}"));
         }
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     pub(super) fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
-        let state = self.shared.state.read();
+        let state = self.rooms.ledger.state.read();
         let topic = state.catalog().topic_named(namespace, name).cloned();
         topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.to_owned() })
     }

@@ -40,17 +40,17 @@ impl Engine {
 
     fn enqueue_all(&self, who: &Principal, appends: Vec<Append>, stamp: Option<ProducerStamp>) -> Result<Ticket> {
         let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
-        let mut spare = self.shared.options.max_commit_bytes;
+        let mut spare = self.rooms.ledger.options.max_commit_bytes;
         let mut namespace: Option<String> = None;
         for append in &appends {
-            self.shared.check_open()?;
-            let table = self.shared.table(append.table)?;
+            self.rooms.ledger.check_open()?;
+            let table = self.rooms.ledger.table(append.table)?;
             if *namespace.get_or_insert_with(|| table.namespace.clone()) != table.namespace {
                 return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
             }
             self.enter(who, Action::Produce, Some(&table.namespace))?;
             self.refuse_letters(&table)?;
-            let parts = crate::write::prepare(&table, append, &self.shared.turns, &self.shared.options, &mut spare)?;
+            let parts = self.rooms.appender.prepare(&table, append, &mut spare)?;
             submission.rows.extend(parts);
             let version = table.schema_version();
             submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
@@ -66,29 +66,29 @@ impl Engine {
         if submission.rows.is_empty() && submission.stamp.is_none() {
             return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
-        self.shared.log.enqueue(submission)
+        self.rooms.ledger.log.enqueue(submission)
     }
 
     /// Whether rows of these columns can become rows of the table, as far as that can be told without any: unknown, missing and
     /// doubled columns and types that are not cast are the errors that an append of such rows would give.
     pub fn check_columns(&self, who: &Principal, table: TableId, columns: &SchemaRef) -> Result<()> {
-        self.shared.check_open()?;
-        let table = self.shared.table(table)?;
+        self.rooms.ledger.check_open()?;
+        let table = self.rooms.ledger.table(table)?;
         self.enter(who, Action::Produce, Some(&table.namespace))?;
         let none = RecordBatch::new_empty(SchemaRef::clone(columns));
-        crate::model::types::conform(&none, table.schema(), self.shared.options.max_commit_bytes).map(drop)
+        crate::model::types::conform(&none, table.schema(), self.rooms.ledger.options.max_commit_bytes).map(drop)
     }
 
     /// Cuts a batch into pieces that can be appended one by one, in order and without copying. A single row that is too
     /// large stays a piece of its own, and its append says so.
     pub fn split_for_append(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
-        let bytes = self.shared.options.max_commit_bytes / PIECES_PER_SUBMISSION;
+        let bytes = self.rooms.ledger.options.max_commit_bytes / PIECES_PER_SUBMISSION;
         crate::write::pieces(batch, usize::MAX, bytes)
     }
 
     /// Dead letters are the engine's to write: their order and number follow from what was evaluated.
     fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
-        match self.shared.state.read().catalog().owner_of_letters(table) {
+        match self.rooms.ledger.state.read().catalog().owner_of_letters(table) {
             None => Ok(()),
             Some(owner) => Err(Error::FailedPrecondition(format!(
                 "table {:?} holds the dead letters of {owner}; nothing else is appended to it",
@@ -99,9 +99,9 @@ impl Engine {
 
     /// An append of no rows needs no record.
     fn nothing_appended(&self, durability: Durability) -> Result<PendingReceipt> {
-        self.shared.check_open()?;
+        self.rooms.ledger.check_open()?;
         let (sender, receiver) = futures::channel::oneshot::channel();
-        let lsn = self.shared.log.durable();
+        let lsn = self.rooms.ledger.log.durable();
         // The receiver is right here, so this can't fail.
         let _ = sender.send(Ok(Receipt { lsn, appended: Vec::new(), duplicate: false, durability }));
         Ok(PendingReceipt { receiver })

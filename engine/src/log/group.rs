@@ -6,8 +6,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::index::Key;
-use super::ipc::{self, EncodedRows};
+use super::ipc;
 use crate::model::{Error, Result};
+use crate::state::EncodedRows;
 use crate::state::RowsRecord;
 
 /// A joined frame takes no more rows and no more bytes than this; then another one is begun.

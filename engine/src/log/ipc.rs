@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::model::types::stored_bytes;
 use crate::model::{EncodedBatch, Error, Result};
+use crate::state::EncodedRows;
 
 /// Before the flatbuffer: a continuation marker and the flatbuffer's padded length, four bytes each.
 const PREFIX_LEN: usize = 8;
@@ -21,24 +22,6 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 pub(super) const WIDE_ALIGNMENT_BYTES: usize = 4096;
 pub(super) const WIDE_ALIGNMENT: usize = 64;
 pub(super) const NARROW_ALIGNMENT: usize = 8;
-
-/// A record-batch message ready for the log.
-#[derive(Debug, Clone)]
-pub(crate) struct EncodedRows {
-    /// Continuation marker, length, flatbuffer, padding: what stands before the body.
-    pub head: Bytes,
-    /// The flatbuffer (a part of `head`) and the body.
-    pub batch: EncodedBatch,
-    /// Of `head`, then the body.
-    pub crc32c: u32,
-}
-
-impl EncodedRows {
-    /// Bytes of the whole message.
-    pub(crate) fn len(&self) -> usize {
-        self.head.len() + self.batch.body.len()
-    }
-}
 
 /// Encodes a batch of the closed list of types (`docs/types.md`): no dictionaries, no compression.
 pub(crate) fn encode(batch: &RecordBatch) -> Result<EncodedRows> {

@@ -20,6 +20,7 @@ mod index;
 mod ipc;
 mod lane;
 mod layout;
+mod ledger;
 mod pace;
 mod payload;
 mod plan;
@@ -59,7 +60,8 @@ use crate::state::{Record, RecordContext};
 pub(crate) use by_lsn::LsnPlace;
 pub(crate) use frame::Frame;
 pub(crate) use index::IndexEntry;
-pub(crate) use ipc::{EncodedRows, encode, sliced_bytes};
+pub(crate) use ipc::{encode, sliced_bytes};
+pub(crate) use ledger::Ledger;
 pub use ticket::{Ticket, Tickets};
 
 /// Commits that may wait for the apply thread before the writer does.

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::upkeep::Upkeep;
 use crate::cursor;
-use crate::front::Shared;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId};
 use crate::state::PartitionState;
 use crate::state::{Change, SegmentMeta};
@@ -15,9 +15,9 @@ use crate::state::{Precondition, Submission};
 const MAX_FRAMES: usize = 4_096;
 
 /// Does what is due. A partition that changes meanwhile is left for the next time.
-pub(crate) fn apply(shared: &Shared) -> Result<()> {
-    for move_to in due(shared)? {
-        match move_start(shared, &move_to) {
+pub(crate) fn apply(upkeep: &Upkeep) -> Result<()> {
+    for move_to in due(upkeep)? {
+        match move_start(upkeep, &move_to) {
             Ok(()) | Err(Error::Busy(_) | Error::NotFound { .. } | Error::OffsetOutOfRange { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -52,15 +52,15 @@ enum Finding {
     },
 }
 
-fn due(shared: &Shared) -> Result<Vec<Move>> {
+fn due(upkeep: &Upkeep) -> Result<Vec<Move>> {
     let findings = {
-        let state = shared.state.read();
+        let state = upkeep.ledger.state.read();
         let mut findings = Vec::new();
         for info in state.catalog().tables() {
             let partitions = state.catalog().partitions(info.id).unwrap_or_default();
             if let Some(retention_ms) = info.options.retention_ms {
                 let keep_us = i64::try_from(retention_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-                let cutoff_us = shared.log.time().before_age_us(keep_us);
+                let cutoff_us = upkeep.ledger.log.time().before_age_us(keep_us);
                 let of = |(partition, found)| by_time(info.id, partition, found, cutoff_us);
                 findings.extend((0..).zip(partitions).filter_map(of));
             }
@@ -72,7 +72,7 @@ fn due(shared: &Shared) -> Result<Vec<Move>> {
     };
     let mut moves = Vec::with_capacity(findings.len());
     for finding in findings {
-        moves.extend(resolve(shared, finding)?);
+        moves.extend(resolve(upkeep, finding)?);
     }
     Ok(moves)
 }
@@ -122,11 +122,11 @@ fn by_bytes(table: TableId, partitions: &[PartitionState], limit: u64) -> Vec<Fi
     findings
 }
 
-fn resolve(shared: &Shared, finding: Finding) -> Result<Option<Move>> {
+fn resolve(upkeep: &Upkeep, finding: Finding) -> Result<Option<Move>> {
     match finding {
         Finding::Known(known) => Ok(Some(known)),
         Finding::ByTime { table, partition, cutoff_us } => {
-            match cursor::offset_at(shared, table, partition, cutoff_us) {
+            match cursor::offset_at(&upkeep.tables, table, partition, cutoff_us) {
                 Ok(start) => Ok(Some(Move { table, partition, start })),
                 Err(Error::NotFound { .. } | Error::OffsetOutOfRange { .. }) => Ok(None),
                 Err(error) => Err(error),
@@ -135,7 +135,7 @@ fn resolve(shared: &Shared, finding: Finding) -> Result<Option<Move>> {
         Finding::ByBytes { table, partition, excess, from, end } => {
             let (mut at, mut freed) = (from, 0);
             for _ in 0..MAX_FRAMES {
-                let Some(frame) = shared.log.entry_at(table, partition, at)? else { break };
+                let Some(frame) = upkeep.ledger.log.entry_at(table, partition, at)? else { break };
                 // The newest frame stays, however large.
                 if freed >= excess || frame.next_offset() >= end {
                     break;
@@ -148,10 +148,10 @@ fn resolve(shared: &Shared, finding: Finding) -> Result<Option<Move>> {
     }
 }
 
-fn move_start(shared: &Shared, to: &Move) -> Result<()> {
+fn move_start(upkeep: &Upkeep, to: &Move) -> Result<()> {
     let &Move { table, partition, start } = to;
     let (removed, segments_version, in_log) = {
-        let state = shared.state.read();
+        let state = upkeep.ledger.state.read();
         let Some(found) = state.partition(table, partition) else { return Ok(()) };
         let start = start.min(found.end);
         let removed: Vec<Arc<SegmentMeta>> =
@@ -162,7 +162,7 @@ fn move_start(shared: &Shared, to: &Move) -> Result<()> {
         (removed, found.segments_version, start > found.segmented_to && start < found.end)
     };
     let lsn = match in_log {
-        true => shared.log.entry_at(table, partition, start)?.map_or(Lsn(0), |frame| frame.lsn),
+        true => upkeep.ledger.log.entry_at(table, partition, start)?.map_or(Lsn(0), |frame| frame.lsn),
         false => Lsn(0),
     };
     let mut changes = vec![Change::StartMoved { table, partition, start, lsn }];
@@ -171,6 +171,6 @@ fn move_start(shared: &Shared, to: &Move) -> Result<()> {
         changes.push(Change::SegmentsChanged { table, partition, added: Vec::new(), removed: ids });
     }
     let preconditions = vec![Precondition::SegmentsUnchanged { table, partition, segments_version }];
-    shared.log.submit(Submission { preconditions, ..Submission::of(changes) })?.wait()?;
+    upkeep.ledger.log.submit(Submission { preconditions, ..Submission::of(changes) })?.wait()?;
     Ok(())
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::front::Shared;
+use super::rounds;
+use super::upkeep::Upkeep;
 use crate::log::Log;
 use crate::maintenance::retention;
+use crate::model::TableId;
 use crate::model::{Error, Result};
 use crate::platform::join;
 use crate::platform::{Patience, Stopwatch};
+use crate::plugins::Plugins;
 use crate::plugins::suspensions;
 use crate::segments::Job;
 
@@ -27,8 +30,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The threads of one open engine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Maintenance {
+    upkeep: Arc<Upkeep>,
     board: Arc<Board>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -59,18 +63,39 @@ struct Notes {
 }
 
 impl Maintenance {
+    pub(crate) fn new(plugins: &Arc<Plugins>) -> Maintenance {
+        let upkeep = Arc::new(Upkeep {
+            ledger: plugins.ledger.clone(),
+            segments: plugins.tables.segments.clone(),
+            tables: plugins.tables.clone(),
+            plugins: plugins.clone(),
+        });
+        Maintenance { upkeep, board: Arc::default(), threads: Mutex::default() }
+    }
+
+    /// Does everything that is due on this thread.
+    pub(crate) fn run_now(&self) -> Result<()> {
+        rounds::run_now(&self.upkeep)
+    }
+
+    /// Cuts every durable row of a table into segments, and trims the log behind them.
+    pub(crate) fn cut_table(&self, table: TableId) -> Result<()> {
+        rounds::cut_table(&self.upkeep, table)
+    }
+
     /// Starts the threads of an engine that is open.
-    pub(crate) fn start(&self, shared: &Arc<Shared>) -> Result<()> {
+    pub(crate) fn start(&self) -> Result<()> {
         let mut threads = self.threads.lock();
-        let supervisor = shared.threads.clone();
-        let mut spawn = |name: &str, run: fn(&Weak<Shared>, &Board)| -> Result<()> {
-            let (shared, board) = (Arc::downgrade(shared), self.board.clone());
-            threads.push(supervisor.start_again(name, move || run(&shared, &board))?);
+        let upkeep = &self.upkeep;
+        let supervisor = upkeep.ledger.threads.clone();
+        let mut spawn = |name: &str, run: fn(&Weak<Upkeep>, &Board)| -> Result<()> {
+            let (upkeep, board) = (Arc::downgrade(upkeep), self.board.clone());
+            threads.push(supervisor.start_again(name, move || run(&upkeep, &board))?);
             Ok(())
         };
         spawn("maintenance", maintain)?;
         spawn("checkpoints", checkpoint)?;
-        for number in 1..=shared.options.segment_threads {
+        for number in 1..=upkeep.ledger.options.segment_threads {
             spawn(&format!("segments-{number}"), work)?;
         }
         Ok(())
@@ -121,7 +146,7 @@ impl Board {
     }
 
     /// Tells a failure, once while it stays the same. With a log that takes no records there is nothing left to do.
-    fn report(&self, shared: &Shared, what: &str, outcome: Result<()>) {
+    fn report(&self, upkeep: &Upkeep, what: &str, outcome: Result<()>) {
         match outcome {
             Ok(()) => {}
             Err(Error::Closed) => self.notes.lock().stopping = true,
@@ -134,7 +159,7 @@ impl Board {
                 if notes.failure.as_ref() != Some(&message) {
                     notes.failure = Some(message.clone());
                     drop(notes);
-                    shared.events.push("maintenance_failed", message);
+                    upkeep.ledger.events.push("maintenance_failed", message);
                 }
             }
         }
@@ -167,10 +192,10 @@ impl Board {
     }
 
     /// The next job; `None` when the engine ends.
-    fn take(&self, shared: &Weak<Shared>) -> Option<Job> {
+    fn take(&self, upkeep: &Weak<Upkeep>) -> Option<Job> {
         let mut notes = self.notes.lock();
         loop {
-            if notes.stopping || shared.strong_count() == 0 {
+            if notes.stopping || upkeep.strong_count() == 0 {
                 return None;
             }
             if let Some(job) = notes.jobs.pop_front() {
@@ -195,11 +220,11 @@ impl Drop for Running<'_> {
     }
 }
 
-fn maintain(shared: &Weak<Shared>, board: &Board) {
+fn maintain(upkeep: &Weak<Upkeep>, board: &Board) {
     let mut last = Stopwatch::start();
     loop {
         let Some(interval) =
-            shared.upgrade().map(|shared| Duration::from_millis(shared.options.maintenance_interval_ms.max(1)))
+            upkeep.upgrade().map(|upkeep| Duration::from_millis(upkeep.ledger.options.maintenance_interval_ms.max(1)))
         else {
             return;
         };
@@ -208,45 +233,45 @@ fn maintain(shared: &Weak<Shared>, board: &Board) {
             if std::mem::take(&mut notes.hurry) {
                 break;
             }
-            if board.wait(&mut notes, interval.saturating_sub(last.elapsed())) || shared.strong_count() == 0 {
+            if board.wait(&mut notes, interval.saturating_sub(last.elapsed())) || upkeep.strong_count() == 0 {
                 return;
             }
         }
         last = Stopwatch::start();
-        let Some(shared) = shared.upgrade() else { return };
-        board.report(&shared, "retention", retention::apply(&shared));
-        board.report(&shared, "recording suspended plugins", suspensions::record(&shared));
-        if shared.options.segment_threads > 0 {
-            board.post(super::due_jobs(&shared));
+        let Some(upkeep) = upkeep.upgrade() else { return };
+        board.report(&upkeep, "retention", retention::apply(&upkeep));
+        board.report(&upkeep, "recording suspended plugins", suspensions::record(&upkeep.plugins));
+        if upkeep.ledger.options.segment_threads > 0 {
+            board.post(rounds::due_jobs(&upkeep));
         }
-        board.report(&shared, "trimming the log", super::trim(&shared));
-        board.report(&shared, "recording the clock", shared.log.time().record(false));
-        board.report(&shared, "deleting segments", crate::segments::sweep(&shared));
+        board.report(&upkeep, "trimming the log", rounds::trim(&upkeep));
+        board.report(&upkeep, "recording the clock", upkeep.ledger.log.time().record(false));
+        board.report(&upkeep, "deleting segments", crate::segments::sweep(&upkeep.segments));
     }
 }
 
 /// Takes the checkpoints that do not wait for the log to roll, as long as there is more to write than is to be kept in memory.
-fn checkpoint(shared: &Weak<Shared>, board: &Board) {
+fn checkpoint(upkeep: &Weak<Upkeep>, board: &Board) {
     loop {
         let mut notes = board.notes.lock();
         while !std::mem::take(&mut notes.checkpoint) {
-            if board.wait(&mut notes, LOOK_AROUND) || shared.strong_count() == 0 {
+            if board.wait(&mut notes, LOOK_AROUND) || upkeep.strong_count() == 0 {
                 return;
             }
         }
         drop(notes);
-        let Some(shared) = shared.upgrade() else { return };
-        let _synced = SyncedEach::begin(&shared.log);
-        let mut taken = shared.checkpoint();
-        while taken.is_ok() && shared.is_checkpoint_due() {
+        let Some(upkeep) = upkeep.upgrade() else { return };
+        let _synced = SyncedEach::begin(&upkeep.ledger.log);
+        let mut taken = upkeep.ledger.checkpoint();
+        while taken.is_ok() && upkeep.ledger.is_checkpoint_due() {
             let mut notes = board.notes.lock();
             if board.wait(&mut notes, UNTIL_DURABLE) {
                 return;
             }
             drop(notes);
-            taken = shared.checkpoint();
+            taken = upkeep.ledger.checkpoint();
         }
-        board.report(&shared, "an early checkpoint", taken);
+        board.report(&upkeep, "an early checkpoint", taken);
     }
 }
 
@@ -266,14 +291,14 @@ impl Drop for SyncedEach<'_> {
     }
 }
 
-fn work(shared: &Weak<Shared>, board: &Board) {
-    while let Some(job) = board.take(shared) {
-        let Some(shared) = shared.upgrade() else { return };
+fn work(upkeep: &Weak<Upkeep>, board: &Board) {
+    while let Some(job) = board.take(upkeep) {
+        let Some(upkeep) = upkeep.upgrade() else { return };
         let mut running = Running { board, job: &job, succeeded: false };
-        let outcome = job.run_in_background(&shared, &|| board.is_stopping());
+        let outcome = job.run_in_background(&upkeep.segments, &|| board.is_stopping());
         running.succeeded = outcome.is_ok();
         drop(running);
-        board.report(&shared, "writing segments", outcome);
-        board.report(&shared, "trimming the log", super::trim(&shared));
+        board.report(&upkeep, "writing segments", outcome);
+        board.report(&upkeep, "trimming the log", rounds::trim(&upkeep));
     }
 }

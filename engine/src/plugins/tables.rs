@@ -12,8 +12,8 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use crate::chunks::{ChunkRows, Projection, append_ts_type};
 use crate::contract::{InputColumn, PluginInfo};
 use crate::cursor::OffsetRange;
+use crate::cursor::Tables;
 use crate::cursor::chunk_at;
-use crate::front::Shared;
 use crate::lookups::budget::Budget;
 use crate::lookups::index::{Added, KeyIndex};
 use crate::lookups::{FoundRows, LookupUnavailable, TableLookup, TableUse};
@@ -24,7 +24,7 @@ use crate::platform::Patience;
 #[derive(Debug)]
 pub(crate) struct PluginTables {
     /// Plugins are held by what the engine holds.
-    shared: Weak<Shared>,
+    engine: Weak<Tables>,
     tables: Vec<Followed>,
 }
 
@@ -56,11 +56,11 @@ struct Position {
 
 impl PluginTables {
     /// Nothing is read yet. Fails if a table is gone or lacks a column.
-    pub(crate) fn new(shared: &Shared, plugin: &PluginInfo) -> Result<PluginTables> {
+    pub(crate) fn new(engine: &Arc<Tables>, plugin: &PluginInfo) -> Result<PluginTables> {
         let budget = Arc::new(Budget::new(plugin.limits.lookup_bytes));
         let uses = plugin.description.tables.iter().zip(&plugin.tables);
         let tables = uses.map(|(used, table)| {
-            let info = shared.table(*table)?;
+            let info = engine.ledger.table(*table)?;
             let broken = |error| Error::Internal(format!("no index of table {:?}: {error}", info.name));
             Ok(Followed {
                 table: *table,
@@ -74,7 +74,7 @@ impl PluginTables {
                 }),
             })
         });
-        Ok(PluginTables { shared: shared.me(), tables: tables.collect::<Result<_>>()? })
+        Ok(PluginTables { engine: Arc::downgrade(engine), tables: tables.collect::<Result<_>>()? })
     }
 }
 
@@ -86,11 +86,11 @@ impl TableLookup for PluginTables {
         patience: Duration,
         max_bytes: usize,
     ) -> std::result::Result<FoundRows, LookupUnavailable> {
-        let shared = self.shared.upgrade().filter(|shared| shared.check_open().is_ok());
-        let shared = shared.ok_or_else(|| LookupUnavailable("the engine is closed".to_owned()))?;
+        let engine = self.engine.upgrade().filter(|engine| engine.ledger.check_open().is_ok());
+        let engine = engine.ok_or_else(|| LookupUnavailable("the engine is closed".to_owned()))?;
         let followed = self.tables.get(table);
         let followed = followed.ok_or_else(|| LookupUnavailable(format!("table {table} is not declared")))?;
-        followed.lookup(&shared, keys, Patience::of(patience), max_bytes)
+        followed.lookup(&engine, keys, Patience::of(patience), max_bytes)
     }
 }
 
@@ -123,8 +123,8 @@ fn bind_column(table: &TableInfo, wanted: &Field) -> Result<InputColumn> {
 type Looked<T> = std::result::Result<T, LookupUnavailable>;
 
 impl Followed {
-    fn lookup(&self, shared: &Shared, keys: &RecordBatch, patience: Patience, max_bytes: usize) -> Looked<FoundRows> {
-        let ranges = self.ranges(shared)?;
+    fn lookup(&self, engine: &Tables, keys: &RecordBatch, patience: Patience, max_bytes: usize) -> Looked<FoundRows> {
+        let ranges = self.ranges(engine)?;
         {
             let read = self.read.try_read_for(patience.left()).ok_or_else(|| self.busy())?;
             if read.covers(&ranges) {
@@ -132,20 +132,20 @@ impl Followed {
             }
         }
         let mut read = self.read.try_write_for(patience.left()).ok_or_else(|| self.busy())?;
-        self.follow(shared, &mut read, &ranges, patience)?;
+        self.follow(engine, &mut read, &ranges, patience)?;
         RwLockWriteGuard::downgrade(read).index.newest(keys, max_bytes)
     }
 
     /// Start and durable end of each partition, now.
-    fn ranges(&self, shared: &Shared) -> Looked<Vec<OffsetRange>> {
-        let state = shared.state.read();
+    fn ranges(&self, engine: &Tables) -> Looked<Vec<OffsetRange>> {
+        let state = engine.ledger.state.read();
         let partitions = state.catalog().partitions(self.table);
         let partitions = partitions.ok_or_else(|| self.unavailable("was dropped"))?;
         Ok(partitions.iter().map(|partition| partition.start..partition.end).collect())
     }
 
     /// Reads on to the ends. What was read stays, also where this fails.
-    fn follow(&self, shared: &Shared, read: &mut Read, ranges: &[OffsetRange], patience: Patience) -> Looked<()> {
+    fn follow(&self, engine: &Tables, read: &mut Read, ranges: &[OffsetRange], patience: Patience) -> Looked<()> {
         if read.partitions.len() < ranges.len() {
             read.partitions.resize_with(ranges.len(), Position::default);
         }
@@ -154,7 +154,7 @@ impl Followed {
         }
         for (partition, range) in (0..).zip(ranges) {
             while read.next(partition) < range.end {
-                self.step(shared, read, partition)?;
+                self.step(engine, read, partition)?;
                 if patience.is_over() && !read.covers(ranges) {
                     let left: Offset =
                         ranges.iter().zip(&read.partitions).map(|(range, at)| range.end.saturating_sub(at.next)).sum();
@@ -168,9 +168,9 @@ impl Followed {
     }
 
     /// Takes in the next chunk of a partition.
-    fn step(&self, shared: &Shared, read: &mut Read, partition: PartitionId) -> Looked<()> {
+    fn step(&self, engine: &Tables, read: &mut Read, partition: PartitionId) -> Looked<()> {
         let from = read.next(partition);
-        let chunk = match chunk_at(shared, &self.projection, self.table, partition, from, None) {
+        let chunk = match chunk_at(engine, &self.projection, self.table, partition, from, None) {
             Ok(Some(chunk)) => chunk,
             Ok(None) => return Err(self.unavailable("ends before its end")),
             // Retention went on meanwhile.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
+use super::runners::Runners;
 use crate::contract::{StateEntries, StateSource, StateWrite};
-use crate::front::Shared;
 use crate::model::{
     Append, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result, TableId, TopicInfo,
 };
@@ -38,16 +38,21 @@ pub(super) fn group_of(info: &PluginConsumerInfo) -> GroupKey {
 
 /// Makes it durable, all or nothing; gives the number of rows appended to outputs. A row at fault that is as large as a
 /// commit leaves a letter without it. `Fenced`: somebody else has moved the offset, or the consumer is not to run any more.
-pub(super) fn commit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
+pub(super) fn commit(
+    runners: &Runners,
+    info: &PluginConsumerInfo,
+    topic: &TopicInfo,
+    advance: Advance,
+) -> Result<usize> {
     let single = advance.letters.len() == 1 && advance.outputs.is_empty();
     let bare = single.then(|| advance.letters.iter().map(Letter::bare).collect::<Vec<_>>());
-    match (submit(shared, info, topic, advance.clone()), bare) {
-        (Err(Error::TooLarge { .. }), Some(letters)) => submit(shared, info, topic, Advance { letters, ..advance }),
+    match (submit(runners, info, topic, advance.clone()), bare) {
+        (Err(Error::TooLarge { .. }), Some(letters)) => submit(runners, info, topic, Advance { letters, ..advance }),
         (submitted, _) => submitted,
     }
 }
 
-fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
+fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advance: Advance) -> Result<usize> {
     let Advance { partition, expected, next, outputs, tables, writes, letters } = advance;
     let group = group_of(info);
     let entries = vec![(info.topic, partition, next)];
@@ -62,14 +67,14 @@ fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance
     if !writes.is_empty() {
         submission.records.push(StateRecord { consumer: info.id, partition, writes }.into());
     }
-    let (mut spare, mut appended) = (shared.options.max_commit_bytes, 0);
+    let (mut spare, mut appended) = (runners.ledger.options.max_commit_bytes, 0);
     for (output, batch) in outputs {
         let unknown =
             || Error::InvalidInput(format!("the plugin gave rows for output {output}, which it does not have"));
-        let table = shared.table(*tables.get(output).ok_or_else(unknown)?)?;
+        let table = runners.ledger.table(*tables.get(output).ok_or_else(unknown)?)?;
         appended += batch.num_rows();
         let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
-        let parts = write::prepare(&table, &append, &shared.turns, &shared.options, &mut spare);
+        let parts = runners.appender.prepare(&table, &append, &mut spare);
         submission.rows.extend(parts.map_err(|error| match error {
             Error::InvalidInput(why) => Error::InvalidInput(format!("rows for table {:?}: {why}", table.name)),
             other => other,
@@ -78,13 +83,13 @@ fn submit(shared: &Shared, info: &PluginConsumerInfo, topic: &TopicInfo, advance
         submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
     }
     if !letters.is_empty() {
-        let table = shared.state.read().catalog().letters_of_consumer(info).cloned();
+        let table = runners.ledger.state.read().catalog().letters_of_consumer(info).cloned();
         let table = table.ok_or_else(|| Error::Fenced("the consumer has no dead-letter table".to_owned()))?;
         let batch = letter_rows(&letters, Origin { topic, partition, consumed: true }, table.schema())?;
         let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch };
-        submission.rows.extend(write::prepare(&table, &append, &shared.turns, &shared.options, &mut spare)?);
+        submission.rows.extend(runners.appender.prepare(&table, &append, &mut spare)?);
     }
-    shared.log.submit(submission)?.wait()?;
+    runners.ledger.log.submit(submission)?.wait()?;
     Ok(appended)
 }
 

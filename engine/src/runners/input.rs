@@ -8,10 +8,10 @@ use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOpti
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::read::Taken;
+use super::runners::Runners;
 use crate::chunks::{ChunkRows, Projection, append_ts_type};
 use crate::contract::InputColumn;
 use crate::cursor;
-use crate::front::Shared;
 use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
 use crate::platform::{Clock as _, SystemClock};
 
@@ -58,7 +58,7 @@ pub(crate) fn bind(topic: &TopicInfo, parameters: &[(String, DataType)]) -> Resu
 
 /// A column for each parameter.
 pub(super) fn input(
-    shared: &Shared,
+    runners: &Runners,
     topic: &TopicInfo,
     partition: PartitionId,
     parameters: &[(String, DataType)],
@@ -74,7 +74,7 @@ pub(super) fn input(
             }
             Source::Partition => partitions(partition, rows),
             Source::Offset => offsets(taken),
-            Source::AppendTs => append_times(shared, topic, partition, &taken.offsets)?,
+            Source::AppendTs => append_times(runners, topic, partition, &taken.offsets)?,
         });
     }
     assembled(parameters, columns, rows)
@@ -122,12 +122,13 @@ fn assembled(
 }
 
 /// When the rows were appended: read beside the topic, whose own columns need not have it.
-fn append_times(shared: &Shared, topic: &TopicInfo, partition: PartitionId, offsets: &[Offset]) -> Result<ArrayRef> {
-    let projection = Projection::new(shared.table(topic.table)?.as_ref(), &[InputColumn::AppendTs])?;
+fn append_times(runners: &Runners, topic: &TopicInfo, partition: PartitionId, offsets: &[Offset]) -> Result<ArrayRef> {
+    let projection = Projection::new(runners.ledger.table(topic.table)?.as_ref(), &[InputColumn::AppendTs])?;
     let missing = || Error::Internal(format!("append times of topic {:?} can't be read", topic.name));
     let mut times = Vec::with_capacity(offsets.len());
     while let Some(from) = offsets.get(times.len()).copied() {
-        let chunk = cursor::chunk_at(shared, &projection, topic.table, partition, from, None)?.ok_or_else(missing)?;
+        let chunk =
+            cursor::chunk_at(&runners.tables, &projection, topic.table, partition, from, None)?.ok_or_else(missing)?;
         let ChunkRows::Batch(rows) = &chunk.rows else { return Err(missing()) };
         let column = rows.columns().first().and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         let column = column.ok_or_else(missing)?;

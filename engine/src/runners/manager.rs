@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::runners::{Runners, Running};
+use super::signal::Signal;
+use super::standing::Standing;
 use super::worker::Worker;
-use super::{Runners, Running, Signal, Standing};
-use crate::front::Shared;
 use crate::model::{ConsumerId, PartitionId, PluginConsumerInfo, Result, TopicSource};
 
 /// How long the thread waits before it looks whether the engine is still there.
@@ -17,18 +18,18 @@ const MAX_THREADS: u32 = 8;
 
 impl Runners {
     /// Starts the thread. It holds no reference to the engine while it sleeps.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
-        let (weak, signal) = (Arc::downgrade(shared), shared.runners.changed.clone());
-        let manager = shared.threads.start_again("consumers", move || manage(&weak, &signal))?;
-        *shared.runners.manager.lock() = Some(manager);
+    pub(crate) fn start(self: &Arc<Self>) -> Result<()> {
+        let (weak, signal) = (Arc::downgrade(self), self.changed.clone());
+        let manager = self.ledger.threads.start_again("consumers", move || manage(&weak, &signal))?;
+        *self.manager.lock() = Some(manager);
         Ok(())
     }
 
     /// Stops what should not run, and starts what should. Waits for nothing: a consumer that was stopped may be in a call of its
     /// plugin, and keeps no other from beginning.
-    fn reconcile(&self, shared: &Arc<Shared>) {
+    fn reconcile(self: &Arc<Self>) {
         let wanted: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>> = {
-            let state = shared.state.read();
+            let state = self.ledger.state.read();
             let running = state.catalog().consumers().filter(|info| !info.paused);
             running.map(|info| (info.id, info.clone())).collect()
         };
@@ -54,21 +55,21 @@ impl Runners {
             ending.keys().copied().collect()
         };
         for info in wanted.into_values().filter(|info| !still.contains(&info.id)) {
-            if !self.running.lock().contains_key(&info.id) && is_ready(shared, &info) {
-                self.begin(shared, &info);
+            if !self.running.lock().contains_key(&info.id) && is_ready(self, &info) {
+                self.begin(&info);
             }
         }
     }
 
-    fn begin(&self, shared: &Arc<Shared>, info: &Arc<PluginConsumerInfo>) {
-        let (Ok(topic), Ok(plugin)) = (shared.topic(info.topic), shared.plugin(info.plugin)) else { return };
-        let Ok(table) = shared.table(topic.table) else { return };
+    fn begin(self: &Arc<Self>, info: &Arc<PluginConsumerInfo>) {
+        let (Ok(topic), Ok(plugin)) = (self.ledger.topic(info.topic), self.ledger.plugin(info.plugin)) else { return };
+        let Ok(table) = self.ledger.table(topic.table) else { return };
         let (signal, standing) = (Arc::new(Signal::default()), Arc::new(Standing::default()));
         let of = plugin.limits.concurrency.min(table.options.partitions).clamp(1, MAX_THREADS);
         self.readers.write().entry(table.id).or_default().push(signal.clone());
         let mut threads = Vec::new();
         for turn in 0..of {
-            match self.begin_thread(shared, info, (&signal, &standing), (turn, of)) {
+            match self.begin_thread(info, (&signal, &standing), (turn, of)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => standing.set_unready(Some(error.to_string())),
             }
@@ -78,13 +79,12 @@ impl Runners {
     }
 
     fn begin_thread(
-        &self,
-        shared: &Arc<Shared>,
+        self: &Arc<Self>,
         info: &Arc<PluginConsumerInfo>,
         (signal, standing): (&Arc<Signal>, &Arc<Standing>),
         share: (PartitionId, PartitionId),
     ) -> Result<JoinHandle<()>> {
-        let (engine, ended) = (Arc::downgrade(shared), Ended(self.changed.clone()));
+        let (engine, ended) = (Arc::downgrade(self), Ended(self.changed.clone()));
         let (of, told, lost) = (info.clone(), (signal.clone(), standing.clone()), standing.clone());
         let body = move || {
             let _ended = &ended;
@@ -92,7 +92,7 @@ impl Runners {
         };
         let missed =
             Box::new(move |reason: &str| lost.lose(format!("a thread of the consumer has panicked: {reason}")));
-        shared.threads.start_part(&format!("consumer {}", info.id), body, missed)
+        self.ledger.threads.start_part(&format!("consumer {}", info.id), body, missed)
     }
 }
 
@@ -106,15 +106,15 @@ impl Drop for Ended {
 }
 
 /// Whether the embedding program has given the engine what the consumer needs.
-fn is_ready(shared: &Shared, info: &PluginConsumerInfo) -> bool {
-    let identity = shared.topic(info.topic).is_ok_and(|topic| topic.source == TopicSource::Identity);
-    shared.host.read().is_some() && (identity || shared.compiler.read().is_some())
+fn is_ready(runners: &Runners, info: &PluginConsumerInfo) -> bool {
+    let identity = runners.ledger.topic(info.topic).is_ok_and(|topic| topic.source == TopicSource::Identity);
+    runners.plugins.host.read().is_some() && (identity || runners.plugins.compiler.read().is_some())
 }
 
-fn manage(shared: &Weak<Shared>, signal: &Signal) {
+fn manage(runners: &Weak<Runners>, signal: &Signal) {
     while let Some(seen) = signal.seen() {
-        let Some(engine) = shared.upgrade() else { return };
-        engine.runners.reconcile(&engine);
+        let Some(engine) = runners.upgrade() else { return };
+        engine.reconcile();
         drop(engine);
         signal.wait(seen, LOOK_AROUND);
     }

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use crate::front::Shared;
+use super::runners::Runners;
 use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
 
 /// Chunks looked at for one batch: a filter that lets nothing pass gives a position from time to time.
@@ -39,7 +39,7 @@ impl Taken {
 /// About `max_rows` rows from a position on and below `until`, small chunks joined. Rows of one offset stay together. `None` at the end of
 /// the partition; there may be no rows where all were filtered out.
 pub(super) fn take(
-    shared: &Shared,
+    runners: &Runners,
     topic: &TopicInfo,
     partition: PartitionId,
     from: Offset,
@@ -52,7 +52,7 @@ pub(super) fn take(
         if offsets.len() >= max_rows || bytes >= BATCH_BYTES || at >= until {
             break;
         }
-        let chunk = match shared.evaluations.chunk_at(shared, topic, partition, at) {
+        let chunk = match runners.evaluations.chunk_at(topic, partition, at) {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             // What is before the fault comes first.

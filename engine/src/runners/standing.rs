@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::model::{PartitionId, PluginConsumerFigures};
 
-/// Shared by a consumer's threads.
+/// Runners by a consumer's threads.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     pub(super) calls: AtomicU64,

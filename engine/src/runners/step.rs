@@ -8,12 +8,12 @@ use super::commit::{Advance, Durable, commit, group_of};
 use super::judge::{described, judge};
 use super::lane::{Failure, Remedy};
 use super::read::Taken;
+use super::runners::Runners;
 use super::standing::count;
 use super::worker::{Step, Worker};
 use super::{input, read};
 use crate::contract::Scope;
 use crate::contract::{BatchConsumer, BatchPosition, Consumed, EvaluationPlace, KeyedState};
-use crate::front::Shared;
 use crate::model::Letter;
 use crate::model::{Error, Offset, OnError, PartitionId, Result, TopicInfo};
 use crate::model::{FailureKind, OperatorError, PluginVersion};
@@ -25,8 +25,8 @@ const GIVEN_UP: &str = "given_up";
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Worker {
-    pub(super) fn step(&mut self, shared: &Arc<Shared>, topic: &TopicInfo, partition: PartitionId) -> Result<Step> {
-        let (expected, position) = self.position(shared, topic, partition)?;
+    pub(super) fn step(&mut self, runners: &Arc<Runners>, topic: &TopicInfo, partition: PartitionId) -> Result<Step> {
+        let (expected, position) = self.position(runners, topic, partition)?;
         let info = self.info.clone();
         let running = info.version_at(partition, position);
         let consumer = self.consumer(running.plugin)?;
@@ -34,7 +34,7 @@ impl Worker {
             let settings = self.info.settings;
             self.lane(partition).rows(&settings)
         };
-        let Some(taken) = read::take(shared, topic, partition, position, running.until, rows)? else {
+        let Some(taken) = read::take(runners, topic, partition, position, running.until, rows)? else {
             return Ok(Step::Idle);
         };
         let place = EvaluationPlace {
@@ -68,19 +68,19 @@ impl Worker {
             letters: Vec::new(),
         };
         if taken.offsets.is_empty() {
-            self.commit(shared, topic, nothing())?;
+            self.commit(runners, topic, nothing())?;
             return Ok(Step::Done);
         }
         count(&self.standing.calls, 1);
-        let called = self.call(shared, topic, consumer.as_ref(), partition, &taken)?;
+        let called = self.call(runners, topic, consumer.as_ref(), partition, &taken)?;
         let failure = match called.and_then(|consumed| judge(consumed, &taken, self.info.settings.on_error)) {
             Ok((Consumed { outputs, state, .. }, given_up)) => {
-                let letters = self.letters(shared, partition, &taken, &given_up, GIVEN_UP)?;
+                let letters = self.letters(runners, partition, &taken, &given_up, GIVEN_UP)?;
                 let advance = Advance { outputs, writes: state.into_writes(), letters, ..nothing() };
-                match self.commit(shared, topic, advance) {
+                match self.commit(runners, topic, advance) {
                     Ok(()) => {
                         count(&self.standing.rows_in, taken.offsets.len() - given_up.len());
-                        self.passed_over(shared, partition, &taken, &given_up);
+                        self.passed_over(runners, partition, &taken, &given_up);
                         return Ok(Step::Done);
                     }
                     Err(Error::TooLarge { .. }) if self.lane(partition).halve(&taken) => return Ok(Step::Done),
@@ -93,14 +93,14 @@ impl Worker {
             }
             Err(failure) => failure,
         };
-        self.follow(shared, topic, &taken, &failure, nothing())?;
+        self.follow(runners, topic, &taken, &failure, nothing())?;
         Ok(Step::Done)
     }
 
     /// Takes note of a failure, and follows the policy once the row at fault is found; `nothing` goes past the rows.
     fn follow(
         &mut self,
-        shared: &Shared,
+        runners: &Runners,
         topic: &TopicInfo,
         taken: &Taken,
         failure: &Failure,
@@ -112,13 +112,13 @@ impl Worker {
             Remedy::Again => self.standing.hold(partition, false, described(partition, taken, failure)),
             Remedy::RowAtFault if settings.on_error != OnError::Stop => {
                 let all = (0..taken.offsets.len()).map(|row| (row, failure.why.clone())).collect::<Vec<_>>();
-                let letters = self.letters(shared, partition, taken, &all, failure.kind.name())?;
-                self.commit(shared, topic, Advance { letters, ..nothing })?;
-                self.passed_over(shared, partition, taken, &all);
+                let letters = self.letters(runners, partition, taken, &all, failure.kind.name())?;
+                self.commit(runners, topic, Advance { letters, ..nothing })?;
+                self.passed_over(runners, partition, taken, &all);
             }
             Remedy::RowAtFault | Remedy::Stop => {
                 let why = described(partition, taken, failure);
-                self.stop(shared, partition, &why);
+                self.stop(runners, partition, &why);
             }
         }
         Ok(())
@@ -126,8 +126,13 @@ impl Worker {
 
     /// What the group has committed, and where to read. A partition that was added after the group began is read from its
     /// start.
-    fn position(&self, shared: &Shared, topic: &TopicInfo, partition: PartitionId) -> Result<(Option<Offset>, Offset)> {
-        let state = shared.state.read();
+    fn position(
+        &self,
+        runners: &Runners,
+        topic: &TopicInfo,
+        partition: PartitionId,
+    ) -> Result<(Option<Offset>, Offset)> {
+        let state = runners.ledger.state.read();
         let expected = state.committed(&group_of(&self.info), topic.id, partition);
         let found = state.partition(topic.table, partition).map(|found| (found.start, found.end));
         let (start, end) = found.ok_or_else(|| Error::NotFound {
@@ -145,15 +150,15 @@ impl Worker {
     /// Gives the plugin its rows. The outer error is not the plugin's.
     fn call(
         &self,
-        shared: &Arc<Shared>,
+        runners: &Arc<Runners>,
         topic: &TopicInfo,
         consumer: &dyn BatchConsumer,
         partition: PartitionId,
         taken: &Taken,
     ) -> Result<Result<Consumed, Failure>> {
-        let input = input::input(shared, topic, partition, consumer.parameters(), taken)?;
+        let input = input::input(runners, topic, partition, consumer.parameters(), taken)?;
         let (kept, kept_bytes) = {
-            let state = shared.state.read();
+            let state = runners.ledger.state.read();
             (state.kept(self.info.id, partition), state.kept_bytes(self.info.id))
         };
         let (source, unreadable) = Durable::new(kept);
@@ -174,7 +179,7 @@ impl Worker {
     /// A letter for each of the rows, where the consumer keeps them; `failure` is the word for what failed.
     fn letters(
         &self,
-        shared: &Shared,
+        runners: &Runners,
         partition: PartitionId,
         taken: &Taken,
         rows: &[(usize, String)],
@@ -183,7 +188,7 @@ impl Worker {
         if self.info.settings.on_error != OnError::DeadLetter || rows.is_empty() {
             return Ok(Vec::new());
         }
-        let plugin = shared.plugin(self.info.version_at(partition, taken.first).plugin)?;
+        let plugin = runners.ledger.plugin(self.info.version_at(partition, taken.first).plugin)?;
         let plugin = Arc::new(PluginVersion { name: plugin.name.clone(), version: plugin.version });
         let letter = |(row, why): &(usize, String)| {
             let error = OperatorError { kind: FailureKind::Data, message: why.clone(), plugin: Some(plugin.clone()) };
@@ -193,9 +198,9 @@ impl Worker {
         Ok(rows.iter().map(letter).collect())
     }
 
-    fn commit(&mut self, shared: &Shared, topic: &TopicInfo, advance: Advance) -> Result<()> {
+    fn commit(&mut self, runners: &Runners, topic: &TopicInfo, advance: Advance) -> Result<()> {
         let (partition, next) = (advance.partition, advance.next);
-        let appended = commit(shared, &self.info, topic, advance)?;
+        let appended = commit(runners, &self.info, topic, advance)?;
         tracing::trace!(consumer = %self.info.name, partition, next, "committed");
         count(&self.standing.rows_out, appended);
         count(&self.standing.commits, 1);
@@ -206,7 +211,7 @@ impl Worker {
     }
 
     /// Counts and tells of rows that were left out, and are kept as letters or not at all.
-    fn passed_over(&mut self, shared: &Shared, partition: PartitionId, taken: &Taken, rows: &[(usize, String)]) {
+    fn passed_over(&mut self, runners: &Runners, partition: PartitionId, taken: &Taken, rows: &[(usize, String)]) {
         let Some((first, why)) = rows.first() else { return };
         let (counter, deed) = match self.info.settings.on_error {
             OnError::DeadLetter => (&self.standing.dead_letters, "put into its dead letters"),
@@ -219,7 +224,7 @@ impl Worker {
         self.told = Some(Stopwatch::start());
         let (name, offset) = (&self.info.name, taken.offsets.get(*first).copied().unwrap_or(taken.first));
         let rows = rows.len();
-        shared.events.push(
+        runners.ledger.events.push(
             "row_skipped",
             format!("consumer {name:?} {deed} {rows} rows, the first at partition {partition} offset {offset}: {why}"),
         );

@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::lane::Lane;
+use super::runners::Runners;
 use super::signal::Signal;
 use super::standing::Standing;
 use crate::contract::{BatchConsumer, LoadedPlugin};
-use crate::front::Shared;
 use crate::model::{Error, ErrorKind, PartitionId, PluginConsumerInfo, PluginId, Result};
 use crate::platform::Stopwatch;
 use crate::platform::panic_text;
@@ -23,7 +23,7 @@ const LOAD_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    shared: Weak<Shared>,
+    runners: Weak<Runners>,
     pub(super) info: Arc<PluginConsumerInfo>,
     signal: Arc<Signal>,
     pub(super) standing: Arc<Standing>,
@@ -47,14 +47,14 @@ pub(super) enum Step {
 
 impl Worker {
     pub(super) fn new(
-        shared: &Weak<Shared>,
+        runners: &Weak<Runners>,
         info: &Arc<PluginConsumerInfo>,
         signal: &Arc<Signal>,
         standing: &Arc<Standing>,
         share: (PartitionId, PartitionId),
     ) -> Worker {
         Worker {
-            shared: shared.clone(),
+            runners: runners.clone(),
             info: info.clone(),
             signal: signal.clone(),
             standing: standing.clone(),
@@ -68,8 +68,8 @@ impl Worker {
     /// Works until it is told to stop or the engine is gone.
     pub(super) fn run(mut self) {
         while let Some(seen) = self.signal.seen() {
-            let Some(shared) = self.shared.upgrade() else { return };
-            let pause = match self.round(&shared) {
+            let Some(runners) = self.runners.upgrade() else { return };
+            let pause = match self.round(&runners) {
                 Ok(pause) => pause,
                 Err(Error::Closed | Error::LogFailed { .. }) => return,
                 Err(error) => {
@@ -77,7 +77,7 @@ impl Worker {
                     Some(LOAD_PAUSE)
                 }
             };
-            drop(shared);
+            drop(runners);
             if let Some(pause) = pause {
                 self.signal.wait(seen, pause);
             }
@@ -85,10 +85,10 @@ impl Worker {
     }
 
     /// A step for each partition that is ready; gives how long to wait if none was.
-    fn round(&mut self, shared: &Arc<Shared>) -> Result<Option<Duration>> {
-        self.load(shared)?;
-        let topic = shared.topic(self.info.topic)?;
-        let partitions = shared.table(topic.table)?.options.partitions;
+    fn round(&mut self, runners: &Arc<Runners>) -> Result<Option<Duration>> {
+        self.load(runners)?;
+        let topic = runners.ledger.topic(self.info.topic)?;
+        let partitions = runners.ledger.table(topic.table)?.options.partitions;
         let (turn, of) = self.share;
         let (mut worked, mut pause) = (false, LOOK_AROUND);
         for partition in (turn..partitions).step_by(usize::try_from(of).unwrap_or(1).max(1)) {
@@ -103,7 +103,7 @@ impl Worker {
                 pause = pause.min(wait.left());
                 continue;
             }
-            let step = catch_unwind(AssertUnwindSafe(|| self.step(shared, &topic, partition)));
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(runners, &topic, partition)));
             let step = step.unwrap_or_else(|panic| {
                 Err(Error::Internal(format!("the runner panicked: {}", panic_text(panic.as_ref()))))
             });
@@ -115,19 +115,19 @@ impl Worker {
                     self.lane(partition).wait(left);
                     pause = pause.min(left);
                 }
-                Err(error) => self.settle(shared, partition, error)?,
+                Err(error) => self.settle(runners, partition, error)?,
             }
         }
         Ok(if worked { None } else { Some(pause) })
     }
 
-    fn load(&mut self, shared: &Shared) -> Result<()> {
+    fn load(&mut self, runners: &Runners) -> Result<()> {
         for id in self.info.plugins() {
             if self.consumers.contains_key(&id) {
                 continue;
             }
-            let plugin = shared.plugin(id)?;
-            let LoadedPlugin::Consumer(consumer) = shared.loaded_plugin(&plugin)? else {
+            let plugin = runners.ledger.plugin(id)?;
+            let LoadedPlugin::Consumer(consumer) = runners.plugins.loaded_plugin(&plugin)? else {
                 return Err(Error::Internal(format!("plugin {:?} was loaded as another kind", plugin.name)));
             };
             self.standing.set_unready(None);
@@ -142,7 +142,7 @@ impl Worker {
     }
 
     /// What is to be done about an error of a step. An error ends the thread.
-    fn settle(&mut self, shared: &Shared, partition: PartitionId, error: Error) -> Result<()> {
+    fn settle(&mut self, runners: &Runners, partition: PartitionId, error: Error) -> Result<()> {
         let lane = self.lanes.entry(partition).or_default();
         match error {
             Error::Closed | Error::LogFailed { .. } => return Err(error),
@@ -153,7 +153,7 @@ impl Worker {
                 lane.wait(PAUSE);
                 self.standing.hold(partition, false, error.to_string());
             }
-            error => self.stop(shared, partition, &format!("partition {partition}: {error}")),
+            error => self.stop(runners, partition, &format!("partition {partition}: {error}")),
         }
         Ok(())
     }
@@ -162,10 +162,10 @@ impl Worker {
         self.lanes.entry(partition).or_default()
     }
 
-    pub(super) fn stop(&mut self, shared: &Shared, partition: PartitionId, why: &str) {
+    pub(super) fn stop(&mut self, runners: &Runners, partition: PartitionId, why: &str) {
         self.lanes.entry(partition).or_default().stopped = true;
         let name = &self.info.name;
-        shared.events.push("consumer_stopped", format!("consumer {name:?} has stopped: {why}"));
+        runners.ledger.events.push("consumer_stopped", format!("consumer {name:?} has stopped: {why}"));
         self.standing.hold(partition, true, why.to_owned());
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::record::{Begun, begin, record};
+use super::handle::Segments;
+use super::record::{begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
+use super::writing::Begun;
 use crate::chunks::constant_append_ts;
-use crate::front::Shared;
 use crate::log::Frame;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId, TableInfo};
 use crate::state::SegmentMeta;
@@ -23,8 +24,8 @@ pub(super) struct Before {
 
 impl Before {
     /// `None` when the table is gone.
-    pub(super) fn of(shared: &Shared, table: TableId, partition: PartitionId) -> Option<Before> {
-        Before::within(&shared.state.read(), table, partition)
+    pub(super) fn of(segments: &Segments, table: TableId, partition: PartitionId) -> Option<Before> {
+        Before::within(&segments.ledger.state.read(), table, partition)
     }
 
     /// As [`Self::of`], of a state that the caller looks at: what he chooses from it is of the same version.
@@ -43,22 +44,21 @@ impl Before {
 
 /// Writes and records one segment from the partition's unsegmented rows below `until`: as many as `segment_bytes` asks for
 /// and one schema version has. `false` when there are none.
-pub(super) fn cut_one(shared: &Shared, table: TableId, partition: PartitionId, until: Offset) -> Result<bool> {
-    let Some(before) = Before::of(shared, table, partition) else { return Ok(false) };
+pub(super) fn cut_one(segments: &Segments, table: TableId, partition: PartitionId, until: Offset) -> Result<bool> {
+    let Some(before) = Before::of(segments, table, partition) else { return Ok(false) };
     let until = until.min(before.end);
     if before.from >= until {
         return Ok(false);
     }
-    let Some((begun, meta)) = write(shared, &before, until)? else { return Ok(false) };
-    record(shared, &before, begun, meta, Vec::new())?;
+    let Some((begun, meta)) = write(segments, &before, until)? else { return Ok(false) };
+    record(segments, &before, begun, meta, Vec::new())?;
     Ok(true)
 }
 
-fn write<'a>(shared: &'a Shared, before: &Before, until: Offset) -> Result<Option<(Begun<'a>, SegmentMeta)>> {
-    let segments = &shared.segments;
-    let Some(first) = frame(shared, before, before.from)? else { return Ok(None) };
+fn write<'a>(segments: &'a Segments, before: &Before, until: Offset) -> Result<Option<(Begun<'a>, SegmentMeta)>> {
+    let Some(first) = frame(segments, before, before.from)? else { return Ok(None) };
     let version = first.schema_version;
-    let begun = begin(shared, before, before.from)?;
+    let begun = begin(segments, before, before.from)?;
     let name = begun.name.clone();
     let mut writer = SegmentWriter::new(&segments.store, name, &before.table, before.partition, version, before.from)?;
     let mut extent = Extent::empty();
@@ -67,18 +67,18 @@ fn write<'a>(shared: &'a Shared, before: &Before, until: Offset) -> Result<Optio
         push(&mut writer, before, &frame)?;
         extent.include(&frame_extent(&frame));
         let at = frame.next_offset();
-        if at < until && extent.log_bytes < shared.options.segment_bytes {
-            next = self::frame(shared, before, at)?.filter(|frame| frame.schema_version == version);
+        if at < until && extent.log_bytes < segments.ledger.options.segment_bytes {
+            next = self::frame(segments, before, at)?.filter(|frame| frame.schema_version == version);
         }
     }
     writer.finish(&extent).map(|meta| Some((begun, meta)))
 }
 
 /// `None` when the rows have gone into a segment or below the start meanwhile.
-fn frame(shared: &Shared, before: &Before, offset: Offset) -> Result<Option<Arc<Frame>>> {
-    let found = shared.log.frame_at(before.table.id, before.partition, offset)?;
+fn frame(segments: &Segments, before: &Before, offset: Offset) -> Result<Option<Arc<Frame>>> {
+    let found = segments.ledger.log.frame_at(before.table.id, before.partition, offset)?;
     if found.is_none()
-        && let Some(now) = Before::of(shared, before.table.id, before.partition)
+        && let Some(now) = Before::of(segments, before.table.id, before.partition)
         && now.from <= offset
         && now.segments_version == before.segments_version
     {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::cut::Before;
+use super::handle::Segments;
 use super::open::Segment;
 use super::prune::Pruning;
-use super::record::{Begun, begin, record};
+use super::record::{begin, record};
 use super::writer::{Extent, Rows, SegmentWriter};
+use super::writing::Begun;
 use crate::chunks::{ChunkRows, Projection};
 use crate::contract::InputColumn;
-use crate::front::Shared;
 use crate::model::{Error, PartitionId, Result, TableId};
 use crate::state::SegmentMeta;
 
@@ -22,20 +23,20 @@ const MIN_NEIGHBOURS: usize = 4;
 const MAX_NEIGHBOURS: usize = 64;
 
 /// Joins one run of small neighbours of a partition; `false` when there is none.
-pub(super) fn merge_one(shared: &Shared, table: TableId, partition: PartitionId) -> Result<bool> {
+pub(super) fn merge_one(segments: &Segments, table: TableId, partition: PartitionId) -> Result<bool> {
     let (before, sources) = {
-        let state = shared.state.read();
+        let state = segments.ledger.state.read();
         let Some(found) = state.partition(table, partition) else { return Ok(false) };
         let metas: Vec<&Arc<SegmentMeta>> = found.segments.values().collect();
-        let Some(run) = choose(&metas, shared.options.segment_bytes) else { return Ok(false) };
+        let Some(run) = choose(&metas, segments.ledger.options.segment_bytes) else { return Ok(false) };
         let Some(before) = Before::within(&state, table, partition) else { return Ok(false) };
         let sources: Vec<Arc<Segment>> =
-            metas.get(run).unwrap_or_default().iter().map(|meta| shared.segments.lease(meta)).collect();
+            metas.get(run).unwrap_or_default().iter().map(|meta| segments.lease(meta)).collect();
         (before, sources)
     };
-    let (begun, meta) = write(shared, &before, &sources)?;
+    let (begun, meta) = write(segments, &before, &sources)?;
     let removed: Vec<u64> = sources.iter().map(|source| source.meta.id).collect();
-    record(shared, &before, begun, meta, removed)?;
+    record(segments, &before, begun, meta, removed)?;
     Ok(true)
 }
 
@@ -68,8 +69,7 @@ pub(super) fn choose(metas: &[&Arc<SegmentMeta>], limit: u64) -> Option<std::ops
     None
 }
 
-fn write<'a>(shared: &'a Shared, before: &Before, sources: &[Arc<Segment>]) -> Result<(Begun<'a>, SegmentMeta)> {
-    let segments = &shared.segments;
+fn write<'a>(segments: &'a Segments, before: &Before, sources: &[Arc<Segment>]) -> Result<(Begun<'a>, SegmentMeta)> {
     let Some(first) = sources.first().map(|source| source.meta.clone()) else {
         return Err(Error::Internal("a merge of nothing".to_owned()));
     };
@@ -77,7 +77,7 @@ fn write<'a>(shared: &'a Shared, before: &Before, sources: &[Arc<Segment>]) -> R
     let mut inputs: Vec<InputColumn> = (0..schema.fields().len()).map(InputColumn::Field).collect();
     inputs.push(InputColumn::AppendTs);
     let projection = Projection::new(&before.table, &inputs)?;
-    let begun = begin(shared, before, first.first_offset)?;
+    let begun = begin(segments, before, first.first_offset)?;
     let mut writer = SegmentWriter::new(
         &segments.store,
         begun.name.clone(),

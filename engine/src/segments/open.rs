@@ -11,13 +11,12 @@ use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
-use super::Segments;
 use super::bounds::BoundsCache;
 use super::checksum::{BLOCK_BYTES, CHECKSUMS_KEY, Checksums};
 use super::layout::{self, Description, RowGroupSpan};
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::store::{Store, StoredFile};
-use crate::model::{Error, Lsn, Offset, Result};
+use crate::model::{Error, Result};
 use crate::state::SegmentMeta;
 
 /// Bytes of footers that stay in memory between reads.
@@ -53,7 +52,7 @@ pub(super) struct Footer {
     pub(super) row_groups: Vec<RowGroupSpan>,
     pub(super) bounds: BoundsCache,
     /// `None` in files of releases without.
-    lsns: Option<Arc<LsnRuns>>,
+    pub(super) lsns: Option<Arc<LsnRuns>>,
     bytes: usize,
 }
 
@@ -70,35 +69,8 @@ impl Segment {
     }
 }
 
-impl Segments {
-    /// Whether a file that was just written can be found, and says what its entry will say.
-    pub(super) fn check_written(&self, meta: &SegmentMeta) -> Result<()> {
-        Footer::open(&self.store, meta).map(drop)
-    }
-
-    /// The LSNs of a segment's rows; `None` in files of releases that did not keep them.
-    pub(super) fn lsns(&self, segment: &Segment) -> Result<Option<Arc<LsnRuns>>> {
-        if !segment.meta.has_lsns() {
-            return Ok(None);
-        }
-        Ok(segment.footer(&self.store)?.lsns.clone())
-    }
-
-    /// The LSN of the row at an offset that a segment holds; `None` if the file says nothing of LSNs.
-    pub(crate) fn lsn_of(&self, segment: &Segment, offset: Offset) -> Result<Option<Lsn>> {
-        let row = offset.saturating_sub(segment.meta.first_offset);
-        Ok(self.lsns(segment)?.and_then(|lsns| lsns.lsn_of(row)))
-    }
-
-    /// The offset of the row that has an LSN; `None` if none of a segment has.
-    pub(crate) fn offset_of(&self, segment: &Segment, lsn: Lsn) -> Result<Option<Offset>> {
-        let row = self.lsns(segment)?.and_then(|lsns| lsns.row_of(lsn));
-        Ok(row.map(|row| segment.meta.first_offset + row))
-    }
-}
-
 impl Footer {
-    fn open(store: &Store, meta: &SegmentMeta) -> Result<Footer> {
+    pub(super) fn open(store: &Store, meta: &SegmentMeta) -> Result<Footer> {
         let path = store.display(&meta.path);
         let damaged = |position, message: String| Error::Corrupt { path: path.clone(), position, message };
         let tail_bytes = meta.bytes.saturating_sub(meta.body_bytes);

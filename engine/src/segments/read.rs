@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
+use super::handle::{Figures, Segments};
 use super::open::{Footer, Segment};
 use super::prune::{Pruning, View};
 use super::run::{Position, RunReader};
-use super::{Figures, Segments};
 use crate::chunks::{Chunk, ChunkRows, Projection};
 use crate::contract::InputColumn;
 use crate::model::{Error, Offset, PartitionId, Result, TableInfo};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::handle::Segments;
 use super::{cut, merge};
-use crate::front::Shared;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId};
 
 /// Partitions over the log's budget that are cut before the log is looked at again.
@@ -32,42 +32,13 @@ pub(crate) enum Task {
     Merge,
 }
 
-/// Partitions that somebody works on: two never cut the same one at once.
-#[derive(Debug, Default)]
-pub(super) struct Claims {
-    busy: Mutex<HashSet<(TableId, PartitionId)>>,
-    freed: Condvar,
-}
-
-struct Claim<'a> {
-    claims: &'a Claims,
-    of: (TableId, PartitionId),
-}
-
-impl Claims {
-    fn wait_for(&self, of: (TableId, PartitionId)) -> Claim<'_> {
-        let mut busy = self.busy.lock();
-        while !busy.insert(of) {
-            self.freed.wait(&mut busy);
-        }
-        Claim { claims: self, of }
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.claims.busy.lock().remove(&self.of);
-        self.claims.freed.notify_all();
-    }
-}
-
 impl Job {
     /// Does the job on this thread, waiting for others that work on the partition. `stop` is asked between segments.
-    pub(crate) fn run(&self, shared: &Shared, stop: &dyn Fn() -> bool) -> Result<()> {
-        let _claim = shared.segments.claims.wait_for((self.table, self.partition));
+    pub(crate) fn run(&self, segments: &Segments, stop: &dyn Fn() -> bool) -> Result<()> {
+        let _claim = segments.claims.wait_for((self.table, self.partition));
         let mut attempts = ATTEMPTS;
         while !stop() {
-            match self.step(shared) {
+            match self.step(segments) {
                 Ok(true) => attempts = ATTEMPTS,
                 Ok(false) => break,
                 // Retention came between; what is left is looked at afresh.
@@ -79,35 +50,35 @@ impl Job {
     }
 
     /// One segment's worth; `false` when nothing is left to do.
-    fn step(&self, shared: &Shared) -> Result<bool> {
+    fn step(&self, segments: &Segments) -> Result<bool> {
         match self.task {
-            Task::CutFull if self.backlog_bytes(shared) < shared.options.segment_bytes => Ok(false),
-            Task::CutFull => cut::cut_one(shared, self.table, self.partition, Offset::MAX),
-            Task::CutTo(end) => cut::cut_one(shared, self.table, self.partition, end),
-            Task::Merge => merge::merge_one(shared, self.table, self.partition),
+            Task::CutFull if self.backlog_bytes(segments) < segments.ledger.options.segment_bytes => Ok(false),
+            Task::CutFull => cut::cut_one(segments, self.table, self.partition, Offset::MAX),
+            Task::CutTo(end) => cut::cut_one(segments, self.table, self.partition, end),
+            Task::Merge => merge::merge_one(segments, self.table, self.partition),
         }
     }
 
     /// As [`Self::run`], where a change by retention or by a drop meanwhile is no failure.
-    pub(crate) fn run_in_background(&self, shared: &Shared, stop: &dyn Fn() -> bool) -> Result<()> {
-        match self.run(shared, stop) {
+    pub(crate) fn run_in_background(&self, segments: &Segments, stop: &dyn Fn() -> bool) -> Result<()> {
+        match self.run(segments, stop) {
             Err(Error::Busy(_) | Error::NotFound { .. }) => Ok(()),
             other => other,
         }
     }
 
-    fn backlog_bytes(&self, shared: &Shared) -> u64 {
-        shared.state.read().partition(self.table, self.partition).map_or(0, |partition| partition.log_bytes)
+    fn backlog_bytes(&self, segments: &Segments) -> u64 {
+        segments.ledger.state.read().partition(self.table, self.partition).map_or(0, |partition| partition.log_bytes)
     }
 }
 
 /// Jobs that are due: partitions with enough bytes, with rows that are old enough, and, while the log holds more than
 /// `log_bytes_over` too much, those that pin its oldest file.
-pub(crate) fn due(shared: &Shared, log_bytes_over: u64) -> Vec<Job> {
-    let options = &shared.options;
+pub(crate) fn due(segments: &Segments, log_bytes_over: u64) -> Vec<Job> {
+    let options = &segments.ledger.options;
     let age_us = i64::try_from(options.segment_age_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let old_before_us = shared.log.time().before_age_us(age_us);
-    let state = shared.state.read();
+    let old_before_us = segments.ledger.log.time().before_age_us(age_us);
+    let state = segments.ledger.state.read();
     let mut jobs = Vec::new();
     let mut pinning: BTreeMap<Lsn, Job> = BTreeMap::new();
     for info in state.catalog().tables() {

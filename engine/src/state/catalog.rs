@@ -4,6 +4,8 @@
 mod apply;
 mod callables;
 mod consumers;
+mod entry;
+mod known;
 mod segments;
 mod stored;
 
@@ -11,15 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::PartitionState;
-use super::family::Changed;
+use super::changed::Changed;
+use super::partition::PartitionState;
 use crate::model::{
     ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
     PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
-use stored::Entry;
+use entry::Entry;
 
 /// The namespace that every store has.
 pub(crate) const DEFAULT_NAMESPACE: &str = "public";

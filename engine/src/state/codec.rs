@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::{Error, Result};
-use crate::state::GroupKey;
+use crate::state::group_key::GroupKey;
 
 /// First byte of every value.
 pub(in crate::state) const VERSION: u8 = 1;

@@ -1,16 +1,19 @@
 //! The list of families. A new one is a file, and a line here; its records are lines in `record.rs`.
 
-use super::Catalog;
-use super::family::{Family, Fold, Stored};
+use std::any::{Any, TypeId};
+
+use super::catalog::Catalog;
+use super::family::{Family, Fold};
 use super::groups::Groups;
 use super::keyed::Keyed;
 use super::letters::Letters;
 use super::producers::Producers;
+use super::record::Record;
+use super::stored::Stored;
 #[cfg(test)]
 use super::tests::tallies::Tallies;
 use super::unlisted::Unlisted;
 use crate::model::{Lsn, Result};
-use crate::state::Record;
 
 macro_rules! families {
     ($($(#[$meta:meta])* $name:ident: $family:ty,)*) => {
@@ -32,6 +35,13 @@ macro_rules! families {
 
             pub(super) fn all_mut(&mut self) -> Vec<&mut dyn Stored> {
                 vec![$($(#[$meta])* &mut self.$name,)*]
+            }
+
+            pub(super) fn get(&self, of: TypeId) -> Option<&dyn Any> {
+                $($(#[$meta])* if of == TypeId::of::<$family>() {
+                    return Some(&self.$name);
+                })*
+                None
             }
 
             pub(super) fn end_commit(&mut self, last: Lsn, applied: Lsn) {

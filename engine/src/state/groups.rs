@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
-use super::family::{Changed, Entries, Family, Fold, RecordKind, Stored};
-use super::{Earlier, PartitionState, State};
+use super::earlier::Earlier;
+use super::family::{Ahead, Family, Fold, RecordKind};
+use super::partition::PartitionState;
+use super::stored::{Entries, Stored};
 use crate::model::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
 use crate::state::{Change, GroupKey, OffsetsRecord, Record};
 
@@ -242,9 +245,9 @@ impl RecordKind for OffsetsRecord {
         Ok(self.entries.len() * 24)
     }
 
-    fn admit<'a>(&'a self, state: &State, earlier: &mut Earlier<'a>) -> Result<()> {
+    fn admit<'a>(&'a self, ahead: &dyn Ahead, earlier: &mut Earlier<'a>) -> Result<()> {
         let GroupKey { namespace, group, .. } = &self.group;
-        let found = state.group(namespace, group);
+        let found = ahead.get::<Groups>()?.get(namespace, group);
         if found.is_none() && !earlier.created_groups.contains(&(namespace, group)) {
             return Err(Error::NotFound { what: "consumer group", name: group.as_ref().to_owned() });
         }
@@ -259,10 +262,10 @@ impl RecordKind for OffsetsRecord {
             )));
         }
         for &(topic, partition, offset) in &self.entries {
-            let info = state.topic(topic);
+            let info = ahead.catalog().topic(topic);
             let info = info.filter(|info| info.namespace.as_str() == namespace.as_ref());
             let info = info.ok_or_else(|| Error::gone("topic"))?;
-            let PartitionState { start, end, .. } = *state.known_partition(info.table, partition)?;
+            let PartitionState { start, end, .. } = *ahead.catalog().known_partition(info.table, partition)?;
             if offset > end {
                 return Err(Error::OffsetOutOfRange { partition, offset, start, end });
             }

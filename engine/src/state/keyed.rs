@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
-use super::family::{Changed, Entries, Family, Fold, RecordKind, Restored, Stored};
+use super::earlier::Earlier;
+use super::family::{Ahead, Family, Fold, RecordKind};
 use super::paged::{PageSource, Paged, PagedEntries};
-use super::{Earlier, State};
+use super::stored::{Entries, Restored, Stored};
 use crate::contract::{MAX_STATE_KEY_BYTES, StateEntries, StateWrite};
 use crate::contract::{entry_bytes, range_from};
 use crate::model::{ConsumerId, Error, Lsn, PartitionId, Result};
@@ -250,14 +252,14 @@ impl RecordKind for StateRecord {
         Ok(self.writes.iter().map(entry).sum())
     }
 
-    fn admit<'a>(&'a self, state: &State, _earlier: &mut Earlier<'a>) -> Result<()> {
-        let consumer = state.known_consumer(self.consumer)?;
-        let topic = state.topic(consumer.topic).ok_or_else(|| Error::gone("topic"))?;
-        state.known_partition(topic.table, self.partition)?;
+    fn admit<'a>(&'a self, ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
+        let consumer = ahead.catalog().known_consumer(self.consumer)?;
+        let topic = ahead.catalog().topic(consumer.topic).ok_or_else(|| Error::gone("topic"))?;
+        ahead.catalog().known_partition(topic.table, self.partition)?;
         if self.writes.iter().any(|(key, _)| !(1..=MAX_STATE_KEY_BYTES).contains(&key.len())) {
             return Err(Error::Internal(format!("consumer {:?} wrote a key of a wrong length", consumer.name)));
         }
-        let keyed = &state.families.keyed;
+        let keyed = ahead.get::<Keyed>()?;
         let (size, limit) = (keyed.bytes_after(self)?, consumer.settings.state_bytes);
         if size > limit && size > keyed.bytes(self.consumer) {
             let hint = "delete keys that are done with, or give it more (state_bytes)";

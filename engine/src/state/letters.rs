@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
-use super::family::{Changed, Entries, Family, Fold, Stored};
+use super::family::{Family, Fold};
+use super::stored::{Entries, Stored};
 use crate::model::OffsetSet;
 use crate::model::{Offset, PartitionId, Result, TopicId};
 use crate::state::{Change, Record};

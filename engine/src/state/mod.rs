@@ -6,48 +6,55 @@
 //! holds durable records only and is written to the [`Store`] at checkpoints. What is small is in memory in both. What can be
 //! large is paged ([`paged`]): the writer's view of it is no copy, but what is undecided over the readers'.
 
+mod admission;
 mod admit;
 mod catalog;
+mod changed;
 mod codec;
+mod earlier;
 mod families;
 mod family;
 mod forgotten_streams;
+mod group_key;
 mod groups;
 mod keyed;
+mod kinds;
 mod letters;
 mod paged;
 mod partition;
 mod producers;
 mod record;
 mod store;
+mod stored;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unlisted;
 
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::families::{Families, each_stored, each_stored_mut};
-use self::family::{Entries, Fold, Restored};
+use self::family::{Ahead, Fold};
 use self::paged::PageSource;
+use self::stored::{Entries, Restored};
 use crate::contract::PluginInfo;
 use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 
-pub(crate) use admit::{Admission, Earlier};
+pub(crate) use admission::Admission;
 pub(crate) use catalog::{Catalog, LettersOwner, SYSTEM_NAMESPACE};
-pub(crate) use family::RecordKind;
 pub(crate) use forgotten_streams::ForgottenStreams;
+pub(crate) use group_key::GroupKey;
 pub(crate) use groups::GroupState;
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
 pub(crate) use record::{
-    Change, GroupKey, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
-    assign_id,
+    Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord, assign_id,
 };
 pub(crate) use store::Store;
-pub(crate) use submission::{Precondition, RowsPart, RowsPayload, Submission};
+pub(crate) use submission::{EncodedRows, Precondition, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;
@@ -217,7 +224,17 @@ impl State {
 
     /// Bytes of paged entries that no checkpoint has yet.
     pub(crate) fn unwritten_bytes(&self) -> usize {
-        each_stored(&self.catalog, &self.families).map(family::Stored::unwritten_bytes).sum()
+        each_stored(&self.catalog, &self.families).map(stored::Stored::unwritten_bytes).sum()
+    }
+}
+
+impl Ahead for State {
+    fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn family(&self, of: TypeId) -> Option<&dyn Any> {
+        self.families.get(of)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{
     Appended, ConsumerId, Error, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
     PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, Result, TableId, TableInfo, TopicId, TopicInfo,
 };
-use crate::state::RecordKind;
+use crate::state::group_key::GroupKey;
 
 /// Where and when a record was committed; read from the commit header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,23 @@ pub(crate) struct RecordContext {
     pub epoch: u64,
 }
 
-/// Lists the kinds of records that families bring, each with the byte that names it in the log, for good.
-macro_rules! kinds {
+/// The kinds of records that families bring, each with the byte that names it in the log, for good. 1, 5 and 6 are the log's
+/// own: rows, sealed files and the clean end.
+macro_rules! each_kind {
+    ($given:ident) => {
+        $given! {
+            Offsets($crate::state::OffsetsRecord) = 2,
+            Producer($crate::state::ProducerRecord) = 3,
+            Change(Box<$crate::state::Change>) = 4,
+            State($crate::state::StateRecord) = 7,
+            #[cfg(test)]
+            Tally($crate::state::tests::tallies::Tally) = 120,
+        }
+    };
+}
+pub(super) use each_kind;
+
+macro_rules! records {
     ($($(#[$meta:meta])* $name:ident($body:ty) = $byte:literal,)*) => {
         /// One record, without the rows' bytes.
         #[derive(Debug, Clone, PartialEq)]
@@ -38,40 +53,6 @@ macro_rules! kinds {
             $($(#[$meta])* $name($body),)*
         }
 
-        impl Record {
-            /// What its family knows of it, and the byte that names it. `None`: it is the log's own.
-            fn family_kind(&self) -> Option<(u8, &dyn RecordKind)> {
-                match self {
-                    Record::Rows(_) | Record::Sealed { .. } | Record::CleanShutdown => None,
-                    $($(#[$meta])* Record::$name(body) => Some(($byte, body)),)*
-                }
-            }
-
-            /// Told once it is admitted.
-            pub(crate) fn numbered(&mut self, lsn: Lsn) {
-                match self {
-                    Record::Rows(_) | Record::Sealed { .. } | Record::CleanShutdown => {}
-                    $($(#[$meta])* Record::$name(body) => body.numbered(lsn),)*
-                }
-            }
-
-            /// Whether the byte names a kind of record that a family brings.
-            pub(crate) fn is_kind(byte: u8) -> bool {
-                match byte {
-                    $($(#[$meta])* $byte => true,)*
-                    _ => false,
-                }
-            }
-
-            /// A record that a family brings.
-            pub(crate) fn decode(byte: u8, payload: &[u8]) -> Result<Record, String> {
-                match byte {
-                    $($(#[$meta])* $byte => <$body>::decode(payload).map(Record::$name),)*
-                    _ => Err(format!("records of kind {byte} are not known to this release")),
-                }
-            }
-        }
-
         $($(#[$meta])* impl From<$body> for Record {
             fn from(body: $body) -> Record {
                 Record::$name(body)
@@ -80,15 +61,7 @@ macro_rules! kinds {
     };
 }
 
-// 1, 5 and 6 are the log's own: rows, sealed files and the clean end.
-kinds! {
-    Offsets(OffsetsRecord) = 2,
-    Producer(ProducerRecord) = 3,
-    Change(Box<Change>) = 4,
-    State(StateRecord) = 7,
-    #[cfg(test)]
-    Tally(crate::state::tests::tallies::Tally) = 120,
-}
+each_kind!(records);
 
 impl From<Change> for Record {
     fn from(change: Change) -> Record {
@@ -97,18 +70,6 @@ impl From<Change> for Record {
 }
 
 impl Record {
-    /// What the record's family knows of it. An error for records of the log's own, which nobody submits.
-    pub(crate) fn kind(&self) -> Result<&dyn RecordKind> {
-        let kind = self.family_kind().map(|(_, kind)| kind);
-        kind.ok_or_else(|| Error::Internal(format!("a record of the log's own is no family's: {self:?}")))
-    }
-
-    /// The byte that names its kind, and its payload.
-    pub(crate) fn encode(&self) -> Result<(u8, Vec<u8>)> {
-        let (byte, kind) = self.family_kind().ok_or_else(|| Error::Internal(format!("no family encodes {self:?}")))?;
-        Ok((byte, kind.encode()?))
-    }
-
     /// How many LSNs it takes.
     pub(crate) fn lsns(&self) -> u64 {
         match self {
@@ -176,14 +137,6 @@ pub(crate) struct StateRecord {
     pub partition: PartitionId,
     /// Keys, each once, with their new values; `None` deletes.
     pub writes: Vec<StateWrite>,
-}
-
-/// A group's name within its namespace; for broadcast groups `client` keeps the clients' offsets apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct GroupKey {
-    pub namespace: Arc<str>,
-    pub group: Arc<str>,
-    pub client: Option<Arc<str>>,
 }
 
 /// A change of what is defined or derived. Stored as JSON: fields may be added with a default, never renamed or removed.

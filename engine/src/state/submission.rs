@@ -1,9 +1,9 @@
 //! What one caller wants atomic. The writer either takes all of it into one commit or refuses all of it.
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 
-use crate::log::EncodedRows;
-use crate::model::{ConsumerId, Durability, Offset, PartitionId, ProducerStamp, TableId, TopicId};
+use crate::model::{ConsumerId, Durability, EncodedBatch, Offset, PartitionId, ProducerStamp, TableId, TopicId};
 use crate::state::{GroupKey, Record};
 
 /// An atomic request to the writer. Its records lie in the log in their order, then its rows, and the producer's
@@ -54,6 +54,24 @@ pub(crate) enum RowsPayload {
     Small(RecordBatch),
     /// A whole IPC record-batch message, ready for the file.
     Encoded(EncodedRows),
+}
+
+/// A record-batch message ready for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedRows {
+    /// Continuation marker, length, flatbuffer, padding: what stands before the body.
+    pub head: Bytes,
+    /// The flatbuffer (a part of `head`) and the body.
+    pub batch: EncodedBatch,
+    /// Of `head`, then the body.
+    pub crc32c: u32,
+}
+
+impl EncodedRows {
+    /// Bytes of the whole message.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.batch.body.len()
+    }
 }
 
 /// A condition that must hold when the submission's turn comes.

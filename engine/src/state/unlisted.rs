@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
-use super::family::{Changed, Entries, Family, Fold, Stored};
+use super::family::{Family, Fold};
+use super::stored::{Entries, Stored};
 use crate::model::Result;
 use crate::state::{Change, Record};
 

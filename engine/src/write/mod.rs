@@ -8,13 +8,14 @@ mod pieces;
 use arrow_array::RecordBatch;
 
 use crate::log;
-use crate::model::{Append, Error, PartitionChoice, PartitionId, Result, TableInfo};
+use crate::model::{Append, Error, PartitionChoice, PartitionId, Result, TableId, TableInfo};
 use crate::platform::EngineOptions;
 use crate::state::{RowsPart, RowsPayload};
 
 pub(crate) use hash::hashable;
-pub(crate) use partition::RoundRobin;
 pub(crate) use pieces::pieces;
+
+use partition::RoundRobin;
 
 /// Parts below both bounds go to the writer as they are: it makes one frame of those that meet in a commit.
 pub(crate) const COALESCE_ROWS: usize = 512;
@@ -27,9 +28,31 @@ const FRAME_BYTES: usize = 1 << 20;
 /// What a frame takes in a commit besides its rows, generously.
 const FRAME_OVERHEAD: usize = 256;
 
-/// The append as parts for the writer, in partition order; rows of one partition stay in their order. `spare` is what is left
-/// of the submission's size, and is reduced by what the parts take.
-pub(crate) fn prepare(
+/// What makes parts of appends, for all who append.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    options: EngineOptions,
+    turns: RoundRobin,
+}
+
+impl Appender {
+    pub(crate) fn new(options: EngineOptions) -> Appender {
+        Appender { options, turns: RoundRobin::default() }
+    }
+
+    /// The append as parts for the writer, in partition order; rows of one partition stay in their order. `spare` is what is left
+    /// of the submission's size, and is reduced by what the parts take.
+    pub(crate) fn prepare(&self, table: &TableInfo, append: &Append, spare: &mut usize) -> Result<Vec<RowsPart>> {
+        prepare(table, append, &self.turns, &self.options, spare)
+    }
+
+    /// Frees what is kept for a table that was dropped.
+    pub(crate) fn forget(&self, table: TableId) {
+        self.turns.forget(table);
+    }
+}
+
+fn prepare(
     table: &TableInfo,
     append: &Append,
     turn: &RoundRobin,

@@ -113,7 +113,7 @@ const LONGEST_FILE: usize = 400;
 const LONGER: &[(&str, usize)] = &[("plugins/host/tests/it/handmade/http.rs", 410)];
 
 /// Where the engine asks what time it is, or how long it has waited.
-const ENGINES_TIME: &str = "engine/src/clock.rs";
+const ENGINES_TIME: &str = "engine/src/platform/clock.rs";
 
 #[test]
 fn the_engine_asks_for_the_time_in_one_place() {

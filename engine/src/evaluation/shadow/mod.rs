@@ -16,13 +16,13 @@ use arrow_array::RecordBatch;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use super::evaluate::Outcome;
+use super::evaluate::{Outcome, same_types};
 use super::operators::{Compiled, compile_with};
 use crate::contract::{PluginInfo, RowMap, ShadowDifference, ShadowFigures};
-use crate::front::Shared;
 use crate::model::OperatorError;
 use crate::model::{Error, Offset, PartitionId, PluginId, Result, TopicId, TopicInfo};
 use crate::platform::join;
+use crate::plugins::Plugins;
 
 /// Evaluated chunks that wait for one shadow.
 const QUEUED: usize = 4;
@@ -32,7 +32,7 @@ const DIFFERENCES_KEPT: usize = 256;
 /// The shadows at work. One is begun by the first rows that its topic's readers are given.
 #[derive(Debug, Default)]
 pub(super) struct Shadows {
-    engine: OnceLock<Weak<Shared>>,
+    engine: OnceLock<Weak<Plugins>>,
     running: Mutex<HashMap<TopicId, Running>>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Standing {
 
 impl Shadows {
     /// Before this nothing is shadowed.
-    pub(super) fn begin(&self, engine: Weak<Shared>) {
+    pub(super) fn begin(&self, engine: Weak<Plugins>) {
         // An engine is started once.
         let _ = self.engine.set(engine);
     }
@@ -80,14 +80,14 @@ impl Shadows {
     /// Rows were evaluated for readers. Never waits.
     pub(super) fn offer(
         &self,
-        shared: &Shared,
+        plugins: &Plugins,
         topic: &TopicInfo,
         partition: PartitionId,
         (base, rows): (Offset, usize),
         outcome: &Outcome,
     ) {
         // The topic at hand may be from before the shadow was begun, or as of an earlier version, which is not compared.
-        let now = shared.state.read().topic(topic.id).cloned();
+        let now = plugins.ledger.state.read().topic(topic.id).cloned();
         let Some((now, plugin)) = now.and_then(|now| now.shadow.map(|plugin| (now, plugin))) else { return };
         if now.version != topic.version {
             return;
@@ -96,7 +96,7 @@ impl Shadows {
         let of = (now.version, plugin);
         if all.get(&now.id).is_none_or(|running| running.of != of) {
             all.remove(&now.id);
-            match self.engine.get().and_then(|engine| worker::start(&shared.threads, engine, &now, plugin)) {
+            match self.engine.get().and_then(|engine| worker::start(&plugins.ledger.threads, engine, &now, plugin)) {
                 Some((queue, standing, thread)) => {
                     all.insert(now.id, Running { of, queue, standing, thread: Some(thread) });
                 }
@@ -175,10 +175,10 @@ impl Standing {
 }
 
 /// The topic with another version of one of its plugins, and instances of its own. Refused if it gives other columns.
-pub(super) fn compile_shadow(shared: &Shared, topic: &TopicInfo, shadow: &PluginInfo) -> Result<Compiled> {
-    let plugins = shared.shadow_plugins(topic, shadow)?;
-    let compiled = compile_with(shared, Arc::new(topic.clone()), &plugins)?;
-    if super::same_types(compiled.operator.output_schema(), &topic.output_schema) {
+pub(super) fn compile_shadow(plugins: &Plugins, topic: &TopicInfo, shadow: &PluginInfo) -> Result<Compiled> {
+    let called = plugins.shadow_plugins(topic, shadow)?;
+    let compiled = compile_with(plugins, Arc::new(topic.clone()), &called)?;
+    if same_types(compiled.operator.output_schema(), &topic.output_schema) {
         return Ok(compiled);
     }
     Err(Error::InvalidInput(format!(

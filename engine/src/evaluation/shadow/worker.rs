@@ -13,19 +13,18 @@ use crate::chunks::ChunkRows;
 use crate::contract::EvaluationPlace;
 use crate::contract::Scope;
 use crate::cursor;
-use crate::evaluation::evaluate::{Outcome, evaluate};
-use crate::evaluation::offset;
+use crate::evaluation::evaluate::{Outcome, evaluate, offset};
 use crate::evaluation::operators::Compiled;
-use crate::front::Shared;
 use crate::model::{Error, Offset, OnError, PluginId, Result, TopicInfo};
 use crate::platform::Threads;
+use crate::plugins::Plugins;
 
 type Started = (Sender<Offered>, Arc<Standing>, JoinHandle<()>);
 
 /// `None` where no thread can be had. What a panic was at is left out of the comparison.
 pub(super) fn start(
     threads: &Arc<Threads>,
-    engine: &Weak<Shared>,
+    engine: &Weak<Plugins>,
     topic: &Arc<TopicInfo>,
     plugin: PluginId,
 ) -> Option<Started> {
@@ -33,8 +32,8 @@ pub(super) fn start(
     let standing = Arc::new(Standing::default());
     let (engine, of, told) = (engine.clone(), topic.clone(), standing.clone());
     let body = move || {
-        let (shared, topic, standing) = (engine.clone(), of.clone(), told.clone());
-        Worker { shared, topic, plugin, standing, compiled: None }.run(&receiver);
+        let (plugins, topic, standing) = (engine.clone(), of.clone(), told.clone());
+        Worker { plugins, topic, plugin, standing, compiled: None }.run(&receiver);
     };
     let told = standing.clone();
     let missed = Box::new(move |reason: &str| *told.error.lock() = Some(format!("its thread has panicked: {reason}")));
@@ -43,7 +42,7 @@ pub(super) fn start(
 }
 
 struct Worker {
-    shared: Weak<Shared>,
+    plugins: Weak<Plugins>,
     topic: Arc<TopicInfo>,
     plugin: PluginId,
     standing: Arc<Standing>,
@@ -54,10 +53,10 @@ impl Worker {
     /// Works until nothing can be offered any more.
     fn run(mut self, queue: &Receiver<Offered>) {
         while let Ok(offered) = queue.recv() {
-            let Some(shared) = self.shared.upgrade() else { return };
+            let Some(plugins) = self.plugins.upgrade() else { return };
             let rows = offered.rows;
-            let done = self.work(&shared, offered);
-            drop(shared);
+            let done = self.work(&plugins, offered);
+            drop(plugins);
             if let Err(error) = &done {
                 self.standing.skipped.fetch_add(rows as u64, std::sync::atomic::Ordering::Relaxed);
                 tracing::debug!(topic = %self.topic.name, "shadow: {error}");
@@ -66,14 +65,14 @@ impl Worker {
         }
     }
 
-    fn work(&mut self, shared: &Shared, offered: Offered) -> Result<()> {
+    fn work(&mut self, plugins: &Plugins, offered: Offered) -> Result<()> {
         let Some(compiled) = &self.compiled else {
-            let plugin = shared.plugin(self.plugin)?;
-            self.compiled = Some(compile_shadow(shared, &self.topic, &plugin)?);
-            return self.work(shared, offered);
+            let plugin = plugins.ledger.plugin(self.plugin)?;
+            self.compiled = Some(compile_shadow(plugins, &self.topic, &plugin)?);
+            return self.work(plugins, offered);
         };
         let until = offered.base + offset(offered.rows);
-        let Some(input) = rows(shared, compiled, &self.topic, &offered, until)? else { return Ok(()) };
+        let Some(input) = rows(plugins, compiled, &self.topic, &offered, until)? else { return Ok(()) };
         let place = EvaluationPlace {
             topic: self.topic.name.clone(),
             consumer: None,
@@ -108,7 +107,7 @@ impl Worker {
 
 /// The source's rows, with the columns that the shadow reads; `None` once they are not retained any more.
 fn rows(
-    shared: &Shared,
+    plugins: &Plugins,
     compiled: &Compiled,
     topic: &TopicInfo,
     offered: &Offered,
@@ -116,11 +115,12 @@ fn rows(
 ) -> Result<Option<RecordBatch>> {
     let (mut at, mut parts) = (offered.base, Vec::new());
     while at < until {
-        let chunk = match cursor::chunk_at(shared, &compiled.projection, topic.table, offered.partition, at, None) {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) | Err(Error::OffsetOutOfRange { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let chunk =
+            match cursor::chunk_at(&plugins.tables, &compiled.projection, topic.table, offered.partition, at, None) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) | Err(Error::OffsetOutOfRange { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
         let ChunkRows::Batch(batch) = &chunk.rows else { return Ok(None) };
         let index = |at: Offset| usize::try_from(at - chunk.base_offset).unwrap_or(usize::MAX);
         let next = chunk.next_offset.min(until);

@@ -1,7 +1,8 @@
 //! How old rows are. Append times are an axis on which a step of the clock leaves a hole, and on which a log that waits for the
 //! clock creeps; what has passed between two of its points is kept here.
 
-use super::SLOWNESS;
+/// While the log is ahead of a clock that is believed, its time goes this many times slower.
+pub(super) const SLOWNESS: i64 = 1_000;
 
 /// Older ones are let go: what lies below goes evenly.
 const MAX_KNOTS: usize = 256;

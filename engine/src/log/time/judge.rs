@@ -1,6 +1,11 @@
 //! Which time it is, by two clocks of which one may step.
 
-use super::{STEP_US, settles_after_us};
+/// A difference between the clocks up to which the wall clock is followed at once: NTP's corrections and short pauses.
+pub(crate) const STEP_US: i64 = 60 * 1_000_000;
+/// For how long the clocks must agree before a small step, or the time that the machine was off, is taken for the truth,
+pub(super) const SETTLED_US: i64 = 3600 * 1_000_000;
+/// and a large one.
+const LONGEST_SETTLED_US: i64 = 24 * SETTLED_US;
 
 /// The start of 2025, µs: machines without a battery begin long before, until they hear of the time.
 const PLAUSIBLE_US: i64 = 1_735_689_600_000_000;
@@ -125,4 +130,9 @@ impl Judge {
         self.doubt
             .is_some_and(|doubt| offset_us.saturating_sub(doubt.offset_us).unsigned_abs() <= STEP_US.unsigned_abs())
     }
+}
+
+/// How long a step must last to be believed.
+pub(super) fn settles_after_us(by_us: i64) -> i64 {
+    by_us.saturating_abs().saturating_div(10).clamp(SETTLED_US, LONGEST_SETTLED_US)
 }

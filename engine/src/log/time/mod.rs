@@ -17,23 +17,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use self::ages::Ages;
-use self::judge::{Judge, Reading, Turn};
-use self::record::{Mark, Recorded};
+use self::ages::{Ages, SLOWNESS};
+pub(crate) use self::judge::STEP_US;
+use self::judge::{Judge, Reading, SETTLED_US, Turn, settles_after_us};
+use self::record::{Mark, Recorded, micros};
 use crate::model::{EngineStats, Result};
 use crate::platform::BootTime;
 use crate::platform::Events;
 use crate::platform::disk::Disk;
 use crate::platform::{Clock, EngineOptions};
 
-/// A difference between the clocks up to which the wall clock is followed at once: NTP's corrections and short pauses.
-pub(crate) const STEP_US: i64 = 60 * 1_000_000;
-/// For how long the clocks must agree before a small step, or the time that the machine was off, is taken for the truth,
-const SETTLED_US: i64 = 3600 * 1_000_000;
-/// and a large one.
-const LONGEST_SETTLED_US: i64 = 24 * SETTLED_US;
-/// While the log is ahead of a clock that is believed, its time goes this many times slower.
-const SLOWNESS: i64 = 1_000;
 /// How often the record on the disk is brought up to date.
 const RECORD_EVERY_US: i64 = 60 * 1_000_000;
 
@@ -331,15 +324,6 @@ impl Found {
         let ahead = wall_us < floor_us.saturating_sub(STEP_US);
         Found { at_us: if ahead { floor_us } else { wall_us }, last_us: floor_us, gap: None, ahead, doubt: None }
     }
-}
-
-/// How long a step must last to be believed.
-fn settles_after_us(by_us: i64) -> i64 {
-    by_us.saturating_abs().saturating_div(10).clamp(SETTLED_US, LONGEST_SETTLED_US)
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A span of time for people.

@@ -44,7 +44,7 @@ impl Mark {
     pub(super) fn now_us(&self, boot: &BootTime) -> Option<i64> {
         let then = self.boot.filter(|then| then.id == boot.id)?;
         let passed = boot.up.checked_sub(then.up)?;
-        Some(self.axis_us.saturating_add(super::micros(passed)))
+        Some(self.axis_us.saturating_add(micros(passed)))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -54,7 +54,7 @@ impl Mark {
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&boot.id.to_le_bytes());
-        for number in [super::micros(boot.up), self.axis_us, from, to, by, lasts] {
+        for number in [micros(boot.up), self.axis_us, from, to, by, lasts] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&[0; 4]);
@@ -175,4 +175,8 @@ fn decode_knots(bytes: &[u8]) -> Option<Vec<Knot>> {
     let knots: Vec<Knot> = knots.chunks_exact(KNOT_LEN).map(knot).collect::<Option<_>>()?;
     let rise = |pair: &[Knot]| matches!(pair, [a, b] if a.axis_us <= b.axis_us && a.counted_us <= b.counted_us);
     knots.windows(2).all(rise).then_some(knots)
+}
+
+pub(super) fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::{Builder, Runtime};
 
-use super::io_error;
+use super::errors::io_error;
 use crate::model::{Error, Result};
 
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::io_error;
+use super::errors::io_error;
 use crate::model::{Error, Result};
 
 /// Drawn once, never written again; copies of a directory share it.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::io_error;
+use super::errors::io_error;
 use crate::model::{Error, Result};
 use crate::platform::disk::{Disk, DiskFile};
 

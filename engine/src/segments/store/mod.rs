@@ -6,6 +6,7 @@
 mod bucket;
 mod directory;
 mod epochs;
+mod errors;
 mod local;
 mod owner;
 mod remote;
@@ -151,9 +152,4 @@ impl StoredFile {
             StoredFile::Remote(_) => {}
         }
     }
-}
-
-/// An I/O error with the path it concerns.
-fn io_error(path: impl Into<std::path::PathBuf>, error: &dyn std::fmt::Display) -> Error {
-    Error::Io { path: path.into(), message: error.to_string() }
 }

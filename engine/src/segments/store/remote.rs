@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::bucket::{Bucket, Driver};
-use super::io_error;
+use super::errors::io_error;
 use super::owner::Ownership;
 use crate::model::{Error, Result};
 use crate::platform::EngineOptions;

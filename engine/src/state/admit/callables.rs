@@ -1,17 +1,17 @@
 //! Whether changes of plugins and functions fit what is defined, and whether a topic may call what it calls.
 
-use super::changes::{Earlier, free, in_use};
+use super::Admitting;
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{Error, FunctionId, PluginId, Result, TopicId, TopicInfo, TopicSource};
-use crate::state::State;
+use crate::state::earlier::{Earlier, free, in_use};
 
 /// All of them are kept until the plugin is dropped.
 const MAX_PLUGIN_VERSIONS: u32 = 4_096;
 
-impl State {
+impl Admitting<'_> {
     /// A plugin's next version; functions that stand on it must fit it.
     pub(super) fn admit_plugin(&self, info: &PluginInfo) -> Result<()> {
-        self.known_namespace(&info.namespace)?;
+        self.catalog.known_namespace(&info.namespace)?;
         free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
         let newest = self.catalog.plugin_named(&info.namespace, &info.name).map_or(0, |plugin| plugin.version);
         if newest >= MAX_PLUGIN_VERSIONS {
@@ -24,7 +24,7 @@ impl State {
             return Err(Error::InvalidInput(format!("plugin {:?} reads other tables than it declares", info.name)));
         }
         for table in &info.tables {
-            if self.known_table(*table)?.namespace != info.namespace {
+            if self.catalog.known_table(*table)?.namespace != info.namespace {
                 return Err(Error::InvalidInput("a plugin reads tables of its own namespace".to_owned()));
             }
         }
@@ -59,7 +59,7 @@ impl State {
     }
 
     pub(super) fn admit_function(&self, info: &FunctionInfo) -> Result<()> {
-        self.known_namespace(&info.namespace)?;
+        self.catalog.known_namespace(&info.namespace)?;
         free(self.catalog.function_named(&info.namespace, &info.name).is_none(), "function", &info.name)?;
         free(self.catalog.plugin_named(&info.namespace, &info.name).is_none(), "plugin", &info.name)?;
         let plugin = self.catalog.plugin_named(&info.namespace, &info.plugin);

@@ -3,25 +3,19 @@
 
 use std::collections::HashSet;
 
+use super::Admitting;
 use crate::model::{
     ConsumerId, EarlierVersion, Error, Lsn, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
-use crate::state::catalog::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::state::{Change, SegmentMeta, assign_id};
-use crate::state::{LettersOwner, PartitionState, RecordKind, State, codec};
+use crate::state::catalog::{Catalog, DEFAULT_NAMESPACE, LettersOwner, SYSTEM_NAMESPACE};
+use crate::state::codec;
+use crate::state::earlier::{Earlier, free, in_use};
+use crate::state::family::{Ahead, RecordKind};
+use crate::state::partition::PartitionState;
+use crate::state::record::{Change, SegmentMeta, assign_id};
 
 /// Whoever may make namespaces may name them at will.
 const MAX_NAMESPACES: usize = 10_000;
-
-/// What earlier changes of the same submission have done.
-#[derive(Debug, Default)]
-pub(crate) struct Earlier<'a> {
-    names: HashSet<(&'static str, &'a str, &'a str)>,
-    dropped_tables: HashSet<TableId>,
-    pub(super) dropped_topics: HashSet<TopicId>,
-    pub(super) dropped_consumers: HashSet<ConsumerId>,
-    pub(in crate::state) created_groups: HashSet<(&'a str, &'a str)>,
-}
 
 impl RecordKind for Box<Change> {
     fn encode(&self) -> Result<Vec<u8>> {
@@ -36,8 +30,8 @@ impl RecordKind for Box<Change> {
         Ok(self.encode()?.len())
     }
 
-    fn admit<'a>(&'a self, state: &State, earlier: &mut Earlier<'a>) -> Result<()> {
-        state.admit_change(self, earlier)
+    fn admit<'a>(&'a self, ahead: &dyn Ahead, earlier: &mut Earlier<'a>) -> Result<()> {
+        Admitting::of(ahead)?.admit_change(self, earlier)
     }
 
     fn numbered(&mut self, lsn: Lsn) {
@@ -49,7 +43,7 @@ impl RecordKind for Box<Change> {
     }
 }
 
-impl State {
+impl Admitting<'_> {
     fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
         match change {
             Change::NamespaceCreated { name, .. } => {
@@ -61,20 +55,20 @@ impl State {
                 }
                 earlier.take("namespace", "", name)
             }
-            Change::NamespaceLimited { name, .. } => self.known_namespace(name),
+            Change::NamespaceLimited { name, .. } => self.catalog.known_namespace(name),
             Change::NamespaceDropped { name } => self.admit_namespace_drop(name),
             Change::TableCreated(info) => {
                 self.admit_name(&info.namespace, &info.name, earlier)?;
                 earlier.take("table or topic", &info.namespace, &info.name)
             }
             Change::ColumnsAdded { table, fields } => {
-                let info = self.known_table(*table)?;
+                let info = self.catalog.known_table(*table)?;
                 let mut names: HashSet<&str> =
                     info.schema().fields().iter().map(|field| field.name().as_str()).collect();
                 fields.iter().try_for_each(|field| free(names.insert(field.name()), "column", field.name()))
             }
             Change::PartitionsAdded { table, partitions } => {
-                let info = self.known_table(*table)?;
+                let info = self.catalog.known_table(*table)?;
                 if *partitions > info.options.partitions {
                     return Ok(());
                 }
@@ -124,17 +118,17 @@ impl State {
             }
             Change::PluginConsumerReplaced(info) => self.admit_consumer_replacement(info),
             Change::PluginConsumerDropped { consumer } => {
-                self.known_consumer(*consumer)?;
+                self.catalog.known_consumer(*consumer)?;
                 earlier.dropped_consumers.insert(*consumer);
                 Ok(())
             }
             Change::GroupCreated { namespace, group, .. } => {
-                self.known_namespace(namespace)?;
-                free(self.group(namespace, group).is_none(), "consumer group", group)?;
+                self.catalog.known_namespace(namespace)?;
+                free(self.groups.get(namespace, group).is_none(), "consumer group", group)?;
                 free(earlier.created_groups.insert((namespace, group)), "consumer group", group)
             }
             Change::GroupDropped { namespace, group } => {
-                if self.group(namespace, group).is_none() {
+                if self.groups.get(namespace, group).is_none() {
                     return Err(Error::NotFound { what: "consumer group", name: group.clone() });
                 }
                 let consumer = self.catalog.consumer_of_group(namespace, group);
@@ -142,8 +136,8 @@ impl State {
                 consumer.map_or(Ok(()), |by| in_use("consumer group", group, format!("consumer {:?}", by.name)))
             }
             Change::SegmentsChanged { table, partition, added, removed } => {
-                let partition = self.known_partition(*table, *partition)?;
-                if let Some(segment) = added.iter().find(|segment| self.families.unlisted.get(segment.id).is_none()) {
+                let partition = self.catalog.known_partition(*table, *partition)?;
+                if let Some(segment) = added.iter().find(|segment| self.unlisted.get(segment.id).is_none()) {
                     let message = format!("segment manifest: {} was never begun, or is deleted", segment.path);
                     return Err(Error::FailedPrecondition(message));
                 }
@@ -155,7 +149,7 @@ impl State {
                 if found.base_version() != *version {
                     return Err(Error::Busy(format!("topic {:?} was replaced meanwhile", found.name)));
                 }
-                let source = self.known_partition(found.table, *partition)?;
+                let source = self.catalog.known_partition(found.table, *partition)?;
                 if *next <= source.end {
                     return Ok(());
                 }
@@ -165,7 +159,7 @@ impl State {
             // The writer's own, made of this very state.
             Change::ProducersForgotten { .. } => Ok(()),
             Change::StartMoved { table, partition, start, .. } => {
-                let found = self.known_partition(*table, *partition)?;
+                let found = self.catalog.known_partition(*table, *partition)?;
                 if (found.start..=found.end).contains(start) {
                     return Ok(());
                 }
@@ -175,29 +169,9 @@ impl State {
         }
     }
 
-    pub(super) fn known_namespace(&self, name: &str) -> Result<()> {
-        if self.catalog.has_namespace(name) {
-            return Ok(());
-        }
-        Err(Error::NotFound { what: "namespace", name: name.to_owned() })
-    }
-
-    pub(super) fn known_table(&self, id: TableId) -> Result<&TableInfo> {
-        let found = self.catalog.table(id).map(AsRef::as_ref);
-        found.ok_or_else(|| Error::gone("table"))
-    }
-
-    pub(in crate::state) fn known_partition(&self, table: TableId, partition: PartitionId) -> Result<&PartitionState> {
-        let info = self.known_table(table)?;
-        self.partition(table, partition).ok_or_else(|| Error::NotFound {
-            what: "partition",
-            name: format!("{partition} of {} ({} partitions)", info.name, info.options.partitions),
-        })
-    }
-
     /// A name is free, too, if what has it is a table that goes before.
     fn admit_name(&self, namespace: &str, name: &str, earlier: &Earlier<'_>) -> Result<()> {
-        self.known_namespace(namespace)?;
+        self.catalog.known_namespace(namespace)?;
         let Some(topic) = self.catalog.topic_named(namespace, name) else { return Ok(()) };
         if earlier.dropped_tables.contains(&TableId(topic.id.0)) {
             return Ok(());
@@ -206,7 +180,7 @@ impl State {
     }
 
     fn admit_topic(&self, topic: &TopicInfo) -> Result<()> {
-        let table = self.known_table(topic.table)?;
+        let table = self.catalog.known_table(topic.table)?;
         if table.namespace != topic.namespace {
             return Err(Error::InvalidInput(format!(
                 "topic {:?} of namespace {:?} can't read table {:?} of namespace {:?}",
@@ -236,7 +210,7 @@ impl State {
 
     /// From an offset of every partition on, other versions of plugins and nothing else.
     fn admit_version(&self, found: &TopicInfo, topic: &TopicInfo, last: &EarlierVersion) -> Result<()> {
-        let partitions = self.known_table(topic.table)?.options.partitions;
+        let partitions = self.catalog.known_table(topic.table)?.options.partitions;
         if !last.until.keys().copied().eq(0..partitions) {
             return Err(Error::Busy(format!("the table of topic {:?} got partitions meanwhile", topic.name)));
         }
@@ -248,16 +222,16 @@ impl State {
     }
 
     fn admit_namespace_drop(&self, name: &str) -> Result<()> {
-        self.known_namespace(name)?;
+        self.catalog.known_namespace(name)?;
         if name == DEFAULT_NAMESPACE {
             return Err(Error::FailedPrecondition(format!("namespace {name:?} can't be dropped")));
         }
-        let by = self.catalog.anything_in(name).or_else(|| self.families.groups.any_in(name));
+        let by = self.catalog.anything_in(name).or_else(|| self.groups.any_in(name));
         by.map_or(Ok(()), |by| in_use("namespace", name, format!("{by:?}")))
     }
 
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
-        let table = self.known_table(id)?;
+        let table = self.catalog.known_table(id)?;
         self.refuse_consumer_of_table(id, &table.name)?;
         if let Some(owner) = self.catalog.owner_of_letters(table) {
             let goes = match &owner {
@@ -282,20 +256,6 @@ impl State {
             None => Err(Error::gone("topic")),
         }
     }
-}
-
-impl<'a> Earlier<'a> {
-    fn take(&mut self, what: &'static str, namespace: &'a str, name: &'a str) -> Result<()> {
-        free(self.names.insert((what, namespace, name)), what, name)
-    }
-}
-
-pub(super) fn free(free: bool, what: &'static str, name: &str) -> Result<()> {
-    if free { Ok(()) } else { Err(Error::AlreadyExists { what, name: name.to_owned() }) }
-}
-
-pub(super) fn in_use<T>(what: &'static str, name: &str, by: String) -> Result<T> {
-    Err(Error::InUse { what, name: name.to_owned(), by })
 }
 
 /// The manifest stays ordered, without overlap, and without a gap below `segmented_to`.

@@ -1,14 +1,14 @@
 //! Whether a consumer fits what is defined, and whether its state has room.
 
-use super::changes::{Earlier, free};
+use super::Admitting;
 use crate::contract::PluginKind;
 use crate::model::{ConsumerId, Error, GroupMode, PluginConsumerInfo, Result, TableId};
-use crate::state::GroupKey;
-use crate::state::State;
+use crate::state::earlier::{Earlier, free};
+use crate::state::group_key::GroupKey;
 
-impl State {
+impl Admitting<'_> {
     pub(super) fn admit_consumer(&self, info: &PluginConsumerInfo, earlier: &Earlier<'_>) -> Result<()> {
-        self.known_namespace(&info.namespace)?;
+        self.catalog.known_namespace(&info.namespace)?;
         free(self.catalog.consumer_named(&info.namespace, &info.name).is_none(), "consumer", &info.name)?;
         let topic = self.catalog.topic(info.topic).filter(|topic| topic.namespace == info.namespace);
         let topic = topic.ok_or_else(|| Error::gone("topic"))?;
@@ -22,7 +22,7 @@ impl State {
             return Err(Error::InvalidInput(format!("plugin {:?} has other outputs now", plugin.name)));
         }
         for output in &info.outputs {
-            let table = self.known_table(*output)?;
+            let table = self.catalog.known_table(*output)?;
             if table.namespace != info.namespace {
                 return Err(Error::InvalidInput("a consumer writes to tables of its own namespace".to_owned()));
             }
@@ -49,7 +49,7 @@ impl State {
             let by = format!("consumer {:?}", other.name);
             return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
         }
-        match self.group(namespace, group) {
+        match self.groups.get(namespace, group) {
             Some(found) if found.mode != GroupMode::Shared => {
                 Err(Error::InvalidInput(format!("group {group:?} is a broadcast group: a consumer needs a shared one")))
             }
@@ -61,13 +61,13 @@ impl State {
     }
 
     pub(super) fn admit_consumer_replacement(&self, info: &PluginConsumerInfo) -> Result<()> {
-        let found = self.known_consumer(info.id)?;
+        let found = self.catalog.known_consumer(info.id)?;
         if found.version.checked_add(1) != Some(info.version) {
             return Err(Error::Busy(format!("consumer {:?} was altered meanwhile", info.name)));
         }
         // An older version may look rows up in a table that is gone by now.
         for plugin in info.plugins().filter_map(|plugin| self.catalog.plugin(plugin)) {
-            plugin.tables.iter().try_for_each(|table| self.known_table(*table).map(drop))?;
+            plugin.tables.iter().try_for_each(|table| self.catalog.known_table(*table).map(drop))?;
         }
         self.admit_upcoming(info)
     }
@@ -81,12 +81,12 @@ impl State {
         let (namespace, group) = (info.namespace.as_str().into(), info.group.as_str().into());
         let group = GroupKey { namespace, group, client: None };
         // Of one that had begun before, offsets that were passed stay where they are.
-        let before = self.known_consumer(info.id)?.upcoming.as_ref();
+        let before = self.catalog.known_consumer(info.id)?.upcoming.as_ref();
         if before == Some(upcoming) {
             return Ok(());
         }
         for (partition, from) in &upcoming.from {
-            let committed = self.committed(&group, info.topic, *partition).unwrap_or(0);
+            let committed = self.groups.committed(&group, info.topic, *partition).unwrap_or(0);
             if committed > *from {
                 return Err(Error::Busy(format!(
                     "consumer {:?} has read partition {partition} up to offset {committed}, past {from}",
@@ -95,11 +95,6 @@ impl State {
             }
         }
         Ok(())
-    }
-
-    pub(in crate::state) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {
-        let found = self.catalog.consumer(id).map(AsRef::as_ref);
-        found.ok_or_else(|| Error::gone("consumer"))
     }
 
     pub(super) fn refuse_consumer_of_table(&self, id: TableId, name: &str) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::stored::Entry;
+use super::entry::Entry;
 use super::{Catalog, PartitionState};
 use crate::contract::PluginInfo;
 use crate::model::{TableId, TableInfo, TopicId, TopicInfo};

@@ -5,45 +5,17 @@ use std::sync::Arc;
 use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, PartitionState, segments};
+use super::entry::Entry;
+use super::{Catalog, segments};
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{
     ConsumerId, FunctionId, Lsn, NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, Result, TableId,
     TableInfo, TopicId, TopicInfo,
 };
 use crate::state::codec;
-use crate::state::codec::{KeyBytes, KeyParts};
-use crate::state::family::{Entries, Stored};
-
-/// One entry of the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Entry {
-    Namespace(Arc<str>),
-    Table(TableId),
-    Topic(TopicId),
-    Plugin(PluginId),
-    Function(FunctionId),
-    Consumer(ConsumerId),
-    Partition(TableId, PartitionId),
-    /// By first offset.
-    Segment(TableId, PartitionId, Offset),
-}
-
-impl Entry {
-    fn key(&self) -> Vec<u8> {
-        let key = match self {
-            Entry::Namespace(name) => KeyBytes::new(b'n').text(name),
-            Entry::Table(id) => KeyBytes::new(b't').u64(id.0),
-            Entry::Topic(id) => KeyBytes::new(b'q').u64(id.0),
-            Entry::Plugin(id) => KeyBytes::new(b'w').u64(id.0),
-            Entry::Function(id) => KeyBytes::new(b'f').u64(id.0),
-            Entry::Consumer(id) => KeyBytes::new(b'c').u64(id.0),
-            Entry::Partition(table, partition) => KeyBytes::new(b'p').u64(table.0).u32(*partition),
-            Entry::Segment(table, partition, first) => KeyBytes::new(b's').u64(table.0).u32(*partition).u64(*first),
-        };
-        key.done()
-    }
-}
+use crate::state::codec::KeyParts;
+use crate::state::partition::PartitionState;
+use crate::state::stored::{Entries, Stored};
 
 /// A table; of its schemas only the newest, because each older one is a beginning of it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::super::changed::Changed;
 use super::super::codec::{KeyBytes, KeyParts, VERSION};
-use super::super::family::{Changed, Entries};
+use super::super::stored::Entries;
 use super::{PageSource, PagedEntries};
 use crate::model::Result;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use fjall::{Iter, Keyspace};
 use parking_lot::RwLock;
 
-use super::super::store::{contained, damaged, store_error};
 use crate::model::{Error, Result};
+use crate::state::store::errors::{contained, damaged, store_error};
 
 /// The store's entries, until it is closed. What is written becomes visible a checkpoint at a time.
 #[derive(Clone)]

@@ -1,8 +1,6 @@
 //! Streams of a table by age, those with answers and those without apart. It follows from the streams, and is paged as they are.
 
-use std::ops::Bound;
-
-use super::{Producers, Stream, StreamId};
+use super::stream::Stream;
 use crate::model::{Result, TableId};
 use crate::state::codec;
 use crate::state::codec::{KeyBytes, KeyParts};
@@ -84,30 +82,5 @@ impl Stream {
 
     pub(super) fn age(&self) -> (Class, i64) {
         (self.class(), self.age_us())
-    }
-}
-
-impl Producers {
-    /// Of one table and class, the streams behind one, oldest first; at most `limit`.
-    pub(super) fn oldest_of(
-        &self,
-        table: TableId,
-        class: Class,
-        behind: Option<(i64, u128)>,
-        limit: usize,
-    ) -> Result<Vec<(i64, StreamId)>> {
-        let from = match behind {
-            None => Bound::Included((table, class, i64::MIN, 0)),
-            Some((last_us, id)) => Bound::Excluded((table, class, last_us, id)),
-        };
-        let mut found = Vec::new();
-        self.ages.scan(from, |&(of, is, last_us, id), ()| {
-            if (of, is) != (table, class) {
-                return Ok(false);
-            }
-            found.push((last_us, (of, id)));
-            Ok(found.len() < limit)
-        })?;
-        Ok(found)
     }
 }

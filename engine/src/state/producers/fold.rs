@@ -1,10 +1,12 @@
 //! What the log says of producers, folded.
 
+use super::Producers;
 use super::ages::Class;
+use super::stream::{FORGOTTEN_AT_ONCE, SILENCE_US, Stream, StreamId, is_old};
 use super::window::Window;
-use super::{FORGOTTEN_AT_ONCE, Producers, SILENCE_US, Stream, StreamId, is_old};
 use crate::model::{Lsn, Result, TableId};
-use crate::state::family::{Changed, Family, Fold};
+use crate::state::changed::Changed;
+use crate::state::family::{Family, Fold};
 use crate::state::{Change, ProducerRecord, Record};
 
 impl Family for Producers {

@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
+use super::Producers;
 use super::ages::Class;
-use super::{FORGOTTEN_AT_ONCE, Producers, SPARED_US, StreamId, is_silent};
+use super::stream::{FORGOTTEN_AT_ONCE, SPARED_US, StreamId, is_silent};
 use crate::model::{Error, Result, TableId};
 
 /// Streams that are read of a table at a time.

@@ -12,45 +12,25 @@
 mod ages;
 mod fold;
 mod limits;
+mod oldest;
 mod stored;
+mod stream;
+mod streams;
 mod tables;
 mod window;
 
 #[cfg(test)]
 pub(super) use self::ages::AGE_STEP_US;
 use self::ages::Ages;
-use self::stored::Streams;
+#[cfg(test)]
+pub(super) use self::stream::SPARED_US;
+pub(crate) use self::stream::StreamId;
+use self::stream::{Stream, first_of_epoch, is_old};
+use self::streams::Streams;
 use self::tables::Tables;
-use self::window::Window;
-use super::family::Changed;
+use super::changed::Changed;
 use super::paged::Paged;
 use crate::model::{Appended, Error, ProducerStamp, Result, TableId};
-
-/// Answers kept for each stream.
-const WINDOW: usize = 128;
-/// Runs of rows kept over a window, so that batches spread over very many partitions do not hold much memory.
-const WINDOW_RUNS: usize = 4_096;
-/// A stream is forgotten when the log has gone on for this long without it.
-const KEPT_US: i64 = 7 * 24 * 3600 * 1_000_000;
-/// Of a time without any commit no more than this counts: a step of the clock looks like one.
-const SILENCE_US: i64 = 3600 * 1_000_000;
-/// A stream keeps its answers for this long, whoever else wants room: longer than producers go on repeating a batch.
-pub(super) const SPARED_US: i64 = 15 * 60 * 1_000_000;
-/// Streams that one record takes the answers of, or that one clears away, at most.
-const FORGOTTEN_AT_ONCE: usize = 256;
-
-/// A producer in a table.
-pub(crate) type StreamId = (TableId, u128);
-
-/// One stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stream {
-    pub epoch: u32,
-    /// Append time of its newest commit, less what the log had passed over in silence until then.
-    pub last_us: i64,
-    /// Empty once its answers are forgotten.
-    pub window: Window,
-}
 
 /// All streams. Times are append times less the silence passed over, so that no stream is older for a silence of the log.
 #[derive(Debug, Default)]
@@ -107,22 +87,4 @@ impl Producers {
             ))),
         }
     }
-}
-
-fn is_old(last_us: i64, now_us: i64) -> bool {
-    now_us.saturating_sub(last_us) > KEPT_US
-}
-
-fn is_silent(last_us: i64, now_us: i64) -> bool {
-    now_us.saturating_sub(last_us) >= SPARED_US
-}
-
-fn first_of_epoch<T>(sequence: u64) -> Result<Option<T>> {
-    if sequence == 0 {
-        return Ok(None);
-    }
-    Err(Error::FailedPrecondition(format!(
-        "producer sequence {sequence} begins a stream or epoch that the log does not know (or has forgotten after 7 \
-         days); begin a higher epoch at sequence 0"
-    )))
 }

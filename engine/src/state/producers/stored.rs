@@ -1,65 +1,18 @@
-//! Streams in the state store, and what follows from them.
+//! Producers in the state store, and their record.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use super::Producers;
 use super::ages::Ages;
-use super::window::Window;
-use super::{Producers, Stream, StreamId};
 use crate::model::{Error, Result, TableId};
-use crate::state::ProducerRecord;
 use crate::state::codec;
 use crate::state::codec::{KeyBytes, KeyParts};
-use crate::state::family::{Entries, RecordKind, Restored, Stored};
+use crate::state::earlier::Earlier;
+use crate::state::family::{Ahead, RecordKind};
 use crate::state::paged::{PageSource, PagedEntries};
-use crate::state::{Earlier, State};
-
-/// Memory that a stream takes beside its window, about.
-const OVERHEAD: usize = 160;
-
-#[derive(Debug)]
-pub(in crate::state) struct Streams;
-
-impl PagedEntries for Streams {
-    type Key = StreamId;
-    type Value = Stream;
-    const TAG: u8 = b'r';
-
-    fn key((table, id): &StreamId) -> Vec<u8> {
-        KeyBytes::new(Self::TAG).u64(table.0).u128(*id).done()
-    }
-
-    fn parse_key(bytes: &[u8]) -> Result<StreamId, String> {
-        let mut parts = KeyParts::of(bytes);
-        let stream = (TableId(parts.u64()?), parts.u128()?);
-        parts.end()?;
-        Ok(stream)
-    }
-
-    fn value(Stream { epoch, last_us, window }: &Stream) -> Result<Vec<u8>> {
-        let mut bytes = codec::postcard(&(epoch, last_us, window.len()))?;
-        bytes.extend_from_slice(window.bytes());
-        Ok(bytes)
-    }
-
-    fn parse_value(bytes: &[u8]) -> Result<Stream, String> {
-        let head = postcard::take_from_bytes(codec::from_bytes(bytes)?);
-        let ((epoch, last_us, answers), rest) = head.map_err(|error| error.to_string())?;
-        Ok(Stream { epoch, last_us, window: Window::parse(answers, rest)? })
-    }
-
-    fn owner((table, _): &StreamId) -> u64 {
-        table.0
-    }
-
-    fn first_of(owner: u64) -> StreamId {
-        (TableId(owner), 0)
-    }
-
-    fn bytes(_key: &StreamId, value: Option<&Stream>) -> usize {
-        OVERHEAD + value.map_or(0, |stream| stream.window.capacity())
-    }
-}
+use crate::state::record::ProducerRecord;
+use crate::state::stored::{Entries, Restored, Stored};
 
 impl Stored for Producers {
     fn tags(&self) -> &'static [&'static [u8]] {
@@ -159,7 +112,7 @@ impl RecordKind for ProducerRecord {
         Ok(40 + self.appended.len() * 40)
     }
 
-    fn admit<'a>(&'a self, _state: &State, _earlier: &mut Earlier<'a>) -> Result<()> {
+    fn admit<'a>(&'a self, _ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
         Err(Error::Internal("the answer to a producer was submitted".to_owned()))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ages::Class;
 use crate::model::TableId;
-use crate::state::family::Changed;
+use crate::state::changed::Changed;
 
 /// Of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,12 @@
 //! A stream's newest answers. They are in memory as they lie in the state store, one after the other: thousands of producers at work
 //! are to fit between two checkpoints.
 
-use super::{WINDOW, WINDOW_RUNS};
 use crate::model::{Appended, Error, Result};
+
+/// Answers kept for each stream.
+const WINDOW: usize = 128;
+/// Runs of rows kept over a window, so that batches spread over very many partitions do not hold much memory.
+const WINDOW_RUNS: usize = 4_096;
 
 /// An answer to a sequence.
 type Answer = (u64, Vec<Appended>);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::damaged;
+use super::errors::damaged;
 use crate::model::{Error, Result};
 
 /// Magic, version, kind of checksum, checksum (u128), position and length of the table (u64 each), little-endian.

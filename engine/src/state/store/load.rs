@@ -6,7 +6,8 @@ use super::super::State;
 use super::super::codec;
 use super::super::families::each_stored_mut;
 use super::super::paged::PageSource;
-use super::{HEAD_KEY, HEAD_VERSION, Head, Opened, damaged, store_error};
+use super::errors::{damaged, store_error};
+use super::{HEAD_KEY, HEAD_VERSION, Head, Opened};
 use crate::model::{Error, Result};
 
 /// Entries that are made anew go to the store so many at a time.

@@ -1,10 +1,10 @@
 //! Checkpoints of the state, in an embedded LSM. Format: `docs/state-store.md`.
 
 mod archives;
+pub(super) mod errors;
 mod load;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,11 +13,11 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistM
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 
+use self::errors::{contained, damaged, store_error};
 use super::paged::PageSource;
 use super::{State, codec};
 use crate::model::{Error, Lsn, Result};
 use crate::platform::disk::{Disk, RealDisk, write_anew};
-use crate::platform::panic_text;
 
 /// What families that are paged are read through.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -221,12 +221,6 @@ impl Opened {
     }
 }
 
-/// The LSM asserts some of what it reads: damage in those places is an error here as well.
-pub(super) fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|panic| Err(damaged(path, panic_text(panic.as_ref()).lines().collect::<Vec<_>>().join(" "))))
-}
-
 /// A crash while the LSM was being created leaves a directory that it will not open and that never held a checkpoint.
 fn remove_unfinished(path: &Path) -> Result<()> {
     let io = |error: std::io::Error| Error::Io { path: path.to_owned(), message: error.to_string() };
@@ -251,22 +245,4 @@ fn write_journals_anew(path: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn store_error(path: &Path, error: &fjall::Error) -> Error {
-    match error {
-        fjall::Error::Locked => {
-            Error::FailedPrecondition(format!("{} is open in another engine; close that first", path.display()))
-        }
-        fjall::Error::Io(error) => Error::Io { path: path.to_owned(), message: error.to_string() },
-        fjall::Error::Poisoned => {
-            Error::Io { path: path.to_owned(), message: "the state store refuses writes after a failed one".to_owned() }
-        }
-        other => Error::Corrupt { path: path.to_owned(), position: 0, message: format!("state store: {other}") },
-    }
-}
-
-/// An entry that can't be read back.
-pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Error {
-    Error::Corrupt { path: path.to_owned(), position: 0, message: format!("state store: {what}") }
 }

@@ -10,10 +10,12 @@ use crate::model::{Error, ErrorKind, Lsn, Result};
 use crate::state::Submission;
 use crate::state::codec;
 use crate::state::codec::{KeyBytes, KeyParts};
-use crate::state::family::{Entries, Family, Fold, RecordKind, Stored};
+use crate::state::earlier::Earlier;
+use crate::state::family::{Ahead, Family, Fold, RecordKind};
 use crate::state::paged::{PageSource, Paged, PagedEntries};
-use crate::state::{Earlier, State, Store};
+use crate::state::stored::{Entries, Stored};
 use crate::state::{Record, RecordContext};
+use crate::state::{State, Store};
 
 /// Adds to what is counted under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +37,8 @@ impl RecordKind for Tally {
         Ok(16)
     }
 
-    fn admit<'a>(&'a self, state: &State, _earlier: &mut Earlier<'a>) -> Result<()> {
-        let before = state.families.tallies.counted.get(&(0, self.name))?.unwrap_or(0);
+    fn admit<'a>(&'a self, ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
+        let before = ahead.get::<Tallies>()?.counted.get(&(0, self.name))?.unwrap_or(0);
         match before.checked_add(self.count) {
             Some(_) => Ok(()),
             None => Err(Error::InvalidInput(format!("too much is counted under {}", self.name))),
@@ -138,7 +140,7 @@ fn tally(name: u32, count: u64) -> Record {
 }
 
 fn counted(state: &State, name: u32) -> Option<u64> {
-    state.families.tallies.counted.get(&(0, name)).unwrap()
+    ahead.get::<Tallies>()?.counted.get(&(0, name)).unwrap()
 }
 
 #[test]

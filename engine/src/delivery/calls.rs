@@ -1,0 +1,102 @@
+//! How calls of members begin, how members go, and how commits are queued.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::Shared as SharedFuture;
+use parking_lot::MutexGuard;
+
+use super::assign::MemberNumber;
+use super::coordinator::Coordinator;
+use super::core::Core;
+use super::group::{Entries, Group, Inner};
+use crate::log::Ticket;
+use crate::model::{PendingReceipt, Result};
+use crate::state::{OffsetsRecord, Submission};
+
+impl Core {
+    /// Begins a call of the application's: the member is heard of. `Fenced` once it is a member no longer.
+    pub(super) fn enter(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Inner>> {
+        let mut inner = self.look(delivery)?;
+        self.state(&mut inner)?.last_seen = delivery.ledger.options.clock.monotonic();
+        Ok(inner)
+    }
+
+    /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer.
+    pub(super) fn look(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Inner>> {
+        delivery.check_open()?;
+        delivery.ledger.check_whole()?;
+        delivery.tick();
+        let mut inner = self.group.inner.lock();
+        self.state(&mut inner)?;
+        Ok(inner)
+    }
+
+    /// From here on rows are read under the assignment as it now stands.
+    pub(super) fn take_up(&self, delivery: &Coordinator) -> Result<()> {
+        let mut inner = self.look(delivery)?;
+        let generation = inner.generation;
+        self.state(&mut inner)?.acknowledged = generation;
+        Ok(())
+    }
+
+    /// Without a last commit.
+    pub(super) fn leave(&self, delivery: &Coordinator, reason: &str) {
+        let mut inner = self.group.inner.lock();
+        if inner.members.contains_key(&self.number) {
+            self.group.remove(delivery, &mut inner, &[self.number], reason);
+        }
+    }
+}
+
+impl Group {
+    /// Takes members out, for the reason given, and shares out anew.
+    pub(super) fn remove(
+        self: &Arc<Self>,
+        delivery: &Coordinator,
+        inner: &mut Inner,
+        members: &[MemberNumber],
+        reason: &str,
+    ) {
+        let before = inner.departed.len();
+        members.iter().for_each(|number| inner.part_with(delivery, *number, reason));
+        if inner.departed.len() > before {
+            self.rebalance_soon(delivery, inner);
+        }
+    }
+}
+
+impl Inner {
+    /// Takes a member out, for the reason given. What it owned is shared out with the next sharing out.
+    pub(super) fn part_with(&mut self, delivery: &Coordinator, number: MemberNumber, reason: &str) {
+        if let Some(member) = self.members.remove(&number) {
+            delivery.forget_member(&member);
+            member.core.end(reason);
+            self.departed.push(member);
+        }
+    }
+
+    /// Whoever reads committed offsets from now on waits until all that is queued by now is decided.
+    pub(super) fn settle(&mut self, delivery: &Coordinator) -> Result<()> {
+        self.unsettled = false;
+        self.barrier = None;
+        self.barrier = Some(barrier(delivery)?);
+        Ok(())
+    }
+}
+
+/// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
+/// generation was checked under, so that the log takes them before all commits of later generations.
+pub(super) fn enqueue(delivery: &Coordinator, entries: Entries) -> Result<Ticket> {
+    delivery
+        .ledger
+        .log
+        .enqueue(Submission::of(entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries })))
+}
+
+/// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A
+/// submission that asks for nothing can't be refused: that is answered ahead of the commits that are still being written.
+fn barrier(delivery: &Coordinator) -> Result<SharedFuture<PendingReceipt>> {
+    Ok(delivery.ledger.log.enqueue(Submission::default())?.keep().shared())
+}

@@ -1,7 +1,6 @@
 //! How calls of members begin, how members go, and how commits are queued.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::Shared as SharedFuture;

@@ -56,7 +56,7 @@ pub(crate) struct Coordinator {
 
 /// Commits of groups without members.
 #[derive(Debug, Default)]
-struct Barriers {
+pub(super) struct Barriers {
     by_group: HashMap<GroupKey, SharedFuture<PendingReceipt>>,
     /// Those that are settled are let go when there are more than this.
     sweep_above: usize,

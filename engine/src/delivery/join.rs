@@ -13,7 +13,6 @@ use super::group::{Group, Inner, MemberState};
 use super::keys::{key_of, name_of};
 use crate::model::Principal;
 use crate::model::{ConsumerConfig, Error, GroupMode, Result, TopicId, TopicInfo};
-use crate::state::GroupKey;
 
 impl Coordinator {
     /// Makes a new member of the group, which is recorded if it is not known.

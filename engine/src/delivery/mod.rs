@@ -32,7 +32,7 @@ mod ticker;
 mod ticking;
 mod wake;
 
-pub(crate) use coordinator::{Coordinator, GroupFigures};
+pub(crate) use coordinator::Coordinator;
 pub use member::Member;
 pub use named::{NamedPoll, PollWait};
 pub(crate) use positions::resolve;

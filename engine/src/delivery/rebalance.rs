@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::assign::{MemberNumber, assign};
-use super::coordinator::Coordinator;
 use super::calls::enqueue;
+use super::coordinator::Coordinator;
 use super::group::{Entries, Group, Inner, MemberState, Owned};
 use crate::model::{Assignment, GroupMode, PartitionId, TopicId};
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_schema::Schema;
-
 use crate::chunks::ChunkRows;
 use crate::contract::Scope;
 use crate::contract::{BatchOperator, EvaluationPlace, PluginInfo, ShadowDifference, ShadowFigures};

@@ -43,7 +43,7 @@ const DEFINE_ATTEMPTS: usize = 16;
 /// One open store. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) rooms: Arc<Rooms>,
+    rooms: Arc<Rooms>,
     _closer: Arc<Closer>,
 }
 

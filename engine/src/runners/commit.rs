@@ -14,7 +14,6 @@ use crate::model::{Letter, Origin, letter_rows};
 use crate::state::KeptReader;
 use crate::state::{GroupKey, OffsetsRecord, StateRecord};
 use crate::state::{Precondition, Submission};
-use crate::write;
 
 /// A step of a partition from what its group has committed.
 #[derive(Debug, Clone)]

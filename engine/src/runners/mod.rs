@@ -21,5 +21,4 @@ mod worker;
 
 pub(crate) use input::bind;
 pub(crate) use runners::Runners;
-pub(crate) use standing::Standing;
 pub use trial::{ConsumerTrial, TrialFault, TrialOutcome};

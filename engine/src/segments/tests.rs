@@ -15,12 +15,12 @@ use super::writer::{Extent, Rows, SegmentWriter};
 use super::{Pruning, Segments};
 use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn};
+use crate::log::{Ledger, Log};
 use crate::model::OperatorError;
 use crate::model::{Error, Lsn, Result, TableId, TableInfo, TableOptions};
 use crate::platform::Events;
 use crate::platform::{EngineOptions, ManualClock};
-use crate::state::SegmentMeta;
-use crate::state::State;
+use crate::state::{SegmentMeta, Store};
 
 const FIRST: u64 = 1_000;
 
@@ -62,12 +62,13 @@ fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(schema(), columns).unwrap()
 }
 
-fn events() -> Arc<Events> {
-    Arc::new(Events::new(Arc::new(ManualClock::new(0))))
-}
-
 fn open(dir: &std::path::Path) -> Segments {
-    Segments::open(&EngineOptions::new(dir), &State::default(), &events()).unwrap()
+    let options = EngineOptions::new(dir);
+    let events = Arc::new(Events::new(Arc::new(ManualClock::new(0))));
+    let store = Store::open(dir).unwrap();
+    let mut state = store.load().unwrap();
+    let log = Log::open(&options, events.clone(), &mut state).unwrap();
+    Segments::open(&Arc::new(Ledger::new(options, state, store, log, events))).unwrap()
 }
 
 /// Writes `rows` rows from offset [`FIRST`] on, in frames of random lengths. Frame `k` was appended at `k` ms.

@@ -1,8 +1,6 @@
 //! What has to be cut or merged, and who does it.
 
-use std::collections::{BTreeMap, HashSet};
-
-use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
 
 use super::handle::Segments;
 use super::{cut, merge};

@@ -43,7 +43,7 @@ use crate::contract::PluginInfo;
 use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 
 pub(crate) use admission::Admission;
-pub(crate) use catalog::{Catalog, LettersOwner, SYSTEM_NAMESPACE};
+pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
 pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
 pub(crate) use groups::GroupState;
@@ -51,7 +51,7 @@ pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
 pub(crate) use record::{
-    Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord, assign_id,
+    Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
 };
 pub(crate) use store::Store;
 pub(crate) use submission::{EncodedRows, Precondition, RowsPart, RowsPayload, Submission};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
 use crate::model::{
-    Appended, ConsumerId, Error, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
-    PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, Result, TableId, TableInfo, TopicId, TopicInfo,
+    Appended, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, PartitionId,
+    PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
 };
 use crate::state::group_key::GroupKey;
 

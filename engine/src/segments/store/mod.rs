@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{Error, Result};
+use crate::model::Result;
 use crate::platform::Events;
 use crate::platform::{EngineOptions, SegmentStore};
 

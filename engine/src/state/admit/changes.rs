@@ -4,10 +4,8 @@
 use std::collections::HashSet;
 
 use super::Admitting;
-use crate::model::{
-    ConsumerId, EarlierVersion, Error, Lsn, PartitionId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
-};
-use crate::state::catalog::{Catalog, DEFAULT_NAMESPACE, LettersOwner, SYSTEM_NAMESPACE};
+use crate::model::{EarlierVersion, Error, Lsn, Result, TableId, TopicId, TopicInfo, TopicSource};
+use crate::state::catalog::{DEFAULT_NAMESPACE, LettersOwner, SYSTEM_NAMESPACE};
 use crate::state::codec;
 use crate::state::earlier::{Earlier, free, in_use};
 use crate::state::family::{Ahead, RecordKind};

@@ -2,7 +2,7 @@
 
 use super::Admitting;
 use crate::contract::PluginKind;
-use crate::model::{ConsumerId, Error, GroupMode, PluginConsumerInfo, Result, TableId};
+use crate::model::{Error, GroupMode, PluginConsumerInfo, Result, TableId};
 use crate::state::earlier::{Earlier, free};
 use crate::state::group_key::GroupKey;
 

@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::{Catalog, segments};
 use crate::contract::{FunctionInfo, PluginInfo};
-use crate::model::{
-    ConsumerId, FunctionId, Lsn, NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, Result, TableId,
-    TableInfo, TopicId, TopicInfo,
-};
+use crate::model::{Lsn, NamespaceLimits, Offset, PluginConsumerInfo, Result, TableId, TableInfo, TopicInfo};
 use crate::state::codec;
 use crate::state::codec::KeyParts;
 use crate::state::partition::PartitionState;

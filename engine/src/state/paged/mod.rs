@@ -20,7 +20,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 

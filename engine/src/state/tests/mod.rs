@@ -23,7 +23,8 @@ use crate::model::{
     TableInfo, TableOptions, TopicId, TopicInfo, TopicSource,
 };
 use crate::state::Submission;
-use crate::state::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta, assign_id};
+use crate::state::record::assign_id;
+use crate::state::{Change, GroupKey, Record, RecordContext, RowsRecord, SegmentMeta};
 
 impl State {
     /// Without what no decision looks at and what is only known once a commit lies in a file: the bytes of frames, and the

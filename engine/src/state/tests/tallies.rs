@@ -140,7 +140,7 @@ fn tally(name: u32, count: u64) -> Record {
 }
 
 fn counted(state: &State, name: u32) -> Option<u64> {
-    ahead.get::<Tallies>()?.counted.get(&(0, name)).unwrap()
+    state.families.tallies.counted.get(&(0, name)).unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From a row to its LSN and back, for every retained row: the log knows those that it still has, segments the others.
 
 use super::tables::Tables;
-use super::{ATTEMPTS, Place, locate};
+use super::{ATTEMPTS, RowsIn, locate};
 use crate::log::LsnPlace;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, RowPlace, TableId};
 
@@ -10,13 +10,13 @@ pub(crate) fn lsn_of(tables: &Tables, table: TableId, partition: PartitionId, of
     for _ in 0..ATTEMPTS {
         let (info, place) = locate(tables, table, partition, offset)?;
         let segment = match place {
-            Place::End => {
+            RowsIn::End => {
                 let state = tables.ledger.state.read();
                 let found = state.partition(table, partition).ok_or_else(|| super::no_partition(&info, partition))?;
                 return Err(Error::OffsetOutOfRange { partition, offset, start: found.start, end: found.end });
             }
-            Place::Segment(segment) => Some(segment),
-            Place::Log => None,
+            RowsIn::Segment(segment) => Some(segment),
+            RowsIn::Log => None,
         };
         if let Some(segment) = &segment
             && let Some(lsn) = tables.segments.lsn_of(segment, offset)?

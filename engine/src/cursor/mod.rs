@@ -54,8 +54,8 @@ pub(crate) fn pruned_chunk_at(
     for _ in 0..ATTEMPTS {
         let (info, place) = locate(tables, table, partition, offset)?;
         match place {
-            Place::End => return Ok(None),
-            Place::Segment(segment) => {
+            RowsIn::End => return Ok(None),
+            RowsIn::Segment(segment) => {
                 if let Some(frame) = tables.ledger.log.tail_frame_at(table, partition, offset) {
                     return frame_chunk(&frame, &info, projection).map(Some);
                 }
@@ -71,7 +71,7 @@ pub(crate) fn pruned_chunk_at(
                 }
                 return read.map(Some);
             }
-            Place::Log => {
+            RowsIn::Log => {
                 if pruning.event_time_us.is_some()
                     && let Some(entry) = tables.ledger.log.entry_at(table, partition, offset)?
                     && pruning.rules_out(entry.min_event_us, entry.max_event_us)
@@ -91,13 +91,13 @@ pub(crate) fn pruned_chunk_at(
     )))
 }
 
-enum Place {
+enum RowsIn {
     End,
     Log,
     Segment(Arc<Segment>),
 }
 
-fn locate(tables: &Tables, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, Place)> {
+fn locate(tables: &Tables, table: TableId, partition: PartitionId, offset: Offset) -> Result<(Arc<TableInfo>, RowsIn)> {
     let state = tables.ledger.state.read();
     // Whoever was let in before may have waited for the lock.
     tables.ledger.check_whole()?;
@@ -107,11 +107,11 @@ fn locate(tables: &Tables, table: TableId, partition: PartitionId, offset: Offse
         return Err(Error::OffsetOutOfRange { partition, offset, start: found.start, end: found.end });
     }
     let place = if offset == found.end {
-        Place::End
+        RowsIn::End
     } else {
         match found.segments_from(offset).next() {
-            Some(meta) if meta.first_offset <= offset => Place::Segment(tables.segments.lease(meta)),
-            _ => Place::Log,
+            Some(meta) if meta.first_offset <= offset => RowsIn::Segment(tables.segments.lease(meta)),
+            _ => RowsIn::Log,
         }
     };
     Ok((info.clone(), place))

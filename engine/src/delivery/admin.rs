@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::assign::MemberNumber;
 use super::calls::enqueue;
 use super::coordinator::Coordinator;
-use super::core::Core;
-use super::group::{Entries, Group, Inner, MemberState, Owned};
+use super::core::MemberCore;
+use super::group::{Entries, LiveGroup, MemberState, Membership, Owned};
 use super::keys::name_of;
 use super::positions::resolve;
 use crate::model::{
@@ -39,7 +39,7 @@ impl Coordinator {
     pub(crate) fn offsets(&self, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
         self.tick();
         let name = name_of(namespace, group);
-        let mut positions: BTreeMap<Place, Standing> = BTreeMap::new();
+        let mut positions: BTreeMap<OffsetPlace, Standing> = BTreeMap::new();
         let live = self.find(&name);
         for member in
             live.iter().flat_map(|group| group.inner.lock().members.values().map(owned_by).collect::<Vec<_>>())
@@ -98,7 +98,7 @@ impl Coordinator {
         &self,
         name: &GroupKey,
         mode: GroupMode,
-        call: impl FnOnce(&Group, &mut Inner) -> Result<T>,
+        call: impl FnOnce(&LiveGroup, &mut Membership) -> Result<T>,
     ) -> Result<T> {
         loop {
             let live = self.live(name, mode);
@@ -110,9 +110,9 @@ impl Coordinator {
     }
 }
 
-impl Group {
+impl LiveGroup {
     /// Queues the offsets, moves the members, and fences what they have been handed.
-    fn reset(&self, delivery: &Coordinator, inner: &mut Inner, entries: Entries) -> Result<PendingReceipt> {
+    fn reset(&self, delivery: &Coordinator, inner: &mut Membership, entries: Entries) -> Result<PendingReceipt> {
         // Resets are few, and small.
         let answer = enqueue(delivery, entries.clone())?.keep();
         inner.settle(delivery)?;
@@ -131,7 +131,7 @@ impl Group {
     }
 
     /// Queues the group's end, and takes its members out. What they have not committed goes with it.
-    fn end(&self, delivery: &Coordinator, inner: &mut Inner, dropped: Submission) -> Result<PendingReceipt> {
+    fn end(&self, delivery: &Coordinator, inner: &mut Membership, dropped: Submission) -> Result<PendingReceipt> {
         let answer = delivery.ledger.log.enqueue(dropped)?.keep();
         inner.settle(delivery)?;
         let members: Vec<MemberNumber> = inner.members.keys().copied().collect();
@@ -143,7 +143,7 @@ impl Group {
 }
 
 /// Start, end, committed and position of what a member is assigned.
-pub(super) fn member_offsets(delivery: &Coordinator, core: &Core) -> Result<Vec<PartitionOffsets>> {
+pub(super) fn member_offsets(delivery: &Coordinator, core: &MemberCore) -> Result<Vec<PartitionOffsets>> {
     let mut inner = core.look(delivery)?;
     let member = core.state(&mut inner)?;
     let state = delivery.ledger.state.read();
@@ -153,12 +153,12 @@ pub(super) fn member_offsets(delivery: &Coordinator, core: &Core) -> Result<Vec<
     Ok(owned.collect())
 }
 
-type Place = (TopicId, PartitionId, Option<Arc<str>>);
+type OffsetPlace = (TopicId, PartitionId, Option<Arc<str>>);
 
 /// Position, and the generation from which on it is held; of a partition without an owner, neither.
 type Standing = (Option<Offset>, Option<u64>);
 
-fn owned_by(member: &MemberState) -> Vec<(Place, Standing)> {
+fn owned_by(member: &MemberState) -> Vec<(OffsetPlace, Standing)> {
     let client = &member.core.key.client;
     member.owned.iter().map(|(at, owned)| ((at.topic, at.partition, client.clone()), standing(owned))).collect()
 }
@@ -186,7 +186,7 @@ fn partition_offsets(
     })
 }
 
-fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Inner>) -> GroupInfo {
+fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Membership>) -> GroupInfo {
     let members = inner.into_iter().flat_map(|inner| inner.members.values());
     let generation = inner.map_or(0, |inner| inner.generation);
     let state = match inner {

@@ -8,22 +8,22 @@ use parking_lot::MutexGuard;
 
 use super::assign::MemberNumber;
 use super::coordinator::Coordinator;
-use super::core::Core;
-use super::group::{Entries, Group, Inner};
+use super::core::MemberCore;
+use super::group::{Entries, LiveGroup, Membership};
 use crate::log::Ticket;
 use crate::model::{PendingReceipt, Result};
 use crate::state::{OffsetsRecord, Submission};
 
-impl Core {
+impl MemberCore {
     /// Begins a call of the application's: the member is heard of. `Fenced` once it is a member no longer.
-    pub(super) fn enter(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Inner>> {
+    pub(super) fn enter(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Membership>> {
         let mut inner = self.look(delivery)?;
         self.state(&mut inner)?.last_seen = delivery.ledger.options.clock.monotonic();
         Ok(inner)
     }
 
     /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer.
-    pub(super) fn look(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Inner>> {
+    pub(super) fn look(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Membership>> {
         delivery.check_open()?;
         delivery.ledger.check_whole()?;
         delivery.tick();
@@ -49,12 +49,12 @@ impl Core {
     }
 }
 
-impl Group {
+impl LiveGroup {
     /// Takes members out, for the reason given, and shares out anew.
     pub(super) fn remove(
         self: &Arc<Self>,
         delivery: &Coordinator,
-        inner: &mut Inner,
+        inner: &mut Membership,
         members: &[MemberNumber],
         reason: &str,
     ) {
@@ -66,7 +66,7 @@ impl Group {
     }
 }
 
-impl Inner {
+impl Membership {
     /// Takes a member out, for the reason given. What it owned is shared out with the next sharing out.
     pub(super) fn part_with(&mut self, delivery: &Coordinator, number: MemberNumber, reason: &str) {
         if let Some(member) = self.members.remove(&number) {

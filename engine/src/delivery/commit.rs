@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::calls::enqueue;
 use super::coordinator::Coordinator;
-use super::core::Core;
+use super::core::MemberCore;
 use super::group::Entries;
 use crate::log::Ticket;
 use crate::model::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
@@ -12,7 +12,7 @@ use crate::model::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
 /// Queues a member's commit, as of the generation it names or last acted on. Waits for nothing but the group's lock.
 pub(super) fn commit(
     delivery: &Coordinator,
-    core: &Core,
+    core: &MemberCore,
     generation: Option<u64>,
     offsets: &[(Assignment, Offset)],
 ) -> Result<Ticket> {
@@ -47,7 +47,7 @@ pub(super) fn commit(
 }
 
 /// The automatic commit: what is processed, if the interval is over.
-pub(super) fn commit_processed_if_due(delivery: &Coordinator, core: &Core, now: Duration) -> Result<()> {
+pub(super) fn commit_processed_if_due(delivery: &Coordinator, core: &MemberCore, now: Duration) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }
@@ -78,7 +78,7 @@ pub(super) fn commit_processed_if_due(delivery: &Coordinator, core: &Core, now: 
 }
 
 /// With automatic commit: commits all that was handed out, and waits for it. A leaving member does this.
-pub(super) fn commit_handed(delivery: &Coordinator, core: &Core) -> Result<()> {
+pub(super) fn commit_handed(delivery: &Coordinator, core: &MemberCore) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use futures::future::Shared as SharedFuture;
 use parking_lot::{Mutex, RwLock};
 
 use super::deadlines::Deadlines;
-use super::group::{Group, MemberState};
+use super::group::{LiveGroup, MemberState};
 use super::keys::name_of;
 use super::listeners::Listeners;
 use super::named_members::NamedMembers;
@@ -31,7 +31,7 @@ pub(crate) struct Coordinator {
     pub(super) ledger: Arc<Ledger>,
     pub(super) tables: Arc<Tables>,
     pub(super) evaluations: Arc<Evaluations>,
-    pub(super) groups: RwLock<HashMap<GroupKey, Arc<Group>>>,
+    pub(super) groups: RwLock<HashMap<GroupKey, Arc<LiveGroup>>>,
     /// Of generations, for all groups.
     pub(super) counter: AtomicU32,
     pub(super) member_numbers: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Coordinator {
     pub(super) listeners: Listeners,
     /// Groups whose topics or partitions have changed, to be shared out anew. The log's threads only note them here:
     /// rebalancing may wait for the log.
-    pub(super) changed: Mutex<Vec<Arc<Group>>>,
+    pub(super) changed: Mutex<Vec<Arc<LiveGroup>>>,
     pub(super) any_changed: AtomicBool,
     /// Held while ticking, and told to those who find nothing to do.
     pub(super) turn: Mutex<()>,
@@ -133,13 +133,13 @@ impl Coordinator {
     }
 
     /// Each group once.
-    pub(super) fn take_changed(&self) -> impl Iterator<Item = Arc<Group>> {
+    pub(super) fn take_changed(&self) -> impl Iterator<Item = Arc<LiveGroup>> {
         let groups = {
             let mut changed = self.changed.lock();
             self.any_changed.store(false, Ordering::SeqCst);
             std::mem::take(&mut *changed)
         };
-        let distinct: BTreeMap<*const Group, Arc<Group>> =
+        let distinct: BTreeMap<*const LiveGroup, Arc<LiveGroup>> =
             groups.into_iter().map(|group| (Arc::as_ptr(&group), group)).collect();
         distinct.into_values()
     }
@@ -150,14 +150,14 @@ impl Coordinator {
     }
 
     pub(crate) fn figures(&self) -> GroupFigures {
-        let groups: Vec<Arc<Group>> = self.groups.read().values().cloned().collect();
+        let groups: Vec<Arc<LiveGroup>> = self.groups.read().values().cloned().collect();
         let members: usize = groups.iter().map(|group| group.inner.lock().members.len()).sum();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         GroupFigures { members: count(members), offset_resets: self.resets.load(Ordering::Relaxed) }
     }
 
     /// The live group of that name, made if there is none.
-    pub(super) fn live(&self, name: &GroupKey, mode: GroupMode) -> Arc<Group> {
+    pub(super) fn live(&self, name: &GroupKey, mode: GroupMode) -> Arc<LiveGroup> {
         if let Some(group) = self.groups.read().get(name) {
             return group.clone();
         }
@@ -165,7 +165,7 @@ impl Coordinator {
         let begin = || {
             let barrier = self.barriers.lock().by_group.remove(name);
             let number = self.member_numbers.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Group::new(name.clone(), mode, number, barrier))
+            Arc::new(LiveGroup::new(name.clone(), mode, number, barrier))
         };
         groups.entry(name.clone()).or_insert_with(begin).clone()
     }
@@ -175,12 +175,12 @@ impl Coordinator {
         self.find(&name_of(namespace, group)).is_some_and(|group| !group.inner.lock().members.is_empty())
     }
 
-    pub(super) fn find(&self, name: &GroupKey) -> Option<Arc<Group>> {
+    pub(super) fn find(&self, name: &GroupKey) -> Option<Arc<LiveGroup>> {
         self.groups.read().get(name).cloned()
     }
 
     /// The group has no members any more: nothing is left of it here but what it has under way.
-    pub(super) fn retire(&self, group: &Group, barrier: Option<SharedFuture<PendingReceipt>>) {
+    pub(super) fn retire(&self, group: &LiveGroup, barrier: Option<SharedFuture<PendingReceipt>>) {
         if let Some(barrier) = barrier {
             self.barriers.lock().put(group.name.clone(), barrier);
         }
@@ -199,13 +199,13 @@ impl Coordinator {
     }
 
     /// Looks at the group then.
-    pub(super) fn schedule(&self, at: Duration, group: &Arc<Group>) {
+    pub(super) fn schedule(&self, at: Duration, group: &Arc<LiveGroup>) {
         self.deadlines.insert(at, group.number, Arc::downgrade(group));
         // Its thread sleeps until the first deadline that it knows.
         self.ticker.hurry();
     }
 
-    pub(super) fn unschedule(&self, at: Duration, group: &Group) {
+    pub(super) fn unschedule(&self, at: Duration, group: &LiveGroup) {
         self.deadlines.remove(at, group.number);
     }
 

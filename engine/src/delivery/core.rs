@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::assign::MemberNumber;
-use super::group::{Group, Inner, MemberState};
+use super::group::{LiveGroup, MemberState, Membership};
 use super::keys::key_of;
 use super::replay::Replay;
 use super::wake::Wake;
@@ -18,10 +18,10 @@ use crate::state::GroupKey;
 
 /// What does not change about a member, and what it sleeps on.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct MemberCore {
     pub number: MemberNumber,
     pub id: String,
-    pub group: Arc<Group>,
+    pub group: Arc<LiveGroup>,
     /// Where its offsets are kept.
     pub key: GroupKey,
     pub config: ConsumerConfig,
@@ -39,17 +39,17 @@ pub(super) struct Core {
     pub gone: AtomicBool,
 }
 
-impl Core {
+impl MemberCore {
     /// `epoch` is the log's, `joined_us` by the wall clock.
     pub(super) fn new(
         who: &Principal,
         (epoch, joined_us): (u64, i64),
-        group: &Arc<Group>,
+        group: &Arc<LiveGroup>,
         config: ConsumerConfig,
         number: MemberNumber,
-    ) -> Core {
+    ) -> MemberCore {
         let client = if config.client_id.is_empty() { "member" } else { &config.client_id };
-        Core {
+        MemberCore {
             number,
             id: format!("{client}-{:x}-{number:x}", epoch),
             group: group.clone(),
@@ -66,7 +66,7 @@ impl Core {
         }
     }
 
-    pub(super) fn state<'a>(&self, inner: &'a mut Inner) -> Result<&'a mut MemberState> {
+    pub(super) fn state<'a>(&self, inner: &'a mut Membership) -> Result<&'a mut MemberState> {
         inner.members.get_mut(&self.number).ok_or_else(|| self.gone())
     }
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::assign::MemberNumber;
-use super::group::Group;
+use super::group::LiveGroup;
 
 /// One entry for each live member, and one for each group that is about to share out anew, by the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// The first deadline in µs.
     first_us: AtomicU64,
-    entries: Mutex<BTreeMap<(Duration, MemberNumber), Weak<Group>>>,
+    entries: Mutex<BTreeMap<(Duration, MemberNumber), Weak<LiveGroup>>>,
 }
 
 impl Default for Deadlines {
@@ -26,7 +26,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    pub(super) fn insert(&self, at: Duration, member: MemberNumber, group: Weak<Group>) {
+    pub(super) fn insert(&self, at: Duration, member: MemberNumber, group: Weak<LiveGroup>) {
         let mut entries = self.entries.lock();
         entries.insert((at, member), group);
         self.publish(&entries);
@@ -49,7 +49,7 @@ impl Deadlines {
     }
 
     /// Takes out a member whose deadline has come.
-    pub(super) fn pop(&self, now: Duration) -> Option<(MemberNumber, Weak<Group>)> {
+    pub(super) fn pop(&self, now: Duration) -> Option<(MemberNumber, Weak<LiveGroup>)> {
         let mut entries = self.entries.lock();
         let entry = entries.first_entry().filter(|entry| entry.key().0 <= now)?;
         let ((_, member), group) = entry.remove_entry();
@@ -57,7 +57,7 @@ impl Deadlines {
         Some((member, group))
     }
 
-    fn publish(&self, entries: &BTreeMap<(Duration, MemberNumber), Weak<Group>>) {
+    fn publish(&self, entries: &BTreeMap<(Duration, MemberNumber), Weak<LiveGroup>>) {
         let first = entries.first_key_value().map_or(u64::MAX, |((at, _), _)| micros(*at));
         self.first_us.store(first, Ordering::SeqCst);
     }

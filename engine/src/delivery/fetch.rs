@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::coordinator::Coordinator;
-use super::core::Core;
+use super::core::MemberCore;
 use super::positions;
 use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
 
@@ -23,7 +23,7 @@ pub(super) struct Budget {
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Fetched {
     /// With its bytes.
     Delivery(Box<Delivery>, usize),
     /// There are rows, more than the budget.
@@ -42,26 +42,31 @@ struct Pick {
 
 /// The next rows of a partition whose turn it is. Reading and evaluating happen outside of the group's lock; if the
 /// partition was taken away or sought meanwhile, what was read is thrown away.
-pub(super) fn next(delivery: &Coordinator, core: &Core, topic: Option<TopicId>, budget: Budget) -> Result<Found> {
+pub(super) fn next(
+    delivery: &Coordinator,
+    core: &MemberCore,
+    topic: Option<TopicId>,
+    budget: Budget,
+) -> Result<Fetched> {
     let mut idle = BTreeSet::new();
     let mut due_in: Option<Duration> = None;
     loop {
-        let Some(pick) = pick(delivery, core, topic, &idle)? else { return Ok(Found::Nothing { due_in }) };
+        let Some(pick) = pick(delivery, core, topic, &idle)? else { return Ok(Fetched::Nothing { due_in }) };
         let step = match pick.position {
             Some(position) => read(delivery, core, &pick, position, budget),
-            None => positions::first(delivery, core, &pick.topic, pick.at.partition).map(Step::MoveTo),
+            None => positions::first(delivery, core, &pick.topic, pick.at.partition).map(FetchStep::MoveTo),
         };
         match step {
-            Ok(Step::Deliver(delivery, bytes)) => {
+            Ok(FetchStep::Deliver(delivery, bytes)) => {
                 if take(core, &pick, delivery.next_offset)? {
-                    return Ok(Found::Delivery(delivery, bytes));
+                    return Ok(Fetched::Delivery(delivery, bytes));
                 }
             }
-            Ok(Step::MoveTo(position)) => {
+            Ok(FetchStep::MoveTo(position)) => {
                 take(core, &pick, position)?;
             }
-            Ok(Step::Full) => return Ok(Found::Full),
-            Ok(Step::Idle(wait)) => {
+            Ok(FetchStep::Full) => return Ok(Fetched::Full),
+            Ok(FetchStep::Idle(wait)) => {
                 idle.insert(pick.at);
                 due_in = due_in.into_iter().chain(wait).min();
             }
@@ -74,7 +79,7 @@ pub(super) fn next(delivery: &Coordinator, core: &Core, topic: Option<TopicId>, 
     }
 }
 
-enum Step {
+enum FetchStep {
     Deliver(Box<Delivery>, usize),
     MoveTo(Offset),
     Full,
@@ -84,7 +89,7 @@ enum Step {
 /// The first partition after the one served last that may have rows.
 fn pick(
     delivery: &Coordinator,
-    core: &Core,
+    core: &MemberCore,
     topic: Option<TopicId>,
     idle: &BTreeSet<Assignment>,
 ) -> Result<Option<Pick>> {
@@ -108,7 +113,7 @@ fn pick(
 }
 
 /// Moves the position past what was read, if the partition is still as it was picked.
-fn take(core: &Core, pick: &Pick, position: Offset) -> Result<bool> {
+fn take(core: &MemberCore, pick: &Pick, position: Offset) -> Result<bool> {
     let mut inner = core.group.inner.lock();
     let member = core.state(&mut inner)?;
     let Some(owned) = member.owned.get_mut(&pick.at) else { return Ok(false) };
@@ -122,13 +127,13 @@ fn take(core: &Core, pick: &Pick, position: Offset) -> Result<bool> {
     Ok(true)
 }
 
-fn take_turn(core: &Core, pick: &Pick) -> Result<()> {
+fn take_turn(core: &MemberCore, pick: &Pick) -> Result<()> {
     let mut inner = core.group.inner.lock();
     core.state(&mut inner)?.served = Some(pick.at);
     Ok(())
 }
 
-fn read(delivery: &Coordinator, core: &Core, pick: &Pick, position: Offset, budget: Budget) -> Result<Step> {
+fn read(delivery: &Coordinator, core: &MemberCore, pick: &Pick, position: Offset, budget: Budget) -> Result<FetchStep> {
     let partition = pick.at.partition;
     let bounds = core.replay.lock().until(&delivery.tables, &pick.topic, partition, position);
     let (until, due_in) = match bounds {
@@ -145,14 +150,14 @@ fn read(delivery: &Coordinator, core: &Core, pick: &Pick, position: Offset, budg
             Ok(None) => break,
             Err(_) if at > position => break,
             // The rows stay where they are until their plugins may be called again.
-            Err(Error::Throttled { left, .. }) => return Ok(Step::Idle(Some(left))),
+            Err(Error::Throttled { left, .. }) => return Ok(FetchStep::Idle(Some(left))),
             Err(error) => return below_start(delivery, core, pick, error),
         };
         let part = chunk.part(at, until, budget.rows, budget.bytes);
         let over = part.bytes > budget.bytes || part.batch.num_rows() > budget.rows;
         if part.batch.num_rows() > 0 && !budget.first && over {
             if at == position {
-                return Ok(Step::Full);
+                return Ok(FetchStep::Full);
             }
             break;
         }
@@ -167,11 +172,11 @@ fn read(delivery: &Coordinator, core: &Core, pick: &Pick, position: Offset, budg
                 offsets: part.offsets,
                 encoded: part.encoded,
             };
-            return Ok(Step::Deliver(Box::new(delivery), part.bytes));
+            return Ok(FetchStep::Deliver(Box::new(delivery), part.bytes));
         }
     }
     if at == position {
-        return Ok(Step::Idle(due_in));
+        return Ok(FetchStep::Idle(due_in));
     }
     let delivery = Delivery {
         topic: pick.at.topic,
@@ -182,15 +187,15 @@ fn read(delivery: &Coordinator, core: &Core, pick: &Pick, position: Offset, budg
         offsets: RowOffsets::none(),
         encoded: None,
     };
-    Ok(Step::Deliver(Box::new(delivery), 0))
+    Ok(FetchStep::Deliver(Box::new(delivery), 0))
 }
 
 /// Retention may pass a reader: he then goes on by `auto.offset.reset`.
-fn below_start(delivery: &Coordinator, core: &Core, pick: &Pick, error: Error) -> Result<Step> {
+fn below_start(delivery: &Coordinator, core: &MemberCore, pick: &Pick, error: Error) -> Result<FetchStep> {
     match error {
         Error::OffsetOutOfRange { offset, start, end, .. } if offset < start => {
             let moved = positions::below_start(delivery, core, &pick.topic, pick.at.partition, offset, start, end)?;
-            Ok(Step::MoveTo(moved))
+            Ok(FetchStep::MoveTo(moved))
         }
         error => Err(error),
     }

@@ -11,25 +11,25 @@ use futures::future::Shared as SharedFuture;
 use parking_lot::Mutex;
 
 use super::assign::MemberNumber;
-use super::core::Core;
+use super::core::MemberCore;
 use crate::model::{Assignment, Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
 use crate::state::GroupKey;
 
 /// A group that has members, or had until just now.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct LiveGroup {
     /// Without a client.
     pub name: GroupKey,
     pub mode: GroupMode,
     /// Of its own entry in the deadlines; no member has it.
     pub number: MemberNumber,
-    pub inner: Mutex<Inner>,
-    /// `Inner::generation`, for those who must not wait for the lock.
+    pub inner: Mutex<Membership>,
+    /// `Membership::generation`, for those who must not wait for the lock.
     pub generation: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Inner {
+pub(super) struct Membership {
     pub generation: u64,
     pub members: BTreeMap<MemberNumber, MemberState>,
     /// Its last member has gone: joiners begin a new one.
@@ -47,7 +47,7 @@ pub(super) struct Inner {
 
 #[derive(Debug)]
 pub(super) struct MemberState {
-    pub core: Arc<Core>,
+    pub core: Arc<MemberCore>,
     pub topics: BTreeMap<TopicId, Arc<TopicInfo>>,
     pub owned: BTreeMap<Assignment, Owned>,
     /// By the monotonic clock.
@@ -89,20 +89,20 @@ pub(super) struct Owned {
 /// Offsets to commit, by the key they are kept under.
 pub(super) type Entries = BTreeMap<GroupKey, Vec<(TopicId, PartitionId, Offset)>>;
 
-impl Group {
+impl LiveGroup {
     /// `barrier` is what must be settled before its members read committed offsets.
     pub(super) fn new(
         name: GroupKey,
         mode: GroupMode,
         number: MemberNumber,
         barrier: Option<SharedFuture<PendingReceipt>>,
-    ) -> Group {
-        let inner = Mutex::new(Inner { barrier, ..Inner::default() });
-        Group { name, mode, number, inner, generation: AtomicU64::new(0) }
+    ) -> LiveGroup {
+        let inner = Mutex::new(Membership { barrier, ..Membership::default() });
+        LiveGroup { name, mode, number, inner, generation: AtomicU64::new(0) }
     }
 }
 
-impl Inner {
+impl Membership {
     pub(super) fn stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
@@ -115,7 +115,7 @@ impl Inner {
 }
 
 impl MemberState {
-    pub(super) fn new(core: Arc<Core>, topics: BTreeMap<TopicId, Arc<TopicInfo>>, now: Duration) -> MemberState {
+    pub(super) fn new(core: Arc<MemberCore>, topics: BTreeMap<TopicId, Arc<TopicInfo>>, now: Duration) -> MemberState {
         let mut member = MemberState {
             core,
             topics,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Member;
 use super::assign::MemberNumber;
 use super::coordinator::Coordinator;
-use super::core::Core;
-use super::group::{Group, Inner, MemberState};
+use super::core::MemberCore;
+use super::group::{LiveGroup, MemberState, Membership};
 use super::keys::{key_of, name_of};
 use crate::model::Principal;
 use crate::model::{ConsumerConfig, Error, GroupMode, Result, TopicId, TopicInfo};
@@ -26,7 +26,7 @@ impl Coordinator {
         Ok(Member::new(self.clone(), core))
     }
 
-    pub(super) fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Arc<Core>> {
+    pub(super) fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Arc<MemberCore>> {
         self.check_open()?;
         config.validate()?;
         if let Some(consumer) =
@@ -52,7 +52,7 @@ impl Coordinator {
                 return Err(Error::FailedPrecondition(format!("group {:?} is a {:?} group", name.group, group.mode)));
             }
             let number = self.member_numbers.fetch_add(1, Ordering::Relaxed);
-            let core = Arc::new(Core::new(
+            let core = Arc::new(MemberCore::new(
                 who,
                 (self.ledger.log.epoch(), self.ledger.options.clock.wall_us()),
                 &group,
@@ -65,7 +65,7 @@ impl Coordinator {
     }
 
     /// Adds a topic to what a member subscribes to.
-    pub(super) fn subscribe_too(&self, core: &Core, topic: &str) -> Result<()> {
+    pub(super) fn subscribe_too(&self, core: &MemberCore, topic: &str) -> Result<()> {
         let found = find_topics(self, &core.config.namespace, &[topic.to_owned()])?;
         let mut inner = core.enter(self)?;
         let topics = &core.state(&mut inner)?.topics;
@@ -90,12 +90,12 @@ impl Coordinator {
     }
 }
 
-impl Group {
+impl LiveGroup {
     fn admit(
         self: &Arc<Self>,
         delivery: &Coordinator,
-        inner: &mut Inner,
-        core: Arc<Core>,
+        inner: &mut Membership,
+        core: Arc<MemberCore>,
         topics: BTreeMap<TopicId, Arc<TopicInfo>>,
     ) {
         let same_client = inner.members.values().filter(|other| other.core.key == core.key);

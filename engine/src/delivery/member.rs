@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::coordinator::Coordinator;
-use super::core::Core;
+use super::core::MemberCore;
 use super::fetch::{self, Budget};
 use super::{admin, commit, poll, positions};
 use crate::log::Ticket;
@@ -22,11 +22,11 @@ use crate::model::{
 /// front door may call it for a client that has gone. Calls may be made from several threads, and wait for no producer.
 pub struct Member {
     delivery: Arc<Coordinator>,
-    core: Arc<Core>,
+    core: Arc<MemberCore>,
 }
 
 impl Member {
-    pub(super) fn new(delivery: Arc<Coordinator>, core: Arc<Core>) -> Member {
+    pub(super) fn new(delivery: Arc<Coordinator>, core: Arc<MemberCore>) -> Member {
         Member { delivery, core }
     }
 
@@ -103,12 +103,12 @@ impl Member {
         self.core.take_up(&self.delivery)?;
         let budget = Budget { rows: self.core.config.max_poll_rows, bytes: max_bytes, first: true };
         match fetch::next(&self.delivery, &self.core, Some(topic), budget)? {
-            fetch::Found::Delivery(delivery, _) => Ok(Some(*delivery)),
-            fetch::Found::Nothing { due_in } => {
+            fetch::Fetched::Delivery(delivery, _) => Ok(Some(*delivery)),
+            fetch::Fetched::Nothing { due_in } => {
                 *self.core.due.lock() = due_in.map(|wait| self.delivery.ledger.options.clock.monotonic() + wait);
                 Ok(None)
             }
-            fetch::Found::Full => Ok(None),
+            fetch::Fetched::Full => Ok(None),
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::commit;
 use super::coordinator::Coordinator;
-use super::core::Core;
+use super::core::MemberCore;
 use super::keys::client_of;
 use super::named_members::Named;
 use super::poll::{Poll, Progress};
@@ -160,7 +160,7 @@ impl Coordinator {
     }
 }
 
-impl Core {
+impl MemberCore {
     fn acknowledged(&self, delivery: &Coordinator) -> Result<u64> {
         let mut inner = self.look(delivery)?;
         Ok(self.state(&mut inner)?.acknowledged)

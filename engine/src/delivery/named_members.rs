@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::core::Core;
+use super::core::MemberCore;
 use super::keys::client_of;
 use crate::model::{Assignment, Offset};
 use crate::state::GroupKey;
@@ -18,7 +18,7 @@ pub(super) struct NamedMembers {
 
 #[derive(Debug)]
 pub(super) struct Named {
-    pub core: Arc<Core>,
+    pub core: Arc<MemberCore>,
     pub handed: Mutex<Handed>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Handed {
 }
 
 impl NamedMembers {
-    pub(super) fn forget(&self, core: &Core) {
+    pub(super) fn forget(&self, core: &MemberCore) {
         let mut members = self.members.lock();
         let key = client_of(&core.config.namespace, &core.config.group_id, &core.config.client_id);
         if members.get(&key).is_some_and(|named| named.core.number == core.number) {

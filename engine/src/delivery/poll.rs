@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::commit::commit_processed_if_due;
 use super::coordinator::Coordinator;
-use super::core::Core;
-use super::fetch::{self, Budget, Found};
+use super::core::MemberCore;
+use super::fetch::{self, Budget, Fetched};
 use crate::model::{Delivery, Result, TopicId};
 use crate::platform::Stopwatch;
 
@@ -18,7 +18,7 @@ const SCAN_TIME: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Poll {
     delivery: Arc<Coordinator>,
-    core: Arc<Core>,
+    core: Arc<MemberCore>,
     topic: Option<TopicId>,
     wait: Duration,
     began: Stopwatch,
@@ -41,7 +41,7 @@ pub(super) enum Progress {
 /// Gathers deliveries of one topic or all, and waits up to `wait` for `min_poll_rows` of them.
 pub(super) fn poll(
     delivery: &Arc<Coordinator>,
-    core: &Arc<Core>,
+    core: &Arc<MemberCore>,
     topic: Option<TopicId>,
     max_rows: usize,
     max_bytes: usize,
@@ -58,7 +58,7 @@ impl Poll {
     /// Does the automatic commit of what was handed out before, when it is due.
     pub(super) fn begin(
         delivery: &Arc<Coordinator>,
-        core: &Arc<Core>,
+        core: &Arc<MemberCore>,
         topic: Option<TopicId>,
         max_rows: usize,
         max_bytes: usize,
@@ -141,9 +141,9 @@ impl Poll {
         let seen = core.wake.seen();
         let due_in = loop {
             match fetch::next(delivery, core, *topic, gathered.budget())? {
-                Found::Delivery(delivery, bytes) => gathered.push(*delivery, bytes),
-                Found::Full => return Ok(Progress::Done),
-                Found::Nothing { due_in } => break due_in,
+                Fetched::Delivery(delivery, bytes) => gathered.push(*delivery, bytes),
+                Fetched::Full => return Ok(Progress::Done),
+                Fetched::Nothing { due_in } => break due_in,
             }
             if gathered.full() || (gathered.rows == 0 && began.elapsed() >= (*wait).max(SCAN_TIME)) {
                 return Ok(Progress::Done);
@@ -168,7 +168,7 @@ impl Drop for Poll {
 }
 
 /// Another poll: what the last one handed out is processed.
-fn begin_poll(core: &Core, now: Duration) -> Result<()> {
+fn begin_poll(core: &MemberCore, now: Duration) -> Result<()> {
     let mut inner = core.group.inner.lock();
     let member = core.state(&mut inner)?;
     member.last_polled = now;

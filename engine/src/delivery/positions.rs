@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::coordinator::Coordinator;
-use super::core::Core;
+use super::core::MemberCore;
 use super::setup::has_offsets;
 use crate::cursor;
 use crate::model::{Assignment, AutoOffsetReset, Error, Offset, PartitionId, Result, SeekTo, TableId, TopicInfo};
@@ -14,7 +14,7 @@ use crate::state::State;
 /// settled. A partition that was added after the group began is read from its start.
 pub(super) fn first(
     delivery: &Coordinator,
-    core: &Core,
+    core: &MemberCore,
     topic: &Arc<TopicInfo>,
     partition: PartitionId,
 ) -> Result<Offset> {
@@ -50,7 +50,7 @@ pub(super) fn first(
 /// An offset that retention has passed follows `auto.offset.reset`. Only the position moves.
 pub(super) fn below_start(
     delivery: &Coordinator,
-    core: &Core,
+    core: &MemberCore,
     topic: &TopicInfo,
     partition: PartitionId,
     offset: Offset,
@@ -78,7 +78,7 @@ pub(super) fn below_start(
 /// to come, so that somebody has to decide: a reset of the offset.
 fn above_end(
     delivery: &Coordinator,
-    core: &Core,
+    core: &MemberCore,
     topic: &TopicInfo,
     partition: PartitionId,
     offset: Offset,
@@ -100,7 +100,7 @@ fn above_end(
     Err(Error::OffsetOutOfRange { partition, offset, start, end })
 }
 
-pub(super) fn seek(delivery: &Coordinator, core: &Core, at: Assignment, to: SeekTo) -> Result<Offset> {
+pub(super) fn seek(delivery: &Coordinator, core: &MemberCore, at: Assignment, to: SeekTo) -> Result<Offset> {
     let topic = {
         let mut inner = core.enter(delivery)?;
         let member = core.state(&mut inner)?;

@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::assign::{MemberNumber, assign};
 use super::calls::enqueue;
 use super::coordinator::Coordinator;
-use super::group::{Entries, Group, Inner, MemberState, Owned};
+use super::group::{Entries, LiveGroup, MemberState, Membership, Owned};
 use crate::model::{Assignment, GroupMode, PartitionId, TopicId};
 
 /// Up to this many members share out at once when one comes or goes. More are gathered for the join delay first: each
 /// sharing out looks at every member, so that a thousand who come one by one would cost a million looks.
 const SHARED_OUT_AT_ONCE: usize = 8;
 
-impl Group {
+impl LiveGroup {
     /// Members have come or gone: shares out anew, in a large group together with those who do so within the join delay.
-    pub(super) fn rebalance_soon(self: &Arc<Self>, delivery: &Coordinator, inner: &mut Inner) {
+    pub(super) fn rebalance_soon(self: &Arc<Self>, delivery: &Coordinator, inner: &mut Membership) {
         let delay = Duration::from_millis(delivery.ledger.options.group_join_delay_ms);
         if inner.members.len() <= SHARED_OUT_AT_ONCE || delay.is_zero() {
             self.rebalance(delivery, inner);
@@ -29,7 +29,7 @@ impl Group {
     }
 
     /// Shares out all partitions, as they now are, among the members, as they now are. Raises the generation.
-    pub(super) fn rebalance(&self, delivery: &Coordinator, inner: &mut Inner) {
+    pub(super) fn rebalance(&self, delivery: &Coordinator, inner: &mut Membership) {
         if let Some(due) = inner.due.take() {
             delivery.unschedule(due, self);
         }
@@ -66,7 +66,7 @@ impl Group {
     }
 
     /// Raises the generation without moving anything: what members know is out of date.
-    pub(super) fn next_generation(&self, delivery: &Coordinator, inner: &mut Inner) {
+    pub(super) fn next_generation(&self, delivery: &Coordinator, inner: &mut Membership) {
         if inner.members.is_empty() {
             inner.retired = true;
             delivery.retire(self, inner.barrier.clone());
@@ -82,7 +82,7 @@ impl Group {
     }
 
     /// Members forget topics that are gone; those that are left without any are given back.
-    fn drop_lost_topics(&self, delivery: &Coordinator, inner: &mut Inner) -> Vec<MemberState> {
+    fn drop_lost_topics(&self, delivery: &Coordinator, inner: &mut Membership) -> Vec<MemberState> {
         let mut without = Vec::new();
         for (number, member) in &mut inner.members {
             let state = delivery.ledger.state.read();
@@ -106,7 +106,7 @@ impl Group {
         departed
     }
 
-    fn targets(&self, delivery: &Coordinator, inner: &Inner) -> BTreeMap<MemberNumber, BTreeSet<Assignment>> {
+    fn targets(&self, delivery: &Coordinator, inner: &Membership) -> BTreeMap<MemberNumber, BTreeSet<Assignment>> {
         let topics: BTreeMap<TopicId, PartitionId> = {
             let state = delivery.ledger.state.read();
             let topics = inner.members.values().flat_map(|member| member.topics.values());
@@ -136,7 +136,7 @@ impl Group {
 
     /// Queues what revoked partitions have left to commit, and then a barrier, for which new owners wait so that they start
     /// at the true committed offset.
-    fn settle(&self, delivery: &Coordinator, inner: &mut Inner, entries: Entries) {
+    fn settle(&self, delivery: &Coordinator, inner: &mut Membership, entries: Entries) {
         let queued = match entries.is_empty() {
             true => Ok(()),
             // One for each sharing out: few enough to wait for no room. Nobody waits for its answer.

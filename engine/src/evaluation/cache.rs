@@ -17,7 +17,7 @@ const ENTRY_BYTES: usize = 512;
 
 /// One partition of one version of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct CacheKey {
     pub topic: TopicId,
     pub version: u32,
     pub partition: PartitionId,
@@ -27,15 +27,15 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Cache {
     limit: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<Cached>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    entries: BTreeMap<(Place, Offset), Entry>,
+struct Cached {
+    entries: BTreeMap<(CacheKey, Offset), Entry>,
     /// The clock's hand is at the front.
-    order: VecDeque<(Place, Offset)>,
-    flights: HashMap<(Place, Offset), Arc<Flight>>,
+    order: VecDeque<(CacheKey, Offset)>,
+    flights: HashMap<(CacheKey, Offset), Arc<Flight>>,
     bytes: usize,
     hits: u64,
     misses: u64,
@@ -61,7 +61,7 @@ enum Answer {
     Abandoned,
 }
 
-enum Found {
+enum CacheLook {
     Chunk(Arc<EvaluatedChunk>),
     Wait(Arc<Flight>),
     Evaluate(Arc<Flight>),
@@ -76,18 +76,18 @@ impl Cache {
     /// the end of the partition, which is not kept; nor are errors.
     pub(super) fn get(
         &self,
-        place: Place,
+        place: CacheKey,
         position: Offset,
         evaluate: impl Fn() -> Result<Option<EvaluatedChunk>>,
     ) -> Result<Option<Arc<EvaluatedChunk>>> {
         loop {
             match self.find(place, position) {
-                Found::Chunk(chunk) => return Ok(Some(chunk)),
-                Found::Wait(flight) => match flight.wait() {
+                CacheLook::Chunk(chunk) => return Ok(Some(chunk)),
+                CacheLook::Wait(flight) => match flight.wait() {
                     Answer::Done(answer) => return answer,
                     Answer::Abandoned => {}
                 },
-                Found::Evaluate(flight) => {
+                CacheLook::Evaluate(flight) => {
                     let guard = FlightGuard { cache: self, key: (place, position), flight };
                     let answer = evaluate().map(|chunk| chunk.map(Arc::new));
                     if let Ok(Some(chunk)) = &answer {
@@ -103,8 +103,8 @@ impl Cache {
     /// Frees what is kept of a topic.
     pub(super) fn forget(&self, topic: TopicId) {
         let mut inner = self.inner.lock();
-        let first = (Place { topic, version: 0, partition: 0 }, 0);
-        let last = (Place { topic, version: u32::MAX, partition: PartitionId::MAX }, Offset::MAX);
+        let first = (CacheKey { topic, version: 0, partition: 0 }, 0);
+        let last = (CacheKey { topic, version: u32::MAX, partition: PartitionId::MAX }, Offset::MAX);
         let keys: Vec<_> = inner.entries.range(first..=last).map(|(key, _)| *key).collect();
         for key in keys {
             inner.remove(key);
@@ -123,26 +123,26 @@ impl Cache {
         self.inner.lock().bytes
     }
 
-    fn find(&self, place: Place, position: Offset) -> Found {
+    fn find(&self, place: CacheKey, position: Offset) -> CacheLook {
         let mut inner = self.inner.lock();
         let held = inner.entries.range_mut((place, 0)..=(place, position)).next_back();
         if let Some((_, entry)) = held.filter(|(_, entry)| entry.chunk.answers(position)) {
             entry.used = true;
             let chunk = entry.chunk.clone();
             inner.hits += 1;
-            return Found::Chunk(chunk);
+            return CacheLook::Chunk(chunk);
         }
         if let Some(flight) = inner.flights.get(&(place, position)).cloned() {
             inner.hits += 1;
-            return Found::Wait(flight);
+            return CacheLook::Wait(flight);
         }
         inner.misses += 1;
         let flight = Arc::new(Flight::default());
         inner.flights.insert((place, position), flight.clone());
-        Found::Evaluate(flight)
+        CacheLook::Evaluate(flight)
     }
 
-    fn insert(&self, place: Place, chunk: Arc<EvaluatedChunk>) {
+    fn insert(&self, place: CacheKey, chunk: Arc<EvaluatedChunk>) {
         let bytes = chunk.bytes + ENTRY_BYTES;
         if bytes > self.limit || !chunk.keep {
             return;
@@ -157,8 +157,8 @@ impl Cache {
     }
 }
 
-impl Inner {
-    fn remove(&mut self, key: (Place, Offset)) {
+impl Cached {
+    fn remove(&mut self, key: (CacheKey, Offset)) {
         if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.chunk.bytes + ENTRY_BYTES;
             self.order.retain(|other| *other != key);
@@ -200,7 +200,7 @@ impl Flight {
 /// Takes the flight off the board however the evaluation ends, a panic included, so that nobody waits for ever.
 struct FlightGuard<'a> {
     cache: &'a Cache,
-    key: (Place, Offset),
+    key: (CacheKey, Offset),
     flight: Arc<Flight>,
 }
 

@@ -11,14 +11,14 @@ use crate::model::{FailureKind, OperatorError};
 use crate::plugins::Plugins;
 use crate::write::Appender;
 
-use super::cache::{Cache, Place};
+use super::cache::{Cache, CacheKey};
 use super::chunk::EvaluatedChunk;
 use super::evaluate::{evaluate, offset, same_types};
 use super::letters::DeadLetters;
 use super::operators::{Compiled, Operators};
 use super::shadow::{Shadows, compile_shadow};
 use super::skips::SkipEvents;
-use super::versions::{Input, Turns, present};
+use super::versions::{Input, VersionTurns, present};
 
 /// What readers of topics share.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Evaluations {
     skip_events: SkipEvents,
     dead_letters: DeadLetters,
     shadows: Shadows,
-    turns: Turns,
+    turns: VersionTurns,
 }
 
 /// Counters since opening.
@@ -52,7 +52,7 @@ impl Evaluations {
             skip_events: SkipEvents::default(),
             dead_letters: DeadLetters::new(&plugins.tables, appender),
             shadows: Shadows::default(),
-            turns: Turns::default(),
+            turns: VersionTurns::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Evaluations {
         // A version that begins at this very moment makes the entry one that nobody asks for any more, and no other harm: the
         // rows are evaluated by what answers for them when they are read.
         let version = present(&self.plugins.ledger, topic).version_at(partition, position).version;
-        let place = Place { topic: topic.id, version, partition };
+        let place = CacheKey { topic: topic.id, version, partition };
         let evaluated = self.cache.get(place, position, || self.evaluate_at(topic, partition, position))?;
         match evaluated.as_ref().and_then(|chunk| chunk.fault.as_ref()) {
             Some((offset, source)) if *offset <= position => {

@@ -41,11 +41,11 @@ const VERSIONS_KEPT: usize = 4;
 /// The operators of topics: several of one whose plugins changed versions at an offset, while rows of both are read.
 #[derive(Debug, Default)]
 pub(super) struct Operators {
-    inner: Mutex<Inner>,
+    inner: Mutex<CompiledTopics>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct CompiledTopics {
     slots: HashMap<TopicId, Arc<Slot>>,
     /// By last use.
     order: BTreeMap<u64, TopicId>,

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::EvaluatedChunk;
-use super::cache::{Cache, Place};
+use super::cache::{Cache, CacheKey};
 use super::compact::compact;
 use super::evaluate::{Outcome, evaluate};
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, RowMap};
@@ -180,7 +180,7 @@ fn a_chunk_answers_up_to_its_fault() {
     assert_eq!(chunk.part(100, Offset::MAX, 10, 1_000).next, 102);
 }
 
-const PLACE: Place = Place { topic: TopicId(1), version: 1, partition: 0 };
+const PLACE: CacheKey = CacheKey { topic: TopicId(1), version: 1, partition: 0 };
 
 #[test]
 fn the_cache_is_bounded_and_spares_what_is_used() {

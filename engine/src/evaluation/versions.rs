@@ -20,7 +20,7 @@ const LOCKS: usize = 64;
 
 /// Readers that take rows of topics, and changes of what answers for them.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct VersionTurns {
     locks: Vec<RwLock<()>>,
 }
 
@@ -33,13 +33,13 @@ pub(super) struct Input {
     pub chunk: Chunk,
 }
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns { locks: (0..LOCKS).map(|_| RwLock::new(())).collect() }
+impl Default for VersionTurns {
+    fn default() -> VersionTurns {
+        VersionTurns { locks: (0..LOCKS).map(|_| RwLock::new(())).collect() }
     }
 }
 
-impl Turns {
+impl VersionTurns {
     fn read(&self, topic: TopicId) -> Option<RwLockReadGuard<'_, ()>> {
         self.lock(topic).map(RwLock::read)
     }

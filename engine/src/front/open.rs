@@ -14,7 +14,7 @@ use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
 use crate::runners::Runners;
 use crate::segments::Segments;
-use crate::state::{ForgottenStreams, Store};
+use crate::state::{ForgottenStreams, StateStore};
 use crate::write::Appender;
 
 /// Reads what is there; no thread of the engine runs yet.
@@ -25,7 +25,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let lock = options.disk.lock(&options.dir.join("LOCK")).map_err(io)?;
     let lock = lock.ok_or_else(|| Error::Busy(format!("{} is open elsewhere", options.dir.display())))?;
     let events = Arc::new(Events::new(options.clock.clone()));
-    let store = Store::open(&options.dir)?;
+    let store = StateStore::open(&options.dir)?;
     let mut state = store.load()?;
     let log = Log::open(&options, events.clone(), &mut state)?;
     if state.applied() > log.durable() {

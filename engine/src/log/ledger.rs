@@ -9,7 +9,7 @@ use super::Log;
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
-use crate::state::{Record, RecordContext, State, Store};
+use crate::state::{Record, RecordContext, State, StateStore};
 
 /// Memory for entries of paged families that no checkpoint has yet: with more, one is taken before the log rolls.
 const MAX_UNWRITTEN_BYTES: usize = 4 << 20;
@@ -26,7 +26,7 @@ pub(crate) struct Ledger {
     pub state: RwLock<State>,
     half_applied: AtomicBool,
     /// Where checkpoints of `state` go.
-    pub store: Store,
+    pub store: StateStore,
     pub log: Log,
     pub events: Arc<Events>,
     pub threads: Arc<Threads>,
@@ -50,7 +50,13 @@ impl Drop for Applying<'_> {
 }
 
 impl Ledger {
-    pub(crate) fn new(options: EngineOptions, state: State, store: Store, log: Log, events: Arc<Events>) -> Ledger {
+    pub(crate) fn new(
+        options: EngineOptions,
+        state: State,
+        store: StateStore,
+        log: Log,
+        events: Arc<Events>,
+    ) -> Ledger {
         let threads = Threads::new(options.clock.clone(), events.clone());
         Ledger {
             options,

@@ -208,13 +208,13 @@ impl Board {
 }
 
 /// A job that a thread is at. However it ends, by a panic too, others may be given it again.
-struct Running<'a> {
+struct RunningJob<'a> {
     board: &'a Board,
     job: &'a Job,
     succeeded: bool,
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningJob<'_> {
     fn drop(&mut self) {
         self.board.finish(self.job, self.succeeded);
     }
@@ -294,7 +294,7 @@ impl Drop for SyncedEach<'_> {
 fn work(upkeep: &Weak<Upkeep>, board: &Board) {
     while let Some(job) = board.take(upkeep) {
         let Some(upkeep) = upkeep.upgrade() else { return };
-        let mut running = Running { board, job: &job, succeeded: false };
+        let mut running = RunningJob { board, job: &job, succeeded: false };
         let outcome = job.run_in_background(&upkeep.segments, &|| board.is_stopping());
         running.succeeded = outcome.is_ok();
         drop(running);

@@ -5,10 +5,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::runners::{Runners, Running};
+use super::runners::{Runners, RunningConsumer};
 use super::signal::Signal;
-use super::standing::Standing;
-use super::worker::Worker;
+use super::standing::ConsumerStanding;
+use super::worker::ConsumerWorker;
 use crate::model::{ConsumerId, PartitionId, PluginConsumerInfo, Result, TopicSource};
 
 /// How long the thread waits before it looks whether the engine is still there.
@@ -33,10 +33,11 @@ impl Runners {
             let running = state.catalog().consumers().filter(|info| !info.paused);
             running.map(|info| (info.id, info.clone())).collect()
         };
-        let ended: Vec<(ConsumerId, Running)> = {
+        let ended: Vec<(ConsumerId, RunningConsumer)> = {
             let mut running = self.running.lock();
-            let is_wanted =
-                |id: &ConsumerId, running: &Running| wanted.get(id).is_some_and(|info| info.version == running.version);
+            let is_wanted = |id: &ConsumerId, running: &RunningConsumer| {
+                wanted.get(id).is_some_and(|info| info.version == running.version)
+            };
             let ids: Vec<ConsumerId> =
                 running.iter().filter(|(id, running)| !is_wanted(id, running)).map(|(id, _)| *id).collect();
             ids.into_iter().filter_map(|id| Some((id, running.remove(&id)?))).collect()
@@ -64,7 +65,7 @@ impl Runners {
     fn begin(self: &Arc<Self>, info: &Arc<PluginConsumerInfo>) {
         let (Ok(topic), Ok(plugin)) = (self.ledger.topic(info.topic), self.ledger.plugin(info.plugin)) else { return };
         let Ok(table) = self.ledger.table(topic.table) else { return };
-        let (signal, standing) = (Arc::new(Signal::default()), Arc::new(Standing::default()));
+        let (signal, standing) = (Arc::new(Signal::default()), Arc::new(ConsumerStanding::default()));
         let of = plugin.limits.concurrency.min(table.options.partitions).clamp(1, MAX_THREADS);
         self.readers.write().entry(table.id).or_default().push(signal.clone());
         let mut threads = Vec::new();
@@ -74,21 +75,21 @@ impl Runners {
                 Err(error) => standing.set_unready(Some(error.to_string())),
             }
         }
-        let running = Running { version: info.version, table: table.id, signal, standing, threads };
+        let running = RunningConsumer { version: info.version, table: table.id, signal, standing, threads };
         self.running.lock().insert(info.id, running);
     }
 
     fn begin_thread(
         self: &Arc<Self>,
         info: &Arc<PluginConsumerInfo>,
-        (signal, standing): (&Arc<Signal>, &Arc<Standing>),
+        (signal, standing): (&Arc<Signal>, &Arc<ConsumerStanding>),
         share: (PartitionId, PartitionId),
     ) -> Result<JoinHandle<()>> {
         let (engine, ended) = (Arc::downgrade(self), Ended(self.changed.clone()));
         let (of, told, lost) = (info.clone(), (signal.clone(), standing.clone()), standing.clone());
         let body = move || {
             let _ended = &ended;
-            Worker::new(&engine, &of, &told.0, &told.1, share).run();
+            ConsumerWorker::new(&engine, &of, &told.0, &told.1, share).run();
         };
         let missed =
             Box::new(move |reason: &str| lost.lose(format!("a thread of the consumer has panicked: {reason}")));

@@ -11,7 +11,7 @@ use crate::platform::join;
 use crate::state::{Change, Record, RecordContext};
 
 use super::signal::Signal;
-use super::standing::Standing;
+use super::standing::ConsumerStanding;
 use crate::cursor::Tables;
 use crate::evaluation::Evaluations;
 use crate::log::Ledger;
@@ -29,7 +29,7 @@ pub(crate) struct Runners {
     pub(super) manager: Mutex<Option<JoinHandle<()>>>,
     /// Told when consumers, or what they need, have changed.
     pub(super) changed: Arc<Signal>,
-    pub(super) running: Mutex<BTreeMap<ConsumerId, Running>>,
+    pub(super) running: Mutex<BTreeMap<ConsumerId, RunningConsumer>>,
     /// Threads that were told to stop and may be in a call of a plugin. Their consumer does not begin before they have ended.
     pub(super) ending: Mutex<BTreeMap<ConsumerId, Vec<JoinHandle<()>>>>,
     /// Who is told of new rows.
@@ -38,11 +38,11 @@ pub(crate) struct Runners {
 
 /// The threads of one consumer.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct RunningConsumer {
     pub(super) version: u32,
     pub(super) table: TableId,
     pub(super) signal: Arc<Signal>,
-    pub(super) standing: Arc<Standing>,
+    pub(super) standing: Arc<ConsumerStanding>,
     pub(super) threads: Vec<JoinHandle<()>>,
 }
 
@@ -89,7 +89,7 @@ impl Runners {
     }
 
     /// How a consumer fares, while it runs.
-    pub(crate) fn standing(&self, consumer: ConsumerId) -> Option<Arc<Standing>> {
+    pub(crate) fn standing(&self, consumer: ConsumerId) -> Option<Arc<ConsumerStanding>> {
         self.running.lock().get(&consumer).map(|running| running.standing.clone())
     }
 

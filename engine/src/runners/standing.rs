@@ -9,7 +9,7 @@ use crate::model::{PartitionId, PluginConsumerFigures};
 
 /// Runners by a consumer's threads.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct ConsumerStanding {
     pub(super) calls: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) rows_in: AtomicU64,
@@ -25,7 +25,7 @@ pub(crate) struct Standing {
     lost: Mutex<Option<String>>,
 }
 
-impl Standing {
+impl ConsumerStanding {
     pub(crate) fn figures(&self) -> PluginConsumerFigures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         PluginConsumerFigures {

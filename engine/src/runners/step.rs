@@ -10,7 +10,7 @@ use super::lane::{Failure, Remedy};
 use super::read::Taken;
 use super::runners::Runners;
 use super::standing::count;
-use super::worker::{Step, Worker};
+use super::worker::{ConsumerWorker, RunnerStep};
 use super::{input, read};
 use crate::contract::Scope;
 use crate::contract::{BatchConsumer, BatchPosition, Consumed, EvaluationPlace, KeyedState};
@@ -24,8 +24,13 @@ const GIVEN_UP: &str = "given_up";
 /// One event of passed-over rows for each thread in this time.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
-impl Worker {
-    pub(super) fn step(&mut self, runners: &Arc<Runners>, topic: &TopicInfo, partition: PartitionId) -> Result<Step> {
+impl ConsumerWorker {
+    pub(super) fn step(
+        &mut self,
+        runners: &Arc<Runners>,
+        topic: &TopicInfo,
+        partition: PartitionId,
+    ) -> Result<RunnerStep> {
         let (expected, position) = self.position(runners, topic, partition)?;
         let info = self.info.clone();
         let running = info.version_at(partition, position);
@@ -35,7 +40,7 @@ impl Worker {
             self.lane(partition).rows(&settings)
         };
         let Some(taken) = read::take(runners, topic, partition, position, running.until, rows)? else {
-            return Ok(Step::Idle);
+            return Ok(RunnerStep::Idle);
         };
         let place = EvaluationPlace {
             topic: topic.name.clone(),
@@ -45,7 +50,7 @@ impl Worker {
         };
         let _evaluating = Scope::enter(place);
         if let Some(left) = consumer.throttled().filter(|_| !taken.offsets.is_empty()) {
-            return Ok(Step::Held(left));
+            return Ok(RunnerStep::Held(left));
         }
         let _span = tracing::debug_span!(
             target: "millstream::plugin",
@@ -69,7 +74,7 @@ impl Worker {
         };
         if taken.offsets.is_empty() {
             self.commit(runners, topic, nothing())?;
-            return Ok(Step::Done);
+            return Ok(RunnerStep::Done);
         }
         count(&self.standing.calls, 1);
         let called = self.call(runners, topic, consumer.as_ref(), partition, &taken)?;
@@ -81,9 +86,9 @@ impl Worker {
                     Ok(()) => {
                         count(&self.standing.rows_in, taken.offsets.len() - given_up.len());
                         self.passed_over(runners, partition, &taken, &given_up);
-                        return Ok(Step::Done);
+                        return Ok(RunnerStep::Done);
                     }
-                    Err(Error::TooLarge { .. }) if self.lane(partition).halve(&taken) => return Ok(Step::Done),
+                    Err(Error::TooLarge { .. }) if self.lane(partition).halve(&taken) => return Ok(RunnerStep::Done),
                     // Rows that do not fit the table they are for.
                     Err(Error::InvalidInput(why)) => {
                         Failure { why, row: None, passing: false, kind: FailureKind::BadOutput }
@@ -94,7 +99,7 @@ impl Worker {
             Err(failure) => failure,
         };
         self.follow(runners, topic, &taken, &failure, nothing())?;
-        Ok(Step::Done)
+        Ok(RunnerStep::Done)
     }
 
     /// Takes note of a failure, and follows the policy once the row at fault is found; `nothing` goes past the rows.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lane::Lane;
 use super::runners::Runners;
 use super::signal::Signal;
-use super::standing::Standing;
+use super::standing::ConsumerStanding;
 use crate::contract::{BatchConsumer, LoadedPlugin};
 use crate::model::{Error, ErrorKind, PartitionId, PluginConsumerInfo, PluginId, Result};
 use crate::platform::Stopwatch;
@@ -22,11 +22,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LOAD_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct ConsumerWorker {
     runners: Weak<Runners>,
     pub(super) info: Arc<PluginConsumerInfo>,
     signal: Arc<Signal>,
-    pub(super) standing: Arc<Standing>,
+    pub(super) standing: Arc<ConsumerStanding>,
     /// Partitions whose number modulo the second is the first.
     share: (PartitionId, PartitionId),
     /// Of each plugin version that the consumer may call.
@@ -37,7 +37,7 @@ pub(super) struct Worker {
 }
 
 /// What a step came to.
-pub(super) enum Step {
+pub(super) enum RunnerStep {
     Done,
     /// No rows, or not yet.
     Idle,
@@ -45,15 +45,15 @@ pub(super) enum Step {
     Held(Duration),
 }
 
-impl Worker {
+impl ConsumerWorker {
     pub(super) fn new(
         runners: &Weak<Runners>,
         info: &Arc<PluginConsumerInfo>,
         signal: &Arc<Signal>,
-        standing: &Arc<Standing>,
+        standing: &Arc<ConsumerStanding>,
         share: (PartitionId, PartitionId),
-    ) -> Worker {
-        Worker {
+    ) -> ConsumerWorker {
+        ConsumerWorker {
             runners: runners.clone(),
             info: info.clone(),
             signal: signal.clone(),
@@ -108,10 +108,10 @@ impl Worker {
                 Err(Error::Internal(format!("the runner panicked: {}", panic_text(panic.as_ref()))))
             });
             match step {
-                Ok(Step::Done) => worked = true,
+                Ok(RunnerStep::Done) => worked = true,
                 // What was waited for has gone by another way, such as a reset of the offset.
-                Ok(Step::Idle) => self.standing.go_on(partition),
-                Ok(Step::Held(left)) => {
+                Ok(RunnerStep::Idle) => self.standing.go_on(partition),
+                Ok(RunnerStep::Held(left)) => {
                     self.lane(partition).wait(left);
                     pause = pause.min(left);
                 }

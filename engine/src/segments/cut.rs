@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::handle::Segments;
 use super::record::{begin, record};
-use super::writer::{Extent, Rows, SegmentWriter};
+use super::writer::{Extent, RowsToWrite, SegmentWriter};
 use super::writing::Begun;
 use crate::chunks::constant_append_ts;
 use crate::log::Frame;
@@ -96,7 +96,7 @@ fn push(writer: &mut SegmentWriter, before: &Before, frame: &Frame) -> Result<()
     let skip = usize::try_from(before.from.saturating_sub(frame.base_offset)).unwrap_or(usize::MAX);
     let batch = if skip == 0 { batch.clone() } else { batch.slice(skip, batch.num_rows() - skip) };
     writer.note_lsns(Lsn(frame.lsn.0 + skip as u64), batch.num_rows() as u64)?;
-    writer.push(Rows {
+    writer.push(RowsToWrite {
         append_ts: constant_append_ts(frame.append_us, batch.num_rows()),
         batch: &batch,
         log_bytes: u64::from(frame.frame_bytes),

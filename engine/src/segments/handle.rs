@@ -7,7 +7,7 @@ use super::claims::Claims;
 use super::missing;
 use super::open::{Leases, Segment};
 use super::run::Pool;
-use super::store::{Ownership, Store};
+use super::store::{Ownership, SegmentFiles};
 use super::writing::Writing;
 use crate::log::Ledger;
 use crate::model::Result;
@@ -17,7 +17,7 @@ use crate::state::SegmentMeta;
 #[derive(Debug)]
 pub(crate) struct Segments {
     pub(super) ledger: Arc<Ledger>,
-    pub(super) store: Store,
+    pub(super) store: SegmentFiles,
     pub(super) leases: Leases,
     pub(super) pool: Pool,
     pub(super) writing: Writing,
@@ -37,7 +37,7 @@ pub(crate) struct Figures {
 impl Segments {
     /// Opens the store; in an object store, takes it over from whoever opened it before.
     pub(crate) fn open(ledger: &Arc<Ledger>) -> Result<Segments> {
-        let store = Store::open(&ledger.options, ledger.events.clone())?;
+        let store = SegmentFiles::open(&ledger.options, ledger.events.clone())?;
         missing::tell(&store, &ledger.state.read(), &ledger.events)?;
         Ok(Segments {
             ledger: ledger.clone(),

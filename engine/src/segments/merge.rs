@@ -9,7 +9,7 @@ use super::handle::Segments;
 use super::open::Segment;
 use super::prune::Pruning;
 use super::record::{begin, record};
-use super::writer::{Extent, Rows, SegmentWriter};
+use super::writer::{Extent, RowsToWrite, SegmentWriter};
 use super::writing::Begun;
 use crate::chunks::{ChunkRows, Projection};
 use crate::contract::InputColumn;
@@ -129,5 +129,5 @@ fn push(
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| Error::Internal(format!("merged rows don't fit their schema: {error}")))?;
-    writer.push(Rows { batch: &batch, append_ts, log_bytes })
+    writer.push(RowsToWrite { batch: &batch, append_ts, log_bytes })
 }

@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::store::Store;
+use super::store::SegmentFiles;
 use crate::model::Result;
 use crate::platform::Events;
 use crate::state::State;
 
 /// Tells of every file that the manifest names and the store does not have, in one event. An object store is listed only if
 /// other directories may have deleted from it.
-pub(super) fn tell(store: &Store, state: &State, events: &Events) -> Result<()> {
+pub(super) fn tell(store: &SegmentFiles, state: &State, events: &Events) -> Result<()> {
     let listed: Option<HashSet<String>> = match store {
-        Store::Local(_) => None,
-        Store::Remote(store) if store.ownership.is_contested() => Some(store.list()?.into_iter().collect()),
-        Store::Remote(_) => return Ok(()),
+        SegmentFiles::Local(_) => None,
+        SegmentFiles::Remote(store) if store.ownership.is_contested() => Some(store.list()?.into_iter().collect()),
+        SegmentFiles::Remote(_) => return Ok(()),
     };
     let is_there = |path: &str| match &listed {
         Some(listed) => listed.contains(path),

@@ -1,7 +1,7 @@
 //! Names of segment files. A name is given once and never again: by the segment's id, and in an object store, which several
 //! copies of a data directory may reach, by the epoch of the owner that wrote it.
 
-use super::store::Store;
+use super::store::SegmentFiles;
 use crate::model::{Offset, PartitionId, TableInfo};
 
 /// Bytes of a name that go into a path.
@@ -18,7 +18,7 @@ pub(super) struct SegmentName {
 impl SegmentName {
     /// `<namespace>/<table>-<table id>/p<partition>/<first offset>-<id>[-e<epoch>].parquet`.
     pub(super) fn new(
-        store: &Store,
+        store: &SegmentFiles,
         id: u64,
         table: &TableInfo,
         partition: PartitionId,

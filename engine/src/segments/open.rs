@@ -15,7 +15,7 @@ use super::bounds::BoundsCache;
 use super::checksum::{BLOCK_BYTES, CHECKSUMS_KEY, Checksums};
 use super::layout::{self, Description, RowGroupSpan};
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
-use super::store::{Store, StoredFile};
+use super::store::{SegmentFiles, StoredFile};
 use crate::model::{Error, Result};
 use crate::state::SegmentMeta;
 
@@ -58,7 +58,7 @@ pub(super) struct Footer {
 
 impl Segment {
     /// Opens the file at the first use.
-    pub(super) fn footer(&self, store: &Store) -> Result<Arc<Footer>> {
+    pub(super) fn footer(&self, store: &SegmentFiles) -> Result<Arc<Footer>> {
         let mut opened = self.opened.lock();
         if let Some(footer) = &*opened {
             return Ok(footer.clone());
@@ -70,7 +70,7 @@ impl Segment {
 }
 
 impl Footer {
-    pub(super) fn open(store: &Store, meta: &SegmentMeta) -> Result<Footer> {
+    pub(super) fn open(store: &SegmentFiles, meta: &SegmentMeta) -> Result<Footer> {
         let path = store.display(&meta.path);
         let damaged = |position, message: String| Error::Corrupt { path: path.clone(), position, message };
         let tail_bytes = meta.bytes.saturating_sub(meta.body_bytes);

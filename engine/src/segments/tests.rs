@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::name::SegmentName;
-use super::writer::{Extent, Rows, SegmentWriter};
+use super::writer::{Extent, RowsToWrite, SegmentWriter};
 use super::{Pruning, Segments};
 use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn};
@@ -20,7 +20,7 @@ use crate::model::OperatorError;
 use crate::model::{Error, Lsn, Result, TableId, TableInfo, TableOptions};
 use crate::platform::Events;
 use crate::platform::{EngineOptions, ManualClock};
-use crate::state::{SegmentMeta, Store};
+use crate::state::{SegmentMeta, StateStore};
 
 const FIRST: u64 = 1_000;
 
@@ -65,7 +65,7 @@ fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
 fn open(dir: &std::path::Path) -> Segments {
     let options = EngineOptions::new(dir);
     let events = Arc::new(Events::new(Arc::new(ManualClock::new(0))));
-    let store = Store::open(dir).unwrap();
+    let store = StateStore::open(dir).unwrap();
     let mut state = store.load().unwrap();
     let log = Log::open(&options, events.clone(), &mut state).unwrap();
     Segments::open(&Arc::new(Ledger::new(options, state, store, log, events))).unwrap()
@@ -81,7 +81,7 @@ fn write(segments: &Segments, table: &Arc<TableInfo>, rows: i64, random: &mut St
         let next = rows.min(at + random.random_range(1..=longest));
         let batch = batch(at..next);
         let append_ts = constant_append_ts(frames * 1_000, batch.num_rows());
-        writer.push(Rows { batch: &batch, append_ts, log_bytes: 40 * (next - at) as u64 }).unwrap();
+        writer.push(RowsToWrite { batch: &batch, append_ts, log_bytes: 40 * (next - at) as u64 }).unwrap();
         (at, frames) = (next, frames + 1);
     }
     let extent = Extent { min_event_us: 0, max_event_us: rows * 1_000_000, ..Extent::empty() };
@@ -265,7 +265,7 @@ fn bounds_say_nothing_of_columns_with_nan() {
             false => f64::from(n),
         })));
         let rows = RecordBatch::try_new(schema(), columns).unwrap();
-        writer.push(Rows { batch: &rows, append_ts: constant_append_ts(1, 10), log_bytes: 1 }).unwrap();
+        writer.push(RowsToWrite { batch: &rows, append_ts: constant_append_ts(1, 10), log_bytes: 1 }).unwrap();
         let meta = Arc::new(writer.finish(&Extent::empty()).unwrap());
         let footer = segments.lease(&meta).footer(&segments.store).unwrap();
         assert_eq!(footer.run_bounds(0, 2).is_none(), with_nan);

@@ -16,7 +16,7 @@ use super::checksum::{CHECKSUMS_KEY, ChecksummedWriter};
 use super::layout::{self, DESCRIPTION_KEY, Description, PAGE_ROWS, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::name::SegmentName;
-use super::store::Store;
+use super::store::SegmentFiles;
 use crate::chunks::append_ts_type;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
 use crate::state::SegmentMeta;
@@ -25,7 +25,7 @@ use crate::state::SegmentMeta;
 const PENDING_BYTES: u64 = 4 << 20;
 
 /// Rows for a segment, as they come from a frame or from another segment.
-pub(super) struct Rows<'a> {
+pub(super) struct RowsToWrite<'a> {
     /// Columns of the segment's schema version.
     pub batch: &'a RecordBatch,
     /// `_append_ts`, a value for each row.
@@ -98,7 +98,7 @@ pub(super) struct SegmentWriter {
 
 impl SegmentWriter {
     pub(super) fn new(
-        store: &Store,
+        store: &SegmentFiles,
         name: SegmentName,
         table: &Arc<TableInfo>,
         partition: PartitionId,
@@ -143,7 +143,7 @@ impl SegmentWriter {
     }
 
     /// Rows that follow on those before.
-    pub(super) fn push(&mut self, rows: Rows<'_>) -> Result<()> {
+    pub(super) fn push(&mut self, rows: RowsToWrite<'_>) -> Result<()> {
         let count = rows.batch.num_rows();
         self.note_nans(rows.batch);
         let base = i64::try_from(self.next_offset).unwrap_or(i64::MAX);

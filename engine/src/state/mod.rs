@@ -3,7 +3,7 @@
 //!
 //! [`State::apply`] is a pure function of the records; two views that saw the same log are equal, whatever checkpoint
 //! they began from. The engine has two: the writer's, which runs ahead to check preconditions, and the readers', which
-//! holds durable records only and is written to the [`Store`] at checkpoints. What is small is in memory in both. What can be
+//! holds durable records only and is written to the [`StateStore`] at checkpoints. What is small is in memory in both. What can be
 //! large is paged ([`paged`]): the writer's view of it is no copy, but what is undecided over the readers'.
 
 mod admission;
@@ -53,7 +53,7 @@ pub(crate) use partition::PartitionState;
 pub(crate) use record::{
     Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
 };
-pub(crate) use store::Store;
+pub(crate) use store::StateStore;
 pub(crate) use submission::{EncodedRows, Precondition, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;

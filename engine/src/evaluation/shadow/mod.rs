@@ -33,15 +33,15 @@ const DIFFERENCES_KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Shadows {
     engine: OnceLock<Weak<Plugins>>,
-    running: Mutex<HashMap<TopicId, Running>>,
+    running: Mutex<HashMap<TopicId, RunningShadow>>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningShadow {
     /// What it shadows, and with what.
     of: (u32, PluginId),
     queue: Sender<Offered>,
-    standing: Arc<Standing>,
+    standing: Arc<ShadowStanding>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,7 +60,7 @@ struct Offered {
 
 /// Figures and findings of a shadow.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct ShadowStanding {
     compared: AtomicU64,
     different: AtomicU64,
     failures: AtomicU64,
@@ -98,7 +98,7 @@ impl Shadows {
             all.remove(&now.id);
             match self.engine.get().and_then(|engine| worker::start(&plugins.ledger.threads, engine, &now, plugin)) {
                 Some((queue, standing, thread)) => {
-                    all.insert(now.id, Running { of, queue, standing, thread: Some(thread) });
+                    all.insert(now.id, RunningShadow { of, queue, standing, thread: Some(thread) });
                 }
                 None => return,
             }
@@ -127,7 +127,7 @@ impl Shadows {
     /// Ends all of them, and waits for it; a call under way may take its time limit.
     pub(super) fn stop(&self) {
         let running = std::mem::take(&mut *self.running.lock());
-        for Running { queue, thread, .. } in running.into_values() {
+        for RunningShadow { queue, thread, .. } in running.into_values() {
             drop(queue);
             thread.into_iter().for_each(join);
         }
@@ -146,14 +146,14 @@ impl Shadows {
         self.standing(topic).map_or_else(Vec::new, |found| found.differences.lock().iter().cloned().collect())
     }
 
-    fn standing(&self, topic: &TopicInfo) -> Option<Arc<Standing>> {
+    fn standing(&self, topic: &TopicInfo) -> Option<Arc<ShadowStanding>> {
         let all = self.running.lock();
         let running = all.get(&topic.id)?;
         (Some(running.of.1) == topic.shadow && running.of.0 == topic.version).then(|| running.standing.clone())
     }
 }
 
-impl Standing {
+impl ShadowStanding {
     fn figures(&self) -> ShadowFigures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ShadowFigures {

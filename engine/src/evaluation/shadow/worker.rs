@@ -8,7 +8,7 @@ use arrow_select::concat::concat_batches;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::compare::{Answer, compare};
-use super::{Offered, QUEUED, Standing, compile_shadow};
+use super::{Offered, QUEUED, ShadowStanding, compile_shadow};
 use crate::chunks::ChunkRows;
 use crate::contract::EvaluationPlace;
 use crate::contract::Scope;
@@ -19,7 +19,7 @@ use crate::model::{Error, Offset, OnError, PluginId, Result, TopicInfo};
 use crate::platform::Threads;
 use crate::plugins::Plugins;
 
-type Started = (Sender<Offered>, Arc<Standing>, JoinHandle<()>);
+type Started = (Sender<Offered>, Arc<ShadowStanding>, JoinHandle<()>);
 
 /// `None` where no thread can be had. What a panic was at is left out of the comparison.
 pub(super) fn start(
@@ -29,11 +29,11 @@ pub(super) fn start(
     plugin: PluginId,
 ) -> Option<Started> {
     let (sender, receiver) = bounded(QUEUED);
-    let standing = Arc::new(Standing::default());
+    let standing = Arc::new(ShadowStanding::default());
     let (engine, of, told) = (engine.clone(), topic.clone(), standing.clone());
     let body = move || {
         let (plugins, topic, standing) = (engine.clone(), of.clone(), told.clone());
-        Worker { plugins, topic, plugin, standing, compiled: None }.run(&receiver);
+        ShadowWorker { plugins, topic, plugin, standing, compiled: None }.run(&receiver);
     };
     let told = standing.clone();
     let missed = Box::new(move |reason: &str| *told.error.lock() = Some(format!("its thread has panicked: {reason}")));
@@ -41,15 +41,15 @@ pub(super) fn start(
     Some((sender, standing, thread.ok()?))
 }
 
-struct Worker {
+struct ShadowWorker {
     plugins: Weak<Plugins>,
     topic: Arc<TopicInfo>,
     plugin: PluginId,
-    standing: Arc<Standing>,
+    standing: Arc<ShadowStanding>,
     compiled: Option<Compiled>,
 }
 
-impl Worker {
+impl ShadowWorker {
     /// Works until nothing can be offered any more.
     fn run(mut self, queue: &Receiver<Offered>) {
         while let Ok(offered) = queue.recv() {

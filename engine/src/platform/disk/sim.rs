@@ -35,11 +35,11 @@ pub enum Fault {
 /// The disk. Clones are the same disk.
 #[derive(Debug, Clone)]
 pub struct SimDisk {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<SimState>>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct SimState {
     random: Random,
     nodes: Vec<Node>,
     names: BTreeMap<PathBuf, usize>,
@@ -67,7 +67,7 @@ impl SimDisk {
     /// An empty disk; the seed decides every chance it takes.
     pub fn new(seed: u64) -> SimDisk {
         SimDisk {
-            inner: Arc::new(Mutex::new(Inner {
+            inner: Arc::new(Mutex::new(SimState {
                 random: Random::new(seed),
                 nodes: Vec::new(),
                 names: BTreeMap::new(),
@@ -172,7 +172,7 @@ impl SimDisk {
         Ok(())
     }
 
-    fn change_names(&self, change: impl FnOnce(&mut Inner) -> io::Result<NameChange>) -> io::Result<()> {
+    fn change_names(&self, change: impl FnOnce(&mut SimState) -> io::Result<NameChange>) -> io::Result<()> {
         let mut inner = self.inner.lock();
         inner.begin()?;
         let change = change(&mut inner)?;
@@ -182,7 +182,7 @@ impl SimDisk {
     }
 }
 
-impl Inner {
+impl SimState {
     /// Counts one operation and lets its fault, if any, come true; fails where it must.
     fn begin(&mut self) -> io::Result<()> {
         if self.powerless {

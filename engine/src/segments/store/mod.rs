@@ -27,17 +27,19 @@ use remote::{RemoteFile, RemoteStore, RemoteUpload};
 
 /// A place for segment files. Paths are relative, with `/` between their parts.
 #[derive(Debug)]
-pub(super) enum Store {
+pub(super) enum SegmentFiles {
     Local(LocalStore),
     Remote(Box<RemoteStore>),
 }
 
-impl Store {
-    pub(super) fn open(options: &EngineOptions, events: Arc<Events>) -> Result<Store> {
+impl SegmentFiles {
+    pub(super) fn open(options: &EngineOptions, events: Arc<Events>) -> Result<SegmentFiles> {
         Ok(match &options.segment_store {
-            SegmentStore::Local => Store::Local(LocalStore::open(options.disk.clone(), options.dir.join("segments"))?),
+            SegmentStore::Local => {
+                SegmentFiles::Local(LocalStore::open(options.disk.clone(), options.dir.join("segments"))?)
+            }
             SegmentStore::Remote { store, prefix, url } => {
-                Store::Remote(Box::new(RemoteStore::open(store.clone(), (prefix, url), options, events)?))
+                SegmentFiles::Remote(Box::new(RemoteStore::open(store.clone(), (prefix, url), options, events)?))
             }
         })
     }
@@ -45,23 +47,23 @@ impl Store {
     /// Begins a file, which is seen under its path when it is finished.
     pub(super) fn create(&self, path: &str) -> Result<Upload> {
         Ok(match self {
-            Store::Local(store) => Upload::Local(store.create(path)?),
-            Store::Remote(store) => Upload::Remote(store.create(path)),
+            SegmentFiles::Local(store) => Upload::Local(store.create(path)?),
+            SegmentFiles::Remote(store) => Upload::Remote(store.create(path)),
         })
     }
 
     pub(super) fn open_file(&self, path: &str) -> Result<StoredFile> {
         Ok(match self {
-            Store::Local(store) => StoredFile::Local(store.open_file(path)?),
-            Store::Remote(store) => StoredFile::Remote(store.open_file(path)),
+            SegmentFiles::Local(store) => StoredFile::Local(store.open_file(path)?),
+            SegmentFiles::Remote(store) => StoredFile::Remote(store.open_file(path)),
         })
     }
 
     /// A file that is not there is no error.
     pub(super) fn delete(&self, path: &str) -> Result<()> {
         match self {
-            Store::Local(store) => store.delete(path),
-            Store::Remote(store) => store.delete(path),
+            SegmentFiles::Local(store) => store.delete(path),
+            SegmentFiles::Remote(store) => store.delete(path),
         }
     }
 
@@ -73,8 +75,8 @@ impl Store {
     /// `None` for a directory of this machine: the lock of the data directory says who owns it.
     pub(super) fn ownership(&self) -> Option<&Ownership> {
         match self {
-            Store::Local(_) => None,
-            Store::Remote(store) => Some(&store.ownership),
+            SegmentFiles::Local(_) => None,
+            SegmentFiles::Remote(store) => Some(&store.ownership),
         }
     }
 
@@ -86,14 +88,14 @@ impl Store {
     /// A path as messages show it.
     pub(super) fn display(&self, path: &str) -> std::path::PathBuf {
         match self {
-            Store::Local(store) => store.full(path),
-            Store::Remote(store) => store.display(path).into(),
+            SegmentFiles::Local(store) => store.full(path),
+            SegmentFiles::Remote(store) => store.display(path).into(),
         }
     }
 
     /// True where a read costs a round trip, so that fewer and larger ones are better.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self, Store::Remote(_))
+        matches!(self, SegmentFiles::Remote(_))
     }
 }
 

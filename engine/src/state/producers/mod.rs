@@ -27,7 +27,7 @@ pub(super) use self::stream::SPARED_US;
 pub(crate) use self::stream::StreamId;
 use self::stream::{Stream, first_of_epoch, is_old};
 use self::streams::Streams;
-use self::tables::Tables;
+use self::tables::TableCounts;
 use super::changed::Changed;
 use super::paged::Paged;
 use crate::model::{Appended, Error, ProducerStamp, Result, TableId};
@@ -38,7 +38,7 @@ use crate::model::{Appended, Error, ProducerStamp, Result, TableId};
 pub(super) struct Producers {
     streams: Paged<Streams>,
     ages: Paged<Ages>,
-    tables: Tables,
+    tables: TableCounts,
     /// Silence of the log that does not count, µs.
     passed_us: i64,
     passed_unwritten: Changed<()>,

@@ -27,7 +27,7 @@ struct Space {
 }
 
 #[derive(Debug, Default, Clone)]
-pub(super) struct Tables {
+pub(super) struct TableCounts {
     /// Tables with streams.
     tables: BTreeMap<TableId, (Arc<str>, TableStreams)>,
     spaces: BTreeMap<Arc<str>, Space>,
@@ -37,16 +37,16 @@ pub(super) struct Tables {
 }
 
 /// Bounds of ages are only a short cut.
-impl PartialEq for Tables {
-    fn eq(&self, other: &Tables) -> bool {
+impl PartialEq for TableCounts {
+    fn eq(&self, other: &TableCounts) -> bool {
         self.spaces == other.spaces
     }
 }
 
-impl Tables {
+impl TableCounts {
     /// The writer's copy.
-    pub(super) fn ahead(&self) -> Tables {
-        Tables { unwritten: Changed::untracked(), ..self.clone() }
+    pub(super) fn ahead(&self) -> TableCounts {
+        TableCounts { unwritten: Changed::untracked(), ..self.clone() }
     }
 
     pub(super) fn get(&self, table: TableId) -> Option<&TableStreams> {

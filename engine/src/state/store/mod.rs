@@ -39,8 +39,8 @@ struct Head {
     catalog_version: u64,
 }
 
-/// The state store under `<dir>/state`. Only [`Store::checkpoint`] writes to it.
-pub(crate) struct Store {
+/// The state store under `<dir>/state`. Only [`StateStore::checkpoint`] writes to it.
+pub(crate) struct StateStore {
     path: PathBuf,
     /// `None` once closed; held while a checkpoint is written.
     opened: Mutex<Option<Opened>>,
@@ -54,7 +54,7 @@ pub(super) struct Opened {
     entries: Keyspace,
 }
 
-impl fmt::Debug for Store {
+impl fmt::Debug for StateStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("path", &self.path)
@@ -63,9 +63,9 @@ impl fmt::Debug for Store {
     }
 }
 
-impl Store {
+impl StateStore {
     /// Opens the store, creating it if it is not there. An engine that has it open elsewhere gives `FailedPrecondition`.
-    pub(crate) fn open(dir: &Path) -> Result<Store> {
+    pub(crate) fn open(dir: &Path) -> Result<StateStore> {
         let path = dir.join("state");
         remove_unfinished(&path)?;
         if path.is_dir() {
@@ -74,7 +74,7 @@ impl Store {
         }
         let opened = contained(&path, || Opened::open(&path))?;
         let source = PageSource::new(path.clone(), opened.entries.clone());
-        Ok(Store { path, opened: Mutex::new(Some(opened)), source, checkpointed: AtomicU64::new(0) })
+        Ok(StateStore { path, opened: Mutex::new(Some(opened)), source, checkpointed: AtomicU64::new(0) })
     }
 
     /// The state as of the last checkpoint; replay goes on after [`State::applied`].
@@ -144,14 +144,14 @@ impl Store {
 }
 
 /// A state that was loaded may outlive it: it does not keep the files.
-impl Drop for Store {
+impl Drop for StateStore {
     fn drop(&mut self) {
         self.close();
     }
 }
 
 #[cfg(test)]
-impl Store {
+impl StateStore {
     pub(super) fn each_key(&self, mut each: impl FnMut(&[u8])) {
         let opened = self.opened.lock();
         let Opened { entries, .. } = opened.as_ref().expect("it is open");

@@ -11,7 +11,7 @@ use crate::contract::PluginSuspension;
 use crate::model::{
     Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp, UpcomingVersion,
 };
-use crate::state::Store;
+use crate::state::StateStore;
 use crate::state::{OffsetsRecord, ProducerRecord, StateRecord};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
@@ -24,7 +24,7 @@ fn replay_from_any_checkpoint_gives_the_same_state() {
         let history = random_history(seed, 400);
         let mut random = StdRng::seed_from_u64(!seed);
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = StateStore::open(dir.path()).unwrap();
         let running = RwLock::new(State::default());
         let mut checkpoint = State::default();
         for (context, record) in &history.records {
@@ -36,7 +36,7 @@ fn replay_from_any_checkpoint_gives_the_same_state() {
         }
         assert_eq!(*running.read(), history.state, "the fold is not a function of the records");
         drop(store);
-        let store = Store::open(dir.path()).unwrap();
+        let store = StateStore::open(dir.path()).unwrap();
         let mut loaded = store.load().unwrap();
         assert_eq!(loaded, checkpoint);
         // From the beginning: what the checkpoint holds is skipped.

@@ -7,7 +7,7 @@ use super::*;
 use crate::model::{Appended, Error, ErrorKind, ProducerStamp};
 use crate::platform::panic_text;
 use crate::state::ProducerRecord;
-use crate::state::Store;
+use crate::state::StateStore;
 use crate::state::codec;
 use crate::state::codec::KeyBytes;
 
@@ -16,18 +16,18 @@ const ALL: fn() -> Lsn = || Lsn(u64::MAX);
 #[test]
 fn a_new_store_is_empty_and_open_once() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     assert_eq!(store.load().unwrap(), State::default());
-    assert_eq!(Store::open(dir.path()).unwrap_err().kind(), ErrorKind::FailedPrecondition);
+    assert_eq!(StateStore::open(dir.path()).unwrap_err().kind(), ErrorKind::FailedPrecondition);
     store.close();
     assert!(matches!(store.load(), Err(Error::Closed)));
-    Store::open(dir.path()).unwrap();
+    StateStore::open(dir.path()).unwrap();
 }
 
 #[test]
 fn nothing_above_the_durable_lsn_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History::new();
     history.table("t", 1);
     let applied = history.state.applied();
@@ -42,7 +42,7 @@ fn nothing_above_the_durable_lsn_is_written() {
 #[test]
 fn what_a_checkpoint_has_not_written_the_next_one_has() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History::new();
     let table = history.table("t", 1);
     let state = RwLock::new(history.state);
@@ -60,7 +60,7 @@ fn what_a_checkpoint_has_not_written_the_next_one_has() {
 #[test]
 fn many_producers_at_work_fit_between_two_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History { state: store.load().unwrap(), ..History::new() };
     let table = history.table("t", 1);
     for sequence in 0..200 {
@@ -80,7 +80,7 @@ fn many_producers_at_work_fit_between_two_checkpoints() {
 #[test]
 fn half_a_record_is_never_checkpointed() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History::new();
     let table = history.table("t", 1);
     history.rows(table, 0, 10);
@@ -101,7 +101,7 @@ fn half_a_record_is_never_checkpointed() {
 #[test]
 fn ages_of_streams_follow_from_the_streams() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History::new();
     let tables = [history.table("t", 1), history.table("u", 1)];
     for id in 0..20_u128 {
@@ -120,7 +120,7 @@ fn ages_of_streams_follow_from_the_streams() {
     store.downgrade(gone.clone(), stream);
     drop(store);
     for _ in 0..2 {
-        let store = Store::open(dir.path()).unwrap();
+        let store = StateStore::open(dir.path()).unwrap();
         let loaded = store.load().unwrap();
         assert_eq!(loaded.producer_streams(), (18, 2));
         assert_eq!(loaded, before);
@@ -129,7 +129,7 @@ fn ages_of_streams_follow_from_the_streams() {
         assert_eq!(oldest(&loaded).0.len(), 3);
     }
     // The next checkpoint has it all, and what was left of tables that are gone goes.
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut loaded = store.load().unwrap();
     let context = RecordContext { lsn: Lsn(loaded.applied().0 + 1), append_us: 2_000_000, epoch: 1 };
     loaded.apply(context, &Record::CleanShutdown).unwrap();
@@ -146,7 +146,7 @@ fn ages_of_streams_follow_from_the_streams() {
 #[test]
 fn schema_versions_come_back() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History::new();
     let table = history.table("t", 1);
     for column in ["a", "b"] {
@@ -171,7 +171,7 @@ fn damage_is_an_error_or_an_older_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let mut states = vec![State::default()];
     for round in 0..3 {
-        let store = Store::open(dir.path()).unwrap();
+        let store = StateStore::open(dir.path()).unwrap();
         let mut history = History { state: store.load().unwrap(), records: Vec::new(), now_us: 1_000_000 };
         for index in 0..50 {
             let table = history.table(&format!("t {round} {index}"), 3);
@@ -199,7 +199,7 @@ fn damage_is_an_error_or_an_older_checkpoint() {
         let at = random.random_range(0..filled);
         bytes[at] ^= 1 << random.random_range(0..8);
         std::fs::write(copy.path().join(file), bytes).unwrap();
-        match Store::open(copy.path()).and_then(|store| Ok((store.load()?, store))) {
+        match StateStore::open(copy.path()).and_then(|store| Ok((store.load()?, store))) {
             Ok((state, _store)) => {
                 // What is paged is read when it is compared, and may be what is damaged.
                 let same = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| states.contains(&state)));

@@ -15,7 +15,7 @@ use crate::state::family::{Ahead, Family, Fold, RecordKind};
 use crate::state::paged::{PageSource, Paged, PagedEntries};
 use crate::state::stored::{Entries, Stored};
 use crate::state::{Record, RecordContext};
-use crate::state::{State, Store};
+use crate::state::{State, StateStore};
 
 /// Adds to what is counted under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +159,7 @@ fn a_new_kind_of_record_is_admitted_written_and_read_back() {
 fn it_is_folded_checkpointed_paged_and_restored() {
     const NAMES: u32 = 500;
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut history = History { state: store.load().unwrap(), ..History::new() };
     let mut ahead = history.state.ahead();
     for (round, name) in (0..3).flat_map(|round| (0..NAMES).map(move |name| (round, name))) {
@@ -180,7 +180,7 @@ fn it_is_folded_checkpointed_paged_and_restored() {
     drop(ahead);
     store.close();
 
-    let store = Store::open(dir.path()).unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
     let mut state = store.load().unwrap();
     assert_eq!(state, before);
     assert_eq!(state.families.tallies.counted.in_memory(), 0, "opening reads none of it");

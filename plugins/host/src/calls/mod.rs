@@ -1,5 +1,10 @@
 //! What is known of one plugin version at work: its figures, its share, its log lines and whether it is suspended.
 
+mod requests;
+mod share;
+mod suspension;
+mod uses;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +16,14 @@ use millstream_engine::{
 };
 use parking_lot::Mutex;
 
-use crate::bucket::Bucket;
-use crate::cpu::{Meter, Took};
 use crate::figures::Counter;
-use crate::http::Requests;
-use crate::share::Share;
-use crate::suspension::{Notice, Suspension};
-use crate::tenants::Tenant;
-use crate::uses::{Answered, Uses};
+use crate::tenants::{Bucket, Meter, Tenant, Took};
+pub(crate) use requests::{Requests, failure_of};
+use share::Share;
+pub(crate) use suspension::Notice;
+use suspension::Suspension;
+pub(crate) use uses::Answered;
+use uses::Uses;
 
 /// Log lines that are kept of one plugin version; older ones are only in the server's own log.
 const LINES_KEPT: usize = 256;

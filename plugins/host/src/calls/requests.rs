@@ -28,7 +28,7 @@ impl Requests {
                 self.bytes_received.add(response.body.len() as u64);
             }
             Err(error) => {
-                let kind = RequestFailure::ALL.iter().position(|kind| *kind == kind_of(error));
+                let kind = RequestFailure::ALL.iter().position(|kind| *kind == failure_of(error));
                 if let Some(counter) = kind.and_then(|kind| self.failures.get(kind)) {
                     counter.add(1);
                 }
@@ -47,7 +47,7 @@ impl Requests {
     }
 }
 
-pub(crate) fn kind_of(error: &WireHttpError) -> RequestFailure {
+pub(crate) fn failure_of(error: &WireHttpError) -> RequestFailure {
     match error {
         WireHttpError::Denied(_) => RequestFailure::Denied,
         WireHttpError::Invalid(_) => RequestFailure::Invalid,

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::bucket::Bucket;
-use crate::cpu::{Took, nanos, ns_a_second};
-use crate::tenants::{LONGEST_HOLD, Tenant};
-use crate::uses::Use;
+use super::uses::UseCounters;
+use crate::tenants::{Bucket, LONGEST_HOLD, Tenant, Took, nanos, ns_a_second};
 
 /// The share of one plugin version, within that of its namespace.
 #[derive(Debug)]
@@ -31,19 +29,19 @@ impl Share {
     }
 
     /// How long a call has to wait. Counted as a time that calls were held back for.
-    pub(crate) fn wait(&self, of: impl FnOnce() -> Arc<Use>) -> Option<Duration> {
-        self.left().inspect(|left| of().held.back(self.tenant.now_ns(), *left))
+    pub(crate) fn wait(&self, of: impl FnOnce() -> Arc<UseCounters>) -> Option<Duration> {
+        self.left().inspect(|left| of().throttling.begin(self.tenant.now_ns(), *left))
     }
 
     /// Waits until the call may be made.
-    pub(crate) fn hold(&self, of: &Use) {
+    pub(crate) fn hold(&self, of: &UseCounters) {
         // Nor does anybody go past those who wait.
         if self.left().is_some() || self.next.is_locked() {
             let until = Instant::now() + LONGEST_HOLD;
-            of.held.back(self.tenant.now_ns(), LONGEST_HOLD);
+            of.throttling.begin(self.tenant.now_ns(), LONGEST_HOLD);
             let turn = self.next.try_lock_until(until);
             while let Some(left) = self.left() {
-                of.held.back(self.tenant.now_ns(), left);
+                of.throttling.begin(self.tenant.now_ns(), left);
                 let now = Instant::now();
                 if now >= until {
                     break;
@@ -55,9 +53,9 @@ impl Share {
                 MutexGuard::unlock_fair(turn);
             }
         }
-        if of.held.is() || self.tenant.is_held() {
+        if of.throttling.is_active() || self.tenant.is_held() {
             let now = self.tenant.now_ns();
-            of.held.on(now);
+            of.throttling.end(now);
             self.tenant.go_on(now);
         }
     }

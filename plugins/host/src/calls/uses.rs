@@ -8,9 +8,8 @@ use std::time::Duration;
 use millstream_engine::{CallFigures, CallTimes, CallUse, FailureKind, PluginUse};
 use parking_lot::RwLock;
 
-use crate::cpu::{Took, micros};
 use crate::figures::Counter;
-use crate::held::Held;
+use crate::tenants::{Throttling, Took, micros};
 
 /// One call that was answered.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +25,12 @@ const MAX_USES: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    all: RwLock<BTreeMap<CallUse, Arc<Use>>>,
+    all: RwLock<BTreeMap<CallUse, Arc<UseCounters>>>,
 }
 
 /// Counters of one use.
 #[derive(Debug)]
-pub(crate) struct Use {
+pub(crate) struct UseCounters {
     rows_in: Counter,
     rows_out: Counter,
     bytes_in: Counter,
@@ -45,12 +44,12 @@ pub(crate) struct Use {
     failures: [Counter; FailureKind::ALL.len()],
     queued_us: Counter,
     queued_max_us: AtomicU64,
-    pub(crate) held: Held,
+    pub(crate) throttling: Throttling,
 }
 
-impl Default for Use {
-    fn default() -> Use {
-        Use {
+impl Default for UseCounters {
+    fn default() -> UseCounters {
+        UseCounters {
             rows_in: Counter::default(),
             rows_out: Counter::default(),
             bytes_in: Counter::default(),
@@ -63,14 +62,14 @@ impl Default for Use {
             failures: Default::default(),
             queued_us: Counter::default(),
             queued_max_us: AtomicU64::new(0),
-            held: Held::default(),
+            throttling: Throttling::default(),
         }
     }
 }
 
 impl Uses {
     /// What the calling thread calls for. Its lock is written to at the first call of each use alone.
-    pub(crate) fn current(&self) -> Arc<Use> {
+    pub(crate) fn current(&self) -> Arc<UseCounters> {
         let of = CallUse::current();
         if let Some(known) = self.all.read().get(&of) {
             return known.clone();
@@ -87,7 +86,7 @@ impl Uses {
     }
 }
 
-impl Use {
+impl UseCounters {
     /// An instance was there after so long, or none was.
     pub(crate) fn queued(&self, time: Duration) {
         let us = micros(time);
@@ -131,7 +130,7 @@ impl Use {
 
     fn read(&self, now_ns: u64) -> CallFigures {
         let buckets: Vec<u64> = self.buckets.iter().map(Counter::get).collect();
-        let (throttled, throttled_us) = self.held.figures(now_ns);
+        let (throttled, throttled_us) = self.throttling.figures(now_ns);
         CallFigures {
             calls: buckets.iter().sum(),
             rows_in: self.rows_in.get(),

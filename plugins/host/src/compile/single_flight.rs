@@ -7,9 +7,8 @@ use std::time::Instant;
 use millstream_engine::{Error, MAX_MODULE_BYTES, Result};
 use parking_lot::{Condvar, Mutex};
 
-use crate::module::Digest;
-use crate::tenants::Tenant;
-use crate::turns::Turns;
+use crate::modules::Digest;
+use crate::tenants::{Tenant, Turns};
 
 /// The compiler's memory grows with the module. Modules of so many bytes are compiled at once, the largest one alone.
 const BYTES_AT_ONCE: usize = MAX_MODULE_BYTES;
@@ -22,7 +21,7 @@ const MOST_AT_ONCE: usize = 4;
 
 /// Compilations under way, of what they give.
 #[derive(Debug)]
-pub(crate) struct Compiling<T> {
+pub(crate) struct SingleFlight<T> {
     turns: Arc<Turns>,
     /// The least that a compilation weighs, so that no more run at once than there are cores for.
     least: usize,
@@ -36,12 +35,12 @@ struct UnderWay<T> {
     done: Condvar,
 }
 
-impl<T: Clone> Compiling<T> {
+impl<T: Clone> SingleFlight<T> {
     /// On a machine of so many cores.
-    pub(crate) fn new(cores: usize) -> Compiling<T> {
+    pub(crate) fn new(cores: usize) -> SingleFlight<T> {
         let units = BYTES_AT_ONCE / UNIT;
         let least = units / cores.clamp(2, MOST_AT_ONCE);
-        Compiling { turns: Turns::new(units), least, under_way: Mutex::default() }
+        SingleFlight { turns: Turns::new(units), least, under_way: Mutex::default() }
     }
 
     pub(crate) fn turns(&self) -> &Turns {
@@ -95,7 +94,7 @@ impl<T: Clone> UnderWay<T> {
 
 /// A compilation of ours, which ends whatever happens.
 struct Begun<'a, T: Clone> {
-    all: &'a Compiling<T>,
+    all: &'a SingleFlight<T>,
     module: Digest,
     own: Arc<UnderWay<T>>,
 }
@@ -139,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_module_that_many_ask_for_is_compiled_once() {
-        let (all, tenants, compiled) = (Compiling::new(4), Tenants::new(), AtomicUsize::new(0));
+        let (all, tenants, compiled) = (SingleFlight::new(4), Tenants::new(), AtomicUsize::new(0));
         let (hold, held) = sync_channel::<()>(0);
         let held = Mutex::new(held);
         thread::scope(|scope| {
@@ -173,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_namespace_compiles_while_another_has_much_to_compile() {
-        let (all, tenants) = (Compiling::new(2), Tenants::new());
+        let (all, tenants) = (SingleFlight::new(2), Tenants::new());
         let (noisy, quiet) = (tenants.get("noisy"), tenants.get("quiet"));
         let (hold, held) = sync_channel::<()>(0);
         let held = Mutex::new(held);
@@ -197,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_compilation_that_panics_or_fails_leaves_nobody_waiting() {
-        let (all, tenants) = (Compiling::<u8>::new(2), Tenants::new());
+        let (all, tenants) = (SingleFlight::<u8>::new(2), Tenants::new());
         let tenant = tenants.get("a");
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _ = all.once((&digest(1), 1), &tenant, soon(), || None, || panic!("on purpose"));

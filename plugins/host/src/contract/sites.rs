@@ -80,7 +80,7 @@ pub(crate) fn host_of(url: &Url) -> Option<&str> {
 }
 
 /// Refuses grants that are no hosts, and those that nobody asked for.
-pub(crate) fn check_asked(declared: &[String], granted: &[String]) -> Result<()> {
+pub(crate) fn check_asked_sites(declared: &[String], granted: &[String]) -> Result<()> {
     let sites = read(granted)?;
     let is_asked = |site: &&String| declared.iter().any(|host| host == ANY || host == *site);
     match sites.iter().find(|site| !is_asked(site)) {
@@ -92,9 +92,9 @@ pub(crate) fn check_asked(declared: &[String], granted: &[String]) -> Result<()>
     }
 }
 
-/// Refuses what [`check_asked`] does, and a plugin that declares what is not granted.
-pub(crate) fn check_grants(declared: &[String], granted: &[String]) -> Result<()> {
-    check_asked(declared, granted)?;
+/// Refuses what [`check_asked_sites`] does, and a plugin that declares what is not granted.
+pub(crate) fn check_site_grants(declared: &[String], granted: &[String]) -> Result<()> {
+    check_asked_sites(declared, granted)?;
     let sites = read(granted)?;
     if let Some(host) = declared.iter().find(|host| *host != ANY && !sites.contains(host)) {
         return Err(Error::PermissionDenied(format!(
@@ -119,7 +119,7 @@ fn read(granted: &[String]) -> Result<Vec<String>> {
 }
 
 /// What is both declared and granted.
-pub(crate) fn allowed(declared: &[String], granted: &[String]) -> Vec<Site> {
+pub(crate) fn allowed_sites(declared: &[String], granted: &[String]) -> Vec<Site> {
     let sites = granted.iter().filter_map(|text| text.parse::<Site>().ok());
     sites.filter(|site| declared.iter().any(|host| host == ANY || *host == site.to_string())).collect()
 }
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn grants_must_be_asked_for_and_whole() {
         let check = |declared: &[&str], granted: &[&str]| {
-            check_grants(&texts(declared), &texts(granted)).map_err(|error| error.to_string())
+            check_site_grants(&texts(declared), &texts(granted)).map_err(|error| error.to_string())
         };
         assert_eq!(check(&[], &[]), Ok(()));
         assert_eq!(check(&["a.example", "b.example:81"], &["B.example:81", "a.example"]), Ok(()));
@@ -229,7 +229,7 @@ mod tests {
             let error = check(declared, granted).expect_err(reason);
             assert!(error.contains(reason), "{error} lacks {reason:?}");
         }
-        assert_eq!(allowed(&texts(&["a.example"]), &texts(&["b.example"])), []);
-        assert_eq!(allowed(&texts(&["*"]), &texts(&["b.example"])).len(), 1);
+        assert_eq!(allowed_sites(&texts(&["a.example"]), &texts(&["b.example"])), []);
+        assert_eq!(allowed_sites(&texts(&["*"]), &texts(&["b.example"])).len(), 1);
     }
 }

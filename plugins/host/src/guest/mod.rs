@@ -1,5 +1,8 @@
 //! What the host keeps beside each instance: how much memory it may have, and what it has said.
 
+mod imports;
+mod tables;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,13 +10,13 @@ use std::time::{Duration, Instant};
 use millstream_engine::{Capability, KeyedState, SystemClock};
 use wasmtime::ResourceLimiter;
 
-use crate::calls::Calls;
+use crate::calls::{Calls, Requests};
 use crate::contract::Level;
 use crate::failure::clip;
-use crate::http::{Http, REQUESTS_PER_CALL, Requests};
-use crate::reserve::Reserve;
-use crate::tables::Tables;
-use crate::tenants::Tenant;
+use crate::http::{Http, REQUESTS_PER_CALL};
+use crate::tenants::{Reserve, Tenant};
+pub(crate) use imports::offer_imports;
+pub(crate) use tables::Tables;
 
 /// Log lines that one call may write; the rest is dropped.
 const LINES_PER_CALL: u32 = 64;

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use millstream_engine::{MAX_LOOKUP_KEYS, PluginInfo, TableLookup, TableUse};
 
-use crate::answer;
 use crate::contract::{WireFound, WireTableError};
 use crate::failure::clip;
-use crate::message::Encoder;
+use crate::messages::{self, Encoder};
 
 /// The tables of a plugin version.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl Tables {
         let Some((table, used)) = declared else {
             return Err(WireTableError::Denied(format!("table {:?} is not declared", clip(name))));
         };
-        let keys = answer::batch(&used.key, keys).map_err(WireTableError::Invalid)?;
+        let keys = messages::read_batch(&used.key, keys).map_err(WireTableError::Invalid)?;
         if keys.num_rows() > MAX_LOOKUP_KEYS {
             let why = format!("{} keys, where {MAX_LOOKUP_KEYS} are allowed", keys.num_rows());
             return Err(WireTableError::Invalid(why));

@@ -6,9 +6,9 @@ use millstream_engine::{
     LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Result, TableId, TableLookup,
 };
 
-use crate::host::WasmHost;
-use crate::module;
-use crate::sites;
+use super::WasmHost;
+use crate::contract;
+use crate::modules;
 
 impl WasmHost {
     /// Loads a module under the name that it gives itself and the settings that a server would hold it to.
@@ -20,14 +20,14 @@ impl WasmHost {
         tables: Arc<dyn TableLookup>,
     ) -> Result<LoadedPlugin> {
         let description = self.open_alone(bytes, settings)?;
-        sites::check_asked(&description.http_hosts, &settings.http_hosts)?;
+        contract::check_asked_sites(&description.http_hosts, &settings.http_hosts)?;
         let tables_of_it = vec![TableId(0); description.tables.len()];
         let plugin = PluginInfo {
             id: PluginId(0),
             namespace: "public".to_owned(),
             name: description.name.clone(),
             version: 1,
-            sha256: module::hex(&module::digest(bytes)),
+            sha256: modules::hex(&modules::digest(bytes)),
             module_bytes: bytes.len() as u64,
             description,
             limits: settings.limits.clone(),

@@ -1,37 +1,31 @@
 //! The host: one wasmtime engine, its clock, its cache, and the plugins made callable with it.
 
+mod alone;
+mod inspection;
+mod options;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::DataType;
 use millstream_engine::{
-    Error, FailureKind, LoadedPlugin, NamespaceLimits, NamespaceUsage, OperatorError, PluginCalls, PluginDescription,
-    PluginHost, PluginId, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension,
-    Result, TableLookup, TableUse, ThreadPanic,
+    Error, LoadedPlugin, NamespaceLimits, NamespaceUsage, PluginCalls, PluginDescription, PluginHost, PluginId,
+    PluginInfo, PluginLimits, PluginLogLine, PluginSettings, PluginSuspension, Result, TableLookup, ThreadPanic,
 };
 use parking_lot::Mutex;
 
-use crate::calls::Calls;
-use crate::compile::{Account, Compiled, Compiler};
-use crate::cpu::Started;
-use crate::deadline::Ticker;
+use crate::calls::{Calls, Notice};
+use crate::compile::{Account, Compiled, Compiler, CompilerOptions};
+use crate::contract;
 use crate::figures::{Counters, Figures};
-use crate::guest::Owner;
 use crate::http::{Http, Outbound};
-use crate::instance::Instance;
+use crate::instances::{Panics, Pool, Ticker};
 use crate::kinds::{self, InUse};
-use crate::memory::Memory;
-use crate::message;
-use crate::module;
-use crate::options::{HostOptions, check_limits};
-use crate::panics::Panics;
-use crate::pool::Pool;
-use crate::reserve::Reserve;
-use crate::signature::{self, Use};
-use crate::sites;
-use crate::suspension::Notice;
-use crate::tenants::{Shared, Tenant, Tenants};
-use crate::turns::Turn;
+use crate::modules::{self, IntendedUse};
+use crate::tenants::{Memory, Reserve, SharedResources, Tenant, Tenants};
+pub use options::HostOptions;
+use options::check_limits;
 
 /// Of more plugin versions than this, the figures of those that are not in use are forgotten.
 const MAX_FIGURES: usize = 4_096;
@@ -62,7 +56,13 @@ impl WasmHost {
     /// Opens the cache directory and starts the clock that interrupts guests.
     pub fn new(options: HostOptions) -> Result<Arc<WasmHost>> {
         let counters = Arc::new(Counters::default());
-        let compiler = Compiler::new(&options, counters.clone())?;
+        let compiler_options = CompilerOptions {
+            cache_dir: &options.cache_dir,
+            cache_bytes: options.cache_bytes,
+            max_instances: options.max_instances,
+            max_memory_bytes: options.max_memory_bytes,
+        };
+        let compiler = Compiler::new(compiler_options, counters.clone())?;
         let panics = Arc::new(Panics::default());
         let ticker = Ticker::start(compiler.engine(), &panics)?;
         let (memory, tenants) = (Arc::new(Memory::new(options.memory_bytes)), Tenants::new());
@@ -107,15 +107,21 @@ impl WasmHost {
     }
 
     /// Compiles a module whose limits are in range, and whose signature is for such a use.
-    fn compile(&self, bytes: &[u8], limits: &PluginLimits, used: &Use<'_>, account: Account<'_>) -> Result<Compiled> {
+    fn compile(
+        &self,
+        bytes: &[u8],
+        limits: &PluginLimits,
+        used: &IntendedUse<'_>,
+        account: Account<'_>,
+    ) -> Result<Compiled> {
         check_limits(limits, &self.options)?;
-        module::check_size(bytes)?;
-        signature::check(bytes, &self.options.trust, used)?;
+        modules::check_size(bytes)?;
+        modules::check_signature(bytes, &self.options.trust, used)?;
         self.compiler.compile(bytes, account)
     }
 
     fn compile_for(&self, plugin: &PluginInfo, module: &[u8]) -> Result<Compiled> {
-        let used = Use::new(Some(&plugin.name), &plugin.grants, !plugin.tables.is_empty(), &plugin.http_hosts);
+        let used = IntendedUse::new(Some(&plugin.name), &plugin.grants, !plugin.tables.is_empty(), &plugin.http_hosts);
         let tenant = self.tenants.get(&plugin.namespace);
         self.compile(module, &plugin.limits, &used, Account::Needing(&tenant))
     }
@@ -134,93 +140,11 @@ impl WasmHost {
         };
         Ok(Some(Http::new(plugin, started, self.tenants.get(&plugin.namespace))))
     }
-
-    /// Opens a module with what is granted to it. Hosts that are not granted are for whoever loads it to refuse, or to deny
-    /// when it calls them.
-    fn open_with(
-        &self,
-        module: &[u8],
-        settings: &PluginSettings,
-        name: Option<&str>,
-        tenant: &Arc<Tenant>,
-    ) -> Result<PluginDescription> {
-        let used = Use::new(name, &settings.grants, !settings.tables.is_empty(), &settings.http_hosts);
-        let mut looked = self.describe(module, &settings.limits, &used, tenant)?;
-        let description = &looked.description;
-        let is_granted = |used: &&TableUse| settings.tables.iter().any(|(name, _)| *name == used.name);
-        if let Some(used) = description.tables.iter().find(|used| !is_granted(used)) {
-            return Err(used.not_granted());
-        }
-        let mut missing = description.capabilities.difference(&settings.grants);
-        if let Some(capability) = missing.find(|capability| !capability.is_granted_by_name()) {
-            return Err(Error::PermissionDenied(format!(
-                "the module asks for {name:?}, which is not granted; WITH (grant = '{name}') grants it",
-                name = capability.name()
-            )));
-        }
-        let schema = message::schema(&description.parameters);
-        let gives = looked.call(|instance| instance.open(&schema, &settings.config, &settings.grants));
-        let gives = gives.map_err(|e| refused("open", e))?;
-        let mut description = looked.description;
-        description.returns = gives.unwrap_or(description.returns);
-        Ok(description)
-    }
-
-    /// As [`Self::open_with`], for nobody.
-    pub(crate) fn open_alone(&self, module: &[u8], settings: &PluginSettings) -> Result<PluginDescription> {
-        self.open_with(module, settings, None, &self.nobody)
-    }
-
-    /// Starts a module for `tenant`, and asks it what it is.
-    fn describe(&self, module: &[u8], limits: &PluginLimits, used: &Use<'_>, tenant: &Arc<Tenant>) -> Result<Looked> {
-        let compiled = self.compile(module, limits, used, Account::Making(tenant))?;
-        let owner = Owner { tenant: tenant.clone(), reserve: self.reserve.clone(), calls: None };
-        let start = || Instance::start(&compiled, limits, &self.ticker, "unnamed", owner.clone());
-        let started = Started::long();
-        let looked = self.reserve.look(tenant, compiled.weight, start);
-        tenant.used(started.end(), 0);
-        let (mut instance, turn) = looked.map_err(|e| refused("start", e.into()))?;
-        let started = Started::long();
-        let description = instance.describe();
-        tenant.used(started.end(), 0);
-        let description = description.map_err(|e| refused("describe itself", e))?;
-        Ok(Looked { instance, description, tenant: tenant.clone(), _turn: turn })
-    }
-}
-
-/// An instance that is no plugin's yet.
-struct Looked {
-    instance: Instance,
-    description: PluginDescription,
-    tenant: Arc<Tenant>,
-    /// Goes after the instance: its room is another's then.
-    _turn: Turn,
-}
-
-impl Looked {
-    /// Calls it on the account of its namespace.
-    fn call<T>(&mut self, call: impl FnOnce(&mut Instance) -> T) -> T {
-        let started = Started::long();
-        let answer = call(&mut self.instance);
-        self.tenant.used(started.end(), 0);
-        answer
-    }
 }
 
 impl PluginHost for WasmHost {
     fn inspect(&self, module: &[u8], limits: &PluginLimits) -> Result<PluginDescription> {
-        let mut looked = self.describe(module, limits, &Use::default(), &self.nobody)?;
-        let mut description = looked.description.clone();
-        if description.kind == PluginKind::Transform {
-            let schema = message::schema(&description.parameters);
-            match looked.call(|instance| instance.open(&schema, "", &description.capabilities)) {
-                Ok(gives) => description.returns = gives.unwrap_or(DataType::Null),
-                // It wants a configuration, which it need not have to be inspected.
-                Err(e) if e.kind == FailureKind::Data => {}
-                Err(e) => return Err(refused("open", e)),
-            }
-        }
-        Ok(description)
+        self.inspect_alone(module, limits)
     }
 
     fn inspect_with(
@@ -231,7 +155,7 @@ impl PluginHost for WasmHost {
         settings: &PluginSettings,
     ) -> Result<PluginDescription> {
         let description = self.open_with(module, settings, Some(name), &self.tenants.get(namespace))?;
-        sites::check_grants(&description.http_hosts, &settings.http_hosts)?;
+        contract::check_site_grants(&description.http_hosts, &settings.http_hosts)?;
         Ok(description)
     }
 
@@ -241,7 +165,7 @@ impl PluginHost for WasmHost {
         if let Some(known) = self.in_use.lock().get(&plugin.id).and_then(|in_use| in_use.get(plugin)) {
             return Ok(known);
         }
-        module::check_digest(module, plugin)?;
+        modules::check_digest(module, plugin)?;
         let compiled = self.compile_for(plugin, module)?;
         if compiled.offer.kind != plugin.description.kind {
             let message =
@@ -259,7 +183,7 @@ impl PluginHost for WasmHost {
     }
 
     fn load_apart(&self, plugin: &PluginInfo, module: &[u8]) -> Result<LoadedPlugin> {
-        module::check_digest(module, plugin)?;
+        modules::check_digest(module, plugin)?;
         let compiled = self.compile_for(plugin, module)?;
         let mut plugin = plugin.clone();
         plugin.limits.concurrency = 1;
@@ -291,7 +215,7 @@ impl PluginHost for WasmHost {
 
     fn limit_namespace(&self, namespace: &str, limits: &NamespaceLimits) {
         let (memory, instances, compilations) = (&self.memory, &self.reserve.turns, self.compiler.turns());
-        let tenant = self.tenants.limit(namespace, limits, &Shared { memory, instances, compilations });
+        let tenant = self.tenants.limit(namespace, limits, &SharedResources { memory, instances, compilations });
         if tenant.memory.is_over() {
             self.reserve.drop_idle(Some(&tenant));
         }
@@ -304,8 +228,4 @@ impl PluginHost for WasmHost {
     fn resume(&self, plugin: PluginId) -> bool {
         self.calls.lock().get(&plugin).is_some_and(|calls| calls.resume())
     }
-}
-
-fn refused(what: &str, error: OperatorError) -> Error {
-    Error::InvalidInput(format!("the module does not {what}: {error}"))
 }

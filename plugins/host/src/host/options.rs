@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_engine::{Error, MIN_CPU_MILLI, PluginLimits, Result};
 
 use crate::http::Networks;
-use crate::signature::Trust;
+use crate::modules::Trust;
 
 /// What `output_bytes` of a plugin may be at most: an answer is held twice while it is checked.
 const MAX_OUTPUT_BYTES: u64 = 128 << 20;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use millstream_engine::{Error, FailureKind, OperatorError, PluginInfo, PluginVersion, Result};
 
+use super::instance::Instance;
+use super::pool::Pool;
+use crate::calls::Answered;
 use crate::contract::Wire;
 use crate::failure::failure;
 use crate::figures::Counters;
-use crate::instance::Instance;
-use crate::message;
-use crate::pool::Pool;
-use crate::uses::Answered;
+use crate::messages;
 
 /// One message holds at most this many rows, and about as many bytes.
 const MAX_CALL_ROWS: usize = 65_536;
@@ -95,7 +95,7 @@ impl<K: Kind> Caller<K> {
 
     /// The arguments of a call as the guest reads them.
     pub(crate) fn batch(&self, arguments: &[ArrayRef], rows: usize) -> Result<RecordBatch, OperatorError> {
-        message::batch(self.pool.schema(), arguments, rows)
+        messages::argument_batch(self.pool.schema(), arguments, rows)
     }
 
     fn failed(&self, error: OperatorError) -> OperatorError {

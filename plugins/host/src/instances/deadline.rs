@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use millstream_engine::{Error, FailureKind, OperatorError, Result, repeat_after_panics};
 use wasmtime::{Engine, Store};
 
+use super::panics::Panics;
 use crate::failure::failure;
-use crate::panics::Panics;
 
 /// How often the epoch moves; a time limit is kept to about this.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -27,12 +27,12 @@ const LINGER: u32 = 200;
 
 /// Moves the epoch on while guests run, and sleeps while none does.
 pub(crate) struct Ticker {
-    shared: Arc<Shared>,
+    shared: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct TickerState {
     /// Calls that are running.
     running: AtomicU64,
     asleep: AtomicBool,
@@ -44,7 +44,7 @@ struct Shared {
 /// While it lives, the epoch moves.
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
-    shared: &'a Shared,
+    shared: &'a TickerState,
 }
 
 impl Drop for Running<'_> {
@@ -62,7 +62,7 @@ impl Ticker {
     /// As [`Self::start`], with another way to move an epoch on.
     #[expect(clippy::disallowed_methods, reason = "the host's one thread of its own, whose panics are told")]
     fn start_with(advance: impl Fn() + Send + 'static, panics: &Arc<Panics>) -> Result<Arc<Ticker>> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(TickerState::default());
         let thread = thread::Builder::new()
             .name(NAME.to_owned())
             .spawn({
@@ -120,7 +120,7 @@ impl fmt::Debug for Ticker {
 }
 
 /// Goes on after panics, within bounds. After that no guest is called, and those that run are interrupted.
-fn run(shared: &Shared, advance: &dyn Fn(), panics: &Panics) {
+fn run(shared: &TickerState, advance: &dyn Fn(), panics: &Panics) {
     let begun = Instant::now();
     let told = |message: &str| panics.tell(NAME, message, false);
     if let Some(message) = repeat_after_panics(|| begun.elapsed(), || tick(shared, advance), told) {
@@ -133,7 +133,7 @@ fn run(shared: &Shared, advance: &dyn Fn(), panics: &Panics) {
     }
 }
 
-fn tick(shared: &Shared, advance: &dyn Fn()) {
+fn tick(shared: &TickerState, advance: &dyn Fn()) {
     let mut idle = 0;
     let mut last = Instant::now();
     while !shared.stop.load(Ordering::SeqCst) {
@@ -156,7 +156,7 @@ fn tick(shared: &Shared, advance: &dyn Fn()) {
     }
 }
 
-fn sleep_until_called(shared: &Shared) {
+fn sleep_until_called(shared: &TickerState) {
     shared.asleep.store(true, Ordering::SeqCst);
     while shared.running.load(Ordering::SeqCst) == 0 && !shared.stop.load(Ordering::SeqCst) {
         thread::park();

@@ -13,19 +13,17 @@ use millstream_engine::{
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, Lift, Lower};
 
-use crate::answer;
-use crate::blame::{answered_failure, call_failure, start_failure};
+use super::blame::{answered_failure, call_failure, start_failure};
+use super::deadline::Ticker;
 use crate::compile::Compiled;
 use crate::contract::{
     CONTRACTS, Description, Wire, WireAnswer, WireCheckback, WireConsumer, WireFilter, WireFilterV1, WireFunction,
     WirePosition, WireTransform,
 };
-use crate::deadline::Ticker;
 use crate::failure::{StartError, clip, failure};
-use crate::guest::{Guest, Owner};
+use crate::guest::{Guest, Owner, Tables};
 use crate::http::Http;
-use crate::message::{self, Encoder};
-use crate::tables::Tables;
+use crate::messages::{self, Encoder};
 
 /// What a guest may hand over in one call besides its output: descriptions, errors, log lines.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -113,11 +111,11 @@ impl Instance {
     ) -> Result<Option<DataType>, OperatorError> {
         self.store.data_mut().grant(grants);
         let open = self.compiled.exports.open;
-        let message = message::schema_message(schema)?;
+        let message = messages::schema_message(schema)?;
         let refused = |text: String| failure(FailureKind::Data, format!("open answered: {}", clip(&text)));
         let gives = if self.compiled.offer.kind == PluginKind::Transform {
             let (opened,): (Result<Vec<u8>, String>,) = self.call("open", &open, (&message[..], config))?;
-            let schema = answer::schema(opened.map_err(refused)?);
+            let schema = messages::read_schema(opened.map_err(refused)?);
             let schema = schema.map_err(|why| {
                 failure(FailureKind::BadOutput, format!("the schema that open answers is wrong: {why}"))
             })?;

@@ -12,10 +12,10 @@ type Told = Arc<dyn Fn(&ThreadPanic) + Send + Sync>;
 const WAITING: usize = 16;
 
 #[derive(Default)]
-pub(crate) struct Panics(Mutex<Inner>);
+pub(crate) struct Panics(Mutex<PanicsState>);
 
 #[derive(Default)]
-struct Inner {
+struct PanicsState {
     told: Option<Told>,
     waiting: Vec<ThreadPanic>,
 }

@@ -6,22 +6,18 @@ use std::time::Instant as Time;
 
 use arrow_schema::SchemaRef;
 use millstream_engine::{FailureKind, OperatorError, PluginInfo, Result, TableLookup};
-use parking_lot::{Condvar, Mutex};
 
+use super::deadline::Ticker;
+use super::instance::Instance;
+use super::slots::Slots;
 use crate::calls::Calls;
 use crate::compile::Compiled;
-use crate::cpu::Started;
-use crate::deadline::Ticker;
+use crate::contract;
 use crate::failure::{StartError, failure};
 use crate::figures::Counters;
-use crate::guest::Owner;
+use crate::guest::{Owner, Tables};
 use crate::http::Http;
-use crate::instance::Instance;
-use crate::message;
-use crate::reserve::{Idle, Reserve};
-use crate::tables::Tables;
-use crate::tenants::Tenant;
-use crate::turns::{Scarce, Turn};
+use crate::tenants::{Idle, Reserve, Scarce, Stopwatch, Turn};
 
 /// The instances of one plugin.
 #[derive(Debug)]
@@ -38,43 +34,6 @@ pub(crate) struct Pool {
     tables: Option<Arc<Tables>>,
     /// What guests may send requests with; none where they don't ask.
     http: Option<Arc<Http>>,
-}
-
-#[derive(Debug)]
-struct Slots {
-    state: Mutex<State>,
-    freed: Condvar,
-    /// Where the number of instances is shown.
-    calls: Arc<Calls>,
-}
-
-impl Idle for Slots {
-    fn tenant(&self) -> &Arc<Tenant> {
-        self.calls.share.tenant()
-    }
-
-    fn drop_idle(&self) {
-        let idle = {
-            let mut state = self.state.lock();
-            self.calls.instances.fetch_sub(state.idle.len() as u64, Ordering::Relaxed);
-            std::mem::take(&mut state.idle)
-        };
-        drop(idle);
-    }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        let left = self.state.get_mut().idle.len() as u64;
-        self.calls.instances.fetch_sub(left, Ordering::Relaxed);
-    }
-}
-
-#[derive(Debug, Default)]
-struct State {
-    idle: Vec<Instance>,
-    /// Calls that have an instance, or are about to: with the idle ones there are never more than the plugin may have.
-    calls: usize,
 }
 
 /// An instance lent to one call. It goes back to the pool unless [`Lease::discard`] took it out.
@@ -95,13 +54,13 @@ impl Pool {
         counters: &Arc<Counters>,
         calls: Arc<Calls>,
     ) -> Pool {
-        let slots = Arc::new(Slots { state: Mutex::default(), freed: Condvar::new(), calls: calls.clone() });
+        let slots = Arc::new(Slots::new(calls.clone()));
         let idle: Arc<dyn Idle> = slots.clone();
         reserve.join(Arc::downgrade(&idle));
         Pool {
             compiled,
             plugin: plugin.clone(),
-            schema: message::schema(&plugin.description.parameters),
+            schema: contract::batch_schema(&plugin.description.parameters),
             ticker: ticker.clone(),
             reserve: reserve.clone(),
             counters: counters.clone(),
@@ -214,7 +173,7 @@ impl Pool {
             target: "millstream::plugin", "instantiate", plugin = plugin.name, plugin.version
         )
         .entered();
-        let started = Started::long();
+        let started = Stopwatch::long();
         let tenant = self.calls.share.tenant();
         let fresh = self.reserve.with_room(tenant, until, || {
             let (reserve, calls) = (self.reserve.clone(), Some(self.calls.clone()));

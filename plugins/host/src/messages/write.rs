@@ -1,23 +1,20 @@
 //! Columns -> the Arrow IPC messages that a guest reads.
 
 use std::fmt;
-use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use millstream_engine::{FailureKind, OperatorError};
 
 use crate::failure::failure;
 
-/// The schema of a plugin's batches: its declared parameters, every one of which may hold nulls.
-pub(crate) fn schema(parameters: &[(String, DataType)]) -> SchemaRef {
-    let fields: Vec<Field> = parameters.iter().map(|(name, ty)| Field::new(name, ty.clone(), true)).collect();
-    Arc::new(Schema::new(fields))
-}
-
 /// The arguments of a call as a batch.
-pub(crate) fn batch(schema: &SchemaRef, arguments: &[ArrayRef], rows: usize) -> Result<RecordBatch, OperatorError> {
+pub(crate) fn argument_batch(
+    schema: &SchemaRef,
+    arguments: &[ArrayRef],
+    rows: usize,
+) -> Result<RecordBatch, OperatorError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), arguments.to_vec(), &options)
         .map_err(|e| failure(FailureKind::Host, format!("the arguments are not those that the plugin declares: {e}")))

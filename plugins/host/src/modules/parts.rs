@@ -17,19 +17,19 @@ pub(crate) struct Parts {
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     /// From the outermost to the one that is being read; `None` for a core module.
-    open: Vec<Option<Level>>,
+    open: Vec<Option<OpenComponent>>,
     outermost: Option<u32>,
 }
 
 /// One component that is being read.
 #[derive(Debug)]
-struct Level {
+struct OpenComponent {
     core_instances: Option<u32>,
     /// What an instance of each component in its index space has.
     components: Vec<Option<u32>>,
 }
 
-impl Level {
+impl OpenComponent {
     fn add(&mut self, more: Option<u32>) {
         self.core_instances = self.core_instances.zip(more).map(|(had, more)| had.saturating_add(more));
     }
@@ -44,7 +44,7 @@ impl Counting {
     pub(crate) fn see(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::Version { encoding, .. } => {
-                let level = Level { core_instances: Some(0), components: Vec::new() };
+                let level = OpenComponent { core_instances: Some(0), components: Vec::new() };
                 self.open.push((*encoding == Encoding::Component).then_some(level));
             }
             Payload::End(_) => {
@@ -87,7 +87,7 @@ impl Counting {
     }
 }
 
-impl Level {
+impl OpenComponent {
     fn section(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::InstanceSection(instances) => {

@@ -16,7 +16,7 @@ pub(crate) struct Meter {
 
 /// A call under way, on the thread that made this.
 #[derive(Debug)]
-pub(crate) struct Started {
+pub(crate) struct Stopwatch {
     wall: Instant,
     cpu: Option<Duration>,
 }
@@ -29,12 +29,12 @@ pub(crate) struct Took {
 }
 
 impl Meter {
-    pub(crate) fn start(&self) -> Started {
+    pub(crate) fn start(&self) -> Stopwatch {
         let long = u128::from(self.last_us.load(Ordering::Relaxed)) >= SHORT.as_micros();
-        Started { cpu: if long { thread_cpu() } else { None }, wall: Instant::now() }
+        Stopwatch { cpu: if long { thread_cpu() } else { None }, wall: Instant::now() }
     }
 
-    pub(crate) fn end(&self, started: &Started) -> Took {
+    pub(crate) fn end(&self, started: &Stopwatch) -> Took {
         let took = started.end();
         let us = u64::try_from(took.wall.as_micros()).unwrap_or(u64::MAX);
         self.last_us.store(us, Ordering::Relaxed);
@@ -42,10 +42,10 @@ impl Meter {
     }
 }
 
-impl Started {
+impl Stopwatch {
     /// Something that takes its time.
-    pub(crate) fn long() -> Started {
-        Started { cpu: thread_cpu(), wall: Instant::now() }
+    pub(crate) fn long() -> Stopwatch {
+        Stopwatch { cpu: thread_cpu(), wall: Instant::now() }
     }
 
     pub(crate) fn end(&self) -> Took {
@@ -101,7 +101,7 @@ mod tests {
         if thread_cpu().is_some() {
             let second = nap(&meter);
             assert!(second.wall >= Duration::from_millis(60) && second.cpu < second.wall / 2, "{second:?}");
-            let started = Started::long();
+            let started = Stopwatch::long();
             while started
                 .cpu
                 .is_some_and(|before| thread_cpu().unwrap_or_default() < before + Duration::from_millis(20))

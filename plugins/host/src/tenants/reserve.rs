@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::memory::{Memory, Short};
+use super::tenant::Tenant;
+use super::turns::{Turn, Turns};
 use crate::failure::StartError;
-use crate::memory::{Memory, Short};
-use crate::tenants::Tenant;
-use crate::turns::{Turn, Turns};
 
 /// Before an instance that found no room is started again, though nothing is idle: one that has gone may still be taken down.
 const TAKING_DOWN: Duration = Duration::from_millis(20);

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use millstream_engine::{NamespaceLimit, NamespaceLimits, NamespaceUsage};
 use parking_lot::Mutex;
 
-use crate::bucket::Bucket;
-use crate::cpu::{Took, micros, nanos, ns_a_second};
+use super::bucket::Bucket;
+use super::cpu::{Took, micros, nanos, ns_a_second};
+use super::memory::{Memory, MemoryShare, Short};
+use super::throttling::Throttling;
+use super::turns::{Seat, Turns};
 use crate::figures::Counter;
-use crate::held::Held;
-use crate::memory::{Memory, MemoryShare, Short};
-use crate::turns::{Seat, Turns};
 
 /// Whoever is held back for the namespace's share waits so long at most: he holds a thread.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(crate) struct Tenant {
     /// In bytes.
     output: Bucket,
     log: Bucket,
-    held: Held,
+    throttling: Throttling,
     cpu_us: Counter,
     output_bytes: Counter,
     log_lines_dropped: Counter,
@@ -57,7 +57,7 @@ impl Tenant {
             cpu: Bucket::default(),
             output: Bucket::default(),
             log: Bucket::default(),
-            held: Held::default(),
+            throttling: Throttling::default(),
             cpu_us: Counter::default(),
             output_bytes: Counter::default(),
             log_lines_dropped: Counter::default(),
@@ -75,7 +75,7 @@ impl Tenant {
         nanos(self.origin.elapsed() + Duration::from_secs(10))
     }
 
-    fn limit(&self, limits: &NamespaceLimits, shared: &Shared<'_>) {
+    fn limit(&self, limits: &NamespaceLimits, shared: &SharedResources<'_>) {
         let bound = |limit| limits.bound(limit);
         let now = self.now_ns();
         shared.memory.limit(&self.memory, bound(NamespaceLimit::PluginMemory));
@@ -141,16 +141,16 @@ impl Tenant {
 
     /// A call is held back for the namespace's sake.
     pub(crate) fn hold_back(&self, now_ns: u64, left: Duration) {
-        self.held.back(now_ns, left);
+        self.throttling.begin(now_ns, left);
     }
 
     /// A call is made.
     pub(crate) fn go_on(&self, now_ns: u64) {
-        self.held.on(now_ns);
+        self.throttling.end(now_ns);
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.held.is()
+        self.throttling.is_active()
     }
 
     /// Takes note of what a call took and answered.
@@ -174,7 +174,7 @@ impl Tenant {
     }
 
     fn usage(&self) -> NamespaceUsage {
-        let (throttled, throttled_us) = self.held.figures(self.now_ns());
+        let (throttled, throttled_us) = self.throttling.figures(self.now_ns());
         NamespaceUsage {
             namespace: self.name.clone(),
             memory_bytes: self.memory.held(),
@@ -193,7 +193,7 @@ impl Tenant {
 
 /// What namespaces have limits in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared<'a> {
+pub(crate) struct SharedResources<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) instances: &'a Turns,
     pub(crate) compilations: &'a Turns,
@@ -221,7 +221,7 @@ impl Tenants {
         tenant
     }
 
-    pub(crate) fn limit(&self, name: &str, limits: &NamespaceLimits, shared: &Shared<'_>) -> Arc<Tenant> {
+    pub(crate) fn limit(&self, name: &str, limits: &NamespaceLimits, shared: &SharedResources<'_>) -> Arc<Tenant> {
         let tenant = self.get(name);
         tenant.limit(limits, shared);
         tenant
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_over_all_and_given_back() {
         let (tenants, turns, memory) = (Tenants::new(), Turns::new(1), Memory::new(1 << 41));
-        let shared = Shared { memory: &memory, instances: &turns, compilations: &turns };
+        let shared = SharedResources { memory: &memory, instances: &turns, compilations: &turns };
         let tenant = tenants.get("a");
         let take = |bytes| memory.take(&tenant.memory, bytes);
         assert_eq!(take(1 << 40), Ok(()), "no limit was set");

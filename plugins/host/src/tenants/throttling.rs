@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cpu::nanos;
+use super::cpu::nanos;
 use crate::figures::Counter;
 
 /// From the first call that is held back until one is made again counts as once.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Throttling {
     /// Since when, ns of the host's clock; 0 while nothing is held back.
     since_ns: AtomicU64,
     /// Up to when, as it was last said: who waits may go away.
@@ -17,9 +17,9 @@ pub(crate) struct Held {
     us: Counter,
 }
 
-impl Held {
+impl Throttling {
     /// A call is held back for so long.
-    pub(crate) fn back(&self, now_ns: u64, left: Duration) {
+    pub(crate) fn begin(&self, now_ns: u64, left: Duration) {
         self.until_ns.store(now_ns.saturating_add(nanos(left)), Ordering::Relaxed);
         let begun = self.since_ns.compare_exchange(0, now_ns.max(1), Ordering::Relaxed, Ordering::Relaxed);
         if begun.is_ok() {
@@ -28,14 +28,14 @@ impl Held {
     }
 
     /// A call is made.
-    pub(crate) fn on(&self, now_ns: u64) {
-        if self.is() {
+    pub(crate) fn end(&self, now_ns: u64) {
+        if self.is_active() {
             let since = self.since_ns.swap(0, Ordering::Relaxed);
             self.us.add(self.passed(since, now_ns));
         }
     }
 
-    pub(crate) fn is(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.since_ns.load(Ordering::Relaxed) != 0
     }
 
@@ -61,18 +61,18 @@ mod tests {
 
     #[test]
     fn many_that_wait_at_once_count_once_and_those_that_went_away_not_for_ever() {
-        let (held, left) = (Held::default(), Duration::from_micros(20));
-        held.on(5_000);
-        assert_eq!(held.figures(6_000), (0, 0));
-        held.back(10_000, left);
-        held.back(12_000, left);
-        assert_eq!(held.figures(15_000), (1, 5));
-        held.on(20_000);
-        held.on(30_000);
-        assert_eq!(held.figures(40_000), (1, 10));
-        held.back(50_000, left);
-        assert_eq!(held.figures(3_600_000_000_000), (2, 10 + 20 + 250_000));
-        held.on(3_600_000_000_000);
-        assert_eq!(held.figures(3_700_000_000_000), (2, 10 + 20 + 250_000));
+        let (throttling, left) = (Throttling::default(), Duration::from_micros(20));
+        throttling.end(5_000);
+        assert_eq!(throttling.figures(6_000), (0, 0));
+        throttling.begin(10_000, left);
+        throttling.begin(12_000, left);
+        assert_eq!(throttling.figures(15_000), (1, 5));
+        throttling.end(20_000);
+        throttling.end(30_000);
+        assert_eq!(throttling.figures(40_000), (1, 10));
+        throttling.begin(50_000, left);
+        assert_eq!(throttling.figures(3_600_000_000_000), (2, 10 + 20 + 250_000));
+        throttling.end(3_600_000_000_000);
+        assert_eq!(throttling.figures(3_700_000_000_000), (2, 10 + 20 + 250_000));
     }
 }

@@ -10,21 +10,17 @@ use millstream_engine::{
 use super::Offer;
 use super::checkback::WireCheckback;
 use super::consumer::{WireConsumer, WireTable};
+use super::sites::{ANY, MAX_SITES, Site};
+use super::types::{KNOWN_TYPES, MAX_NAME, batch_schema, is_name, parse_type};
 use super::wire::{
     WireCapability, WireFilter, WireFilterV1, WireFunction, WireParameter, WireTableUse, WireTransform, WireVolatility,
 };
 use crate::failure::{clip, failure};
-use crate::message;
-use crate::sites::{ANY, MAX_SITES, Site};
 
-const MAX_NAME: usize = 128;
 const MAX_PARAMETERS: usize = 64;
 const MAX_CAPABILITIES: usize = 64;
 const MAX_OUTPUTS: usize = 16;
 const MAX_TABLES: usize = 16;
-
-const KNOWN_TYPES: &str = "known are Boolean, Int8 to Int64, UInt8 to UInt64, Float32, Float64, Decimal128(p, s), Date32, \
-                           Timestamp(unit) with or without \"UTC\", Utf8 and Binary";
 
 /// What any kind says of itself; what a kind does not say has its only value.
 #[derive(Debug)]
@@ -161,7 +157,7 @@ fn check_outputs(declared: &[WireTable]) -> Result<Vec<ConsumerOutput>, Operator
         if columns.is_empty() {
             return refuse(format!("output {name:?} has no columns"));
         }
-        outputs.push(ConsumerOutput { name: name.clone(), schema: message::schema(&columns) });
+        outputs.push(ConsumerOutput { name: name.clone(), schema: batch_schema(&columns) });
     }
     Ok(outputs)
 }
@@ -183,7 +179,7 @@ fn check_tables(asked: &[WireCapability]) -> Result<Vec<TableUse>, OperatorError
         if let Some((float, _)) = key.iter().find(|(_, data_type)| data_type.is_floating()) {
             return refuse(format!("key column {float:?} of table {name:?} is a floating-point number"));
         }
-        tables.push(TableUse { name: name.clone(), key: message::schema(&key), columns: message::schema(&columns) });
+        tables.push(TableUse { name: name.clone(), key: batch_schema(&key), columns: batch_schema(&columns) });
     }
     match tables.len() {
         0..=MAX_TABLES => Ok(tables),
@@ -242,120 +238,5 @@ fn refuse<T>(message: String) -> Result<T, OperatorError> {
     Err(bad(message))
 }
 
-/// True for what a plugin, a parameter or a column may be called.
-pub(crate) fn is_name(text: &str) -> bool {
-    (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
-}
-
-/// A flat type of the stored ones; the parser never sees a long text.
-fn parse_type(text: &str) -> Option<DataType> {
-    let parsed: DataType = (text.len() <= MAX_NAME).then(|| text.parse().ok())??;
-    is_flat(&parsed).then_some(parsed)
-}
-
-/// True for the types that a batch of the contract may have here.
-pub(crate) fn is_flat(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Timestamp(_, None) => true,
-        DataType::Timestamp(_, Some(zone)) => &**zone == "UTC",
-        DataType::Decimal128(precision, scale) => {
-            (1..=38).contains(precision) && (0..=38).contains(scale) && scale.unsigned_abs() <= *precision
-        }
-        DataType::Boolean | DataType::Utf8 | DataType::Binary | DataType::Date32 => true,
-        other => other.is_integer() || matches!(other, DataType::Float32 | DataType::Float64),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use arrow_schema::TimeUnit;
-
-    use super::super::OFFERS;
-    use super::super::wire::WireTableUse;
-    use super::*;
-
-    fn parameters(parameters: &[(&str, &str)]) -> Vec<WireParameter> {
-        let parameter = |(name, data_type): &(&str, &str)| WireParameter {
-            name: (*name).to_owned(),
-            data_type: (*data_type).to_owned(),
-        };
-        parameters.iter().map(parameter).collect()
-    }
-
-    fn described(name: &str, declared: &[(&str, &str)]) -> Result<PluginDescription, OperatorError> {
-        let (name, parameters) = (name.to_owned(), parameters(declared));
-        let wire = WireFilterV1 { name, parameters, volatility: WireVolatility::Immutable };
-        Description::from(wire).check(&OFFERS[0], &BTreeSet::new())
-    }
-
-    fn function(returns: &str, volatility: WireVolatility, capabilities: Vec<WireCapability>) -> Description {
-        let (name, returns) = ("f".to_owned(), returns.to_owned());
-        WireFunction { name, parameters: Vec::new(), returns, volatility, capabilities }.into()
-    }
-
-    #[test]
-    fn flat_types_are_read_as_arrow_writes_them() {
-        let types = [
-            DataType::Boolean,
-            DataType::Int8,
-            DataType::UInt64,
-            DataType::Float32,
-            DataType::Float64,
-            DataType::Decimal128(38, 10),
-            DataType::Date32,
-            DataType::Timestamp(TimeUnit::Microsecond, None),
-            DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
-            DataType::Utf8,
-            DataType::Binary,
-        ];
-        for data_type in types {
-            let text = data_type.to_string();
-            let description = described("f", &[("a", &text)]).unwrap_or_else(|e| panic!("{text}: {e}"));
-            assert_eq!(description.parameters, [("a".to_owned(), data_type)]);
-        }
-    }
-
-    #[test]
-    fn a_description_is_checked() {
-        let long = "n".repeat(MAX_NAME + 1);
-        let many: Vec<String> = (0..=MAX_PARAMETERS).map(|i| format!("p{i}")).collect();
-        let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "Int8")).collect();
-        for (name, parameters, reason) in [
-            ("", &[][..], "its name"),
-            (&*long, &[], "its name"),
-            ("f", &[("a", "Float23")], "has type"),
-            ("f", &[("a", "Utf8View")], "has type"),
-            ("f", &[("a", "Decimal128(40, 2)")], "has type"),
-            ("f", &[("a", "Timestamp(ms, \"Europe/Berlin\")")], "has type"),
-            ("f", &[("a", "Int8"), ("a", "Int16")], "declared twice"),
-            ("f", &[("a\nb", "Int8")], "parameter name"),
-            ("f", &many, "more than 64"),
-        ] {
-            let error = described(name, parameters).err().map(|e| (e.kind, e.message));
-            let error = error.unwrap_or_else(|| panic!("{name:?} {parameters:?} is taken"));
-            assert_eq!(error.0, FailureKind::BadOutput);
-            assert!(error.1.contains(reason), "{} lacks {reason:?}", error.1);
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_must_be_offered_and_fit_the_volatility() {
-        let (immutable, volatile) = (WireVolatility::Immutable, WireVolatility::Volatile);
-        let table = || WireTableUse { name: "airports".to_owned(), key: Vec::new(), columns: Vec::new() };
-        let clock = BTreeSet::from([Capability::Clock]);
-        let none = BTreeSet::new();
-        for (description, imported, reason) in [
-            (function("Int99", immutable, vec![]), &none, "it returns \"Int99\""),
-            (function("Int8", immutable, vec![WireCapability::Random]), &none, "immutable, and asks for \"random\""),
-            (function("Int8", volatile, vec![]), &clock, "imports \"clock\" without asking"),
-            (function("Int8", volatile, vec![WireCapability::State]), &none, "asks for state"),
-            (function("Int8", volatile, vec![WireCapability::Table(table())]), &none, "table \"airports\""),
-            (function("Int8", volatile, vec![WireCapability::Http("a.b".to_owned())]), &none, "requests to \"a.b\""),
-        ] {
-            let error = description.check(&OFFERS[2], imported).expect_err(reason);
-            assert!(error.message.contains(reason), "{error} lacks {reason:?}");
-        }
-        let sound = function("Utf8", volatile, vec![WireCapability::Clock]).check(&OFFERS[2], &clock).expect("sound");
-        assert_eq!((sound.returns, sound.capabilities), (DataType::Utf8, clock));
-    }
-}
+mod tests;

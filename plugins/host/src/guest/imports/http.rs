@@ -5,9 +5,10 @@ use std::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
+use crate::calls::failure_of;
 use crate::contract::{HTTP, Level, WireHttpError, WireRequest, WireResponse};
 use crate::guest::Guest;
-use crate::http::{Failed, kind_of};
+use crate::http::FailedRequest;
 
 /// Defines `http`. What was not granted, or not yet, is denied.
 pub(super) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -27,12 +28,12 @@ fn send(guest: &mut Guest, request: WireRequest) -> Result<WireResponse, WireHtt
         Ok(response) => {
             tracing::debug!(target: "millstream::plugin", plugin = guest.name(), status = response.status, ?took, "request")
         }
-        Err(Failed { error: WireHttpError::Denied(why), detail }) => {
+        Err(FailedRequest { error: WireHttpError::Denied(why), detail }) => {
             let why = detail.as_deref().unwrap_or(why);
             guest.log(Level::Warning, &format!("a request was denied: {why}"));
         }
-        Err(Failed { error, .. }) => {
-            let kind = kind_of(error).name();
+        Err(FailedRequest { error, .. }) => {
+            let kind = failure_of(error).name();
             tracing::debug!(target: "millstream::plugin", plugin = guest.name(), kind, ?took, "request failed");
         }
     }

@@ -15,7 +15,7 @@ use crate::guest::Guest;
 const MAX_RANDOM_BYTES: u32 = 65_536;
 
 /// Defines all that a guest may import. What needs a capability is checked when it is called.
-pub(crate) fn offer(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(crate) fn offer_imports(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type Caller<'a> = StoreContextMut<'a, Guest>;
 
     for version in LOGGING {

@@ -18,8 +18,7 @@ use super::networks::{Networks, Reach};
 use super::request::{MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::contract::{WireHeader, WireHttpError, WireResponse};
 use crate::failure::clip;
-use crate::tenants::Tenant;
-use crate::turns::{Turn, Turns};
+use crate::tenants::{Tenant, Turn, Turns};
 
 /// Requests of all plugins that are under way at once. A namespace has no more of them than it leaves to others.
 const MAX_AT_ONCE: usize = 64;
@@ -50,15 +49,15 @@ tokio::task_local! {
 
 /// A request that failed, as the guest is told and as the operator is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failed {
+pub(crate) struct FailedRequest {
     pub(crate) error: WireHttpError,
     /// More than the guest should know.
     pub(crate) detail: Option<String>,
 }
 
-impl From<WireHttpError> for Failed {
-    fn from(error: WireHttpError) -> Failed {
-        Failed { error, detail: None }
+impl From<WireHttpError> for FailedRequest {
+    fn from(error: WireHttpError) -> FailedRequest {
+        FailedRequest { error, detail: None }
     }
 }
 
@@ -102,7 +101,12 @@ impl Outbound {
     }
 
     /// Sends a request of a namespace and reads the whole answer, from any thread. What is not done at `until` is broken off.
-    pub(super) fn send(&self, tenant: &Tenant, request: Request, until: Instant) -> Result<WireResponse, Failed> {
+    pub(super) fn send(
+        &self,
+        tenant: &Tenant,
+        request: Request,
+        until: Instant,
+    ) -> Result<WireResponse, FailedRequest> {
         self.check_address(&request)?;
         let Some(runtime) = &self.runtime else { return Err(unreachable("the server is stopping".to_owned())) };
         let place = self.places.wait(&tenant.requests, 1, until).map_err(|_| WireHttpError::TimedOut)?;
@@ -118,7 +122,7 @@ impl Outbound {
     }
 
     /// Addresses that stand in the URL itself are not resolved.
-    fn check_address(&self, request: &Request) -> Result<(), Failed> {
+    fn check_address(&self, request: &Request) -> Result<(), FailedRequest> {
         let address: IpAddr = match request.url().host() {
             Some(Host::Ipv4(address)) => address.into(),
             Some(Host::Ipv6(address)) => address.into(),
@@ -141,7 +145,7 @@ impl Drop for Outbound {
     }
 }
 
-async fn exchange(client: &Client, request: Request) -> Result<WireResponse, Failed> {
+async fn exchange(client: &Client, request: Request) -> Result<WireResponse, FailedRequest> {
     let response = client.execute(request).await.map_err(failed)?;
     let status = response.status().as_u16();
     let headers = headers_of(&response)?;
@@ -162,7 +166,7 @@ fn headers_of(response: &Response) -> Result<Vec<WireHeader>, WireHttpError> {
     Ok(headers.iter().map(header).collect())
 }
 
-async fn body_of(mut response: Response) -> Result<Vec<u8>, Failed> {
+async fn body_of(mut response: Response) -> Result<Vec<u8>, FailedRequest> {
     let declared = response.content_length().unwrap_or(0);
     if declared > MAX_BODY_BYTES as u64 {
         return Err(WireHttpError::TooLarge.into());
@@ -231,19 +235,19 @@ impl fmt::Display for Refused {
 
 impl StdError for Refused {}
 
-impl From<Refused> for Failed {
-    fn from(refused: Refused) -> Failed {
+impl From<Refused> for FailedRequest {
+    fn from(refused: Refused) -> FailedRequest {
         let text = format!("{:?} stands for no address that plugins may reach", clip(&refused.name));
         let detail = format!("{refused}; plugin_http_allow says which other networks may be reached");
-        Failed { error: WireHttpError::Denied(text), detail: Some(detail) }
+        FailedRequest { error: WireHttpError::Denied(text), detail: Some(detail) }
     }
 }
 
-fn unreachable(why: String) -> Failed {
+fn unreachable(why: String) -> FailedRequest {
     WireHttpError::Unreachable(why).into()
 }
 
-fn failed(error: reqwest::Error) -> Failed {
+fn failed(error: reqwest::Error) -> FailedRequest {
     if let Some(Refused { name, addresses }) = cause(&error) {
         return Refused { name: name.clone(), addresses: addresses.clone() }.into();
     }
@@ -268,69 +272,4 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::{Ipv4Addr, TcpListener};
-    use std::thread;
-
-    use parking_lot::{Condvar, Mutex};
-
-    use super::*;
-    use crate::tenants::Tenants;
-
-    static ANSWERED: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
-
-    /// Nobody answers for names that end in `.mute`.
-    fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
-        let mut answered = ANSWERED.0.lock();
-        while name.ends_with(".mute") && !*answered {
-            ANSWERED.1.wait(&mut answered);
-        }
-        Ok(vec![Ipv4Addr::LOCALHOST.into()])
-    }
-
-    fn get(outbound: &Outbound, tenant: &Tenant, url: &str, patience: Duration) -> Result<WireResponse, Failed> {
-        let request = Request::new(reqwest::Method::GET, url.parse().expect("a URL"));
-        outbound.send(tenant, request, Instant::now() + patience)
-    }
-
-    #[test]
-    fn a_namespace_whose_names_nobody_answers_for_stops_no_other() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let allow = "127.0.0.0/8".parse().expect("a network");
-        let outbound = Outbound::start_with(&allow, &Networks::default(), look_up).expect("it starts");
-        let tenants = Tenants::new();
-        let (mute, other) = (tenants.get("mute"), tenants.get("other"));
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let (mut stream, _) = listener.accept().expect("one comes");
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
-            });
-            // More than there are places for, and given up before any is answered.
-            for n in 0..2 * MAX_AT_ONCE {
-                let (outbound, mute) = (&outbound, &mute);
-                scope.spawn(move || {
-                    let failed = get(outbound, mute, &format!("http://n{n}.mute:{port}/"), Duration::from_secs(2));
-                    assert_eq!(failed.expect_err("nobody answers").error, WireHttpError::TimedOut);
-                });
-            }
-            let patience = Instant::now() + Duration::from_secs(20);
-            while mute.requests.running() < MAX_AT_ONCE / 2 {
-                assert!(Instant::now() < patience, "they are not under way");
-                thread::yield_now();
-            }
-            let answer = get(&outbound, &other, &format!("http://ok.example:{port}/"), Duration::from_secs(20));
-            assert_eq!(answer.expect("an answer").body, b"hi");
-        });
-        assert_eq!(mute.requests.running(), MAX_AT_ONCE / 2, "their look-ups keep their places");
-        *ANSWERED.0.lock() = true;
-        ANSWERED.1.notify_all();
-        let patience = Instant::now() + Duration::from_secs(20);
-        while mute.requests.running() > 0 {
-            assert!(Instant::now() < patience, "places are not given back");
-            thread::yield_now();
-        }
-    }
-}
+mod tests;

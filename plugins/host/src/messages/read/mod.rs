@@ -10,10 +10,10 @@ mod tests;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
-pub(crate) use schema::schema;
+pub(crate) use schema::read_schema;
 
 /// A record batch of `schema`, whose types are flat. An error says what is wrong with the message.
-pub(crate) fn batch(schema: &SchemaRef, message: Vec<u8>) -> Result<RecordBatch, String> {
+pub(crate) fn read_batch(schema: &SchemaRef, message: Vec<u8>) -> Result<RecordBatch, String> {
     let (metadata, body) = frame::open(message)?;
     let header = frame::record_batch(&metadata, body.len())?;
     let rows = usize::try_from(header.length()).map_err(|_| format!("it has {} rows", header.length()))?;

@@ -14,7 +14,7 @@ use crate::failure::clip;
 const MAX_COLUMNS: usize = 256;
 
 /// A schema of 1 to 256 columns of flat types, each with a name of its own. Metadata is left out.
-pub(crate) fn schema(message: Vec<u8>) -> Result<SchemaRef, String> {
+pub(crate) fn read_schema(message: Vec<u8>) -> Result<SchemaRef, String> {
     let (metadata, body) = frame::open(message)?;
     let message = frame::parse(&metadata)?;
     let schema = message.header_as_schema().ok_or_else(|| frame::wrong_header(&message, "a schema"))?;

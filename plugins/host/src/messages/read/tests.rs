@@ -9,8 +9,8 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::{frame, schema};
-use crate::message::{Encoder, schema_message};
+use super::{frame, read_batch, read_schema};
+use crate::messages::write::{Encoder, schema_message};
 
 fn sound() -> RecordBatch {
     let decimals = Decimal128Array::from(vec![Some(12_345), None, Some(-7), Some(0)]);
@@ -34,7 +34,7 @@ fn message(batch: &RecordBatch) -> Vec<u8> {
 }
 
 fn read(schema: &SchemaRef, bytes: &[u8]) -> Result<RecordBatch, String> {
-    super::batch(schema, bytes.to_vec())
+    read_batch(schema, bytes.to_vec())
 }
 
 #[track_caller]
@@ -207,14 +207,14 @@ fn schemas_are_read_back_and_checked() {
     let fields = |fields: Vec<Field>| schema_message(&Schema::new(fields)).expect("a schema message");
     let sound = sound().schema();
     let message = schema_message(&sound).expect("a schema message");
-    assert_eq!(schema(message.clone()).expect("a schema"), sound);
+    assert_eq!(read_schema(message.clone()).expect("a schema"), sound);
     for length in 0..message.len() {
-        assert!(schema(message[..length].to_vec()).is_err(), "{length} bytes are taken");
+        assert!(read_schema(message[..length].to_vec()).is_err(), "{length} bytes are taken");
     }
     for at in 0..message.len() {
         let mut changed = message.clone();
         changed[at] ^= 0x41;
-        let _ = schema(changed);
+        let _ = read_schema(changed);
     }
     let int = |name: &str| Field::new(name, DataType::Int8, true);
     let list = DataType::List(Arc::new(int("item")));
@@ -233,7 +233,7 @@ fn schemas_are_read_back_and_checked() {
         (fields(vec![Field::new("a", DataType::Decimal128(5, -2), true)]), "a type that is not taken"),
         (self::message(&RecordBatch::new_empty(sound.clone())), "a record batch and not a schema"),
     ] {
-        assert_refused(schema(lie), reason);
+        assert_refused(read_schema(lie), reason);
     }
 }
 
@@ -242,7 +242,7 @@ fn mutated_messages_are_rows_or_refused() {
     let batch = sound();
     let (rows, columns) = (message(&batch), schema_message(&batch.schema()).expect("a schema message"));
     crate::fuzz::fuzz(&[rows, columns], |bytes, changed| {
-        let (batch, schema) = (read(&batch.schema(), bytes), schema(bytes.to_vec()));
+        let (batch, schema) = (read(&batch.schema(), bytes), read_schema(bytes.to_vec()));
         if let Ok(batch) = &batch {
             // What is taken can be looked at, to the last value.
             batch

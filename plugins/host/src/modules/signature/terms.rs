@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use millstream_engine::{Capability, Error, Result};
 
-use crate::module::{Digest, hex};
-use crate::sites::Site;
+use crate::contract::Site;
+use crate::modules::digest::{Digest, hex};
 
 /// Of the whole text.
 pub(super) const MAX_BYTES: usize = 8 << 10;
@@ -78,7 +78,7 @@ impl Terms {
     }
 
     /// Why a module under these terms may not be used so.
-    pub(super) fn refusal(&self, used: &Use<'_>) -> Option<String> {
+    pub(super) fn refusal(&self, used: &IntendedUse<'_>) -> Option<String> {
         if let (Some(signed), Some(name)) = (&self.name, used.name)
             && signed != name
         {
@@ -94,26 +94,26 @@ impl Terms {
 
 /// How a module is to be used.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Use<'a> {
+pub(crate) struct IntendedUse<'a> {
     /// What it is to be called; nothing where it is only looked at.
     pub(crate) name: Option<&'a str>,
     pub(crate) grants: BTreeSet<String>,
 }
 
-impl<'a> Use<'a> {
+impl<'a> IntendedUse<'a> {
     pub(crate) fn new(
         name: Option<&'a str>,
         capabilities: &BTreeSet<Capability>,
         tables: bool,
         http_hosts: &[String],
-    ) -> Use<'a> {
+    ) -> IntendedUse<'a> {
         let named = capabilities.iter().map(|capability| capability.name().to_owned());
         let tables = tables.then(|| Capability::Table.name().to_owned());
         let hosts = http_hosts.iter().map(|host| {
             let grant = format!("{HTTP}{host}");
             canonical(&grant).unwrap_or(grant)
         });
-        Use { name, grants: named.chain(tables).chain(hosts).collect() }
+        IntendedUse { name, grants: named.chain(tables).chain(hosts).collect() }
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     fn what_goes_beyond_the_terms_is_refused() {
         let used = |name, capabilities: &[Capability], tables, hosts: &[&str]| {
             let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-            Use::new(name, &capabilities.iter().copied().collect(), tables, &hosts)
+            IntendedUse::new(name, &capabilities.iter().copied().collect(), tables, &hosts)
         };
         let bound = terms(1, Some("late"), Some(&["clock", "http:api.example.com"]));
         assert_eq!(bound.refusal(&used(Some("late"), &[Capability::Clock], false, &["API.example.com."])), None);

@@ -29,7 +29,7 @@ fn drawn() -> Vec<(String, Vec<(String, BTreeSet<String>)>)> {
             (source.trim().to_owned(), rooms.collect())
         })
         .collect();
-    assert!(drawn.len() >= 3, "ARCHITECTURE.md draws the rooms of {} crates", drawn.len());
+    assert!(!drawn.is_empty(), "ARCHITECTURE.md draws no rooms");
     drawn
 }
 

@@ -109,8 +109,6 @@ fn looks_like_path(name: &str) -> bool {
 
 /// Files over this many lines are where nobody looks.
 const LONGEST_FILE: usize = 400;
-/// Those that are, and how long they are. They only ever get shorter.
-const LONGER: &[(&str, usize)] = &[("plugins/host/tests/it/handmade/http.rs", 410)];
 
 /// Where the engine asks what time it is, or how long it has waited.
 const ENGINES_TIME: &str = "engine/src/platform/clock.rs";
@@ -177,8 +175,6 @@ fn no_source_file_outgrows_the_limit() {
     for path in source_files(&root()) {
         let lines = std::fs::read_to_string(&path).expect("readable file").lines().count();
         let file = path.strip_prefix(root()).expect("below the root").to_string_lossy();
-        let longer = LONGER.iter().find(|(longer, _)| *longer == file);
-        let limit = longer.map_or(LONGEST_FILE, |(_, lines)| *lines);
-        assert!(lines <= limit, "{file} has {lines} lines, more than {limit}; split it");
+        assert!(lines <= LONGEST_FILE, "{file} has {lines} lines, more than {LONGEST_FILE}; split it");
     }
 }

@@ -4,14 +4,18 @@ mod checkback;
 mod consumer;
 mod describe;
 mod http;
+mod sites;
+mod types;
 mod wire;
 
 use millstream_engine::{Capability, PluginKind};
 
 pub(crate) use checkback::{WireCheckVerdict, WireCheckback, WireFound, WireTableError};
 pub(crate) use consumer::{WireAnswer, WireConsumer, WireEntry, WirePosition, WireStateError, WireVerdict};
-pub(crate) use describe::{Description, is_flat, is_name};
+pub(crate) use describe::Description;
 pub(crate) use http::{WireHeader, WireHttpError, WireRequest, WireResponse};
+pub(crate) use sites::{Site, allowed_sites, check_asked_sites, check_site_grants, host_of};
+pub(crate) use types::{batch_schema, is_flat, is_name};
 pub(crate) use wire::{Level, Wire, WireFilter, WireFilterV1, WireFunction, WireOutput, WireTransform};
 
 /// The versions of the WIT package that this host offers at once.

@@ -1,6 +1,5 @@
 //! Requests over HTTP, as guests send them.
 
-mod figures;
 mod networks;
 mod outbound;
 mod own;
@@ -11,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use millstream_engine::PluginInfo;
 
-use crate::contract::{WireRequest, WireResponse};
-use crate::sites::{self, Site};
+use crate::contract::{self, Site, WireRequest, WireResponse};
 use crate::tenants::Tenant;
 
-pub(crate) use figures::{Requests, kind_of};
 pub use networks::Networks;
-pub(crate) use outbound::{Failed, Outbound};
+pub(crate) use outbound::{FailedRequest, Outbound};
 
 /// Requests that one call of a plugin may send.
 pub(crate) const REQUESTS_PER_CALL: u32 = 1_000;
@@ -36,10 +33,10 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(plugin: &PluginInfo, outbound: Arc<Outbound>, tenant: Arc<Tenant>) -> Http {
-        Http { sites: sites::allowed(&plugin.description.http_hosts, &plugin.http_hosts), outbound, tenant }
+        Http { sites: contract::allowed_sites(&plugin.description.http_hosts, &plugin.http_hosts), outbound, tenant }
     }
 
-    pub(crate) fn send(&self, request: WireRequest, deadline: Instant) -> Result<WireResponse, Failed> {
+    pub(crate) fn send(&self, request: WireRequest, deadline: Instant) -> Result<WireResponse, FailedRequest> {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
         let mut until = now + (left - (left / 10).min(SPARE));

@@ -4,9 +4,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use url::Url;
 
-use crate::contract::{WireHttpError, WireRequest};
+use crate::contract::{Site, WireHttpError, WireRequest, host_of};
 use crate::failure::clip;
-use crate::sites::{Site, host_of};
 
 /// Bytes of a body, of a request and of an answer.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;

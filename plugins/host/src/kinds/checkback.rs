@@ -4,8 +4,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use millstream_engine::{CheckVerdict, CheckbackHandler, OperatorError, PluginInfo};
 
-use crate::caller::{Caller, Kind};
 use crate::contract::WireCheckVerdict;
+use crate::instances::{Caller, Kind};
 
 #[derive(Debug)]
 pub(crate) struct Checkback;

@@ -8,10 +8,10 @@ use millstream_engine::{
     BatchConsumer, BatchPosition, Consumed, ConsumerOutput, FailureKind, KeyedState, OperatorError, PluginInfo, Verdict,
 };
 
-use crate::answer;
-use crate::caller::{Caller, Kind};
 use crate::contract::{WireAnswer, WirePosition, WireVerdict};
 use crate::failure::{clip, failure};
+use crate::instances::{Caller, Kind};
+use crate::messages;
 
 /// Batches that one answer may have.
 const MAX_BATCHES: usize = 1_024;
@@ -30,7 +30,7 @@ impl Consumer {
 
 /// A checked answer.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct CheckedAnswer {
     outputs: Vec<(usize, RecordBatch)>,
     verdict: Verdict,
     exceptions: Vec<(u32, Verdict)>,
@@ -38,9 +38,9 @@ pub(crate) struct Answered {
 
 impl Kind for Consumer {
     type Answer = WireAnswer;
-    type Output = Answered;
+    type Output = CheckedAnswer;
 
-    fn check(&self, answer: WireAnswer, rows: usize) -> Result<Answered, String> {
+    fn check(&self, answer: WireAnswer, rows: usize) -> Result<CheckedAnswer, String> {
         if answer.outputs.len() > MAX_BATCHES {
             return Err(format!("it has {} batches, more than {MAX_BATCHES}", answer.outputs.len()));
         }
@@ -50,8 +50,8 @@ impl Kind for Consumer {
             let found = output.and_then(|output| Some((output, self.schemas.get(output)?)));
             let (output, schema) =
                 found.ok_or_else(|| format!("it has rows for output {} of {}", rows.output, self.schemas.len()))?;
-            let batch =
-                answer::batch(schema, rows.batch).map_err(|why| format!("the rows of output {output}: {why}"))?;
+            let batch = messages::read_batch(schema, rows.batch)
+                .map_err(|why| format!("the rows of output {output}: {why}"))?;
             outputs.push((output, batch));
         }
         let exceptions: Vec<(u32, Verdict)> =
@@ -63,7 +63,7 @@ impl Kind for Consumer {
             Some((row, _)) if usize::try_from(*row).is_ok_and(|row| row >= rows) => {
                 Err(format!("it has an exception for row {row}, which is not there"))
             }
-            _ => Ok(Answered { outputs, verdict: verdict(answer.verdict), exceptions }),
+            _ => Ok(CheckedAnswer { outputs, verdict: verdict(answer.verdict), exceptions }),
         }
     }
 
@@ -71,7 +71,7 @@ impl Kind for Consumer {
         answer.outputs.iter().map(|rows| rows.batch.len()).sum()
     }
 
-    fn rows_out(output: &Answered, _: usize) -> usize {
+    fn rows_out(output: &CheckedAnswer, _: usize) -> usize {
         output.outputs.iter().map(|(_, batch)| batch.num_rows()).sum()
     }
 }
@@ -140,7 +140,7 @@ impl BatchConsumer for WasmConsumer {
             kept = state;
             answer
         });
-        let Answered { outputs, verdict, exceptions } = answered?;
+        let CheckedAnswer { outputs, verdict, exceptions } = answered?;
         Ok(Consumed { outputs, verdict, exceptions, state: kept.ok_or_else(lost)? })
     }
 }

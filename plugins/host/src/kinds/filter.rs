@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, Buffer};
 
-use crate::caller::Kind;
+use crate::instances::Kind;
 
 #[derive(Debug)]
 pub(crate) struct Filter;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::answer;
-use crate::caller::Kind;
+use crate::instances::Kind;
+use crate::messages;
 
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -24,7 +24,7 @@ impl Kind for Function {
     type Output = ArrayRef;
 
     fn check(&self, message: Vec<u8>, rows: usize) -> Result<ArrayRef, String> {
-        let batch = answer::batch(&self.schema, message)?;
+        let batch = messages::read_batch(&self.schema, message)?;
         if batch.num_rows() != rows {
             return Err(format!("it has {} rows", batch.num_rows()));
         }

@@ -11,9 +11,8 @@ use std::sync::{Arc, Weak};
 
 use millstream_engine::{LoadedPlugin, PluginInfo, PluginKind, Result};
 
-use crate::caller::Caller;
 use crate::figures::Counters;
-use crate::pool::Pool;
+use crate::instances::{Caller, Pool};
 use checkback::{Checkback, WasmCheckback};
 use consumer::{Consumer, WasmConsumer};
 use filter::Filter;

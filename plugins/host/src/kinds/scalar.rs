@@ -6,8 +6,8 @@ use arrow_array::{ArrayRef, new_empty_array};
 use arrow_select::concat::concat;
 use millstream_engine::{FailureKind, FunctionSignature, OperatorError, PluginInfo, ScalarFunction};
 
-use crate::caller::{Caller, Kind};
 use crate::failure::failure;
+use crate::instances::{Caller, Kind};
 
 /// A loaded filter or function.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use millstream_engine::{
     BatchTransform, Error, Evaluated, FailureKind, OperatorError, PluginInfo, Result as EngineResult, RowMap,
 };
 
-use crate::answer;
-use crate::caller::{Caller, Kind};
 use crate::contract::WireOutput;
 use crate::failure::failure;
+use crate::instances::{Caller, Kind};
+use crate::messages;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Transform {
@@ -37,7 +37,7 @@ impl Kind for Transform {
 
     fn check(&self, answer: WireOutput, rows: usize) -> Result<(RecordBatch, Vec<u32>), String> {
         let WireOutput { batch, rows: origins } = answer;
-        let batch = answer::batch(&self.schema, batch)?;
+        let batch = messages::read_batch(&self.schema, batch)?;
         if batch.num_rows() != origins.len() {
             return Err(format!("{} rows come with the origins of {}", batch.num_rows(), origins.len()));
         }

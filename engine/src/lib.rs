@@ -34,7 +34,7 @@ pub use contract::{
     Verdict, Volatility, check, current_evaluation,
 };
 pub use cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
-pub use delivery::{Member, NamedPoll, PollWait};
+pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};

@@ -8,10 +8,8 @@ use std::time::Duration;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::positions;
+use crate::evaluation::Parts;
 use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
-
-/// Chunks looked at for one delivery: a filter that lets nothing pass gives a position from time to time.
-const SCAN_CHUNKS: usize = 64;
 
 /// What a delivery may take. The first one may take more, if that is what one row of the table gives.
 #[derive(Debug, Clone, Copy)]
@@ -140,29 +138,23 @@ fn read(delivery: &Coordinator, core: &MemberCore, pick: &Pick, position: Offset
         Ok(bounds) => bounds,
         Err(error) => return below_start(delivery, core, pick, error),
     };
-    let mut at = position;
-    for _ in 0..SCAN_CHUNKS {
-        if at >= until {
-            break;
-        }
-        let chunk = match delivery.evaluations.chunk_at(&pick.topic, partition, at) {
-            Ok(Some(chunk)) => chunk,
+    let mut parts = Parts::new(&delivery.evaluations, &pick.topic, partition, position, until);
+    loop {
+        let part = match parts.look(budget.rows, budget.bytes) {
+            Ok(Some(part)) => part,
             Ok(None) => break,
-            Err(_) if at > position => break,
             // The rows stay where they are until their plugins may be called again.
             Err(Error::Throttled { left, .. }) => return Ok(FetchStep::Idle(Some(left))),
             Err(error) => return below_start(delivery, core, pick, error),
         };
-        let part = chunk.part(at, until, budget.rows, budget.bytes);
-        let over = part.bytes > budget.bytes || part.batch.num_rows() > budget.rows;
-        if part.batch.num_rows() > 0 && !budget.first && over {
-            if at == position {
+        let rows = part.batch.num_rows();
+        if rows > 0 && !budget.first && (part.bytes > budget.bytes || rows > budget.rows) {
+            if !parts.has_moved() {
                 return Ok(FetchStep::Full);
             }
             break;
         }
-        at = part.next;
-        if part.batch.num_rows() > 0 {
+        if rows > 0 {
             let delivery = Delivery {
                 topic: pick.at.topic,
                 partition,
@@ -174,15 +166,16 @@ fn read(delivery: &Coordinator, core: &MemberCore, pick: &Pick, position: Offset
             };
             return Ok(FetchStep::Deliver(Box::new(delivery), part.bytes));
         }
+        parts.take(&part);
     }
-    if at == position {
+    if !parts.has_moved() {
         return Ok(FetchStep::Idle(due_in));
     }
     let delivery = Delivery {
         topic: pick.at.topic,
         partition,
         first_offset: position,
-        next_offset: at,
+        next_offset: parts.at(),
         batch: arrow_array::RecordBatch::new_empty(pick.topic.output_schema.clone()),
         offsets: RowOffsets::none(),
         encoded: None,

@@ -71,13 +71,12 @@ impl Member {
         Ok(subscribed.clone())
     }
 
-    /// Whether the topic's columns are others now than those that this member is handed.
-    pub fn topic_changed(&self, topic: TopicId) -> Result<bool> {
-        let now = self.delivery.ledger.state.read().catalog().topic(topic).map(|topic| topic.base_version());
-        let mut inner = self.core.look(&self.delivery)?;
-        let handed = self.core.state(&mut inner)?.topics.get(&topic).map(|topic| topic.base_version());
-        // One that was dropped has no rows any more, whatever its columns.
-        Ok(now.zip(handed).is_some_and(|(now, handed)| now != handed))
+    /// As [`Self::acknowledge`], and whether the topic still has the columns that it had as `topic`. One that was dropped has no rows
+    /// any more, whatever its columns.
+    pub(super) fn take_up(&self, topic: &TopicInfo) -> Result<(u64, bool)> {
+        let now = self.delivery.ledger.state.read().topic(topic.id).map(|topic| topic.base_version());
+        let generation = self.acknowledge();
+        Ok((generation, now.is_none_or(|now| now == topic.base_version())))
     }
 
     /// Keeps the session alive; says whether the assignment has changed since it was last taken up

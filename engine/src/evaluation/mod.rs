@@ -8,6 +8,7 @@ mod evaluations;
 mod identity;
 mod letters;
 mod operators;
+mod parts;
 mod shadow;
 mod skips;
 #[cfg(test)]
@@ -16,3 +17,4 @@ mod versions;
 
 pub(crate) use chunk::EvaluatedChunk;
 pub(crate) use evaluations::Evaluations;
+pub(crate) use parts::Parts;

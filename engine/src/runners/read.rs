@@ -4,10 +4,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::runners::Runners;
+use crate::evaluation::Parts;
 use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
 
-/// Chunks looked at for one batch: a filter that lets nothing pass gives a position from time to time.
-const SCAN_CHUNKS: usize = 64;
 /// Bytes of one batch, about; a single row may have more.
 const BATCH_BYTES: usize = 2 << 20;
 
@@ -46,38 +45,25 @@ pub(super) fn take(
     until: Offset,
     max_rows: usize,
 ) -> Result<Option<Taken>> {
-    let (mut parts, mut offsets) = (Vec::new(), Vec::new());
-    let (mut at, mut bytes) = (from, 0_usize);
-    for _ in 0..SCAN_CHUNKS {
-        if offsets.len() >= max_rows || bytes >= BATCH_BYTES || at >= until {
-            break;
-        }
-        let chunk = match runners.evaluations.chunk_at(topic, partition, at) {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => break,
-            // What is before the fault comes first.
-            Err(_) if at > from => break,
-            Err(error) => return Err(error),
-        };
-        let part = chunk.part(at, until, max_rows - offsets.len(), BATCH_BYTES - bytes);
-        if part.next <= at {
-            break;
-        }
-        at = part.next;
+    let (mut rows, mut offsets, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
+    let mut parts = Parts::new(&runners.evaluations, topic, partition, from, until);
+    while offsets.len() < max_rows && bytes < BATCH_BYTES {
+        let Some(part) = parts.look(max_rows - offsets.len(), BATCH_BYTES - bytes)? else { break };
+        parts.take(&part);
         bytes = bytes.saturating_add(part.bytes);
         if part.batch.num_rows() > 0 {
             offsets.extend(part.offsets.iter());
-            parts.push(part.batch);
+            rows.push(part.batch);
         }
     }
-    if at == from {
+    if !parts.has_moved() {
         return Ok(None);
     }
-    let rows = match parts.as_slice() {
+    let rows = match rows.as_slice() {
         [] => RecordBatch::new_empty(topic.output_schema.clone()),
         [one] => one.clone(),
-        [first, ..] => concat_batches(first.schema_ref(), &parts)
+        [first, ..] => concat_batches(first.schema_ref(), &rows)
             .map_err(|error| Error::Internal(format!("rows of topic {:?} could not be joined: {error}", topic.name)))?,
     };
-    Ok(Some(Taken { rows, offsets, first: from, next: at }))
+    Ok(Some(Taken { rows, offsets, first: from, next: parts.at() }))
 }

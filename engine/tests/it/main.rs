@@ -29,6 +29,7 @@ mod segment_owners;
 mod segments;
 mod stored_directory;
 mod stores;
+mod subscriptions;
 mod support;
 mod table;
 mod topic_versions;

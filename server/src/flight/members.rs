@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use millstream_engine::{ConsumerConfig, Engine, ErrorKind, Member, Principal, TopicId, TopicInfo};
+use millstream_engine::{ConsumerConfig, Engine, ErrorKind, Member, Principal, Subscription, TopicId};
 use millstream_protocol::{EndReason, Hello};
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ pub(super) struct Members {
 /// A member with at least one stream. The engine's member is left when the last holder drops this.
 #[derive(Debug)]
 pub(super) struct LiveMember {
-    pub(super) member: Member,
+    pub(super) member: Arc<Member>,
     pub(super) config: ConsumerConfig,
     topics: HashMap<String, TopicId>,
     /// Tells each topic's stream to end. The sender's identity tells a stream from the one that took its place.
@@ -29,7 +29,7 @@ pub(super) struct LiveMember {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) live: Arc<LiveMember>,
-    pub(super) topic: Arc<TopicInfo>,
+    pub(super) subscription: Subscription,
     /// Set when the stream is to end.
     pub(super) ended: watch::Receiver<Option<EndReason>>,
 }
@@ -51,13 +51,13 @@ impl Members {
         let topic = live.topics.get(&hello.topic).copied().ok_or_else(|| {
             DoorError::invalid(format!("the member did not subscribe to topic {:?} when it joined", hello.topic))
         })?;
-        let topic = live.member.renew_topic(topic)?;
+        let subscription = live.member.subscription(topic)?;
         let (sender, ended) = watch::channel(None);
-        let before = live.lock_streams().insert(topic.id, sender);
+        let before = live.lock_streams().insert(topic, sender);
         if let Some(before) = before {
             before.send_replace(Some(EndReason::Replaced));
         }
-        Ok(Place { live, topic, ended })
+        Ok(Place { live, subscription, ended })
     }
 
     fn join(&self, engine: &Engine, who: &Principal, hello: &Hello, config: ConsumerConfig) -> Result<Arc<LiveMember>> {
@@ -65,7 +65,7 @@ impl Members {
         if !topics.contains(&hello.topic) {
             topics.push(hello.topic.clone());
         }
-        let member = engine.join(who, config.clone(), &topics)?;
+        let member = Arc::new(engine.join(who, config.clone(), &topics)?);
         let topics = member.topics().iter().map(|topic| (topic.name.clone(), topic.id)).collect();
         let live = Arc::new(LiveMember { member, config, topics, streams: Mutex::default() });
         let mut known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -37,12 +37,6 @@ impl BatchEncoder {
         Ok(BatchEncoder { encoder, schema, schema_sent: false, max_bytes, forward: compression.is_none(), row_offsets })
     }
 
-    /// False when the topic's rows have another schema than the client was told.
-    pub(super) fn fits(&self, delivery: &Delivery) -> bool {
-        let rows = delivery.batch.schema_ref();
-        std::sync::Arc::ptr_eq(rows, &self.schema) || rows.fields() == self.schema.fields()
-    }
-
     /// The messages of a delivery, in order. Without rows it is one message that only moves the position.
     pub(super) fn encode(&mut self, delivery: &Delivery, generation: u64) -> Result<Vec<Outgoing>> {
         let mut messages = Vec::new();

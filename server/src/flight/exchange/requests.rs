@@ -1,14 +1,14 @@
 //! What a client asks for on its stream.
 
 use futures::FutureExt;
-use millstream_engine::{Assignment, Offset, SeekTo, Ticket};
+use millstream_engine::{Assignment, Offset, SeekTo, Subscription, Ticket};
 use millstream_protocol::{
     Commit, CommitAck, End, EndReason, Heartbeat, HeartbeatAck, OffsetsReply, OffsetsRequest, PartitionOffset, Seek,
     SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
 };
 
 use super::ended;
-use super::session::Session;
+use super::session::{Session, states};
 use crate::flight::blocking::blocking;
 use crate::flight::error::{DoorError, Result};
 use crate::work::Waits;
@@ -56,7 +56,7 @@ impl Session {
     }
 
     async fn begin_commit(&mut self, entries: Vec<PartitionOffset>, generation: u64) -> Result<Ticket> {
-        let (live, topic) = (self.live.clone(), self.topic.id);
+        let (live, topic) = (self.live.clone(), self.topic);
         blocking(&self.door, Waits::Never, move || {
             let entries: Vec<(Assignment, Offset)> = entries
                 .iter()
@@ -69,11 +69,9 @@ impl Session {
     }
 
     async fn on_seek(&mut self, Seek { request_id, partition, to }: Seek) {
-        let (live, topic) = (self.live.clone(), self.topic.id);
-        let failed = self.failed.contains(&partition);
         // A time is looked up in the log and the segments.
         let waits = if matches!(to, Some(To::AppendTimeUs(_))) { Waits::ForRows } else { Waits::Never };
-        let sought = blocking(&self.door, waits, move || {
+        let sought = self.with_subscription(waits, move |subscription| {
             let to = match to {
                 Some(To::Offset(offset)) => SeekTo::Offset(offset),
                 Some(To::Start(_)) => SeekTo::Start,
@@ -81,18 +79,10 @@ impl Session {
                 Some(To::AppendTimeUs(time)) => SeekTo::AppendTime(time),
                 None => return Err(DoorError::invalid("the seek does not say where to")),
             };
-            let at = Assignment { topic, partition };
-            let offset = live.member.seek(at, to)?;
-            if failed {
-                live.member.resume(&[at])?;
-            }
-            Ok(offset)
+            Ok(subscription.seek(partition, to)?)
         });
         let (offset, error) = match sought.await {
-            Ok(offset) => {
-                self.failed.remove(&partition);
-                (offset, None)
-            }
+            Ok(offset) => (offset, None),
             Err(error) => (0, Some(error.to_wire())),
         };
         self.dirty = true;
@@ -101,21 +91,29 @@ impl Session {
 
     /// Partitions that are not, or no longer, assigned are passed over: the client learns of that by the assignment.
     async fn set_paused(&mut self, partitions: Vec<u32>, paused: bool) -> Result<()> {
-        // Either way the client has decided: a seek no longer does.
-        self.failed.retain(|partition| !partitions.contains(partition));
-        let (live, topic) = (self.live.clone(), self.topic.id);
-        blocking(&self.door, Waits::Never, move || {
-            let assigned = live.member.assignment();
-            for at in assigned.into_iter().filter(|a| a.topic == topic && partitions.contains(&a.partition)) {
-                let set = if paused { live.member.pause(&[at]) } else { live.member.resume(&[at]) };
-                // One that was taken away meanwhile is passed over too; if the member has gone, the next call says so.
-                drop(set);
-            }
+        let set = self.with_subscription(Waits::Never, move |subscription| {
+            subscription.set_paused(&partitions, paused);
             Ok(())
-        })
-        .await?;
+        });
+        set.await?;
         self.dirty = true;
         Ok(())
+    }
+
+    /// On a thread that may block. No fetch is under way: the subscription is here.
+    async fn with_subscription<T: Send + 'static>(
+        &mut self,
+        waits: Waits,
+        call: impl FnOnce(&mut Subscription) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut reading = self.reading.take().ok_or_else(|| DoorError::internal("the stream has no subscription"))?;
+        let called = blocking(&self.door, waits, move || {
+            let answer = call(&mut reading.subscription);
+            Ok((reading, answer))
+        });
+        let (reading, answer) = called.await?;
+        self.reading = Some(reading);
+        answer
     }
 
     async fn on_heartbeat(&mut self, Heartbeat { request_id, polled }: Heartbeat) -> Result<()> {
@@ -136,10 +134,9 @@ impl Session {
     }
 
     async fn on_offsets(&mut self, OffsetsRequest { request_id }: OffsetsRequest) {
-        let live = self.live.clone();
-        let offsets = blocking(&self.door, Waits::Never, move || Ok(live.member.offsets()?)).await;
+        let offsets = self.with_subscription(Waits::Never, |subscription| Ok(subscription.offsets()?)).await;
         let (partitions, error) = match offsets {
-            Ok(offsets) => (self.states(offsets), None),
+            Ok(offsets) => (states(offsets), None),
             Err(error) => (Vec::new(), Some(error.to_wire())),
         };
         self.reply(Reply::Offsets(OffsetsReply { request_id, partitions, error }));

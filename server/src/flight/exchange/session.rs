@@ -1,20 +1,20 @@
 //! The life of one stream: requests in; rows, as far as credit goes, and answers out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
-use millstream_engine::{ErrorKind, PartitionId, PartitionOffsets};
-use millstream_protocol::{self, Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply};
+use millstream_engine::{ErrorKind, PartitionOffsets, TopicId};
+use millstream_protocol::{Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
-use super::fetch::{Fetched, Step, visit};
+use super::fetch::{Reading, Step, Visited, visit};
 use super::{Leaving, ended, hello, message, next_request};
 use crate::Door;
 use crate::flight::blocking::blocking;
@@ -38,17 +38,15 @@ const MIN_FETCH_BYTES: usize = 1 << 20;
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A visit to the engine under way: what it finds, and the room of what it gives.
-type Fetching = BoxFuture<'static, Result<(Fetched, Option<Load>)>>;
+type Fetching = BoxFuture<'static, Result<(Visited, Option<Load>)>>;
 
 pub(super) struct Session {
     pub(super) door: Door,
-    /// Taken when the session ends: leaving the group takes its lock.
-    place: Option<Place>,
+    ended: watch::Receiver<Option<EndReason>>,
     pub(super) live: Arc<LiveMember>,
-    pub(super) topic: Arc<millstream_engine::TopicInfo>,
-    changed: watch::Receiver<u64>,
-    /// Away while a fetch is under way.
-    encoder: Option<BatchEncoder>,
+    pub(super) topic: TopicId,
+    /// Away while a fetch, or a request that concerns what is fetched, is under way.
+    pub(super) reading: Option<Reading>,
     pub(super) generation: u64,
     /// May fall below zero by one message.
     pub(super) credit: i64,
@@ -56,8 +54,6 @@ pub(super) struct Session {
     pub(super) dirty: bool,
     /// Rows that the last fetch has left are due then, whatever changes.
     due: Option<Instant>,
-    /// Partitions that can't be read and wait for a seek or a resume.
-    pub(super) failed: BTreeSet<PartitionId>,
     pub(super) out: VecDeque<Leaving>,
     sent: Arc<Sent>,
     pub(super) commits: FuturesOrdered<BoxFuture<'static, consumer_reply::Reply>>,
@@ -65,8 +61,8 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(door: &Door, hello: Hello, place: Place, sent: Arc<Sent>) -> Result<Session> {
-        let live = Arc::clone(&place.live);
-        let topic = Arc::clone(&place.topic);
+        let Place { live, subscription, ended } = place;
+        let topic = Arc::clone(subscription.topic());
         let encoder = BatchEncoder::new(
             Arc::clone(&topic.output_schema),
             hello::message_bytes(&hello)?,
@@ -75,28 +71,26 @@ impl Session {
         )?;
         let mut session = Session {
             door: door.clone(),
-            changed: live.member.changed(),
-            place: Some(place),
-            encoder: Some(encoder),
+            ended,
+            reading: Some(Reading { subscription, encoder }),
             // Never a generation, so that the assignment is sent first of all.
             generation: u64::MAX,
             credit: i64::try_from(hello.credit_bytes).unwrap_or(i64::MAX),
             dirty: true,
             due: None,
-            failed: BTreeSet::new(),
             out: VecDeque::new(),
             sent,
             commits: FuturesOrdered::new(),
             live,
-            topic,
+            topic: topic.id,
         };
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let config = &session.live.config;
         session.reply(consumer_reply::Reply::Welcome(Welcome {
-            version: protocol::VERSION,
+            version: millstream_protocol::VERSION,
             member_id: session.live.member.id().to_owned(),
             generation: session.live.member.generation(),
-            schema: schema_bytes(&session.topic.output_schema)?,
+            schema: schema_bytes(&topic.output_schema)?,
             session_timeout_ms: millis(config.session_timeout),
             max_poll_interval_ms: millis(config.max_poll_interval),
             // Heartbeats carry word of polls too.
@@ -111,7 +105,7 @@ impl Session {
         incoming: &mut Messages,
         sender: &mpsc::Sender<Result<Leaving, Status>>,
     ) -> Result<End> {
-        let mut told_to_end = self.place.as_ref().map(|place| place.ended.clone()).ok_or_else(gone)?;
+        let mut told_to_end = self.ended.clone();
         let door = self.door.clone();
         let mut stopped = std::pin::pin!(door.stopped());
         let mut fetch: Option<Fetching> = None;
@@ -177,11 +171,7 @@ impl Session {
                 () = tokio::time::sleep_until(self.due.unwrap_or_else(Instant::now)), if !self.dirty && self.due.is_some() => {
                     self.dirty = true;
                 }
-                change = self.changed.changed(), if !self.dirty => {
-                    // An error means that the engine is closed; the next fetch says so.
-                    let _ = change;
-                    self.dirty = true;
-                }
+                () = changed(&mut self.reading), if !self.dirty => self.dirty = true,
             }
         }
     }
@@ -193,7 +183,7 @@ impl Session {
     /// Rows are fetched when there is credit and what was fetched before has gone. A change of the assignment is looked
     /// for whatever the credit.
     fn wants_rows(&self) -> bool {
-        let reassigned = self.live.member.generation() != self.generation;
+        let reassigned = self.reading.as_ref().is_some_and(|reading| reading.subscription.is_reassigned());
         self.dirty && self.out.is_empty() && (self.credit > 0 || reassigned)
     }
 
@@ -210,20 +200,15 @@ impl Session {
 
     /// Visits the engine on a thread that may block.
     fn fetch(&mut self, load: Option<Load>) -> Option<Fetching> {
-        let encoder = self.encoder.take()?;
-        self.changed.borrow_and_update();
-        let (live, topic) = (Arc::clone(&self.live), Arc::clone(&self.topic));
+        let reading = self.reading.take()?;
         let credit = usize::try_from(self.credit).unwrap_or(0);
         let budget = credit.min(load.as_ref().map_or(0, Load::bytes));
-        let known = self.generation;
         let door = self.door.clone();
-        Some(Box::pin(async move {
-            blocking(&door, Waits::ForRows, move || Ok((visit(&live, topic.id, known, budget, encoder), load))).await
-        }))
+        Some(Box::pin(async move { blocking(&door, Waits::ForRows, move || Ok((visit(reading, budget), load))).await }))
     }
 
-    fn on_fetched(&mut self, fetched: Fetched, mut load: Option<Load>) -> Result<Option<End>> {
-        self.encoder = Some(fetched.encoder);
+    fn on_fetched(&mut self, fetched: Visited, mut load: Option<Load>) -> Result<Option<End>> {
+        self.reading = Some(fetched.reading);
         self.dirty = !fetched.idle;
         self.due = fetched.due_in.filter(|_| fetched.idle).map(|wait| Instant::now() + wait);
         for step in fetched.steps {
@@ -235,21 +220,12 @@ impl Session {
                         self.out.push_back(Leaving { data, load });
                     }
                 }
-                Step::Assigned(generation, offsets, moved) => {
-                    let before = std::mem::replace(&mut self.generation, generation);
-                    let mut partitions = self.states(offsets);
-                    let kept = |state: &&PartitionState| state.since_generation <= before;
-                    let kept: BTreeSet<_> = partitions.iter().filter(kept).map(|state| state.partition).collect();
-                    self.failed.retain(|partition| kept.contains(partition));
-                    if let Some((partition, offset)) = moved {
-                        partitions.iter_mut().filter(|state| state.partition == partition).for_each(|state| {
-                            state.position = Some(offset);
-                        });
-                    }
+                Step::Assigned(generation, offsets) => {
+                    self.generation = generation;
+                    let partitions = states(offsets);
                     self.reply(consumer_reply::Reply::Assignment(Assignment { generation, partitions }));
                 }
                 Step::Failed { partition, offset, error } => {
-                    self.failed.insert(partition);
                     self.reply(consumer_reply::Reply::Failed(Failed {
                         partition,
                         offset,
@@ -262,20 +238,6 @@ impl Session {
         fetched
             .error
             .map_or(Ok(None), |error| Ok(Some(End { reason: EndReason::Error.into(), error: Some(error.to_wire()) })))
-    }
-
-    /// The states of this stream's topic.
-    pub(super) fn states(&self, offsets: Vec<PartitionOffsets>) -> Vec<PartitionState> {
-        let ours = offsets.into_iter().filter(|offsets| offsets.topic == self.topic.name);
-        ours.map(|offsets| PartitionState {
-            partition: offsets.partition,
-            start: offsets.start,
-            end: offsets.end,
-            committed: offsets.committed,
-            position: offsets.position,
-            since_generation: offsets.since_generation.unwrap_or(0),
-        })
-        .collect()
     }
 
     pub(super) fn reply(&mut self, reply: consumer_reply::Reply) {
@@ -296,8 +258,8 @@ impl Session {
     }
 
     /// Keeps the place at the member until the client's next stream for the topic has taken it, or the client has gone.
-    pub(super) async fn wait_for_successor(mut self, mut incoming: Messages) {
-        let Some(mut told_to_end) = self.place.as_mut().map(|place| place.ended.clone()) else { return };
+    pub(super) async fn wait_for_successor(self, mut incoming: Messages) {
+        let mut told_to_end = self.ended.clone();
         let gone = async { while incoming.next().await.is_some_and(|data| data.is_ok()) {} };
         let door = self.door.clone();
         tokio::select! {
@@ -322,15 +284,31 @@ async fn under_way<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
     }
 }
 
-pub(super) fn gone() -> DoorError {
-    DoorError::internal("the stream has no member")
+/// While the subscription is away nothing of it is waited for.
+async fn changed(reading: &mut Option<Reading>) {
+    match reading {
+        Some(reading) => reading.subscription.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Partitions as the protocol states them.
+pub(super) fn states(offsets: Vec<PartitionOffsets>) -> Vec<PartitionState> {
+    let state = |offsets: PartitionOffsets| PartitionState {
+        partition: offsets.partition,
+        start: offsets.start,
+        end: offsets.end,
+        committed: offsets.committed,
+        position: offsets.position,
+        since_generation: offsets.since_generation.unwrap_or(0),
+    };
+    offsets.into_iter().map(state).collect()
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let place = self.place.take();
-        let live = Arc::clone(&self.live);
+        let (reading, live) = (self.reading.take(), Arc::clone(&self.live));
         // The last holder leaves the group, which takes its lock.
-        self.door.work.spawn(move || drop((place, live)));
+        self.door.work.spawn(move || drop((reading, live)));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_engine::ThreadPanic;
 use parking_lot::Mutex;
 
-type Told = Arc<dyn Fn(&ThreadPanic) + Send + Sync>;
+type PanicListener = Arc<dyn Fn(&ThreadPanic) + Send + Sync>;
 
 /// What nobody has heard of yet waits, a few panics long.
 const WAITING: usize = 16;
@@ -16,13 +16,13 @@ pub(crate) struct Panics(Mutex<PanicsState>);
 
 #[derive(Default)]
 struct PanicsState {
-    told: Option<Told>,
+    told: Option<PanicListener>,
     waiting: Vec<ThreadPanic>,
 }
 
 impl Panics {
     /// Has panics told from now on, and those that nobody has heard of at once.
-    pub(crate) fn to(&self, told: Told) {
+    pub(crate) fn to(&self, told: PanicListener) {
         let waiting = {
             let mut inner = self.0.lock();
             inner.told = Some(told.clone());

@@ -26,9 +26,19 @@ const CALLS: usize = 140;
 /// Far above what anything here takes on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// A disk that is open in the end, so that a server whose test has failed can stop.
+struct Gate(GatedDisk);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.let_pass(None);
+    }
+}
+
+/// The disk comes first, as it is dropped.
 struct Crowded {
+    disk: Gate,
     server: Server,
-    disk: GatedDisk,
     _dir: tempfile::TempDir,
 }
 
@@ -44,7 +54,7 @@ impl Crowded {
         config.engine.max_commit_bytes = 64 << 10;
         config.engine.queue_bytes = 64 << 10;
         config.engine.max_groups_per_topic = CROWD;
-        Crowded { server: Server::start(&config).unwrap(), disk, _dir: dir }
+        Crowded { disk: Gate(disk), server: Server::start(&config).unwrap(), _dir: dir }
     }
 
     fn until(&self, what: &str, condition: impl Fn(&millstream_engine::EngineStats) -> bool) {
@@ -110,7 +120,7 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
             stats.members == CROWD as u64 + 1
         });
 
-        crowded.disk.let_pass(Some(0));
+        crowded.disk.0.let_pass(Some(0));
         let (mut open, mut puts) = (Vec::new(), JoinSet::new());
         for connection in 0..CROWD / CALLS {
             let client = connect_to(&address).await;
@@ -138,12 +148,12 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
         let entries = vec![PartitionOffset { partition: 0, next_offset: 1 }];
         member.send(Request::Commit(Commit { request_id: 2, entries, generation: 0 })).await;
         // The commit under way, the one that was taken already, and that of the offset.
-        crowded.disk.let_pass(Some(3));
+        crowded.disk.0.let_pass(Some(3));
         let committed = |reply| if let Reply::CommitAck(ack) = reply { Some(ack) } else { None };
         assert_eq!(in_time("a commit", member.until(committed)).await.error, None);
         assert!(crowded.server.engine().stats().queue_waiting > 400, "the producers are still held back");
 
-        crowded.disk.let_pass(None);
+        crowded.disk.0.let_pass(None);
         while let Some(ack) = in_time("a batch", puts.join_next()).await {
             assert!(ack.unwrap().is_ok_and(|ack| ack.is_some()));
         }

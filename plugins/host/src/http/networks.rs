@@ -188,6 +188,10 @@ mod tests {
             let found = reach(allow, deny, own).allows(address.parse().expect("an address"));
             assert_eq!(found, expected, "{allow} {deny} {address}");
         }
+        // Unless a test says otherwise, its own are those that its interfaces have.
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let found = (Reach::new(&Networks::default(), &Networks::default()).own)().expect("a list");
+        assert!(found.iter().any(|network| network.contains(&loopback)), "{found:?}");
         // Nothing is taken for somebody else's while the machine does not say what is its own.
         let dumb = reach("127.0.0.0/8", "", || Err(io::ErrorKind::OutOfMemory.into()));
         assert!(!dumb.allows("1.1.1.1".parse().expect("one")) && dumb.allows("127.0.0.1".parse().expect("one")));

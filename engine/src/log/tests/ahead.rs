@@ -4,11 +4,9 @@
 use futures::channel::oneshot;
 
 use super::support::{Random, open, open_with, part, table, whole};
-use crate::log::format::LogId;
-use crate::log::lane::Queued;
-use crate::log::layout::Layout;
-use crate::log::plan::Plan;
-use crate::log::queue;
+use crate::log::journal::{CommitLayout, JournalIdentity, LogId, NextCommit};
+use crate::log::rows::PublishedCommit;
+use crate::log::sequencer::{Plan, Queued, estimated_bytes};
 use crate::model::{Error, GroupMode, Lsn, ProducerStamp, Receipt, Result, TableId, TopicId};
 use crate::platform::disk::SimDisk;
 use crate::state::State;
@@ -40,7 +38,7 @@ impl Copies {
         let mut waiting = Vec::new();
         for submission in submissions {
             let (answer, receiver) = oneshot::channel();
-            let bytes = queue::estimate(&submission).unwrap();
+            let bytes = estimated_bytes(&submission).unwrap();
             let queued = Queued { id: 0, submission, bytes, answer, room: None };
             if plan.closes_before(&queued, 1 << 20) {
                 break;
@@ -54,8 +52,10 @@ impl Copies {
         }
         if !empty {
             let (first, next) = (self.next_lsn, plan.next_lsn());
-            let layout = Layout::new(plan, first, 64, Lsn(first.0 - 1), LogId(7)).unwrap();
-            for (context, record) in layout.publish(self.now_us, 1).records {
+            let at = NextCommit { lsn: first, extent: Lsn(1), position: 64, append_us: 0 };
+            let identity = JournalIdentity { log_id: LogId(7), epoch: 1 };
+            let commit = CommitLayout::new(plan.records, at, self.now_us, Lsn(first.0 - 1), identity).unwrap();
+            for (context, record) in PublishedCommit::new(commit).records {
                 self.applied.apply(context, &record).unwrap();
             }
             self.next_lsn = next;

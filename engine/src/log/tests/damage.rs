@@ -1,7 +1,8 @@
 //! Torn tails and damage: what is cut, and what is an error.
 
 use super::support::*;
-use crate::log::format::{COMMIT_HEADER_LEN, CommitHeader, FileHeader};
+use crate::log::journal::file::FileHeader;
+use crate::log::journal::{COMMIT_HEADER_LEN, CommitHeader, LogId};
 use crate::model::{Error, TableId};
 use crate::platform::disk::SimDisk;
 
@@ -143,7 +144,7 @@ fn rows_that_look_like_headers_are_only_rows() {
     };
     let mut longer = bytes.clone();
     longer.extend_from_slice(&[7; 64]);
-    longer.extend_from_slice(&forged.encode(crate::log::format::LogId(1)));
+    longer.extend_from_slice(&forged.encode(LogId(1)));
     let opened = open(&with_bytes(&disk, &path, &longer)).expect("a torn tail");
     assert_eq!(opened.values(t, 0).expect("rows").len(), ROWS);
 }

@@ -146,15 +146,16 @@ fn a_reader_that_is_late_does_not_make_the_index_of_a_trimmed_file_again() {
     drop(opened);
     let opened = open_with(&disk, State::default(), tiny_files).expect("open").started();
     // The reader has found the file, which is the active one now,
-    let (found, _) = opened.log.core.files.locate((t, 0), 0).expect("read").expect("there");
+    let found = opened.log.rows.index_of((t, 0), 0).expect("read").expect("there");
+    let index = log_file(found.first().0).with_extension("idx");
     for value in 0..40 {
         opened.do_now(small(t, 0, &[value; 20])).expect("durable");
     }
-    assert!(opened.log.files().len() > 2 && indexes(&disk).contains(&found.path.with_extension("idx")));
+    assert!(opened.log.files().len() > 2 && indexes(&disk).contains(&index));
     // and looks into it when it is gone.
     opened.log.trim(Lsn(u64::MAX)).expect("trim");
-    opened.log.core.files.ensure_index(&found).expect("nothing to do");
-    assert!(!indexes(&disk).contains(&found.path.with_extension("idx")), "an index without its file");
+    opened.log.rows.ensure_found(&found).expect("nothing to do");
+    assert!(!indexes(&disk).contains(&index), "an index without its file");
     assert_eq!(opened.event_kinds(), Vec::<&str>::new());
 }
 

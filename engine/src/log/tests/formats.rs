@@ -1,6 +1,7 @@
 //! Headers byte by byte.
 
-use crate::log::format::{CommitHeader, FileHeader, FrameHeader, FrameKind, LogId, Malformed};
+use crate::log::journal::file::FileHeader;
+use crate::log::journal::{CommitHeader, FrameHeader, FrameKind, LogId, Malformed};
 use crate::model::{Lsn, TableId};
 
 const LOG: LogId = LogId(0x0123_4567_89ab_cdef);

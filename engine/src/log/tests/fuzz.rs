@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::damage::{ROWS, written};
 use super::messages::rich;
 use super::support::{log_file, open, read, with_bytes};
-use crate::log::ipc;
+use crate::log::rows::ipc;
 use crate::model::{EncodedBatch, Error};
 
 /// Cases between two looks at the clock.

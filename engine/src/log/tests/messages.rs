@@ -10,7 +10,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 
-use crate::log::ipc;
+use crate::log::rows::ipc;
 
 /// Rows of most kinds of types, nested ones and nulls included.
 pub(super) fn rich(rows: usize) -> RecordBatch {

@@ -7,6 +7,7 @@ mod epochs;
 mod files;
 mod formats;
 mod fuzz;
+mod journals;
 mod lanes;
 mod messages;
 mod support;

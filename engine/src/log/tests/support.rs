@@ -93,13 +93,23 @@ pub(super) fn open(disk: &SimDisk) -> Result<Opened> {
 }
 
 /// Opens without starting: what is submitted waits and is taken at once by [`Opened::started`].
-pub(super) fn open_with(disk: &SimDisk, mut state: State, set: impl FnOnce(&mut EngineOptions)) -> Result<Opened> {
+pub(super) fn open_with(disk: &SimDisk, state: State, set: impl FnOnce(&mut EngineOptions)) -> Result<Opened> {
+    open_by(disk, state, set, Log::open)
+}
+
+/// As [`open_with`], the log by `open`.
+pub(super) fn open_by(
+    disk: &SimDisk,
+    mut state: State,
+    set: impl FnOnce(&mut EngineOptions),
+    open: impl FnOnce(&EngineOptions, Arc<Events>, &mut State) -> Result<Log>,
+) -> Result<Opened> {
     let clock = Arc::new(TestClock(AtomicI64::new(1_000_000)));
     let mut options = options(disk, &clock);
     set(&mut options);
     let events = Arc::new(Events::new(clock.clone()));
     let checkpoint = Mutex::new(state.clone());
-    let log = Log::open(&options, events.clone(), &mut state)?;
+    let log = open(&options, events.clone(), &mut state)?;
     let sink = Arc::new(Sink {
         state: RwLock::new(state),
         commits: Mutex::default(),

@@ -73,7 +73,7 @@ fn commits_wait_while_they_are_held_and_all_before_is_durable() {
     let before = opened.do_now(lazily(1)).expect("taken").lsn;
     opened.log.hold(true);
     let mut waiting = opened.submit(lazily(2)).expect("queued");
-    assert!(opened.log.core.pace.until_waits(), "the writer goes on");
+    assert!(opened.log.sequencer.until_waits(), "the writer goes on");
     assert!((&mut waiting).now_or_never().is_none(), "answered while held");
     assert_eq!(opened.log.durable(), before);
     opened.log.hold(false);

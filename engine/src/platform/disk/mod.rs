@@ -70,3 +70,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         let _ = (position, len);
     }
 }
+
+/// Removes a file, which may be gone already.
+pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::errors::io_error;
 use crate::model::{Error, Result};
-use crate::platform::disk::{Disk, DiskFile};
+use crate::platform::disk::{Disk, DiskFile, remove_if_there};
 
 /// Unfinished files carry this prefix and lie in the root.
 const UNFINISHED: &str = ".unfinished-";
@@ -180,12 +180,5 @@ impl LocalFile {
             _ => io_error(&self.path, &error),
         })?;
         Ok(buffer.into())
-    }
-}
-
-fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

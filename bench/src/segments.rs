@@ -20,11 +20,11 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     store.load("flights", &batches)?;
     let who = Principal::anonymous();
     let table = store.engine.table(&who, "public", "flights")?.id;
-    let before = store.engine.stats();
+    let before = store.engine.stats(&who)?;
     let start = Instant::now();
     store.engine.cut_segments(&who, table)?;
     let seconds = start.elapsed().as_secs_f64();
-    let after = store.engine.stats();
+    let after = store.engine.stats(&who)?;
     let cut = before.segment_backlog_bytes - after.segment_backlog_bytes;
     let written = after.segment_bytes_written - before.segment_bytes_written;
     let (plain_seconds, plain) = plain(&batches)?;

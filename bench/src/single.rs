@@ -57,9 +57,9 @@ fn drive(engine: &Engine, table: TableId, time: Duration, keys: i64) -> Result<(
 fn in_process(time: Duration) -> Result<Figure> {
     let store = Store::open(|options| options.segment_threads = 0)?;
     let table = table(&store.engine, 1)?;
-    let before = store.engine.stats();
+    let before = store.engine.stats(&Principal::anonymous())?;
     let (rows, seconds) = drive(&store.engine, table, time, 1_000)?;
-    let after = store.engine.stats();
+    let after = store.engine.stats(&Principal::anonymous())?;
     let row_bytes = data::bytes_of(&data::kilobyte_row(0)?) as f64;
     let commits = (after.commits - before.commits).max(1);
     let commit_bytes = (after.log_bytes_written - before.log_bytes_written) / commits;
@@ -93,7 +93,7 @@ fn amplification(time: Duration) -> Result<Figure> {
     let (rows, _) = drive(&store.engine, table, time, 10_000)?;
     store.engine.cut_segments(&Principal::anonymous(), table)?;
     let written = process::proc_value(pid, "io", "write_bytes")? - before;
-    let stats = store.engine.stats();
+    let stats = store.engine.stats(&Principal::anonymous())?;
     let row_bytes = rows as f64 * data::bytes_of(&data::kilobyte_row(0)?) as f64;
     let note = format!(
         "{rows} rows of 1 KB over 1,000 partitions, to the block device, segments included (log {:.2}, segments {:.2} per row byte)",
@@ -110,9 +110,9 @@ pub(crate) fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
     let table = table(&store.engine, 1)?;
     let (rows, seconds) = drive(&store.engine, table, time / 3, 1_000)?;
     let interval = Duration::from_secs_f64(2.0 * seconds / rows as f64);
-    let before = store.engine.stats();
+    let before = store.engine.stats(&Principal::anonymous())?;
     let mut latencies = paced(&store, table, interval, time)?;
-    let after = store.engine.stats();
+    let after = store.engine.stats(&Principal::anonymous())?;
     let syncs_took = (after.sync_micros - before.sync_micros) as f64 / (after.syncs - before.syncs).max(1) as f64 / 1e3;
     let mut syncs = limits::fsync_times(&store.path(), 200)?;
     let (sync50, sync99) = (percentile(&mut syncs, 0.5) * 1e3, percentile(&mut syncs, 0.99) * 1e3);

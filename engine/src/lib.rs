@@ -6,6 +6,7 @@
 //!
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
+mod access;
 mod chunks;
 mod contract;
 mod cursor;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{ConsumerOutput, PluginSuspension, Volatility};
 use crate::lookups::TableUse;
-use crate::model::{FunctionId, Lsn, PluginId, TableId};
+use crate::model::{FunctionId, Lsn, PluginId, Principal, TableId};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -208,6 +208,9 @@ pub struct PluginInfo {
     /// The hosts that it may send requests to.
     #[serde(default)]
     pub http_hosts: Vec<String>,
+    /// Who created its first version.
+    #[serde(default = "Principal::anonymous")]
+    pub owner: Principal,
     pub created: Lsn,
 }
 
@@ -233,6 +236,9 @@ pub struct FunctionInfo {
     pub parameters: Vec<(String, DataType)>,
     pub returns: DataType,
     pub plugin: String,
+    /// Who created it.
+    #[serde(default = "Principal::anonymous")]
+    pub owner: Principal,
     pub created: Lsn,
 }
 

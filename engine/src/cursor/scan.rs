@@ -17,11 +17,12 @@ use crate::segments::Pruning;
 
 /// Opens a scan. Ranges end at the durable end of now; ones that begin below the start are refused.
 pub(crate) fn scan(tables: &Arc<Tables>, request: ScanRequest) -> Result<Scan> {
-    let (projection, ranges) = {
+    let (table, projection, ranges) = {
         let state = tables.ledger.state.read();
-        let info = state.table(request.table).ok_or_else(super::no_table)?;
+        let topic = state.topic(request.topic).ok_or_else(|| Error::gone("topic"))?;
+        let info = state.table(topic.table).ok_or_else(super::no_table)?;
         let projection = Projection::new(info, request.operator.inputs())?;
-        let partitions = state.catalog().partitions(request.table).unwrap_or_default();
+        let partitions = state.catalog().partitions(info.id).unwrap_or_default();
         let asked = request.ranges.unwrap_or_else(|| {
             (0..).zip(partitions).map(|(partition, found)| (partition, found.start..found.end)).collect()
         });
@@ -38,12 +39,12 @@ pub(crate) fn scan(tables: &Arc<Tables>, request: ScanRequest) -> Result<Scan> {
                 ranges.push_back((partition, range.start..end));
             }
         }
-        (projection, ranges)
+        (info.id, projection, ranges)
     };
     let schema = request.operator.output_schema().clone();
     let chunks = Chunks {
         tables: tables.clone(),
-        table: request.table,
+        table,
         operator: Arc::new(Guarded(request.operator)),
         event_time_us: request.event_time_us,
         projection,

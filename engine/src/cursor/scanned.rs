@@ -7,15 +7,16 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use crate::contract::BatchOperator;
-use crate::model::{Offset, PartitionId, TableId};
+use crate::model::{Offset, PartitionId, TopicId};
 
 /// Offsets of one partition, end exclusive.
 pub type OffsetRange = Range<Offset>;
 
-/// A history read: one operator over ranges of one table.
+/// A history read: one operator over ranges of a topic's source.
 #[derive(Debug, Clone)]
 pub struct ScanRequest {
-    pub table: TableId,
+    /// What is read: an identity topic's id is that of its table.
+    pub topic: TopicId,
     /// `None`: every partition from its start offset to its end offset at the start of the scan. Ranges that begin below the
     /// start offset give `OffsetOutOfRange`.
     pub ranges: Option<Vec<(PartitionId, OffsetRange)>>,

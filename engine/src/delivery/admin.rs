@@ -63,11 +63,18 @@ impl Coordinator {
 
     /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
     /// more. A member that joins meanwhile reads what is committed after this.
-    pub(crate) fn reset(&self, namespace: &str, group: &str, reset: &OffsetReset) -> Result<()> {
+    /// `topic` is the one that `reset` names.
+    pub(crate) fn reset(
+        &self,
+        namespace: &str,
+        group: &str,
+        topic: Option<Arc<TopicInfo>>,
+        reset: &OffsetReset,
+    ) -> Result<()> {
         self.check_open()?;
         self.tick();
         let name = name_of(namespace, group);
-        let (mode, entries) = reset_entries(self, &name, reset)?;
+        let (mode, entries) = reset_entries(self, &name, topic, reset)?;
         let answer = self.with_live(&name, mode, |live, inner| live.reset(self, inner, entries))?;
         answer.wait().map(drop)
     }
@@ -216,7 +223,7 @@ fn member_info(member: &MemberState) -> MemberInfo {
     MemberInfo {
         member_id: member.core.id.clone(),
         client_id: member.core.config.client_id.clone(),
-        principal: member.core.principal.clone(),
+        principal: member.core.principal.name().to_owned(),
         topics,
         assignment,
         session_timeout: member.core.config.session_timeout,
@@ -225,15 +232,17 @@ fn member_info(member: &MemberState) -> MemberInfo {
 }
 
 /// The group's mode, and the offsets that a reset means, for the group or each of its clients.
-fn reset_entries(delivery: &Coordinator, name: &GroupKey, reset: &OffsetReset) -> Result<(GroupMode, Entries)> {
+fn reset_entries(
+    delivery: &Coordinator,
+    name: &GroupKey,
+    topic: Option<Arc<TopicInfo>>,
+    reset: &OffsetReset,
+) -> Result<(GroupMode, Entries)> {
     let (mode, topics, clients) = {
         let state = delivery.ledger.state.read();
         let recorded = state.group(&name.namespace, &name.group).ok_or_else(|| unknown(&name.group))?;
-        let topics: Vec<Arc<TopicInfo>> = match &reset.topic {
-            Some(topic) => {
-                let found = state.catalog().topic_named(&name.namespace, topic).cloned();
-                vec![found.ok_or_else(|| Error::NotFound { what: "topic", name: topic.clone() })?]
-            }
+        let topics: Vec<Arc<TopicInfo>> = match topic {
+            Some(topic) => vec![topic],
             None => {
                 let ids: BTreeSet<TopicId> =
                     recorded.committed.values().flat_map(|offsets| offsets.keys().map(|(topic, _)| *topic)).collect();

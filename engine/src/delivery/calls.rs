@@ -9,7 +9,8 @@ use parking_lot::MutexGuard;
 use super::assign::MemberNumber;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
-use super::group::{Entries, LiveGroup, Membership};
+use super::group::{Entries, LiveGroup, MemberState, Membership};
+use crate::access::{self, Action};
 use crate::log::Ticket;
 use crate::model::{PendingReceipt, Result};
 use crate::state::{OffsetsRecord, Submission};
@@ -22,13 +23,14 @@ impl MemberCore {
         Ok(inner)
     }
 
-    /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer.
+    /// Begins a call that says nothing of the application. `Fenced` once it is a member no longer, and refused what its
+    /// principal may not consume any more: every call of a member comes through here.
     pub(super) fn look(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Membership>> {
         delivery.check_open()?;
         delivery.ledger.check_whole()?;
         delivery.tick();
         let mut inner = self.group.inner.lock();
-        self.state(&mut inner)?;
+        self.state(&mut inner)?.check_access()?;
         Ok(inner)
     }
 
@@ -46,6 +48,14 @@ impl MemberCore {
         if inner.members.contains_key(&self.number) {
             self.group.remove(delivery, &mut inner, &[self.number], reason);
         }
+    }
+}
+
+impl MemberState {
+    fn check_access(&self) -> Result<()> {
+        let MemberCore { principal, config, .. } = self.core.as_ref();
+        access::check(principal, Action::Consume, &config.into())?;
+        self.topics.values().try_for_each(|topic| access::check(principal, Action::Consume, &topic.as_ref().into()))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct MemberCore {
     /// Where its offsets are kept.
     pub key: GroupKey,
     pub config: ConsumerConfig,
-    pub principal: String,
+    pub principal: Principal,
     pub joined_us: i64,
     pub wake: Wake,
     pub replay: Mutex<Replay>,
@@ -54,7 +54,7 @@ impl MemberCore {
             id: format!("{client}-{:x}-{number:x}", epoch),
             group: group.clone(),
             key: key_of(&group.name, group.mode, &config.client_id),
-            principal: who.name().to_owned(),
+            principal: who.clone(),
             joined_us,
             wake: Wake::default(),
             replay: Mutex::new(Replay::new(config.replay)),

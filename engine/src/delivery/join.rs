@@ -20,13 +20,18 @@ impl Coordinator {
         self: &Arc<Self>,
         who: &Principal,
         config: ConsumerConfig,
-        topics: &[String],
+        topics: Vec<Arc<TopicInfo>>,
     ) -> Result<Member> {
         let core = self.join(who, config, topics)?;
         Ok(Member::new(self.clone(), core))
     }
 
-    pub(super) fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Arc<MemberCore>> {
+    pub(super) fn join(
+        &self,
+        who: &Principal,
+        config: ConsumerConfig,
+        topics: Vec<Arc<TopicInfo>>,
+    ) -> Result<Arc<MemberCore>> {
         self.check_open()?;
         config.validate()?;
         if let Some(consumer) =
@@ -35,7 +40,10 @@ impl Coordinator {
             let by = format!("consumer {:?}, a plugin: it can't have other members", consumer.name);
             return Err(Error::InUse { what: "consumer group", name: config.group_id.clone(), by });
         }
-        let topics = find_topics(self, &config.namespace, topics)?;
+        if topics.is_empty() {
+            return Err(Error::InvalidInput("a consumer must subscribe to at least one topic".to_owned()));
+        }
+        let topics: BTreeMap<TopicId, _> = topics.into_iter().map(|topic| (topic.id, topic)).collect();
         let name = name_of(&config.namespace, &config.group_id);
         let key = key_of(&name, config.mode, &config.client_id);
         let wanted: Vec<Arc<TopicInfo>> = topics.values().cloned().collect();
@@ -65,22 +73,17 @@ impl Coordinator {
     }
 
     /// Adds a topic to what a member subscribes to.
-    pub(super) fn subscribe_too(&self, core: &MemberCore, topic: &str) -> Result<()> {
-        let found = find_topics(self, &core.config.namespace, &[topic.to_owned()])?;
+    pub(super) fn subscribe_too(&self, core: &MemberCore, topic: &Arc<TopicInfo>) -> Result<()> {
         let mut inner = core.enter(self)?;
-        let topics = &core.state(&mut inner)?.topics;
-        if found.keys().all(|topic| topics.contains_key(topic)) {
+        if core.state(&mut inner)?.topics.contains_key(&topic.id) {
             return Ok(());
         }
         drop(inner);
-        let wanted: Vec<Arc<TopicInfo>> = found.values().cloned().collect();
-        self.setups.prepare(self, &core.config, &core.key, &wanted)?;
+        self.setups.prepare(self, &core.config, &core.key, std::slice::from_ref(topic))?;
         let mut inner = core.enter(self)?;
         let member = core.state(&mut inner)?;
-        for (id, topic) in found {
-            self.listeners.add(&member.core, &topic);
-            member.topics.entry(id).or_insert(topic);
-        }
+        self.listeners.add(&member.core, topic);
+        member.topics.entry(topic.id).or_insert_with(|| topic.clone());
         core.group.rebalance_soon(self, &mut inner);
         Ok(())
     }
@@ -145,17 +148,4 @@ impl LiveGroup {
         tracing::info!(group = %self.name.group, member = %member.core.id, "{reason}");
         self.remove(delivery, &mut inner, &[number], &reason);
     }
-}
-
-fn find_topics(delivery: &Coordinator, namespace: &str, names: &[String]) -> Result<BTreeMap<TopicId, Arc<TopicInfo>>> {
-    if names.is_empty() {
-        return Err(Error::InvalidInput("a consumer must subscribe to at least one topic".to_owned()));
-    }
-    let state = delivery.ledger.state.read();
-    let topics = names.iter().map(|name| {
-        let topic = state.catalog().topic_named(namespace, name);
-        let topic = topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.clone() })?;
-        Ok((topic.id, topic.clone()))
-    });
-    topics.collect()
 }

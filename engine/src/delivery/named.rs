@@ -14,7 +14,7 @@ use super::keys::client_of;
 use super::named_members::Named;
 use super::poll::{Poll, Progress};
 use crate::model::Principal;
-use crate::model::{Assignment, ConsumerConfig, Delivery, Error, GroupMode, Offset, PartitionId, Result, TopicId};
+use crate::model::{Assignment, ConsumerConfig, Delivery, Error, GroupMode, Offset, PartitionId, Result, TopicInfo};
 
 /// Bytes of one poll, however many rows are asked for: all of them are in memory at once.
 const POLL_BYTES: usize = 32 << 20;
@@ -91,7 +91,7 @@ impl Coordinator {
         self: &Arc<Self>,
         who: &Principal,
         config: ConsumerConfig,
-        topic: &str,
+        topic: Arc<TopicInfo>,
         max_rows: usize,
         wait: Duration,
     ) -> Result<NamedPoll> {
@@ -99,23 +99,22 @@ impl Coordinator {
             return Err(Error::InvalidInput("poll() must be asked for one row at least".to_owned()));
         }
         let config = ConsumerConfig { enable_auto_commit: false, ..config };
-        let (named, topic) = self.named_member(who, config, topic)?;
-        let poll = Poll::begin(self, &named.core, Some(topic), max_rows, POLL_BYTES, wait)?;
+        let id = topic.id;
+        let named = self.named_member(who, config, topic)?;
+        let poll = Poll::begin(self, &named.core, Some(id), max_rows, POLL_BYTES, wait)?;
         Ok(NamedPoll { delivery: self.clone(), named, poll })
     }
 
     /// Commits what the named member was last handed of a topic.
     pub(crate) fn commit_polled(
         &self,
-        namespace: &str,
-        topic: &str,
+        topic: &TopicInfo,
         group: &str,
         client_id: &str,
     ) -> Result<Vec<(PartitionId, Offset)>> {
         self.check_open()?;
-        let topic = find_topic(self, namespace, topic)?;
         self.tick();
-        let named = self.named.get(&client_of(namespace, group, client_id)).ok_or_else(|| {
+        let named = self.named.get(&client_of(&topic.namespace, group, client_id)).ok_or_else(|| {
             Error::Fenced(format!(
                 "client {client_id:?} has not polled as a member of group {group:?}, or its session has timed out; rows it \
                  was handed will be handed out again"
@@ -123,7 +122,7 @@ impl Coordinator {
         })?;
         let (generation, entries) = {
             let handed = named.handed.lock();
-            let of_topic = handed.next.iter().filter(|(at, _)| at.topic == topic);
+            let of_topic = handed.next.iter().filter(|(at, _)| at.topic == topic.id);
             (handed.generation, of_topic.map(|(at, next)| (*at, *next)).collect::<Vec<_>>())
         };
         commit::commit(self, &named.core, Some(generation), &entries)?.wait()?.wait()?;
@@ -136,27 +135,26 @@ impl Coordinator {
         Ok(entries.into_iter().map(|(at, next)| (at.partition, next)).collect())
     }
 
-    fn named_member(&self, who: &Principal, config: ConsumerConfig, topic: &str) -> Result<(Arc<Named>, TopicId)> {
+    fn named_member(&self, who: &Principal, config: ConsumerConfig, topic: Arc<TopicInfo>) -> Result<Arc<Named>> {
         self.check_open()?;
         self.tick();
-        let id = find_topic(self, &config.namespace, topic)?;
         let key = client_of(&config.namespace, &config.group_id, &config.client_id);
         if let Some(named) = self.named.get(&key) {
             if config.mode != named.core.group.mode {
                 let mode = named.core.group.mode;
                 return Err(Error::FailedPrecondition(format!("group {:?} is a {mode:?} group", config.group_id)));
             }
-            self.subscribe_too(&named.core, topic)?;
-            return Ok((named, id));
+            self.subscribe_too(&named.core, &topic)?;
+            return Ok(named);
         }
-        let core = self.join(who, config, &[topic.to_owned()])?;
+        let core = self.join(who, config, vec![topic.clone()])?;
         let named = Arc::new(Named { core: core.clone(), handed: Mutex::default() });
         let first = self.named.first(key, &named);
         if first.core.number != core.number && core.group.mode == GroupMode::Shared {
             core.leave(self, "its client has another member");
-            self.subscribe_too(&first.core, topic)?;
+            self.subscribe_too(&first.core, &topic)?;
         }
-        Ok((first, id))
+        Ok(first)
     }
 }
 
@@ -171,10 +169,4 @@ impl MemberCore {
         let owned = &self.state(&mut inner)?.owned;
         Ok(owned.iter().filter_map(|(at, owned)| Some((*at, owned.position?))).collect())
     }
-}
-
-fn find_topic(delivery: &Coordinator, namespace: &str, topic: &str) -> Result<TopicId> {
-    let state = delivery.ledger.state.read();
-    let found = state.catalog().topic_named(namespace, topic).map(|topic| topic.id);
-    found.ok_or_else(|| Error::NotFound { what: "topic", name: topic.to_owned() })
 }

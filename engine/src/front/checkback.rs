@@ -2,7 +2,8 @@
 
 use arrow_array::RecordBatch;
 
-use super::access::Action;
+use super::session::Session;
+use crate::access::Action;
 use crate::contract::{Checked, LoadedPlugin, check};
 use crate::front::Engine;
 use crate::lookups::TableUse;
@@ -20,8 +21,7 @@ impl Engine {
         plugin: &str,
         half_messages: &RecordBatch,
     ) -> Result<Checked> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        let plugin = self.find_plugin(namespace, plugin)?;
+        let plugin = self.session(who)?.plugin(Action::Read, namespace, plugin)?;
         match self.rooms.plugins.loaded_plugin(&plugin)? {
             LoadedPlugin::Checkback(handler) => check(&handler, half_messages),
             _ => {
@@ -30,7 +30,9 @@ impl Engine {
             }
         }
     }
+}
 
+impl Session<'_> {
     /// The tables that a plugin declares, in its order; `named` says which they are.
     pub(super) fn tables_of(
         &self,
@@ -46,7 +48,7 @@ impl Engine {
         let tables = declared.iter().map(|used| {
             let name = named.iter().find(|(name, _)| *name == used.name).map(|(_, table)| table);
             let name = name.ok_or_else(|| used.not_granted())?;
-            let table = self.find_table(namespace, name)?;
+            let table = self.table(Action::Read, namespace, name)?;
             bind(&table, used)?;
             Ok(table.id)
         });

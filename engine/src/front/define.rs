@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::Field;
 
-use super::access::Action;
 use super::names::{check_name, check_namespace, check_namespace_limits, check_options, check_partitions};
+use crate::access::{Action, Object, ObjectKind};
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::types::{normalize_columns, normalize_schema};
@@ -21,7 +21,7 @@ const MAX_SCHEMA_VERSIONS: u32 = 1_024;
 impl Engine {
     /// Values of limits that are `None` are left out.
     pub fn create_namespace(&self, who: &Principal, name: &str, limits: &NamespaceLimitChanges) -> Result<()> {
-        self.enter(who, Action::Define, Some(name))?;
+        self.session(who)?.namespace(Action::Define, name)?;
         check_namespace(name)?;
         check_namespace_limits(limits)?;
         let mut set = NamespaceLimits::default();
@@ -31,43 +31,45 @@ impl Engine {
 
     /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are.
     pub fn limit_namespace(&self, who: &Principal, name: &str, limits: NamespaceLimitChanges) -> Result<()> {
-        self.enter(who, Action::Define, Some(name))?;
+        self.session(who)?.namespace(Action::Define, name)?;
         check_namespace_limits(&limits)?;
         self.record(vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
     }
 
     /// Refused while it holds anything.
     pub fn drop_namespace(&self, who: &Principal, name: &str) -> Result<()> {
-        self.enter(who, Action::Define, Some(name))?;
+        self.session(who)?.namespace(Action::Define, name)?;
         self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop)
     }
 
     /// In name order.
     pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
-        self.enter(who, Action::Read, None)?;
-        Ok(self.rooms.ledger.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect())
+        let session = self.session(who)?;
+        let all: Vec<String> =
+            self.rooms.ledger.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect();
+        Ok(session.allowed_of(Action::Read, all, |name| Object::namespace(name)))
     }
 
     /// The limits that hold for a namespace: its own, and the server's defaults where it has none.
     pub fn namespace_limits(&self, who: &Principal, name: &str) -> Result<NamespaceLimits> {
-        self.enter(who, Action::Read, Some(name))?;
+        self.session(who)?.namespace(Action::Read, name)?;
         Ok(self.rooms.plugins.namespace_limits(name))
     }
 
     /// Creates a table and, with it, its identity topic.
     pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
-        let lsn = self.record(vec![Change::TableCreated(table_info(spec)?)])?;
+        self.session(who)?.create(ObjectKind::Table, &spec.namespace, &spec.name)?;
+        let lsn = self.record(vec![Change::TableCreated(table_info(spec, who)?)])?;
         self.rooms.ledger.table(TableId(lsn.0))
     }
 
     /// Creates a table in the place of the one that has its name, which is dropped in the same submission: readers see the
     /// one or the other, and the old one stays if the new one can't be. Refused where [`Engine::drop_table`] is.
     pub fn replace_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
-        let info = table_info(spec)?;
+        let session = self.session(who)?;
+        let info = table_info(spec, who)?;
         let (dropped, lsn) = self.define(|engine| {
-            let old = engine.find_table(&info.namespace, &info.name)?;
+            let old = session.table(Action::Define, &info.namespace, &info.name)?;
             engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
             // The new table's record is the last one, and its LSN is the submission's.
             match engine.record(vec![Change::TableDropped { table: old.id }, Change::TableCreated(info.clone())]) {
@@ -89,8 +91,7 @@ impl Engine {
         name: &str,
         columns: Vec<ColumnSpec>,
     ) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        let table = self.find_table(namespace, name)?;
+        let table = self.session(who)?.table(Action::Define, namespace, name)?;
         if columns.is_empty() {
             return Ok(table);
         }
@@ -113,9 +114,9 @@ impl Engine {
         name: &str,
         partitions: u32,
     ) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         check_partitions(partitions)?;
-        let table = self.find_table(namespace, name)?;
+        let table = session.table(Action::Define, namespace, name)?;
         if table.options.partitions == partitions {
             return Ok(table);
         }
@@ -126,9 +127,9 @@ impl Engine {
     /// Refused while topics read it, a group has members on it or a plugin consumes or writes it; `force` drops those topics
     /// and ends those members too, but no plugin's consumer.
     pub fn drop_table(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         let dropped = self.define(|engine| {
-            let table = engine.find_table(namespace, name)?;
+            let table = session.table(Action::Define, namespace, name)?;
             if !force {
                 engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
                 engine.record(vec![Change::TableDropped { table: table.id }])?;
@@ -143,26 +144,28 @@ impl Engine {
     }
 
     pub fn table(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_table(namespace, name)
+        self.session(who)?.table(Action::Read, namespace, name)
     }
 
     pub fn table_by_id(&self, who: &Principal, id: TableId) -> Result<Arc<TableInfo>> {
-        self.enter(who, Action::Read, None)?;
-        self.rooms.ledger.table(id)
+        self.session(who)?.table_by_id(Action::Read, id)
     }
 
     /// All tables of all namespaces, by namespace and name.
     pub fn tables(&self, who: &Principal) -> Result<Vec<Arc<TableInfo>>> {
-        self.enter(who, Action::Read, None)?;
-        let mut tables: Vec<_> = self.rooms.ledger.state.read().catalog().tables().cloned().collect();
+        let session = self.session(who)?;
+        let all: Vec<_> = self.rooms.ledger.state.read().catalog().tables().cloned().collect();
+        let mut tables = session.allowed_of(Action::Read, all, |table| table.as_ref().into());
         tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(tables)
     }
 
     /// (start, end) offsets of every partition, in order.
     pub fn table_offsets(&self, who: &Principal, id: TableId) -> Result<Vec<(Offset, Offset)>> {
-        self.enter(who, Action::Read, None)?;
+        self.offsets_of(self.session(who)?.table_by_id(Action::Read, id)?.id)
+    }
+
+    pub(super) fn offsets_of(&self, id: TableId) -> Result<Vec<(Offset, Offset)>> {
         let state = self.rooms.ledger.state.read();
         let partitions = state.catalog().partitions(id);
         let partitions = partitions.ok_or_else(|| Error::gone("table"))?;
@@ -174,20 +177,15 @@ impl Engine {
         let Some(group) = self.rooms.delivery.member_on(topic) else { return Ok(()) };
         Err(Error::InUse { what, name: name.to_owned(), by: format!("members of consumer group {group:?}") })
     }
-
-    pub(super) fn find_table(&self, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
-        let state = self.rooms.ledger.state.read();
-        let table = state.catalog().table_named(namespace, name).cloned();
-        table.ok_or_else(|| Error::NotFound { what: "table", name: name.to_owned() })
-    }
 }
 
 /// A table as its definition has it, checked; without an id.
-fn table_info(spec: TableSpec) -> Result<TableInfo> {
+fn table_info(spec: TableSpec, owner: &Principal) -> Result<TableInfo> {
     check_namespace(&spec.namespace)?;
     check_name("table", &spec.name)?;
     let schema = normalize_schema(&spec.schema)?;
     check_options(&spec.options, &schema)?;
     let TableSpec { namespace, name, options, .. } = spec;
-    Ok(TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, created: Lsn(0) })
+    let owner = owner.clone();
+    Ok(TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, owner, created: Lsn(0) })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::access::Action;
+use crate::access::Action;
 use crate::delivery::{Member, NamedPoll};
 use crate::front::Engine;
 use crate::model::Principal;
@@ -11,32 +11,37 @@ use crate::model::{ConsumerConfig, Delivery, GroupInfo, Offset, OffsetReset, Par
 impl Engine {
     /// Joins a group, creating it on first use. Topics are names in the configuration's namespace.
     pub fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Member> {
-        self.enter(who, Action::Consume, Some(&config.namespace))?;
+        let topics = self.session(who)?.subscribed(&config, topics)?;
         self.rooms.delivery.join_as_member(who, config, topics)
     }
 
     /// Every group, with its live members.
     pub fn groups(&self, who: &Principal) -> Result<Vec<GroupInfo>> {
-        self.enter(who, Action::Read, None)?;
-        Ok(self.rooms.delivery.list())
+        let session = self.session(who)?;
+        Ok(session.allowed_of(Action::Read, self.rooms.delivery.list(), |group| group.into()))
     }
 
     /// Offsets of every partition the group has committed or is assigned; in a broadcast group, once for each client.
     pub fn group_offsets(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.rooms.delivery.offsets(namespace, group)
+        let session = self.session(who)?;
+        session.group(Action::Read, namespace, group)?;
+        let mut offsets = self.rooms.delivery.offsets(namespace, group)?;
+        offsets.retain(|at| session.topic(Action::Read, namespace, &at.topic).is_ok());
+        Ok(offsets)
     }
 
     /// `ALTER CONSUMER GROUP … SET OFFSET`: live members of the partitions are moved too. What they were handed before
     /// can't be committed any more.
     pub fn reset_offsets(&self, who: &Principal, namespace: &str, group: &str, reset: OffsetReset) -> Result<()> {
-        self.enter(who, Action::Consume, Some(namespace))?;
-        self.rooms.delivery.reset(namespace, group, &reset)
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        let topic = reset.topic.as_ref().map(|topic| session.topic(Action::Consume, namespace, topic)).transpose()?;
+        self.rooms.delivery.reset(namespace, group, topic, &reset)
     }
 
     /// Refused while it has members, unless `force`.
     pub fn drop_group(&self, who: &Principal, namespace: &str, group: &str, force: bool) -> Result<()> {
-        self.enter(who, Action::Consume, Some(namespace))?;
+        self.session(who)?.group(Action::Consume, namespace, group)?;
         self.rooms.delivery.drop_group(namespace, group, force)
     }
 
@@ -63,7 +68,9 @@ impl Engine {
         max_rows: usize,
         wait: Duration,
     ) -> Result<NamedPoll> {
-        self.enter(who, Action::Consume, Some(&config.namespace))?;
+        let session = self.session(who)?;
+        session.allow(Action::Consume, &config)?;
+        let topic = session.topic(Action::Consume, &config.namespace, topic)?;
         self.rooms.delivery.poll_named(who, config, topic, max_rows, wait)
     }
 
@@ -77,7 +84,9 @@ impl Engine {
         group: &str,
         client_id: &str,
     ) -> Result<Vec<(PartitionId, Offset)>> {
-        self.enter(who, Action::Consume, Some(namespace))?;
-        self.rooms.delivery.commit_polled(namespace, topic, group, client_id)
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        let topic = session.topic(Action::Consume, namespace, topic)?;
+        self.rooms.delivery.commit_polled(&topic, group, client_id)
     }
 }

@@ -2,49 +2,45 @@
 
 use std::sync::Arc;
 
-use super::access::Action;
 use super::names::{check_name, check_namespace};
+use crate::access::{Action, ObjectKind};
 use crate::contract::{FunctionInfo, FunctionSpec};
 use crate::front::Engine;
 use crate::model::Principal;
-use crate::model::{Error, FunctionId, Lsn, Result};
+use crate::model::{FunctionId, Lsn, Result};
 use crate::state::Change;
 
 impl Engine {
     /// Refused if the plugin takes or gives other types.
     pub fn create_function(&self, who: &Principal, spec: FunctionSpec) -> Result<Arc<FunctionInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
+        session.create(ObjectKind::Function, &spec.namespace, &spec.name)?;
         check_namespace(&spec.namespace)?;
         check_name("function", &spec.name)?;
+        session.plugin(Action::Read, &spec.namespace, &spec.plugin)?;
         let FunctionSpec { namespace, name, parameters, returns, plugin } = spec;
-        let info = FunctionInfo { id: FunctionId(0), namespace, name, parameters, returns, plugin, created: Lsn(0) };
+        let (id, owner, created) = (FunctionId(0), who.clone(), Lsn(0));
+        let info = FunctionInfo { id, namespace, name, parameters, returns, plugin, owner, created };
         let lsn = self.record(vec![Change::FunctionCreated(info)])?;
         self.rooms.ledger.function(FunctionId(lsn.0))
     }
 
     /// Refused while a topic calls it.
     pub fn drop_function(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        let function = self.find_function(namespace, name)?;
+        let function = self.session(who)?.function(Action::Define, namespace, name)?;
         self.record(vec![Change::FunctionDropped { function: function.id }]).map(drop)
     }
 
     pub fn function(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_function(namespace, name)
+        self.session(who)?.function(Action::Read, namespace, name)
     }
 
     /// All of them, by namespace and name.
     pub fn functions(&self, who: &Principal) -> Result<Vec<Arc<FunctionInfo>>> {
-        self.enter(who, Action::Read, None)?;
-        let mut functions: Vec<_> = self.rooms.ledger.state.read().catalog().functions().cloned().collect();
+        let session = self.session(who)?;
+        let all: Vec<_> = self.rooms.ledger.state.read().catalog().functions().cloned().collect();
+        let mut functions = session.allowed_of(Action::Read, all, |function| function.as_ref().into());
         functions.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(functions)
-    }
-
-    fn find_function(&self, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
-        let state = self.rooms.ledger.state.read();
-        let function = state.catalog().function_named(namespace, name).cloned();
-        function.ok_or_else(|| Error::NotFound { what: "function", name: name.to_owned() })
     }
 }

@@ -1,6 +1,6 @@
 //! Work that threads do by themselves, asked for at once.
 
-use super::access::Action;
+use crate::access::Action;
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::{Result, TableId};
@@ -8,14 +8,13 @@ use crate::model::{Result, TableId};
 impl Engine {
     /// Cuts everything durable of a table into segments now, and trims the log behind it.
     pub fn cut_segments(&self, who: &Principal, id: TableId) -> Result<()> {
-        self.enter(who, Action::Operate, None)?;
-        self.rooms.maintenance.cut_table(id)
+        self.rooms.maintenance.cut_table(self.session(who)?.table_by_id(Action::Operate, id)?.id)
     }
 
     /// Does everything that is due by the engine's clock before it returns: retention, segments to be cut or merged,
     /// trimming of the log, deletion of files that nobody reads any more.
     pub fn maintain(&self, who: &Principal) -> Result<()> {
-        self.enter(who, Action::Operate, None)?;
+        self.session(who)?.server(Action::Operate)?;
         self.rooms.maintenance.run_now()
     }
 }

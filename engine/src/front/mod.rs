@@ -1,7 +1,6 @@
 //! The engine's front: every call that a front door, the SQL room or an embedding program makes. This file opens and
 //! closes; the calls stand by subject in the files beside it.
 
-mod access;
 mod checkback;
 mod define;
 mod deliver;
@@ -19,7 +18,10 @@ mod plugin_settings;
 mod plugins;
 mod read;
 mod rooms;
+mod session;
 mod shadows;
+#[cfg(test)]
+mod tests;
 mod topic_reloads;
 mod topics;
 mod watchers;
@@ -28,10 +30,8 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::access::Action;
 use self::rooms::Rooms;
 use crate::contract::{PluginHost, TopicCompiler};
-use crate::model::Principal;
 use crate::model::{Error, Lsn, Result};
 use crate::platform::EngineOptions;
 use crate::state::Change;
@@ -99,12 +99,6 @@ impl Engine {
     /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.
     pub fn close(&self) -> Result<()> {
         self.rooms.close()
-    }
-
-    /// What every call begins with.
-    pub(crate) fn enter(&self, who: &Principal, action: Action, namespace: Option<&str>) -> Result<()> {
-        self.rooms.ledger.check_open()?;
-        access::check(who, action, namespace)
     }
 
     /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a

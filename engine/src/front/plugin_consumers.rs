@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use super::access::Action;
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use super::plugin_settings::check_settings;
+use super::session::Session;
+use crate::access::{Action, ObjectKind};
 use crate::contract::{ConsumerOutput, PluginInfo, PluginKind};
 use crate::front::Engine;
 use crate::model::Principal;
@@ -23,19 +24,21 @@ use crate::state::{Change, GroupKey, OffsetsRecord};
 impl Engine {
     /// Begins at once. The group is made if it is not there; of one that is, the committed offsets say where to begin.
     pub fn create_plugin_consumer(&self, who: &Principal, spec: PluginConsumerSpec) -> Result<Arc<PluginConsumerInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
+        session.create(ObjectKind::Consumer, &spec.namespace, &spec.name)?;
         check_namespace(&spec.namespace)?;
         check_name("consumer", &spec.name)?;
         check_settings(&spec.settings)?;
         let group = spec.group.as_ref().unwrap_or(&spec.name);
         ConsumerConfig { group_id: group.clone(), ..ConsumerConfig::default() }.validate()?;
+        session.group(Action::Consume, &spec.namespace, group)?;
         if self.rooms.delivery.is_live(&spec.namespace, group) {
             let by = "live members; they must leave first".to_owned();
             return Err(Error::InUse { what: "consumer group", name: group.clone(), by });
         }
         self.define(|engine| {
-            let plugin = engine.find_plugin(&spec.namespace, &spec.plugin)?;
-            let info = engine.plugin_consumer_info(&spec, &plugin, group)?;
+            let plugin = session.plugin(Action::Read, &spec.namespace, &spec.plugin)?;
+            let info = engine.plugin_consumer_info(&session, &spec, &plugin, group)?;
             let submission = engine.beginning(&spec, info)?;
             engine.rooms.ledger.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
                 Error::AlreadyExists { what: "consumer group", name } => {
@@ -44,21 +47,20 @@ impl Engine {
                 other => other,
             })
         })?;
-        self.find_plugin_consumer(&spec.namespace, &spec.name)
+        session.consumer(Action::Read, &spec.namespace, &spec.name)
     }
 
     /// A consumer as it is defined.
     pub fn plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_plugin_consumer(namespace, name)
+        self.session(who)?.consumer(Action::Read, namespace, name)
     }
 
     /// Its state, its group, the group's offsets and its dead letters go with it; what it has written to its outputs stays.
     /// Refused while topics or members are on its dead letters; `force` drops those topics and ends those members.
     pub fn drop_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         let dropped = self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
+            let found = session.consumer(Action::Define, namespace, name)?;
             let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
             let changes = vec![Change::PluginConsumerDropped { consumer: found.id }, group];
             let letters = engine.rooms.ledger.state.read().catalog().letters_of_consumer(&found).cloned();
@@ -77,10 +79,9 @@ impl Engine {
 
     /// All of them with how they fare, by namespace and name.
     pub fn plugin_consumers(&self, who: &Principal) -> Result<Vec<PluginConsumerStatus>> {
-        self.enter(who, Action::Read, None)?;
-        let state = self.rooms.ledger.state.read();
-        let mut found: Vec<_> = state.catalog().consumers().cloned().collect();
-        drop(state);
+        let session = self.session(who)?;
+        let all: Vec<_> = self.rooms.ledger.state.read().catalog().consumers().cloned().collect();
+        let mut found = session.allowed_of(Action::Read, all, |consumer| consumer.as_ref().into());
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(found.into_iter().filter_map(|info| self.plugin_consumer_status(info)).collect())
     }
@@ -123,12 +124,6 @@ impl Engine {
         })
     }
 
-    pub(super) fn find_plugin_consumer(&self, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
-        let state = self.rooms.ledger.state.read();
-        let consumer = state.catalog().consumer_named(namespace, name).cloned();
-        consumer.ok_or_else(|| Error::NotFound { what: "consumer", name: name.to_owned() })
-    }
-
     /// Topics over the dead letters of a consumer to be dropped.
     fn refuse_readers(&self, name: &str, drops: &Drops) -> Result<()> {
         let state = self.rooms.ledger.state.read();
@@ -137,14 +132,15 @@ impl Engine {
         Err(Error::InUse { what: "consumer", name: name.to_owned(), by })
     }
 
-    /// Checks that plugin, topic and tables fit.
+    /// Checks that plugin, topic and tables fit. `owner` is the session of whom the consumer reads and writes as.
     pub(super) fn plugin_consumer_info(
         &self,
+        owner: &Session<'_>,
         spec: &PluginConsumerSpec,
         plugin: &PluginInfo,
         group: &str,
     ) -> Result<PluginConsumerInfo> {
-        let topic = self.find_topic(&spec.namespace, &spec.topic)?;
+        let topic = owner.topic(Action::Consume, &spec.namespace, &spec.topic)?;
         if plugin.description.kind != PluginKind::Consumer {
             let kind = plugin.description.kind.name();
             return Err(Error::InvalidInput(format!("plugin {:?} is a {kind}, not a consumer", plugin.name)));
@@ -157,7 +153,7 @@ impl Engine {
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
             return Err(Error::InvalidInput(format!("plugin {:?} has no output {name:?}; it has {has}", plugin.name)));
         }
-        let outputs = declared.iter().map(|output| self.output_table(spec, output).map(|table| table.id));
+        let outputs = declared.iter().map(|output| self.output_table(owner, spec, output).map(|table| table.id));
         Ok(PluginConsumerInfo {
             id: ConsumerId(0),
             namespace: spec.namespace.clone(),
@@ -170,17 +166,23 @@ impl Engine {
             upcoming: None,
             paused: false,
             version: 1,
+            owner: owner.who.clone(),
             created: Lsn(0),
         })
     }
 
-    fn output_table(&self, spec: &PluginConsumerSpec, output: &ConsumerOutput) -> Result<Arc<TableInfo>> {
+    fn output_table(
+        &self,
+        owner: &Session<'_>,
+        spec: &PluginConsumerSpec,
+        output: &ConsumerOutput,
+    ) -> Result<Arc<TableInfo>> {
         let named = spec.outputs.iter().find(|(name, _)| *name == output.name);
         let (_, name) = named.ok_or_else(|| {
             let (plugin, output) = (&spec.plugin, &output.name);
             Error::InvalidInput(format!("plugin {plugin:?} writes to {output:?}: say which table that is"))
         })?;
-        let table = self.find_table(&spec.namespace, name)?;
+        let table = owner.table(Action::Produce, &spec.namespace, name)?;
         // Nulls in columns that may hold none show only in rows: a column that is missing is seen here all the same.
         let missing = table
             .schema()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::access::Action;
+use crate::access::Action;
 use crate::contract::PluginInfo;
 use crate::front::Engine;
 use crate::model::Principal;
@@ -26,15 +26,16 @@ impl Engine {
         name: &str,
         reload: ConsumerReload,
     ) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
+            let found = session.consumer(Action::Define, namespace, name)?;
+            let owner = engine.session(&found.owner)?;
             let topic = engine.rooms.ledger.topic(found.topic)?;
             let (old_plugin, old_outputs) = engine.version_now(&found, &topic, reload.at.is_some())?;
             let old = engine.rooms.ledger.plugin(old_plugin)?;
             let plugin = match reload.version {
-                Some(version) => engine.find_plugin_version(namespace, &old.name, version)?,
-                None => engine.find_plugin(namespace, &old.name)?,
+                Some(version) => owner.plugin_version(Action::Read, namespace, &old.name, version)?,
+                None => owner.plugin(Action::Read, namespace, &old.name)?,
             };
             let spec = PluginConsumerSpec {
                 namespace: namespace.to_owned(),
@@ -46,7 +47,7 @@ impl Engine {
                 from: AutoOffsetReset::None,
                 settings: found.settings,
             };
-            let fresh = engine.plugin_consumer_info(&spec, &plugin, &found.group)?;
+            let fresh = engine.plugin_consumer_info(&owner, &spec, &plugin, &found.group)?;
             let version = found.version.saturating_add(1);
             let (id, paused, created) = (found.id, found.paused, found.created);
             let mut info = PluginConsumerInfo { id, paused, version, created, ..fresh };

@@ -1,6 +1,6 @@
 //! What an operator alters of a consumer that is a plugin: its settings, and whether it runs.
 
-use super::access::Action;
+use crate::access::Action;
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::{Error, MAX_CONSUMER_RETRIES, OnError, PluginConsumerInfo, PluginConsumerSettings, Result};
@@ -19,7 +19,7 @@ impl Engine {
         found: &PluginConsumerInfo,
         settings: PluginConsumerSettings,
     ) -> Result<()> {
-        self.enter(who, Action::Define, Some(&found.namespace))?;
+        self.session(who)?.allow(Action::Define, found)?;
         check_settings(&settings)?;
         let (keeps, kept) = (OnError::DeadLetter == settings.on_error, OnError::DeadLetter == found.settings.on_error);
         if kept && !keeps {
@@ -39,9 +39,9 @@ impl Engine {
     /// When this has returned, a consumer that is paused commits nothing any more. One that runs and has stopped at an
     /// error tries again on being resumed.
     pub fn pause_plugin_consumer(&self, who: &Principal, namespace: &str, name: &str, paused: bool) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         self.define(|engine| {
-            let found = engine.find_plugin_consumer(namespace, name)?;
+            let found = session.consumer(Action::Define, namespace, name)?;
             let version = found.version.saturating_add(1);
             let info = PluginConsumerInfo { paused, version, ..PluginConsumerInfo::clone(&found) };
             engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)

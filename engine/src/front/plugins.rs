@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::access::Action;
 use super::names::{check_name, check_namespace};
+use crate::access::{Action, ObjectKind};
 use crate::contract::{LoadedPlugin, PluginInfo, PluginSpec, TopicPlugins};
 use crate::front::Engine;
 use crate::model::Principal;
@@ -15,7 +15,12 @@ const MAX_CONFIG_BYTES: usize = 64 << 10;
 impl Engine {
     /// Inspects, stores and records a module. `replace` makes the next version of a name that exists.
     pub fn create_plugin(&self, who: &Principal, spec: PluginSpec, replace: bool) -> Result<Arc<PluginInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
+        let found = self.plugin_named(&spec.namespace, &spec.name);
+        match &found {
+            Some(plugin) => session.allow(Action::Define, plugin.as_ref())?,
+            None => session.create(ObjectKind::Plugin, &spec.namespace, &spec.name)?,
+        }
         check_namespace(&spec.namespace)?;
         check_name("plugin", &spec.name)?;
         let settings = &spec.settings;
@@ -24,8 +29,7 @@ impl Engine {
             let hint = "keep large settings in the module";
             return Err(Error::TooLarge { what: "a plugin's config", size, limit: MAX_CONFIG_BYTES as u64, hint });
         }
-        let found = self.find_plugin(&spec.namespace, &spec.name);
-        if found.is_ok() && !replace {
+        if found.is_some() && !replace {
             return Err(Error::AlreadyExists { what: "plugin", name: spec.name });
         }
         self.rooms.plugins.modules.check_size(&spec.module)?;
@@ -35,13 +39,13 @@ impl Engine {
         self.rooms.plugins.modules.keep(&spec.module, |sha256| {
             self.define(|engine| {
                 engine.check_within_namespace(&spec, sha256)?;
-                let tables = engine.tables_of(&spec.namespace, &description.tables, &settings.tables)?;
-                let newest = engine.find_plugin(&spec.namespace, &spec.name).map_or(0, |plugin| plugin.version);
+                let tables = session.tables_of(&spec.namespace, &description.tables, &settings.tables)?;
+                let newest = engine.plugin_named(&spec.namespace, &spec.name);
                 let info = PluginInfo {
                     id: PluginId(0),
                     namespace: spec.namespace.clone(),
                     name: spec.name.clone(),
-                    version: newest.saturating_add(1),
+                    version: newest.as_ref().map_or(1, |newest| newest.version.saturating_add(1)),
                     sha256: sha256.to_owned(),
                     module_bytes: spec.module.len() as u64,
                     description: description.clone(),
@@ -51,6 +55,7 @@ impl Engine {
                     suspended: None,
                     tables,
                     http_hosts: settings.http_hosts.clone(),
+                    owner: newest.map_or_else(|| who.clone(), |newest| newest.owner.clone()),
                     created: Lsn(0),
                 };
                 match engine.record(vec![Change::PluginCreated(Box::new(info))]) {
@@ -66,8 +71,7 @@ impl Engine {
 
     /// Refused while a topic or consumer calls any version of it, or a function is made of it.
     pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        let plugin = self.find_plugin(namespace, name)?;
+        let plugin = self.session(who)?.plugin(Action::Define, namespace, name)?;
         self.record(vec![Change::PluginDropped { plugin: plugin.id }])?;
         self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
         Ok(())
@@ -75,8 +79,7 @@ impl Engine {
 
     /// The newest version.
     pub fn plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_plugin(namespace, name)
+        self.session(who)?.plugin(Action::Read, namespace, name)
     }
 
     /// One version of a plugin. All of them stay until the plugin is dropped.
@@ -87,61 +90,48 @@ impl Engine {
         name: &str,
         version: u32,
     ) -> Result<Arc<PluginInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_plugin_version(namespace, name, version)
+        self.session(who)?.plugin_version(Action::Read, namespace, name, version)
     }
 
     /// One version, by its id.
     pub fn plugin_by_id(&self, who: &Principal, id: PluginId) -> Result<Arc<PluginInfo>> {
-        self.enter(who, Action::Read, None)?;
-        self.rooms.ledger.plugin(id)
+        self.session(who)?.plugin_by_id(Action::Read, id)
     }
 
     /// The module of a plugin version.
     pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
-        self.enter(who, Action::Read, Some(&plugin.namespace))?;
+        self.session(who)?.allow(Action::Read, plugin)?;
         self.rooms.plugins.modules.read(plugin).map(Arc::from)
     }
 
     /// Newest versions, by namespace and name.
     pub fn plugins(&self, who: &Principal) -> Result<Vec<Arc<PluginInfo>>> {
-        self.enter(who, Action::Read, None)?;
+        let session = self.session(who)?;
         let state = self.rooms.ledger.state.read();
         let catalog = state.catalog();
         let is_newest = |plugin: &&Arc<PluginInfo>| {
             catalog.plugin_named(&plugin.namespace, &plugin.name).is_some_and(|newest| newest.id == plugin.id)
         };
-        let mut plugins: Vec<_> = catalog.plugins().filter(is_newest).cloned().collect();
+        let newest: Vec<_> = catalog.plugins().filter(is_newest).cloned().collect();
+        drop(state);
+        let mut plugins = session.allowed_of(Action::Read, newest, |plugin| plugin.as_ref().into());
         plugins.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(plugins)
     }
 
     /// One plugin version, callable. All callers share it, and so its pool of instances.
     pub fn load_plugin(&self, who: &Principal, id: PluginId) -> Result<LoadedPlugin> {
-        self.enter(who, Action::Read, None)?;
-        let plugin = self.rooms.ledger.plugin(id)?;
+        let plugin = self.session(who)?.plugin_by_id(Action::Read, id)?;
         self.rooms.plugins.loaded_plugin(&plugin)
     }
 
     /// What a topic calls, at the versions that it records.
     pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
-        self.enter(who, Action::Read, Some(&topic.namespace))?;
+        self.session(who)?.allow(Action::Read, topic)?;
         self.rooms.plugins.topic_plugins(topic)
     }
 
-    pub(super) fn find_plugin_version(&self, namespace: &str, name: &str, version: u32) -> Result<Arc<PluginInfo>> {
-        let newest = self.find_plugin(namespace, name)?.version;
-        let state = self.rooms.ledger.state.read();
-        let mut versions = state.catalog().plugin_versions(namespace, name);
-        versions.find(|plugin| plugin.version == version).cloned().ok_or_else(|| {
-            let message = format!("plugin {name:?} has no version {version}; it has versions 1 to {newest}");
-            Error::InvalidInput(message)
-        })
-    }
-
-    pub(super) fn find_plugin(&self, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
-        let state = self.rooms.ledger.state.read();
-        let plugin = state.catalog().plugin_named(namespace, name).cloned();
-        plugin.ok_or_else(|| Error::NotFound { what: "plugin", name: name.to_owned() })
+    fn plugin_named(&self, namespace: &str, name: &str) -> Option<Arc<PluginInfo>> {
+        self.rooms.ledger.state.read().catalog().plugin_named(namespace, name).cloned()
     }
 }

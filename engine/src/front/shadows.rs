@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::access::Action;
+use crate::access::Action;
 use crate::contract::{PluginShadowStatus, ShadowDifference};
 use crate::front::Engine;
 use crate::model::Principal;
@@ -23,9 +23,9 @@ impl Engine {
         name: &str,
         (plugin, version): (&str, u32),
     ) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        let topic = self.find_topic(namespace, name)?;
-        let shadow = self.find_plugin_version(namespace, plugin, version)?;
+        let session = self.session(who)?;
+        let topic = session.topic(Action::Define, namespace, name)?;
+        let shadow = session.plugin_version(Action::Read, namespace, plugin, version)?;
         let others = self.shadowed_topics().iter().filter(|other| other.id != topic.id).count();
         if others >= MAX_SHADOWS {
             return Err(Error::FailedPrecondition(format!(
@@ -40,8 +40,7 @@ impl Engine {
 
     /// Ends the shadow of a topic, and forgets what it has found; false if there was none.
     pub fn unshadow_topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<bool> {
-        self.enter(who, Action::Define, Some(namespace))?;
-        let topic = self.find_topic(namespace, name)?;
+        let topic = self.session(who)?.topic(Action::Define, namespace, name)?;
         if topic.shadow.is_none() {
             return Ok(false);
         }
@@ -52,9 +51,9 @@ impl Engine {
 
     /// All shadows with how they fare, by namespace and topic.
     pub fn plugin_shadows(&self, who: &Principal) -> Result<Vec<PluginShadowStatus>> {
-        self.enter(who, Action::Read, None)?;
+        let session = self.session(who)?;
         let mut found = Vec::new();
-        for topic in self.shadowed_topics() {
+        for topic in session.allowed_of(Action::Read, self.shadowed_topics(), |topic| topic.as_ref().into()) {
             let Some(shadow) = topic.shadow.and_then(|id| self.rooms.ledger.plugin(id).ok()) else { continue };
             let TopicSource::Select { plugins, .. } = &topic.source else { continue };
             let called = plugins.iter().filter_map(|id| self.rooms.ledger.plugin(*id).ok());
@@ -67,12 +66,13 @@ impl Engine {
 
     /// Rows of which the versions say different things: the newest of each shadow, oldest first.
     pub fn shadow_differences(&self, who: &Principal) -> Result<Vec<(Arc<TopicInfo>, Vec<ShadowDifference>)>> {
-        self.enter(who, Action::Read, None)?;
+        let session = self.session(who)?;
         let of = |topic: Arc<TopicInfo>| {
             let differences = self.rooms.evaluations.shadow_differences(&topic);
             (topic, differences)
         };
-        Ok(self.shadowed_topics().into_iter().map(of).collect())
+        let seen = session.allowed_of(Action::Read, self.shadowed_topics(), |topic| topic.as_ref().into());
+        Ok(seen.into_iter().map(of).collect())
     }
 
     fn calls_plugin(&self, topic: &TopicInfo, plugin: &str) -> Result<()> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::access::Action;
 use super::topics::{check_definition, topic_info};
+use crate::access::Action;
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::{
@@ -17,12 +17,13 @@ use crate::state::Change;
 impl Engine {
     /// RELOAD: the same name and id, the next version, a new output schema. Refused while members are subscribed.
     pub fn replace_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
         check_definition(&spec)?;
         let id = self.define(|engine| {
-            let topic = engine.find_topic(&spec.namespace, &spec.name)?;
+            let topic = session.topic(Action::Define, &spec.namespace, &spec.name)?;
+            session.used_by(&spec)?;
             engine.refuse_members("topic", &topic.name, topic.id)?;
-            let info = topic_info(spec.clone(), topic.id, topic.version.saturating_add(1), topic.created);
+            let info = next_version(&topic, &spec);
             let mut changes = Vec::new();
             let letters = engine.rooms.ledger.state.read().catalog().letters_of(&info).cloned();
             if let Some(letters) = letters {
@@ -45,10 +46,11 @@ impl Engine {
     /// Refused where there are rows at the offset already, which may have been read; while another change is still to
     /// come; and if the columns would be others.
     pub fn replace_topic_from(&self, who: &Principal, spec: &TopicSpec, start: VersionStart) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
         check_definition(spec)?;
         let id = self.define(|engine| {
-            let id = engine.find_topic(&spec.namespace, &spec.name)?.id;
+            let id = session.topic(Action::Define, &spec.namespace, &spec.name)?.id;
+            session.used_by(spec)?;
             engine.rooms.evaluations.between_readers(id, || engine.begin_version(id, spec, start))?;
             Ok(id)
         })?;
@@ -89,10 +91,8 @@ impl Engine {
         }
         let plugins = topic.plugins_of(topic.version).to_vec();
         earlier.push(EarlierVersion { version: topic.version, plugins, until });
-        let version = topic.version.saturating_add(1);
         let base = Some(topic.base_version());
-        let info = topic_info(spec.clone(), topic.id, version, topic.created);
-        self.record(vec![Change::TopicReplaced(TopicInfo { base, earlier, ..info })]).map(drop)
+        self.record(vec![Change::TopicReplaced(TopicInfo { base, earlier, ..next_version(&topic, spec) })]).map(drop)
     }
 
     /// Where the rows of the newest version end, in each partition.
@@ -130,4 +130,10 @@ impl Engine {
             |earlier: &&EarlierVersion| earlier.until.iter().any(|(partition, until)| *until > start(*partition));
         topic.earlier.iter().filter(retained).cloned().collect()
     }
+}
+
+/// What `spec` says, in the place of a topic that stands.
+fn next_version(topic: &TopicInfo, spec: &TopicSpec) -> TopicInfo {
+    let (id, version, created) = (topic.id, topic.version.saturating_add(1), topic.created);
+    TopicInfo { id, version, created, ..topic_info(spec.clone(), &topic.owner) }
 }

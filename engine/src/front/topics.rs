@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::access::Action;
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
+use super::session::Session;
+use crate::access::{Action, ObjectKind};
 use crate::contract::BatchOperator;
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::letters_info;
 use crate::model::types::{MAX_COLUMNS, is_stored};
-use crate::model::{Error, Lsn, OnError, Result, TopicId, TopicInfo, TopicSource, TopicSpec};
+use crate::model::{Error, Lsn, Offset, OnError, Result, TableInfo, TopicId, TopicInfo, TopicSource, TopicSpec};
 use crate::state::Change;
 
 /// Bytes of a topic's stored definition.
@@ -18,11 +19,13 @@ const MAX_DEFINITION_BYTES: usize = 1 << 20;
 
 impl Engine {
     pub fn create_topic(&self, who: &Principal, spec: TopicSpec) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Define, Some(&spec.namespace))?;
+        let session = self.session(who)?;
+        session.create(ObjectKind::Topic, &spec.namespace, &spec.name)?;
         check_namespace(&spec.namespace)?;
         check_name("topic", &spec.name)?;
         check_definition(&spec)?;
-        let topic = topic_info(spec, TopicId(0), 1, Lsn(0));
+        session.used_by(&spec)?;
+        let topic = topic_info(spec, who);
         let mut changes = vec![Change::TopicCreated(topic.clone())];
         if topic.on_error == OnError::DeadLetter {
             let source = self.rooms.ledger.table(topic.table)?;
@@ -39,9 +42,9 @@ impl Engine {
     /// Refused while groups have members or committed offsets on it, or topics or members are on its dead-letter table,
     /// which goes with it; `force` ends the members, forgets the offsets and drops those topics.
     pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
-        self.enter(who, Action::Define, Some(namespace))?;
+        let session = self.session(who)?;
         let dropped = self.define(|engine| {
-            let topic = engine.find_topic(namespace, name)?;
+            let topic = session.topic(Action::Define, namespace, name)?;
             let drops = engine.drops_of_topic(&topic);
             engine.refuse_consumers(&drops)?;
             if !force {
@@ -55,30 +58,38 @@ impl Engine {
 
     /// Identity topics included.
     pub fn topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Read, Some(namespace))?;
-        self.find_topic(namespace, name)
+        self.session(who)?.topic(Action::Read, namespace, name)
     }
 
     pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
-        self.enter(who, Action::Read, None)?;
-        self.rooms.ledger.topic(id)
+        self.session(who)?.topic_by_id(Action::Read, id)
+    }
+
+    /// The table that a topic is over, for whoever may read the topic.
+    pub fn topic_source(&self, who: &Principal, id: TopicId) -> Result<Arc<TableInfo>> {
+        self.rooms.ledger.table(self.session(who)?.topic_by_id(Action::Read, id)?.table)
+    }
+
+    /// (start, end) offsets of every partition of a topic, in order: those of its source.
+    pub fn topic_offsets(&self, who: &Principal, id: TopicId) -> Result<Vec<(Offset, Offset)>> {
+        self.offsets_of(self.session(who)?.topic_by_id(Action::Read, id)?.table)
     }
 
     /// All topics but the identity ones, by namespace and name.
     pub fn topics(&self, who: &Principal) -> Result<Vec<Arc<TopicInfo>>> {
-        self.enter(who, Action::Read, None)?;
+        let session = self.session(who)?;
         let state = self.rooms.ledger.state.read();
-        let mut topics: Vec<_> =
-            state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity).cloned().collect();
+        let all = state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity);
+        let all: Vec<_> = all.cloned().collect();
         drop(state);
+        let mut topics = session.allowed_of(Action::Read, all, |topic| topic.as_ref().into());
         topics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(topics)
     }
 
     /// The compiled topic; compiled once and kept while in use.
     pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
-        self.enter(who, Action::Read, None)?;
-        let topic = self.rooms.ledger.topic(id)?;
+        let topic = self.session(who)?.topic_by_id(Action::Read, id)?;
         self.rooms.evaluations.operator(&topic)
     }
 
@@ -96,11 +107,14 @@ impl Engine {
         drop(state);
         drops.letters.map_or(Ok(()), |letters| self.refuse_members("topic", &topic.name, TopicId(letters.0)))
     }
+}
 
-    pub(super) fn find_topic(&self, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
-        let state = self.rooms.ledger.state.read();
-        let topic = state.catalog().topic_named(namespace, name).cloned();
-        topic.ok_or_else(|| Error::NotFound { what: "topic", name: name.to_owned() })
+impl Session<'_> {
+    /// The table, the plugins and the functions of a topic's definition. Its readers are not asked for them again.
+    pub(super) fn used_by(&self, spec: &TopicSpec) -> Result<()> {
+        self.table_by_id(Action::Read, spec.table)?;
+        spec.plugins.iter().try_for_each(|id| self.plugin_by_id(Action::Read, *id).map(drop))?;
+        spec.functions.iter().try_for_each(|id| self.function_by_id(Action::Read, *id).map(drop))
     }
 }
 
@@ -128,9 +142,10 @@ pub(super) fn check_definition(spec: &TopicSpec) -> Result<()> {
     }
 }
 
-pub(super) fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Lsn) -> TopicInfo {
+/// A first version, without an id.
+pub(super) fn topic_info(spec: TopicSpec, owner: &Principal) -> TopicInfo {
     TopicInfo {
-        id,
+        id: TopicId(0),
         namespace: spec.namespace,
         name: spec.name,
         table: spec.table,
@@ -139,9 +154,10 @@ pub(super) fn topic_info(spec: TopicSpec, id: TopicId, version: u32, created: Ls
         output_schema: spec.output_schema,
         on_error: spec.on_error,
         shadow: None,
-        version,
+        version: 1,
         base: None,
         earlier: Vec::new(),
-        created,
+        owner: owner.clone(),
+        created: Lsn(0),
     }
 }

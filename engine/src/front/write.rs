@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::access::Action;
+use crate::access::Action;
 use crate::front::Engine;
 use crate::log::Ticket;
 use crate::model::Principal;
@@ -42,13 +42,12 @@ impl Engine {
         let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
         let mut spare = self.rooms.ledger.options.max_commit_bytes;
         let mut namespace: Option<String> = None;
+        let session = self.session(who)?;
         for append in &appends {
-            self.rooms.ledger.check_open()?;
-            let table = self.rooms.ledger.table(append.table)?;
+            let table = session.table_by_id(Action::Produce, append.table)?;
             if *namespace.get_or_insert_with(|| table.namespace.clone()) != table.namespace {
                 return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
             }
-            self.enter(who, Action::Produce, Some(&table.namespace))?;
             self.refuse_letters(&table)?;
             let parts = self.rooms.appender.prepare(&table, append, &mut spare)?;
             submission.rows.extend(parts);
@@ -72,9 +71,7 @@ impl Engine {
     /// Whether rows of these columns can become rows of the table, as far as that can be told without any: unknown, missing and
     /// doubled columns and types that are not cast are the errors that an append of such rows would give.
     pub fn check_columns(&self, who: &Principal, table: TableId, columns: &SchemaRef) -> Result<()> {
-        self.rooms.ledger.check_open()?;
-        let table = self.rooms.ledger.table(table)?;
-        self.enter(who, Action::Produce, Some(&table.namespace))?;
+        let table = self.session(who)?.table_by_id(Action::Produce, table)?;
         let none = RecordBatch::new_empty(SchemaRef::clone(columns));
         crate::model::types::conform(&none, table.schema(), self.rooms.ledger.options.max_commit_bytes).map(drop)
     }

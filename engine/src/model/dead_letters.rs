@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::model::OperatorError;
 use crate::model::{
-    Error, Lsn, Offset, PartitionId, PluginConsumerInfo, Result, TableId, TableInfo, TableOptions, TopicInfo,
+    Error, Lsn, Offset, PartitionId, PluginConsumerInfo, Principal, Result, TableId, TableInfo, TableOptions, TopicInfo,
 };
 
 /// What follows the owner's name in that of its dead-letter table.
@@ -30,7 +30,8 @@ pub(crate) fn owner_of_table(table: &str) -> Option<&str> {
 /// The dead-letter table of a topic over `source`: one partition, kept as long as the source is.
 pub(crate) fn letters_info(topic: &TopicInfo, source: &TableInfo) -> Result<TableInfo> {
     let columns = source.schema_of(topic.table_schema_version)?.fields();
-    made_of((&topic.namespace, &topic.name), columns, &letter_fields(), source, &format!("table {:?}", source.name))
+    let said = format!("table {:?}", source.name);
+    made_of((&topic.namespace, &topic.name, &topic.owner), columns, &letter_fields(), source, &said)
 }
 
 /// The dead-letter table of a consumer of `topic`, whose columns it has.
@@ -42,11 +43,18 @@ pub(crate) fn consumer_letters_info(
     let mut own = vec![Field::new(SOURCE_TOPIC, DataType::Utf8, true)];
     own.extend(letter_fields());
     let columns = topic.output_schema.fields();
-    made_of((&consumer.namespace, &consumer.name), columns, &own, source, &format!("topic {:?}", topic.name))
+    let said = format!("topic {:?}", topic.name);
+    made_of((&consumer.namespace, &consumer.name, &consumer.owner), columns, &own, source, &said)
 }
 
-/// `of` is the owner, as (namespace, name); `said` is what has the columns, for the error.
-fn made_of(of: (&str, &str), columns: &Fields, own: &[Field], source: &TableInfo, said: &str) -> Result<TableInfo> {
+/// `of` is what the table belongs to, as (namespace, name, its owner); `said` is what has the columns, for the error.
+fn made_of(
+    of: (&str, &str, &Principal),
+    columns: &Fields,
+    own: &[Field],
+    source: &TableInfo,
+    said: &str,
+) -> Result<TableInfo> {
     let mut fields: Vec<Arc<Field>> = columns.iter().map(nullable).collect();
     for field in own {
         if let Some(column) = columns.iter().find(|column| column.name() == field.name()) {
@@ -68,6 +76,7 @@ fn made_of(of: (&str, &str), columns: &Fields, own: &[Field], source: &TableInfo
             retention_bytes: source.options.retention_bytes,
             ..TableOptions::default()
         },
+        owner: of.2.clone(),
         created: Lsn(0),
     })
 }

@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EarlierVersion, Error, FunctionId, Lsn, PluginId, Result, TableId, TopicId};
+use crate::model::{EarlierVersion, Error, FunctionId, Lsn, PluginId, Principal, Result, TableId, TopicId};
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct TableInfo {
     /// Schema version `v` is `schemas[v - 1]`. Fields are only ever added at the end.
     pub schemas: Vec<SchemaRef>,
     pub options: TableOptions,
+    /// Who created it, or of a dead-letter table what it belongs to.
+    #[serde(default = "Principal::anonymous")]
+    pub owner: Principal,
     /// The record that created it.
     pub created: Lsn,
 }
@@ -172,5 +175,8 @@ pub struct TopicInfo {
     /// [`crate::model::MAX_TOPIC_VERSIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierVersion>,
+    /// Who created it, or of an identity topic the table.
+    #[serde(default = "Principal::anonymous")]
+    pub owner: Principal,
     pub created: Lsn,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AutoOffsetReset, ConsumerId, Lsn, Offset, OnError, PartitionId, PluginId, SeekTo, TableId, TopicId,
+    AutoOffsetReset, ConsumerId, Lsn, Offset, OnError, PartitionId, PluginId, Principal, SeekTo, TableId, TopicId,
 };
 
 /// Calls that are tried again for the same rows before the policy is followed, at most.
@@ -68,6 +68,9 @@ pub struct PluginConsumerInfo {
     pub paused: bool,
     /// Counts from 1; PAUSE, RESUME and RELOAD raise it.
     pub version: u32,
+    /// Who created it: it reads and writes as this one.
+    #[serde(default = "Principal::anonymous")]
+    pub owner: Principal,
     pub created: Lsn,
 }
 

@@ -4,8 +4,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::runners::Runners;
+use crate::access::{self, Action, Object};
 use crate::evaluation::Parts;
-use crate::model::{Error, Offset, PartitionId, Result, TopicInfo};
+use crate::model::{Error, Offset, PartitionId, PluginConsumerInfo, Result, TopicInfo};
 
 /// Bytes of one batch, about; a single row may have more.
 const BATCH_BYTES: usize = 2 << 20;
@@ -33,6 +34,12 @@ impl Taken {
         let at = self.offsets.get(row).copied().unwrap_or(Offset::MAX);
         self.offsets.partition_point(|offset| *offset < at)
     }
+}
+
+/// Refuses what the consumer's owner may not consume any more.
+pub(super) fn check_access(info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<()> {
+    access::check(&info.owner, Action::Consume, &Object::group(&info.namespace, &info.group))?;
+    access::check(&info.owner, Action::Consume, &topic.into())
 }
 
 /// About `max_rows` rows from a position on and below `until`, small chunks joined. Rows of one offset stay together. `None` at the end of

@@ -17,7 +17,7 @@ use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn};
 use crate::log::{Ledger, Log};
 use crate::model::OperatorError;
-use crate::model::{Error, Lsn, Result, TableId, TableInfo, TableOptions};
+use crate::model::{Error, Lsn, Principal, Result, TableId, TableInfo, TableOptions};
 use crate::platform::Events;
 use crate::platform::{EngineOptions, ManualClock};
 use crate::state::{SegmentMeta, StateStore};
@@ -42,8 +42,8 @@ fn table(schemas: Vec<SchemaRef>) -> Arc<TableInfo> {
         partition_key: vec!["name".to_owned()],
         ..TableOptions::default()
     };
-    let (namespace, name) = ("public".to_owned(), "odd näme/..".to_owned());
-    Arc::new(TableInfo { id: TableId(7), namespace, name, schemas, options, created: Lsn(7) })
+    let (namespace, name, owner) = ("public".to_owned(), "odd näme/..".to_owned(), Principal::anonymous());
+    Arc::new(TableInfo { id: TableId(7), namespace, name, schemas, options, owner, created: Lsn(7) })
 }
 
 /// Row `i` of the tests' table is a function of `i`.

@@ -295,6 +295,7 @@ fn identity_topic(table: &TableInfo) -> TopicInfo {
         version: table.schema_version(),
         base: None,
         earlier: Vec::new(),
+        owner: table.owner.clone(),
         created: table.created,
     }
 }

@@ -30,7 +30,7 @@ fn groups_share_evaluations_and_compilation() {
     });
     assert_eq!(fixture.compiler.calls(), 5, "each chunk is evaluated once");
     assert_eq!(fixture.compiler.compiled.load(std::sync::atomic::Ordering::SeqCst), 1);
-    let stats = fixture.engine.stats();
+    let stats = fixture.engine.stats(&who()).unwrap();
     assert_eq!((stats.evaluation_misses, stats.groups, stats.members), (5, 20, 20));
 }
 
@@ -80,7 +80,7 @@ fn under_skip_the_row_is_left_out_counted_and_told_of() {
     };
     assert_eq!(rows.len(), 3 * 99);
     assert!(!rows.contains(&37));
-    assert_eq!(fixture.engine.stats().rows_skipped, 3);
+    assert_eq!(fixture.engine.stats(&who()).unwrap().rows_skipped, 3);
     assert_eq!(fixture.events("row_skipped"), 1, "events are limited in rate");
 }
 
@@ -105,7 +105,7 @@ fn traps_cost_little_and_are_all_set_aside() {
     fixture.append(&table, 0, (0..500).map(|number| if number % 5 == 0 { number } else { -number }));
     let member = fixture.join(manual("g"), &["traps"]);
     assert_eq!(polled(&member), (0..500).step_by(5).collect::<Vec<_>>());
-    assert_eq!(fixture.engine.stats().rows_skipped, 400);
+    assert_eq!(fixture.engine.stats(&who()).unwrap().rows_skipped, 400);
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Fixture {
 
     /// Events of one kind.
     pub(crate) fn events(&self, kind: &str) -> usize {
-        self.engine.events().iter().filter(|event| event.kind == kind).count()
+        self.engine.events(&who()).unwrap().iter().filter(|event| event.kind == kind).count()
     }
 }
 

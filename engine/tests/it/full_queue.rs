@@ -56,7 +56,7 @@ impl Jam {
                 receipts.into_iter().for_each(|receipt| drop(receipt.wait().expect("it is durable")));
             }));
         }
-        until(|| self.fixture.engine.stats().queue_waiting == PRODUCERS as u64);
+        until(|| self.fixture.engine.stats(&who()).unwrap().queue_waiting == PRODUCERS as u64);
         drop(first);
     }
 
@@ -64,7 +64,7 @@ impl Jam {
     fn hold_the_writer(&self) -> PendingReceipt {
         self.disk.let_pass(Some(0));
         let receipt = self.fixture.engine.append(&who(), self.append_of(BATCH_ROWS), None).expect("it is queued");
-        until(|| self.fixture.engine.stats().queue_bytes == 0);
+        until(|| self.fixture.engine.stats(&who()).unwrap().queue_bytes == 0);
         receipt
     }
 
@@ -145,7 +145,7 @@ fn consumers_do_not_wait_behind_producers() {
     jam.within(SYNCS, "dropping a group", |engine| {
         engine.drop_group(&who(), "public", "g", false).expect("it is dropped");
     });
-    until(|| jam.fixture.engine.stats().queue_waiting == PRODUCERS as u64);
+    until(|| jam.fixture.engine.stats(&who()).unwrap().queue_waiting == PRODUCERS as u64);
 }
 
 #[test]
@@ -161,14 +161,14 @@ fn nobody_waits_behind_a_commit_that_waits_for_room() {
     let member = one.clone();
     let tickets = jam.within(0, "queueing commits", move |engine| {
         let mut tickets = Tickets::default();
-        while engine.stats().queue_waiting == 0 {
+        while engine.stats(&who()).unwrap().queue_waiting == 0 {
             tickets.push(member.enqueue_commit(generation, &[(mine, 5)]).expect("it is queued"));
         }
         tickets
     });
     let committing =
         std::thread::spawn(move || one.commit_as_of(generation, &[(mine, 6)]).expect("it is queued").wait());
-    until(|| jam.fixture.engine.stats().queue_waiting == 2);
+    until(|| jam.fixture.engine.stats(&who()).unwrap().queue_waiting == 2);
     let member = other.clone();
     jam.within(0, "a heartbeat", move |_| member.heartbeat().map(drop).expect("it is a member"));
     let member = other.clone();
@@ -213,9 +213,9 @@ fn what_waits_for_room_can_be_taken_back() {
     let mut jam = Jam::new();
     jam.fill();
     let waits = jam.fixture.engine.enqueue(&who(), jam.append_of(7), None).expect("it has a place");
-    assert_eq!(jam.fixture.engine.stats().queue_waiting, PRODUCERS as u64 + 1);
+    assert_eq!(jam.fixture.engine.stats(&who()).unwrap().queue_waiting, PRODUCERS as u64 + 1);
     drop(waits);
-    assert_eq!(jam.fixture.engine.stats().queue_waiting, PRODUCERS as u64);
+    assert_eq!(jam.fixture.engine.stats(&who()).unwrap().queue_waiting, PRODUCERS as u64);
     jam.stop.store(true, Ordering::SeqCst);
     jam.disk.let_pass(None);
     jam.producers.drain(..).for_each(|producer| producer.join().expect("it ends"));
@@ -233,7 +233,7 @@ fn closing_refuses_what_waits_for_room() {
     let first = jam.hold_the_writer();
     let engine = jam.fixture.engine.clone();
     let mut tickets = Vec::new();
-    while engine.stats().queue_waiting < 3 {
+    while engine.stats(&who()).unwrap().queue_waiting < 3 {
         tickets.push(engine.enqueue(&who(), jam.append_of(BATCH_ROWS), None).expect("it has a place"));
     }
     let last = tickets.split_off(tickets.len() - 3);

@@ -91,7 +91,7 @@ fn held(fixture: &Fixture, disk: &GatedDisk) {
     let partition = millstream_engine::PartitionChoice::Named(0);
     let append = millstream_engine::Append { table: other.id, partition, batch };
     drop(engine.append(&who(), append, None).expect("it is queued"));
-    until(|| engine.stats().queue_bytes == 0);
+    until(|| engine.stats(&who()).unwrap().queue_bytes == 0);
 }
 
 fn gated() -> (Fixture, GatedDisk) {
@@ -131,7 +131,7 @@ fn a_member_that_joins_during_a_reset_begins_after_it() {
         let reset = OffsetReset { topic: None, partition: None, to: SeekTo::Offset(7) };
         engine.reset_offsets(&who(), "public", "g", reset)
     });
-    until(|| fixture.engine.stats().queue_bytes > 0);
+    until(|| fixture.engine.stats(&who()).unwrap().queue_bytes > 0);
     assert_eq!(handed_after(&fixture, &disk, "g"), [7, 8, 9]);
     reset.join().expect("it does not panic").expect("it is reset");
 }
@@ -182,14 +182,14 @@ fn a_commit_that_is_refused_lets_nobody_pass_those_before_it() {
     drop(member.poll(MIB, NO_WAIT).expect("it polls"));
     held(&fixture, &disk);
     let committed = member.commit(&[(at(&topic, 0), 6)]).expect("it is queued");
-    let (engine, before) = (fixture.engine.clone(), fixture.engine.stats());
-    let queued = fixture.engine.stats().queue_bytes;
+    let (engine, before) = (fixture.engine.clone(), fixture.engine.stats(&who()).unwrap());
+    let queued = fixture.engine.stats(&who()).unwrap().queue_bytes;
     let end = std::thread::spawn(move || engine.drop_table(&who(), "public", "u", true));
-    until(|| fixture.engine.stats().queue_bytes > queued);
+    until(|| fixture.engine.stats(&who()).unwrap().queue_bytes > queued);
     // Its last commit names the topic that is about to end.
     drop(member);
     disk.let_pass(Some(1));
-    until(|| fixture.engine.stats().submissions_refused > before.submissions_refused);
+    until(|| fixture.engine.stats(&who()).unwrap().submissions_refused > before.submissions_refused);
     assert_eq!(handed_after(&fixture, &disk, "g"), [6, 7, 8, 9]);
     committed.wait().expect("it commits");
     end.join().expect("it does not panic").expect("it is dropped");
@@ -208,7 +208,7 @@ fn a_member_that_joins_while_its_group_is_dropped_begins_it_anew() {
     held(&fixture, &disk);
     let engine = fixture.engine.clone();
     let end = std::thread::spawn(move || engine.drop_group(&who(), "public", "g", false));
-    until(|| fixture.engine.stats().queue_bytes > 0);
+    until(|| fixture.engine.stats(&who()).unwrap().queue_bytes > 0);
     assert_eq!(handed_after(&fixture, &disk, "g"), [0, 1, 2, 3]);
     end.join().expect("it does not panic").expect("it is dropped");
     assert_eq!(fixture.committed("g").into_iter().collect::<Vec<_>>(), [(0, 0)], "the new one's beginning");

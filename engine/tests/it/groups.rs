@@ -283,6 +283,6 @@ fn members_of_many_groups_are_told_apart() {
         fixture.engine.groups(&who()).expect("they are listed").iter().flat_map(|group| &group.members).count(),
         0
     );
-    let stats = fixture.engine.stats();
+    let stats = fixture.engine.stats(&who()).unwrap();
     assert_eq!((stats.groups, stats.members), (200, 0));
 }

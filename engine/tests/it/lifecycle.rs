@@ -62,7 +62,7 @@ fn the_last_clone_closes() {
     assert!(Engine::open_with(options(dir.path())).is_err());
     drop(clone);
     let opened = Engine::open_with(options(dir.path())).unwrap();
-    assert!(opened.events().is_empty(), "{:?}", opened.events());
+    assert!(opened.events(&me()).unwrap().is_empty(), "{:?}", opened.events(&me()).unwrap());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn checkpoints_make_openings_short() {
     let table = store.table("t", TableOptions::default());
     store.append(table.id, rows(0..1_000)).unwrap();
     let store = store.reopen();
-    let stats = store.engine.stats();
+    let stats = store.engine.stats(&me()).unwrap();
     assert!(stats.checkpoint_lsn.0 >= 1_000, "{stats:?}");
     assert_eq!(store.offsets(table.id), [(0, 1_000)]);
 }

@@ -45,7 +45,7 @@ fn check(engine: &Engine, table: TableId, model: &Model) {
             other => panic!("{lsn}, {partition}/{offset}: {other:?}"),
         }
     }
-    let end = engine.stats().durable_lsn.0;
+    let end = engine.stats(&who()).unwrap().durable_lsn.0;
     for lsn in (0..end + 3).filter(|lsn| !model.contains_key(lsn)) {
         let none = engine.row_at(&who(), Lsn(lsn));
         assert!(matches!(none, Err(Error::NotFound { .. })), "{lsn} is no row's: {none:?}");
@@ -81,7 +81,7 @@ fn every_retained_row_has_its_lsn_and_every_lsn_its_row() {
                     let mut last = 0;
                     for offset in from..to {
                         let lsn = engine.lsn_of(&who(), table, partition, offset).unwrap().0;
-                        assert!(lsn > last && lsn <= engine.stats().durable_lsn.0);
+                        assert!(lsn > last && lsn <= engine.stats(&who()).unwrap().durable_lsn.0);
                         assert_eq!(model.insert(lsn, (partition, offset)), None, "given twice");
                         last = lsn;
                     }
@@ -125,9 +125,9 @@ fn lsns_are_kept_when_small_segments_become_one() {
             model.insert(lsn.0, (partition, offset));
         }
     }
-    let before = engine.stats().segments;
+    let before = engine.stats(&who()).unwrap().segments;
     engine.maintain(&who()).unwrap();
-    let after = engine.stats();
+    let after = engine.stats(&who()).unwrap();
     assert!(before == 36 && after.segments <= 12 && after.log_files == 1, "{before} {after:?}");
     check(&engine, table, &model);
     engine.close().unwrap();

@@ -124,10 +124,10 @@ fn producers_are_remembered_within_the_limit_and_never_take_a_batch_twice() {
         append_as(&engine, table, id, (0, 0)).unwrap();
         written += 1;
     }
-    let stats = engine.stats();
+    let stats = engine.stats(&me()).unwrap();
     assert!(stats.producer_streams <= 50, "{} streams", stats.producer_streams);
     assert!(stats.producer_streams_forgotten >= 250, "{} forgotten", stats.producer_streams_forgotten);
-    let told = engine.events().into_iter().filter(|event| event.kind == "producers_forgotten").count();
+    let told = engine.events(&me()).unwrap().into_iter().filter(|event| event.kind == "producers_forgotten").count();
     assert!((1..=3).contains(&told), "told {told} times");
 
     // Before and after a checkpoint and a replay: the newest is answered again, one that was forgotten is refused.
@@ -150,7 +150,7 @@ fn producers_are_remembered_within_the_limit_and_never_take_a_batch_twice() {
     assert_eq!(append_as(&engine, table, 230, (0, 0)).unwrap_err().kind(), ErrorKind::Fenced);
 
     engine.drop_table(&me(), "public", "t", false).unwrap();
-    assert_eq!(engine.stats().producer_streams, 0);
+    assert_eq!(engine.stats(&me()).unwrap().producer_streams, 0);
 }
 
 /// What is paged does not pile up in memory until the log rolls, whatever durability commits ask for.
@@ -159,9 +159,9 @@ fn many_producers_bring_a_checkpoint_forward() {
     let store = Store::with(|options| options.log_file_bytes = 1 << 30);
     let options = TableOptions { durability: Durability::Os, ..TableOptions::default() };
     let table = store.table("t", options);
-    let before = store.engine.stats().checkpoint_lsn;
+    let before = store.engine.stats(&me()).unwrap().checkpoint_lsn;
     let mut id = 0;
-    while store.engine.stats().checkpoint_lsn == before {
+    while store.engine.stats(&me()).unwrap().checkpoint_lsn == before {
         assert!(id < 90_000, "no checkpoint has been taken");
         let pending: Vec<_> = (id..id + 1_000)
             .map(|id| {
@@ -173,10 +173,10 @@ fn many_producers_bring_a_checkpoint_forward() {
         pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
         id += 1_000;
     }
-    assert_eq!(store.engine.stats().log_files, 1);
+    assert_eq!(store.engine.stats(&me()).unwrap().log_files, 1);
     // What is in the store only answers as before.
     let again = |id| store.stamped(table.id, rows(0..1), Some(ProducerStamp { id, epoch: 0, sequence: 0 })).unwrap();
     assert!(again(0).duplicate && again(id / 2).duplicate && again(id - 1).duplicate);
     assert!(!again(id).duplicate);
-    assert_eq!(u128::from(store.engine.stats().producer_streams), id + 1);
+    assert_eq!(u128::from(store.engine.stats(&me()).unwrap().producer_streams), id + 1);
 }

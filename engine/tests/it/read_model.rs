@@ -111,9 +111,9 @@ fn run(seed: u64) {
         }
     }
     model.check(random);
-    let figures = model.engine().stats();
+    let figures = model.engine().stats(&who()).unwrap();
     eprintln!("{} segments, {} log files", figures.segments, figures.log_files);
-    let events = model.engine().events();
+    let events = model.engine().events(&who()).unwrap();
     assert!(
         events.iter().all(|event| event.kind != "segment_damaged" && event.kind != "maintenance_failed"),
         "{events:?}"

@@ -90,7 +90,7 @@ impl Copy {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        self.engine.as_ref().unwrap().events().iter().map(|event| event.kind).collect()
+        self.engine.as_ref().unwrap().events(&who()).unwrap().iter().map(|event| event.kind).collect()
     }
 }
 
@@ -151,18 +151,18 @@ fn a_fenced_owner_stops_says_so_and_serves_what_it_has() {
     assert!(copy.kinds().contains(&"segment_store_contested"), "{:?}", copy.kinds());
     original.append(5_000);
     let engine = original.engine.as_ref().unwrap();
-    let files = engine.stats().log_files;
+    let files = engine.stats(&who()).unwrap().log_files;
     let refused = engine.cut_segments(&who(), original.table);
     assert!(matches!(&refused, Err(Error::Fenced(why)) if why.contains("memory://a/b")), "{refused:?}");
     engine.maintain(&who()).unwrap();
-    assert_eq!((engine.stats().log_files, engine.segments_fenced_by()), (files, Some(2)));
+    assert_eq!((engine.stats(&who()).unwrap().log_files, engine.segments_fenced_by()), (files, Some(2)));
     assert_eq!(original.kinds().iter().filter(|kind| **kind == "segment_store_fenced").count(), 1);
     // The copy merges, and gives what it merged no more than a name.
     copy.append(1_000);
     copy.compact();
     clock.advance(2 * DAY);
     copy.compact();
-    assert_eq!(copy.engine.as_ref().unwrap().stats().segment_store_kept_below, 2);
+    assert_eq!(copy.engine.as_ref().unwrap().stats(&who()).unwrap().segment_store_kept_below, 2);
     original.append(10);
     original.check();
     copy.check();
@@ -182,7 +182,7 @@ fn an_owner_without_rivals_deletes_what_it_dropped_after_the_grace_period() {
     only.open(&store, &clock);
     only.compact();
     let before = stores::objects(&store, ".parquet").len();
-    let listed = only.engine.as_ref().unwrap().stats().segments as usize;
+    let listed = only.engine.as_ref().unwrap().stats(&who()).unwrap().segments as usize;
     assert!(before > listed, "dropped segments are still there: {before} of {listed}");
     clock.advance(DAY - Duration::from_secs(60));
     only.compact();
@@ -190,7 +190,7 @@ fn an_owner_without_rivals_deletes_what_it_dropped_after_the_grace_period() {
     clock.advance(Duration::from_secs(61));
     only.compact();
     assert_eq!(stores::objects(&store, ".parquet").len(), listed);
-    let stats = only.engine.as_ref().unwrap().stats();
+    let stats = only.engine.as_ref().unwrap().stats(&who()).unwrap();
     assert_eq!((stats.segments_unlisted, stats.segment_store_epoch, stats.segment_store_kept_below), (0, 2, 0));
     only.check();
 }
@@ -213,7 +213,10 @@ fn a_clock_that_jumps_shortens_no_grace_period() {
     // What passes by both clocks counts.
     clock.advance(2 * DAY);
     only.compact();
-    assert_eq!(stores::objects(&store, ".parquet").len() as u64, only.engine.as_ref().unwrap().stats().segments);
+    assert_eq!(
+        stores::objects(&store, ".parquet").len() as u64,
+        only.engine.as_ref().unwrap().stats(&who()).unwrap().segments
+    );
     only.check();
 }
 
@@ -228,13 +231,13 @@ fn objects_kept_for_a_copy_go_at_the_operators_word() {
     restored.compact();
     clock.advance(2 * DAY);
     restored.compact();
-    let kept = restored.engine.as_ref().unwrap().stats();
+    let kept = restored.engine.as_ref().unwrap().stats(&who()).unwrap();
     assert!(kept.segment_store_kept_below == 2 && kept.segments_unlisted > 0, "{kept:?}");
     restored.close();
     let released = EngineOptions { segment_release_epoch: 2, ..options(restored.dir.path(), &store, &clock) };
     restored.engine = Some(Engine::open_with(released).unwrap());
     restored.compact();
-    let after = restored.engine.as_ref().unwrap().stats();
+    let after = restored.engine.as_ref().unwrap().stats(&who()).unwrap();
     assert_eq!((after.segment_store_kept_below, after.segments_unlisted), (0, 0));
     assert_eq!(stores::objects(&store, ".parquet").len() as u64, after.segments);
     restored.check();
@@ -279,10 +282,10 @@ fn what_a_crash_leaves_between_upload_and_record_is_known_by_its_name() {
     stores::hide_copying(crashed.path());
     let mut again = Copy { dir: crashed, engine: None, rows: 100, table: original.table };
     again.open(&left, &clock);
-    assert_eq!(again.engine.as_ref().unwrap().stats().segments_unlisted, 1);
+    assert_eq!(again.engine.as_ref().unwrap().stats(&who()).unwrap().segments_unlisted, 1);
     clock.advance(2 * DAY);
     again.compact();
-    let stats = again.engine.as_ref().unwrap().stats();
+    let stats = again.engine.as_ref().unwrap().stats(&who()).unwrap();
     assert_eq!((stats.segments, stats.segments_unlisted), (1, 0));
     assert_eq!(stores::objects(&left, ".parquet").len(), 1, "the other one is gone");
     again.check();
@@ -298,7 +301,7 @@ fn a_copy_that_is_too_old_says_what_it_misses() {
     original.compact();
     original.close();
     old.open(&store, &clock);
-    let events = old.engine.as_ref().unwrap().events();
+    let events = old.engine.as_ref().unwrap().events(&who()).unwrap();
     let missing = events.iter().find(|event| event.kind == "segments_missing").expect("an event");
     assert!(missing.message.starts_with("3 segments"), "{}", missing.message);
     old.close();
@@ -330,7 +333,7 @@ fn a_prefix_without_epochs_is_taken_over_by_its_directory_alone() {
     }
     for epoch in 1..3 {
         let engine = Engine::open_with(options(own.path(), &store, &clock)).unwrap();
-        let stats = engine.stats();
+        let stats = engine.stats(&who()).unwrap();
         assert_eq!((stats.segment_store_epoch, stats.segment_store_kept_below), (epoch, 0));
         engine.close().unwrap();
     }

@@ -48,10 +48,10 @@ fn cutting_empties_the_log_and_changes_nothing_for_readers() {
     for frame in 0..50 {
         table::append(&engine, info.id, 0, frame * 4_000..(frame + 1) * 4_000, 0);
     }
-    let before = engine.stats();
+    let before = engine.stats(&who()).unwrap();
     assert!(before.log_files > 3 && before.segments == 0);
     engine.cut_segments(&who(), info.id).unwrap();
-    let after = engine.stats();
+    let after = engine.stats(&who()).unwrap();
     assert_eq!((after.segments, after.segment_backlog_bytes), (1, 0));
     assert!(after.log_files <= 2, "{} log files", after.log_files);
     table::check(&engine, &info, 0, 0..200_000, |_| 0);
@@ -81,7 +81,7 @@ fn a_scan_skips_what_cannot_match() {
     let rows: usize = found.iter().map(|batch| batch.batch.num_rows()).sum();
     assert!(found.len() == 1 && found[0].range.contains(&100_000) && rows < 20_000, "{rows} rows");
     let by_time = millstream_engine::ScanRequest {
-        table: info.id,
+        topic: millstream_engine::TopicId(info.id.0),
         ranges: None,
         event_time_us: Some(150_000_000..150_001_000),
         operator: Arc::new(Columns::of(&info, &[1])),
@@ -99,10 +99,10 @@ fn small_neighbours_become_one() {
         table::append(&engine, info.id, 0, frame * 100..(frame + 1) * 100, 0);
         engine.cut_segments(&who(), info.id).unwrap();
     }
-    assert_eq!(engine.stats().segments, 64);
+    assert_eq!(engine.stats(&who()).unwrap().segments, 64);
     engine.maintain(&who()).unwrap();
-    assert!(engine.stats().segments <= 4, "{} segments", engine.stats().segments);
-    assert_eq!(files(dir.path()).len() as u64, engine.stats().segments);
+    assert!(engine.stats(&who()).unwrap().segments <= 4, "{} segments", engine.stats(&who()).unwrap().segments);
+    assert_eq!(files(dir.path()).len() as u64, engine.stats(&who()).unwrap().segments);
     table::check(&engine, &info, 0, 0..6_400, |_| 0);
     engine.close().unwrap();
     drop(engine);
@@ -159,10 +159,10 @@ fn retention_by_bytes_takes_the_oldest_first() {
         }
         engine.cut_segments(&who(), info.id).unwrap();
     }
-    let before = engine.stats().segment_bytes;
+    let before = engine.stats(&who()).unwrap().segment_bytes;
     assert!(before > 60_000, "{before}");
     engine.maintain(&who()).unwrap();
-    let after = engine.stats().segment_bytes;
+    let after = engine.stats(&who()).unwrap().segment_bytes;
     assert!(after <= 60_000 && after > 20_000, "{after}");
     let offsets = engine.table_offsets(&who(), info.id).unwrap();
     assert!(offsets[0].0 > 0 && offsets[0].0.abs_diff(offsets[1].0) <= 2_000, "{offsets:?}");
@@ -187,9 +187,9 @@ fn over_its_budget_the_log_is_cut_whatever_the_size() {
             table::append(&engine, info.id, partition, round * 1_000..(round + 1) * 1_000, 0);
         }
     }
-    assert!(engine.stats().log_bytes > 4 << 20, "{}", engine.stats().log_bytes);
+    assert!(engine.stats(&who()).unwrap().log_bytes > 4 << 20, "{}", engine.stats(&who()).unwrap().log_bytes);
     engine.maintain(&who()).unwrap();
-    assert!(engine.stats().log_bytes <= 2 << 20, "{}", engine.stats().log_bytes);
+    assert!(engine.stats(&who()).unwrap().log_bytes <= 2 << 20, "{}", engine.stats(&who()).unwrap().log_bytes);
     for partition in 0..20 {
         table::check(&engine, &info, partition, 0..12_000, |_| 0);
     }
@@ -228,7 +228,7 @@ fn a_damaged_segment_is_named_and_the_rest_stays_readable() {
     let engine = Engine::open_with(still(dir.path())).unwrap();
     let refused = table::scan(&engine, Columns::of(&info, &[0, 1, 2]), info.id, Some(vec![(0, 0..10)]));
     assert!(matches!(&refused, Err(Error::Corrupt { path: named, .. }) if *named == path), "{refused:?}");
-    assert!(engine.events().iter().any(|event| event.kind == "segment_damaged"));
+    assert!(engine.events(&who()).unwrap().iter().any(|event| event.kind == "segment_damaged"));
     table::check(&engine, &info, 1, 0..10, |_| 0);
 }
 
@@ -293,6 +293,7 @@ fn readers_see_one_run_of_rows_while_threads_cut_merge_and_trim() {
         }
         done.store(true, Ordering::Release);
     });
-    let failures: Vec<_> = engine.events().into_iter().filter(|event| event.kind == "maintenance_failed").collect();
+    let failures: Vec<_> =
+        engine.events(&who()).unwrap().into_iter().filter(|event| event.kind == "maintenance_failed").collect();
     assert!(failures.is_empty(), "{failures:?}");
 }

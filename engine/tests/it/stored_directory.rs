@@ -156,7 +156,7 @@ fn a_data_directory_of_before_opens() {
         }
         assert!(stamped(&engine, &written, 1, 0, 71).unwrap_err().to_string().contains("no longer kept"));
         assert_eq!(stamped(&engine, &written, 3, 6, 1).unwrap_err().kind(), ErrorKind::Fenced);
-        assert_eq!(engine.stats().producer_streams, 3);
+        assert_eq!(engine.stats(&who()).unwrap().producer_streams, 3);
         let limits = engine.namespace_limits(&who(), "other").unwrap();
         assert_eq!(limits.get(NamespaceLimit::ProducerStreams), Some(50));
 

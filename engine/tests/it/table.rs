@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use millstream_engine::{
     Append, BatchOperator, ChunkStatistics, ColumnSpec, Engine, Evaluated, InputColumn, OffsetRange, OperatorError,
     PartitionChoice, PartitionId, Principal, RowMap, ScanRequest, ScannedBatch, TableId, TableInfo, TableOptions,
-    TableSpec,
+    TableSpec, TopicId,
 };
 
 pub(crate) const NAME: &str = "events";
@@ -123,7 +123,8 @@ pub(crate) fn scan(
     table: TableId,
     ranges: Option<Vec<(PartitionId, OffsetRange)>>,
 ) -> millstream_engine::Result<Vec<ScannedBatch>> {
-    let request = ScanRequest { table, ranges, event_time_us: None, operator: Arc::new(operator) };
+    let topic = TopicId(table.0);
+    let request = ScanRequest { topic, ranges, event_time_us: None, operator: Arc::new(operator) };
     engine.scan(&who(), request)?.collect()
 }
 

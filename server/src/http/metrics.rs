@@ -92,7 +92,7 @@ pub(crate) async fn metrics(
 
 fn render(engine: &Engine, figures: &Figures, net: &Net) -> millstream_engine::Result<String> {
     let mut out = String::new();
-    let stats = engine.stats();
+    let stats = engine.stats(&Principal::anonymous())?;
     for (name, kind, help, value) in METRICS {
         header_lines(&mut out, name, kind, help);
         line(&mut out, name, "", value(&stats));

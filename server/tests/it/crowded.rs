@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
 use millstream_engine::disk::GatedDisk;
+use millstream_engine::{EngineStats, Principal};
 use millstream_protocol::consumer_reply::Reply;
 use millstream_protocol::consumer_request::Request;
 use millstream_protocol::{Append, Commit, Heartbeat, Hello, PartitionOffset};
@@ -57,12 +58,16 @@ impl Crowded {
         Crowded { disk: Gate(disk), server: Server::start(&config).unwrap(), _dir: dir }
     }
 
-    fn until(&self, what: &str, condition: impl Fn(&millstream_engine::EngineStats) -> bool) {
+    fn until(&self, what: &str, condition: impl Fn(&EngineStats) -> bool) {
         let begun = Instant::now();
-        while !condition(&self.server.engine().stats()) {
-            assert!(begun.elapsed() < LIMIT, "{what}: {:?}", self.server.engine().stats());
+        while !condition(&self.stats()) {
+            assert!(begun.elapsed() < LIMIT, "{what}: {:?}", self.stats());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.server.engine().stats(&Principal::anonymous()).unwrap()
     }
 
     /// Sends a statement over HTTP and leaves its answer.
@@ -151,7 +156,7 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
         crowded.disk.0.let_pass(Some(3));
         let committed = |reply| if let Reply::CommitAck(ack) = reply { Some(ack) } else { None };
         assert_eq!(in_time("a commit", member.until(committed)).await.error, None);
-        assert!(crowded.server.engine().stats().queue_waiting > 400, "the producers are still held back");
+        assert!(crowded.stats().queue_waiting > 400, "the producers are still held back");
 
         crowded.disk.0.let_pass(None);
         while let Some(ack) = in_time("a batch", puts.join_next()).await {

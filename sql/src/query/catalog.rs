@@ -47,7 +47,7 @@ impl Reader {
             return Ok(Some(Relation::Table(table)));
         }
         let Some(topic) = found(self.engine.topic(&self.who, &name.namespace, &name.name))? else { return Ok(None) };
-        let table = self.engine.table_by_id(&self.who, topic.table)?;
+        let table = self.engine.topic_source(&self.who, topic.id)?;
         Ok(Some(Relation::Topic(topic, table)))
     }
 

@@ -17,7 +17,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use millstream_engine::{BatchOperator, Error as EngineError, Offset, PartitionId, Scan, ScanRequest, TableId};
+use millstream_engine::{BatchOperator, Error as EngineError, Offset, PartitionId, Scan, ScanRequest, TopicId};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -44,7 +44,7 @@ pub(super) struct ScanExec {
     reader: Reader,
     /// Of the table or topic that is read.
     name: Arc<str>,
-    table: TableId,
+    topic: TopicId,
     operator: Arc<dyn BatchOperator>,
     /// The parts of each df_partition.
     groups: Vec<Vec<Part>>,
@@ -60,7 +60,7 @@ impl ScanExec {
     pub(super) fn new(
         reader: Reader,
         name: Arc<str>,
-        table: TableId,
+        topic: TopicId,
         operator: Arc<dyn BatchOperator>,
         parts: Vec<Part>,
         event_time_us: Option<Range<i64>>,
@@ -80,7 +80,7 @@ impl ScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        ScanExec { reader, name, table, operator, groups, event_time_us, limit, exact, properties }
+        ScanExec { reader, name, topic, operator, groups, event_time_us, limit, exact, properties }
     }
 }
 
@@ -118,7 +118,7 @@ impl ExecutionPlan for ScanExec {
         let task = Task {
             reader: self.reader.clone(),
             name: Arc::clone(&self.name),
-            table: self.table,
+            topic: self.topic,
             runs: runs.collect(),
             scan: None,
             event_time_us: self.event_time_us.clone(),
@@ -147,7 +147,7 @@ impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.operator.inputs().len();
         let partitions: usize = self.groups.iter().map(Vec::len).sum();
-        write!(f, "StreamScan: table={}, partitions={partitions}, columns_read={columns}", self.table)?;
+        write!(f, "StreamScan: topic={}, partitions={partitions}, columns_read={columns}", self.topic)?;
         if let Some(range) = &self.event_time_us {
             write!(f, ", event_time_us={}..{}", range.start, range.end)?;
         }
@@ -162,7 +162,7 @@ impl DisplayAs for ScanExec {
 struct Task {
     reader: Reader,
     name: Arc<str>,
-    table: TableId,
+    topic: TopicId,
     /// What is still to be read. The first one begins where it was read to.
     runs: VecDeque<Run>,
     /// Of the first run, once it is begun.
@@ -243,7 +243,7 @@ impl Task {
                 Some(scan) => scan.next().transpose(),
                 None => {
                     let request = ScanRequest {
-                        table: self.table,
+                        topic: self.topic,
                         ranges: Some(vec![(run.partition, run.rows.clone())]),
                         event_time_us: self.event_time_us.clone(),
                         operator: Arc::clone(&run.operator),

@@ -12,7 +12,7 @@ use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Op, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use millstream_engine::{BatchOperator, OnError, TableInfo, TopicInfo, VersionRange};
+use millstream_engine::{BatchOperator, OnError, TableInfo, TopicId, TopicInfo, VersionRange};
 
 use super::catalog::Reader;
 use super::growth::terms;
@@ -85,6 +85,11 @@ impl StreamTable {
         Source { name, table: self.table.id, topic: self.topic.as_ref().map(|topic| topic.id) }
     }
 
+    /// Of a table its identity topic.
+    fn topic_id(&self) -> TopicId {
+        self.topic.as_ref().map_or(TopicId(self.table.id.0), |topic| topic.id)
+    }
+
     /// Whether conditions and columns of a query can become part of the topic's own SELECT.
     fn is_mergeable(&self) -> bool {
         !self.skip && self.plan.transform.is_none()
@@ -126,7 +131,7 @@ impl StreamTable {
         for (version, plan) in &self.earlier {
             operators.insert(*version, self.operator(plan, filters, projection)?);
         }
-        let offsets = engine.table_offsets(who, self.table.id).map_err(into_datafusion)?;
+        let offsets = engine.topic_offsets(who, self.topic_id()).map_err(into_datafusion)?;
         // A version that has begun since this was planned has rows that are not this query's: it sees those before.
         let topic = self.topic.as_ref().map(|planned| {
             let now = engine.topic_by_id(who, planned.id).ok();
@@ -195,7 +200,7 @@ impl TableProvider for StreamTable {
         let all: Vec<&Expr> = conditions.iter().collect();
         let event_time_us = self.table.options.time_column.as_ref().and_then(|column| time_bounds(column, &all));
         let parts = self.parts(&operator, filters, projection)?;
-        let id = self.table.id;
+        let id = self.topic_id();
         let exact = all.is_empty() && self.is_mergeable();
         let threads = self.reader.state.config().target_partitions();
         let name = Arc::from(self.source().name.name);

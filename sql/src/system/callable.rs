@@ -35,6 +35,7 @@ pub(super) const PLUGINS: Columns = &[
     ("cpu", Real),
     ("log_rate", Number),
     ("http", Text),
+    ("owner", Text),
 ];
 
 pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
@@ -67,6 +68,7 @@ pub(super) fn plugins(reader: &Reader) -> Result<Rows> {
             real_or_null(plugin.limits.cpu_milli.map(|milli| f64::from(milli) / 1e3)),
             number(plugin.limits.log_rate),
             text(plugin.http_hosts.join(", ")),
+            text(plugin.owner.name()),
         ]);
     }
     Ok(rows)
@@ -97,6 +99,7 @@ pub(super) const FUNCTIONS: Columns = &[
     ("plugin", Text),
     ("plugin_version", Number),
     ("declared", Flag),
+    ("owner", Text),
 ];
 
 /// Functions that were created, and plugins that are called by their own name.
@@ -117,6 +120,7 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
             text(&plugin.name),
             number(plugin.version),
             flag(true),
+            text(function.owner.name()),
         ]);
     }
     let is_called = |kind: PluginKind| matches!(kind, PluginKind::Filter | PluginKind::Function);
@@ -130,6 +134,7 @@ pub(super) fn functions(reader: &Reader) -> Result<Rows> {
             text(&plugin.name),
             number(plugin.version),
             flag(false),
+            text(plugin.owner.name()),
         ]);
     }
     Ok(rows)

@@ -32,6 +32,7 @@ pub(super) const CONSUMERS: Columns = &[
     ("commits", Number),
     ("state_bytes", Number),
     ("state_bytes_limit", Number),
+    ("owner", Text),
 ];
 
 pub(super) fn consumers(reader: &Reader) -> Result<Rows> {
@@ -65,6 +66,7 @@ pub(super) fn consumers(reader: &Reader) -> Result<Rows> {
             number(commits),
             number(status.state_bytes),
             number(settings.state_bytes),
+            text(info.owner.name()),
         ]);
     }
     Ok(rows)

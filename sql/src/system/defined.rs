@@ -22,6 +22,7 @@ pub(super) const TABLES: Columns = &[
     ("durability", Text),
     ("schema_version", Number),
     ("rows", Number),
+    ("owner", Text),
 ];
 
 pub(super) fn tables(reader: &Reader) -> Result<Rows> {
@@ -45,6 +46,7 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
             }),
             number(table.schema_version()),
             number(retained),
+            text(table.owner.name()),
         ]);
     }
     Ok(rows)
@@ -97,12 +99,13 @@ pub(super) const TOPICS: Columns = &[
     ("on_error", Text),
     ("plugins", Number),
     ("definition", Text),
+    ("owner", Text),
 ];
 
 pub(super) fn topics(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for topic in reader.engine.topics(&reader.who)? {
-        let table = reader.engine.table_by_id(&reader.who, topic.table)?;
+        let table = reader.engine.topic_source(&reader.who, topic.id)?;
         let (definition, plugins) = match &topic.source {
             TopicSource::Identity => (None, 0),
             TopicSource::Select { definition, plugins, .. } => (Some(definition.as_str()), plugins.len()),
@@ -117,6 +120,7 @@ pub(super) fn topics(reader: &Reader) -> Result<Rows> {
             text(on_error(topic.on_error)),
             number(plugins),
             text_or_null(definition),
+            text(topic.owner.name()),
         ]);
     }
     Ok(rows)

@@ -70,14 +70,14 @@ pub(super) fn segments(reader: &Reader) -> Result<Rows> {
 pub(super) const LOG: Columns = &[("at", Time), ("kind", Text), ("message", Text)];
 
 pub(super) fn log(reader: &Reader) -> Result<Rows> {
-    let events = reader.engine.events().into_iter();
+    let events = reader.engine.events(&reader.who)?.into_iter();
     Ok(events.map(|event| vec![time(event.at_us), text(event.kind), text(event.message)]).collect())
 }
 
 pub(super) const STATS: Columns = &[("name", Text), ("value", Number)];
 
 pub(super) fn stats(reader: &Reader) -> Result<Rows> {
-    let stats = reader.engine.stats();
+    let stats = reader.engine.stats(&reader.who)?;
     let figures = [
         ("durable_lsn", stats.durable_lsn.0),
         ("checkpoint_lsn", stats.checkpoint_lsn.0),

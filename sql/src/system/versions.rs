@@ -24,7 +24,7 @@ pub(super) fn topic_versions(reader: &Reader) -> Result<Rows> {
         if topic.plugins_of(topic.version).is_empty() {
             continue;
         }
-        let table = reader.engine.table_by_id(&reader.who, topic.table)?;
+        let table = reader.engine.topic_source(&reader.who, topic.id)?;
         for partition in 0..table.options.partitions {
             for range in topic.versions_of(partition) {
                 rows.push(vec![

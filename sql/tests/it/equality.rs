@@ -103,7 +103,7 @@ fn scan_topic(store: &Store, name: &str) -> Vec<String> {
     let who = Principal::anonymous();
     let topic = store.engine.topic(&who, "public", name).unwrap();
     let operator = store.engine.topic_operator(&who, topic.id).unwrap();
-    let request = ScanRequest { table: topic.table, ranges: None, event_time_us: None, operator };
+    let request = ScanRequest { topic: topic.id, ranges: None, event_time_us: None, operator };
     store.engine.scan(&who, request).unwrap().flat_map(|chunk| format_rows(&chunk.unwrap().batch)).collect()
 }
 

@@ -183,6 +183,7 @@ pub(super) fn table(name: &str, partitions: u32) -> Submission {
         name: name.to_owned(),
         schemas: vec![schema()],
         options: TableOptions { partitions, ..TableOptions::default() },
+        owner: crate::model::Principal::anonymous(),
         created: crate::model::Lsn(0),
     };
     Submission::of([Change::TableCreated(info)])

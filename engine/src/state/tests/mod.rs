@@ -19,8 +19,8 @@ use crate::contract::{
     ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind, PluginLimits, Volatility,
 };
 use crate::model::{
-    ConsumerId, FunctionId, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings, PluginId, Result, TableId,
-    TableInfo, TableOptions, TopicId, TopicInfo, TopicSource,
+    ConsumerId, FunctionId, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings, PluginId, Principal, Result,
+    TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource,
 };
 use crate::state::Submission;
 use crate::state::record::assign_id;
@@ -112,6 +112,7 @@ pub(super) fn table(namespace: &str, name: &str, partitions: u32) -> Change {
         name: name.to_owned(),
         schemas: vec![schema],
         options: TableOptions { partitions, ..TableOptions::default() },
+        owner: Principal::anonymous(),
         created: Lsn(0),
     })
 }
@@ -130,6 +131,7 @@ pub(super) fn topic(namespace: &str, name: &str, table: TableId, plugins: Vec<Pl
         version: 1,
         base: None,
         earlier: Vec::new(),
+        owner: Principal::anonymous(),
         created: Lsn(0),
     }
 }
@@ -161,6 +163,7 @@ pub(super) fn plugin(name: &str, version: u32) -> Change {
         suspended: None,
         tables: Vec::new(),
         http_hosts: Vec::new(),
+        owner: Principal::anonymous(),
         created: Lsn(0),
     }))
 }
@@ -193,6 +196,7 @@ pub(super) fn consumer(name: &str, topic: TopicId, plugin: PluginId, group: &str
         upcoming: None,
         paused: false,
         version: 1,
+        owner: Principal::anonymous(),
         created: Lsn(0),
     })
 }
@@ -206,6 +210,7 @@ pub(super) fn function(name: &str, plugin: &str) -> Change {
         parameters: vec![("a".to_owned(), DataType::Utf8)],
         returns: DataType::Boolean,
         plugin: plugin.to_owned(),
+        owner: Principal::anonymous(),
         created: Lsn(0),
     })
 }

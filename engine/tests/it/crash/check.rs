@@ -9,7 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_schema::SchemaRef;
 use millstream_engine::{
     Append, BatchOperator, ChunkStatistics, Durability, Engine, Error, ErrorKind, Evaluated, InputColumn, Offset,
-    OperatorError, PartitionChoice, PartitionId, Principal, Result, RowMap, ScanRequest,
+    OperatorError, PartitionChoice, PartitionId, Principal, Result, RowMap, ScanRequest, TopicId,
 };
 
 use super::history::{GROUP, Outcome, Sent, batch, options};
@@ -92,7 +92,7 @@ impl Opened {
                 let partition = partition as PartitionId;
                 let operator = Arc::new(Ids::of(table.schema()));
                 let request = ScanRequest {
-                    table: table.id,
+                    topic: TopicId(table.id.0),
                     ranges: Some(vec![(partition, start..end)]),
                     event_time_us: None,
                     operator,

@@ -66,7 +66,7 @@ impl Store {
 
     /// What was told of panics.
     fn told(&self) -> Vec<String> {
-        let events = self.engine.events().into_iter();
+        let events = self.engine.events(&who()).unwrap().into_iter();
         events.filter(|event| event.kind == "thread_panicked").map(|event| event.message).collect()
     }
 
@@ -79,10 +79,10 @@ impl Store {
         let error = self.append(table, 0..1).unwrap_err();
         assert!(matches!(&error, Error::LogFailed { message, .. } if message.contains(reason)), "{error}");
         assert_eq!(self.engine.check_ready().unwrap_err().to_string(), error.to_string());
-        let stats = self.engine.stats();
+        let stats = self.engine.stats(&who()).unwrap();
         assert_eq!((stats.thread_panics, stats.threads_down), (1, 1));
         assert!(matches!(self.engine.close(), Err(Error::LogFailed { .. })));
-        assert_eq!(self.engine.stats().checkpoint_lsn, stats.checkpoint_lsn);
+        assert_eq!(self.engine.stats(&who()).unwrap().checkpoint_lsn, stats.checkpoint_lsn);
         let Store { dir, engine, trap, .. } = self;
         drop(engine);
         let (engine, clock) = open(dir.path(), &trap, |_| {});
@@ -185,7 +185,10 @@ fn maintenance_is_begun_again() {
     let told = store.told();
     let message = "the thread \"maintenance\" has panicked (suspensions of maintenance); it is begun again";
     assert_eq!(told, [message, message]);
-    assert_eq!((store.engine.stats().thread_panics, store.engine.stats().threads_down), (2, 0));
+    assert_eq!(
+        (store.engine.stats(&who()).unwrap().thread_panics, store.engine.stats(&who()).unwrap().threads_down),
+        (2, 0)
+    );
 }
 
 #[test]
@@ -216,7 +219,10 @@ fn a_segment_that_a_panic_cut_short_is_written_later() {
     for batch in 0..20 {
         store.append(&table, batch * 100..(batch + 1) * 100).unwrap();
     }
-    wait(|| (store.trap.is_sprung() && store.engine.stats().segment_backlog_bytes == 0).then_some(()), "segments");
+    wait(
+        || (store.trap.is_sprung() && store.engine.stats(&who()).unwrap().segment_backlog_bytes == 0).then_some(()),
+        "segments",
+    );
     let told = store.told();
     assert_eq!(told, ["the thread \"segments-1\" has panicked (read of segments); it is begun again"]);
     store.engine.check_ready().unwrap();
@@ -231,7 +237,7 @@ fn members_expire_after_a_panic_of_their_thread() {
     store.trap.arm("clock", "groups", 1);
     wait(|| store.trap.is_sprung().then_some(()), "the panic");
     store.clock.clock.advance(ConsumerConfig::default().session_timeout + Duration::from_secs(1));
-    wait(|| (store.engine.stats().members == 0).then_some(()), "expiry");
+    wait(|| (store.engine.stats(&who()).unwrap().members == 0).then_some(()), "expiry");
     assert!(member.poll(MIB, NO_WAIT).is_err());
     assert_eq!(store.told(), ["the thread \"groups\" has panicked (clock of groups); it is begun again"]);
     store.engine.check_ready().unwrap();

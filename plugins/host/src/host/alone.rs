@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use millstream_engine::{
-    LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Result, TableId, TableLookup,
+    LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Principal, Result, TableId,
+    TableLookup,
 };
 
 use super::WasmHost;
@@ -36,6 +37,7 @@ impl WasmHost {
             suspended: None,
             tables: tables_of_it,
             http_hosts: settings.http_hosts.clone(),
+            owner: Principal::anonymous(),
             created: Lsn(0),
         };
         self.load(&plugin, bytes, tables)

@@ -9,8 +9,8 @@ use std::{env, fs};
 use arrow_array::{ArrayRef, Float64Array};
 use millstream_engine::{
     BatchConsumer, BatchPosition, BatchTransform, Capability, FailureKind, KeyedState, LoadedPlugin, Lsn, MemoryTables,
-    OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, PluginSettings, ScalarFunction, StateEntries,
-    StateSource, StateWrite, TableId, TableLookup,
+    OperatorError, PluginHost as _, PluginId, PluginInfo, PluginLimits, PluginSettings, Principal, ScalarFunction,
+    StateEntries, StateSource, StateWrite, TableId, TableLookup,
 };
 use millstream_plugin_host::{HostOptions, WasmHost};
 use sha2::{Digest as _, Sha256};
@@ -166,6 +166,7 @@ pub(crate) fn describe(
         grants: settings.grants,
         suspended: None,
         http_hosts: settings.http_hosts,
+        owner: Principal::anonymous(),
         created: Lsn(0),
     })
 }

@@ -1,0 +1,142 @@
+//! What calls name, found and then checked for the principal who calls.
+
+use std::sync::Arc;
+
+use crate::access::{self, Action, Object, ObjectKind};
+use crate::contract::{FunctionInfo, PluginInfo};
+use crate::front::Engine;
+use crate::log::Ledger;
+use crate::model::{
+    ConsumerConfig, Error, FunctionId, PluginConsumerInfo, PluginId, Principal, Result, TableId, TableInfo, TopicId,
+    TopicInfo,
+};
+
+/// A principal's way to objects; every call of the front has one. An object is found first, so that its owner is known, and
+/// then checked. What is to be created is checked by its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session<'a> {
+    ledger: &'a Ledger,
+    pub(super) who: &'a Principal,
+}
+
+impl Engine {
+    pub(super) fn session<'a>(&'a self, who: &'a Principal) -> Result<Session<'a>> {
+        self.rooms.ledger.check_open()?;
+        Ok(self.observer(who))
+    }
+
+    /// As [`Self::session`], also of a store that is closed or has lost a thread, for calls that tell of just that.
+    pub(super) fn observer<'a>(&'a self, who: &'a Principal) -> Session<'a> {
+        Session { ledger: &self.rooms.ledger, who }
+    }
+}
+
+impl Session<'_> {
+    pub(super) fn allow<'o>(&self, action: Action, object: impl Into<Object<'o>>) -> Result<()> {
+        access::check(self.who, action, &object.into())
+    }
+
+    /// What the principal may do this to, of a list. Not to be called while the state is locked.
+    pub(super) fn allowed_of<T>(
+        &self,
+        action: Action,
+        list: impl IntoIterator<Item = T>,
+        object: impl Fn(&T) -> Object<'_>,
+    ) -> Vec<T> {
+        list.into_iter().filter(|item| self.allow(action, object(item)).is_ok()).collect()
+    }
+
+    pub(super) fn server(&self, action: Action) -> Result<()> {
+        self.allow(action, Object::SERVER)
+    }
+
+    pub(super) fn namespace(&self, action: Action, name: &str) -> Result<()> {
+        self.allow(action, Object::namespace(name))
+    }
+
+    pub(super) fn group(&self, action: Action, namespace: &str, name: &str) -> Result<()> {
+        self.allow(action, Object::group(namespace, name))
+    }
+
+    /// For what is to be created.
+    pub(super) fn create(&self, kind: ObjectKind, namespace: &str, name: &str) -> Result<()> {
+        self.allow(Action::Define, Object::unowned(kind, namespace, name))
+    }
+
+    pub(super) fn table(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
+        let found = self.ledger.state.read().catalog().table_named(namespace, name).cloned();
+        self.allowed(action, named(found, "table", name)?)
+    }
+
+    pub(super) fn table_by_id(&self, action: Action, id: TableId) -> Result<Arc<TableInfo>> {
+        self.allowed(action, self.ledger.table(id)?)
+    }
+
+    /// Identity topics included.
+    pub(super) fn topic(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
+        let found = self.ledger.state.read().catalog().topic_named(namespace, name).cloned();
+        self.allowed(action, named(found, "topic", name)?)
+    }
+
+    pub(super) fn topic_by_id(&self, action: Action, id: TopicId) -> Result<Arc<TopicInfo>> {
+        self.allowed(action, self.ledger.topic(id)?)
+    }
+
+    /// Topics that a member is to read.
+    pub(super) fn subscribed(&self, config: &ConsumerConfig, names: &[String]) -> Result<Vec<Arc<TopicInfo>>> {
+        self.allow(Action::Consume, config)?;
+        names.iter().map(|name| self.topic(Action::Consume, &config.namespace, name)).collect()
+    }
+
+    /// The newest version.
+    pub(super) fn plugin(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
+        let found = self.ledger.state.read().catalog().plugin_named(namespace, name).cloned();
+        self.allowed(action, named(found, "plugin", name)?)
+    }
+
+    pub(super) fn plugin_version(
+        &self,
+        action: Action,
+        namespace: &str,
+        name: &str,
+        version: u32,
+    ) -> Result<Arc<PluginInfo>> {
+        let newest = self.plugin(action, namespace, name)?.version;
+        let state = self.ledger.state.read();
+        let mut versions = state.catalog().plugin_versions(namespace, name);
+        versions.find(|plugin| plugin.version == version).cloned().ok_or_else(|| {
+            let message = format!("plugin {name:?} has no version {version}; it has versions 1 to {newest}");
+            Error::InvalidInput(message)
+        })
+    }
+
+    pub(super) fn plugin_by_id(&self, action: Action, id: PluginId) -> Result<Arc<PluginInfo>> {
+        self.allowed(action, self.ledger.plugin(id)?)
+    }
+
+    pub(super) fn function(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
+        let found = self.ledger.state.read().catalog().function_named(namespace, name).cloned();
+        self.allowed(action, named(found, "function", name)?)
+    }
+
+    pub(super) fn function_by_id(&self, action: Action, id: FunctionId) -> Result<Arc<FunctionInfo>> {
+        self.allowed(action, self.ledger.function(id)?)
+    }
+
+    pub(super) fn consumer(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
+        let found = self.ledger.state.read().catalog().consumer_named(namespace, name).cloned();
+        self.allowed(action, named(found, "consumer", name)?)
+    }
+
+    fn allowed<T>(&self, action: Action, found: Arc<T>) -> Result<Arc<T>>
+    where
+        for<'o> Object<'o>: From<&'o T>,
+    {
+        self.allow(action, found.as_ref())?;
+        Ok(found)
+    }
+}
+
+fn named<T>(found: Option<T>, what: &'static str, name: &str) -> Result<T> {
+    found.ok_or_else(|| Error::NotFound { what, name: name.to_owned() })
+}

@@ -1,0 +1,129 @@
+//! A store with an object of each kind, all of one owner.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::DataType;
+use tempfile::TempDir;
+
+use super::host::{COPIES, CopyingHost, schema};
+use crate::contract::{FunctionSpec, PluginInfo, PluginSettings, PluginSpec};
+use crate::front::Engine;
+use crate::model::{
+    Append, AutoOffsetReset, ConsumerConfig, FunctionId, NamespaceLimitChanges, OnError, PartitionChoice,
+    PluginConsumerSettings, PluginConsumerSpec, Principal, TableId, TableOptions, TableSpec, TopicId, TopicInfo,
+    TopicSpec,
+};
+use crate::platform::EngineOptions;
+use crate::state::Change;
+
+pub(super) const NAMESPACE: &str = "public";
+
+/// Namespace `other`; tables `t` with a row in a segment, and `out`; plugins `p`, in two versions, and [`COPIES`]; function `f`
+/// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`; consumer `c`
+/// from `t` to `out`.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) engine: Engine,
+    pub(super) table: TableId,
+    pub(super) topic: Arc<TopicInfo>,
+    pub(super) plugin: Arc<PluginInfo>,
+    pub(super) function: FunctionId,
+    _dir: TempDir,
+}
+
+impl Store {
+    pub(super) fn new(owner: &Principal) -> Store {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open_with(EngineOptions { segment_threads: 0, ..EngineOptions::new(dir.path()) });
+        let engine = engine.expect("it opens");
+        engine.set_plugin_host(Arc::new(CopyingHost::default()));
+        engine.create_namespace(owner, "other", &NamespaceLimitChanges::new()).expect("a namespace");
+        let table = engine.create_table(owner, table_spec("t")).expect("a table").id;
+        engine.create_table(owner, table_spec("out")).expect("a table");
+        let plugin = engine.create_plugin(owner, plugin_spec("p"), false).expect("a plugin");
+        let function = engine.create_function(owner, function_spec("f")).expect("a function").id;
+        let spec = TopicSpec { plugins: vec![plugin.id], functions: vec![function], ..topic_spec(table, "sel") };
+        let topic = engine.create_topic(owner, spec).expect("a topic");
+        let second = engine.create_plugin(&Principal::named("another"), plugin_spec("p"), true).expect("a version");
+        engine.record(vec![Change::TopicShadowed { topic: topic.id, shadow: Some(second.id) }]).expect("a shadow");
+        let copies = engine.create_plugin(owner, plugin_spec(COPIES), false).expect("a plugin");
+        engine.load_plugin(owner, copies.id).expect("it is loaded");
+        engine.create_plugin_consumer(owner, consumer_spec("c")).expect("a consumer");
+        drop(engine.join(owner, group("g"), &["t".to_owned()]).expect("a group"));
+        let store = Store { engine, table, topic, plugin, function, _dir: dir };
+        store.append(owner);
+        store.engine.cut_segments(owner, table).expect("a segment");
+        store
+    }
+
+    pub(super) fn append(&self, who: &Principal) {
+        self.engine.append(who, append(self.table), None).expect("queued").wait().expect("appended");
+    }
+}
+
+pub(super) fn row() -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+    RecordBatch::try_new(schema(), vec![ids]).expect("a row")
+}
+
+pub(super) fn append(table: TableId) -> Append {
+    Append { table, partition: PartitionChoice::ByKey, batch: row() }
+}
+
+pub(super) fn table_spec(name: &str) -> TableSpec {
+    let (namespace, name) = (NAMESPACE.to_owned(), name.to_owned());
+    TableSpec { namespace, name, schema: schema(), options: TableOptions::default() }
+}
+
+pub(super) fn topic_spec(table: TableId, name: &str) -> TopicSpec {
+    TopicSpec {
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+        table,
+        table_schema_version: 1,
+        definition: "all".to_owned(),
+        output_schema: schema(),
+        plugins: Vec::new(),
+        functions: Vec::new(),
+        on_error: OnError::Stop,
+    }
+}
+
+pub(super) fn plugin_spec(name: &str) -> PluginSpec {
+    let (namespace, name) = (NAMESPACE.to_owned(), name.to_owned());
+    PluginSpec { namespace, name, module: Arc::from(&b"module"[..]), settings: PluginSettings::default() }
+}
+
+/// Over the plugin `p`.
+pub(super) fn function_spec(name: &str) -> FunctionSpec {
+    FunctionSpec {
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+        parameters: vec![("id".to_owned(), DataType::Int64)],
+        returns: DataType::Boolean,
+        plugin: "p".to_owned(),
+    }
+}
+
+pub(super) fn consumer_spec(name: &str) -> PluginConsumerSpec {
+    PluginConsumerSpec {
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+        topic: "t".to_owned(),
+        plugin: COPIES.to_owned(),
+        group: None,
+        outputs: vec![("out".to_owned(), "out".to_owned())],
+        from: AutoOffsetReset::Earliest,
+        settings: PluginConsumerSettings::default(),
+    }
+}
+
+pub(super) fn group(name: &str) -> ConsumerConfig {
+    let auto_offset_reset = AutoOffsetReset::Earliest;
+    ConsumerConfig { group_id: name.to_owned(), auto_offset_reset, ..ConsumerConfig::default() }
+}
+
+pub(super) fn identity(table: TableId) -> TopicId {
+    TopicId(table.0)
+}

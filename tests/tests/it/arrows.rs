@@ -129,7 +129,8 @@ fn names_are_followed_to_the_file_that_defines_them() {
     );
     let uses = uses(dir.path());
     let path = |text: &str| text.split('/').map(str::to_owned).collect::<ModulePath>();
-    let named = |text: &str| uses.get(&path(text)).expect("a module").iter().map(|path| path.join("/")).collect::<Vec<_>>();
+    let named =
+        |text: &str| uses.get(&path(text)).expect("a module").iter().map(|path| path.join("/")).collect::<Vec<_>>();
     assert_eq!(named("above"), ["below/deep", "below/more"]);
     assert_eq!(named("below/more"), ["below/deep"]);
     assert!(named("below").is_empty() && named("below/deep").is_empty());

@@ -122,7 +122,10 @@ impl Module {
             Some(TokenTree::Group(group)) => {
                 let inner: Vec<TokenTree> = group.stream().into_iter().collect();
                 let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
-                inner.split(is_comma).filter(|part| !part.is_empty()).for_each(|part| self.import(part, &path, is_public));
+                inner
+                    .split(is_comma)
+                    .filter(|part| !part.is_empty())
+                    .for_each(|part| self.import(part, &path, is_public));
             }
             Some(TokenTree::Punct(_)) => self.imports.push(Import { path, alias: "*".to_owned(), is_public }),
             renamed => {
@@ -224,7 +227,8 @@ fn child(of: &[String], name: &str) -> ModulePath {
 
 /// Circles of modules that name one another, the largest first.
 pub(crate) fn circles(uses: &Uses) -> Vec<BTreeSet<ModulePath>> {
-    let reached: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> = uses.keys().map(|from| (from, reach(uses, from))).collect();
+    let reached: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> =
+        uses.keys().map(|from| (from, reach(uses, from))).collect();
     let mut found: Vec<BTreeSet<ModulePath>> = Vec::new();
     for (from, there) in &reached {
         let back = there.iter().filter(|to| reached.get(*to).is_some_and(|further| further.contains(from)));

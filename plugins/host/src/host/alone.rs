@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use millstream_engine::{
-    LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Principal, Result, TableId,
-    TableLookup,
+    LoadedPlugin, Lsn, PluginHost as _, PluginId, PluginInfo, PluginSettings, Principal, Result, TableId, TableLookup,
 };
 
 use super::WasmHost;

@@ -11,7 +11,7 @@ use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, Ip
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{SinkExt, StreamExt, TryStreamExt};
-use millstream_client::protocol::{
+use millstream_protocol::{
     Commit, ConsumerReply, ConsumerRequest, Heartbeat, Hello, PartitionOffset, consumer_reply::Reply,
     consumer_request::Request,
 };
@@ -177,7 +177,7 @@ impl Member {
         let mut client = FlightServiceClient::new(connect(server).await?);
         let mut member = Member { requests, replies: futures::stream::empty().boxed() };
         let hello = Hello {
-            version: millstream_client::protocol::VERSION,
+            version: millstream_protocol::VERSION,
             group_id: "under_load".to_owned(),
             topic: "offsets".to_owned(),
             session_timeout_ms: 60_000,

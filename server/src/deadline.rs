@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use millstream_protocol::STATEMENT_TIMEOUT_METADATA;
 use millstream_sql::{Error, Outcome};
 use tokio::time::Instant;
-
-/// The header, or gRPC metadata, with which a client allows less; milliseconds.
-pub(crate) const STATEMENT_TIMEOUT: &str = "millstream-statement-timeout-ms";
 
 /// When a statement must be over; never, unless somebody has said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +19,7 @@ impl Deadline {
         let asked = match asked {
             None => Duration::ZERO,
             Some(Some(millis)) => Duration::from_millis(millis),
-            Some(None) => return Err(format!("{STATEMENT_TIMEOUT} is not a number of milliseconds")),
+            Some(None) => return Err(format!("{STATEMENT_TIMEOUT_METADATA} is not a number of milliseconds")),
         };
         let limit = [allowed, asked].into_iter().filter(|limit| !limit.is_zero()).min();
         // What lies beyond what the clock can say is no limit.
@@ -80,7 +78,7 @@ mod tests {
         assert_eq!(limit(0, Some("9000")), Ok(Some(9000)));
         assert!(limit(0, Some("18446744073709551615")).is_ok(), "beyond what clocks say is no limit");
         for text in ["", "x", "-1", "1.5", "1s"] {
-            assert!(limit(0, Some(text)).unwrap_err().contains(STATEMENT_TIMEOUT), "{text:?}");
+            assert!(limit(0, Some(text)).unwrap_err().contains(STATEMENT_TIMEOUT_METADATA), "{text:?}");
         }
     }
 }

@@ -160,7 +160,7 @@ def test_a_server_for_a_test(tmp_path, monkeypatch):
 
 def test_generated_code_is_that_of_the_protocol():
     """Messages, fields, their numbers and types, and enums, as the protocol's file has them."""
-    text = re.sub(r"//.*", "", (ROOT / "clients/rust/proto/millstream.v1.proto").read_text())
+    text = re.sub(r"//.*", "", (ROOT / "clients/protocol/proto/millstream.v1.proto").read_text())
     written, path = set(), []
     token = re.compile(
         r"(?:message|enum|oneof) (?P<opens>\w+) \{|(?P<closes>\})"

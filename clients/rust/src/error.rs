@@ -1,8 +1,7 @@
 //! What can go wrong, told apart by what the caller should do.
 
+use millstream_protocol::ErrorKind;
 use tonic::{Code, Status};
-
-pub use crate::protocol::ErrorKind;
 
 /// The client's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -48,14 +47,14 @@ impl Error {
         Error::Protocol(reason.to_string())
     }
 
-    pub(crate) fn from_wire(error: &crate::protocol::Error) -> Error {
+    pub(crate) fn from_wire(error: &millstream_protocol::Error) -> Error {
         Error::Server { kind: error.kind(), message: error.message.clone() }
     }
 
     /// A gRPC status. The server names the kind in the metadata; a status without it comes from the transport, and means that
     /// the connection broke unless its code is one that no broken connection has.
     pub(crate) fn from_status(url: &str, status: &Status) -> Error {
-        let named = status.metadata().get(crate::protocol::ERROR_KIND_METADATA).and_then(|name| name.to_str().ok());
+        let named = status.metadata().get(millstream_protocol::ERROR_KIND_METADATA).and_then(|name| name.to_str().ok());
         let message = status.message().to_owned();
         match (named.and_then(kind_named), status.code()) {
             (Some(kind), _) => Error::Server { kind, message },

@@ -15,18 +15,23 @@
 
 mod backoff;
 mod batch;
+mod call;
 mod client;
+mod connection;
 mod consumer;
 mod error;
 mod options;
 mod producer;
-pub mod protocol;
 pub mod rows;
-pub mod wire;
 
 pub use client::{BatchStream, Client, DEFAULT_URL, Rows};
 pub use consumer::{Batch, Consumer, Offsets, Partition, SeekTo};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, Result};
 pub use options::ConsumerOptions;
 pub use producer::{Ack, Appended, PendingAck, Producer, ProducerOptions};
-pub use protocol::Durability;
+pub use protocol::{Durability, ErrorKind};
+
+/// What options and answers are made of.
+pub mod protocol {
+    pub use millstream_protocol::{AutoOffsetReset, Compression, Durability, ErrorKind, GroupMode};
+}

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::protocol::{AutoOffsetReset, Compression, GroupMode};
-use crate::{Error, Result};
+use millstream_protocol::{AutoOffsetReset, Compression, DEFAULT_NAMESPACE, GroupMode};
+
+use crate::error::{Error, Result};
 
 /// Settings of a consumer; [`ConsumerOptions::parse`] takes them as `key = value` pairs.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ pub struct ConsumerOptions {
 impl Default for ConsumerOptions {
     fn default() -> Self {
         ConsumerOptions {
-            namespace: "public".to_owned(),
+            namespace: DEFAULT_NAMESPACE.to_owned(),
             group_id: String::new(),
             client_id: String::new(),
             auto_offset_reset: AutoOffsetReset::Latest,

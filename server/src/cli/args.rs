@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use millstream_client::DEFAULT_URL;
+use millstream_protocol::DEFAULT_NAMESPACE;
 
 use super::consume::ConsumeArguments;
 use super::demo::DemoArguments;
@@ -67,10 +69,10 @@ Examples:
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
     /// The server's Flight door
-    #[arg(long, env = "MILLSTREAM_URL", default_value = "grpc://127.0.0.1:8081", value_name = "URL")]
+    #[arg(long, env = "MILLSTREAM_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub(crate) url: String,
     /// What unqualified names are looked up in
-    #[arg(long, env = "MILLSTREAM_NAMESPACE", default_value = "public", value_name = "NAME")]
+    #[arg(long, env = "MILLSTREAM_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     pub(crate) namespace: String,
 }
 

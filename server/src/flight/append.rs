@@ -4,11 +4,11 @@ use arrow_flight::{FlightData, PutResult};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
-use millstream_client::protocol;
 use millstream_engine::{
     Append, Appended, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
     Tickets,
 };
+use millstream_protocol as protocol;
 use prost::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;

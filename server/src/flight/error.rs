@@ -1,8 +1,8 @@
 //! The one table that maps what went wrong to what Flight clients see.
 
 use arrow::error::ArrowError;
-use millstream_client::protocol;
 use millstream_engine::ErrorKind;
+use millstream_protocol as protocol;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Status};
 

@@ -1,4 +1,4 @@
-//! Calls whose messages carry rows, read from and written to the HTTP bodies themselves: see [`millstream_client::wire`] for
+//! Calls whose messages carry rows, read from and written to the HTTP bodies themselves: see [`millstream_protocol::framing`] for
 //! why. The generated service knows nothing of it; the service around it takes the bodies away and puts them in their place.
 
 use std::convert::Infallible;
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use arrow_flight::FlightData;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
-use millstream_client::wire::{Incoming, Outgoing};
 use millstream_engine::ErrorKind;
+use millstream_protocol::framing::{Incoming, Outgoing};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};

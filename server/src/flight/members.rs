@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use millstream_client::protocol::{EndReason, Hello};
 use millstream_engine::{ConsumerConfig, Engine, ErrorKind, Member, Principal, TopicId, TopicInfo};
+use millstream_protocol::{EndReason, Hello};
 use tokio::sync::watch;
 
 use super::error::{DoorError, Result};

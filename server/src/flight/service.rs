@@ -16,6 +16,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use millstream_engine::ErrorKind;
+use millstream_protocol::STATEMENT_TIMEOUT_METADATA;
 use millstream_sql::Outcome;
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -32,7 +33,7 @@ use super::sessions::{Caller, Sessions};
 use super::upload::{self, Uploads};
 use super::{append, exchange, forward, ingest, listing, stream as answer, update};
 use crate::Door;
-use crate::deadline::{Deadline, STATEMENT_TIMEOUT};
+use crate::deadline::Deadline;
 use crate::figures::{Count, Counted};
 use crate::net::leaving::Sent;
 use crate::work::Waits;
@@ -69,7 +70,7 @@ impl FlightDoor {
     }
 
     fn deadline(&self, metadata: &MetadataMap) -> Result<Deadline> {
-        let asked = metadata.get(STATEMENT_TIMEOUT).map(|value| value.as_bytes());
+        let asked = metadata.get(STATEMENT_TIMEOUT_METADATA).map(|value| value.as_bytes());
         Deadline::new(self.inner.door.statement_timeout, asked).map_err(DoorError::invalid)
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use millstream_engine::{ErrorKind, Principal};
+use millstream_protocol::{DEFAULT_NAMESPACE, NAMESPACE_METADATA};
 use millstream_sql::{SqlEngine, SqlSession};
 use prost::Message;
 use tonic::Status;
@@ -16,11 +17,8 @@ use tonic::metadata::MetadataMap;
 use super::error::{DoorError, Result};
 use crate::credentials::{self, Credentials};
 
-/// Metadata that names the namespace of calls without a session.
-const NAMESPACE_METADATA: &str = "millstream-namespace";
 /// Metadata in which Flight's older log-in has the token.
 const TOKEN_METADATA: &str = "auth-token-bin";
-const DEFAULT_NAMESPACE: &str = "public";
 /// The session that was used least lately makes room for one more.
 const MAX_SESSIONS: usize = 10_000;
 

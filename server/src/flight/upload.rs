@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arrow_flight::sql::Any;
 use futures::StreamExt;
-use millstream_client::protocol::{CreatePlugin, StatementDone};
 use millstream_engine::{ErrorKind, MAX_MODULE_BYTES};
+use millstream_protocol::{CreatePlugin, StatementDone};
 use millstream_sql::Outcome;
 use prost::Message;
 use tokio::sync::Semaphore;

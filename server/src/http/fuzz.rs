@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use millstream_protocol::STATEMENT_TIMEOUT_METADATA;
 
 use super::gate::Gate;
 use super::request::{SqlRequest, parameters};
 use super::sql::accepted;
 use crate::config::Config;
-use crate::deadline::{Deadline, STATEMENT_TIMEOUT};
+use crate::deadline::Deadline;
 use crate::fuzz::fuzz;
 
 const HEAD_PIECES: &[&str] = &[
@@ -73,11 +74,11 @@ fn mutated_heads_are_admitted_or_refused() {
     let sample = format!(
         "http://mill.example:8080/v1/sql?a=1%20b\nhost: mill.example:8080\norigin: http://mill.example:8080\nreferer: \
          http://mill.example:8080/x\nsec-fetch-site: same-origin\naccept: text/html;q=0.9, application/x-ndjson\n\
-         content-type: application/json\n{STATEMENT_TIMEOUT}: 1500\n"
+         content-type: application/json\n{STATEMENT_TIMEOUT_METADATA}: 1500\n"
     );
     fuzz(sample.as_bytes(), HEAD_PIECES, |bytes| {
         let Some((uri, headers)) = head(bytes) else { return false };
-        let asked = headers.get(STATEMENT_TIMEOUT).map(|value| value.as_bytes());
+        let asked = headers.get(STATEMENT_TIMEOUT_METADATA).map(|value| value.as_bytes());
         let deadline = Deadline::new(config.statement_timeout, asked);
         let admitted = [Version::HTTP_10, Version::HTTP_11].map(|version| gate.admits(version, &uri, &headers));
         let read = SqlRequest::read(&headers, b" {\"sql\": \"SELECT 1\"}");

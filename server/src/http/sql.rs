@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use millstream_engine::{ErrorKind, Principal};
+use millstream_protocol::{DEFAULT_NAMESPACE, STATEMENT_TIMEOUT_METADATA};
 use millstream_sql::Outcome;
 
 use super::HttpDoor;
@@ -15,7 +16,7 @@ use super::answer::{Answer, Format};
 use super::error::{HttpError, Kind};
 use super::request::{SqlRequest, parameters};
 use crate::Door;
-use crate::deadline::{Deadline, STATEMENT_TIMEOUT};
+use crate::deadline::Deadline;
 use crate::net::arriving::{self, Collected, NotCollected};
 use crate::net::ingress::NoRoom;
 use crate::net::leaving::Sent;
@@ -25,7 +26,6 @@ const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
 /// The most that a client of HTTP/1.0 gets, which can't be told where an answer of unknown length ends.
 const WHOLE_ANSWER_BYTES: usize = 4 << 20;
-const DEFAULT_NAMESPACE: &str = "public";
 
 /// Executes one statement. Rows that were sent before an error are followed by the end of the connection without the last
 /// chunk, which every client reports as a broken answer.
@@ -33,7 +33,7 @@ pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request)
     let door = http.rooms()?.clone();
     let (headers, version) = (request.headers().clone(), request.version());
     let format = accepted(&headers)?;
-    let asked = headers.get(STATEMENT_TIMEOUT).map(|value| value.as_bytes());
+    let asked = headers.get(STATEMENT_TIMEOUT_METADATA).map(|value| value.as_bytes());
     let deadline = Deadline::new(door.statement_timeout, asked).map_err(HttpError::invalid)?;
     let (sent, body) = collected(request, http.body_limit_bytes).await?;
     let queries = door.queries.clone();

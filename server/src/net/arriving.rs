@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
-use millstream_client::wire::{Idle, Reception, Room};
+use millstream_protocol::framing::{Idle, PREFIX_BYTES, Reception, Room};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
@@ -18,8 +18,6 @@ use super::ingress::{Ingress, MessageRoom, NoRoom};
 use super::leaving::Sent;
 use crate::flight::DoorError;
 
-/// gRPC's flag and length before each message.
-const PREFIX_BYTES: usize = 5;
 /// How often a message that is arriving is looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// What must come within a time-out for a message not to be late.

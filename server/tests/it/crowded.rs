@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
-use millstream_client::protocol::consumer_reply::Reply;
-use millstream_client::protocol::consumer_request::Request;
-use millstream_client::protocol::{Append, Commit, Heartbeat, Hello, PartitionOffset};
 use millstream_engine::disk::GatedDisk;
+use millstream_protocol::consumer_reply::Reply;
+use millstream_protocol::consumer_request::Request;
+use millstream_protocol::{Append, Commit, Heartbeat, Hello, PartitionOffset};
 use millstream_server::config::Config;
 use millstream_server::serve::Server;
 use tokio::sync::mpsc;

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "millstream-plugin-host",
             "millstream-componentize",
             "millstream-engine",
+            "millstream-protocol",
             "millstream-client",
         ],
     ),
@@ -23,7 +24,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("millstream-plugin-host", &["millstream-engine"]),
     ("millstream-componentize", &[]),
     ("millstream-engine", &[]),
-    ("millstream-client", &[]),
+    ("millstream-protocol", &[]),
+    ("millstream-client", &["millstream-protocol"]),
 ];
 
 /// Outside crates that only the named crates may depend on.
@@ -32,7 +34,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["millstream-plugin-host"]),
     ("axum", &["millstream"]),
     ("clap", &["millstream"]),
-    ("tonic", &["millstream", "millstream-client"]),
+    ("tonic", &["millstream", "millstream-protocol", "millstream-client"]),
     ("fjall", &["millstream-engine"]),
     ("reqwest", &["millstream-plugin-host"]),
 ];

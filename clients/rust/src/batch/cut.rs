@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use super::size::unpacked_bytes;
 use super::unpack::unpacked;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What a table takes at once. No row may be larger.
 const COMMIT_BYTES: u64 = 8 << 20;

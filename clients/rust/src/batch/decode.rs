@@ -14,7 +14,7 @@ use arrow_ipc::convert::try_schema_from_ipc_buffer;
 use arrow_ipc::reader::read_record_batch;
 use futures::{Stream, StreamExt};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The schema of an encapsulated message.
 pub(crate) fn schema_of(message: &[u8]) -> Result<SchemaRef> {

@@ -5,7 +5,7 @@ use arrow::datatypes::Schema;
 use arrow_flight::{FlightData, FlightDescriptor, SchemaAsIpc};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The message that opens a stream: where to, and the schema.
 pub(crate) fn schema_message(descriptor: FlightDescriptor, schema: &Schema) -> FlightData {

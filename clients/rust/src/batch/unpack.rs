@@ -7,7 +7,7 @@ use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Values that do not fit are errors, never nulls.
 const STRICT: CastOptions<'static> =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use serde::de::DeserializeOwned;
 
-use crate::Result;
+use crate::error::Result;
 
 /// A topic's name and a partition of it.
 pub type Partition = (String, u32);

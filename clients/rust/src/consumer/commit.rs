@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use millstream_protocol::ErrorKind;
 use tokio::time::Instant;
 
+use super::Consumer;
+use super::batch::{Batch, Partition};
 use super::stream::TopicStream;
-use super::{Batch, Consumer, Partition};
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 impl Consumer {
     /// Commits everything given out so far of the partitions that are still owned, and waits for it.

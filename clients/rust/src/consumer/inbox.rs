@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use millstream_protocol::{self as protocol, consumer_reply::Reply};
 use tokio::sync::oneshot;
 
-use super::Batch;
+use super::batch::Batch;
 use super::partition::Held;
-use crate::protocol::{self, consumer_reply::Reply};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Why a stream has ended.
 #[derive(Debug, Clone)]

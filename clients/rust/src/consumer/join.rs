@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use millstream_protocol::{self as protocol, ErrorKind, GroupMode};
 use tokio::time::Instant;
 
+use super::Consumer;
+use super::batch::{Partition, SeekTo};
 use super::inbox::Ended;
 use super::partition::Held;
 use super::stream::TopicStream;
-use super::{Consumer, Partition, SeekTo};
-use crate::protocol::{self, GroupMode};
-use crate::{ConsumerOptions, Error, ErrorKind, Result, backoff};
+use crate::backoff;
+use crate::error::{Error, Result};
+use crate::options::ConsumerOptions;
 
 /// What is left to do after the member lost its streams. It survives a poll that is given up in the middle.
 #[derive(Debug, Default)]
@@ -97,7 +100,7 @@ impl Consumer {
         let mut member_id = String::new();
         for topic in &self.topics {
             let hello = hello(&self.options, &self.topics, topic, &member_id);
-            let stream = TopicStream::open(&self.client, hello, self.waiting.clone(), BTreeMap::new()).await?;
+            let stream = TopicStream::open(&self.connection, hello, self.waiting.clone(), BTreeMap::new()).await?;
             member_id = stream.member_id.clone();
             streams.push(stream);
         }
@@ -111,7 +114,7 @@ impl Consumer {
         let Some(old) = self.streams.get(place) else { return Ok(()) };
         let hello = hello(&self.options, &self.topics, &old.topic, &old.member_id);
         let held = old.inbox.partitions();
-        let stream = TopicStream::open(&self.client, hello, self.waiting.clone(), held).await?;
+        let stream = TopicStream::open(&self.connection, hello, self.waiting.clone(), held).await?;
         self.streams[place] = stream;
         Ok(())
     }

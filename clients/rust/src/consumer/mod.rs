@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use millstream_protocol::{AutoOffsetReset, ErrorKind};
 use tokio::time::Instant;
 
 pub use self::batch::{Batch, Offsets, Partition, SeekTo};
@@ -22,8 +23,9 @@ use self::inbox::What;
 use self::join::Mending;
 use self::stream::TopicStream;
 use self::waiting::Waiting;
-use crate::protocol::AutoOffsetReset;
-use crate::{Client, ConsumerOptions, Error, ErrorKind, Result};
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::options::ConsumerOptions;
 
 /// Takes batches of its topics; the group's members share the partitions.
 ///
@@ -39,7 +41,7 @@ use crate::{Client, ConsumerOptions, Error, ErrorKind, Result};
 /// Within one ownership of a partition rows come in order, without a gap and without a repeat.
 #[derive(Debug)]
 pub struct Consumer {
-    client: Client,
+    connection: Connection,
     options: ConsumerOptions,
     topics: Vec<String>,
     /// One for each topic, or none while the member is to join again.
@@ -61,7 +63,11 @@ enum Found {
 }
 
 impl Consumer {
-    pub(crate) async fn join(client: Client, options: ConsumerOptions, topics: Vec<String>) -> Result<Consumer> {
+    pub(crate) async fn join(
+        connection: Connection,
+        options: ConsumerOptions,
+        topics: Vec<String>,
+    ) -> Result<Consumer> {
         options.check()?;
         if topics.is_empty() {
             return Err(Error::InvalidInput("a consumer needs at least one topic".to_owned()));
@@ -73,7 +79,7 @@ impl Consumer {
             }
         });
         let mut consumer = Consumer {
-            client,
+            connection,
             options,
             topics: distinct,
             streams: Vec::new(),

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_flight::{FlightData, FlightDescriptor};
 use futures::Stream;
+use millstream_protocol::{self as protocol, consumer_request::Request};
 use prost::Message;
 use tokio::sync::Notify;
 
-use crate::protocol::{self, consumer_request::Request};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The descriptor's command; the first message's Hello says the rest.
 const COMMAND: &[u8] = b"millstream.v1.consume";

@@ -1,6 +1,6 @@
 //! Where one partition stands for this member.
 
-use crate::protocol::PartitionState;
+use millstream_protocol::PartitionState;
 
 /// A partition in this member's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use futures::StreamExt;
+use millstream_protocol::framing::Incoming;
+use millstream_protocol::{self as protocol, consumer_reply::Reply, consumer_request::Request};
 use prost::Message;
 
-use super::Batch;
+use super::batch::Batch;
 use super::inbox::{Due, Ended, Inbox, Taken, What};
 use super::outbox::Outbox;
 use super::waiting::Waiting;
 use crate::batch::rows_of;
-use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request};
-use crate::wire::Incoming;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub(super) struct Reader {
     pub(super) topic: String,

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
+use millstream_protocol::{self as protocol, consumer_reply::Reply, consumer_request::Request, seek};
 use tokio::task::JoinSet;
 
-use super::SeekTo;
+use super::batch::SeekTo;
 use super::inbox::{Ended, Inbox, Taken, refused};
 use super::outbox::Outbox;
 use super::partition::Held;
 use super::reader::{Reader, welcome};
 use super::waiting::Waiting;
 use crate::batch::schema_of;
-use crate::protocol::{self, consumer_reply::Reply, consumer_request::Request, seek};
-use crate::wire::Method;
-use crate::{Client, Error, Result};
+use crate::call::Method;
+use crate::connection::Connection;
+use crate::error::{Error, Result};
 
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,29 +42,29 @@ impl Drop for TopicStream {
 impl TopicStream {
     /// Opens a stream and waits for its assignment. `held` is what an earlier stream of the same member and topic held.
     pub(super) async fn open(
-        client: &Client,
+        connection: &Connection,
         hello: protocol::Hello,
         waiting: Arc<Waiting>,
         held: BTreeMap<u32, Held>,
     ) -> Result<TopicStream> {
         let opening = async {
-            let stream = TopicStream::begin(client, hello, waiting, held).await?;
+            let stream = TopicStream::begin(connection, hello, waiting, held).await?;
             stream.wait_until(Inbox::is_assigned).await?;
             Ok(stream)
         };
-        in_time(client.url(), opening).await
+        in_time(connection.url(), opening).await
     }
 
     async fn begin(
-        client: &Client,
+        connection: &Connection,
         hello: protocol::Hello,
         waiting: Arc<Waiting>,
         held: BTreeMap<u32, Held>,
     ) -> Result<TopicStream> {
-        let (topic, url) = (hello.topic.clone(), client.url().to_owned());
+        let (topic, url) = (hello.topic.clone(), connection.url().to_owned());
         let credit = usize::try_from(hello.credit_bytes).unwrap_or(usize::MAX);
         let (inbox, outbox) = (Arc::new(Inbox::new(held)), Arc::new(Outbox::default()));
-        let opened = client.call(Method::DoExchange, Arc::clone(&outbox).messages(hello)).await;
+        let opened = connection.call(Method::DoExchange, Arc::clone(&outbox).messages(hello)).await;
         let mut incoming = opened.map_err(|status| Error::from_status(&url, &status))?.reusing(credit);
         let welcome = welcome(&mut incoming, &url).await?;
         let schema = schema_of(&welcome.schema)?;

@@ -1,5 +1,7 @@
 //! An idempotent producer: many batches in flight, acknowledged in order, resent after a break.
 
+mod ack;
+mod options;
 mod queue;
 mod stream;
 
@@ -8,84 +10,15 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+pub use self::ack::{Ack, Appended, PendingAck};
+pub use self::options::ProducerOptions;
 use self::queue::Outgoing;
 use self::stream::Task;
-use crate::protocol::Durability;
-use crate::{Client, Error, Result};
-
-/// Settings of a producer.
-#[derive(Debug, Clone)]
-pub struct ProducerOptions {
-    pub namespace: String,
-    /// Give your own, with `first_sequence`, to go on after a crash without doubled rows.
-    pub producer_id: Uuid,
-    pub epoch: u32,
-    /// What [`Ack::next_sequence`] of the last batch said; 0 for a new id.
-    pub first_sequence: u64,
-    /// Batches that may be unacknowledged.
-    pub max_in_flight: usize,
-    /// The producer gives up once the oldest batch has waited for this long without any other being answered.
-    pub delivery_timeout: Duration,
-    /// The wait before a server that is away is tried again; it doubles from attempt to attempt.
-    pub reconnect_interval: Duration,
-    /// What the wait grows to.
-    pub reconnect_max_interval: Duration,
-    /// Attempts in a row after which it gives up before `delivery_timeout` is over.
-    pub reconnect_count: u32,
-}
-
-impl Default for ProducerOptions {
-    fn default() -> Self {
-        ProducerOptions {
-            namespace: "public".to_owned(),
-            producer_id: Uuid::new_v4(),
-            epoch: 0,
-            first_sequence: 0,
-            max_in_flight: 64,
-            delivery_timeout: Duration::from_millis(300_000),
-            reconnect_interval: Duration::from_millis(100),
-            reconnect_max_interval: Duration::from_millis(10_000),
-            reconnect_count: u32::MAX,
-        }
-    }
-}
-
-/// A run of rows as it lies in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    pub partition: u32,
-    pub first_offset: u64,
-    pub rows: u64,
-}
-
-/// The server's answer to one batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ack {
-    /// Of the batch, or of the first of its parts.
-    pub sequence: u64,
-    /// Where a producer of the same id goes on after this batch.
-    pub next_sequence: u64,
-    /// In the order of the batch's rows where they all go to one partition.
-    pub appended: Vec<Appended>,
-    /// The batch had arrived before, whole; this is the first answer again.
-    pub duplicate: bool,
-    pub durability: Durability,
-}
-
-/// An acknowledgement under way. Dropping it does not take the batch back.
-#[derive(Debug)]
-pub struct PendingAck(oneshot::Receiver<Result<Ack>>);
-
-impl std::future::Future for PendingAck {
-    type Output = Result<Ack>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(Error::Closed)))
-    }
-}
+use crate::connection::Connection;
+use crate::error::{Error, Result};
 
 /// Appends batches to one table.
 ///
@@ -110,11 +43,11 @@ impl Producer {
         clippy::disallowed_methods,
         reason = "it outlives its producer to see what was sent through, and then ends"
     )]
-    pub(crate) fn start(client: Client, table: &str, options: ProducerOptions) -> Producer {
+    pub(crate) fn start(connection: Connection, table: &str, options: ProducerOptions) -> Producer {
         let in_flight = u32::try_from(options.max_in_flight.max(1)).unwrap_or(u32::MAX).min(1 << 20);
         let (sender, receiver) = mpsc::channel(in_flight as usize);
         let id = options.producer_id;
-        tokio::spawn(Task::new(client, table, options, receiver).run());
+        tokio::spawn(Task::new(connection, table, options, receiver).run());
         Producer { sender, permits: Arc::new(Semaphore::new(in_flight as usize)), in_flight, id }
     }
 

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
+use millstream_protocol::{self as protocol, Durability};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Ack, Appended};
+use super::ack::{Ack, Appended};
 use crate::batch::{batch_message, parts};
-use crate::protocol::{self, Durability};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A caller's batch, ready to be sent.
 #[derive(Debug)]
@@ -240,7 +240,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::ErrorKind;
+    use millstream_protocol::ErrorKind;
 
     type Answer = oneshot::Receiver<Result<Ack>>;
 

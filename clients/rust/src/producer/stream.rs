@@ -3,17 +3,22 @@
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::StreamExt;
+use millstream_protocol as protocol;
+use millstream_protocol::ErrorKind;
+use millstream_protocol::framing::Incoming;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::ProducerOptions;
+use super::options::ProducerOptions;
 use super::queue::{Outgoing, Queue};
+use crate::backoff;
 use crate::batch::schema_message;
-use crate::wire::{Incoming, Method};
-use crate::{Client, Error, ErrorKind, Result, backoff, protocol};
+use crate::call::Method;
+use crate::connection::Connection;
+use crate::error::{Error, Result};
 
 /// Messages that wait for the transport.
 const OUTGOING_MESSAGES: usize = 16;
@@ -28,7 +33,7 @@ enum Stopped {
 
 /// Ends when the producer is dropped and everything is answered.
 pub(super) struct Task {
-    client: Client,
+    connection: Connection,
     path: Vec<String>,
     options: ProducerOptions,
     receiver: mpsc::Receiver<Outgoing>,
@@ -39,14 +44,14 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(
-        client: Client,
+        connection: Connection,
         table: &str,
         options: ProducerOptions,
         receiver: mpsc::Receiver<Outgoing>,
     ) -> Task {
         let path = vec![options.namespace.clone(), table.to_owned()];
         let queue = Queue::new(options.producer_id, options.epoch, options.first_sequence);
-        Task { client, path, options, receiver, queue, sent: 0 }
+        Task { connection, path, options, receiver, queue, sent: 0 }
     }
 
     pub(super) async fn run(mut self) {
@@ -102,7 +107,7 @@ impl Task {
             "no answer within the delivery timeout of {} ms{why}; whether the batches without an answer were appended is not known",
             self.options.delivery_timeout.as_millis()
         );
-        Error::Unreachable { url: self.client.url().to_owned(), reason }
+        Error::Unreachable { url: self.connection.url().to_owned(), reason }
     }
 
     /// The schema of the oldest unanswered part, waiting for one to come; none when the producer is gone.
@@ -120,10 +125,10 @@ impl Task {
         let descriptor = FlightDescriptor::new_path(self.path.clone());
         outgoing.send(schema_message(descriptor, &schema)).await.map_err(|_| Stopped::Broken(Error::Closed))?;
         self.sent = 0;
-        let url = self.client.url().to_owned();
+        let url = self.connection.url().to_owned();
         let failed = |status: Status| Stopped::Broken(Error::from_status(&url, &status));
-        let client = self.client.clone();
-        let mut opening = Box::pin(async move { client.call(Method::DoPut, ReceiverStream::new(messages)).await });
+        let connection = self.connection.clone();
+        let mut opening = Box::pin(async move { connection.call(Method::DoPut, ReceiverStream::new(messages)).await });
         let mut acks: Option<Incoming<PutResult>> = None;
         let (mut open, mut transport_gone) = (true, false);
         loop {

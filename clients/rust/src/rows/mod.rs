@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Rows of your type as a batch of this schema: fields by name, a missing one is null, one that the schema lacks is an error, and
 /// so are a fraction for an integer, more digits of a second than a time stamp has, and a number too large for REAL. Text for a

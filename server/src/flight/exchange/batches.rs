@@ -3,8 +3,8 @@
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_ipc::CompressionType;
-use millstream_client::protocol::{self, Batch, ConsumerReply, consumer_reply};
 use millstream_engine::{Delivery, Offset, RowOffsets};
+use millstream_protocol::{self as protocol, Batch, ConsumerReply, consumer_reply};
 
 use super::message;
 use crate::flight::encode::{Encoder, schema_message};

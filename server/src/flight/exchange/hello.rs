@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_client::protocol::{self, Compression, Hello, consumer_request};
 use millstream_engine::{AutoOffsetReset, ConsumerConfig, GroupMode};
+use millstream_protocol::{self as protocol, Compression, Hello, consumer_request};
 
 use super::next_request;
 use crate::flight::error::{DoorError, Result};

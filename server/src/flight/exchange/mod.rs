@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arrow_flight::FlightData;
 use futures::StreamExt;
-use millstream_client::protocol::{ConsumerReply, ConsumerRequest, End, EndReason, consumer_reply, consumer_request};
 use millstream_engine::Principal;
+use millstream_protocol::{ConsumerReply, ConsumerRequest, End, EndReason, consumer_reply, consumer_request};
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;

@@ -1,11 +1,11 @@
 //! What a client asks for on its stream.
 
 use futures::FutureExt;
-use millstream_client::protocol::{
+use millstream_engine::{Assignment, Offset, SeekTo, Ticket};
+use millstream_protocol::{
     Commit, CommitAck, End, EndReason, Heartbeat, HeartbeatAck, OffsetsReply, OffsetsRequest, PartitionOffset, Seek,
     SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
 };
-use millstream_engine::{Assignment, Offset, SeekTo, Ticket};
 
 use super::ended;
 use super::session::Session;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
-use millstream_client::protocol::{
-    self, Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply,
-};
 use millstream_engine::{ErrorKind, PartitionId, PartitionOffsets};
+use millstream_protocol::{
+    self as protocol, Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;

@@ -3,6 +3,7 @@
 mod breaks;
 mod cut_off;
 mod groups;
+mod metadata;
 mod parameters;
 mod producer;
 mod proxy;

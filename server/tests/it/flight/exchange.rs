@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use millstream_client::protocol::consumer_reply::Reply;
-use millstream_client::protocol::consumer_request::Request;
-use millstream_client::protocol::{
+use millstream_protocol::consumer_reply::Reply;
+use millstream_protocol::consumer_request::Request;
+use millstream_protocol::{
     Commit, Credit, EndReason, ErrorKind, Heartbeat, Hello, Leave, OffsetsRequest, PartitionOffset, Seek, seek,
 };
 

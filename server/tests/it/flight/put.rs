@@ -1,6 +1,6 @@
 //! DoPut: pipelining, idempotence, errors.
 
-use millstream_client::protocol::{Ack, Append, ErrorKind};
+use millstream_protocol::{Ack, Append, ErrorKind};
 
 use super::wire::{batch_message, put, rows, run, schema, schema_message, stamp};
 use crate::program::Server;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use arrow_flight::utils::flight_data_to_arrow_batch;
-use millstream_client::protocol::consumer_reply::Reply;
-use millstream_client::protocol::consumer_request::Request;
-use millstream_client::protocol::{Batch, Compression, EndReason, Hello, Leave, Welcome};
+use millstream_protocol::consumer_reply::Reply;
+use millstream_protocol::consumer_request::Request;
+use millstream_protocol::{Batch, Compression, EndReason, Hello, Leave, Welcome};
 
 use super::wire::{Exchange, batch_message, hello, put, rows, run, schema, schema_message};
 use crate::program::Server;

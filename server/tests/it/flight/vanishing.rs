@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::Ticket;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use millstream_client::protocol::consumer_reply::Reply;
+use millstream_protocol::consumer_reply::Reply;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -125,7 +125,7 @@ fn a_peer_that_answers_no_ping_is_gone() {
     let hole = super::black_hole::BlackHole::start(server.grpc);
     run(async {
         // Its session would last for half an hour.
-        let hello = millstream_client::protocol::Hello { session_timeout_ms: 1_800_000, ..hello("g", "t") };
+        let hello = millstream_protocol::Hello { session_timeout_ms: 1_800_000, ..hello("g", "t") };
         let mut member = Exchange::open_at(&hole.address(), hello).await;
         member.until(|reply| if let Reply::Assignment(assignment) = reply { Some(assignment) } else { None }).await;
         assert_eq!(server.metric("members"), 1.0);

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult, SchemaAsIpc};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use millstream_client::protocol::{
+use millstream_protocol::{
     Ack, Append, ConsumerReply, ConsumerRequest, Hello, consumer_reply::Reply, consumer_request::Request,
 };
 use prost::Message;
@@ -128,7 +128,7 @@ pub(crate) fn hello(group: &str, topic: &str) -> Hello {
         version: 1,
         group_id: group.to_owned(),
         topic: topic.to_owned(),
-        auto_offset_reset: millstream_client::protocol::AutoOffsetReset::Earliest.into(),
+        auto_offset_reset: millstream_protocol::AutoOffsetReset::Earliest.into(),
         credit_bytes: 64 << 20,
         ..Hello::default()
     }

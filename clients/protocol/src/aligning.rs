@@ -1,20 +1,10 @@
-//! The wire protocol: the messages of `proto/millstream.v1.proto`, described in `docs/consumer-protocol.md`.
-
-#![allow(missing_docs, reason = "generated; the .proto file documents it")]
+//! Rows that lie aligned where their message does.
 
 use arrow_flight::FlightData;
 use prost::bytes::Bytes;
 use prost::{Message, length_delimiter_len};
 
-use crate::wire::PREFIX_BYTES;
-
-include!(concat!(env!("OUT_DIR"), "/millstream.v1.rs"));
-
-/// The version that [`Hello`] names.
-pub const VERSION: u32 = 1;
-
-/// gRPC metadata with the name of the [`ErrorKind`], in lower case.
-pub const ERROR_KIND_METADATA: &str = "millstream-error-kind";
+use crate::framing::PREFIX_BYTES;
 
 /// What the rows of a message are aligned to: Arrow's widest values.
 const ALIGNMENT: usize = 16;
@@ -46,6 +36,7 @@ fn rows_start(rows: &FlightData, metadata: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::Append;
 
     #[test]
     fn rows_begin_aligned() {

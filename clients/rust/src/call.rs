@@ -1,33 +1,20 @@
-//! gRPC calls whose messages carry rows, without gRPC's own buffers.
-//!
-//! tonic's encoder writes each message into a buffer of its own, and its decoder collects one in a buffer that is made larger
-//! as frames come in: a message is copied once on its way out and more than once on its way in, each time into fresh memory,
-//! which shows in the profile of a raw topic. Here a message leaves as two pieces, all that
-//! comes before the rows and the rows where they lie ([`Outgoing`]), and arrives in one buffer of its size, which is used
-//! again once nobody holds rows in it ([`Incoming`]). The bytes are those of gRPC: either end may be another implementation.
+//! A call whose messages are framed by us: see [`millstream_protocol::framing`] for why.
 
-mod buffers;
-mod incoming;
-mod outgoing;
-mod reception;
-mod whole;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use arrow_flight::{FlightData, Ticket};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, header};
+use http_body::Frame;
+use millstream_protocol::framing::{Incoming, Outgoing, PREFIX_BYTES};
 use prost::Message;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-
-pub use incoming::Incoming;
-pub use outgoing::Outgoing;
-pub use reception::{Idle, Reception, Room};
-use whole::Whole;
-
-/// gRPC's flag and length before each message.
-pub(crate) const PREFIX_BYTES: usize = 5;
 
 /// What a method of the Flight service takes and gives.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +41,7 @@ impl Requests {
     }
 }
 
-/// Makes a call. What a server answers ends with a status, without which it counts as broken off.
+/// Makes a call with this metadata. What a server answers ends with a status, without which it counts as broken off.
 pub(crate) async fn call<M: Message + Default>(
     mut channel: Channel,
     method: Method,
@@ -87,4 +74,34 @@ pub(crate) async fn call<M: Message + Default>(
         _ => {}
     }
     Ok(Incoming::answer(response.into_body(), max_message_bytes))
+}
+
+/// An HTTP body that is one gRPC message.
+#[derive(Debug)]
+struct Whole(Option<Bytes>);
+
+impl Whole {
+    /// Of a small message.
+    fn message(message: &impl Message) -> Whole {
+        let encoded = message.encode_to_vec();
+        let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + encoded.len());
+        bytes.put_u8(0); // not compressed
+        // Tickets and the like, which the server refuses long before this many bytes.
+        bytes.put_u32(u32::try_from(encoded.len()).unwrap_or(u32::MAX));
+        bytes.put(encoded.as_slice());
+        Whole(Some(bytes.freeze()))
+    }
+}
+
+impl http_body::Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
 }

@@ -12,7 +12,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::buffers::{Buffers, Empty};
-use super::{Idle, PREFIX_BYTES, Reception, Room};
+use super::prefix::PREFIX_BYTES;
+use super::reception::{Idle, Reception, Room};
 
 /// Buffers that are used again hold no more, however much may wait.
 const MAX_REUSED_BYTES: usize = 64 << 20;
@@ -56,17 +57,17 @@ impl<M: Message + Default> Incoming<M> {
     }
 
     /// What a server answers, to the status behind it.
-    pub(super) fn answer(body: Body, max_message_bytes: usize) -> Incoming<M> {
+    pub fn answer(body: Body, max_message_bytes: usize) -> Incoming<M> {
         Incoming::new(body, false, max_message_bytes)
     }
 
     /// An answer that was over before it began.
-    pub(super) fn empty(max_message_bytes: usize) -> Incoming<M> {
+    pub fn empty(max_message_bytes: usize) -> Incoming<M> {
         Incoming { over: true, ..Incoming::new(Body::empty(), false, max_message_bytes) }
     }
 
     /// So many bytes of messages may wait, and their buffers are used again.
-    pub(crate) fn reusing(mut self, waiting_bytes: usize) -> Incoming<M> {
+    pub fn reusing(mut self, waiting_bytes: usize) -> Incoming<M> {
         self.buffers = Buffers::new(waiting_bytes.min(MAX_REUSED_BYTES));
         self
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Room;
+use super::reception::Room;
 
 /// Smaller messages get memory of their own, which is as cheap.
 const REUSED_BYTES: usize = 32 << 10;

@@ -11,7 +11,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tonic::Status;
 
-use super::PREFIX_BYTES;
+use super::prefix::PREFIX_BYTES;
 
 /// Rows below this are copied: a piece of its own costs more.
 const OWN_PIECE_BYTES: usize = 8 << 10;
@@ -37,7 +37,7 @@ pub struct Outgoing<S> {
 
 impl<S: Stream<Item = Result<FlightData, Status>> + Unpin> Outgoing<S> {
     /// What a client sends.
-    pub(super) fn request(messages: S) -> Outgoing<S> {
+    pub fn request(messages: S) -> Outgoing<S> {
         Outgoing::new(messages, true)
     }
 

@@ -1,6 +1,5 @@
 //! The commands' connection to the server.
 
-use std::io::{BufWriter, StdoutLock};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,9 @@ use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
 use millstream_client::{Error, ErrorKind, Rows};
 
-use super::Failure;
 use super::args::Connection;
+use super::exit::Failure;
+use super::output::{output, say, unwritable};
 use crate::format::{Format, RowSink};
 
 /// How long a command that sends rows stands by a server that does not answer: somebody is waiting for the command.
@@ -53,7 +53,7 @@ impl Client {
         if format == Format::Table && is_confirmation(&schema) {
             while let Some(batch) = batches.next().await.transpose()? {
                 let messages = batch.column(1).as_string::<i32>();
-                messages.iter().flatten().try_for_each(|message| super::say(&format!("{message}\n")))?;
+                messages.iter().flatten().try_for_each(|message| say(&format!("{message}\n")))?;
             }
             return Ok(());
         }
@@ -68,23 +68,13 @@ impl Client {
 /// Tells people what a statement did; programs get it as a row.
 pub(crate) fn print_done(message: String, format: Format) -> Result<(), Failure> {
     if format == Format::Table {
-        return super::say(&format!("{message}\n"));
+        return say(&format!("{message}\n"));
     }
     let columns: [(&str, ArrayRef); 2] =
         [("rows", Arc::new(Int64Array::from(vec![0]))), ("message", Arc::new(StringArray::from(vec![message])))];
     let row = RecordBatch::try_from_iter(columns).map_err(Failure::failed)?;
     let mut sink = RowSink::new(output(), format, &row.schema()).map_err(unwritable)?;
     sink.write(&row).and_then(|()| sink.finish()).map_err(unwritable)
-}
-
-/// Standard output, gathered into large writes.
-pub(crate) fn output() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(1 << 16, std::io::stdout().lock())
-}
-
-/// Whoever read our output may have gone; that is for the exit code, not for a long explanation.
-pub(crate) fn unwritable(error: std::io::Error) -> Failure {
-    Failure::failed(format!("cannot write to standard output: {error}"))
 }
 
 /// What the server sends for a statement without rows.

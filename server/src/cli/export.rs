@@ -3,10 +3,11 @@
 use futures::StreamExt;
 use millstream_client::Rows;
 
-use super::Failure;
 use super::args::ExportArguments;
 use super::client::Client;
+use super::exit::Failure;
 use super::files::{FileSink, format_of};
+use super::output::say;
 use super::quote::name;
 
 pub(crate) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
@@ -28,5 +29,5 @@ pub(crate) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
         sink.write(&batch).map_err(failed)?;
     }
     sink.finish().map_err(failed)?;
-    super::say(&format!("{rows} rows into {}\n", file.display()))
+    say(&format!("{rows} rows into {}\n", file.display()))
 }

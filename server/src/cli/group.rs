@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use super::Failure;
 use super::args::Listing;
 use super::client::Client;
+use super::exit::Failure;
 use super::quote::{name, text};
 
 #[derive(Debug, Subcommand)]

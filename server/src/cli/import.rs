@@ -10,10 +10,11 @@ use millstream_client::{PendingAck, Producer, ProducerOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Failure;
 use super::args::ImportArguments;
 use super::client::{Client, DELIVERY_TIMEOUT, not_sent};
+use super::exit::Failure;
 use super::files::{Source, Wanted, time_column};
+use super::output::say;
 use super::quote::name;
 use super::table::{create_table, fitted};
 
@@ -47,7 +48,7 @@ pub(crate) async fn run(arguments: ImportArguments) -> Result<(), Failure> {
         rows => rows?,
     };
     let seconds = started.elapsed().as_secs_f64();
-    super::say(&format!("{rows} rows into {table} in {seconds:.2} s, {:.0} rows/s\n", rows as f64 / seconds.max(1e-9)))
+    say(&format!("{rows} rows into {table} in {seconds:.2} s, {:.0} rows/s\n", rows as f64 / seconds.max(1e-9)))
 }
 
 /// Ends, too, when the process is told to.

@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod command;
 mod consume;
 mod demo;
 mod exit;
@@ -9,6 +10,7 @@ mod export;
 mod files;
 mod group;
 mod import;
+mod output;
 mod plugin;
 mod produce;
 mod quote;
@@ -19,13 +21,13 @@ mod statements;
 mod table;
 mod topic;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
-pub(crate) use exit::Failure;
+use command::{Cli, Command};
+use exit::Failure;
+use output::say;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -73,10 +75,4 @@ fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
     // A read of standard input can't be interrupted; it must not keep the process.
     runtime.shutdown_background();
     result
-}
-
-/// Writes text to standard output and flushes it.
-fn say(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(client::unwritable)
 }

@@ -6,6 +6,7 @@ mod expect;
 mod guest;
 mod inspect;
 mod load;
+mod module;
 mod project;
 mod report;
 mod sign;
@@ -13,14 +14,13 @@ mod tables;
 mod trial;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use millstream_engine::MAX_MODULE_BYTES;
 
-use super::Failure;
 use super::args::Listing;
 use super::client::Client;
+use super::exit::Failure;
 use super::quote::name;
 pub(crate) use load::load_file;
 
@@ -83,13 +83,4 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
     };
     let Listing { connection, format } = listing;
     Client::connect(&connection).await?.print(&statement, format).await
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |reason: String| Failure::failed(format!("{}: {reason}", file.display()));
-    let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
-    if length > MAX_MODULE_BYTES as u64 {
-        return Err(failed(format!("has {length} bytes; a plugin's module may have {MAX_MODULE_BYTES}")));
-    }
-    std::fs::read(file).map_err(|error| failed(error.to_string()))
 }

@@ -9,9 +9,10 @@ use millstream_formats::csv::CsvOptions;
 use millstream_formats::{BATCH_ROWS, Decoder, columns_named};
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::Failure;
 use super::args::{InputFormat, ProduceArguments};
 use super::client::{Client, DELIVERY_TIMEOUT, not_sent};
+use super::exit::Failure;
+use super::output::say;
 use super::quote::name;
 use super::reading::{Items, read_ahead};
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(arguments: ProduceArguments) -> Result<(), Failure> {
     for ack in pending {
         ack.await.map_err(not_sent)?;
     }
-    super::say(&format!("{rows} rows into {table}\n"))
+    say(&format!("{rows} rows into {table}\n"))
 }
 
 fn decoder(input: InputFormat, delimiter: u8, columns: Fields) -> Result<Decoder, Failure> {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use millstream_engine::panic_text;
 use tokio::sync::mpsc;
 
-use super::Failure;
+use super::exit::Failure;
 
 /// What is read, and how that failed.
 pub(super) type Items<T> = mpsc::Receiver<Result<T, Failure>>;

@@ -7,7 +7,7 @@ use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
-use super::Failure;
+use super::exit::Failure;
 use crate::config::{Config, ConfigError, Flags, SETTINGS, resolve};
 use crate::serve::{ServeError, Server};
 

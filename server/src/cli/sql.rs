@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use super::Failure;
 use super::args::SqlArguments;
 use super::client::Client;
+use super::exit::Failure;
 use super::statements::{Statement, Statements};
 
 pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {

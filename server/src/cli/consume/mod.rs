@@ -9,9 +9,10 @@ use clap::{Args, ValueEnum};
 use millstream_client::protocol::AutoOffsetReset;
 use millstream_client::{Batch, Consumer, ConsumerOptions, Error, ErrorKind};
 
-use super::Failure;
-use super::args::Connection;
-use super::client::{Client, output, unwritable};
+use crate::cli::args::Connection;
+use crate::cli::client::Client;
+use crate::cli::exit::Failure;
+use crate::cli::output::{output, unwritable};
 use crate::format::{Format, RowSink};
 use progress::Progress;
 

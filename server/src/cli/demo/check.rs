@@ -11,8 +11,8 @@ use millstream_client::{Batch, Consumer, ConsumerOptions};
 
 use super::process::ServerProcess;
 use super::source::{Distances, Source};
-use super::tell;
-use crate::cli::Failure;
+use super::told::tell;
+use crate::cli::exit::Failure;
 
 const POLL: Duration = Duration::from_millis(200);
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use millstream_client::ProducerOptions;
 
-use super::check::{Seen, is_the_source};
+use super::check::{Seen, is_the_source, same};
 use super::process::{ServerProcess, cannot, own_program};
 use super::source::Source;
-use super::{tell, worker};
-use crate::cli::Failure;
+use super::told::tell;
+use super::worker;
+use crate::cli::exit::Failure;
 
 /// How long the consumer may take.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -48,7 +49,7 @@ pub(super) async fn kill_server(server: &mut ServerProcess, source: &Source) -> 
     tell(&format!(
         "the producer connected again and sent again what had no answer; {repeated} of these batches were there already"
     ))?;
-    super::same("rows acknowledged", acknowledged, source.rows())?;
+    same("rows acknowledged", acknowledged, source.rows())?;
     is_the_source(server, "flights_again", source).await
 }
 

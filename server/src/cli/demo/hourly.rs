@@ -10,8 +10,8 @@ use super::check::{grouped, same};
 use super::crash::between;
 use super::process::ServerProcess;
 use super::source::{LATE_MINUTES, Source};
-use super::tell;
-use crate::cli::Failure;
+use super::told::tell;
+use crate::cli::exit::Failure;
 
 /// Rows of one call: few, so that there are many commits for a kill to fall between.
 const BATCH_ROWS: u32 = 100;

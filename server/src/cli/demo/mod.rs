@@ -6,16 +6,19 @@ mod crash;
 mod hourly;
 mod process;
 mod source;
+mod told;
 mod worker;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use crate::cli::exit::Failure;
+use crate::cli::output::say;
 use check::{Seen, same};
 use process::ServerProcess;
 use source::{LATE_MINUTES, Source};
+use told::step;
 use worker::WorkerArguments;
 
 /// Whose late departures the second filter keeps.
@@ -95,16 +98,7 @@ async fn show(arguments: &DemoArguments) -> Result<(), Failure> {
         return result;
     }
     server.stop()?;
-    super::say("\nEverything that came out is what the source file says.\n")
-}
-
-fn step(title: &str) -> Result<(), Failure> {
-    super::say(&format!("\n== {title}\n"))
-}
-
-/// Says one step and its numbers.
-pub(super) fn tell(text: &str) -> Result<(), Failure> {
-    super::say(&format!("   {text}\n"))
+    say("\nEverything that came out is what the source file says.\n")
 }
 
 async fn rows_in(server: &ServerProcess, source: &Source) -> Result<(), Failure> {

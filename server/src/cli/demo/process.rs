@@ -9,7 +9,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use millstream_client::Client;
 
-use crate::cli::{Failure, plugin};
+use crate::cli::exit::Failure;
+use crate::cli::plugin;
 
 /// How long a server may take to end in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);

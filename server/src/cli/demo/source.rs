@@ -9,7 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::cli::Failure;
+use crate::cli::exit::Failure;
 use crate::cli::table::create_table;
 
 /// A departure is late when it is delayed by more than this.

@@ -15,7 +15,7 @@ use millstream_client::{Client, ConsumerOptions, SeekTo};
 use serde::{Deserialize, Serialize};
 
 use super::check::{distances, next};
-use crate::cli::Failure;
+use crate::cli::exit::Failure;
 
 /// Rows in one batch: some dozens of batches, so that a kill falls between.
 const POLL_ROWS: u32 = 500;

@@ -11,8 +11,8 @@ use millstream_formats::ipc::ArrowFile;
 use millstream_formats::parquet::ParquetFile;
 use millstream_formats::{Decoder, Error, FileFormat, Resolve, columns_named, infer_csv, infer_json};
 
-use super::format_of;
-use crate::cli::Failure;
+use super::ending::format_of;
+use crate::cli::exit::Failure;
 
 /// A file of rows.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use arrow::array::Array;
 use arrow::datatypes::DataType;
 
 use super::Source;
-use crate::cli::Failure;
+use crate::cli::exit::Failure;
 
 /// The first timestamp column that has a value in every row; `None` if there is none, or no row.
 pub(crate) fn time_column(source: &Source) -> Result<Option<String>, Failure> {

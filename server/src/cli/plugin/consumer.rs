@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use millstream_engine::{ConsumerTrial, PluginConsumerSettings, TrialFault, TrialOutcome};
 
 use super::guest::{ConsumerGuest, column, fields_of};
-use crate::cli::Failure;
+use crate::cli::exit::Failure;
 use crate::cli::files::{Source, Wanted};
 
 /// Partitions at most; more values share those that there are.

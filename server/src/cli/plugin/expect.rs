@@ -8,14 +8,15 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use millstream_componentize::{Expect, Project, Test};
 use millstream_engine::PluginSettings;
+use millstream_formats::json;
 
 use super::consumer::{Fed, Feeding};
 use super::guest::{ConsumerGuest, Guest, Loaded, load};
 use super::project::{build_one, target};
 use super::tables::{FileTable, FileTables};
+use crate::cli::exit::Failure;
 use crate::cli::files::{Source, Wanted};
-use crate::cli::{Failure, say};
-use millstream_formats::json;
+use crate::cli::output::say;
 
 /// Rows out, or why the test fails.
 type Outcome = Result<usize, String>;

@@ -15,9 +15,9 @@ use millstream_engine::{
 use millstream_formats::bind;
 use millstream_plugin_host::{HostOptions, Networks, WasmHost};
 
-use super::super::Failure;
-use super::read;
+use super::module::read;
 use super::tables::FileTables;
+use crate::cli::exit::Failure;
 
 /// A loaded component.
 pub(super) enum Loaded {

@@ -7,8 +7,9 @@ use arrow::datatypes::{DataType, SchemaRef};
 use millstream_engine::{PluginDescription, PluginHost as _, PluginKind, PluginLimits};
 use millstream_plugin_host::{HostOptions, WasmHost};
 
-use super::read;
-use crate::cli::{Failure, say};
+use super::module::read;
+use crate::cli::exit::Failure;
+use crate::cli::output::say;
 
 pub(super) fn run(file: &Path) -> Result<(), Failure> {
     let module = read(file)?;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use millstream_engine::PluginLimits;
 
-use super::read;
+use super::module::read;
 use super::tables::pair;
-use crate::cli::Failure;
 use crate::cli::args::Listing;
 use crate::cli::client::{Client, print_done};
+use crate::cli::exit::Failure;
 use crate::cli::quote::{name, text};
 
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use millstream_componentize as componentize;
 use millstream_componentize::{BuildOptions, Built, Kind, Language, Project};
 
-use super::super::Failure;
+use crate::cli::exit::Failure;
+use crate::cli::output::say;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -85,10 +86,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
         LanguageArgument::Python => Language::Python,
     };
     let dir = componentize::create(&arguments.within, &arguments.name, kind, language).map_err(Failure::failed)?;
-    super::super::say(&format!(
-        "made {}; in it, `millstream plugin test` builds the plugin and runs its tests\n",
-        dir.display()
-    ))
+    say(&format!("made {}; in it, `millstream plugin test` builds the plugin and runs its tests\n", dir.display()))
 }
 
 pub(super) fn build(arguments: &BuildArguments) -> Result<(), Failure> {
@@ -99,7 +97,7 @@ pub(super) fn build(arguments: &BuildArguments) -> Result<(), Failure> {
             format!("{}  {} bytes{state}\n", built.component.display(), built.bytes)
         })
         .collect();
-    super::super::say(&text)
+    say(&text)
 }
 
 /// The component of a project that makes one.

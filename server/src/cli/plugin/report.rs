@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::consumer::Fed;
 use super::guest::ConsumerGuest;
-use crate::cli::client::{output, unwritable};
-use crate::cli::{Failure, say};
+use crate::cli::exit::Failure;
+use crate::cli::output::{output, say, unwritable};
 use crate::format::{Format, RowSink};
 
 /// Prints the first rows of each output, the figures, and the rows at fault; an error if there are such.

@@ -9,7 +9,9 @@ use clap::Args;
 use millstream_engine::{Clock as _, SystemClock};
 use millstream_plugin_host::{SigningKey, Terms, canonical_grant};
 
-use crate::cli::{Failure, say};
+use super::module::read;
+use crate::cli::exit::Failure;
+use crate::cli::output::say;
 use crate::hex;
 
 #[derive(Debug, Args)]
@@ -83,7 +85,7 @@ pub(crate) fn sign(arguments: &SignArguments) -> Result<(), Failure> {
     let seed =
         seed.ok_or_else(|| at(key, "is not a key: 64 hexadecimal digits, as `millstream plugin key` writes them"))?;
     let key = SigningKey::from_seed(&seed).map_err(Failure::failed)?;
-    let module = super::read(file)?;
+    let module = read(file)?;
     if !module.starts_with(b"\0asm") {
         return Err(at(file, "is not a Wasm component"));
     }

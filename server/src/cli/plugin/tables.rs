@@ -8,8 +8,8 @@ use arrow::datatypes::{FieldRef, Schema};
 use millstream_engine::{MemoryTables, TableUse};
 use millstream_formats::bind;
 
-use super::super::Failure;
-use super::super::files::{Source, Wanted};
+use crate::cli::exit::Failure;
+use crate::cli::files::{Source, Wanted};
 
 /// `NAME=FILE`.
 #[derive(Debug, Clone)]

@@ -9,15 +9,15 @@ use arrow::array::{ArrayRef, RecordBatch};
 use clap::Args;
 use millstream_engine::{FailureKind, OperatorError, PluginSettings};
 
-use super::super::Failure;
-use super::super::client::{output, unwritable};
-use super::super::files::{Source, Wanted};
 use super::bisect::{Fault, faults};
 use super::consumer::{Fed, Feeding};
 use super::guest::{Guest, Loaded, load};
 use super::load::LimitArguments;
 use super::tables::{FileTable, FileTables};
 use super::{expect, project, report};
+use crate::cli::exit::Failure;
+use crate::cli::files::{Source, Wanted};
+use crate::cli::output::{output, say, unwritable};
 use crate::format::{Format, RowSink};
 
 #[derive(Debug, Args)]
@@ -203,7 +203,7 @@ impl<'a> Trial<'a> {
         for fault in self.faults.iter().take(self.show) {
             let _ = writeln!(text, "failed     {}: {} ({:?})", rows(&fault.rows), fault.error, fault.error.kind);
         }
-        super::super::say(&text)?;
+        say(&text)?;
         match self.faults.len() {
             0 => Ok(()),
             found if found > self.show => Err(Failure::failed(format!(

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::cli::Failure;
 use crate::cli::args::Listing;
 use crate::cli::client::Client;
+use crate::cli::exit::Failure;
 use crate::cli::quote::{name, text};
 
 #[derive(Debug, Args)]

@@ -5,41 +5,62 @@ use std::time::Duration;
 
 use millstream_engine::Engine;
 use millstream_sql::SqlEngine;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
-use crate::Figures;
-use crate::net::Net;
+use crate::figures::Figures;
+use crate::net::accept::Listener;
+use crate::net::budgets::Net;
+use crate::net::stop::Stop;
 use crate::work::Work;
 
 /// The rooms behind a door, where its heavy work runs, and when to end. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Door {
-    pub engine: Engine,
-    pub sql: SqlEngine,
+pub(crate) struct Door {
+    pub(crate) engine: Engine,
+    pub(crate) sql: SqlEngine,
     /// Queries, topics and plugins run here: never on the network runtime, whose threads must stay free to move bytes.
-    pub queries: tokio::runtime::Handle,
+    pub(crate) queries: tokio::runtime::Handle,
     /// Where engine calls are made that block.
-    pub work: Work,
-    /// Turns true once, when the server was told to stop: accept nothing new and end the streams under way.
-    pub stop: watch::Receiver<bool>,
-    /// A connection that has not sent a whole request header by then is closed.
-    pub header_timeout: Duration,
+    pub(crate) work: Work,
+    pub(crate) stop: Stop,
     /// How long a statement may take; zero for as long as it likes.
-    pub statement_timeout: Duration,
-    pub figures: Arc<Figures>,
+    pub(crate) statement_timeout: Duration,
+    pub(crate) figures: Arc<Figures>,
     /// What bounds all doors together.
-    pub net: Arc<Net>,
+    pub(crate) net: Arc<Net>,
 }
 
 impl Door {
     /// Completes when the server was told to stop.
-    pub async fn stopped(&self) {
-        stopped(self.stop.clone()).await;
+    pub(crate) async fn stopped(&self) {
+        self.stop.stopped().await;
     }
 }
 
-/// Completes when `stop` is true, or its sender is gone.
-pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that the server, which owns the sender, has gone.
-    let _ = stop.wait_for(|stop| *stop).await;
+/// The rooms as a door has them that listens before the store is open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rooms(Arc<SetOnce<Door>>);
+
+impl Rooms {
+    /// Lets the doors through. Done once, by the server; a second call would change nothing.
+    pub(crate) fn open(&self, door: Door) {
+        drop(self.0.set(door));
+    }
+
+    /// The rooms, if they are open.
+    pub(crate) fn get(&self) -> Option<&Door> {
+        self.0.get()
+    }
+
+    /// The rooms, once they are open.
+    pub(crate) async fn opened(&self) -> &Door {
+        self.0.wait().await
+    }
+}
+
+/// What a door begins with.
+pub(crate) struct Opening {
+    pub(crate) listener: Listener,
+    pub(crate) rooms: Rooms,
+    pub(crate) stop: Stop,
 }

@@ -2,15 +2,16 @@
 //!
 //! A door is a translator: wire types stop at it, errors map to its protocol in one table, and it calls the engine and
 //! the SQL room by plain functions. The command line is a client: apart from `serve` it knows the server only through the
-//! client library.
+//! client library. Which module may use which is written in `ARCHITECTURE.md`.
 //!
-//! Start at [`serve::Server`] for the server and at [`cli::main`] for the program.
+//! Start at [`serve::Server`] for the server, at `doors` for what it opens, and at [`cli::main`] for the program.
 
 pub mod cli;
 pub mod config;
 mod credentials;
 mod deadline;
 mod door;
+mod doors;
 mod figures;
 mod flight;
 mod format;
@@ -22,7 +23,4 @@ mod net;
 pub mod serve;
 mod work;
 
-pub use door::Door;
-pub use figures::Figures;
-pub use net::{Net, NetLimits};
-pub use work::{Waits, Work};
+pub use net::limits::NetLimits;

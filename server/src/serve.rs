@@ -8,16 +8,18 @@ use std::time::Duration;
 use millstream_engine::Engine;
 use millstream_plugin_host::{HostOptions, WasmHost};
 use millstream_sql::{SqlEngine, SqlOptions};
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::config::{Config, ConfigError};
-use crate::door::Door;
-use crate::http::HttpDoor;
-use crate::net::Net;
+use crate::door::{Door, Opening, Rooms};
+use crate::doors::{DOORS, Entry};
+use crate::net::accept::Listener;
+use crate::net::budgets::Net;
+use crate::net::exposure::is_exposed;
+use crate::net::stop::Stop;
 use crate::work::Work;
 
 /// Where compiled plugins are kept, under the data directory.
@@ -47,21 +49,27 @@ pub enum ServeError {
     Threads(io::Error),
     #[error("the store did not close in order: {0}; the next start recovers it")]
     Close(millstream_engine::Error),
-    #[error("a door failed: {0}")]
-    Door(String),
+    #[error("the door {door} failed: {message}")]
+    Door { door: &'static str, message: String },
 }
 
 /// A running server. Dropping it without [`Server::stop`] ends it as a crash would.
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
-    grpc: SocketAddr,
-    http: SocketAddr,
     stop: watch::Sender<bool>,
-    doors: Vec<JoinHandle<io::Result<()>>>,
+    doors: Vec<OpenDoor>,
     shutdown_timeout: Duration,
     network: Runtime,
     queries: Runtime,
+}
+
+/// A door that listens.
+#[derive(Debug)]
+struct OpenDoor {
+    name: &'static str,
+    address: SocketAddr,
+    task: JoinHandle<io::Result<()>>,
 }
 
 /// What tells the process to end.
@@ -74,49 +82,48 @@ pub struct Signals {
 impl Server {
     /// Opens everything; returns when all doors listen and the store is open. Blocks: not for async code.
     ///
-    /// The HTTP door answers `/healthz` and `/readyz` while the store is still being opened.
+    /// Doors listen while the store is still being opened; that of HTTP answers `/healthz` and `/readyz` meanwhile.
     pub fn start(config: &Config) -> Result<Server, ServeError> {
         check_exposure(config)?;
         check_roots(config)?;
         let network = runtime("millstream-net", config.network_threads)?;
         let queries = runtime("millstream-query", config.query_threads)?;
-        let grpc_listener = listen(&network, "grpc", config.grpc)?;
-        let http_listener = listen(&network, "http", config.http)?;
-        let (grpc, http) = (bound("grpc", &grpc_listener)?, bound("http", &http_listener)?);
-
-        let (stop, stopping) = watch::channel(false);
+        let (sender, stop) = Stop::new();
         let net = Net::new(config.net);
-        let http_door = Arc::new(HttpDoor::new(config, Arc::clone(&net)));
-        let mut doors = vec![network.spawn(Arc::clone(&http_door).serve(http_listener, stopping.clone()))];
+        let rooms = Rooms::default();
+        let listening = DOORS.iter().map(|door| Ok((door, listen(&network, &net, door, config)?)));
+        let doors =
+            listening.collect::<Result<Vec<_>, ServeError>>()?.into_iter().map(|(door, (listener, address))| {
+                let opening = Opening { listener, rooms: rooms.clone(), stop: stop.clone() };
+                OpenDoor { name: door.name, address, task: network.spawn((door.serve)(config, opening)) }
+            });
+        let doors = doors.collect();
         // It ends with the doors, when the server is told to stop.
-        network.spawn(crate::net::watch::run(Arc::clone(&net), stopping.clone()));
+        let (of_all, stopping) = (Arc::clone(&net), stop.clone());
+        network.spawn(async move { of_all.watched.run(stopping).await });
 
         let (engine, sql) = open(config)?;
-        let door = Door {
+        rooms.open(Door {
             engine: engine.clone(),
             sql,
             queries: queries.handle().clone(),
             work: Work::new(queries.handle().clone()),
-            stop: stopping,
-            header_timeout: config.header_timeout,
+            stop,
             net,
             statement_timeout: config.statement_timeout,
             figures: Arc::default(),
-        };
-        http_door.open(door.clone());
-        let limits = crate::flight::Limits { connections: config.grpc_connections, keepalive: config.grpc_keepalive };
-        doors.push(network.spawn(crate::flight::serve(door, grpc_listener, limits)));
-        Ok(Server { engine, grpc, http, stop, doors, shutdown_timeout: config.shutdown_timeout, network, queries })
+        });
+        Ok(Server { engine, stop: sender, doors, shutdown_timeout: config.shutdown_timeout, network, queries })
     }
 
-    /// The bound address of the Flight door.
-    pub fn grpc(&self) -> SocketAddr {
-        self.grpc
+    /// The doors, and where they listen.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.doors.iter().map(|door| (door.name, door.address))
     }
 
-    /// The bound address of the HTTP door.
-    pub fn http(&self) -> SocketAddr {
-        self.http
+    /// Where a door listens.
+    pub fn address(&self, door: &str) -> Option<SocketAddr> {
+        self.addresses().find(|(name, _)| *name == door).map(|(_, address)| address)
     }
 
     /// The store behind the doors.
@@ -137,13 +144,13 @@ impl Server {
     pub fn wait(&mut self, mut signals: Signals) -> Result<(), ServeError> {
         let doors = &mut self.doors;
         self.network.block_on(async {
-            let failed = futures::future::select_all(doors.iter_mut());
+            let failed = futures::future::select_all(doors.iter_mut().map(|door| &mut door.task));
             tokio::select! {
                 _ = signals.terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
                 _ = signals.interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
                 (ended, index, _) = failed => {
-                    doors.remove(index);
-                    return Err(ServeError::Door(describe(ended)));
+                    let door = doors.remove(index).name;
+                    return Err(ServeError::Door { door, message: describe(ended) });
                 }
             }
             Ok(())
@@ -156,11 +163,13 @@ impl Server {
         let Server { engine, stop, doors, shutdown_timeout, network, queries, .. } = self;
         stop.send_replace(true);
         network.block_on(async {
-            let all = futures::future::join_all(doors);
-            match tokio::time::timeout(shutdown_timeout, all).await {
-                Ok(ended) => ended.into_iter().filter(|ended| !matches!(ended, Ok(Ok(())))).for_each(|ended| {
-                    tracing::warn!(error = describe(ended), "a door did not end in order");
-                }),
+            let all = doors.into_iter().map(|door| async move { (door.name, door.task.await) });
+            match tokio::time::timeout(shutdown_timeout, futures::future::join_all(all)).await {
+                Ok(ended) => {
+                    ended.into_iter().filter(|(_, ended)| !matches!(ended, Ok(Ok(())))).for_each(|(door, ended)| {
+                        tracing::warn!(door, error = describe(ended), "a door did not end in order");
+                    })
+                }
                 Err(_) => tracing::warn!("some streams did not end in time and are cut off"),
             }
         });
@@ -173,7 +182,7 @@ impl Server {
     }
 }
 
-fn describe(ended: Result<io::Result<()>, tokio::task::JoinError>) -> String {
+fn describe(ended: Result<io::Result<()>, JoinError>) -> String {
     match ended {
         Ok(Ok(())) => "it ended by itself".to_owned(),
         Ok(Err(error)) => error.to_string(),
@@ -190,17 +199,13 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, ServeError> {
         .map_err(ServeError::Threads)
 }
 
-/// Whoever reaches a door may do everything, so that other machines reach none unless that is wanted.
 fn check_exposure(config: &Config) -> Result<(), ServeError> {
-    let exposed = [("grpc", config.grpc), ("http", config.http)].into_iter().find(|(_, address)| is_exposed(*address));
+    let exposed =
+        DOORS.iter().map(|door| (door.name, (door.address)(config))).find(|(_, address)| is_exposed(*address));
     match exposed {
         Some((door, address)) if !config.insecure => Err(ServeError::Exposed { door, address }),
         _ => Ok(()),
     }
-}
-
-fn is_exposed(address: SocketAddr) -> bool {
-    !address.ip().to_canonical().is_loopback()
 }
 
 /// Statements never reach the server's own files, so that a root among them is a mistake.
@@ -219,16 +224,17 @@ fn check_roots(config: &Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn listen(network: &Runtime, door: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    if is_exposed(address) {
-        tracing::warn!(door, %address, "this address is reachable from other machines, and there is no authentication yet");
-    }
-    network.block_on(TcpListener::bind(address)).map_err(|source| ServeError::Listen { door, address, source })
-}
-
-fn bound(door: &'static str, listener: &TcpListener) -> Result<SocketAddr, ServeError> {
-    let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|source| ServeError::Listen { door, address: unbound, source })
+fn listen(
+    network: &Runtime,
+    net: &Arc<Net>,
+    door: &Entry,
+    config: &Config,
+) -> Result<(Listener, SocketAddr), ServeError> {
+    let (name, address) = (door.name, (door.address)(config));
+    let failed = |source| ServeError::Listen { door: name, address, source };
+    let listener = network.block_on(Listener::bind(net, name, address, (door.capacity)(config))).map_err(failed)?;
+    let address = listener.address().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {

@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 
 /// What a call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
+pub(crate) enum Waits {
     /// For nothing but short locks: heartbeats, commits, leaves, names of tables.
     Never,
     /// For disks, the object store and plugins: fetches, and seeks by time.
@@ -27,7 +27,7 @@ const COMPUTE: usize = 64;
 
 /// The blocking threads of the runtime of queries. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Work {
+pub(crate) struct Work {
     threads: Handle,
     for_rows: Arc<Semaphore>,
     for_log: Arc<Semaphore>,
@@ -35,13 +35,13 @@ pub struct Work {
 }
 
 impl Work {
-    pub fn new(threads: Handle) -> Work {
+    pub(crate) fn new(threads: Handle) -> Work {
         let share = |threads| Arc::new(Semaphore::new(threads));
         Work { threads, for_rows: share(FOR_ROWS), for_log: share(FOR_LOG), compute: share(COMPUTE) }
     }
 
     /// Runs a call when a thread of its kind is free. Once begun it is seen to its end even if the caller goes.
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         waits: Waits,
         call: impl FnOnce() -> T + Send + 'static,
@@ -66,7 +66,7 @@ impl Work {
     }
 
     /// As [`Self::run`] with [`Waits::Never`], for nobody who waits.
-    pub fn spawn(&self, call: impl FnOnce() + Send + 'static) {
+    pub(crate) fn spawn(&self, call: impl FnOnce() + Send + 'static) {
         drop(self.threads.spawn_blocking(call));
     }
 }

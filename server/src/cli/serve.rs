@@ -1,6 +1,6 @@
 //! `millstream serve`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::builder::PathBufValueParser;
@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::Failure;
+use super::output::say;
 use crate::config::{Config, ConfigError, Flags, SETTINGS, resolve};
 use crate::serve::{ServeError, Server};
 
@@ -109,8 +110,6 @@ fn log_to_stderr(filter: &str) {
 }
 
 fn announce(server: &Server) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready grpc={} http={}", server.grpc(), server.http())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::failed(format!("cannot write to standard output: {error}")))
+    let doors: String = server.addresses().map(|(door, address)| format!(" {door}={address}")).collect();
+    say(&format!("ready{doors}\n"))
 }

@@ -22,7 +22,7 @@ use millstream_engine::EngineOptions;
 use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
-use crate::NetLimits;
+use crate::net::limits::NetLimits;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use setting::Setting;
@@ -58,18 +58,12 @@ pub struct Config {
     pub plugin_http_allow: Networks,
     /// Networks that they may not go to.
     pub plugin_http_deny: Networks,
-    /// Connections that the Flight door serves at once.
-    pub grpc_connections: usize,
-    /// How often the Flight door asks a silent peer whether it is still there, and how long the answer may take.
-    pub grpc_keepalive: Duration,
     /// How long a statement may take, from its beginning to its last row; zero for as long as it likes.
     pub statement_timeout: Duration,
     /// What all connections together may hold, and for how long.
     pub net: NetLimits,
     /// A request body over HTTP may have at most this many bytes.
     pub http_body_limit_bytes: usize,
-    /// A connection that has not sent a whole request header by then is closed.
-    pub header_timeout: Duration,
     /// How long requests and streams under way may take to end once the server was told to stop.
     pub shutdown_timeout: Duration,
 }
@@ -94,12 +88,9 @@ impl Config {
             plugin_memory_bytes: 2 << 30,
             plugin_http_allow: Networks::default(),
             plugin_http_deny: Networks::default(),
-            grpc_connections: 2048,
-            grpc_keepalive: Duration::from_secs(20),
             statement_timeout: Duration::ZERO,
             net: NetLimits::default(),
             http_body_limit_bytes: 16 << 20,
-            header_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
         }
     }

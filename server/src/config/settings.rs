@@ -307,13 +307,13 @@ pub static SETTINGS: &[Setting] = &[
     number!(
         "grpc_connections",
         1..=1_000_000,
-        grpc_connections as usize,
+        net.grpc_connections as usize,
         "Connections that the Flight door serves at once; further ones are closed as they come"
     ),
     millis!(
         "grpc_keepalive_ms",
         100..=3_600_000,
-        grpc_keepalive,
+        net.keepalive,
         "A connection that was silent for this long is asked for a sign of life, and closed without one for as long again"
     ),
     millis!(
@@ -367,7 +367,7 @@ pub static SETTINGS: &[Setting] = &[
     millis!(
         "header_timeout_ms",
         100..=600_000,
-        header_timeout,
+        net.header_timeout,
         "A connection that has not sent a whole request header by then is closed"
     ),
     millis!(

@@ -1,5 +1,8 @@
 //! DoPut into a table: record batches in, an acknowledgement for each out, many under way at once.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use arrow_flight::{FlightData, PutResult};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -10,8 +13,6 @@ use millstream_engine::{
 };
 use millstream_protocol as protocol;
 use prost::Message;
-use std::collections::VecDeque;
-use std::sync::Arc;
 use tonic::Status;
 
 use super::blocking::blocking;
@@ -20,8 +21,8 @@ use super::error::{DoorError, Result};
 use super::fed::Fed;
 use super::forward::Messages;
 use super::intake::{Intake, Taken};
-use crate::Door;
-use crate::net::leaving::Sent;
+use crate::door::Door;
+use crate::net::sent::Sent;
 use crate::work::Waits;
 
 /// Batches under way before no further ones are read.

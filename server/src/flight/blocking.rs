@@ -4,7 +4,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinError};
 
 use super::error::{DoorError, Result};
-use crate::Door;
+use crate::door::Door;
 use crate::work::Waits;
 
 /// A task that ends when its owner drops it.

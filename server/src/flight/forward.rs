@@ -16,14 +16,21 @@ use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
 use super::error::DoorError;
-use super::{MAX_REQUEST_BYTES, MAX_UNARY_BYTES};
-use crate::net::arriving::{Arriving, Receiving, Whole};
-use crate::net::leaving::{Leaving, Sent};
-use crate::net::{Net, Peer};
+use crate::net::arriving::Arriving;
+use crate::net::budgets::Net;
+use crate::net::leaving::Leaving;
+use crate::net::peer::Peer;
+use crate::net::receiving::Receiving;
+use crate::net::sent::Sent;
+use crate::net::whole::Whole;
 
 /// Messages in either direction of such a call.
 pub(super) type Messages = BoxStream<'static, Result<FlightData, Status>>;
 
+/// The largest message of rows taken. Larger ones are refused before they are read.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// The largest message of the other calls: a statement, and what may stand beside it.
+pub(super) const MAX_UNARY_BYTES: usize = 4 << 20;
 /// The calls that clients send rows in. Their names are the ends of HTTP paths.
 const TAKES_ROWS: [&str; 2] = ["/DoPut", "/DoExchange"];
 
@@ -60,6 +67,10 @@ pub(super) fn response(
 pub(super) fn sent<T>(request: &Request<T>) -> Result<Arc<Sent>, DoorError> {
     let sent = request.extensions().get::<Arc<Sent>>().cloned();
     sent.ok_or_else(|| DoorError::internal("the call has come around the door"))
+}
+
+fn refused(kind: ErrorKind, message: String) -> Status {
+    DoorError::new(kind, message).into()
 }
 
 /// The generated service, for calls that use [`incoming`] and [`response`]. All that comes in and goes out is counted here, and
@@ -108,7 +119,7 @@ where
         let sent = Sent::new(Arc::clone(&peer));
         request.extensions_mut().insert(Arc::clone(&sent));
         let body = Arriving::new(std::mem::take(request.body_mut()), Arc::clone(&peer));
-        let receiving = Receiving::new(peer, Arc::clone(&sent));
+        let receiving = Receiving::new(peer, Arc::clone(&sent), refused);
         let mut whole = None;
         if TAKES_ROWS.iter().any(|call| request.uri().path().ends_with(call)) {
             let limit = MAX_REQUEST_BYTES.min(self.net.ingress.largest_message());

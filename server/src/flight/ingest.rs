@@ -17,7 +17,7 @@ use super::error::{DoorError, Result};
 use super::forward::Messages;
 use super::intake::Intake;
 use super::sessions::Caller;
-use crate::Door;
+use crate::door::Door;
 use crate::work::Waits;
 
 /// Appends under way before the next is waited for.

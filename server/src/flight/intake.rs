@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::decode::{Decoder, Needs};
 use super::error::{DoorError, Result};
 use super::forward::Messages;
-use crate::net::Net;
+use crate::net::budgets::Net;
 use crate::net::ingress::NoRoom;
 use crate::net::pool::Part;
 

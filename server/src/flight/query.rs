@@ -23,9 +23,9 @@ use super::error::{DoorError, Result};
 use super::prepared::PreparedStatements;
 use super::sessions::Caller;
 use super::stream::{self, Answer};
-use crate::Door;
 use crate::deadline::Deadline;
-use crate::net::leaving::Sent;
+use crate::door::Door;
+use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
 
 /// Of one statement's text.

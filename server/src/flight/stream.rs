@@ -20,7 +20,7 @@ use tonic::Status;
 use super::blocking::Owned;
 use super::encode::{self, Encoder, TARGET_MESSAGE_BYTES, message_bytes};
 use super::error::{DoorError, Result};
-use crate::net::leaving::{Load, Sent};
+use crate::net::sent::{Load, Sent};
 
 /// Messages made ahead of the client; with the target size this bounds what a slow reader costs.
 const AHEAD: usize = 2;

@@ -14,8 +14,8 @@ use super::intake::{Intake, Taken};
 use super::prepared::PreparedStatements;
 use super::query;
 use super::sessions::Caller;
-use crate::Door;
 use crate::deadline::Deadline;
+use crate::door::Door;
 use crate::work::Waits;
 
 /// Of the parameters bound at once.

@@ -16,7 +16,7 @@ use super::error::{DoorError, Result};
 use super::forward::Messages;
 use super::query::check_length;
 use super::sessions::Caller;
-use crate::Door;
+use crate::door::Door;
 
 /// The command's type.
 const TYPE_URL: &str = "type.googleapis.com/millstream.v1.CreatePlugin";

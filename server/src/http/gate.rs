@@ -4,21 +4,12 @@
 //! it has credentials, which would only seem to protect something.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Uri, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use millstream_engine::ErrorKind;
 
-use super::HttpDoor;
-use super::error::{HttpError, Kind};
 use crate::config::Config;
 use crate::credentials::{self, Credentials};
 
-/// Whether the server is up and takes rows: for whoever watches it, by whatever name. They execute and tell nothing else.
-const FOR_ALL: [&str; 2] = ["/healthz", "/readyz"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names that the door answers to.
@@ -26,16 +17,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) struct Gate {
     bound: IpAddr,
     names: Vec<String>,
-}
-
-/// Lets a request through, or answers it.
-pub(super) async fn check(State(http): State<Arc<HttpDoor>>, request: Request, next: Next) -> Response {
-    if !FOR_ALL.contains(&request.uri().path())
-        && let Err(message) = http.gate.admits(request.version(), request.uri(), request.headers())
-    {
-        return HttpError::new(Kind::Engine(ErrorKind::PermissionDenied), message).into_response();
-    }
-    next.run(request).await
 }
 
 impl Gate {

@@ -1,6 +1,5 @@
 //! `GET /metrics`: figures in the Prometheus text format. Names keep their meaning from version to version.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,11 +7,13 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use millstream_engine::{Engine, EngineStats, Principal};
 
-use super::HttpDoor;
 use super::error::{HttpError, Kind};
-use crate::Figures;
-use crate::figures::Count;
-use crate::net::Net;
+use super::exposition::{escape, header_lines, line};
+use super::plugin_metrics::plugins;
+use super::state::HttpDoor;
+use crate::door::Door;
+use crate::figures::{Figures, Label};
+use crate::net::budgets::Net;
 use crate::work::Waits;
 
 /// Groups whose lag is shown one by one; the rest are summed, so that the number of series stays bounded.
@@ -80,37 +81,48 @@ const METRICS: [Metric; 37] = [
 pub(crate) async fn metrics(
     State(http): State<Arc<HttpDoor>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
-    let door = http.rooms()?;
-    let (engine, figures) = (door.engine.clone(), Arc::clone(&door.figures));
+    let door = http.rooms()?.clone();
+    let work = door.work.clone();
     // Lag walks the groups' offsets, which may wait for the state's lock.
-    let net = Arc::clone(&http.net);
-    let text = door.work.run(Waits::Never, move || render(&engine, &figures, &net)).await;
+    let text = work.run(Waits::Never, move || render(&door)).await;
     let text =
         text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
-fn render(engine: &Engine, figures: &Figures, net: &Net) -> millstream_engine::Result<String> {
+fn render(door: &Door) -> millstream_engine::Result<String> {
+    let Door { engine, figures, net, .. } = door;
     let mut out = String::new();
     let stats = engine.stats(&Principal::anonymous())?;
     for (name, kind, help, value) in METRICS {
         header_lines(&mut out, name, kind, help);
         line(&mut out, name, "", value(&stats));
     }
-    doors(&mut out, figures);
+    connections(&mut out, net);
+    calls(&mut out, figures);
     memory(&mut out, net);
     lag(&mut out, engine)?;
-    super::plugin_metrics::plugins(&mut out, engine)?;
+    plugins(&mut out, engine)?;
     process(&mut out);
     Ok(out)
 }
 
-fn doors(out: &mut String, figures: &Figures) {
-    header_lines(out, "grpc_connections", "gauge", "connections of the Flight door");
-    line(out, "grpc_connections", "", figures.get(Count::Connection) as f64);
-    header_lines(out, "flight_calls", "gauge", "streaming calls of the Flight door that are under way");
-    for (call, what) in [("do_get", Count::Get), ("do_put", Count::Put), ("do_exchange", Count::Exchange)] {
-        line(out, "flight_calls", &format!("{{call=\"{call}\"}}"), figures.get(what) as f64);
+fn connections(out: &mut String, net: &Net) {
+    for (door, open) in net.connections() {
+        let name = format!("{door}_connections");
+        header_lines(out, &name, "gauge", &format!("connections of the door {door}"));
+        line(out, &name, "", open as f64);
+    }
+}
+
+fn calls(out: &mut String, figures: &Figures) {
+    let mut headed = None;
+    for (Label { door, call }, count) in figures.all() {
+        let name = format!("{door}_calls");
+        if headed.replace(door) != Some(door) {
+            header_lines(out, &name, "gauge", &format!("streaming calls of {door} that are under way"));
+        }
+        line(out, &name, &format!("{{call=\"{call}\"}}"), count as f64);
     }
 }
 
@@ -138,14 +150,6 @@ fn memory(out: &mut String, net: &Net) {
     }
 }
 
-pub(super) fn header_lines(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = write!(out, "# HELP millstream_{name} {help}\n# TYPE millstream_{name} {kind}\n");
-}
-
-pub(super) fn line(out: &mut String, name: &str, labels: &str, value: f64) {
-    let _ = writeln!(out, "millstream_{name}{labels} {value}");
-}
-
 /// Rows that each group has yet to commit, summed over its partitions.
 fn lag(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
     let who = Principal::anonymous();
@@ -164,10 +168,6 @@ fn lag(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
     header_lines(out, "groups_without_lag_series", "gauge", "groups left out of group_lag_rows to bound its size");
     line(out, "groups_without_lag_series", "", groups.len().saturating_sub(GROUPS_SHOWN) as f64);
     Ok(())
-}
-
-pub(super) fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// Memory of the process, where the system tells it.
@@ -203,8 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_escaped_and_the_process_is_measured() {
-        assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    fn the_process_is_measured() {
         let mut out = String::new();
         process(&mut out);
         assert!(out.contains("millstream_process_resident_bytes "), "{out}");

@@ -4,79 +4,71 @@
 
 mod answer;
 mod error;
+mod exposition;
 #[cfg(test)]
 mod fuzz;
 mod gate;
 mod health;
-mod listener;
 mod metrics;
 mod plugin_metrics;
 mod request;
 mod sql;
+mod state;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use millstream_engine::ErrorKind;
 
-use crate::Door;
 use crate::config::Config;
-use crate::net::Net;
+use crate::door::Opening;
+use crate::net::http1::{self, Site};
+#[cfg(test)]
+pub(crate) use error::shown as error_shown;
 use error::{HttpError, Kind};
+use state::HttpDoor;
 
-/// The door. It listens before the store is open, so that whoever waits for the server can ask how far it is.
-#[derive(Debug)]
-pub(crate) struct HttpDoor {
-    door: OnceLock<Door>,
-    gate: gate::Gate,
-    net: Arc<Net>,
-    body_limit_bytes: usize,
-    header_timeout: Duration,
+/// Connections open at once.
+pub(crate) const CONNECTIONS: usize = 1024;
+/// Paths that tell how the server is.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Whether the server is up and takes rows: for whoever watches it, by whatever name. They execute and tell nothing else.
+const FOR_ALL: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Serves connections until the server stops; completes when the last request has been answered. It serves before the store is
+/// open, so that whoever waits for the server can ask how far it is.
+pub(crate) fn serve(config: &Config, opening: Opening) -> impl Future<Output = io::Result<()>> + Send + use<> {
+    let Opening { listener, rooms, stop } = opening;
+    let router = router(Arc::new(HttpDoor::new(config, rooms)));
+    let refuse = |message: String| HttpError::new(Kind::Unavailable, message).into_response();
+    http1::serve(listener, Site { router, probes: &PROBES, refuse }, stop)
 }
 
-impl HttpDoor {
-    pub(crate) fn new(config: &Config, net: Arc<Net>) -> HttpDoor {
-        HttpDoor {
-            door: OnceLock::new(),
-            gate: gate::Gate::new(config),
-            net,
-            body_limit_bytes: config.http_body_limit_bytes,
-            header_timeout: config.header_timeout,
-        }
-    }
+fn router(door: Arc<HttpDoor>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/sql", post(sql::execute))
+        .fallback(async || {
+            HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
+        })
+        .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&door), check))
+        .with_state(door)
+}
 
-    /// Lets requests through to the rooms.
-    pub(crate) fn open(&self, door: Door) {
-        // Set once by the server; a second call would change nothing.
-        let _ = self.door.set(door);
+/// Lets a request through, or answers it.
+async fn check(State(http): State<Arc<HttpDoor>>, request: Request, next: Next) -> Response {
+    if !FOR_ALL.contains(&request.uri().path())
+        && let Err(message) = http.gate.admits(request.version(), request.uri(), request.headers())
+    {
+        return HttpError::new(Kind::Engine(ErrorKind::PermissionDenied), message).into_response();
     }
-
-    /// Serves connections until `stop` turns true; returns when the last request has been answered.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: watch::Receiver<bool>) -> io::Result<()> {
-        let (net, header_timeout) = (Arc::clone(&self.net), self.header_timeout);
-        listener::serve(listener, self.router(), net, header_timeout, stop).await
-    }
-
-    fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
-            .route("/metrics", get(metrics::metrics))
-            .route("/v1/sql", post(sql::execute))
-            .fallback(async || {
-                HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
-            })
-            .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
-            .layer(axum::middleware::from_fn_with_state(Arc::clone(&self), gate::check))
-            .with_state(self)
-    }
-
-    /// The rooms, once they are open.
-    fn rooms(&self) -> Result<&Door, HttpError> {
-        self.door.get().ok_or_else(|| HttpError::new(Kind::Unavailable, "the store is still being opened; retry later"))
-    }
+    next.run(request).await
 }

@@ -4,7 +4,7 @@ use millstream_engine::{
     CallFigures, Engine, FailureKind, NamespaceUsage, PluginCalls, PluginInfo, PluginUse, Principal, RequestFailure,
 };
 
-use super::metrics::{escape, header_lines, line};
+use super::exposition::{escape, header_lines, line};
 
 /// Versions that are shown; the rest are counted, so that the number of series stays bounded.
 const VERSIONS_SHOWN: usize = 200;

@@ -11,15 +11,15 @@ use millstream_engine::{ErrorKind, Principal};
 use millstream_protocol::{DEFAULT_NAMESPACE, STATEMENT_TIMEOUT_METADATA};
 use millstream_sql::Outcome;
 
-use super::HttpDoor;
 use super::answer::{Answer, Format};
 use super::error::{HttpError, Kind};
 use super::request::{SqlRequest, parameters};
-use crate::Door;
+use super::state::HttpDoor;
 use crate::deadline::Deadline;
-use crate::net::arriving::{self, Collected, NotCollected};
+use crate::door::Door;
+use crate::net::collect::{Collected, NotCollected, collect};
 use crate::net::ingress::NoRoom;
-use crate::net::leaving::Sent;
+use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
@@ -47,7 +47,7 @@ async fn collected(request: Request, limit: usize) -> Result<(Arc<Sent>, Collect
     let sent = request.extensions().get::<Arc<Sent>>().cloned();
     let sent =
         sent.ok_or_else(|| HttpError::new(Kind::Engine(ErrorKind::Internal), "the request has come around the door"))?;
-    let body = arriving::collect(request.into_body(), &sent.peer, limit).await.map_err(|refused| match refused {
+    let body = collect(request.into_body(), &sent.peer, limit).await.map_err(|refused| match refused {
         NotCollected::TooLarge => {
             HttpError::new(Kind::BodyTooLarge, format!("the body has more than {limit} bytes (http_body_limit_bytes)"))
         }

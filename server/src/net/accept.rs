@@ -1,55 +1,81 @@
 //! Who may connect: at most so many at once. Those for whom there is no place are closed as soon as they come, so that they know
 //! it, and so that nobody fills the system's queue.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 
-use super::{Net, Peer};
+use super::budgets::Net;
+use super::connection::Connection;
+use super::exposure::is_exposed;
+use super::peer::Peer;
+use super::places::{Capacity, Places};
 
 /// Rest after a failed accept (too many open files, say), which would otherwise fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A client that has a place.
-pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) place: OwnedSemaphorePermit,
-    /// Which of the kinds of places it has.
-    pub(crate) kind: usize,
+/// Where the clients of a door come in.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    pub(super) net: Arc<Net>,
+    places: Arc<Places>,
 }
 
-/// The next client of a door with a place of the first of `kinds` that has one left.
-pub(crate) async fn next(
-    listener: &TcpListener,
-    net: &Arc<Net>,
-    kinds: &[&Arc<Semaphore>],
-    door: &'static str,
-) -> Accepted {
-    loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, door, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let places = kinds.iter().enumerate();
-        let place =
-            places.filter_map(|(kind, places)| Some((kind, Arc::clone(places).try_acquire_owned().ok()?))).next();
-        let Some((kind, place)) = place else {
-            tracing::warn!(peer = %address, door, "connection refused: the limit of connections is reached");
-            continue;
-        };
-        // Answers are small, or already gathered in large pieces; waiting for more only adds delay.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(peer = %address, %error, "cannot set TCP_NODELAY");
+impl Listener {
+    pub(crate) async fn bind(
+        net: &Arc<Net>,
+        door: &'static str,
+        address: SocketAddr,
+        capacity: Capacity,
+    ) -> io::Result<Listener> {
+        if is_exposed(address) {
+            tracing::warn!(
+                door,
+                %address,
+                "this address is reachable from other machines, and there is no authentication yet"
+            );
         }
-        let peer = Peer::new(net, Some(address));
-        net.watched.peer(&peer);
-        return Accepted { stream, peer, place, kind };
+        let socket = TcpListener::bind(address).await?;
+        Ok(Listener { socket, net: Arc::clone(net), places: net.open(door, capacity) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// How many connections it has at once, but for probes.
+    pub(super) fn connections(&self) -> usize {
+        self.places.connections()
+    }
+
+    /// The next client that has a place.
+    pub(super) async fn accept(&self) -> Connection {
+        let door = self.places.door();
+        loop {
+            let (stream, address) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, door, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(place) = self.places.take() else {
+                tracing::warn!(peer = %address, door, "connection refused: the limit of connections is reached");
+                continue;
+            };
+            // Answers are small, or already gathered in large pieces; waiting for more only adds delay.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(peer = %address, %error, "cannot set TCP_NODELAY");
+            }
+            let peer = Peer::new(&self.net, Some(address));
+            self.net.watched.add(&peer);
+            return Connection::new(stream, peer, place);
+        }
     }
 }

@@ -21,9 +21,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 
-use super::Peer;
-use super::pool::Part;
-use crate::flight::MAX_FRAME_BYTES;
+use super::frames::{Frames, MAX_FRAME_BYTES};
+use super::pool::{Part, Pool};
 
 /// What may lie unread of every connection.
 const FREE_BYTES: usize = 16 << 10;
@@ -60,28 +59,29 @@ struct Inner {
 pub(super) type Asking = Option<BoxFuture<'static, Part>>;
 
 impl Arrivals {
-    /// How many bytes may be read from the socket now; none, and the task is woken when that may have changed.
-    pub(super) fn allowed(&self, peer: &Arc<Peer>, asking: &mut Asking, context: &mut Context<'_>) -> usize {
+    /// How many bytes may be read from the socket now, with room from the pool; none, and the task is woken when that may have
+    /// changed.
+    pub(super) fn allowed(&self, pool: &Arc<Pool>, asking: &mut Asking, context: &mut Context<'_>) -> usize {
         self.reader.register(context.waker());
         loop {
             if let Some(allowed) = self.allowance() {
                 return allowed;
             }
             // One step may not be enough: calls that begin to wait hold more than was asked for.
-            let Some(part) = self.poll_step(peer, asking, context) else { return 0 };
+            let Some(part) = self.poll_step(pool, asking, context) else { return 0 };
             self.lock().room.merge(part);
         }
     }
 
     /// More room, if it is for anybody and there.
-    fn poll_step(&self, peer: &Arc<Peer>, asking: &mut Asking, context: &mut Context<'_>) -> Option<Part> {
+    fn poll_step(&self, pool: &Arc<Pool>, asking: &mut Asking, context: &mut Context<'_>) -> Option<Part> {
         if self.waiting.load(Ordering::Acquire) > 0 && self.arriving.load(Ordering::Acquire) == 0 {
             *asking = None;
             return None;
         }
         let future = asking.get_or_insert_with(|| {
-            let peer = Arc::clone(peer);
-            Box::pin(async move { peer.net.ingress.arrived.take(STEP_BYTES).await })
+            let pool = Arc::clone(pool);
+            Box::pin(async move { pool.take(STEP_BYTES).await })
         });
         let Poll::Ready(part) = future.poll_unpin(context) else { return None };
         *asking = None;
@@ -206,89 +206,10 @@ impl Inner {
     }
 }
 
-/// Bytes of a frame's head.
-const HEAD_BYTES: usize = 9;
-/// What an HTTP/2 connection begins with.
-const PREFACE_BYTES: usize = 24;
-/// The type of the frames that carry bodies.
-const DATA: u8 = 0;
-
-/// Follows the frames of one direction of a connection.
-#[derive(Debug, Default)]
-struct Frames {
-    /// Of the preface, how much has passed.
-    preface: usize,
-    head: Vec<u8>,
-    /// Of the frame that is passing: whether it is of a body, what of it has passed, unless it is of a body, and what is to come.
-    is_data: bool,
-    partial: usize,
-    left: usize,
-}
-
-impl Frames {
-    /// How many of these bytes belong to bodies.
-    fn follow(&mut self, mut bytes: &[u8]) -> usize {
-        let mut data = 0;
-        let preface = (PREFACE_BYTES - self.preface).min(bytes.len());
-        self.preface += preface;
-        bytes = &bytes[preface..];
-        while !bytes.is_empty() {
-            if self.left == 0 {
-                let missing = (HEAD_BYTES - self.head.len()).min(bytes.len());
-                self.head.extend_from_slice(&bytes[..missing]);
-                bytes = &bytes[missing..];
-                let [a, b, c, kind, ..] = self.head[..] else { break };
-                if self.head.len() < HEAD_BYTES {
-                    break;
-                }
-                self.head.clear();
-                self.left = u32::from_be_bytes([0, a, b, c]) as usize;
-                (self.is_data, self.partial) = (kind == DATA, 0);
-                continue;
-            }
-            let passing = self.left.min(bytes.len());
-            self.left -= passing;
-            bytes = &bytes[passing..];
-            if self.is_data {
-                data += passing;
-            } else {
-                self.partial = if self.left == 0 { 0 } else { self.partial + passing };
-            }
-        }
-        data
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(kind: u8, len: usize) -> Vec<u8> {
-        let head = [&u32::try_from(len).unwrap().to_be_bytes()[1..], &[kind, 0, 0, 0, 0, 1]].concat();
-        [head, vec![7; len]].concat()
-    }
-
-    #[test]
-    fn frames_are_followed_however_they_come() {
-        let sent = [
-            vec![b'P'; PREFACE_BYTES],
-            frame(4, 6),
-            frame(1, 40),
-            frame(0, 300),
-            frame(6, 8),
-            frame(0, 0),
-            frame(0, 5),
-        ];
-        let sent = sent.concat();
-        for piece in [1, 2, 7, 9, 100, sent.len()] {
-            let mut frames = Frames::default();
-            assert_eq!(sent.chunks(piece).map(|piece| frames.follow(piece)).sum::<usize>(), 305, "{piece}");
-            assert_eq!((frames.partial, frames.left), (0, 0));
-        }
-        let mut frames = Frames::default();
-        assert_eq!(frames.follow(&sent[..PREFACE_BYTES + 15 + 9 + 30]), 0);
-        assert_eq!((frames.partial, frames.left), (30, 10), "half of the head of a request");
-    }
+    use crate::net::frames::{PREFACE_BYTES, frame};
 
     #[test]
     fn what_calls_have_taken_is_not_held() {

@@ -1,4 +1,4 @@
-//! A client's socket, for either door.
+//! A client's socket.
 
 use std::io;
 use std::pin::Pin;
@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
-use super::Peer;
 use super::arrivals::Asking;
-use crate::figures::Counted;
-
-/// Bytes of the HTTP/2 preface.
-const PREFACE_BYTES: usize = 24;
+use super::frames::PREFACE_BYTES;
+use super::peer::Peer;
+use super::places::Place;
 
 /// One connection; dropping it makes room for another.
 pub(crate) struct Connection {
@@ -28,24 +25,27 @@ pub(crate) struct Connection {
     metered: bool,
     /// Until the preface has come: when to give up, and how many bytes of it are missing.
     deadline: Option<(Pin<Box<Sleep>>, usize)>,
-    _place: OwnedSemaphorePermit,
-    _counted: Option<Counted>,
+    place: Place,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, peer: Arc<Peer>, place: OwnedSemaphorePermit) -> Connection {
-        Connection { stream, peer, asking: None, metered: false, deadline: None, _place: place, _counted: None }
+    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, place: Place) -> Connection {
+        Connection { stream, peer, asking: None, metered: false, deadline: None, place }
+    }
+
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Whether it has a place for one who asks how the server is.
+    pub(super) fn is_probe(&self) -> bool {
+        self.place.is_probe
     }
 
     /// For HTTP/2: the preface must come in time; after that, keepalive pings watch over the peer.
-    pub(crate) fn with_preface_by(mut self, timeout: Duration) -> Connection {
+    pub(super) fn with_preface_by(mut self, timeout: Duration) -> Connection {
         self.metered = true;
         self.deadline = Some((Box::pin(tokio::time::sleep(timeout)), PREFACE_BYTES));
-        self
-    }
-
-    pub(crate) fn counted(mut self, counted: Counted) -> Connection {
-        self._counted = Some(counted);
         self
     }
 
@@ -75,7 +75,7 @@ impl AsyncRead for Connection {
         let this = self.get_mut();
         this.check(context)?;
         let allowed = match this.metered {
-            true => this.peer.arrivals.allowed(&this.peer, &mut this.asking, context),
+            true => this.peer.arrivals.allowed(&this.peer.net.ingress.arrived, &mut this.asking, context),
             false => usize::MAX,
         };
         if allowed == 0 {

@@ -3,13 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use millstream_engine::ErrorKind;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::Peer;
-use super::peer::LARGE_TURNS;
-use super::pool::{Part, Pool, Room};
+use super::pool::{Part, Pool};
 
 /// Of sixteen parts of the whole: messages above [`Ingress::large_from`], the others, what is unpacked from compressed ones,
 /// dictionaries of open streams, and what has come in over a socket and was not looked at yet.
@@ -21,6 +17,8 @@ const ARRIVED_PARTS: usize = 2;
 const PARTS: usize = LARGE_PARTS + ORDINARY_PARTS + UNPACKED_PARTS + DICTIONARY_PARTS + ARRIVED_PARTS;
 /// Messages above this part of the room for ordinary ones are large.
 const LARGE_PART: usize = 16;
+/// Large messages that a connection may have at once.
+pub(super) const LARGE_TURNS: u32 = 4;
 /// Those above this part of the room for large ones are very large.
 const VERY_LARGE_PART: usize = 8;
 
@@ -47,13 +45,6 @@ impl NoRoom {
     pub(crate) const MESSAGE: &str = "the server has no room for more at the moment (ingress_bytes is taken by what others have sent); send again later";
 }
 
-/// The room of one message. It is given back when the last of the message's bytes is dropped.
-#[derive(Debug)]
-pub(crate) struct MessageRoom {
-    _room: Room,
-    _large: Option<(Part, OwnedSemaphorePermit)>,
-}
-
 impl Ingress {
     pub(crate) fn new(bytes: usize) -> Ingress {
         let part = |parts| Pool::new(bytes / PARTS * parts);
@@ -77,41 +68,18 @@ impl Ingress {
         pools.into_iter().map(Pool::used).sum()
     }
 
-    fn large_from(&self) -> usize {
+    pub(super) fn large_from(&self) -> usize {
         self.ordinary.bytes() / LARGE_PART
     }
 
     /// How many of its connection's turns a large message takes.
-    fn turns(&self, bytes: usize) -> u32 {
+    pub(super) fn turns(&self, bytes: usize) -> u32 {
         if bytes > self.large.bytes() / VERY_LARGE_PART { LARGE_TURNS } else { 1 }
     }
 
     /// Whether somebody waits for the kind of room that a message of `bytes` has.
     pub(crate) fn is_wanted(&self, bytes: usize) -> bool {
         if bytes > self.large_from() { self.large.is_wanted() } else { self.ordinary.is_wanted() }
-    }
-
-    /// Room for a message or body of `bytes`, in order, within [`ROOM_TIMEOUT`].
-    pub(crate) fn take(peer: Arc<Peer>, bytes: usize) -> BoxFuture<'static, Result<MessageRoom, NoRoom>> {
-        Box::pin(async move {
-            let taken = tokio::time::timeout(ROOM_TIMEOUT, take(&peer, bytes)).await;
-            taken.map_err(|_| {
-                peer.net.count_late();
-                NoRoom
-            })
-        })
-    }
-
-    /// The same if it is there now.
-    pub(crate) fn try_take(peer: &Peer, bytes: usize) -> Option<MessageRoom> {
-        let ingress = &peer.net.ingress;
-        if bytes > ingress.large_from() {
-            let turn = Arc::clone(&peer.large).try_acquire_many_owned(ingress.turns(bytes)).ok()?;
-            let part = ingress.large.try_take(bytes)?;
-            return Some(MessageRoom { _room: Room::default(), _large: Some((part, turn)) });
-        }
-        let room = Room::try_take(&ingress.ordinary, &peer.ingress, bytes)?;
-        Some(MessageRoom { _room: room, _large: None })
     }
 
     /// Room for what is unpacked from messages that are here, within [`ROOM_TIMEOUT`].
@@ -130,16 +98,4 @@ async fn within(pool: &Pool, bytes: usize) -> Result<Part, NoRoom> {
         return Ok(Part::default());
     }
     tokio::time::timeout(ROOM_TIMEOUT, pool.take(bytes)).await.map_err(|_| NoRoom)
-}
-
-async fn take(peer: &Peer, bytes: usize) -> MessageRoom {
-    let ingress = &peer.net.ingress;
-    if bytes <= ingress.large_from() {
-        let room = Room::take(&ingress.ordinary, &peer.ingress, bytes).await;
-        return MessageRoom { _room: room, _large: None };
-    }
-    // Never closed.
-    let turn = Arc::clone(&peer.large).acquire_many_owned(ingress.turns(bytes)).await.ok();
-    let part = ingress.large.take(bytes).await;
-    MessageRoom { _room: Room::default(), _large: turn.map(|turn| (part, turn)) }
 }

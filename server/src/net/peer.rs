@@ -3,18 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use futures::task::AtomicWaker;
 use tokio::sync::Semaphore;
 
-use super::Net;
 use super::arrivals::Arrivals;
+use super::budgets::Net;
+use super::ingress::LARGE_TURNS;
 use super::pool::Pool;
+use super::watch::{WANTED_IDLE, Watching};
 
 /// What a connection may have of each budget, as its part of the whole.
 const SHARES: usize = 4;
-/// Large messages that a connection may have at once.
-pub(super) const LARGE_TURNS: u32 = 4;
 
 /// One client's connection. It is held by its socket and by everything that is under way for it.
 #[derive(Debug)]
@@ -64,5 +65,16 @@ impl Peer {
     pub(super) fn is_ended(&self, context: &std::task::Context<'_>) -> bool {
         self.task.register(context.waker());
         self.ended.load(Ordering::Acquire)
+    }
+}
+
+impl Watching for Peer {
+    /// One that sends half of a frame and no more is ended.
+    fn look(&self, now: Instant) {
+        let is_wanted = self.net.ingress.arrived.is_wanted();
+        let pause = if is_wanted { WANTED_IDLE } else { self.net.limits.receive_timeout };
+        if now.checked_sub(pause).is_some_and(|then| self.arrivals.is_stalled(then)) {
+            self.end("it sent half of a frame and no more (receive_timeout_ms)");
+        }
     }
 }

@@ -6,26 +6,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use millstream_sql::{BatchStream, Outcome};
 
-use super::leaving::Sent;
-use super::pool::{Part, Pool};
+use super::pool::Part;
+use super::sent::Sent;
 
 /// How long a statement waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Those who may make rows at once.
-#[derive(Debug)]
-pub(crate) struct Turns(Pool);
-
-impl Turns {
-    pub(crate) fn new(statements: usize) -> Turns {
-        Turns(Pool::new(statements))
-    }
-
-    /// Whether a statement waits for its turn.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.0.is_wanted()
-    }
-}
 
 /// A statement's outcome, whose rows are made in its turn, and which gives it back when it has no more or its reader does
 /// nothing.
@@ -50,7 +35,7 @@ impl InTurn {
         let steps = futures::stream::unfold(self, |mut this| async move {
             let mut rows = this.rows.take()?;
             if this.turn.is_none() {
-                let turn = tokio::time::timeout(TURN_TIMEOUT, this.reader.peer.net.turns.0.take(1)).await.ok();
+                let turn = tokio::time::timeout(TURN_TIMEOUT, this.reader.peer.net.turns.take(1)).await.ok();
                 if turn.is_none() {
                     return Some((Err(no_turn()), this));
                 }

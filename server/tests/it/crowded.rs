@@ -72,8 +72,8 @@ impl Crowded {
 
     /// Sends a statement over HTTP and leaves its answer.
     fn ask(&self, sql: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.server.http()).unwrap();
-        let host = self.server.http();
+        let mut stream = TcpStream::connect(self.server.address("http").unwrap()).unwrap();
+        let host = self.server.address("http").unwrap();
         let head =
             format!("POST /v1/sql HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: text/plain\r\n");
         write!(stream, "{head}Content-Length: {}\r\n\r\n{sql}", sql.len()).unwrap();
@@ -110,7 +110,7 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
     crowded.sql("CREATE TABLE idle (id BIGINT NOT NULL)");
     crowded.sql("INSERT INTO t VALUES (1, 'one'), (2, 'two')");
     run(async {
-        let address = crowded.server.grpc().to_string();
+        let address = crowded.server.address("grpc").unwrap().to_string();
         let hello = Hello { session_timeout_ms: 1_800_000, max_poll_interval_ms: 1_800_000, ..hello("g", "t") };
         let mut member = in_time("joining", Exchange::open_at(&address, hello)).await;
         in_time("rows", member.until(|reply| matches!(reply, Reply::Batch(_)).then_some(()))).await;

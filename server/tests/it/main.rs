@@ -11,4 +11,5 @@ mod http;
 mod plugin;
 mod plugin_project;
 mod program;
+mod readiness;
 mod serve;

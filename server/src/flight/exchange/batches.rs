@@ -6,7 +6,7 @@ use arrow_ipc::CompressionType;
 use millstream_engine::{Delivery, Offset, RowOffsets};
 use millstream_protocol::{self as protocol, Batch, ConsumerReply, consumer_reply};
 
-use super::message;
+use super::messages::message;
 use crate::flight::encode::{Encoder, schema_message};
 use crate::flight::error::Result;
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 use millstream_engine::{AutoOffsetReset, ConsumerConfig, GroupMode};
 use millstream_protocol::{self as protocol, Compression, Hello, consumer_request};
 
-use super::next_request;
+use super::messages::next_request;
 use crate::flight::error::{DoorError, Result};
 use crate::flight::forward::Messages;
+use crate::net::limits::FIRST_MESSAGE_TIMEOUT;
 
-/// How long a client may take until it says hello.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// gRPC's own default.
 const DEFAULT_MESSAGE_BYTES: u32 = 4 << 20;
 /// Room in a message beside the rows: gRPC and Flight framing, `app_metadata` with an offset for each row.
@@ -20,7 +19,7 @@ const MAX_MESSAGE_BYTES: u32 = 64 << 20;
 
 /// Waits for the hello and checks what the engine does not.
 pub(super) async fn receive(incoming: &mut Messages) -> Result<Hello> {
-    let first = tokio::time::timeout(HELLO_TIMEOUT, next_request(incoming));
+    let first = tokio::time::timeout(FIRST_MESSAGE_TIMEOUT, next_request(incoming));
     let first = first.await.map_err(|_| DoorError::invalid("the client did not say hello in time"))??;
     let Some(consumer_request::Request::Hello(hello)) = first else {
         return Err(DoorError::invalid("the first message of a consumer stream must be hello"));

@@ -3,27 +3,27 @@
 mod batches;
 mod fetch;
 mod hello;
+mod messages;
 mod requests;
 mod session;
 
 use std::sync::Arc;
 
-use arrow_flight::FlightData;
 use futures::StreamExt;
 use millstream_engine::Principal;
-use millstream_protocol::{ConsumerReply, ConsumerRequest, End, EndReason, consumer_reply, consumer_request};
-use prost::Message;
+use millstream_protocol::{End, EndReason, consumer_reply};
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use self::messages::{Leaving, ended, message};
 use super::blocking::blocking;
-use super::error::{DoorError, Result};
+use super::calls::DO_EXCHANGE;
+use super::error::Result;
 use super::fed::Fed;
 use super::forward::Messages;
 use super::members::Members;
-use crate::Door;
-use crate::figures::Count;
-use crate::net::leaving::{Load, Sent};
+use crate::door::Door;
+use crate::net::sent::Sent;
 use crate::work::Waits;
 
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
@@ -40,7 +40,7 @@ pub(super) fn serve(
 ) -> Messages {
     let reader = Arc::clone(&sent);
     let replies = Fed::by(NETWORK_QUEUE, |sender| async move {
-        let _counted = door.figures.count(Count::Exchange);
+        let _counted = door.figures.count(DO_EXCHANGE);
         run(door, members, who, incoming, sender, sent).await;
     });
     replies
@@ -50,12 +50,6 @@ pub(super) fn serve(
             Ok(data)
         })
         .boxed()
-}
-
-/// A message on its way, and the room that it has.
-pub(super) struct Leaving {
-    data: FlightData,
-    load: Option<Load>,
 }
 
 async fn run(
@@ -101,32 +95,4 @@ async fn begin(
         blocking(door, Waits::ForLog, move || members.attach(&engine, &who, &hello, config)).await?
     };
     session::Session::new(door, hello, place, sent).map(Some)
-}
-
-fn ended(reason: EndReason) -> End {
-    End { reason: reason.into(), error: None }
-}
-
-/// A reply as a Flight message without rows.
-fn message(reply: consumer_reply::Reply) -> FlightData {
-    let metadata = ConsumerReply { reply: Some(reply) }.encode_to_vec();
-    FlightData { app_metadata: metadata.into(), ..FlightData::default() }
-}
-
-/// The next request; `None` when the client has gone. Messages without one (a schema that a library sends by itself) are
-/// passed over.
-async fn next_request(incoming: &mut Messages) -> Result<Option<consumer_request::Request>> {
-    loop {
-        let Some(data) = incoming.next().await else { return Ok(None) };
-        let data = data?;
-        if data.app_metadata.is_empty() {
-            continue;
-        }
-        let request = ConsumerRequest::decode(data.app_metadata)
-            .map_err(|error| DoorError::invalid(format!("the message is not a ConsumerRequest: {error}")))?;
-        return match request.request {
-            Some(request) => Ok(Some(request)),
-            None => Err(DoorError::unsupported("the ConsumerRequest holds nothing that this server knows")),
-        };
-    }
 }

@@ -7,7 +7,7 @@ use millstream_protocol::{
     SeekAck, consumer_reply::Reply, consumer_request::Request, seek::To,
 };
 
-use super::ended;
+use super::messages::ended;
 use super::session::{Session, states};
 use crate::flight::blocking::blocking;
 use crate::flight::error::{DoorError, Result};

@@ -15,15 +15,16 @@ use tonic::Status;
 
 use super::batches::{BatchEncoder, Outgoing};
 use super::fetch::{Reading, Step, Visited, visit};
-use super::{Leaving, ended, hello, message, next_request};
-use crate::Door;
+use super::hello;
+use super::messages::{Leaving, ended, message, next_request};
+use crate::door::Door;
 use crate::flight::blocking::blocking;
 use crate::flight::encode::{message_bytes, schema_bytes};
 use crate::flight::error::{DoorError, Result};
 use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
 use crate::flight::stream::STALLED;
-use crate::net::leaving::{Load, Sent};
+use crate::net::sent::{Load, Sent};
 use crate::work::Waits;
 
 /// Answers that wait to be sent before no further requests are read.

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     /// Where the kinds are defined.
-    const ENGINES_ERRORS: &str = include_str!("../../engine/src/error.rs");
+    const ENGINES_ERRORS: &str = include_str!("../../engine/src/model/error.rs");
 
     /// What each door says of a kind, by the doors' names.
     const SHOWN: &[(&str, fn(ErrorKind) -> String)] = &[("grpc", flight::error_shown), ("http", http::error_shown)];

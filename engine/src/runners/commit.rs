@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
-use super::runners::Runners;
+use super::handle::Runners;
 use crate::access::{self, Action};
 use crate::contract::{StateEntries, StateSource, StateWrite};
 use crate::model::{

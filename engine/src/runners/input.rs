@@ -7,8 +7,8 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
+use super::handle::Runners;
 use super::read::Taken;
-use super::runners::Runners;
 use crate::chunks::{ChunkRows, Projection, append_ts_type};
 use crate::contract::InputColumn;
 use crate::cursor;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::runners::{Runners, RunningConsumer};
+use super::handle::{Runners, RunningConsumer};
 use super::signal::Signal;
 use super::standing::ConsumerStanding;
 use super::worker::ConsumerWorker;

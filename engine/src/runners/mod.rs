@@ -7,18 +7,18 @@
 //! that it expects.
 
 mod commit;
+mod handle;
 mod input;
 mod judge;
 mod lane;
 mod manager;
 mod read;
-mod runners;
 mod signal;
 mod standing;
 mod step;
 mod trial;
 mod worker;
 
+pub(crate) use handle::Runners;
 pub(crate) use input::bind;
-pub(crate) use runners::Runners;
 pub use trial::{ConsumerTrial, TrialFault, TrialOutcome};

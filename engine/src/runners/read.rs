@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use super::runners::Runners;
+use super::handle::Runners;
 use crate::access::{self, Action, Object};
 use crate::evaluation::Parts;
 use crate::model::{Error, Offset, PartitionId, PluginConsumerInfo, Result, TopicInfo};

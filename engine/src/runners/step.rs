@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Advance, Durable, commit, group_of};
+use super::handle::Runners;
 use super::judge::{described, judge};
 use super::lane::{Failure, Remedy};
 use super::read::Taken;
-use super::runners::Runners;
 use super::standing::count;
 use super::worker::{ConsumerWorker, RunnerStep};
 use super::{input, read};

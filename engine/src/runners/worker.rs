@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::handle::Runners;
 use super::lane::Lane;
-use super::runners::Runners;
 use super::signal::Signal;
 use super::standing::ConsumerStanding;
 use crate::contract::{BatchConsumer, LoadedPlugin};

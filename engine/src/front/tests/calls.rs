@@ -17,12 +17,14 @@ use crate::model::{
 use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
 
+type Made = dyn Fn(&Store, &Principal) -> Result<()>;
+
 /// A call that names an object.
 pub(super) struct Call {
     pub(super) name: &'static str,
     pub(super) action: Action,
     pub(super) object: (ObjectKind, &'static str),
-    pub(super) call: Box<dyn Fn(&Store, &Principal) -> Result<()>>,
+    pub(super) call: Box<Made>,
 }
 
 fn call<T: 'static>(

@@ -52,8 +52,10 @@ mod tests {
     /// Where the kinds are defined.
     const ENGINES_ERRORS: &str = include_str!("../../engine/src/model/error.rs");
 
+    type Shown = fn(ErrorKind) -> String;
+
     /// What each door says of a kind, by the doors' names.
-    const SHOWN: &[(&str, fn(ErrorKind) -> String)] = &[("grpc", flight::error_shown), ("http", http::error_shown)];
+    const SHOWN: &[(&str, Shown)] = &[("grpc", flight::error_shown), ("http", http::error_shown)];
 
     /// Every kind, in the engine's order.
     fn kinds() -> Vec<ErrorKind> {

@@ -1,6 +1,6 @@
 //! One topic of a member, as front doors hand it on.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::{Error, Handed, OnError, SeekTo, Subscription, TopicInfo};
@@ -76,12 +76,11 @@ fn who_is_told_that_nothing_is_ready_is_woken_by_rows() {
     assert!(rows(&mut subscription).is_empty());
     // Between the answer and the wait.
     fixture.append(&table, 0, 0..1);
-    let (woken, waits) = mpsc::channel();
-    std::thread::spawn(move || {
-        futures::executor::block_on(subscription.changed());
-        woken.send(rows(&mut subscription))
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads");
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(30), subscription.changed()).await.expect("it wakes");
     });
-    assert_eq!(waits.recv_timeout(Duration::from_secs(30)).expect("it wakes"), [0]);
+    assert_eq!(rows(&mut subscription), [0]);
 }
 
 #[test]

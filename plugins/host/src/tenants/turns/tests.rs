@@ -106,7 +106,7 @@ fn a_turn_weighs_what_it_takes() {
     thread::scope(|scope| {
         // A heavy one is not passed by light ones, however many there are, and is called as soon as it fits.
         let waiting = scope.spawn(|| turns.wait(&seats[2], 7, soon()).map(drop));
-        until(|| seats[2].waiting() == 1);
+        until(|| seats[2].waiting() == 1 && turns.scarce.load(Ordering::SeqCst));
         drop(light);
         assert!(turns.try_now(&seats[3], 1).is_none());
         drop(heavy);

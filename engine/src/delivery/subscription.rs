@@ -38,7 +38,7 @@ pub struct Subscription {
     /// Partitions that were given as failed, and neither sought nor resumed since.
     failed: BTreeSet<PartitionId>,
     /// Comes after the assignment that was given last.
-    found: Option<Result<Option<Delivery>>>,
+    found: Option<Result<Delivery>>,
 }
 
 impl Member {
@@ -60,7 +60,7 @@ impl Subscription {
     /// until rows come. An error that is not one partition's ends the subscription.
     pub fn next(&mut self, max_bytes: usize) -> Result<Handed> {
         if let Some(found) = self.found.take() {
-            return self.hand(found);
+            return self.hand(found.map(Some));
         }
         // What changes from here on wakes whoever is told that nothing is ready.
         self.changes.borrow_and_update();
@@ -84,7 +84,9 @@ impl Subscription {
             since.is_some_and(|offsets| offsets.since_generation <= self.told)
         };
         self.failed.retain(stays);
-        (self.told, self.found) = (Some(generation), Some(found));
+        self.told = Some(generation);
+        // That nothing was found is soon no longer true.
+        self.found = found.transpose();
         Ok(Handed::Assigned { generation, partitions })
     }
 

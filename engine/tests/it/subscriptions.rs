@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Error, Handed, OnError, SeekTo, Subscription, TopicInfo};
+use arrow_schema::DataType;
+use millstream_engine::{ColumnSpec, Error, Handed, OnError, SeekTo, Subscription, TopicInfo};
 
-use crate::fixture::{Fixture, MIB, at, manual, numbers, topic_spec, who};
+use crate::fixture::{Fixture, MIB, at, manual, numbers, who};
 
 fn subscribe(fixture: &Fixture, group: &str, topic: &TopicInfo) -> Subscription {
     let member = Arc::new(fixture.join(manual(group), &[&topic.name]));
@@ -113,18 +114,19 @@ fn a_partition_that_fails_waits_for_a_seek_while_others_go_on() {
 fn with_other_columns_another_subscription_goes_on_where_it_was() {
     let fixture = Fixture::new();
     let table = fixture.table("t", 1);
-    let topic = fixture.topic("all", &table, "all", OnError::Stop);
-    let member = Arc::new(fixture.join(manual("g"), &["all"]));
+    let member = Arc::new(fixture.join(manual("g"), &["t"]));
+    let topic = member.topics().remove(0);
     let mut subscription = member.subscription(topic.id).expect("it subscribes");
     assigned(&mut subscription);
     fixture.append(&table, 0, 0..3);
     assert_eq!(rows(&mut subscription), [0, 1, 2]);
-    let spec = topic_spec("all", &table, "even", OnError::Stop);
-    fixture.engine.replace_topic(&who(), spec).expect("it is replaced");
-    fixture.append(&table, 0, 3..7);
+    fixture.append(&table, 0, 3..5);
+    let column = ColumnSpec { name: "more".to_owned(), data_type: DataType::Int64 };
+    fixture.engine.add_columns(&who(), "public", "t", vec![column]).expect("a column is added");
     assert!(matches!(subscription.next(MIB), Ok(Handed::OtherColumns)));
     let mut subscription = member.subscription(topic.id).expect("it subscribes again");
     assigned(&mut subscription);
-    assert_eq!(rows(&mut subscription), [4, 6], "nothing is passed over");
-    member.commit(&[(at(&topic, 0), 7)]).expect("it is queued").wait().expect("it commits");
+    assert_eq!(rows(&mut subscription), [3, 4], "nothing is passed over");
+    assert_eq!(subscription.topic().output_schema.fields().len(), topic.output_schema.fields().len() + 1);
+    member.commit(&[(at(&topic, 0), 5)]).expect("it is queued").wait().expect("it commits");
 }

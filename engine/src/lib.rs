@@ -1,8 +1,8 @@
 //! The Millstream engine: one durable commit log, and everything derived from it.
 //!
 //! The engine owns tables, topics, consumer groups, delivery and segments. It is a synchronous core: it listens on
-//! nothing, knows no SQL text and no Wasm. What it needs from those rooms it asks for through the traits in
-//! [`operator`]: a SQL topic and a Wasm filter reach it as the same kind of object.
+//! nothing, knows no SQL text and no Wasm. What it needs from those rooms it asks for through traits, [`TopicCompiler`] and
+//! [`PluginHost`] first of all: a SQL topic and a Wasm filter reach it as the same kind of object, a [`BatchOperator`].
 //!
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 

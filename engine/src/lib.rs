@@ -11,11 +11,13 @@ mod chunks;
 mod contract;
 mod cursor;
 mod delivery;
+mod due;
 mod evaluation;
 mod front;
 mod log;
 mod lookups;
 mod maintenance;
+mod messages;
 mod model;
 mod platform;
 mod plugins;
@@ -40,15 +42,16 @@ pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload, Delivery,
-    Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind, FailureKind, FunctionId,
-    GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, NamespaceLimit,
-    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
-    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
-    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, Principal,
-    ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
-    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
-    types::Misfit, types::convert as convert_column, types::stored_type,
+    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
+    DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
+    FailureKind, FunctionId, GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_TOPIC_VERSIONS,
+    MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage,
+    Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
+    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
+    PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo,
+    TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion,
+    VersionRange, VersionStart, cpu_milli, message_schema, types::Misfit, types::convert as convert_column,
+    types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

@@ -154,8 +154,7 @@ fn half_messages_come_after_their_commit_or_never() {
             *times.entry(message.id).or_default() += 1;
         }
         for (id, (name, half)) in &known {
-            let (seen, waits) =
-                (times.get(name).copied().unwrap_or(0), engine.half_message(&who(), table.id, *id).is_ok());
+            let (seen, waits) = (times.get(name).copied().unwrap_or(0), engine.half_message(&who(), *id).is_ok());
             let fits = match half {
                 Half::Open => (seen, waits) == (0, true),
                 Half::Committed => (seen, waits) == (1, false),

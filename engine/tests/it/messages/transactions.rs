@@ -124,6 +124,7 @@ fn what_is_no_transaction_is_refused() {
     assert_eq!(nobody.kind(), ErrorKind::InvalidInput);
     let id = begin(engine, &table, message("a")).unwrap();
     let others = create(engine, "others", MessageKind::Any, 1);
+    assert_eq!(engine.half_message(&who(), id).unwrap().table, table.id);
     let missing = end(engine, &others, id, CheckVerdict::Commit).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound, "ids are those of one table");
     engine.drop_table(&who(), "public", "orders", false).unwrap();

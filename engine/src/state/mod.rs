@@ -11,6 +11,7 @@ mod admit;
 mod catalog;
 mod changed;
 mod codec;
+mod conditions;
 mod earlier;
 mod families;
 mod family;
@@ -44,17 +45,19 @@ use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, Table
 
 pub(crate) use admission::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
+pub(crate) use catalog::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
-pub(crate) use groups::GroupState;
+pub(crate) use groups::{CommittedOffset, GroupState};
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
+pub(crate) use producers::{StreamLimits, StreamStamp};
 pub(crate) use record::{
     Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
 };
 pub(crate) use store::StateStore;
-pub(crate) use submission::{EncodedRows, Precondition, RowsPart, RowsPayload, Submission};
+pub(crate) use submission::{EncodedRows, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;

@@ -13,6 +13,7 @@ mod ages;
 mod fold;
 mod limits;
 mod oldest;
+mod stamp;
 mod stored;
 mod stream;
 mod streams;
@@ -22,6 +23,7 @@ mod window;
 #[cfg(test)]
 pub(super) use self::ages::AGE_STEP_US;
 use self::ages::Ages;
+pub(crate) use self::stamp::{StreamLimits, StreamStamp};
 #[cfg(test)]
 pub(super) use self::stream::SPARED_US;
 pub(crate) use self::stream::StreamId;

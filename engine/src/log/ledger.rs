@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
-
 use super::Log;
+use super::state_lock::StateLock;
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
@@ -23,7 +22,7 @@ pub(crate) struct Ledger {
     pub options: EngineOptions,
     /// Durable, applied state: what readers see. After a panic or an error in the midst of a commit it holds a part of one, and
     /// [`Ledger::check_whole`] refuses to read it.
-    pub state: RwLock<State>,
+    pub state: StateLock,
     half_applied: AtomicBool,
     /// Where checkpoints of `state` go.
     pub store: StateStore,
@@ -60,7 +59,7 @@ impl Ledger {
         let threads = Threads::new(options.clock.clone(), events.clone());
         Ledger {
             options,
-            state: RwLock::new(state),
+            state: StateLock::new(state),
             half_applied: AtomicBool::new(false),
             store,
             log,

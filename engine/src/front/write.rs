@@ -65,6 +65,7 @@ impl Engine {
         if submission.rows.is_empty() && submission.stamp.is_none() {
             return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
+        self.rooms.ledger.stored.fetch(&submission);
         self.rooms.ledger.log.enqueue(submission)
     }
 

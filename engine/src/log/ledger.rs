@@ -8,7 +8,7 @@ use super::state_lock::StateLock;
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
-use crate::state::{Record, RecordContext, State, StateStore};
+use crate::state::{Record, RecordContext, State, StateStore, StoredEntries};
 
 /// Memory for entries of paged families that no checkpoint has yet: with more, one is taken before the log rolls.
 const MAX_UNWRITTEN_BYTES: usize = 4 << 20;
@@ -24,6 +24,8 @@ pub(crate) struct Ledger {
     /// [`Ledger::check_whole`] refuses to read it.
     pub state: StateLock,
     half_applied: AtomicBool,
+    /// To be read before a submission is queued that is about them.
+    pub stored: StoredEntries,
     /// Where checkpoints of `state` go.
     pub store: StateStore,
     pub log: Log,
@@ -57,10 +59,12 @@ impl Ledger {
         events: Arc<Events>,
     ) -> Ledger {
         let threads = Threads::new(options.clock.clone(), events.clone());
+        let stored = state.stored_entries();
         Ledger {
             options,
             state: StateLock::new(state),
             half_applied: AtomicBool::new(false),
+            stored,
             store,
             log,
             events,

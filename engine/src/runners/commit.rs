@@ -90,6 +90,7 @@ fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advan
         let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch };
         submission.rows.extend(runners.appender.prepare(&table, &append, &mut spare)?);
     }
+    runners.ledger.stored.fetch(&submission);
     runners.ledger.log.submit(submission)?.wait()?;
     Ok(appended)
 }

@@ -27,6 +27,7 @@ mod producers;
 mod record;
 mod store;
 mod stored;
+mod stored_entries;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -57,6 +58,7 @@ pub(crate) use record::{
     Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
 };
 pub(crate) use store::StateStore;
+pub(crate) use stored_entries::StoredEntries;
 pub(crate) use submission::{EncodedRows, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
@@ -203,6 +205,11 @@ impl State {
     /// What a consumer keeps in one partition, to be read without this state's lock: it may have to be read from the disk.
     pub(crate) fn kept(&self, consumer: ConsumerId, partition: PartitionId) -> KeptReader {
         self.families.keyed.reader(consumer, partition)
+    }
+
+    /// What submissions may be asked about, to be read without this state's lock.
+    pub(crate) fn stored_entries(&self) -> StoredEntries {
+        StoredEntries { streams: self.families.producers.stored(), kept: self.families.keyed.stored() }
     }
 
     /// All that it keeps, as `state_bytes` counts it.

@@ -3,7 +3,7 @@
 //! It is no precondition and no record of the submission, because it is asked before both, answers in their place where it was taken
 //! before, and becomes a record only once the rows have their offsets.
 
-use super::Producers;
+use super::{Producers, StreamId};
 use crate::model::{Appended, NamespaceLimit, ProducerStamp, Result, TableId};
 use crate::state::catalog::Catalog;
 use crate::state::family::Ahead;
@@ -25,6 +25,10 @@ pub(crate) struct StreamLimits {
 }
 
 impl StreamStamp {
+    pub(in crate::state) fn stream(&self) -> StreamId {
+        (self.table, self.stamp.id)
+    }
+
     /// The answer that was given, if it was taken before. `None`: it is the stream's next.
     pub(crate) fn answered(&self, ahead: &dyn Ahead) -> Result<Option<Vec<Appended>>> {
         let namespace = &ahead.catalog().known_table(self.table)?.namespace;
@@ -34,7 +38,7 @@ impl StreamStamp {
     /// Refuses a producer's first batch where its namespace has no room for another stream.
     pub(crate) fn admit(&self, ahead: &dyn Ahead, limits: StreamLimits) -> Result<()> {
         let namespace = &ahead.catalog().known_table(self.table)?.namespace;
-        let (stream, limit) = ((self.table, self.stamp.id), limits.of(ahead.catalog(), namespace));
+        let (stream, limit) = (self.stream(), limits.of(ahead.catalog(), namespace));
         ahead.get::<Producers>()?.room(namespace, stream, limit, limits.append_us)
     }
 

@@ -11,6 +11,8 @@ mod tables;
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use crate::chunks::{Chunk, ChunkRows, Projection, constant_append_ts};
 use crate::contract::BatchOperator;
 use crate::log::{Frame, IndexEntry};
@@ -91,6 +93,23 @@ pub(crate) fn pruned_chunk_at(
     )))
 }
 
+/// The chunk that holds `offset`, all columns of it, if it is a frame in the log's memory tail that was written with the table's newest
+/// columns. Looks at no state: `offset` is durable. Waits for nothing.
+pub(crate) fn chunk_in_memory(
+    tables: &Tables,
+    table: &TableInfo,
+    partition: PartitionId,
+    offset: Offset,
+) -> Option<Chunk> {
+    let frame = tables.ledger.log.tail_frame_at(table.id, partition, offset)?;
+    if frame.schema_version != table.schema_version() {
+        return None;
+    }
+    // Of a frame that can't be decoded whoever reads on the usual way tells.
+    let batch = frame.batch(table.schema()).ok()?.clone();
+    Some(chunk_of(&frame, table, batch))
+}
+
 enum RowsIn {
     End,
     Log,
@@ -127,13 +146,17 @@ fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection) -> Resu
         |index| Ok(batch.columns().get(index).cloned()),
         || Ok(constant_append_ts(frame.append_us, rows)),
     )?;
-    Ok(Chunk {
+    Ok(chunk_of(frame, info, batch))
+}
+
+fn chunk_of(frame: &Frame, info: &TableInfo, batch: RecordBatch) -> Chunk {
+    Chunk {
         base_offset: frame.base_offset,
         next_offset: frame.next_offset(),
         rows: ChunkRows::Batch(batch),
         schema_version: frame.schema_version,
         encoded: (frame.schema_version == info.schema_version()).then(|| frame.encoded.clone()),
-    })
+    }
 }
 
 fn pruned_frame(entry: &IndexEntry) -> Chunk {

@@ -28,7 +28,7 @@ impl Coordinator {
         };
         let list = names.into_iter().map(|(name, mode)| {
             let live = self.find(&name);
-            let inner = live.as_ref().map(|group| group.inner.lock());
+            let inner = live.as_ref().map(|group| group.lock());
             describe(&name, mode, inner.as_deref())
         });
         list.collect()
@@ -41,9 +41,7 @@ impl Coordinator {
         let name = name_of(namespace, group);
         let mut positions: BTreeMap<OffsetPlace, Standing> = BTreeMap::new();
         let live = self.find(&name);
-        for member in
-            live.iter().flat_map(|group| group.inner.lock().members.values().map(owned_by).collect::<Vec<_>>())
-        {
+        for member in live.iter().flat_map(|group| group.lock().members.values().map(owned_by).collect::<Vec<_>>()) {
             positions.extend(member);
         }
         let state = self.ledger.state.read();
@@ -109,7 +107,7 @@ impl Coordinator {
     ) -> Result<T> {
         loop {
             let live = self.live(name, mode);
-            let mut inner = live.inner.lock();
+            let mut inner = live.lock();
             if !inner.retired {
                 return call(&live, &mut inner);
             }

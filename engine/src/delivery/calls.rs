@@ -29,22 +29,14 @@ impl MemberCore {
         delivery.check_open()?;
         delivery.ledger.check_whole()?;
         delivery.tick();
-        let mut inner = self.group.inner.lock();
+        let mut inner = self.group.lock();
         self.state(&mut inner)?.check_access()?;
         Ok(inner)
     }
 
-    /// From here on rows are read under the assignment as it now stands.
-    pub(super) fn take_up(&self, delivery: &Coordinator) -> Result<()> {
-        let mut inner = self.look(delivery)?;
-        let generation = inner.generation;
-        self.state(&mut inner)?.acknowledged = generation;
-        Ok(())
-    }
-
     /// Without a last commit.
     pub(super) fn leave(&self, delivery: &Coordinator, reason: &str) {
-        let mut inner = self.group.inner.lock();
+        let mut inner = self.group.lock();
         if inner.members.contains_key(&self.number) {
             self.group.remove(delivery, &mut inner, &[self.number], reason);
         }

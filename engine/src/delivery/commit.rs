@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::calls::enqueue;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
-use super::group::Entries;
+use super::group::{Entries, Membership};
 use crate::log::Ticket;
 use crate::model::{Assignment, Error, Offset, PendingReceipt, Receipt, Result};
 
@@ -47,12 +47,16 @@ pub(super) fn commit(
 }
 
 /// The automatic commit: what is processed, if the interval is over.
-pub(super) fn commit_processed_if_due(delivery: &Coordinator, core: &MemberCore, now: Duration) -> Result<()> {
+pub(super) fn commit_processed_if_due(
+    delivery: &Coordinator,
+    core: &MemberCore,
+    inner: &mut Membership,
+    now: Duration,
+) -> Result<()> {
     if !core.config.enable_auto_commit {
         return Ok(());
     }
-    let mut inner = core.enter(delivery)?;
-    let member = core.state(&mut inner)?;
+    let member = core.state(inner)?;
     if let Some(committing) = &mut member.committing {
         match committing.receiver.try_recv() {
             Ok(None) => return Ok(()),

@@ -151,7 +151,7 @@ impl Coordinator {
 
     pub(crate) fn figures(&self) -> GroupFigures {
         let groups: Vec<Arc<LiveGroup>> = self.groups.read().values().cloned().collect();
-        let members: usize = groups.iter().map(|group| group.inner.lock().members.len()).sum();
+        let members: usize = groups.iter().map(|group| group.lock().members.len()).sum();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         GroupFigures { members: count(members), offset_resets: self.resets.load(Ordering::Relaxed) }
     }
@@ -172,7 +172,7 @@ impl Coordinator {
 
     /// Whether a group has members.
     pub(crate) fn is_live(&self, namespace: &str, group: &str) -> bool {
-        self.find(&name_of(namespace, group)).is_some_and(|group| !group.inner.lock().members.is_empty())
+        self.find(&name_of(namespace, group)).is_some_and(|group| !group.lock().members.is_empty())
     }
 
     pub(super) fn find(&self, name: &GroupKey) -> Option<Arc<LiveGroup>> {

@@ -81,7 +81,7 @@ impl MemberCore {
         self.wake.notify();
     }
 
-    fn gone(&self) -> Error {
+    pub(super) fn gone(&self) -> Error {
         self.ended.lock().clone().unwrap_or_else(|| self.fenced("it has gone"))
     }
 

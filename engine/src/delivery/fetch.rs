@@ -1,23 +1,14 @@
-//! The next rows of one partition, in fair turn.
+//! The next rows of one partition, in fair turn, wherever they lie.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::positions;
+use super::ready::{Budget, Pick, Ready, Turns, with_rows};
 use crate::evaluation::Parts;
-use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId, TopicInfo};
-
-/// What a delivery may take. The first one may take more, if that is what one row of the table gives.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Budget {
-    pub rows: usize,
-    pub bytes: usize,
-    pub first: bool,
-}
+use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId};
 
 /// What was found.
 #[derive(Debug)]
@@ -30,26 +21,58 @@ pub(super) enum Fetched {
     Nothing { due_in: Option<Duration> },
 }
 
-/// Where to read, as it stood under the group's lock.
-struct Pick {
-    at: Assignment,
-    topic: Arc<TopicInfo>,
-    position: Option<Offset>,
-    stamp: u64,
+/// What the member's assignment was when rows were taken under it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TakenUnder {
+    pub generation: u64,
+    /// The version of the topic's columns then; `None` if it was gone.
+    pub version: Option<u32>,
 }
 
-/// The next rows of a partition whose turn it is. Reading and evaluating happen outside of the group's lock; if the
-/// partition was taken away or sought meanwhile, what was read is thrown away.
+/// The next rows of one topic under the assignment as it now stands, which is taken up and, if it `tells`, known by whoever asks. Where one
+/// hold of the group's lock was enough, it is said what that assignment was.
+pub(super) fn one(
+    delivery: &Coordinator,
+    core: &MemberCore,
+    topic: TopicId,
+    budget: Budget,
+    tells: bool,
+) -> Result<(Fetched, Option<TakenUnder>)> {
+    let pick = {
+        let mut inner = core.look(delivery)?;
+        let generation = inner.generation;
+        let member = core.state(&mut inner)?;
+        member.acknowledged = generation;
+        let mut turns = Turns::new(delivery, Some(topic), 1);
+        let ready = turns.next(member, budget)?;
+        if tells && !matches!(ready, Ready::Elsewhere(_)) {
+            member.reported = generation;
+        }
+        let under = Some(TakenUnder { generation, version: turns.version() });
+        match ready {
+            Ready::Delivery(delivery, bytes) => return Ok((Fetched::Delivery(delivery, bytes), under)),
+            Ready::Full => return Ok((Fetched::Full, under)),
+            Ready::Nothing => return Ok((Fetched::Nothing { due_in: None }, under)),
+            Ready::Elsewhere(pick) => pick,
+        }
+    };
+    Ok((next(delivery, core, Some(pick), Some(topic), budget)?, None))
+}
+
+/// The next rows of a partition whose turn it is, first of the one that was picked. Reading and evaluating happen outside of the group's
+/// lock; if the partition was taken away or sought meanwhile, what was read is thrown away.
 pub(super) fn next(
     delivery: &Coordinator,
     core: &MemberCore,
+    mut picked: Option<Pick>,
     topic: Option<TopicId>,
     budget: Budget,
 ) -> Result<Fetched> {
     let mut idle = BTreeSet::new();
     let mut due_in: Option<Duration> = None;
     loop {
-        let Some(pick) = pick(delivery, core, topic, &idle)? else { return Ok(Fetched::Nothing { due_in }) };
+        let next = picked.take().map_or_else(|| pick(delivery, core, topic, &idle), |pick| Ok(Some(pick)));
+        let Some(pick) = next? else { return Ok(Fetched::Nothing { due_in }) };
         let step = match pick.position {
             Some(position) => read(delivery, core, &pick, position, budget),
             None => positions::first(delivery, core, &pick.topic, pick.at.partition).map(FetchStep::MoveTo),
@@ -91,28 +114,16 @@ fn pick(
     topic: Option<TopicId>,
     idle: &BTreeSet<Assignment>,
 ) -> Result<Option<Pick>> {
-    let mut inner = core.group.inner.lock();
+    let mut inner = core.group.lock();
     let member = core.state(&mut inner)?;
     let state = delivery.ledger.state.read();
-    let after = member.served.map_or(Bound::Unbounded, Bound::Excluded);
-    let up_to = member.served.map_or(Bound::Excluded(Assignment { topic: TopicId(0), partition: 0 }), Bound::Included);
-    let turns = member.owned.range((after, Bound::Unbounded)).chain(member.owned.range((Bound::Unbounded, up_to)));
-    for (at, owned) in turns {
-        if owned.paused || idle.contains(at) || topic.is_some_and(|topic| topic != at.topic) {
-            continue;
-        }
-        let Some(topic) = member.topics.get(&at.topic) else { continue };
-        let end = state.partition(topic.table, at.partition).map_or(0, |partition| partition.end);
-        if owned.position.is_none_or(|position| position != end) {
-            return Ok(Some(Pick { at: *at, topic: topic.clone(), position: owned.position, stamp: owned.stamp }));
-        }
-    }
-    Ok(None)
+    let next = with_rows(member, &state, topic).find(|(at, ..)| !idle.contains(at));
+    Ok(next.map(|(at, owned, topic, _)| Pick::new(at, owned, topic)))
 }
 
 /// Moves the position past what was read, if the partition is still as it was picked.
 fn take(core: &MemberCore, pick: &Pick, position: Offset) -> Result<bool> {
-    let mut inner = core.group.inner.lock();
+    let mut inner = core.group.lock();
     let member = core.state(&mut inner)?;
     let Some(owned) = member.owned.get_mut(&pick.at) else { return Ok(false) };
     if owned.stamp != pick.stamp || owned.position != pick.position {
@@ -126,7 +137,7 @@ fn take(core: &MemberCore, pick: &Pick, position: Offset) -> Result<bool> {
 }
 
 fn take_turn(core: &MemberCore, pick: &Pick) -> Result<()> {
-    let mut inner = core.group.inner.lock();
+    let mut inner = core.group.lock();
     core.state(&mut inner)?.served = Some(pick.at);
     Ok(())
 }
@@ -155,16 +166,8 @@ fn read(delivery: &Coordinator, core: &MemberCore, pick: &Pick, position: Offset
             break;
         }
         if rows > 0 {
-            let delivery = Delivery {
-                topic: pick.at.topic,
-                partition,
-                first_offset: position,
-                next_offset: part.next,
-                batch: part.batch,
-                offsets: part.offsets,
-                encoded: part.encoded,
-            };
-            return Ok(FetchStep::Deliver(Box::new(delivery), part.bytes));
+            let bytes = part.bytes;
+            return Ok(FetchStep::Deliver(Box::new(part.delivery(pick.at, position)), bytes));
         }
         parts.take(&part);
     }

@@ -8,12 +8,18 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::future::Shared as SharedFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::assign::MemberNumber;
 use super::core::MemberCore;
 use crate::model::{Assignment, Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
 use crate::state::GroupKey;
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has taken the lock of a group.
+    pub(crate) static LOCKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
 
 /// A group that has members, or had until just now.
 #[derive(Debug)]
@@ -23,7 +29,7 @@ pub(super) struct LiveGroup {
     pub mode: GroupMode,
     /// Of its own entry in the deadlines; no member has it.
     pub number: MemberNumber,
-    pub inner: Mutex<Membership>,
+    inner: Mutex<Membership>,
     /// `Membership::generation`, for those who must not wait for the lock.
     pub generation: AtomicU64,
 }
@@ -99,6 +105,12 @@ impl LiveGroup {
     ) -> LiveGroup {
         let inner = Mutex::new(Membership { barrier, ..Membership::default() });
         LiveGroup { name, mode, number, inner, generation: AtomicU64::new(0) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Membership> {
+        #[cfg(test)]
+        LOCKED.set(LOCKED.get() + 1);
+        self.inner.lock()
     }
 }
 

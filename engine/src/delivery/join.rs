@@ -51,7 +51,7 @@ impl Coordinator {
         self.tick();
         loop {
             let group = self.live(&name, config.mode);
-            let mut inner = group.inner.lock();
+            let mut inner = group.lock();
             if inner.retired {
                 // Whoever retired it takes it off the list before giving the lock back, so the next look finds a new one.
                 continue;
@@ -122,7 +122,7 @@ impl LiveGroup {
     /// A deadline has come: takes the member out if it is truly due, else puts it back. If it is the group's own, shares out
     /// anew.
     pub(super) fn look_at(self: &Arc<Self>, delivery: &Coordinator, number: MemberNumber, now: Duration) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if number == self.number {
             if inner.due.is_some() && !inner.retired {
                 self.rebalance(delivery, &mut inner);

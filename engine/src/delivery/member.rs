@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
-use super::fetch::{self, Budget};
+use super::fetch::{self, Fetched, TakenUnder};
+use super::ready::Budget;
 use super::{admin, commit, poll, positions};
 use crate::log::Ticket;
 use crate::model::{
@@ -71,12 +72,10 @@ impl Member {
         Ok(subscribed.clone())
     }
 
-    /// As [`Self::acknowledge`], and whether the topic still has the columns that it had as `topic`. One that was dropped has no rows
-    /// any more, whatever its columns.
-    pub(super) fn take_up(&self, topic: &TopicInfo) -> Result<(u64, bool)> {
-        let now = self.delivery.ledger.state.read().topic(topic.id).map(|topic| topic.base_version());
-        let generation = self.acknowledge();
-        Ok((generation, now.is_none_or(|now| now == topic.base_version())))
+    /// As [`Self::acknowledge`], with the version of the topic's present columns.
+    pub(super) fn take_up(&self, topic: TopicId) -> TakenUnder {
+        let version = self.delivery.ledger.state.read().topic(topic).map(|topic| topic.base_version());
+        TakenUnder { generation: self.acknowledge(), version }
     }
 
     /// Keeps the session alive; says whether the assignment has changed since it was last taken up
@@ -99,16 +98,35 @@ impl Member {
     /// As [`Self::poll`], of one topic, without waiting and without automatic commits, which are the caller's who reads
     /// ahead of the application. `Ok(None)` when nothing is ready.
     pub fn fetch(&self, topic: TopicId, max_bytes: usize) -> Result<Option<Delivery>> {
-        self.core.take_up(&self.delivery)?;
+        self.fetch_as(topic, max_bytes, false).map(|(found, _)| found)
+    }
+
+    /// As [`Self::fetch`], with what it was taken under. That is taken up as by [`Self::take_up`]; where there is none, it was not.
+    pub(super) fn fetch_and_take_up(
+        &self,
+        topic: TopicId,
+        max_bytes: usize,
+    ) -> Result<(Option<Delivery>, Option<TakenUnder>)> {
+        self.fetch_as(topic, max_bytes, true)
+    }
+
+    fn fetch_as(
+        &self,
+        topic: TopicId,
+        max_bytes: usize,
+        tells: bool,
+    ) -> Result<(Option<Delivery>, Option<TakenUnder>)> {
         let budget = Budget { rows: self.core.config.max_poll_rows, bytes: max_bytes, first: true };
-        match fetch::next(&self.delivery, &self.core, Some(topic), budget)? {
-            fetch::Fetched::Delivery(delivery, _) => Ok(Some(*delivery)),
-            fetch::Fetched::Nothing { due_in } => {
+        let (found, under) = fetch::one(&self.delivery, &self.core, topic, budget, tells)?;
+        let found = match found {
+            Fetched::Delivery(delivery, _) => Some(*delivery),
+            Fetched::Nothing { due_in } => {
                 *self.core.due.lock() = due_in.map(|wait| self.delivery.ledger.options.clock.monotonic() + wait);
-                Ok(None)
+                None
             }
-            fetch::Fetched::Full => Ok(None),
-        }
+            Fetched::Full => None,
+        };
+        Ok((found, under))
     }
 
     /// Restarts the max-poll interval: the application has asked for rows. [`Self::poll`] does it itself; [`Self::fetch`],

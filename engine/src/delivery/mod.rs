@@ -4,7 +4,8 @@
 //! members. Its generation is `(log epoch << 32) | counter`, so that a restart fences every member of before.
 //!
 //! Locks: a group's, then any of the coordinator's own or the state's; never a group's under one of those. None is held
-//! while waiting for the log, but that of a group's beginning (`setup.rs`), which others who begin it have to wait for.
+//! while waiting for the log, but that of a group's beginning (`setup.rs`), which others who begin it have to wait for. Rows
+//! that lie in memory are taken under a group's lock (`ready.rs`), and no others.
 
 mod admin;
 mod assign;
@@ -24,6 +25,7 @@ mod named;
 mod named_members;
 mod poll;
 mod positions;
+mod ready;
 mod rebalance;
 mod replay;
 mod setup;
@@ -34,6 +36,8 @@ mod ticking;
 mod wake;
 
 pub(crate) use coordinator::Coordinator;
+#[cfg(test)]
+pub(crate) use group::LOCKED;
 pub use member::Member;
 pub use named::{NamedPoll, PollWait};
 pub(crate) use positions::resolve;

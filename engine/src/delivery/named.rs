@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::commit;
@@ -12,7 +11,7 @@ use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::keys::client_of;
 use super::named_members::Named;
-use super::poll::{Poll, Progress};
+use super::poll::{Poll, Polled, Progress};
 use crate::model::Principal;
 use crate::model::{Assignment, ConsumerConfig, Delivery, Error, GroupMode, Offset, PartitionId, Result, TopicInfo};
 
@@ -22,7 +21,6 @@ const POLL_BYTES: usize = 32 << 20;
 /// One `poll()` under way. Between its steps whoever polls waits without a thread.
 #[derive(Debug)]
 pub struct NamedPoll {
-    delivery: Arc<Coordinator>,
     named: Arc<Named>,
     poll: Poll,
 }
@@ -59,20 +57,22 @@ impl NamedPoll {
 
     /// Gives the rows taken; they are what the client's next commit is of.
     pub fn finish(self) -> Result<Vec<Delivery>> {
-        let NamedPoll { delivery, named, poll } = self;
-        let deliveries = poll.finish()?;
-        let generation = named.core.acknowledged(&delivery)?;
+        let NamedPoll { named, poll } = self;
+        let Polled { deliveries, generation } = poll.finish()?;
+        if generation == 0 {
+            return Err(named.core.gone());
+        }
+        let at = |delivery: &Delivery| Assignment { topic: delivery.topic, partition: delivery.partition };
+        let mut read: BTreeMap<_, _> = deliveries.iter().map(|delivery| (at(delivery), delivery.next_offset)).collect();
         let mut handed = named.handed.lock();
         if handed.generation != generation {
             // Partitions may have gone and come back since: only what is read under this assignment counts.
-            handed.generation = generation;
             let kept = named.core.positions()?;
-            handed.next.retain(|at, next| kept.get(at).is_some_and(|position| position >= next));
+            let older = if handed.generation < generation { &mut handed.next } else { &mut read };
+            older.retain(|at, next| kept.get(at).is_some_and(|position| position >= next));
+            handed.generation = handed.generation.max(generation);
         }
-        for delivery in &deliveries {
-            let at = Assignment { topic: delivery.topic, partition: delivery.partition };
-            handed.next.insert(at, delivery.next_offset);
-        }
+        handed.next.extend(read);
         Ok(deliveries)
     }
 
@@ -101,8 +101,8 @@ impl Coordinator {
         let config = ConsumerConfig { enable_auto_commit: false, ..config };
         let id = topic.id;
         let named = self.named_member(who, config, topic)?;
-        let poll = Poll::begin(self, &named.core, Some(id), max_rows, POLL_BYTES, wait)?;
-        Ok(NamedPoll { delivery: self.clone(), named, poll })
+        let poll = Poll::new(self, &named.core, Some(id), max_rows, POLL_BYTES, wait);
+        Ok(NamedPoll { named, poll })
     }
 
     /// Commits what the named member was last handed of a topic.
@@ -144,28 +144,32 @@ impl Coordinator {
                 let mode = named.core.group.mode;
                 return Err(Error::FailedPrecondition(format!("group {:?} is a {mode:?} group", config.group_id)));
             }
-            self.subscribe_too(&named.core, &topic)?;
+            self.read_too(&named, &topic)?;
             return Ok(named);
         }
         let core = self.join(who, config, vec![topic.clone()])?;
-        let named = Arc::new(Named { core: core.clone(), handed: Mutex::default() });
+        let named = Arc::new(Named::new(core.clone(), topic.id));
         let first = self.named.first(key, &named);
         if first.core.number != core.number && core.group.mode == GroupMode::Shared {
             core.leave(self, "its client has another member");
-            self.subscribe_too(&first.core, &topic)?;
+            self.read_too(&first, &topic)?;
         }
         Ok(first)
+    }
+
+    /// The poll will tell if the member has gone.
+    fn read_too(&self, named: &Named, topic: &Arc<TopicInfo>) -> Result<()> {
+        if !named.reads.lock().contains(&topic.id) {
+            self.subscribe_too(&named.core, topic)?;
+            named.reads.lock().insert(topic.id);
+        }
+        Ok(())
     }
 }
 
 impl MemberCore {
-    fn acknowledged(&self, delivery: &Coordinator) -> Result<u64> {
-        let mut inner = self.look(delivery)?;
-        Ok(self.state(&mut inner)?.acknowledged)
-    }
-
     fn positions(&self) -> Result<BTreeMap<Assignment, Offset>> {
-        let mut inner = self.group.inner.lock();
+        let mut inner = self.group.lock();
         let owned = &self.state(&mut inner)?.owned;
         Ok(owned.iter().filter_map(|(at, owned)| Some((*at, owned.position?))).collect())
     }

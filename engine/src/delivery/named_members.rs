@@ -1,13 +1,13 @@
 //! Members that SQL's `poll()` has made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::core::MemberCore;
 use super::keys::client_of;
-use crate::model::{Assignment, Offset};
+use crate::model::{Assignment, Offset, TopicId};
 use crate::state::GroupKey;
 
 /// By namespace, group and client id; each until its session times out.
@@ -20,6 +20,8 @@ pub(super) struct NamedMembers {
 pub(super) struct Named {
     pub core: Arc<MemberCore>,
     pub handed: Mutex<Handed>,
+    /// Topics that it has subscribed to by now.
+    pub reads: Mutex<BTreeSet<TopicId>>,
 }
 
 /// What was handed out and not committed yet.
@@ -27,6 +29,12 @@ pub(super) struct Named {
 pub(super) struct Handed {
     pub generation: u64,
     pub next: BTreeMap<Assignment, Offset>,
+}
+
+impl Named {
+    pub(super) fn new(core: Arc<MemberCore>, topic: TopicId) -> Named {
+        Named { core, handed: Mutex::default(), reads: Mutex::new(BTreeSet::from([topic])) }
+    }
 }
 
 impl NamedMembers {

@@ -18,7 +18,7 @@ pub(super) fn first(
     topic: &Arc<TopicInfo>,
     partition: PartitionId,
 ) -> Result<Offset> {
-    let barrier = core.group.inner.lock().settled();
+    let barrier = core.group.lock().settled();
     if let Some(barrier) = barrier {
         // If it failed, so did the log, and the next thing that is asked of it will say so.
         drop(futures::executor::block_on(barrier));

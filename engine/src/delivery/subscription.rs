@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::fetch::TakenUnder;
 use super::member::Member;
 use crate::model::{
     Assignment, Delivery, Error, Offset, PartitionId, PartitionOffsets, Result, SeekTo, TopicId, TopicInfo,
@@ -64,10 +65,17 @@ impl Subscription {
         }
         // What changes from here on wakes whoever is told that nothing is ready.
         self.changes.borrow_and_update();
-        let found = if max_bytes > 0 { self.member.fetch(self.topic.id, max_bytes) } else { Ok(None) };
-        // Taken up after the fetch: rows of a partition must not come before it.
-        let (generation, is_topic) = self.member.take_up(&self.topic)?;
-        if !is_topic {
+        let (found, under) = match max_bytes {
+            0 => (Ok(None), None),
+            _ => self
+                .member
+                .fetch_and_take_up(self.topic.id, max_bytes)
+                .map_or_else(|error| (Err(error), None), |(found, under)| (Ok(found), under)),
+        };
+        // Taken up with the fetch or after it: rows of a partition must not come before it.
+        let TakenUnder { generation, version } = under.unwrap_or_else(|| self.member.take_up(self.topic.id));
+        // One that was dropped has no rows any more, whatever its columns.
+        if version.is_some_and(|version| version != self.topic.base_version()) {
             self.put_back(found.ok().flatten())?;
             return Ok(Handed::OtherColumns);
         }

@@ -32,7 +32,7 @@ impl Coordinator {
             }
         }
         for group in self.take_changed() {
-            let mut inner = group.inner.lock();
+            let mut inner = group.lock();
             if !inner.retired {
                 group.rebalance(self, &mut inner);
             }
@@ -56,7 +56,7 @@ impl Coordinator {
         self.ticker.orders.given.notify_all();
         let groups: Vec<_> = self.groups.read().values().cloned().collect();
         for group in groups {
-            let mut inner = group.inner.lock();
+            let mut inner = group.lock();
             for member in std::mem::take(&mut inner.members).into_values() {
                 self.forget_member(&member);
                 member.core.end_with(Error::Closed);

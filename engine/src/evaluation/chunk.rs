@@ -9,7 +9,7 @@ use super::evaluate::offset;
 use crate::chunks::Chunk;
 use crate::contract::RowMap;
 use crate::log::sliced_bytes;
-use crate::model::{EncodedBatch, Offset, RowOffsets};
+use crate::model::{Assignment, Delivery, EncodedBatch, Offset, RowOffsets};
 use crate::model::{FailureKind, OperatorError};
 
 /// A topic's rows of one canonical chunk, shared by everyone who reads it.
@@ -39,6 +39,21 @@ pub(crate) struct Part {
     pub next: Offset,
     pub bytes: usize,
     pub encoded: Option<EncodedBatch>,
+}
+
+impl Part {
+    /// The rows for whoever stood at `from`, be it that he has passed rows of which there are none here.
+    pub(crate) fn delivery(self, at: Assignment, from: Offset) -> Delivery {
+        Delivery {
+            topic: at.topic,
+            partition: at.partition,
+            first_offset: from,
+            next_offset: self.next,
+            batch: self.batch,
+            offsets: self.offsets,
+            encoded: self.encoded,
+        }
+    }
 }
 
 impl EvaluatedChunk {

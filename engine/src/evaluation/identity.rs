@@ -3,9 +3,11 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use super::chunk::EvaluatedChunk;
+use crate::chunks::ChunkRows;
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, RowMap};
-use crate::model::OperatorError;
-use crate::model::TopicInfo;
+use crate::cursor::{Tables, chunk_in_memory};
+use crate::model::{Offset, OperatorError, PartitionId, TableInfo, TopicInfo};
 
 /// Every column as it is.
 #[derive(Debug)]
@@ -42,4 +44,17 @@ impl BatchOperator for Identity {
     fn is_identity(&self) -> bool {
         true
     }
+}
+
+/// What [`Evaluations::chunk_at`](super::Evaluations::chunk_at) gives at a durable `position` of the table's own topic, as of its newest
+/// columns, if that lies in memory. Takes no lock of the state and waits for nothing, so that whoever asks may hold others.
+pub(crate) fn identity_in_memory(
+    tables: &Tables,
+    table: &TableInfo,
+    partition: PartitionId,
+    position: Offset,
+) -> Option<EvaluatedChunk> {
+    let chunk = chunk_in_memory(tables, table, partition, position)?;
+    let ChunkRows::Batch(batch) = &chunk.rows else { return None };
+    Some(EvaluatedChunk::raw(&chunk, batch.clone(), table.schema_version()))
 }

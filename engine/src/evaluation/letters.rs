@@ -22,7 +22,7 @@ use crate::model::{
 };
 use crate::model::{Letter, Origin, letter_rows};
 use crate::state::Change;
-use crate::state::{Precondition, Submission};
+use crate::state::{EndOffset, Submission};
 use crate::write::Appender;
 use crate::write::pieces;
 
@@ -177,7 +177,7 @@ impl<'a> Desk<'a> {
         let submission = Submission {
             rows: appender.prepare(letters, &append, &mut spare)?,
             records: vec![lettered.into()],
-            preconditions: vec![Precondition::EndOffset { table: letters.id, partition: 0, end: *end }],
+            preconditions: vec![EndOffset { table: letters.id, partition: 0, end: *end }.into()],
             durability: Durability::Sync,
             ..Submission::default()
         };

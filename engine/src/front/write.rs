@@ -8,7 +8,7 @@ use crate::front::Engine;
 use crate::log::Ticket;
 use crate::model::Principal;
 use crate::model::{Append, Durability, Error, PendingReceipt, ProducerStamp, Receipt, Result, TableId, TableInfo};
-use crate::state::{Precondition, Record, Submission};
+use crate::state::{Record, SchemaVersion, StreamStamp, Submission};
 
 /// Pieces that [`Engine::split_for_append`] cuts, as a share of what a submission may hold: small enough that the copies
 /// and frame heads of a batch spread over partitions still fit.
@@ -58,19 +58,20 @@ impl Engine {
                 }
             }
             let version = table.schema_version();
-            submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+            submission.preconditions.push(SchemaVersion { table: table.id, version }.into());
             if table.options.durability == Durability::Sync {
                 submission.durability = Durability::Sync;
             }
         }
         submission.stamp = match (stamp, appends.first()) {
-            (Some(stamp), Some(first)) => Some((first.table, stamp)),
+            (Some(stamp), Some(first)) => Some(StreamStamp { table: first.table, stamp }),
             (Some(_), None) => return Err(Error::InvalidInput("a producer stamp needs an append".to_owned())),
             (None, _) => None,
         };
         if submission.rows.is_empty() && submission.records.is_empty() && submission.stamp.is_none() {
             return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
+        self.rooms.ledger.stored.fetch(&submission);
         self.rooms.ledger.log.enqueue(submission)
     }
 

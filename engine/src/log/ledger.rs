@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
-
 use super::Log;
+use super::state_lock::StateLock;
 use crate::contract::{FunctionInfo, PluginInfo};
 use crate::model::{Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
-use crate::state::{Record, RecordContext, State, StateStore};
+use crate::state::{Record, RecordContext, State, StateStore, StoredEntries};
 
 /// Memory for entries of paged families that no checkpoint has yet: with more, one is taken before the log rolls.
 const MAX_UNWRITTEN_BYTES: usize = 4 << 20;
@@ -23,8 +22,10 @@ pub(crate) struct Ledger {
     pub options: EngineOptions,
     /// Durable, applied state: what readers see. After a panic or an error in the midst of a commit it holds a part of one, and
     /// [`Ledger::check_whole`] refuses to read it.
-    pub state: RwLock<State>,
+    pub state: StateLock,
     half_applied: AtomicBool,
+    /// To be read before a submission is queued that is about them.
+    pub stored: StoredEntries,
     /// Where checkpoints of `state` go.
     pub store: StateStore,
     pub log: Log,
@@ -58,10 +59,12 @@ impl Ledger {
         events: Arc<Events>,
     ) -> Ledger {
         let threads = Threads::new(options.clock.clone(), events.clone());
+        let stored = state.stored_entries();
         Ledger {
             options,
-            state: RwLock::new(state),
+            state: StateLock::new(state),
             half_applied: AtomicBool::new(false),
+            stored,
             store,
             log,
             events,

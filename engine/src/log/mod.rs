@@ -7,6 +7,7 @@ mod journal;
 mod ledger;
 mod rows;
 mod sequencer;
+mod state_lock;
 #[cfg(test)]
 mod tests;
 pub(crate) mod time;
@@ -30,6 +31,8 @@ pub(crate) use rows::ipc::{encode, sliced_bytes};
 pub(crate) use rows::{Frame, IndexEntry, LsnPlace};
 pub(crate) use sequencer::CommitSink;
 pub use sequencer::{Ticket, Tickets};
+#[cfg(test)]
+pub(crate) use state_lock::STATE_READS;
 
 /// The open log.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::cursor;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId};
 use crate::state::PartitionState;
 use crate::state::{Change, SegmentMeta};
-use crate::state::{Precondition, Submission};
+use crate::state::{SegmentsUnchanged, Submission};
 
 /// Frames that are looked at for one partition at a time, where only the log holds too many bytes.
 const MAX_FRAMES: usize = 4_096;
@@ -170,7 +170,7 @@ fn move_start(upkeep: &Upkeep, to: &Move) -> Result<()> {
         let ids = removed.iter().map(|meta| meta.id).collect();
         changes.push(Change::SegmentsChanged { table, partition, added: Vec::new(), removed: ids });
     }
-    let preconditions = vec![Precondition::SegmentsUnchanged { table, partition, segments_version }];
+    let preconditions = vec![SegmentsUnchanged { table, partition, segments_version }.into()];
     upkeep.ledger.log.submit(Submission { preconditions, ..Submission::of(changes) })?.wait()?;
     Ok(())
 }

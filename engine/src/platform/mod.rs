@@ -11,4 +11,4 @@ pub(crate) use clock::{Patience, Stopwatch};
 pub(crate) use events::Events;
 pub use options::{EngineOptions, SegmentStore, TransactionChecks};
 pub use threads::{ThreadPanic, panic_text, repeat_after_panics};
-pub(crate) use threads::{Threads, join};
+pub(crate) use threads::{Threads, join, start_aside};

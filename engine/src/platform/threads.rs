@@ -134,6 +134,16 @@ impl Threads {
     }
 }
 
+/// Starts a thread that ends by itself and that nobody misses: what it does only spares others time.
+pub(crate) fn start_aside(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let thread = name.to_owned();
+    spawn(name, move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+            tracing::warn!("the thread {thread:?} has panicked ({}); it is not missed", panic_text(panic.as_ref()));
+        }
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the place that all threads of the engine are started at")]
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let thread = Builder::new().name(name.to_owned()).spawn(body);

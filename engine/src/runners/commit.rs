@@ -13,8 +13,8 @@ use crate::model::{
 };
 use crate::model::{Letter, Origin, letter_rows};
 use crate::state::KeptReader;
+use crate::state::{CommittedOffset, ConsumerRuns, SchemaVersion, Submission};
 use crate::state::{GroupKey, OffsetsRecord, StateRecord};
-use crate::state::{Precondition, Submission};
 
 /// A step of a partition from what its group has committed.
 #[derive(Debug, Clone)]
@@ -59,8 +59,8 @@ fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advan
     let mut submission = Submission {
         durability: Durability::Sync,
         preconditions: vec![
-            Precondition::ConsumerRuns { consumer: info.id, version: info.version },
-            Precondition::Committed { group: group.clone(), topic: info.topic, partition, offset: expected },
+            ConsumerRuns { consumer: info.id, version: info.version }.into(),
+            CommittedOffset { group: group.clone(), topic: info.topic, partition, offset: expected }.into(),
         ],
         ..Submission::of([OffsetsRecord { group, entries }])
     };
@@ -81,7 +81,7 @@ fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advan
             other => other,
         })?);
         let version = table.schema_version();
-        submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
+        submission.preconditions.push(SchemaVersion { table: table.id, version }.into());
     }
     if !letters.is_empty() {
         let table = runners.ledger.state.read().catalog().letters_of_consumer(info).cloned();
@@ -90,6 +90,7 @@ fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advan
         let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch };
         submission.rows.extend(runners.appender.prepare(&table, &append, &mut spare)?);
     }
+    runners.ledger.stored.fetch(&submission);
     runners.ledger.log.submit(submission)?.wait()?;
     Ok(appended)
 }

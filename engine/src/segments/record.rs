@@ -7,7 +7,7 @@ use super::name::SegmentName;
 use super::writing::Begun;
 use crate::model::{Offset, Result};
 use crate::state::{Change, SegmentMeta};
-use crate::state::{Precondition, Submission};
+use crate::state::{SegmentsUnchanged, Submission};
 
 /// Records that a file is about to be written.
 pub(super) fn begin<'a>(segments: &'a Segments, before: &Before, first_offset: Offset) -> Result<Begun<'a>> {
@@ -36,11 +36,7 @@ pub(super) fn record(
     let (table, partition) = (before.table.id, before.partition);
     let answer = segments.ledger.log.submit(Submission {
         records: vec![Change::SegmentsChanged { table, partition, added: vec![meta], removed }.into()],
-        preconditions: vec![Precondition::SegmentsUnchanged {
-            table,
-            partition,
-            segments_version: before.segments_version,
-        }],
+        preconditions: vec![SegmentsUnchanged { table, partition, segments_version: before.segments_version }.into()],
         ..Submission::default()
     });
     answer?.wait()?;

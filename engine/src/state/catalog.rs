@@ -1,8 +1,9 @@
 //! What is defined: namespaces, tables with their partitions, topics; in `callables` plugins and functions; in `consumers`
-//! consumers that are plugins.
+//! consumers that are plugins; in `conditions` what submissions ask of it.
 
 mod apply;
 mod callables;
+mod conditions;
 mod consumers;
 mod entry;
 mod known;
@@ -21,6 +22,7 @@ use crate::model::{
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
+pub(crate) use conditions::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 use entry::Entry;
 
 /// The namespace that every store has.

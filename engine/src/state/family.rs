@@ -43,6 +43,13 @@ pub(crate) trait RecordKind: fmt::Debug {
     }
 }
 
+/// What must hold when the turn of a submission comes. Whoever is asked brings it: it is a struct in the family's own file, and a line
+/// in `conditions.rs`.
+pub(crate) trait Condition: fmt::Debug {
+    /// Refuses the submission if it does not hold in the state that includes every submission ahead.
+    fn check(&self, ahead: &dyn Ahead) -> Result<()>;
+}
+
 /// The state that includes every submission ahead, as admission sees it.
 pub(crate) trait Ahead {
     fn catalog(&self) -> &Catalog;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
 use super::earlier::Earlier;
-use super::family::{Ahead, Family, Fold, RecordKind};
+use super::family::{Ahead, Condition, Family, Fold, RecordKind};
 use super::partition::PartitionState;
 use super::stored::{Entries, Stored};
 use crate::model::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
@@ -16,14 +16,14 @@ use crate::state::{Change, GroupKey, OffsetsRecord, Record};
 const MAX_BROADCAST_CLIENTS: usize = 10_000;
 
 /// Next offsets to read.
-type Committed = BTreeMap<(TopicId, PartitionId), Offset>;
+type NextOffsets = BTreeMap<(TopicId, PartitionId), Offset>;
 
 /// What the log knows of a group. Membership is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct GroupState {
     pub mode: GroupMode,
     /// By client (`None` in shared groups).
-    pub committed: BTreeMap<Option<Arc<str>>, Committed>,
+    pub committed: BTreeMap<Option<Arc<str>>, NextOffsets>,
 }
 
 type Name = (Arc<str>, Arc<str>);
@@ -271,5 +271,31 @@ impl RecordKind for OffsetsRecord {
             }
         }
         Ok(())
+    }
+}
+
+/// The group's next offset is this one, `None` before its first commit: nobody else has gone on in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct CommittedOffset {
+    pub group: GroupKey,
+    pub topic: TopicId,
+    pub partition: PartitionId,
+    pub offset: Option<Offset>,
+}
+
+impl Condition for CommittedOffset {
+    fn check(&self, ahead: &dyn Ahead) -> Result<()> {
+        let CommittedOffset { group, topic, partition, offset } = self;
+        let found = ahead.get::<Groups>()?.committed(group, *topic, *partition);
+        if found == *offset {
+            return Ok(());
+        }
+        let said = |offset: Option<u64>| offset.map_or_else(|| "nothing".to_owned(), |offset| offset.to_string());
+        Err(Error::Fenced(format!(
+            "group {:?} has committed {} of partition {partition}, not {}",
+            group.group,
+            said(found),
+            said(*offset)
+        )))
     }
 }

@@ -20,7 +20,7 @@ const OVERHEAD: usize = 96;
 
 /// Entries by consumer, partition and key.
 #[derive(Debug)]
-struct KeptEntries;
+pub(super) struct KeptEntries;
 
 impl PagedEntries for KeptEntries {
     type Key = (ConsumerId, PartitionId, Arc<[u8]>);
@@ -104,9 +104,21 @@ impl KeptReader {
     }
 }
 
+impl StateRecord {
+    /// Of the entries that it writes.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (ConsumerId, PartitionId, Arc<[u8]>)> {
+        self.writes.iter().map(|(key, _)| (self.consumer, self.partition, key.clone()))
+    }
+}
+
 impl Keyed {
     pub(super) fn reader(&self, consumer: ConsumerId, partition: PartitionId) -> KeptReader {
         KeptReader { entries: self.entries.reader(), consumer, partition }
+    }
+
+    /// All entries as readers see them.
+    pub(super) fn stored(&self) -> Paged<KeptEntries> {
+        self.entries.reader()
     }
 
     pub(super) fn bytes(&self, consumer: ConsumerId) -> u64 {

@@ -11,6 +11,7 @@ mod admit;
 mod catalog;
 mod changed;
 mod codec;
+mod conditions;
 mod due;
 mod earlier;
 mod families;
@@ -28,6 +29,7 @@ mod producers;
 mod record;
 mod store;
 mod stored;
+mod stored_entries;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,19 +48,22 @@ use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, Table
 
 pub(crate) use admission::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
+pub(crate) use catalog::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 pub(crate) use due::{DueEntry, DueKey, DueReader, DueRecord, DueWhat};
 pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
-pub(crate) use groups::GroupState;
+pub(crate) use groups::{CommittedOffset, GroupState};
 pub(crate) use halves::{HalfBegun, HalfEntry, HalfReader, HalfRecord};
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
+pub(crate) use producers::{StreamLimits, StreamStamp};
 pub(crate) use record::{
     Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
 };
 pub(crate) use store::StateStore;
-pub(crate) use submission::{EncodedRows, Precondition, RowsPart, RowsPayload, Submission};
+pub(crate) use stored_entries::StoredEntries;
+pub(crate) use submission::{EncodedRows, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;
@@ -204,6 +209,11 @@ impl State {
     /// What a consumer keeps in one partition, to be read without this state's lock: it may have to be read from the disk.
     pub(crate) fn kept(&self, consumer: ConsumerId, partition: PartitionId) -> KeptReader {
         self.families.keyed.reader(consumer, partition)
+    }
+
+    /// What submissions may be asked about, to be read without this state's lock.
+    pub(crate) fn stored_entries(&self) -> StoredEntries {
+        StoredEntries { streams: self.families.producers.stored(), kept: self.families.keyed.stored() }
     }
 
     /// All that it keeps, as `state_bytes` counts it.

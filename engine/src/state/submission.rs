@@ -3,8 +3,10 @@
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use crate::model::{ConsumerId, Durability, EncodedBatch, Offset, PartitionId, ProducerStamp, TableId, TopicId};
-use crate::state::{GroupKey, Record};
+use super::conditions::Precondition;
+use super::producers::StreamStamp;
+use crate::model::{Durability, EncodedBatch, PartitionId, TableId};
+use crate::state::Record;
 
 /// An atomic request to the writer. Its records lie in the log in their order, then its rows, and the producer's
 /// answer last; small parts are joined with others and follow at the end of the commit. Created tables, topics
@@ -15,7 +17,7 @@ pub(crate) struct Submission {
     /// Of any kind that a family brings.
     pub records: Vec<Record>,
     /// Checked before anything else: a repeat is answered without writing.
-    pub stamp: Option<(TableId, ProducerStamp)>,
+    pub stamp: Option<StreamStamp>,
     /// Checked against the state that includes every submission ahead of this one.
     pub preconditions: Vec<Precondition>,
     pub durability: Durability,
@@ -72,19 +74,4 @@ impl EncodedRows {
     pub(crate) fn len(&self) -> usize {
         self.head.len() + self.batch.body.len()
     }
-}
-
-/// A condition that must hold when the submission's turn comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Precondition {
-    /// The group's next offset is this one, `None` before its first commit: nobody else has gone on in its place.
-    Committed { group: GroupKey, topic: TopicId, partition: PartitionId, offset: Option<Offset> },
-    /// The consumer stands, is not paused, and is of this version.
-    ConsumerRuns { consumer: ConsumerId, version: u32 },
-    /// The partition ends here: for submissions that follow from what it already holds.
-    EndOffset { table: TableId, partition: PartitionId, end: Offset },
-    /// The partition's segments are still the ones a merge or cut started from.
-    SegmentsUnchanged { table: TableId, partition: PartitionId, segments_version: u64 },
-    /// The table exists and rows of this schema version are taken.
-    SchemaVersion { table: TableId, version: u32 },
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod host;
+mod locks;
 mod store;
 
 use std::collections::BTreeSet;

@@ -13,8 +13,8 @@ use crate::log::rows::{PartitionKey, ipc};
 use crate::model::{Appended, Durability, Error, Lsn, NamespaceLimits, Offset, Receipt, Result};
 use crate::state::EncodedRows;
 use crate::state::{Admission, State};
-use crate::state::{ProducerRecord, Record, RecordContext, RowsRecord};
-use crate::state::{RowsPart, RowsPayload, Submission};
+use crate::state::{Record, RecordContext, RowsRecord};
+use crate::state::{RowsPart, RowsPayload, StreamLimits, Submission};
 
 /// An answer that is given once the commit is applied.
 #[derive(Debug)]
@@ -172,10 +172,9 @@ impl Plan {
                 RowsPayload::Encoded(rows) => last = self.push_rows(record, rows, ahead)?,
             }
         }
-        if let Some((table, stamp)) = submission.stamp {
-            let answer = ProducerRecord { table, stamp, appended: appended.as_slice().into() };
-            last = self.push_control(Record::Producer(answer), ahead)?;
-            if let Some(excess) = ahead.excess_streams(table, self.producer_streams, self.append_us)? {
+        if let Some(stamp) = submission.stamp {
+            last = self.push_control(stamp.record(&appended), ahead)?;
+            if let Some(excess) = stamp.excess(ahead, self.stream_limits())? {
                 self.push_control(excess.into(), ahead)?;
             }
         }
@@ -207,11 +206,15 @@ impl Plan {
             for part in &submission.rows {
                 end_of(ahead, part)?;
             }
-            if let Some((table, stamp)) = submission.stamp {
-                ahead.admit_stream(table, stamp.id, self.producer_streams, self.append_us)?;
+            if let Some(stamp) = &submission.stamp {
+                stamp.admit(ahead, self.stream_limits())?;
             }
         }
         Ok(admission)
+    }
+
+    fn stream_limits(&self) -> StreamLimits {
+        StreamLimits { default: self.producer_streams, append_us: self.append_us }
     }
 
     /// Of the record that comes next.

@@ -10,8 +10,8 @@ use crate::log::sequencer::{Plan, Queued, estimated_bytes};
 use crate::model::{Error, GroupMode, Lsn, ProducerStamp, Receipt, Result, TableId, TopicId};
 use crate::platform::disk::SimDisk;
 use crate::state::State;
-use crate::state::Submission;
 use crate::state::{Change, GroupKey, OffsetsRecord, Record, RecordContext};
+use crate::state::{StreamStamp, Submission};
 
 /// Producer streams of a namespace: so few that streams are forgotten all the time.
 const STREAMS: u64 = 3;
@@ -96,7 +96,8 @@ fn random_submission(copies: &Copies, random: &mut Random) -> Submission {
             if pick < 15 {
                 // Mostly the next one, and fresh ones now and then.
                 let (epoch, sequence) = (random.below(2) as u32, random.below(3));
-                submission.stamp = Some((id, ProducerStamp { id: u128::from(random.below(9)), epoch, sequence }));
+                let stamp = ProducerStamp { id: u128::from(random.below(9)), epoch, sequence };
+                submission.stamp = Some(StreamStamp { table: id, stamp });
             }
             submission
         }

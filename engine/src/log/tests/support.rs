@@ -19,7 +19,7 @@ use crate::platform::disk::{Disk, SimDisk};
 use crate::platform::{Clock, EngineOptions};
 use crate::state::State;
 use crate::state::{Change, Record, RecordContext};
-use crate::state::{RowsPart, RowsPayload, Submission};
+use crate::state::{RowsPart, RowsPayload, StreamStamp, Submission};
 
 pub(super) const DIR: &str = "/store";
 
@@ -215,7 +215,7 @@ pub(super) fn whole(table: TableId, partition: PartitionId, values: &[i64]) -> S
 }
 
 pub(super) fn stamped(mut submission: Submission, table: TableId, sequence: u64) -> Submission {
-    submission.stamp = Some((table, ProducerStamp { id: 42, epoch: 0, sequence }));
+    submission.stamp = Some(StreamStamp { table, stamp: ProducerStamp { id: 42, epoch: 0, sequence } });
     submission
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Appended, Durability, Error, ErrorKind, TableId};
 use crate::platform::disk::{Fault, SimDisk};
 use crate::state::State;
 use crate::state::{Change, Record};
-use crate::state::{Precondition, Submission};
+use crate::state::{EndOffset, Submission};
 
 #[test]
 fn small_parts_of_one_partition_become_one_frame() {
@@ -94,7 +94,7 @@ fn a_submission_is_refused_alone_and_whole() {
     wrong.rows.push(part(t, 7, &[2], false));
     assert_eq!(opened.do_now(wrong).expect_err("no such partition").kind(), ErrorKind::NotFound);
     let mut late = small(t, 0, &[1]);
-    late.preconditions.push(Precondition::EndOffset { table: t, partition: 0, end: 5 });
+    late.preconditions.push(EndOffset { table: t, partition: 0, end: 5 }.into());
     assert_eq!(opened.do_now(late).expect_err("not at 5").kind(), ErrorKind::FailedPrecondition);
     opened.do_now(small(t, 0, &[3])).expect("this one is right");
     assert_eq!(opened.values(t, 0).expect("rows"), [3]);

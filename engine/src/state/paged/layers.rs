@@ -76,6 +76,11 @@ impl<T: PagedEntries> Layers<T> {
         let writing = || self.writing.as_ref().and_then(|writing| writing.get(key));
         self.changed.get(key).or_else(writing).cloned()
     }
+
+    fn holds(&self, key: &T::Key) -> bool {
+        let is_written = || self.writing.as_ref().is_some_and(|writing| writing.contains_key(key));
+        self.void.contains(&T::owner(key)) || self.changed.contains_key(key) || is_written()
+    }
 }
 
 impl<T: PagedEntries> Pages<T> {
@@ -93,6 +98,15 @@ impl<T: PagedEntries> Pages<T> {
         }
         // A checkpoint that ends meanwhile has written before it let memory go.
         self.stored(key)
+    }
+
+    /// Has the store's cache read an entry that is not in memory. What comes of it is seen by whoever asks for the entry.
+    pub(super) fn fetch(&self, key: &T::Key) {
+        if let Some(source) = self.source()
+            && !self.layers.read().holds(key)
+        {
+            source.fetch(&T::key(key));
+        }
     }
 
     fn stored(&self, key: &T::Key) -> Result<Option<T::Value>> {

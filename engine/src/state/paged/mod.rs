@@ -62,6 +62,11 @@ impl<T: PagedEntries> Paged<T> {
         }
     }
 
+    /// Has the store's cache read an entry that is not in memory.
+    pub(crate) fn fetch(&self, key: &T::Key) {
+        self.pages.fetch(key);
+    }
+
     /// Changes an entry in place; `None` is one that is not there.
     pub(crate) fn edit<R>(&mut self, key: &T::Key, edit: impl FnOnce(&mut Option<T::Value>) -> R) -> Result<R> {
         let Some(overlay) = &mut self.overlay else { return self.pages.edit(key, edit) };

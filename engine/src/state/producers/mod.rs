@@ -13,6 +13,7 @@ mod ages;
 mod fold;
 mod limits;
 mod oldest;
+mod stamp;
 mod stored;
 mod stream;
 mod streams;
@@ -22,11 +23,12 @@ mod window;
 #[cfg(test)]
 pub(super) use self::ages::AGE_STEP_US;
 use self::ages::Ages;
+pub(crate) use self::stamp::{StreamLimits, StreamStamp};
 #[cfg(test)]
 pub(super) use self::stream::SPARED_US;
 pub(crate) use self::stream::StreamId;
 use self::stream::{Stream, first_of_epoch, is_old};
-use self::streams::Streams;
+pub(super) use self::streams::Streams;
 use self::tables::TableCounts;
 use super::changed::Changed;
 use super::paged::Paged;
@@ -51,6 +53,11 @@ impl Producers {
     pub(super) fn get(&self, stream: StreamId) -> Result<Option<Stream>> {
         let found = self.streams.get(&stream)?;
         Ok(found.filter(|found| !is_old(found.last_us, self.now_us)))
+    }
+
+    /// All streams as readers see them.
+    pub(super) fn stored(&self) -> Paged<Streams> {
+        self.streams.reader()
     }
 
     /// Streams of all namespaces: those with answers, and those whose answers are forgotten.

@@ -3,6 +3,7 @@
 mod archives;
 pub(super) mod errors;
 mod load;
+mod read_ahead;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 
 use self::errors::{contained, damaged, store_error};
+use self::read_ahead::ReadAhead;
 use super::paged::PageSource;
 use super::{State, codec};
 use crate::model::{Error, Lsn, Result};
@@ -47,6 +49,7 @@ pub(crate) struct StateStore {
     /// The same, for families that are paged.
     source: PageSource,
     checkpointed: AtomicU64,
+    read_ahead: Mutex<Option<ReadAhead>>,
 }
 
 pub(super) struct Opened {
@@ -72,9 +75,17 @@ impl StateStore {
             archives::check(&path)?;
             write_journals_anew(&path)?;
         }
+        // While the LSM reads its journals, and the engine what follows.
+        let read_ahead = ReadAhead::begin(&path);
         let opened = contained(&path, || Opened::open(&path))?;
         let source = PageSource::new(path.clone(), opened.entries.clone());
-        Ok(StateStore { path, opened: Mutex::new(Some(opened)), source, checkpointed: AtomicU64::new(0) })
+        Ok(StateStore {
+            path,
+            opened: Mutex::new(Some(opened)),
+            source,
+            checkpointed: AtomicU64::new(0),
+            read_ahead: Mutex::new(read_ahead),
+        })
     }
 
     /// The state as of the last checkpoint; replay goes on after [`State::applied`].
@@ -133,6 +144,7 @@ impl StateStore {
 
     /// Lets the files go, so that they can be opened again. Checkpoints answer `Closed` from now on.
     pub(crate) fn close(&self) {
+        self.read_ahead.lock().take();
         self.source.close();
         self.opened.lock().take();
     }
@@ -156,6 +168,16 @@ impl StateStore {
         let opened = self.opened.lock();
         let Opened { entries, .. } = opened.as_ref().expect("it is open");
         entries.iter().for_each(|entry| each(&entry.key().expect("it is read")));
+    }
+
+    /// Puts what was written into tables, so that it is read through the cache.
+    pub(super) fn write_tables(&self) {
+        let opened = self.opened.lock();
+        opened.as_ref().expect("it is open").entries.rotate_memtable_and_wait().expect("it is written");
+    }
+
+    pub(super) fn cached_bytes(&self) -> u64 {
+        self.opened.lock().as_ref().expect("it is open").database.cache_size()
     }
 
     /// As releases left it whose heads are of version 1, with another entry.

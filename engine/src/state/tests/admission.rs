@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::{Error, ErrorKind, GroupMode, NamespaceLimits};
 use crate::state::OffsetsRecord;
-use crate::state::Precondition;
+use crate::state::conditions::Precondition;
+use crate::state::{EndOffset, SchemaVersion, SegmentsUnchanged};
 
 fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
     let error = history.admit(&submission).unwrap_err();
@@ -156,14 +157,14 @@ fn preconditions_hold_or_refuse() {
         let found = history.admit(&submission).err().map(|error: Error| error.kind());
         assert_eq!(found, expected, "{precondition:?}");
     };
-    check(Precondition::EndOffset { table: id, partition: 0, end: 10 }, None);
-    check(Precondition::EndOffset { table: id, partition: 0, end: 9 }, Some(ErrorKind::FailedPrecondition));
-    check(Precondition::EndOffset { table: id, partition: 1, end: 0 }, Some(ErrorKind::FailedPrecondition));
-    check(Precondition::SegmentsUnchanged { table: id, partition: 0, segments_version: 0 }, None);
-    check(Precondition::SegmentsUnchanged { table: id, partition: 0, segments_version: 1 }, Some(ErrorKind::Retry));
-    check(Precondition::SchemaVersion { table: id, version: 1 }, None);
-    check(Precondition::SchemaVersion { table: id, version: 2 }, Some(ErrorKind::FailedPrecondition));
-    check(Precondition::SchemaVersion { table: TableId(99), version: 1 }, Some(ErrorKind::NotFound));
+    check(EndOffset { table: id, partition: 0, end: 10 }.into(), None);
+    check(EndOffset { table: id, partition: 0, end: 9 }.into(), Some(ErrorKind::FailedPrecondition));
+    check(EndOffset { table: id, partition: 1, end: 0 }.into(), Some(ErrorKind::FailedPrecondition));
+    check(SegmentsUnchanged { table: id, partition: 0, segments_version: 0 }.into(), None);
+    check(SegmentsUnchanged { table: id, partition: 0, segments_version: 1 }.into(), Some(ErrorKind::Retry));
+    check(SchemaVersion { table: id, version: 1 }.into(), None);
+    check(SchemaVersion { table: id, version: 2 }.into(), Some(ErrorKind::FailedPrecondition));
+    check(SchemaVersion { table: TableId(99), version: 1 }.into(), Some(ErrorKind::NotFound));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Error, GroupMode};
-use crate::state::Precondition;
+use crate::state::{CommittedOffset, ConsumerRuns};
 use crate::state::{OffsetsRecord, StateRecord};
 
 /// A consumer of `in` that writes to `out`, and the table that it reads.
@@ -79,11 +79,11 @@ fn a_second_runner_and_an_altered_consumer_are_fenced() {
     let (mut history, id, input) = consumed();
     let topic = TopicId(input.0);
     let expects = |offset| Submission {
-        preconditions: vec![Precondition::Committed { group: group("g", None), topic, partition: 0, offset }],
+        preconditions: vec![CommittedOffset { group: group("g", None), topic, partition: 0, offset }.into()],
         ..Submission::default()
     };
     let runs = |version| Submission {
-        preconditions: vec![Precondition::ConsumerRuns { consumer: id, version }],
+        preconditions: vec![ConsumerRuns { consumer: id, version }.into()],
         ..Submission::default()
     };
     assert!(history.admit(&expects(None)).is_ok());

@@ -16,6 +16,7 @@ use crate::state::StateStore;
 use crate::state::{
     DueEntry, DueKey, DueRecord, DueWhat, HalfBegun, HalfEntry, HalfRecord, OffsetsRecord, ProducerRecord, StateRecord,
 };
+use crate::state::{StreamLimits, StreamStamp};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -136,7 +137,9 @@ fn random_producer(history: &mut History, random: &mut StdRng) {
 fn random_excess(history: &mut History) {
     let tables: Vec<TableId> = history.state.catalog().tables().map(|info| info.id).collect();
     for table in tables {
-        if let Some(excess) = history.state.excess_streams(table, 2, history.now_us).unwrap() {
+        let stamp = StreamStamp { table, stamp: ProducerStamp { id: 0, epoch: 0, sequence: 0 } };
+        let limits = StreamLimits { default: 2, append_us: history.now_us };
+        if let Some(excess) = stamp.excess(&history.state, limits).unwrap() {
             history.push(Record::Change(Box::new(excess)));
         }
     }

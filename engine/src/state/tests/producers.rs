@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{Appended, Error, ErrorKind, ProducerStamp};
 use crate::state::ProducerRecord;
 use crate::state::producers::{AGE_STEP_US, SPARED_US};
+use crate::state::{StreamLimits, StreamStamp};
 
 const TABLE: TableId = TableId(1);
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
@@ -29,7 +30,7 @@ fn take(history: &mut History, stamp: ProducerStamp, runs: usize) {
 }
 
 fn admit(history: &History, stamp: ProducerStamp) -> Result<Admission> {
-    history.admit(&Submission { stamp: Some((TABLE, stamp)), ..Submission::default() })
+    history.admit(&Submission { stamp: Some(StreamStamp { table: TABLE, stamp }), ..Submission::default() })
 }
 
 #[test]
@@ -94,10 +95,11 @@ fn silent_streams_are_forgotten_by_the_logs_clock() {
 fn begin(history: &mut History, id: u128, limit: u64) -> Result<()> {
     let stamp = ProducerStamp { id, epoch: 0, sequence: 0 };
     assert_eq!(admit(history, stamp)?, Admission::New);
-    history.state.admit_stream(TABLE, id, limit, history.now_us)?;
-    let appended = [run(0)].into();
-    history.push(Record::Producer(ProducerRecord { table: TABLE, stamp, appended }));
-    while let Some(excess) = history.state.excess_streams(TABLE, limit, history.now_us)? {
+    let stamp = StreamStamp { table: TABLE, stamp };
+    let limits = StreamLimits { default: limit, append_us: history.now_us };
+    stamp.admit(&history.state, limits)?;
+    history.push(stamp.record(&[run(0)]));
+    while let Some(excess) = stamp.excess(&history.state, limits)? {
         history.push(Record::Change(Box::new(excess)));
     }
     Ok(())

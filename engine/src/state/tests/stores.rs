@@ -10,6 +10,7 @@ use crate::state::ProducerRecord;
 use crate::state::StateStore;
 use crate::state::codec;
 use crate::state::codec::KeyBytes;
+use crate::state::{StreamStamp, Submission};
 
 const ALL: fn() -> Lsn = || Lsn(u64::MAX);
 
@@ -227,4 +228,41 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     files.sort();
     files
+}
+
+/// The writer's thread then finds it in the cache.
+#[test]
+fn what_is_fetched_is_in_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
+    let mut history = History::new();
+    let table = history.table("t", 1);
+    let stamp = |id| ProducerStamp { id, epoch: 0, sequence: 0 };
+    for id in 0..20_000 {
+        history.push(Record::Producer(ProducerRecord { table, stamp: stamp(id), appended: [].into() }));
+    }
+    let state = RwLock::new(history.state);
+    store.checkpoint(&state, ALL).unwrap();
+    store.write_tables();
+    drop(store);
+
+    let store = StateStore::open(dir.path()).unwrap();
+    let state = store.load().unwrap();
+    let submission = |id| {
+        let stamp = ProducerStamp { sequence: 1, ..stamp(id) };
+        Submission { stamp: Some(StreamStamp { table, stamp }), ..Submission::default() }
+    };
+    let cached = |doing: &mut dyn FnMut()| {
+        let before = store.cached_bytes();
+        doing();
+        store.cached_bytes() - before
+    };
+    let stored = state.stored_entries();
+    let fetched = |id| cached(&mut || stored.fetch(&submission(id)));
+    assert!(fetched(10_000) > 0);
+    assert_eq!(fetched(10_000), 0, "it is there already");
+    assert_eq!(cached(&mut || assert!(state.admit(&submission(10_000)).is_ok())), 0, "the writer reads no table");
+    assert!(cached(&mut || assert!(state.admit(&submission(19_000)).is_ok())) > 0, "as it has to where nobody did");
+    store.close();
+    stored.fetch(&submission(5_000));
 }

@@ -1,4 +1,5 @@
-//! A family of its own: what a new kind of record takes. This file, a line in `families.rs` and one in `record.rs` are all of it.
+//! A family of its own: what a new kind of record takes. This file, a line in `families.rs` and one in `record.rs` are all of it; a
+//! condition that asks it is a line in `conditions.rs`.
 
 use std::ops::Bound;
 
@@ -11,7 +12,7 @@ use crate::state::Submission;
 use crate::state::codec;
 use crate::state::codec::{KeyBytes, KeyParts};
 use crate::state::earlier::Earlier;
-use crate::state::family::{Ahead, Family, Fold, RecordKind};
+use crate::state::family::{Ahead, Condition, Family, Fold, RecordKind};
 use crate::state::paged::{PageSource, Paged, PagedEntries};
 use crate::state::stored::{Entries, Stored};
 use crate::state::{Record, RecordContext};
@@ -43,6 +44,23 @@ impl RecordKind for Tally {
             Some(_) => Ok(()),
             None => Err(Error::InvalidInput(format!("too much is counted under {}", self.name))),
         }
+    }
+}
+
+/// Less than this is counted under the name.
+#[derive(Debug, Clone)]
+pub(crate) struct CountedBelow {
+    pub name: u32,
+    pub count: u64,
+}
+
+impl Condition for CountedBelow {
+    fn check(&self, ahead: &dyn Ahead) -> Result<()> {
+        let found = ahead.get::<Tallies>()?.counted.get(&(0, self.name))?.unwrap_or(0);
+        if found < self.count {
+            return Ok(());
+        }
+        Err(Error::Fenced(format!("{found} are counted under {}", self.name)))
     }
 }
 
@@ -153,6 +171,19 @@ fn a_new_kind_of_record_is_admitted_written_and_read_back() {
     let (byte, payload) = tally(7, 5).encode().unwrap();
     assert_eq!(Record::decode(byte, &payload).unwrap(), tally(7, 5));
     assert!(Record::decode(121, &payload).unwrap_err().contains("kind 121"));
+}
+
+#[test]
+fn a_condition_that_it_brings_holds_or_refuses() {
+    let mut history = History::new();
+    history.push(tally(7, 3));
+    let submission = |count| Submission {
+        preconditions: vec![CountedBelow { name: 7, count }.into()],
+        ..Submission::of([tally(7, 1)])
+    };
+    assert!(history.admit(&submission(4)).is_ok());
+    let refused = history.admit(&submission(3)).unwrap_err();
+    assert_eq!((refused.kind(), refused.to_string().as_str()), (ErrorKind::Fenced, "fenced: 3 are counted under 7"));
 }
 
 #[test]

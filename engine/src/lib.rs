@@ -16,6 +16,7 @@ mod front;
 mod log;
 mod lookups;
 mod maintenance;
+mod messages;
 mod model;
 mod platform;
 mod plugins;
@@ -39,6 +40,7 @@ pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
+pub use messages::{MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload, Delivery,
     Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind, FailureKind, FunctionId,

@@ -31,6 +31,7 @@ mod setups;
 mod subscription;
 mod ticker;
 mod ticking;
+mod unowned;
 mod wake;
 
 pub(crate) use coordinator::Coordinator;

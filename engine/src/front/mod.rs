@@ -8,6 +8,7 @@ mod drops;
 mod functions;
 mod inspect;
 mod maintain;
+mod message_clients;
 mod names;
 mod namespaces;
 mod open;

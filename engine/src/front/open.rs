@@ -9,6 +9,7 @@ use crate::delivery::Coordinator;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger, Log};
 use crate::maintenance::Maintenance;
+use crate::messages::{Presence, QueueLocks};
 use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
@@ -54,6 +55,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         runners,
         maintenance,
         watchers: Watchers::default(),
+        message_clients: Presence::default(),
+        queue_locks: QueueLocks::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     }))

@@ -11,6 +11,7 @@ use crate::delivery::Coordinator;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger};
 use crate::maintenance::Maintenance;
+use crate::messages::{Presence, QueueLocks};
 use crate::model::{Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
@@ -32,6 +33,8 @@ pub(super) struct Rooms {
     pub runners: Arc<Runners>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
+    pub message_clients: Presence,
+    pub queue_locks: QueueLocks,
     pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
     /// These very rooms.

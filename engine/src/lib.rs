@@ -11,6 +11,7 @@ mod chunks;
 mod contract;
 mod cursor;
 mod delivery;
+mod due;
 mod evaluation;
 mod front;
 mod log;
@@ -42,15 +43,16 @@ pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use messages::{MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload, Delivery,
-    Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind, FailureKind, FunctionId,
-    GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, NamespaceLimit,
-    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
-    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
-    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, Principal,
-    ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
-    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
-    types::Misfit, types::convert as convert_column, types::stored_type,
+    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
+    DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
+    FailureKind, FunctionId, GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_TOPIC_VERSIONS,
+    MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage,
+    Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
+    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
+    PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo,
+    TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion,
+    VersionRange, VersionStart, cpu_milli, message_schema, types::Misfit, types::convert as convert_column,
+    types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

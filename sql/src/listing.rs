@@ -150,6 +150,11 @@ pub(crate) fn missing(what: &'static str, name: &Name) -> Error {
 }
 
 fn create_table(table: &TableInfo) -> String {
+    if let Some(kind) = table.options.messages {
+        let options = TableOptions { partition_key: Vec::new(), ..table.options.clone() };
+        let (name, kind) = (quote(&table.name), literal(kind.name()));
+        return format!("CREATE TABLE {name} OF MESSAGES WITH (kind = {kind}, {})", with(&options));
+    }
     let column = |field: &Arc<Field>| {
         let null = if field.is_nullable() { "" } else { " NOT NULL" };
         format!("{} {}{null}", quote(field.name()), to_sql(field.data_type()))

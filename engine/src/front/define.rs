@@ -11,7 +11,7 @@ use crate::model::Principal;
 use crate::model::types::{normalize_columns, normalize_schema};
 use crate::model::{
     ColumnSpec, Error, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, Result, TableId, TableInfo, TableSpec,
-    TopicId,
+    TopicId, message_key,
 };
 use crate::state::Change;
 
@@ -94,6 +94,9 @@ impl Engine {
         let table = self.session(who)?.table(Action::Define, namespace, name)?;
         if columns.is_empty() {
             return Ok(table);
+        }
+        if table.options.messages.is_some() {
+            return Err(Error::FailedPrecondition(format!("the columns of message table {name:?} are fixed")));
         }
         if table.schema_version() >= MAX_SCHEMA_VERSIONS {
             return Err(Error::FailedPrecondition(format!(
@@ -185,7 +188,10 @@ fn table_info(spec: TableSpec, owner: &Principal) -> Result<TableInfo> {
     check_name("table", &spec.name)?;
     let schema = normalize_schema(&spec.schema)?;
     check_options(&spec.options, &schema)?;
-    let TableSpec { namespace, name, options, .. } = spec;
+    let TableSpec { namespace, name, mut options, .. } = spec;
+    if options.messages.is_some() {
+        options.partition_key = vec![message_key()];
+    }
     let owner = owner.clone();
     Ok(TableInfo { id: TableId(0), namespace, name, schemas: vec![schema], options, owner, created: Lsn(0) })
 }

@@ -9,6 +9,7 @@ mod functions;
 mod inspect;
 mod maintain;
 mod message_clients;
+mod messages;
 mod names;
 mod namespaces;
 mod open;

@@ -2,7 +2,9 @@
 
 use arrow_schema::{DataType, Schema};
 
-use crate::model::{Error, MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, Result, TableOptions};
+use crate::model::{
+    Error, MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, Result, TableOptions, check_message_table,
+};
 use crate::state::SYSTEM_NAMESPACE;
 use crate::write::hashable;
 
@@ -60,6 +62,7 @@ pub(super) fn check_partitions(partitions: u32) -> Result<()> {
 
 pub(super) fn check_options(options: &TableOptions, schema: &Schema) -> Result<()> {
     check_partitions(options.partitions)?;
+    check_message_table(options.messages, schema, &options.partition_key)?;
     if let Some(name) = &options.time_column {
         let field = column("time_column", schema, name)?;
         if !matches!(field.data_type(), DataType::Timestamp(_, _)) || field.is_nullable() {

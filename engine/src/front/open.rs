@@ -6,10 +6,11 @@ use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
+use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger, Log};
 use crate::maintenance::Maintenance;
-use crate::messages::{Presence, QueueLocks};
+use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
@@ -42,6 +43,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let evaluations = Arc::new(Evaluations::new(&plugins, &appender));
     let delivery = Arc::new(Coordinator::new(&tables, &evaluations));
     let runners = Arc::new(Runners::new(&appender, &plugins, &evaluations));
+    let messages = Arc::new(Messages::new(&ledger, &appender)?);
+    let due = Arc::new(DueTimes::new(&ledger, messages.clone()));
     let maintenance = Maintenance::new(&plugins);
     Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
@@ -53,6 +56,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         evaluations,
         delivery,
         runners,
+        messages,
+        due,
         maintenance,
         watchers: Watchers::default(),
         message_clients: Presence::default(),
@@ -70,6 +75,7 @@ pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
     ledger.log.start(ahead, sink, &ledger.threads)?;
     rooms.delivery.start()?;
     rooms.runners.start()?;
+    rooms.due.start()?;
     rooms.evaluations.begin();
     rooms.maintenance.start()
 }

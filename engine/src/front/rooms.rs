@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use super::watchers::Watchers;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
+use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger};
 use crate::maintenance::Maintenance;
-use crate::messages::{Presence, QueueLocks};
+use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
@@ -31,6 +32,8 @@ pub(super) struct Rooms {
     pub evaluations: Arc<Evaluations>,
     pub delivery: Arc<Coordinator>,
     pub runners: Arc<Runners>,
+    pub messages: Arc<Messages>,
+    pub due: Arc<DueTimes>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
     pub message_clients: Presence,
@@ -67,6 +70,7 @@ impl Rooms {
         let Rooms { ledger, .. } = self;
         ledger.begin_closing();
         self.runners.stop();
+        self.due.stop();
         self.evaluations.stop();
         if let Err(error) = suspensions::record(&self.plugins) {
             tracing::warn!("suspended plugins could not be recorded: {error}");
@@ -95,6 +99,7 @@ impl CommitSink for Rooms {
         self.plugins.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
         self.delivery.applied(records);
         self.runners.applied(records);
+        self.due.applied(records);
         Ok(())
     }
 

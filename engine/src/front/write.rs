@@ -8,7 +8,7 @@ use crate::front::Engine;
 use crate::log::Ticket;
 use crate::model::Principal;
 use crate::model::{Append, Durability, Error, PendingReceipt, ProducerStamp, Receipt, Result, TableId, TableInfo};
-use crate::state::{Precondition, Submission};
+use crate::state::{Precondition, Record, Submission};
 
 /// Pieces that [`Engine::split_for_append`] cuts, as a share of what a submission may hold: small enough that the copies
 /// and frame heads of a batch spread over partitions still fit.
@@ -49,8 +49,14 @@ impl Engine {
                 return Err(Error::InvalidInput("one submission can't append to tables of two namespaces".to_owned()));
             }
             self.refuse_letters(&table)?;
-            let parts = self.rooms.appender.prepare(&table, append, &mut spare)?;
-            submission.rows.extend(parts);
+            match table.options.messages {
+                None => submission.rows.extend(self.rooms.appender.prepare(&table, append, &mut spare)?),
+                Some(kind) => {
+                    let messages = self.rooms.messages.prepare(&table, kind, append, &mut spare)?;
+                    submission.rows.extend(messages.parts);
+                    submission.records.extend(messages.delayed.map(Record::from));
+                }
+            }
             let version = table.schema_version();
             submission.preconditions.push(Precondition::SchemaVersion { table: table.id, version });
             if table.options.durability == Durability::Sync {
@@ -62,7 +68,7 @@ impl Engine {
             (Some(_), None) => return Err(Error::InvalidInput("a producer stamp needs an append".to_owned())),
             (None, _) => None,
         };
-        if submission.rows.is_empty() && submission.stamp.is_none() {
+        if submission.rows.is_empty() && submission.records.is_empty() && submission.stamp.is_none() {
             return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
         self.rooms.ledger.log.enqueue(submission)

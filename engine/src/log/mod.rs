@@ -212,7 +212,7 @@ fn unrecorded_seal(journal: &dyn Journal) -> Option<Lsn> {
     (next.lsn == next.extent).then(|| sealed.first())
 }
 
-fn random(seed: Option<u64>) -> Result<u64> {
+pub(crate) fn random(seed: Option<u64>) -> Result<u64> {
     if let Some(seed) = seed {
         return Ok(xxhash_rust::xxh3::xxh3_64(&seed.to_le_bytes()));
     }

@@ -1,10 +1,37 @@
-//! Messages, as message queues have them: clients that are alive, and queues that they have locked. Knows no wire protocol.
+//! Message tables: what becomes of messages on their way to their table. Those whose time has not come wait as due entries of the
+//! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
+mod delayed;
+mod intake;
 mod locks;
 mod presence;
+mod stored;
 mod subscription;
 
-pub(crate) use locks::{QueueLocks, QueueName};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::log::{self, Ledger};
+use crate::model::Result;
+use crate::write::Appender;
+pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
 pub use presence::{MessageClient, MessageClientRole};
 pub use subscription::MessageSubscription;
+
+/// The messages of one engine.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    ledger: Arc<Ledger>,
+    appender: Arc<Appender>,
+    /// What the ids begin with that this opening of the store gives, and how many it has given.
+    id_prefix: u64,
+    ids: AtomicU64,
+}
+
+impl Messages {
+    pub(crate) fn new(ledger: &Arc<Ledger>, appender: &Arc<Appender>) -> Result<Messages> {
+        let id_prefix = log::random(ledger.options.seed)?;
+        Ok(Messages { ledger: ledger.clone(), appender: appender.clone(), id_prefix, ids: AtomicU64::new(0) })
+    }
+}

@@ -3,7 +3,9 @@
 use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EarlierVersion, Error, FunctionId, Lsn, PluginId, Principal, Result, TableId, TopicId};
+use crate::model::{
+    EarlierVersion, Error, FunctionId, Lsn, MessageKind, PluginId, Principal, Result, TableId, TopicId, message_schema,
+};
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct TableOptions {
     /// Of segment and log bytes over all partitions; `None` has no bound.
     pub retention_bytes: Option<u64>,
     pub durability: Durability,
+    /// Of a message table, whose columns are [`crate::message_schema`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessageKind>,
 }
 
 impl Default for TableOptions {
@@ -41,6 +46,7 @@ impl Default for TableOptions {
             retention_ms: Some(3 * 24 * 3600 * 1000),
             retention_bytes: None,
             durability: Durability::Sync,
+            messages: None,
         }
     }
 }
@@ -54,6 +60,14 @@ pub struct TableSpec {
     /// type, taken as that.
     pub schema: SchemaRef,
     pub options: TableOptions,
+}
+
+impl TableSpec {
+    /// A message table.
+    pub fn of_messages(namespace: &str, name: &str, kind: MessageKind, options: TableOptions) -> TableSpec {
+        let options = TableOptions { messages: Some(kind), ..options };
+        TableSpec { namespace: namespace.to_owned(), name: name.to_owned(), schema: message_schema(), options }
+    }
 }
 
 /// A column to add; always nullable, because older rows read as null.

@@ -7,6 +7,7 @@ mod error;
 mod failure;
 mod ids;
 mod info;
+mod messages;
 mod namespaces;
 mod offset_set;
 mod plugin_consumers;
@@ -30,6 +31,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use failure::{FailureKind, OperatorError, PluginVersion};
 pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId};
 pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
+pub use messages::{DelayedMessage, MAX_DELAY_US, MessageKind, message_schema};
+pub(crate) use messages::{check_message_table, message_columns, message_key};
 pub(crate) use namespaces::DEFAULT_PRODUCER_STREAMS;
 pub use namespaces::{
     MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,

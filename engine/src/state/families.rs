@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 
 use super::catalog::Catalog;
+use super::due::DueFamily;
 use super::family::{Family, Fold};
 use super::groups::Groups;
 use super::keyed::Keyed;
@@ -57,6 +58,7 @@ macro_rules! families {
 }
 
 families! {
+    due: DueFamily,
     groups: Groups,
     keyed: Keyed,
     letters: Letters,

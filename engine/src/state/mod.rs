@@ -11,6 +11,7 @@ mod admit;
 mod catalog;
 mod changed;
 mod codec;
+mod due;
 mod earlier;
 mod families;
 mod family;
@@ -44,6 +45,7 @@ use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, Table
 
 pub(crate) use admission::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
+pub(crate) use due::{DueEntry, DueKey, DueReader, DueRecord, DueWhat};
 pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
 pub(crate) use groups::GroupState;
@@ -205,6 +207,16 @@ impl State {
     /// All that it keeps, as `state_bytes` counts it.
     pub(crate) fn kept_bytes(&self, consumer: ConsumerId) -> u64 {
         self.families.keyed.bytes(consumer)
+    }
+
+    /// What is due at some time, to be read without this state's lock: it may have to be read from the disk.
+    pub(crate) fn due(&self) -> DueReader {
+        self.families.due.reader()
+    }
+
+    /// How many entries wait for their time, by table.
+    pub(crate) fn due_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
+        self.families.due.counts()
     }
 
     /// Producer streams: those whose answers are kept, and those of which only the epoch is.

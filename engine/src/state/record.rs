@@ -32,6 +32,7 @@ macro_rules! each_kind {
             Producer($crate::state::ProducerRecord) = 3,
             Change(Box<$crate::state::Change>) = 4,
             State($crate::state::StateRecord) = 7,
+            Due($crate::state::DueRecord) = 8,
             #[cfg(test)]
             Tally($crate::state::tests::tallies::Tally) = 120,
         }

@@ -43,44 +43,67 @@ impl Appender {
     /// The append as parts for the writer, in partition order; rows of one partition stay in their order. `spare` is what is left
     /// of the submission's size, and is reduced by what the parts take.
     pub(crate) fn prepare(&self, table: &TableInfo, append: &Append, spare: &mut usize) -> Result<Vec<RowsPart>> {
-        prepare(table, append, &self.turns, &self.options, spare)
+        let batch = self.conform(table, append, spare)?;
+        if batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        self.encode(table, self.place(table, batch, append.partition)?, spare)
+    }
+
+    /// The append's rows as the table stores them, if the submission has room for them.
+    pub(crate) fn conform(&self, table: &TableInfo, append: &Append, spare: &usize) -> Result<RecordBatch> {
+        let limit = self.options.max_commit_bytes;
+        let batch = crate::model::types::conform(&append.batch, table.schema(), limit)?;
+        fits(log::sliced_bytes(&batch), &self.options, spare)?;
+        Ok(batch)
+    }
+
+    /// Rows by partition, in partition order, each partition's in their order.
+    pub(crate) fn place(
+        &self,
+        table: &TableInfo,
+        batch: RecordBatch,
+        choice: PartitionChoice,
+    ) -> Result<Vec<(PartitionId, RecordBatch)>> {
+        match choice {
+            PartitionChoice::Named(partition) => Ok(vec![(named(table, partition)?, batch)]),
+            PartitionChoice::ByKey => partition::place(table, batch, &self.turns),
+        }
+    }
+
+    /// Rows that have their places, as parts; `spare` as with [`Self::prepare`].
+    pub(crate) fn encode(
+        &self,
+        table: &TableInfo,
+        placed: Vec<(PartitionId, RecordBatch)>,
+        spare: &mut usize,
+    ) -> Result<Vec<RowsPart>> {
+        let mut parts = Vec::with_capacity(placed.len());
+        for (partition, rows) in placed {
+            for frame in pieces(&rows, FRAME_ROWS, FRAME_BYTES) {
+                let part = part(table, partition, frame)?;
+                let bytes = match &part.payload {
+                    RowsPayload::Small(rows) => log::sliced_bytes(rows),
+                    RowsPayload::Encoded(rows) => rows.len(),
+                };
+                self.spend(bytes, spare)?;
+                parts.push(part);
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Takes what a frame of these bytes needs from what the submission may still hold.
+    pub(crate) fn spend(&self, bytes: usize, spare: &mut usize) -> Result<()> {
+        let left = spare.checked_sub(bytes.saturating_add(FRAME_OVERHEAD));
+        *spare = left.ok_or_else(|| too_large(&self.options, *spare, bytes))?;
+        Ok(())
     }
 
     /// Frees what is kept for a table that was dropped.
     pub(crate) fn forget(&self, table: TableId) {
         self.turns.forget(table);
     }
-}
-
-fn prepare(
-    table: &TableInfo,
-    append: &Append,
-    turn: &RoundRobin,
-    options: &EngineOptions,
-    spare: &mut usize,
-) -> Result<Vec<RowsPart>> {
-    let batch = crate::model::types::conform(&append.batch, table.schema(), options.max_commit_bytes)?;
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    fits(log::sliced_bytes(&batch), options, spare)?;
-    let placed = match append.partition {
-        PartitionChoice::Named(partition) => vec![(named(table, partition)?, batch)],
-        PartitionChoice::ByKey => partition::place(table, batch, turn)?,
-    };
-    let mut parts = Vec::with_capacity(placed.len());
-    for (partition, rows) in placed {
-        for frame in pieces(&rows, FRAME_ROWS, FRAME_BYTES) {
-            let part = part(table, partition, frame)?;
-            let bytes = match &part.payload {
-                RowsPayload::Small(rows) => log::sliced_bytes(rows),
-                RowsPayload::Encoded(rows) => rows.len(),
-            };
-            *spare = spare.checked_sub(bytes + FRAME_OVERHEAD).ok_or_else(|| too_large(options, *spare, bytes))?;
-            parts.push(part);
-        }
-    }
-    Ok(parts)
 }
 
 fn part(table: &TableInfo, partition: PartitionId, rows: RecordBatch) -> Result<RowsPart> {

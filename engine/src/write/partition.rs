@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use parking_lot::Mutex;
 
@@ -46,15 +46,31 @@ pub(super) fn place(
     let missing = |name: &String| Error::Internal(format!("table {:?} lacks its key column {name:?}", table.name));
     let key = table.options.partition_key.iter();
     let key = key.map(|name| batch.column_by_name(name).cloned().ok_or_else(|| missing(name)));
-    let hashes = key_hashes(&key.collect::<Result<Vec<_>>>()?, batch.num_rows())?;
-    by_hash(&batch, &hashes, table.options.partitions)
+    let key = key.collect::<Result<Vec<_>>>()?;
+    if table.options.messages.is_none() {
+        return by_hash(&batch, &key, table.options.partitions, None);
+    }
+    // Messages without a group have no order to keep.
+    let ungrouped = || key.first().is_none_or(|group| group.null_count() > 0).then(|| turn.next(table));
+    by_hash(&batch, &key, table.options.partitions, ungrouped())
 }
 
-/// One pass of `take` puts the rows in partition order; the parts are slices of that.
-fn by_hash(batch: &RecordBatch, hashes: &[u64], partitions: u32) -> Result<Vec<(PartitionId, RecordBatch)>> {
+/// One pass of `take` puts the rows in partition order; the parts are slices of that. Rows without a value in the first column
+/// of the key go to `without`, if that is given.
+fn by_hash(
+    batch: &RecordBatch,
+    key: &[ArrayRef],
+    partitions: u32,
+    without: Option<PartitionId>,
+) -> Result<Vec<(PartitionId, RecordBatch)>> {
+    let hashes = key_hashes(key, batch.num_rows())?;
     let mut rows: Vec<(PartitionId, u32)> = Vec::with_capacity(hashes.len());
-    for (row, hash) in (0..).zip(hashes) {
+    for (row, hash) in (0..).zip(&hashes) {
         rows.push((PartitionId::try_from(hash % u64::from(partitions)).unwrap_or_default(), row));
+    }
+    if let (Some(without), Some(first)) = (without, key.first()) {
+        let unset = rows.iter_mut().enumerate().filter(|(row, _)| first.is_null(*row));
+        unset.for_each(|(_, (partition, _))| *partition = without);
     }
     let mixed = rows.windows(2).any(|pair| matches!(pair, [a, b] if a.0 != b.0));
     let Some((first, _)) = rows.first().copied() else { return Ok(Vec::new()) };

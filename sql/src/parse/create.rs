@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
     CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource,
-    Statement, TransformCall,
+    Statement, TableColumns, TransformCall,
 };
 use crate::{Error, Position, Result};
 
@@ -56,6 +56,10 @@ fn parse_create_table(cursor: &mut Cursor) -> Result<Statement> {
             position: Some(cursor.position()),
         });
     }
+    if cursor.words(&["OF", "MESSAGES"]) {
+        let (columns, options) = (TableColumns::OfMessages, Options::parse(cursor)?);
+        return Ok(Statement::CreateTable(CreateTable { name, if_not_exists, columns, options }));
+    }
     cursor.expect(&Token::LParen)?;
     let mut columns = Vec::new();
     while !cursor.consume(&Token::RParen) {
@@ -73,7 +77,8 @@ fn parse_create_table(cursor: &mut Cursor) -> Result<Statement> {
             break;
         }
     }
-    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, columns, options: Options::parse(cursor)? }))
+    let (columns, options) = (TableColumns::Listed(columns), Options::parse(cursor)?);
+    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, columns, options }))
 }
 
 /// After `CREATE TOPIC`.

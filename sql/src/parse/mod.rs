@@ -22,7 +22,7 @@ pub(crate) use cursor::Cursor;
 pub(crate) use options::{OptionValue, Options};
 pub(crate) use statement::{
     AlterTable, CopyFrom, CopyTo, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Definition,
-    PluginSource, Show, Statement, Target, TransformCall,
+    PluginSource, Show, Statement, TableColumns, Target, TransformCall,
 };
 
 /// Parses statements separated by `;`.

@@ -129,8 +129,16 @@ pub(crate) enum Statement {
 pub(crate) struct CreateTable {
     pub(crate) name: ObjectName,
     pub(crate) if_not_exists: bool,
-    pub(crate) columns: Vec<ColumnDef>,
+    pub(crate) columns: TableColumns,
     pub(crate) options: Options,
+}
+
+/// What columns a table is to have.
+#[derive(Debug, Clone)]
+pub(crate) enum TableColumns {
+    Listed(Vec<ColumnDef>),
+    /// `OF MESSAGES`.
+    OfMessages,
 }
 
 /// What `ALTER TABLE` does.

@@ -4,29 +4,37 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::sql::sqlparser::ast::{ColumnDef, ColumnOption, ObjectName};
-use millstream_engine::{ColumnSpec, Durability, Error as EngineError, TableOptions, TableSpec};
+use millstream_engine::{ColumnSpec, Durability, Error as EngineError, MessageKind, TableOptions, TableSpec};
 
 use super::define::writable;
 use super::{Scene, done};
 use crate::names::{fold, ident_position};
-use crate::parse::{AlterTable, CreateTable, Options};
+use crate::parse::{AlterTable, CreateTable, Options, TableColumns};
 use crate::types::from_sql;
 use crate::{Error, Outcome, Result, pseudo};
 
-const KNOWN: [&str; 6] = ["time_column", "partitions", "partition_key", "retention", "retention_bytes", "durability"];
+const KNOWN: &[&str] = &["time_column", "partitions", "partition_key", "retention", "retention_bytes", "durability"];
+const KNOWN_OF_MESSAGES: &[&str] = &["kind"];
 
 pub(super) fn create_table(scene: &Scene, create: CreateTable) -> Result<Outcome> {
     let name = writable(scene, &create.name)?;
-    let fields = create.columns.iter().map(|column| field(column, true)).collect::<Result<Vec<_>>>()?;
-    if fields.is_empty() {
-        let message = "a table has at least one column".to_owned();
-        return Err(Error::Invalid { message, position: crate::names::position(&create.name) });
-    }
-    let spec = TableSpec {
-        namespace: name.namespace,
-        name: name.name.clone(),
-        schema: Arc::new(Schema::new(fields)),
-        options: table_options(create.options)?,
+    let spec = match create.columns {
+        TableColumns::OfMessages => {
+            let mut options = create.options;
+            let kind = message_kind(options.text("kind")?)?;
+            let options = table_options(options, &[KNOWN_OF_MESSAGES, KNOWN].concat())?;
+            TableSpec::of_messages(&name.namespace, &name.name, kind, options)
+        }
+        TableColumns::Listed(columns) => {
+            let fields = columns.iter().map(|column| field(column, true)).collect::<Result<Vec<_>>>()?;
+            if fields.is_empty() {
+                let message = "a table has at least one column".to_owned();
+                return Err(Error::Invalid { message, position: crate::names::position(&create.name) });
+            }
+            let (namespace, schema) = (name.namespace, Arc::new(Schema::new(fields)));
+            let options = table_options(create.options, KNOWN)?;
+            TableSpec { namespace, name: name.name.clone(), schema, options }
+        }
     };
     match scene.engine().create_table(scene.who(), spec) {
         Err(EngineError::AlreadyExists { .. }) if create.if_not_exists => {
@@ -37,7 +45,15 @@ pub(super) fn create_table(scene: &Scene, create: CreateTable) -> Result<Outcome
     }
 }
 
-fn table_options(mut options: Options) -> Result<TableOptions> {
+fn message_kind(name: Option<String>) -> Result<MessageKind> {
+    let Some(name) = name else { return Ok(MessageKind::default()) };
+    MessageKind::named(&name).ok_or_else(|| Error::Invalid {
+        message: format!("kind is 'any', 'normal', 'ordered' or 'delayed', not {name:?}"),
+        position: None,
+    })
+}
+
+fn table_options(mut options: Options, known: &[&str]) -> Result<TableOptions> {
     let mut table = TableOptions { time_column: options.text("time_column")?, ..TableOptions::default() };
     if let Some(partitions) = options.number("partitions")? {
         table.partitions = partition_count(partitions)?;
@@ -65,7 +81,7 @@ fn table_options(mut options: Options) -> Result<TableOptions> {
             return Err(Error::Invalid { message, position: None });
         }
     }
-    options.finish("CREATE TABLE", &KNOWN)?;
+    options.finish("CREATE TABLE", known)?;
     Ok(table)
 }
 

@@ -1,7 +1,7 @@
 //! What users define: namespaces, tables, columns, topics.
 
 use arrow::datatypes::Schema;
-use millstream_engine::{Durability, TopicSource};
+use millstream_engine::{Durability, MessageKind, TopicSource};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
@@ -23,6 +23,7 @@ pub(super) const TABLES: Columns = &[
     ("schema_version", Number),
     ("rows", Number),
     ("owner", Text),
+    ("messages", Text),
 ];
 
 pub(super) fn tables(reader: &Reader) -> Result<Rows> {
@@ -47,6 +48,7 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
             number(table.schema_version()),
             number(retained),
             text(table.owner.name()),
+            text_or_null(options.messages.map(MessageKind::name)),
         ]);
     }
     Ok(rows)

@@ -1,0 +1,40 @@
+//! Messages that wait for their time.
+
+use crate::access::Action;
+use crate::front::Engine;
+use crate::model::{DelayedMessage, Principal, Result, TableId};
+
+impl Engine {
+    /// How many messages of each table wait for their time, by namespace and name of the table.
+    pub fn delayed_counts(&self, who: &Principal) -> Result<Vec<(TableId, u64)>> {
+        let session = self.session(who)?;
+        let counts: Vec<_> = self.rooms.ledger.state.read().due_counts().collect();
+        let readable = |(table, _): &(TableId, u64)| session.table_by_id(Action::Read, *table).is_ok();
+        Ok(counts.into_iter().filter(readable).collect())
+    }
+
+    /// Messages of a table that wait for their time, in the order of it; `each` gives whether it wants more.
+    pub fn delayed_messages(
+        &self,
+        who: &Principal,
+        table: TableId,
+        mut each: impl FnMut(DelayedMessage) -> bool,
+    ) -> Result<()> {
+        let table = self.session(who)?.table_by_id(Action::Read, table)?;
+        self.rooms.messages.delayed(table.id, |message| Ok(each(message)))
+    }
+
+    /// Takes a delayed message back before its time; `deliver_us` is that time (µs since the Unix epoch), without which all that
+    /// waits for the table is looked through. `NotFound` once it is delivered.
+    pub fn recall_message(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        table: &str,
+        message_id: &str,
+        deliver_us: Option<i64>,
+    ) -> Result<()> {
+        let table = self.session(who)?.table(Action::Produce, namespace, table)?;
+        self.rooms.messages.recall(&table, message_id, deliver_us)
+    }
+}

@@ -1,0 +1,270 @@
+//! What is to happen at a time on the wall clock, by table and time. Paged; how much there is of it is kept in memory by table.
+//!
+//! An entry is set by the record that asks for it and is gone with the record that says what came of it, which is in one
+//! submission with that. It holds all that is needed then: entries come in the order of their times, so that what is due at once
+//! lies together, however long ago and in whatever order it was set.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::changed::Changed;
+use super::codec::{self, KeyBytes, KeyParts};
+use super::earlier::Earlier;
+use super::family::{Ahead, Family, Fold, RecordKind};
+use super::paged::{PageSource, Paged, PagedEntries};
+use super::stored::{Entries, Stored};
+use crate::model::{Error, Lsn, Result, TableId};
+use crate::state::{Change, Record};
+
+/// Memory that an entry takes beside its payload.
+const OVERHEAD: usize = 128;
+
+/// One entry's name: those of one table are in the order of their times, and of one time in that of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct DueKey {
+    pub table: TableId,
+    /// µs since the Unix epoch.
+    pub at_us: i64,
+    /// The record that set it, and which of its entries it is.
+    pub lsn: Lsn,
+    pub index: u32,
+}
+
+impl DueKey {
+    /// Below all that is due then or later.
+    pub(crate) fn first_at(table: TableId, at_us: i64) -> DueKey {
+        DueKey { table, at_us, lsn: Lsn(0), index: 0 }
+    }
+}
+
+/// Who knows what to do when the time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) enum DueWhat {
+    /// A message becomes visible.
+    Message,
+}
+
+/// What is to happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DueEntry {
+    pub what: DueWhat,
+    pub payload: Arc<[u8]>,
+}
+
+/// Entries that are set and such as are done with. What came of those lies in the same submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DueRecord {
+    pub table: TableId,
+    /// With their times, µs since the Unix epoch.
+    pub set: Vec<(i64, DueEntry)>,
+    pub done: Vec<DueKey>,
+}
+
+#[derive(Debug)]
+struct DueEntries;
+
+impl PagedEntries for DueEntries {
+    type Key = DueKey;
+    type Value = DueEntry;
+    const TAG: u8 = b'd';
+
+    fn key(key: &DueKey) -> Vec<u8> {
+        let at = key.at_us.cast_unsigned() ^ (1 << 63);
+        KeyBytes::new(Self::TAG).u64(key.table.0).u64(at).u64(key.lsn.0).u32(key.index).done()
+    }
+
+    fn parse_key(bytes: &[u8]) -> Result<DueKey, String> {
+        let mut parts = KeyParts::of(bytes);
+        let (table, at) = (TableId(parts.u64()?), parts.u64()?);
+        let key = DueKey { table, at_us: (at ^ (1 << 63)).cast_signed(), lsn: Lsn(parts.u64()?), index: parts.u32()? };
+        parts.end()?;
+        Ok(key)
+    }
+
+    fn value(value: &DueEntry) -> Result<Vec<u8>> {
+        codec::postcard(value)
+    }
+
+    fn parse_value(bytes: &[u8]) -> Result<DueEntry, String> {
+        codec::from_postcard(bytes)
+    }
+
+    fn owner(key: &DueKey) -> u64 {
+        key.table.0
+    }
+
+    fn first_of(owner: u64) -> DueKey {
+        DueKey::first_at(TableId(owner), i64::MIN)
+    }
+
+    fn bytes(_key: &DueKey, value: Option<&DueEntry>) -> usize {
+        OVERHEAD + value.map_or(0, |value| value.payload.len())
+    }
+}
+
+/// All tables'.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct DueFamily {
+    entries: Paged<DueEntries>,
+    /// Entries of a table; none where there are none.
+    counts: BTreeMap<TableId, u64>,
+    unwritten: Changed<TableId>,
+}
+
+/// Entries as readers see them. Reading them needs no lock of the whole state.
+#[derive(Debug)]
+pub(crate) struct DueReader {
+    entries: Paged<DueEntries>,
+}
+
+impl DueReader {
+    /// Entries from a key on, in order, of one table after the other, until `each` gives false.
+    pub(crate) fn scan(&self, from: DueKey, each: impl FnMut(&DueKey, &DueEntry) -> Result<bool>) -> Result<()> {
+        self.entries.scan(Bound::Included(from), each)
+    }
+
+    /// The first entry from a key on, of whatever table.
+    pub(crate) fn next(&self, from: DueKey) -> Result<Option<DueKey>> {
+        let mut next = None;
+        self.scan(from, |key, _| {
+            next = Some(*key);
+            Ok(false)
+        })?;
+        Ok(next)
+    }
+}
+
+impl DueFamily {
+    pub(super) fn reader(&self) -> DueReader {
+        DueReader { entries: self.entries.reader() }
+    }
+
+    pub(super) fn counts(&self) -> impl Iterator<Item = (TableId, u64)> {
+        self.counts.iter().map(|(table, count)| (*table, *count))
+    }
+
+    fn count(&mut self, table: TableId, added: usize, gone: usize) {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let before = self.counts.get(&table).copied().unwrap_or(0);
+        match before.saturating_add(count(added)).saturating_sub(count(gone)) {
+            0 => self.counts.remove(&table),
+            after => self.counts.insert(table, after),
+        };
+        self.unwritten.mark(table);
+    }
+}
+
+impl Family for DueFamily {
+    fn apply(&mut self, fold: &Fold<'_>, record: &Record) -> Result<()> {
+        match record {
+            // A table that is gone has nothing that is due.
+            Record::Due(due) if fold.catalog.table(due.table).is_some() => {
+                for (index, (at_us, entry)) in (0_u32..).zip(&due.set) {
+                    let key = DueKey { table: due.table, at_us: *at_us, lsn: fold.context.lsn, index };
+                    self.entries.put(&key, Some(entry.clone()));
+                }
+                due.done.iter().for_each(|key| self.entries.put(key, None));
+                self.count(due.table, due.set.len(), due.done.len());
+            }
+            Record::Change(change) => {
+                if let Change::TableDropped { table } = change.as_ref()
+                    && self.counts.remove(table).is_some()
+                {
+                    self.entries.make_void(table.0);
+                    self.unwritten.mark(*table);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ahead(&self) -> Self {
+        DueFamily { entries: self.entries.ahead(), counts: self.counts.clone(), unwritten: Changed::untracked() }
+    }
+
+    fn end_commit(&mut self, last: Lsn, applied: Lsn) {
+        self.entries.end_commit(last, applied);
+    }
+}
+
+impl Stored for DueFamily {
+    fn tags(&self) -> &'static [&'static [u8]] {
+        &[b"vd", b"e"]
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        if key.first() == Some(&b'v') {
+            return self.entries.restore_void(key);
+        }
+        let mut parts = KeyParts::of(key);
+        let table = TableId(parts.u64()?);
+        parts.end()?;
+        self.counts.insert(table, codec::from_postcard(value)?);
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) {
+        self.entries.begin_checkpoint();
+        self.unwritten.begin();
+    }
+
+    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
+        for table in self.unwritten.writing() {
+            let count = self.counts.get(table).map(codec::postcard).transpose()?;
+            entries(KeyBytes::new(b'e').u64(table.0).done(), count);
+        }
+        self.entries.write(entries)
+    }
+
+    fn end_checkpoint(&mut self, written: bool) {
+        self.entries.end_checkpoint(written);
+        self.unwritten.end(written);
+    }
+
+    fn attach(&mut self, pages: &PageSource) {
+        self.entries.attach(pages);
+    }
+
+    fn unwritten_bytes(&self) -> usize {
+        self.entries.unwritten_bytes()
+    }
+}
+
+impl RecordKind for DueRecord {
+    fn encode(&self) -> Result<Vec<u8>> {
+        codec::record_postcard(self)
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, String> {
+        codec::record_from_postcard(payload)
+    }
+
+    fn payload_bytes(&self) -> Result<usize> {
+        let set = self.set.iter().map(|(_, entry)| entry.payload.len() + 24);
+        // Ids and times take at most ten bytes each.
+        Ok(set.sum::<usize>() + self.done.len() * 40 + 40)
+    }
+
+    fn admit<'a>(&'a self, ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
+        let table = ahead.catalog().known_table(self.table)?;
+        let due = ahead.get::<DueFamily>()?;
+        for key in &self.done {
+            if key.table != self.table {
+                return Err(Error::Internal(format!("{key:?} is not of table {:?}", table.name)));
+            }
+            if due.entries.get(key)?.is_none() {
+                return Err(Error::Fenced(format!("what was due in table {:?} is done with already", table.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_bulk(&self) -> bool {
+        true
+    }
+}

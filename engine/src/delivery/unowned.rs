@@ -22,7 +22,8 @@ impl UntoldResets {
     pub(super) fn note(&self, entries: &Entries) {
         let mut resets = self.0.lock();
         for (key, offsets) in entries.iter().filter(|(key, _)| key.client.is_none()) {
-            resets.extend(offsets.iter().map(|(topic, partition, offset)| ((key.clone(), *topic, *partition), *offset)));
+            resets
+                .extend(offsets.iter().map(|(topic, partition, offset)| ((key.clone(), *topic, *partition), *offset)));
         }
     }
 
@@ -97,9 +98,8 @@ impl Coordinator {
 
     /// Records the group if it is not known, and counts it among those of the topic.
     fn begin_unowned(&self, name: &GroupKey, topic: &TopicInfo) -> Result<()> {
-        let is_on_topic = |state: &State| {
-            state.groups_of_topic(topic.id).any(|(n, g)| n == &*name.namespace && g == &*name.group)
-        };
+        let is_on_topic =
+            |state: &State| state.groups_of_topic(topic.id).any(|(n, g)| n == &*name.namespace && g == &*name.group);
         let mode = |state: &State| state.group(&name.namespace, &name.group).map(|group| group.mode);
         {
             let state = self.ledger.state.read();

@@ -153,6 +153,11 @@ impl Engine {
         Ok(self.rooms.delivery.take_untold_reset(namespace, group, topic, partition))
     }
 
+    /// The time by the wall clock, in µs since the Unix epoch, as appends are stamped with it.
+    pub fn now_us(&self) -> i64 {
+        self.rooms.ledger.log.time().now_us()
+    }
+
     fn monotonic(&self) -> std::time::Duration {
         self.rooms.ledger.options.clock.monotonic()
     }

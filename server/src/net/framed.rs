@@ -125,10 +125,6 @@ where
 }
 
 impl Incoming {
-    pub(crate) fn peer(&self) -> &Arc<Peer> {
-        &self.sent.peer
-    }
-
     /// The next message, without the four bytes before it.
     pub(crate) async fn next(&mut self) -> Result<Arrived, Ended> {
         let idle = if self.begun { self.framing.idle } else { self.sent.peer.net.limits.header_timeout };
@@ -147,21 +143,12 @@ impl Incoming {
         if len > self.framing.limit {
             return Err(Ended::Malformed);
         }
-        let room = self.room(len).await?;
+        let room = room_of(&self.sent.peer, len).await?;
         let mut bytes = vec![0; len];
         self.fill(&mut bytes, len).await?;
         self.begun = true;
         self.sent.received();
         Ok(Arrived { bytes: Bytes::from(bytes), _room: room })
-    }
-
-    async fn room(&self, len: usize) -> Result<Option<MessageRoom>, Ended> {
-        let peer = &self.sent.peer;
-        match MessageRoom::try_take(peer, len) {
-            Some(room) => Ok(Some(room)),
-            None if len <= SMALL_BYTES => Ok(None),
-            None => MessageRoom::take(Arc::clone(peer), len).await.map(Some).map_err(|_| Ended::NoRoom),
-        }
     }
 
     /// Reads all of `bytes`, which belong to a message of `len`.
@@ -185,6 +172,14 @@ impl Incoming {
     }
 }
 
+async fn room_of(peer: &Arc<Peer>, len: usize) -> Result<Option<MessageRoom>, Ended> {
+    match MessageRoom::try_take(peer, len) {
+        Some(room) => Ok(Some(room)),
+        None if len <= SMALL_BYTES => Ok(None),
+        None => MessageRoom::take(Arc::clone(peer), len).await.map(Some).map_err(|_| Ended::NoRoom),
+    }
+}
+
 impl Outgoing {
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.sent.peer
@@ -193,6 +188,11 @@ impl Outgoing {
     /// Room for `bytes` of answers, as soon as there is some.
     pub(crate) async fn room(&self, bytes: usize) -> Load {
         self.sent.take(bytes).await
+    }
+
+    /// The same if it is there now.
+    pub(crate) fn try_room(&self, bytes: usize) -> Option<Load> {
+        self.sent.try_take(bytes)
     }
 
     /// Sends a message, its four bytes included, within its room. False once the connection has ended.

@@ -41,7 +41,9 @@ pub(super) fn deliver_at(properties: &[(String, String)], now_ms: i64) -> Result
     let number = |name: &str| {
         let found = properties.iter().find(|(property, _)| property == name);
         let parse = |(_, text): &(String, String)| {
-            text.trim().parse::<i64>().map_err(|_| Refusal::illegal(format!("the property {name} is {text:?}, which is no number")))
+            text.trim()
+                .parse::<i64>()
+                .map_err(|_| Refusal::illegal(format!("the property {name} is {text:?}, which is no number")))
         };
         found.map(parse).transpose()
     };

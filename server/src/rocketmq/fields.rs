@@ -32,7 +32,10 @@ impl<'a> Fields<'a> {
     pub(super) fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
         let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
         let wrong = |_| {
-            Refusal::new(codes::SYSTEM_ERROR, format!("{}: the field {name} is {text:?}, which it can't be", codes::name(self.code)))
+            Refusal::new(
+                codes::SYSTEM_ERROR,
+                format!("{}: the field {name} is {text:?}, which it can't be", codes::name(self.code)),
+            )
         };
         text.parse().map(Some).map_err(wrong)
     }

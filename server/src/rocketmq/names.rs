@@ -69,11 +69,15 @@ impl ScopedName {
     /// Whether a topic of this name may be made.
     pub(super) fn check_topic(&self) -> Result<(), Refusal> {
         if self.name == DEFAULT_TOPIC {
-            return Err(Refusal::illegal(format!("the topic {DEFAULT_TOPIC} stands for unknown ones; send to another")));
+            return Err(Refusal::illegal(format!(
+                "the topic {DEFAULT_TOPIC} stands for unknown ones; send to another"
+            )));
         }
         if self.name.len() > MAX_TOPIC_BYTES {
             let bytes = self.name.len();
-            return Err(Refusal::illegal(format!("a topic's name has at most {MAX_TOPIC_BYTES} bytes; this one has {bytes}")));
+            return Err(Refusal::illegal(format!(
+                "a topic's name has at most {MAX_TOPIC_BYTES} bytes; this one has {bytes}"
+            )));
         }
         Ok(())
     }

@@ -21,11 +21,7 @@ pub(crate) struct Heartbeat {
 pub(crate) struct ConsumerData {
     pub(crate) group_name: String,
     #[serde(default)]
-    pub(crate) consume_type: Option<String>,
-    #[serde(default)]
     pub(crate) message_model: Option<String>,
-    #[serde(default)]
-    pub(crate) consume_from_where: Option<String>,
     #[serde(default)]
     pub(crate) subscription_data_set: Vec<SubscriptionData>,
 }
@@ -86,7 +82,8 @@ pub(crate) struct ConsumerList {
 }
 
 pub(crate) fn read<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T, Malformed> {
-    serde_json::from_slice(body).map_err(|error| Malformed(format!("{what} is not the JSON that it should be: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| Malformed(format!("{what} is not the JSON that it should be: {error}")))
 }
 
 pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, Malformed> {
@@ -121,7 +118,10 @@ mod tests {
         let [consumer] = &heartbeat.consumer_data_set[..] else { panic!("one consumer") };
         let [subscription] = &consumer.subscription_data_set[..] else { panic!("one subscription") };
         assert_eq!((heartbeat.client_id.as_str(), consumer.group_name.as_str()), ("192.0.2.2@i_7", "CG"));
-        assert_eq!((subscription.sub_string.as_deref(), subscription.sub_version), (Some("T1 || T2"), 1_795_889_531_769));
+        assert_eq!(
+            (subscription.sub_string.as_deref(), subscription.sub_version),
+            (Some("T1 || T2"), 1_795_889_531_769)
+        );
         assert_eq!(heartbeat.producer_data_set[0].group_name, "CLIENT_INNER_PRODUCER");
         assert!(read::<Heartbeat>("a heartbeat", b"{}").is_err());
     }

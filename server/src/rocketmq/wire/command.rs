@@ -210,7 +210,8 @@ fn count(bytes: usize) -> Result<i32, Malformed> {
 
 /// As Java's clients name them.
 fn language(number: u8) -> String {
-    let names = ["JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", LANGUAGE, "HTTP", "GO", "PHP", "OMS", "RUST"];
+    let names =
+        ["JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", LANGUAGE, "HTTP", "GO", "PHP", "OMS", "RUST"];
     names.get(usize::from(number)).copied().unwrap_or(LANGUAGE).to_owned()
 }
 
@@ -229,7 +230,8 @@ mod tests {
     /// As the clients in C++ and Node send it: numbers as such, no word about the form.
     #[test]
     fn headers_of_old_clients_are_read() {
-        let header = br#"{"code":105,"extFields":{"queueId":0,"topic":"t","x":null},"flag":0,"language":"CPP","opaque":7}"#;
+        let header =
+            br#"{"code":105,"extFields":{"queueId":0,"topic":"t","x":null},"flag":0,"language":"CPP","opaque":7}"#;
         let command = Command::read(&framed(0, header, b"body")).unwrap();
         assert_eq!((command.code, command.opaque, command.version), (105, 7, 0));
         assert_eq!((command.language.as_str(), &command.body[..]), ("CPP", &b"body"[..]));
@@ -244,7 +246,10 @@ mod tests {
             let fields = vec![("topic", "t".to_owned()), ("properties", "a\u{1}b\u{2}".to_owned())];
             let header = Header::answer(19, -3, Some("nothing".to_owned()), fields);
             let message = header.write(form, b"12345").unwrap();
-            assert_eq!(message.len(), 4 + usize::try_from(i32::from_be_bytes(message[..4].try_into().unwrap())).unwrap());
+            assert_eq!(
+                message.len(),
+                4 + usize::try_from(i32::from_be_bytes(message[..4].try_into().unwrap())).unwrap()
+            );
             let read = Command::read(&message.slice(4..)).unwrap();
             assert_eq!((read.form, read.code, read.opaque, read.version), (form, 19, -3, VERSION));
             assert_eq!((read.language.as_str(), &read.body[..]), ("OTHER", &b"12345"[..]));

@@ -85,7 +85,9 @@ impl StoredMessage<'_> {
         out.put_slice(self.topic.as_bytes());
         if self.properties.len() > MAX_PROPERTIES_BYTES {
             let bytes = self.properties.len();
-            return Err(Malformed(format!("{bytes} bytes of properties; RocketMQ's messages have at most {MAX_PROPERTIES_BYTES}")));
+            return Err(Malformed(format!(
+                "{bytes} bytes of properties; RocketMQ's messages have at most {MAX_PROPERTIES_BYTES}"
+            )));
         }
         out.put_u16(u16::try_from(self.properties.len()).unwrap_or_default());
         out.put_slice(self.properties.as_bytes());

@@ -7,7 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 /// The id of the row at a physical offset, to be asked of `store`.
 pub(crate) fn write(store: SocketAddr, physical: i64) -> String {
     let mut id = String::with_capacity(56);
-    let mut digits = |bytes: &[u8]| bytes.iter().for_each(|byte| drop(write!(id, "{byte:02X}")));
+    let mut digits = |bytes: &[u8]| {
+        for byte in bytes {
+            // Writing to a String can't fail.
+            let _ = write!(id, "{byte:02X}");
+        }
+    };
     match store.ip() {
         IpAddr::V4(address) => digits(&address.octets()),
         IpAddr::V6(address) => digits(&address.octets()),

@@ -30,7 +30,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(len) else {
-            return Err(Malformed(format!("{} is cut off: {len} bytes should follow, and {} do", self.what, self.rest.len())));
+            return Err(Malformed(format!(
+                "{} is cut off: {len} bytes should follow, and {} do",
+                self.what,
+                self.rest.len()
+            )));
         };
         self.rest = rest;
         Ok(taken)
@@ -70,6 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text(&self, bytes: &'a [u8]) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(bytes).map_err(|error| Malformed(format!("{} holds text that is no UTF-8: {error}", self.what)))
+        std::str::from_utf8(bytes)
+            .map_err(|error| Malformed(format!("{} holds text that is no UTF-8: {error}", self.what)))
     }
 }

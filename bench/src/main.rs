@@ -18,6 +18,7 @@ mod segments;
 mod single;
 mod state;
 mod store;
+mod timers;
 mod topics;
 mod under_load;
 
@@ -62,6 +63,7 @@ const GROUPS: &[Group] = &[
     ("latency", single::run_latency),
     ("scale", scale::run),
     ("state_ten_million", state::run),
+    ("timers_ten_million", timers::run),
     ("under_load", under_load::run),
     ("plugin_calls", plugins::calls::run),
     ("plugin_languages", plugins::languages::run),

@@ -4,8 +4,10 @@
 //! Times are those of the log ([`crate::log`]): nothing happens earlier because the wall clock has jumped. Entries lie in the state,
 //! most of them on the disk; here is only where each table's next one is.
 
+mod claims;
 mod next;
 mod thread;
+mod times;
 
 pub(crate) use next::Due;
-pub(crate) use thread::{Acts, DueTimes};
+pub(crate) use times::{Acts, DueTimes};

@@ -2,7 +2,7 @@
 
 use crate::access::Action;
 use crate::front::Engine;
-use crate::model::{DelayedMessage, Principal, Result, TableId};
+use crate::model::{DelayedMessage, Error, Principal, Result, TableId};
 
 impl Engine {
     /// How many messages of each table wait for their time, by namespace and name of the table.
@@ -35,6 +35,11 @@ impl Engine {
         deliver_us: Option<i64>,
     ) -> Result<()> {
         let table = self.session(who)?.table(Action::Produce, namespace, table)?;
-        self.rooms.messages.recall(&table, message_id, deliver_us)
+        let key = self.rooms.messages.find_delayed(table.id, message_id, deliver_us)?;
+        let removed = key.map_or(Ok(false), |key| self.rooms.due.remove(key, table.options.durability))?;
+        match removed {
+            true => Ok(()),
+            false => Err(Error::NotFound { what: "delayed message", name: message_id.to_owned() }),
+        }
     }
 }

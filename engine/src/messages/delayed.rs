@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Messages;
 use super::stored::{StoredMessage, decode_message, rows};
 use crate::due::{Acts, Due};
-use crate::model::{DelayedMessage, Error, PartitionId, Result, TableId, TableInfo};
-use crate::state::{DueEntry, DueKey, DueRecord, DueWhat, Submission};
+use crate::model::{DelayedMessage, PartitionId, Result, TableId};
+use crate::state::{DueEntry, DueKey, DueWhat, Submission};
 
 impl Acts for Messages {
     fn act(&self, table: TableId, due: &[Due]) -> Result<Submission> {
@@ -33,13 +33,18 @@ impl Messages {
         })
     }
 
-    /// Takes a message back that is not delivered yet; `deliver_us` is when it would be, if that is known: without it all delayed
-    /// messages of the table are looked through. An error if there is none.
-    pub(crate) fn recall(&self, table: &TableInfo, message_id: &str, deliver_us: Option<i64>) -> Result<()> {
+    /// The entry of a message that is not delivered yet; `deliver_us` is when it would be, if that is known: without it all delayed
+    /// messages of the table are looked through.
+    pub(crate) fn find_delayed(
+        &self,
+        table: TableId,
+        message_id: &str,
+        deliver_us: Option<i64>,
+    ) -> Result<Option<DueKey>> {
         let due = self.ledger.state.read().due();
         let mut found = None;
-        due.scan(DueKey::first_at(table.id, deliver_us.unwrap_or(i64::MIN)), |key, entry| {
-            if key.table != table.id || deliver_us.is_some_and(|at| key.at_us != at) {
+        due.scan(DueKey::first_at(table, deliver_us.unwrap_or(i64::MIN)), |key, entry| {
+            if key.table != table || deliver_us.is_some_and(|at| key.at_us != at) {
                 return Ok(false);
             }
             if decode_message(&entry.payload)?.message_id == Some(message_id) {
@@ -47,15 +52,7 @@ impl Messages {
             }
             Ok(found.is_none())
         })?;
-        let missing = || Error::NotFound { what: "delayed message", name: message_id.to_owned() };
-        let key = found.ok_or_else(missing)?;
-        let record = DueRecord { table: table.id, set: Vec::new(), done: vec![key] };
-        let submission = Submission { durability: table.options.durability, ..Submission::of([record]) };
-        match self.ledger.log.enqueue(submission)?.wait()?.wait() {
-            // It was delivered, or recalled by somebody else, meanwhile.
-            Err(Error::Fenced(_)) => Err(missing()),
-            answered => answered.map(drop),
-        }
+        Ok(found)
     }
 }
 

@@ -18,6 +18,7 @@ mod groups;
 mod lifecycle;
 mod lookups;
 mod lsns;
+mod messages;
 mod namespaces;
 mod offsets;
 mod panics;

@@ -121,6 +121,12 @@ pub(crate) enum Statement {
         group: ObjectName,
         client: Option<String>,
     },
+    RecallMessage {
+        id: String,
+        table: ObjectName,
+        /// When it would be delivered, a timestamp.
+        due: Option<String>,
+    },
     Show(Show),
 }
 

@@ -38,6 +38,13 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.words(&["COMMIT", "OFFSETS"]) {
         return alter::parse_commit_offsets(cursor);
     }
+    if cursor.words(&["RECALL", "MESSAGE"]) {
+        let id = cursor.string()?;
+        cursor.expect_words(&["FROM"])?;
+        let table = cursor.name()?;
+        let due = if cursor.words(&["DUE", "TIMESTAMP"]) { Some(cursor.string()?) } else { None };
+        return Ok(Statement::RecallMessage { id, table, due });
+    }
     if cursor.words(&["COPY"]) {
         return parse_copy(cursor);
     }

@@ -7,6 +7,7 @@ mod interrupt;
 mod outgoing;
 mod parameters;
 mod planner;
+mod property;
 mod recursion;
 mod scan_exec;
 mod session_functions;

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Query, Spanned, Statem
 
 use super::catalog::{Reader, Relation};
 use super::growth::check_growth;
+use super::property::property;
 use super::recursion::BoundRecursion;
 use super::session_functions::{session_functions, version};
 use super::shape::check_shape;
@@ -61,7 +62,7 @@ pub(crate) fn base_state(options: &SqlOptions, runtime: Arc<RuntimeEnv>) -> Sess
         .with_type_planner(Arc::new(SqlTypes))
         .with_physical_optimizer_rule(Arc::new(BoundRecursion { limit: options.max_recursions }));
     let mut builder = values::install(builder);
-    builder.scalar_functions().get_or_insert_default().push(Arc::new(version()));
+    builder.scalar_functions().get_or_insert_default().extend([version(), property()].map(Arc::new));
     builder.build()
 }
 

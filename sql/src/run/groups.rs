@@ -48,7 +48,7 @@ pub(super) fn seek_to(target: Target) -> Result<SeekTo> {
 }
 
 /// A timestamp literal; without a zone it is UTC.
-fn micros(text: &str) -> Result<i64> {
+pub(super) fn micros(text: &str) -> Result<i64> {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     match ScalarValue::from(text).cast_to(&utc) {
         Ok(ScalarValue::TimestampMicrosecond(Some(micros), _)) => Ok(micros),

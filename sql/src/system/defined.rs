@@ -1,5 +1,7 @@
 //! What users define: namespaces, tables, columns, topics.
 
+use std::collections::HashMap;
+
 use arrow::datatypes::Schema;
 use millstream_engine::{Durability, MessageKind, TopicSource};
 
@@ -24,10 +26,12 @@ pub(super) const TABLES: Columns = &[
     ("rows", Number),
     ("owner", Text),
     ("messages", Text),
+    ("delayed_messages", Number),
 ];
 
 pub(super) fn tables(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
+    let delayed: HashMap<_, _> = reader.engine.delayed_counts(&reader.who)?.into_iter().collect();
     for table in reader.engine.tables(&reader.who)? {
         let offsets = reader.engine.table_offsets(&reader.who, table.id)?;
         let retained: u64 = offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum();
@@ -49,6 +53,7 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
             number(retained),
             text(table.owner.name()),
             text_or_null(options.messages.map(MessageKind::name)),
+            number_or_null(options.messages.map(|_| delayed.get(&table.id).copied().unwrap_or(0))),
         ]);
     }
     Ok(rows)

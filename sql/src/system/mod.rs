@@ -6,6 +6,7 @@ mod consumers;
 mod data;
 mod defined;
 mod delivered;
+mod messages;
 mod namespaces;
 mod shadows;
 mod stored;
@@ -41,10 +42,11 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 23] = [
+pub(crate) static TABLES: [SystemTable; 24] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
+    SystemTable { name: "delayed_messages", columns: messages::DELAYED_MESSAGES, rows: messages::delayed_messages },
     SystemTable { name: "functions", columns: callable::FUNCTIONS, rows: callable::functions },
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },

@@ -1,0 +1,98 @@
+//! Power is lost while messages wait and while they are delivered: each that was acknowledged comes once, and not early.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::disk::{Fault, SimDisk};
+use millstream_engine::{Engine, EngineOptions, ManualClock, MessageKind, TableInfo};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{create, delayed, send, visible};
+use crate::crash::for_each_seed;
+use crate::fixture::{NOW_US, until, who};
+
+const SEEDS: u64 = 60;
+const SECOND_US: i64 = 1_000_000;
+
+fn open(dir: &Path, disk: &SimDisk, clock: &Arc<ManualClock>) -> Engine {
+    let mut options = EngineOptions::new(dir);
+    options.disk = Arc::new(disk.clone());
+    options.clock = clock.clone();
+    options.segment_threads = 0;
+    options.log_file_bytes = 16 << 10;
+    options.maintenance_interval_ms = 3_600_000;
+    Engine::open_with(options).expect("it opens")
+}
+
+/// What the producer was told.
+#[derive(Default)]
+struct Sent {
+    /// By id, those that were acknowledged, and those of which nothing is known.
+    acknowledged: BTreeMap<String, i64>,
+    unknown: BTreeMap<String, i64>,
+}
+
+/// Sends and lets time pass until something fails, a number of times at most.
+fn play(engine: &Engine, table: &TableInfo, clock: &ManualClock, chance: &mut StdRng, sent: &mut Sent) {
+    for _ in 0..chance.random_range(5..40) {
+        if chance.random_range(0..4) == 0 {
+            clock.advance(Duration::from_millis(chance.random_range(100..4_000)));
+            std::thread::sleep(Duration::from_millis(chance.random_range(0..30)));
+            continue;
+        }
+        let now_us = millstream_engine::Clock::wall_us(clock);
+        let messages: Vec<_> = (0..chance.random_range(1..30))
+            .map(|_| {
+                let id = format!("{:016x}", chance.random::<u64>());
+                delayed(&id, now_us + chance.random_range(-SECOND_US..10 * SECOND_US))
+            })
+            .collect();
+        let named = messages.iter().map(|message| (message.id.clone().unwrap(), message.deliver_us.unwrap()));
+        match send(engine, table, &messages) {
+            Ok(_) => sent.acknowledged.extend(named),
+            Err(_) => {
+                sent.unknown.extend(named);
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn every_acknowledged_message_comes_once_and_not_early() {
+    for_each_seed(SEEDS, |seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW_US));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut disk = SimDisk::new(seed);
+        let mut engine = open(dir.path(), &disk, &clock);
+        let table = create(&engine, "orders", MessageKind::Delayed, 2);
+        let mut sent = Sent::default();
+        for _ in 0..3 {
+            disk.fail_at(disk.operations() + chance.random_range(1..120), Fault::Crash);
+            play(&engine, &table, &clock, &mut chance, &mut sent);
+            // Nothing more reaches the disk, whether or not the fault has come.
+            disk.power_off();
+            let _ = engine.close();
+            drop(engine);
+            disk = disk.crash(seed);
+            engine = open(dir.path(), &disk, &clock);
+        }
+        clock.advance(Duration::from_secs(60));
+        until(|| engine.delayed_counts(&who()).unwrap().is_empty());
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for message in visible(&engine, &table) {
+            let known = sent.acknowledged.get(&message.id).or_else(|| sent.unknown.get(&message.id));
+            assert_eq!(known.copied(), message.deliver_us, "{message:?} was sent so");
+            assert!(message.append_us >= message.deliver_us.unwrap(), "{message:?} is early");
+            *times.entry(message.id).or_default() += 1;
+        }
+        let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+        let lost: Vec<_> = sent.acknowledged.keys().filter(|id| !times.contains_key(*id)).collect();
+        assert!(lost.is_empty(), "{lost:?} of {} were acknowledged and did not come", sent.acknowledged.len());
+    });
+}

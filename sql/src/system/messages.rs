@@ -1,0 +1,44 @@
+//! Messages that wait for their time.
+
+use super::data::Kind::{Number, Text, Time};
+use super::data::{Columns, Rows, number, text, text_or_null, time};
+use crate::Result;
+use crate::query::Reader;
+
+/// Messages of one table that are shown, those that come first: there may be millions.
+const SHOWN: usize = 10_000;
+
+pub(super) const DELAYED_MESSAGES: Columns = &[
+    ("namespace", Text),
+    ("table_name", Text),
+    ("partition", Number),
+    ("message_id", Text),
+    ("tag", Text),
+    ("deliver_ts", Time),
+    ("born_ts", Time),
+    ("body_bytes", Number),
+];
+
+pub(super) fn delayed_messages(reader: &Reader) -> Result<Rows> {
+    let (engine, who) = (&reader.engine, &reader.who);
+    let mut rows = Rows::new();
+    for (table, _) in engine.delayed_counts(who)? {
+        let table = engine.table_by_id(who, table)?;
+        let mut left = SHOWN;
+        engine.delayed_messages(who, table.id, |message| {
+            rows.push(vec![
+                text(&table.namespace),
+                text(&table.name),
+                number(message.partition),
+                text(message.message_id),
+                text_or_null(message.tag),
+                time(message.deliver_us),
+                time(message.born_us),
+                number(message.body_bytes),
+            ]);
+            left -= 1;
+            left > 0
+        })?;
+    }
+    Ok(rows)
+}

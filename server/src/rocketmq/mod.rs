@@ -49,7 +49,7 @@ pub(crate) const CONNECTIONS: usize = 2048;
 /// A client that sends nothing for this long is gone; clients send a heartbeat every 30 s.
 const IDLE: Duration = Duration::from_secs(120);
 /// Requests under way of all connections, long polls among them. Beside its message each takes at most a few KiB.
-const REQUESTS: usize = 65_536;
+const REQUESTS: usize = 16_384;
 
 /// What all connections share.
 #[derive(Debug)]

@@ -89,7 +89,7 @@ impl Coordinator {
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission::of([dropped]);
-        self.unowned.forget(&name);
+        self.untold.forget(&name);
         let answer = self.with_live(&name, mode, |live, inner| {
             if !inner.members.is_empty() && !force {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
@@ -124,7 +124,7 @@ impl LiveGroup {
         // Resets are few, and small.
         let answer = enqueue(delivery, entries.clone())?.keep();
         if inner.members.is_empty() {
-            delivery.unowned.note(&entries);
+            delivery.untold.note(&entries);
         }
         inner.settle(delivery)?;
         let stamp = inner.stamp();

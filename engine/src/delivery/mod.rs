@@ -32,6 +32,7 @@ mod subscription;
 mod ticker;
 mod ticking;
 mod unowned;
+mod untold;
 mod wake;
 
 pub(crate) use coordinator::Coordinator;

@@ -1,10 +1,6 @@
 //! Groups whose clients share out partitions among themselves, as those of RocketMQ do: they commit for partitions that no
 //! member of ours owns. Refused while the group has members of ours, whose commits are fenced by generation.
 
-use std::collections::HashMap;
-
-use parking_lot::Mutex;
-
 use super::calls::enqueue;
 use super::coordinator::Coordinator;
 use super::group::Entries;
@@ -12,25 +8,6 @@ use super::keys::name_of;
 use crate::log::Ticket;
 use crate::model::{Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
 use crate::state::{Change, GroupKey, OffsetsRecord, Record, State, Submission};
-
-/// Offsets that were set for groups whose clients know nothing of it yet. They go on committing where they are, until they are
-/// told; what they commit meanwhile is passed over.
-#[derive(Debug, Default)]
-pub(super) struct UntoldResets(Mutex<HashMap<(GroupKey, TopicId, PartitionId), Offset>>);
-
-impl UntoldResets {
-    pub(super) fn note(&self, entries: &Entries) {
-        let mut resets = self.0.lock();
-        for (key, offsets) in entries.iter().filter(|(key, _)| key.client.is_none()) {
-            resets
-                .extend(offsets.iter().map(|(topic, partition, offset)| ((key.clone(), *topic, *partition), *offset)));
-        }
-    }
-
-    pub(super) fn forget(&self, name: &GroupKey) {
-        self.0.lock().retain(|(key, ..), _| key != name);
-    }
-}
 
 impl Coordinator {
     /// Commits for a group without members; it begins with its first commit.
@@ -49,7 +26,7 @@ impl Coordinator {
             let by = format!("consumer {:?}, a plugin, which alone commits for it", consumer.name);
             return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
         }
-        if self.unowned.0.lock().contains_key(&(name.clone(), topic.id, partition)) {
+        if self.untold.is_there(&name, topic.id, partition) {
             return Ok(Ticket::admitted(barrier_receipt(self)?));
         }
         self.begin_unowned(&name, topic)?;
@@ -89,11 +66,7 @@ impl Coordinator {
         topic: TopicId,
         partition: PartitionId,
     ) -> Option<Offset> {
-        let mut resets = self.unowned.0.lock();
-        if resets.is_empty() {
-            return None;
-        }
-        resets.remove(&(name_of(namespace, group), topic, partition))
+        self.untold.take(namespace, group, topic, partition)
     }
 
     /// Records the group if it is not known, and counts it among those of the topic.

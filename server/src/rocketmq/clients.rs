@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_engine::{MessageClient, MessageClientRole, MessageSubscription};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::fields::Fields;
 use super::filter::TagFilter;
 use super::names::ScopedName;

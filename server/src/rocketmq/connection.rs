@@ -1,53 +1,22 @@
 //! One client's connection.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use futures::stream::{FuturesUnordered, StreamExt};
-use millstream_engine::Principal;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Refusal};
-use super::tables::Tables;
+use super::client::{Client, Notice, tell};
+use super::shared::Remoting;
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
-use super::{Remoting, dispatch, send};
-use crate::door::Door;
+use super::{dispatch, send};
 use crate::net::framed::{Ended, Incoming, Outgoing};
 use crate::net::sent::Load;
 use crate::net::stop::Stop;
 
 /// Requests of one connection that are under way at once, long polls among them.
 const REQUESTS: usize = 4_096;
-/// Groups of one connection whose consumers are told of others.
-const GROUPS: usize = 1_024;
-
-/// Notices that wait to be taken up.
-const NOTICES: usize = 64;
-
-/// Groups that a client is told of.
-enum Notice {
-    Watch(String, watch::Receiver<u64>),
-    Forget(String),
-}
-
-/// What requests of one connection are carried out with.
-pub(super) struct Client {
-    pub(super) remoting: Arc<Remoting>,
-    pub(super) door: Door,
-    pub(super) tables: Tables,
-    pub(super) outgoing: Outgoing,
-    pub(super) stop: Stop,
-    /// No other connection has it.
-    pub(super) number: u64,
-    pub(super) address: Option<SocketAddr>,
-    /// Where clients find this broker, as routes and ids of messages say.
-    pub(super) store_host: SocketAddr,
-    notices: mpsc::Sender<Notice>,
-}
 
 /// Serves one connection to its end.
 pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: Outgoing, stop: Stop) {
@@ -55,20 +24,8 @@ pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: O
         () = stop.stopped() => return,
         door = remoting.rooms.opened() => door.clone(),
     };
-    let (notices, noticed) = mpsc::channel(NOTICES);
-    let tables =
-        Tables { engine: door.engine.clone(), who: Principal::anonymous(), settings: remoting.settings.clone() };
-    let client = Arc::new(Client {
-        number: remoting.connections.fetch_add(1, Ordering::Relaxed),
-        address: outgoing.peer().address,
-        store_host: remoting.address(outgoing.local),
-        remoting,
-        door,
-        tables,
-        outgoing,
-        stop,
-        notices,
-    });
+    let (client, noticed) = Client::new(remoting, door, outgoing, stop);
+    let client = Arc::new(client);
     let ended = serve(&client, incoming, noticed).await;
     client.tables.engine.message_clients_disconnected(client.number);
     match ended {
@@ -174,67 +131,4 @@ async fn reply(client: &Client, asked: Asked, answer: Answer, room: Option<Load>
         None => client.outgoing.room(message.len()).await,
     };
     client.outgoing.send(message, room).await;
-}
-
-impl Client {
-    /// By the server's wall clock.
-    pub(super) fn now_ms(&self) -> i64 {
-        self.tables.engine.now_us().div_euclid(1_000)
-    }
-
-    fn stopping(&self) -> bool {
-        futures::FutureExt::now_or_never(self.stop.stopped()).is_some()
-    }
-
-    /// From now on the client is told when consumers of the group come and go: it shares out queues anew then. `group` is as it
-    /// writes it.
-    pub(super) fn watch_group(&self, group: &str, changes: watch::Receiver<u64>) {
-        // Where many come at once, a later heartbeat brings it up again.
-        drop(self.notices.try_send(Notice::Watch(group.to_owned(), changes)));
-    }
-
-    pub(super) fn forget_group(&self, group: &str) {
-        drop(self.notices.try_send(Notice::Forget(group.to_owned())));
-    }
-
-    /// 40.
-    fn notify(&self, group: &str) {
-        let fields = vec![("consumerGroup", group.to_owned())];
-        let header = Header::one_way(codes::NOTIFY_CONSUMER_IDS_CHANGED, self.remoting.next_opaque(), fields);
-        if let Ok(message) = header.write(HeaderForm::Json, &[]) {
-            self.outgoing.notify(message);
-        }
-    }
-}
-
-/// Tells the client of its groups: at once of one that is new, then with every change.
-async fn tell(client: Arc<Client>, mut noticed: mpsc::Receiver<Notice>) {
-    let (mut groups, mut changes) = (HashSet::new(), FuturesUnordered::new());
-    loop {
-        tokio::select! {
-            notice = noticed.recv() => match notice {
-                None => return,
-                Some(Notice::Forget(group)) => drop(groups.remove(&group)),
-                Some(Notice::Watch(group, receiver)) => {
-                    if groups.len() < GROUPS && groups.insert(group.clone()) {
-                        client.notify(&group);
-                        changes.push(changed(group, receiver));
-                    }
-                }
-            },
-            Some((group, receiver)) = changes.next(), if !changes.is_empty() => match receiver {
-                Some(receiver) if groups.contains(&group) => {
-                    client.notify(&group);
-                    changes.push(changed(group, receiver));
-                }
-                // All of its consumers have gone.
-                _ => drop(groups.remove(&group)),
-            },
-        }
-    }
-}
-
-async fn changed(group: String, mut receiver: watch::Receiver<u64>) -> (String, Option<watch::Receiver<u64>>) {
-    let changed = receiver.changed().await;
-    (group, changed.is_ok().then_some(receiver))
 }

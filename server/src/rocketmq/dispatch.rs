@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Answer, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
 use super::{clients, locks, offsets, pull, route, send_back, view};

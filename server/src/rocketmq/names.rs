@@ -8,6 +8,9 @@ use super::fields::Fields;
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
 pub(super) const RETRY: &str = "%RETRY%";
 pub(super) const DEAD_LETTERS: &str = "%DLQ%";
+/// This broker and its cluster, as clients name them.
+pub(super) const BROKER: &str = "millstream";
+pub(super) const CLUSTER: &str = "millstream";
 /// What clients without a namespace are in.
 const DEFAULT_NAMESPACE: &str = "public";
 const MAX_TOPIC_BYTES: usize = 127;

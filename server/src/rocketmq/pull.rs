@@ -7,7 +7,7 @@ use millstream_engine::{ErrorKind, TableInfo};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::fields::Fields;
 use super::filter::TagFilter;
 use super::names::ScopedName;

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use super::answer::{Answer, Answered, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::fields::Fields;
-use super::names::{DEFAULT_TOPIC, ScopedName};
+use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, ScopedName};
 use super::wire::bodies;
 use super::wire::codes;
 use super::wire::command::Command;
-
-pub(super) const BROKER: &str = "millstream";
-pub(super) const CLUSTER: &str = "millstream";
 
 /// To read and to write; and to make topics by.
 const READ_WRITE: u8 = 6;

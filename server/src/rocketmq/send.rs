@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream_engine::{Append, PartitionChoice, PendingReceipt, Receipt, TableInfo};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::delay;
 use super::fields::Fields;
 use super::names::ScopedName;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_engine::{Lsn, PartitionChoice};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::fields::Fields;
 use super::names::ScopedName;
 use super::retry;

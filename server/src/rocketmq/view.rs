@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use millstream_engine::{Error, Lsn};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::connection::Client;
+use super::client::Client;
 use super::fields::Fields;
 use super::names::ScopedName;
 use super::scan::MessageScan;

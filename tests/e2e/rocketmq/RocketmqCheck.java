@@ -342,7 +342,7 @@ public final class RocketmqCheck {
         Map<String, String> letters = new ConcurrentHashMap<>();
         DefaultMQPushConsumer reader = null;
         for (int attempt = 0; letters.size() < 2; attempt++) {
-            check(attempt < 30, "dead letters: " + letters);
+            check(attempt < 90, "dead letters: " + letters);
             try {
                 if (reader == null) {
                     producer.fetchPublishMessageQueues("%DLQ%java-dead-group");

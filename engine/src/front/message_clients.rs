@@ -21,11 +21,7 @@ impl Engine {
         group: &str,
         client: MessageClient,
     ) -> Result<watch::Receiver<u64>> {
-        let action = match client.role {
-            MessageClientRole::Consumer => Action::Consume,
-            MessageClientRole::Producer => Action::Produce,
-        };
-        self.session(who)?.group(action, namespace, group)?;
+        self.session(who)?.group(acts(client.role), namespace, group)?;
         let name = client.client_id.clone();
         let heard = self.rooms.message_clients.heard(namespace, group, client, self.monotonic())?;
         if let Some((other, topic)) = heard.differing {
@@ -49,7 +45,7 @@ impl Engine {
         role: MessageClientRole,
         client_id: &str,
     ) -> Result<()> {
-        self.session(who)?;
+        self.session(who)?.group(acts(role), namespace, group)?;
         let (namespace, group, client_id) = (Arc::from(namespace), Arc::from(group), Arc::from(client_id));
         self.rooms.message_clients.left(&ClientName { namespace, group, role, client_id });
         Ok(())
@@ -160,5 +156,12 @@ impl Engine {
 
     fn monotonic(&self) -> std::time::Duration {
         self.rooms.ledger.options.clock.monotonic()
+    }
+}
+
+fn acts(role: MessageClientRole) -> Action {
+    match role {
+        MessageClientRole::Consumer => Action::Consume,
+        MessageClientRole::Producer => Action::Produce,
     }
 }

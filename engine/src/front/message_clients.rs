@@ -62,17 +62,18 @@ impl Engine {
         Ok(self.rooms.message_clients.of_group(namespace, group, self.monotonic()))
     }
 
-    /// What consumers of a group ask for on a topic; the newest. `None` where none of them subscribes to it, `NotFound` where the
-    /// group has no consumers.
+    /// What consumers of a group ask for on a topic: the one behind the connection, or else the newest. `None` where none of them
+    /// subscribes to it, `NotFound` where the group has no consumers.
     pub fn message_subscription(
         &self,
         who: &Principal,
         namespace: &str,
         group: &str,
         topic: &str,
+        connection: u64,
     ) -> Result<Option<MessageSubscription>> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.rooms.message_clients.subscription(namespace, group, topic)
+        self.rooms.message_clients.subscription(namespace, group, topic, connection)
     }
 
     /// Has a client lock partitions, for 60 s, that no other client of its group has; gives those that it now has.

@@ -148,21 +148,24 @@ impl Presence {
         found.map_or_else(Vec::new, |group| group.clients.values().map(|alive| alive.client.clone()).collect())
     }
 
-    /// What a group's consumers ask for on a topic: the newest of it. `None` where none of them does; an error of kind
-    /// `NotFound` where it has no consumers.
+    /// What a group's consumers ask for on a topic: the one behind the connection, or else the newest of it, so that each is given
+    /// what it has asked for itself. `None` where none of them asks; an error of kind `NotFound` where the group has no consumers.
     pub(crate) fn subscription(
         &self,
         namespace: &str,
         group: &str,
         topic: &str,
+        connection: u64,
     ) -> Result<Option<MessageSubscription>> {
         let inner = self.inner.lock();
         let none = || Error::NotFound { what: "client of consumer group", name: group.to_owned() };
         let found = inner.groups.get(&(Arc::from(namespace), Arc::from(group))).ok_or_else(none)?;
         let mut consumers = found.consumers().peekable();
         consumers.peek().ok_or_else(none)?;
-        let subscriptions = consumers.flat_map(|client| &client.subscriptions);
-        Ok(subscriptions.filter(|of| of.topic == topic).max_by_key(|of| of.version).cloned())
+        let all = consumers
+            .flat_map(|client| client.subscriptions.iter().map(move |of| (client.connection == connection, of)));
+        let newest = all.filter(|(_, of)| of.topic == topic).max_by_key(|(own, of)| (*own, of.version));
+        Ok(newest.map(|(_, of)| of.clone()))
     }
 }
 
@@ -283,9 +286,10 @@ mod tests {
         assert!(presence.heard("n", "g", consumer("b", 2, "x"), at(1)).unwrap().differing.is_none(), "told once");
         assert!(!first.changes.has_changed().unwrap(), "a heartbeat changes nothing");
         assert_eq!(names(&presence, 1), ["a", "b"]);
-        assert_eq!(presence.subscription("n", "g", "t").unwrap().unwrap().expression, "x", "the newest");
-        assert!(presence.subscription("n", "g", "u").unwrap().is_none());
-        assert!(presence.subscription("n", "h", "t").is_err());
+        assert_eq!(presence.subscription("n", "g", "t", 9).unwrap().unwrap().expression, "x", "the newest");
+        assert_eq!(presence.subscription("n", "g", "t", 1).unwrap().unwrap().expression, "*", "its own");
+        assert!(presence.subscription("n", "g", "u", 1).unwrap().is_none());
+        assert!(presence.subscription("n", "h", "t", 1).is_err());
         presence.disconnected(2);
         assert!(first.changes.has_changed().unwrap());
         assert_eq!(names(&presence, 1), ["a"]);

@@ -146,7 +146,8 @@ fn subscribed(
     fields: Fields<'_>,
 ) -> Result<TagFilter, Refusal> {
     let tables = &client.tables;
-    let found = tables.engine.message_subscription(&tables.who, &group.namespace, &group.name, &topic.name);
+    let found =
+        tables.engine.message_subscription(&tables.who, &group.namespace, &group.name, &topic.name, client.number);
     let subscription = match found {
         Ok(Some(subscription)) => subscription,
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -184,7 +184,7 @@ fn message_clients() -> Vec<Call> {
             s.engine.message_client_left(who, NS, "g", Producer, "c")
         }),
         call("message_clients", Read, Group, "g", |s, who| s.engine.message_clients(who, NS, "g")),
-        call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t")),
+        call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t", 1)),
         call("lock_queues", Consume, Group, "g", |s, who| s.engine.lock_queues(who, NS, "g", "c", &[(s.table, 0)])),
         call("unlock_queues", Consume, Group, "g", |s, who| s.engine.unlock_queues(who, NS, "g", "c", &[])),
         call("commit_unowned", Consume, Group, "new", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::{ErrorKind, TableInfo};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refusal};
@@ -87,18 +88,9 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
             Seen::Nothing(next, bounds) => {
                 room = None;
                 let asked = u64::try_from(request.offset).unwrap_or(0);
-                let waited = async {
-                    if request.wait.is_none() {
-                        return false;
-                    }
-                    tokio::select! {
-                        changed = changes.changed() => changed.is_ok(),
-                        () = tokio::time::sleep_until(deadline) => false,
-                        () = client.stop.stopped() => false,
-                    }
-                };
                 // What does not pass is passed over at once, so that the client's offset goes on.
-                if next < bounds.1 || !waited.await {
+                let waits = next == bounds.1 && request.wait.is_some();
+                if !waits || !comes(&client, &request, &table, &mut changes, next, deadline).await {
                     let (code, remark) = match next > asked {
                         true => (codes::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
                         false => (codes::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
@@ -107,6 +99,33 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
                 }
                 from = Some(next);
             }
+        }
+    }
+}
+
+/// Waits until the queue has more than what lies before `next`; false if that is not in time.
+async fn comes(
+    client: &Client,
+    request: &PullRequest,
+    table: &TableInfo,
+    changes: &mut watch::Receiver<u64>,
+    next: u64,
+    deadline: Instant,
+) -> bool {
+    let tables = &client.tables;
+    loop {
+        let changed = tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = tokio::time::sleep_until(deadline) => false,
+            () = client.stop.stopped() => false,
+        };
+        if !changed {
+            return false;
+        }
+        // Of all queues of the table one has more.
+        match tables.engine.table_offsets(&tables.who, table.id) {
+            Ok(all) if queue_of(&all, request.queue).is_some_and(|(_, end)| end == next) => {}
+            _ => return true,
         }
     }
 }
@@ -179,9 +198,8 @@ fn see(
 ) -> Result<Seen, Refusal> {
     let tables = &client.tables;
     let all = tables.engine.table_offsets(&tables.who, table.id)?;
-    let bounds = usize::try_from(request.queue).ok().and_then(|queue| all.get(queue)).copied();
-    let bounds =
-        bounds.ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {}", request.queue)))?;
+    let bounds = queue_of(&all, request.queue)
+        .ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {}", request.queue)))?;
     let moved = |to: u64, remark: &str| {
         let answer = with_bounds(codes::PULL_OFFSET_MOVED, to, bounds, remark, bytes::Bytes::new());
         Ok(Seen::Answer(answer))
@@ -213,6 +231,10 @@ fn see(
         true => Ok(Seen::Nothing(found.next, bounds)),
         false => Ok(Seen::Messages(found, bounds)),
     }
+}
+
+fn queue_of(all: &[(u64, u64)], queue: u32) -> Option<(u64, u64)> {
+    usize::try_from(queue).ok().and_then(|queue| all.get(queue)).copied()
 }
 
 fn with_bounds(code: i32, next: u64, (min, max): (u64, u64), remark: &str, body: bytes::Bytes) -> Answer {

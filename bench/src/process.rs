@@ -21,7 +21,7 @@ impl Server {
     pub(crate) fn start(data: &Path, options: &[&str]) -> Result<Server> {
         let program = binary()?;
         let mut child = Command::new(&program)
-            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
+            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--remoting", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(options)
             .stdout(Stdio::piped())

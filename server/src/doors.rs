@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use crate::config::Config;
 use crate::door::Opening;
 use crate::net::places::Capacity;
-use crate::{flight, http};
+use crate::{flight, http, rocketmq};
 
 /// One door.
 pub(crate) struct Entry {
@@ -37,6 +37,12 @@ pub(crate) static DOORS: &[Entry] = &[
         capacity: |_| Capacity::new(http::CONNECTIONS).and_probes(),
         serve: |config, opening| http::serve(config, opening).boxed(),
     },
+    Entry {
+        name: "remoting",
+        address: |config| config.remoting,
+        capacity: |_| Capacity::new(rocketmq::CONNECTIONS),
+        serve: |config, opening| rocketmq::serve(config, opening).boxed(),
+    },
 ];
 
 #[cfg(test)]
@@ -55,7 +61,8 @@ mod tests {
     type Shown = fn(ErrorKind) -> String;
 
     /// What each door says of a kind, by the doors' names.
-    const SHOWN: &[(&str, Shown)] = &[("grpc", flight::error_shown), ("http", http::error_shown)];
+    const SHOWN: &[(&str, Shown)] =
+        &[("grpc", flight::error_shown), ("http", http::error_shown), ("remoting", rocketmq::error_shown)];
 
     /// Every kind, in the engine's order.
     fn kinds() -> Vec<ErrorKind> {

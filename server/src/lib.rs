@@ -20,6 +20,7 @@ mod fuzz;
 mod hex;
 mod http;
 mod net;
+mod rocketmq;
 pub mod serve;
 mod work;
 

@@ -30,14 +30,15 @@ class Server:
         self.env = {**os.environ, **(env or {})}
         self.start()
 
-    def start(self, grpc: str = "127.0.0.1:0") -> None:
-        command = [BIN, "serve", "--data", str(self.data), "--grpc", grpc, "--http", "127.0.0.1:0", *self.options]
+    def start(self, grpc: str = "127.0.0.1:0", remoting: str = "127.0.0.1:0") -> None:
+        command = [BIN, "serve", "--data", str(self.data), "--grpc", grpc, "--http", "127.0.0.1:0"]
+        command += ["--remoting", remoting, *self.options]
         self.log = open(f"{self.data}.log", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=self.env)
         line = self.process.stdout.readline().split()
         assert line and line[0] == "ready", f"no ready line; {Path(f'{self.data}.log').read_text()[-2000:]}"
         addresses = dict(part.split("=", 1) for part in line[1:])
-        self.grpc, self.http = addresses["grpc"], addresses["http"]
+        self.grpc, self.http, self.remoting = addresses["grpc"], addresses["http"], addresses["remoting"]
 
     @property
     def url(self) -> str:

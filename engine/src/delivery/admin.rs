@@ -87,6 +87,7 @@ impl Coordinator {
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission::of([dropped]);
+        self.untold.forget(&name);
         let answer = self.with_live(&name, mode, |live, inner| {
             if !inner.members.is_empty() && !force {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
@@ -99,7 +100,7 @@ impl Coordinator {
 
     /// Calls with the live group's lock held. A group without members is made live for a moment, so that whoever joins comes
     /// before the call or after.
-    fn with_live<T>(
+    pub(super) fn with_live<T>(
         &self,
         name: &GroupKey,
         mode: GroupMode,
@@ -120,6 +121,9 @@ impl LiveGroup {
     fn reset(&self, delivery: &Coordinator, inner: &mut Membership, entries: Entries) -> Result<PendingReceipt> {
         // Resets are few, and small.
         let answer = enqueue(delivery, entries.clone())?.keep();
+        if inner.members.is_empty() {
+            delivery.untold.note(&entries);
+        }
         inner.settle(delivery)?;
         let stamp = inner.stamp();
         for member in inner.members.values_mut() {

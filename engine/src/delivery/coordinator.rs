@@ -16,6 +16,7 @@ use super::listeners::Listeners;
 use super::named_members::NamedMembers;
 use super::setups::Setups;
 use super::ticker::Ticker;
+use super::untold::UntoldResets;
 use crate::cursor::Tables;
 use crate::evaluation::Evaluations;
 use crate::log::Ledger;
@@ -48,6 +49,7 @@ pub(crate) struct Coordinator {
     pub(super) barriers: Mutex<Barriers>,
     pub(super) named: NamedMembers,
     pub(super) setups: Setups,
+    pub(super) untold: UntoldResets,
     pub(super) ticker: Ticker,
     pub(super) closed: AtomicBool,
     /// Committed offsets that retention had passed.
@@ -98,6 +100,7 @@ impl Coordinator {
             barriers: Mutex::default(),
             named: NamedMembers::default(),
             setups: Setups::default(),
+            untold: UntoldResets::default(),
             ticker: Ticker::default(),
             closed: AtomicBool::default(),
             resets: AtomicU64::default(),

@@ -33,6 +33,8 @@ mod setups;
 mod subscription;
 mod ticker;
 mod ticking;
+mod unowned;
+mod untold;
 mod wake;
 
 pub(crate) use coordinator::Coordinator;

@@ -8,6 +8,7 @@ mod drops;
 mod functions;
 mod inspect;
 mod maintain;
+mod message_clients;
 mod messages;
 mod names;
 mod namespaces;

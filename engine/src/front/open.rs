@@ -10,7 +10,7 @@ use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger, Log};
 use crate::maintenance::Maintenance;
-use crate::messages::Messages;
+use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
@@ -60,6 +60,8 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         due,
         maintenance,
         watchers: Watchers::default(),
+        message_clients: Presence::default(),
+        queue_locks: QueueLocks::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     }))

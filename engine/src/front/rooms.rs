@@ -12,7 +12,7 @@ use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger};
 use crate::maintenance::Maintenance;
-use crate::messages::Messages;
+use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
@@ -36,6 +36,8 @@ pub(super) struct Rooms {
     pub due: Arc<DueTimes>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
+    pub message_clients: Presence,
+    pub queue_locks: QueueLocks,
     pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
     /// These very rooms.

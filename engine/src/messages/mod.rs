@@ -1,10 +1,13 @@
 //! Message tables: what becomes of messages on their way to their table. Those whose time has not come wait as due entries of the
-//! state and are appended when it has.
+//! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
 mod act;
 mod delayed;
 mod intake;
+mod locks;
+mod presence;
 mod stored;
+mod subscription;
 mod transactions;
 
 use std::sync::Arc;
@@ -17,6 +20,10 @@ pub(crate) use transactions::micros;
 use crate::log::{self, Ledger};
 use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
+pub(crate) use locks::QueueLocks;
+pub(crate) use presence::{ClientName, Presence};
+pub use presence::{MessageClient, MessageClientRole};
+pub use subscription::MessageSubscription;
 
 /// The messages of one engine.
 #[derive(Debug)]

@@ -34,3 +34,4 @@ mod subscriptions;
 mod support;
 mod table;
 mod topic_versions;
+mod unowned;

@@ -15,13 +15,13 @@ use crate::serve::{ServeError, Server};
 const EXAMPLES: &str = "\
 Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this \
 order of precedence. Sizes may be written 64MiB. When all doors listen, one line goes to standard output:
-  ready grpc=127.0.0.1:8081 http=127.0.0.1:8080
+  ready grpc=127.0.0.1:8081 http=127.0.0.1:8080 remoting=127.0.0.1:9876
 The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
 
 Examples:
   millstream serve --data ./data
   millstream serve --data /var/lib/millstream --config /etc/millstream.toml
-  millstream serve --data ./data --grpc 127.0.0.1:0 --http 127.0.0.1:0
+  millstream serve --data ./data --grpc 127.0.0.1:0 --http 127.0.0.1:0 --remoting 127.0.0.1:0
   millstream serve --data ./data --segment-url s3://bucket/segments --s3-region eu-west-1";
 
 /// The flags of `serve`, one for each of [`SETTINGS`].

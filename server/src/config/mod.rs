@@ -9,6 +9,7 @@ mod fuzz;
 mod lists;
 mod namespace_limits;
 mod resolve;
+mod rocketmq;
 mod segment_store;
 mod setting;
 mod settings;
@@ -25,6 +26,7 @@ use millstream_sql::SqlOptions;
 use crate::net::limits::NetLimits;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
+pub use rocketmq::RocketmqSettings;
 pub use setting::Setting;
 pub use settings::SETTINGS;
 
@@ -35,6 +37,10 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// The address of the HTTP door.
     pub http: SocketAddr,
+    /// The address of the RocketMQ door.
+    pub remoting: SocketAddr,
+    /// What the RocketMQ door tells its clients, and makes for them.
+    pub rocketmq: RocketmqSettings,
     /// The name that `http` was given by, if it was one.
     pub(crate) http_name: Option<String>,
     /// Whether the doors may listen where other machines reach them, while nobody is asked who he is.
@@ -75,6 +81,8 @@ impl Config {
         Config {
             grpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            remoting: SocketAddr::from((Ipv4Addr::LOCALHOST, 9876)),
+            rocketmq: RocketmqSettings::default(),
             http_name: None,
             insecure: false,
             http_hosts: Vec::new(),

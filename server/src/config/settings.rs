@@ -104,6 +104,37 @@ pub static SETTINGS: &[Setting] = &[
         },
         "Address of the HTTP door; port 0 takes a free one"
     ),
+    text!(
+        "remoting",
+        "ADDR",
+        |config| config.remoting.to_string(),
+        |config, text| {
+            config.remoting = parse_address(text)?;
+            Ok(())
+        },
+        "Address of the RocketMQ door; port 0 takes a free one"
+    ),
+    text!(
+        "advertise",
+        "ADDR",
+        |config| config.rocketmq.advertise.map_or_else(String::new, |address| address.to_string()),
+        |config, text| {
+            config.rocketmq.advertise = if text.is_empty() { None } else { Some(parse_address(text)?) };
+            Ok(())
+        },
+        "Where RocketMQ clients are told to find this server; if not given, where they have connected to"
+    ),
+    flag!(
+        "message_auto_create",
+        rocketmq.create_topics,
+        "Whether message tables are made when a RocketMQ client first sends to them"
+    ),
+    number!(
+        "message_partitions",
+        1..=65_536,
+        rocketmq.partitions as u32,
+        "Partitions of message tables that are made so"
+    ),
     flag!(
         "insecure",
         insecure,

@@ -1,6 +1,7 @@
 //! A client's socket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -40,6 +41,11 @@ impl Connection {
     /// Whether it has a place for one who asks how the server is.
     pub(super) fn is_probe(&self) -> bool {
         self.place.is_probe
+    }
+
+    /// Where the client has connected to.
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
     }
 
     /// For HTTP/2: the preface must come in time; after that, keepalive pings watch over the peer.

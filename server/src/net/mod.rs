@@ -18,6 +18,7 @@ pub(crate) mod collect;
 mod connection;
 mod egress;
 pub(crate) mod exposure;
+pub(crate) mod framed;
 mod frames;
 pub(crate) mod http1;
 pub(crate) mod http2;

@@ -120,6 +120,11 @@ impl Sent {
         Load::new(self, Room::take(self.pool(), &self.peer.egress, bytes).await)
     }
 
+    /// The same if it is there now.
+    pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Load> {
+        Room::try_take(self.pool(), &self.peer.egress, bytes).map(|room| Load::new(self, room))
+    }
+
     /// Room for up to `most` bytes, at least `least` of them.
     pub(crate) async fn take_some(self: &Arc<Self>, least: usize, most: usize) -> Load {
         match Room::try_take(self.pool(), &self.peer.egress, most) {

@@ -48,7 +48,8 @@ impl Crowded {
         let dir = tempfile::tempdir().unwrap();
         let disk = GatedDisk::default();
         let mut config = Config::new(dir.path().join("data"));
-        (config.grpc, config.http) = (SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        (config.grpc, config.http, config.remoting) = (any, any, any);
         config.engine.disk = Arc::new(disk.clone());
         config.engine.free_space_floor_bytes = 0;
         config.engine.segment_threads = 0;

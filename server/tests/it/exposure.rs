@@ -142,8 +142,8 @@ fn start_refused(dir: &Path, options: &[&str]) -> String {
     if !options.contains(&"--grpc") {
         command.args(["--grpc", "127.0.0.1:0"]);
     }
-    if !options.contains(&"--http") {
-        command.args(["--http", "127.0.0.1:0"]);
+    for door in ["--http", "--remoting"].into_iter().filter(|door| !options.contains(door)) {
+        command.args([door, "127.0.0.1:0"]);
     }
     let output = ended(command.args(options));
     assert_eq!(code(&output), 2, "{}", stderr(&output));
@@ -157,9 +157,13 @@ fn ended(command: &mut Command) -> std::process::Output {
 #[test]
 fn an_address_that_others_reach_must_be_wanted() {
     let dir = tempfile::tempdir().unwrap();
-    for (door, address) in
-        [("--grpc", "0.0.0.0:0"), ("--http", "0.0.0.0:0"), ("--http", "[::]:0"), ("--grpc", "192.0.2.1:0")]
-    {
+    for (door, address) in [
+        ("--grpc", "0.0.0.0:0"),
+        ("--http", "0.0.0.0:0"),
+        ("--http", "[::]:0"),
+        ("--remoting", "0.0.0.0:0"),
+        ("--grpc", "192.0.2.1:0"),
+    ] {
         let said = start_refused(dir.path(), &[door, address]);
         assert!(said.contains("--insecure") && said.contains(address), "{said}");
     }

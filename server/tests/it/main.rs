@@ -12,4 +12,5 @@ mod plugin;
 mod plugin_project;
 mod program;
 mod readiness;
+mod remoting;
 mod serve;

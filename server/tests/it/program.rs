@@ -39,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) ready: String,
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) remoting: SocketAddr,
     /// Its data directory, unless the test has its own.
     _dir: Option<tempfile::TempDir>,
 }
@@ -55,7 +56,7 @@ impl Server {
     pub(crate) fn over(dir: &Path, options: &[&str]) -> Server {
         let mut command = millstream();
         command.arg("serve").arg("--data").arg(dir.join("data"));
-        for door in ["--grpc", "--http"].into_iter().filter(|door| !options.contains(door)) {
+        for door in ["--grpc", "--http", "--remoting"].into_iter().filter(|door| !options.contains(door)) {
             command.args([door, "127.0.0.1:0"]);
         }
         command.args(options);
@@ -68,6 +69,7 @@ impl Server {
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", limit_bytes / 512);
         command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_millstream")).arg("serve");
         command.arg("--data").arg(dir.join("data")).args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(["--remoting", "127.0.0.1:0"]);
         Server::spawn(command)
     }
 
@@ -83,11 +85,12 @@ impl Server {
         let mut ready = String::new();
         out.read_line(&mut ready).unwrap();
         let address = |key: &str| ready.split_whitespace().find_map(|part| part.strip_prefix(key)?.parse().ok());
-        let (Some(grpc), Some(http)) = (address("grpc="), address("http=")) else {
+        let (Some(grpc), Some(http), Some(remoting)) = (address("grpc="), address("http="), address("remoting="))
+        else {
             let _ = child.kill();
             panic!("no ready line but {ready:?}; the log: {}", log.join().unwrap().unwrap());
         };
-        Server { child, out, ready, grpc, http, _dir: None }
+        Server { child, out, ready, grpc, http, remoting, _dir: None }
     }
 
     pub(crate) fn pid(&self) -> u32 {

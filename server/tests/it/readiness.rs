@@ -50,7 +50,8 @@ fn get(address: SocketAddr, path: &str) -> String {
 fn a_thread_that_stays_down_makes_the_server_unready_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::new(dir.path());
-    (config.grpc, config.http) = (SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    (config.grpc, config.http, config.remoting) = (any, any, any);
     config.engine.maintenance_interval_ms = 1;
     let server = Server::start(&config).unwrap();
     let http = server.address("http").unwrap();

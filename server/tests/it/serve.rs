@@ -10,7 +10,10 @@ use crate::program::{Server, code, millstream, stderr, stdout};
 fn it_says_when_it_is_ready_and_ends_in_order() {
     for signal in ["TERM", "INT"] {
         let server = Server::start();
-        assert_eq!(server.ready, format!("ready grpc={} http={}\n", server.grpc, server.http));
+        assert_eq!(
+            server.ready,
+            format!("ready grpc={} http={} remoting={}\n", server.grpc, server.http, server.remoting)
+        );
         assert_ne!(server.grpc.port(), 0);
         server.signal(signal);
         assert_eq!(server.wait(), (Some(0), String::new()), "SIG{signal}");
@@ -20,8 +23,10 @@ fn it_says_when_it_is_ready_and_ends_in_order() {
 #[test]
 fn it_ends_in_order_with_connections_open() {
     let server = Server::start();
-    let idle: Vec<TcpStream> =
-        [server.grpc, server.http].into_iter().map(|address| TcpStream::connect(address).unwrap()).collect();
+    let idle: Vec<TcpStream> = [server.grpc, server.http, server.remoting]
+        .into_iter()
+        .map(|address| TcpStream::connect(address).unwrap())
+        .collect();
     server.ok(&["sql", "-c", "SELECT 1"]);
     server.signal("TERM");
     assert_eq!(server.wait().0, Some(0));
@@ -52,6 +57,8 @@ fn a_directory_has_one_server() {
         "--grpc",
         "127.0.0.1:0",
         "--http",
+        "127.0.0.1:0",
+        "--remoting",
         "127.0.0.1:0",
     ]);
     let output = second.output().unwrap();

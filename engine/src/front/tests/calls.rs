@@ -10,6 +10,7 @@ use super::store::{
 use crate::access::{Action, ObjectKind};
 use crate::contract::PluginSettings;
 use crate::cursor::ScanRequest;
+use crate::messages::MessageClient;
 use crate::model::{
     ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, SeekTo, TopicSpec,
     VersionStart,
@@ -41,6 +42,7 @@ pub(super) fn calls() -> Vec<Call> {
     let mut all = definitions();
     all.extend(plugins());
     all.extend(rows());
+    all.extend(message_clients());
     all
 }
 
@@ -170,6 +172,39 @@ fn rows() -> Vec<Call> {
         call("commit_polled", Consume, Group, "g", |s, who| s.engine.commit_polled(who, NS, "t", "g", "")),
         call("commit_polled", Consume, Table, "t", |s, who| s.engine.commit_polled(who, NS, "t", "g", "")),
     ]
+}
+
+fn message_clients() -> Vec<Call> {
+    use crate::messages::MessageClientRole::Producer;
+    vec![
+        call("message_client_alive", Produce, Group, "g", |s, who| {
+            s.engine.message_client_alive(who, NS, "g", message_client())
+        }),
+        call("message_client_left", Produce, Group, "g", |s, who| {
+            s.engine.message_client_left(who, NS, "g", Producer, "c")
+        }),
+        call("message_clients", Read, Group, "g", |s, who| s.engine.message_clients(who, NS, "g")),
+        call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t", 1)),
+        call("lock_queues", Consume, Group, "g", |s, who| s.engine.lock_queues(who, NS, "g", "c", &[(s.table, 0)])),
+        call("unlock_queues", Consume, Group, "g", |s, who| s.engine.unlock_queues(who, NS, "g", "c", &[])),
+        call("commit_unowned", Consume, Group, "new", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
+        call("commit_unowned", Consume, Table, "t", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
+        call("committed_offset", Read, Group, "g", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
+        call("committed_offset", Read, Table, "t", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
+        call("take_offset_reset", Consume, Group, "g", |s, who| {
+            s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
+        }),
+    ]
+}
+
+fn message_client() -> MessageClient {
+    MessageClient {
+        client_id: "c".to_owned(),
+        role: crate::messages::MessageClientRole::Producer,
+        connection: 1,
+        address: String::new(),
+        subscriptions: Vec::new(),
+    }
 }
 
 fn no_limits() -> NamespaceLimitChanges {

@@ -18,10 +18,12 @@ use crate::delivery::Member;
 use crate::model::{Assignment, ErrorKind, Principal, Result, SeekTo};
 
 /// Calls that no principal makes: the embedding program's, and probes that tell nothing of objects.
-const WITHOUT_PRINCIPAL: [&str; 7] = [
+const WITHOUT_PRINCIPAL: [&str; 9] = [
     "check_ready",
     "check_writable",
     "close",
+    "message_clients_disconnected",
+    "now_us",
     "segments_fenced_by",
     "set_plugin_host",
     "set_topic_compiler",

@@ -135,7 +135,7 @@ fn spawn(data: &Path, log: &Path, grpc: &str) -> Result<(Child, String), Failure
         .arg("serve")
         .arg("--data")
         .arg(data)
-        .args(["--grpc", grpc, "--http", "127.0.0.1:0"])
+        .args(["--grpc", grpc, "--http", "127.0.0.1:0", "--remoting", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors)

@@ -85,7 +85,8 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             return
         grpc, http = (url.partition("://")[2] or "127.0.0.1:0" for url in (self.url, self.http_url))
-        command = [self._program, "serve", "--data", str(self.data), "--grpc", grpc, "--http", http, *self._options]
+        command = [self._program, "serve", "--data", str(self.data), "--grpc", grpc, "--http", http]
+        command += ["--remoting", "127.0.0.1:0", *self._options]
         with open(self._log_path, "ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=self._env

@@ -1,0 +1,168 @@
+//! Clients of message queues: who is alive in a group, which queues they have locked, and offsets that they commit for queues
+//! that they share out among themselves.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::access::Action;
+use crate::front::Engine;
+use crate::log::Ticket;
+use crate::messages::{ClientName, MessageClient, MessageClientRole, MessageSubscription};
+use crate::model::{Offset, PartitionId, Principal, Result, TableId, TopicId};
+
+impl Engine {
+    /// A client of a group is alive, and says this of itself; it counts as gone 120 s after the last time. The receiver changes
+    /// whenever consumers of the group come or go.
+    pub fn message_client_alive(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        client: MessageClient,
+    ) -> Result<watch::Receiver<u64>> {
+        self.session(who)?.group(acts(client.role), namespace, group)?;
+        let name = client.client_id.clone();
+        let heard = self.rooms.message_clients.heard(namespace, group, client, self.monotonic())?;
+        if let Some((other, topic)) = heard.differing {
+            let message = format!(
+                "consumers {name:?} and {other:?} of group {group:?} subscribe to {topic:?} with different expressions: each of \
+                 them is handed messages by its own, and what one leaves out the other does not get; give them the same one, or \
+                 groups of their own"
+            );
+            tracing::warn!(namespace, group, "{message}");
+            self.rooms.ledger.events.push("subscriptions_differ", message);
+        }
+        Ok(heard.changes)
+    }
+
+    /// A client has left a group.
+    pub fn message_client_left(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        role: MessageClientRole,
+        client_id: &str,
+    ) -> Result<()> {
+        self.session(who)?.group(acts(role), namespace, group)?;
+        let (namespace, group, client_id) = (Arc::from(namespace), Arc::from(group), Arc::from(client_id));
+        self.rooms.message_clients.left(&ClientName { namespace, group, role, client_id });
+        Ok(())
+    }
+
+    /// What was heard of over a connection is gone with it.
+    pub fn message_clients_disconnected(&self, connection: u64) {
+        self.rooms.message_clients.disconnected(connection);
+    }
+
+    /// Consumers of a group that are alive, in the order of their names, then producers.
+    pub fn message_clients(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<MessageClient>> {
+        self.session(who)?.group(Action::Read, namespace, group)?;
+        Ok(self.rooms.message_clients.of_group(namespace, group, self.monotonic()))
+    }
+
+    /// What consumers of a group ask for on a topic: the one behind the connection, or else the newest. `None` where none of them
+    /// subscribes to it, `NotFound` where the group has no consumers.
+    pub fn message_subscription(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        topic: &str,
+        connection: u64,
+    ) -> Result<Option<MessageSubscription>> {
+        self.session(who)?.group(Action::Consume, namespace, group)?;
+        self.rooms.message_clients.subscription(namespace, group, topic, connection)
+    }
+
+    /// Has a client lock partitions, for 60 s, that no other client of its group has; gives those that it now has.
+    pub fn lock_queues(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        client_id: &str,
+        queues: &[(TableId, PartitionId)],
+    ) -> Result<Vec<(TableId, PartitionId)>> {
+        self.session(who)?.group(Action::Consume, namespace, group)?;
+        self.rooms.queue_locks.lock((namespace, group), client_id, queues, self.monotonic())
+    }
+
+    /// Gives back what the client has locked of these.
+    pub fn unlock_queues(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        client_id: &str,
+        queues: &[(TableId, PartitionId)],
+    ) -> Result<()> {
+        self.session(who)?.group(Action::Consume, namespace, group)?;
+        self.rooms.queue_locks.unlock((namespace, group), client_id, queues);
+        Ok(())
+    }
+
+    /// Commits the next offset for a group without members of ours, which begins with its first commit; refused (`InUse`) while it
+    /// has some. Passed over while a reset of the offset is there that its clients were not told of. A group's first commit waits
+    /// for the log.
+    pub fn commit_unowned(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        topic: &str,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Result<Ticket> {
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        let topic = session.topic(Action::Consume, namespace, topic)?;
+        self.rooms.delivery.commit_unowned(namespace, group, &topic, partition, offset)
+    }
+
+    /// What a group has committed, commits that were queued before this call included. Waits for those.
+    pub fn committed_offset(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        topic: &str,
+        partition: PartitionId,
+    ) -> Result<Option<Offset>> {
+        let session = self.session(who)?;
+        session.group(Action::Read, namespace, group)?;
+        let topic = session.topic(Action::Read, namespace, topic)?;
+        self.rooms.delivery.committed_unowned(namespace, group, &topic, partition)
+    }
+
+    /// The offset that was set for a group without members of ours since this was last asked: its clients are to go on there.
+    pub fn take_offset_reset(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        topic: TopicId,
+        partition: PartitionId,
+    ) -> Result<Option<Offset>> {
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        Ok(self.rooms.delivery.take_untold_reset(namespace, group, topic, partition))
+    }
+
+    /// The time by the wall clock, in µs since the Unix epoch, as appends are stamped with it.
+    pub fn now_us(&self) -> i64 {
+        self.rooms.ledger.log.time().now_us()
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        self.rooms.ledger.options.clock.monotonic()
+    }
+}
+
+fn acts(role: MessageClientRole) -> Action {
+    match role {
+        MessageClientRole::Consumer => Action::Consume,
+        MessageClientRole::Producer => Action::Produce,
+    }
+}

@@ -1,0 +1,324 @@
+//! Which clients of a group are alive: those of message queues balance queues among themselves, by the list of these.
+//!
+//! Nothing of it lasts: after a restart clients are known once they have been heard of. What all of them say is bounded in sum.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::subscription::MessageSubscription;
+use crate::model::{Error, Result};
+
+/// A client that was not heard of for this long is gone.
+const SILENCE: Duration = Duration::from_secs(120);
+/// What clients say of themselves, of all groups together.
+const MAX_BYTES: usize = 16 << 20;
+/// What an entry takes beside its texts.
+const ENTRY_BYTES: usize = 512;
+
+/// What a client is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageClientRole {
+    Consumer,
+    Producer,
+}
+
+/// A client in one group, as it was heard of last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageClient {
+    pub client_id: String,
+    pub role: MessageClientRole,
+    /// Chosen by the caller, one for each connection: what is heard of the client over another one is newer.
+    pub connection: u64,
+    pub address: String,
+    pub subscriptions: Vec<MessageSubscription>,
+}
+
+/// A client's place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClientName {
+    pub namespace: Arc<str>,
+    pub group: Arc<str>,
+    pub role: MessageClientRole,
+    pub client_id: Arc<str>,
+}
+
+/// All clients that are alive.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    groups: HashMap<(Arc<str>, Arc<str>), Group>,
+    by_connection: HashMap<u64, BTreeSet<ClientName>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Group {
+    clients: BTreeMap<(MessageClientRole, Arc<str>), Alive>,
+    /// Changes with its consumers.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Alive {
+    client: MessageClient,
+    heard: Duration,
+    bytes: usize,
+}
+
+/// What a heartbeat has told.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Changes whenever consumers of the group come or go.
+    pub changes: watch::Receiver<u64>,
+    /// A consumer of the group that subscribes to the same topic with another expression, and the topic.
+    pub differing: Option<(String, String)>,
+}
+
+impl Presence {
+    /// A client is alive, and says this of itself.
+    pub(crate) fn heard(&self, namespace: &str, group: &str, client: MessageClient, now: Duration) -> Result<Heard> {
+        let mut inner = self.inner.lock();
+        let name = ClientName {
+            namespace: Arc::from(namespace),
+            group: Arc::from(group),
+            role: client.role,
+            client_id: Arc::from(client.client_id.as_str()),
+        };
+        let bytes = bytes_of(&name, &client);
+        let before = inner.alive(&name).map_or(0, |alive| alive.bytes);
+        if inner.bytes - before + bytes > MAX_BYTES {
+            inner.expire_all(now);
+        }
+        let before = inner.alive(&name).map_or(0, |alive| alive.bytes);
+        if inner.bytes - before + bytes > MAX_BYTES {
+            return Err(Error::Busy(format!("clients of groups say more of themselves than {MAX_BYTES} bytes")));
+        }
+        inner.bytes = inner.bytes - before + bytes;
+        let key = (name.namespace.clone(), name.group.clone());
+        let place = (name.role, name.client_id.clone());
+        let connection = client.connection;
+        let found = inner.groups.entry(key).or_default();
+        let differing = found.differing(&client);
+        let was = found.clients.insert(place, Alive { client, heard: now, bytes });
+        let is_changed = match (&was, name.role) {
+            (None, MessageClientRole::Consumer) => true,
+            (Some(was), MessageClientRole::Consumer) => was.client.connection != connection,
+            (_, MessageClientRole::Producer) => false,
+        };
+        if is_changed {
+            found.changes.send_modify(|changes| *changes += 1);
+        }
+        let changes = found.changes.subscribe();
+        if let Some(was) = was.filter(|was| was.client.connection != connection) {
+            inner.forget_connection(was.client.connection, &name);
+        }
+        inner.by_connection.entry(connection).or_default().insert(name);
+        Ok(Heard { changes, differing: differing.filter(|_| is_changed) })
+    }
+
+    /// A client has left a group.
+    pub(crate) fn left(&self, name: &ClientName) {
+        let mut inner = self.inner.lock();
+        if let Some(connection) = inner.alive(name).map(|alive| alive.client.connection) {
+            inner.forget_connection(connection, name);
+            inner.remove(name);
+        }
+    }
+
+    /// All that was heard of over a connection has gone with it.
+    pub(crate) fn disconnected(&self, connection: u64) {
+        let mut inner = self.inner.lock();
+        let gone = inner.by_connection.remove(&connection).unwrap_or_default();
+        gone.iter().for_each(|name| inner.remove(name));
+    }
+
+    /// Those of a group, in the order of their names.
+    pub(crate) fn of_group(&self, namespace: &str, group: &str, now: Duration) -> Vec<MessageClient> {
+        let mut inner = self.inner.lock();
+        inner.expire(&(Arc::from(namespace), Arc::from(group)), now);
+        let found = inner.groups.get(&(Arc::from(namespace), Arc::from(group)));
+        found.map_or_else(Vec::new, |group| group.clients.values().map(|alive| alive.client.clone()).collect())
+    }
+
+    /// What a group's consumers ask for on a topic: the one behind the connection, or else the newest of it, so that each is given
+    /// what it has asked for itself. `None` where none of them asks; an error of kind `NotFound` where the group has no consumers.
+    pub(crate) fn subscription(
+        &self,
+        namespace: &str,
+        group: &str,
+        topic: &str,
+        connection: u64,
+    ) -> Result<Option<MessageSubscription>> {
+        let inner = self.inner.lock();
+        let none = || Error::NotFound { what: "client of consumer group", name: group.to_owned() };
+        let found = inner.groups.get(&(Arc::from(namespace), Arc::from(group))).ok_or_else(none)?;
+        let mut consumers = found.consumers().peekable();
+        consumers.peek().ok_or_else(none)?;
+        let all = consumers
+            .flat_map(|client| client.subscriptions.iter().map(move |of| (client.connection == connection, of)));
+        let newest = all.filter(|(_, of)| of.topic == topic).max_by_key(|(own, of)| (*own, of.version));
+        Ok(newest.map(|(_, of)| of.clone()))
+    }
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { clients: BTreeMap::new(), changes: watch::Sender::new(0) }
+    }
+}
+
+impl Group {
+    fn consumers(&self) -> impl Iterator<Item = &MessageClient> {
+        self.clients.values().map(|alive| &alive.client).filter(|client| client.role == MessageClientRole::Consumer)
+    }
+
+    fn differing(&self, client: &MessageClient) -> Option<(String, String)> {
+        let others = self.consumers().filter(|other| other.client_id != client.client_id);
+        others.into_iter().find_map(|other| {
+            let differs = |mine: &&MessageSubscription| {
+                let same_topic = other.subscriptions.iter().find(|its| its.topic == mine.topic);
+                same_topic.is_none_or(|its| !its.is_as(mine))
+            };
+            let mine = client.subscriptions.iter().find(differs)?;
+            Some((other.client_id.clone(), mine.topic.clone()))
+        })
+    }
+}
+
+impl Inner {
+    fn alive(&self, name: &ClientName) -> Option<&Alive> {
+        let group = self.groups.get(&(name.namespace.clone(), name.group.clone()))?;
+        group.clients.get(&(name.role, name.client_id.clone()))
+    }
+
+    fn remove(&mut self, name: &ClientName) {
+        let key = (name.namespace.clone(), name.group.clone());
+        let Some(group) = self.groups.get_mut(&key) else { return };
+        let Some(gone) = group.clients.remove(&(name.role, name.client_id.clone())) else { return };
+        self.bytes = self.bytes.saturating_sub(gone.bytes);
+        if name.role == MessageClientRole::Consumer {
+            group.changes.send_modify(|changes| *changes += 1);
+        }
+        if group.clients.is_empty() {
+            self.groups.remove(&key);
+        }
+    }
+
+    fn forget_connection(&mut self, connection: u64, name: &ClientName) {
+        if let Some(names) = self.by_connection.get_mut(&connection) {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
+    }
+
+    fn expire(&mut self, key: &(Arc<str>, Arc<str>), now: Duration) {
+        let Some(group) = self.groups.get(key) else { return };
+        let silent = group.clients.iter().filter(|(_, alive)| now.saturating_sub(alive.heard) > SILENCE);
+        let silent: Vec<(ClientName, u64)> = silent
+            .map(|((role, client_id), alive)| {
+                let (namespace, group) = key.clone();
+                (ClientName { namespace, group, role: *role, client_id: client_id.clone() }, alive.client.connection)
+            })
+            .collect();
+        for (name, connection) in silent {
+            self.forget_connection(connection, &name);
+            self.remove(&name);
+        }
+    }
+
+    fn expire_all(&mut self, now: Duration) {
+        let groups: Vec<_> = self.groups.keys().cloned().collect();
+        groups.iter().for_each(|group| self.expire(group, now));
+    }
+}
+
+fn bytes_of(name: &ClientName, client: &MessageClient) -> usize {
+    let texts = name.namespace.len() + name.group.len() + 3 * client.client_id.len() + client.address.len();
+    let subscriptions: usize = client.subscriptions.iter().map(MessageSubscription::bytes).sum();
+    ENTRY_BYTES + texts + subscriptions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumer(client_id: &str, connection: u64, expression: &str) -> MessageClient {
+        let subscription = MessageSubscription {
+            topic: "t".to_owned(),
+            kind: "TAG".to_owned(),
+            expression: expression.to_owned(),
+            version: i64::try_from(connection).unwrap(),
+        };
+        MessageClient {
+            client_id: client_id.to_owned(),
+            role: MessageClientRole::Consumer,
+            connection,
+            address: String::new(),
+            subscriptions: vec![subscription],
+        }
+    }
+
+    fn names(presence: &Presence, now: u64) -> Vec<String> {
+        let clients = presence.of_group("n", "g", Duration::from_secs(now));
+        clients.into_iter().map(|client| client.client_id).collect()
+    }
+
+    #[test]
+    fn clients_come_and_go_and_the_group_is_told() {
+        let presence = Presence::default();
+        let at = Duration::from_secs;
+        let mut first = presence.heard("n", "g", consumer("a", 1, "*"), at(0)).unwrap();
+        assert!(!first.changes.has_changed().unwrap());
+        let second = presence.heard("n", "g", consumer("b", 2, "x"), at(0)).unwrap();
+        assert_eq!(second.differing, Some(("a".to_owned(), "t".to_owned())));
+        assert!(first.changes.has_changed().unwrap());
+        first.changes.mark_unchanged();
+        assert!(presence.heard("n", "g", consumer("b", 2, "x"), at(1)).unwrap().differing.is_none(), "told once");
+        assert!(!first.changes.has_changed().unwrap(), "a heartbeat changes nothing");
+        assert_eq!(names(&presence, 1), ["a", "b"]);
+        assert_eq!(presence.subscription("n", "g", "t", 9).unwrap().unwrap().expression, "x", "the newest");
+        assert_eq!(presence.subscription("n", "g", "t", 1).unwrap().unwrap().expression, "*", "its own");
+        assert!(presence.subscription("n", "g", "u", 1).unwrap().is_none());
+        assert!(presence.subscription("n", "h", "t", 1).is_err());
+        presence.disconnected(2);
+        assert!(first.changes.has_changed().unwrap());
+        assert_eq!(names(&presence, 1), ["a"]);
+        assert_eq!(names(&presence, 121), Vec::<String>::new(), "silent for too long");
+        assert_eq!(presence.inner.lock().bytes, 0);
+        assert!(presence.inner.lock().by_connection.is_empty());
+    }
+
+    #[test]
+    fn an_old_connection_does_not_take_a_client_with_it() {
+        let presence = Presence::default();
+        presence.heard("n", "g", consumer("a", 1, "*"), Duration::ZERO).unwrap();
+        presence.heard("n", "g", consumer("a", 2, "*"), Duration::ZERO).unwrap();
+        presence.disconnected(1);
+        assert_eq!(names(&presence, 0), ["a"]);
+        presence.disconnected(2);
+        assert!(names(&presence, 0).is_empty());
+    }
+
+    #[test]
+    fn what_clients_say_is_bounded() {
+        let presence = Presence::default();
+        let long = "x".repeat(MAX_BYTES / 4);
+        for client in 0..3 {
+            presence.heard("n", "g", consumer(&client.to_string(), client, &long), Duration::ZERO).unwrap();
+        }
+        let refused = presence.heard("n", "g", consumer("9", 9, &long), Duration::ZERO);
+        assert!(matches!(refused, Err(Error::Busy(_))));
+        presence.heard("n", "g", consumer("9", 9, &long), Duration::from_secs(200)).unwrap();
+        assert_eq!(names(&presence, 200), ["9"]);
+    }
+}

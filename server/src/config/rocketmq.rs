@@ -1,0 +1,20 @@
+//! Settings of the RocketMQ door, beside its address.
+
+use std::net::SocketAddr;
+
+/// What the RocketMQ door tells its clients, and makes for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RocketmqSettings {
+    /// Where clients find this broker, as they are told; where they have connected to, if it is not given.
+    pub advertise: Option<SocketAddr>,
+    /// Whether topics are made when a client first sends to them.
+    pub create_topics: bool,
+    /// Queues of topics that are made so.
+    pub partitions: u32,
+}
+
+impl Default for RocketmqSettings {
+    fn default() -> RocketmqSettings {
+        RocketmqSettings { advertise: None, create_topics: true, partitions: 8 }
+    }
+}

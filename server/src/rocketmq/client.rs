@@ -1,0 +1,131 @@
+//! One client, as those know it who carry out its requests.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use millstream_engine::Principal;
+use tokio::sync::{mpsc, watch};
+
+use super::shared::Remoting;
+use super::tables::Tables;
+use super::wire::codes;
+use super::wire::command::{Header, HeaderForm};
+use crate::door::Door;
+use crate::net::framed::Outgoing;
+use crate::net::stop::Stop;
+
+/// Groups of one connection whose consumers are told of others.
+const GROUPS: usize = 1_024;
+
+/// Notices that wait to be taken up.
+const NOTICES: usize = 64;
+
+/// Groups that a client is told of.
+pub(super) enum Notice {
+    Watch(String, watch::Receiver<u64>),
+    Forget(String),
+}
+
+/// What requests of one connection are carried out with.
+pub(super) struct Client {
+    pub(super) remoting: Arc<Remoting>,
+    pub(super) door: Door,
+    pub(super) tables: Tables,
+    pub(super) outgoing: Outgoing,
+    pub(super) stop: Stop,
+    /// No other connection has it.
+    pub(super) number: u64,
+    pub(super) address: Option<SocketAddr>,
+    /// Where clients find this broker, as routes and ids of messages say.
+    pub(super) store_host: SocketAddr,
+    notices: mpsc::Sender<Notice>,
+}
+
+impl Client {
+    /// With the notices that [`tell`] is to be given.
+    pub(super) fn new(
+        remoting: Arc<Remoting>,
+        door: Door,
+        outgoing: Outgoing,
+        stop: Stop,
+    ) -> (Client, mpsc::Receiver<Notice>) {
+        let (notices, noticed) = mpsc::channel(NOTICES);
+        let tables =
+            Tables { engine: door.engine.clone(), who: Principal::anonymous(), settings: remoting.settings.clone() };
+        let client = Client {
+            number: remoting.next_connection(),
+            address: outgoing.peer().address,
+            store_host: remoting.address(outgoing.local),
+            remoting,
+            door,
+            tables,
+            outgoing,
+            stop,
+            notices,
+        };
+        (client, noticed)
+    }
+
+    /// By the server's wall clock.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.tables.engine.now_us().div_euclid(1_000)
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        futures::FutureExt::now_or_never(self.stop.stopped()).is_some()
+    }
+
+    /// From now on the client is told when consumers of the group come and go: it shares out queues anew then. `group` is as it
+    /// writes it.
+    pub(super) fn watch_group(&self, group: &str, changes: watch::Receiver<u64>) {
+        // Where many come at once, a later heartbeat brings it up again.
+        drop(self.notices.try_send(Notice::Watch(group.to_owned(), changes)));
+    }
+
+    pub(super) fn forget_group(&self, group: &str) {
+        drop(self.notices.try_send(Notice::Forget(group.to_owned())));
+    }
+
+    /// 40.
+    fn notify(&self, group: &str) {
+        let fields = vec![("consumerGroup", group.to_owned())];
+        let header = Header::one_way(codes::NOTIFY_CONSUMER_IDS_CHANGED, self.remoting.next_opaque(), fields);
+        if let Ok(message) = header.write(HeaderForm::Json, &[]) {
+            self.outgoing.notify(message);
+        }
+    }
+}
+
+/// Tells the client of its groups: at once of one that is new, then with every change.
+pub(super) async fn tell(client: Arc<Client>, mut noticed: mpsc::Receiver<Notice>) {
+    let (mut groups, mut changes) = (HashSet::new(), FuturesUnordered::new());
+    loop {
+        tokio::select! {
+            notice = noticed.recv() => match notice {
+                None => return,
+                Some(Notice::Forget(group)) => drop(groups.remove(&group)),
+                Some(Notice::Watch(group, receiver)) => {
+                    if groups.len() < GROUPS && groups.insert(group.clone()) {
+                        client.notify(&group);
+                        changes.push(changed(group, receiver));
+                    }
+                }
+            },
+            Some((group, receiver)) = changes.next(), if !changes.is_empty() => match receiver {
+                Some(receiver) if groups.contains(&group) => {
+                    client.notify(&group);
+                    changes.push(changed(group, receiver));
+                }
+                // All of its consumers have gone.
+                _ => drop(groups.remove(&group)),
+            },
+        }
+    }
+}
+
+async fn changed(group: String, mut receiver: watch::Receiver<u64>) -> (String, Option<watch::Receiver<u64>>) {
+    let changed = receiver.changed().await;
+    (group, changed.is_ok().then_some(receiver))
+}

@@ -1,0 +1,134 @@
+//! One client's connection.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::answer::{Answer, Refusal};
+use super::client::{Client, Notice, tell};
+use super::shared::Remoting;
+use super::wire::codes;
+use super::wire::command::{Command, Header, HeaderForm};
+use super::{dispatch, send};
+use crate::net::framed::{Ended, Incoming, Outgoing};
+use crate::net::sent::Load;
+use crate::net::stop::Stop;
+
+/// Requests of one connection that are under way at once, long polls among them.
+const REQUESTS: usize = 4_096;
+
+/// Serves one connection to its end.
+pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: Outgoing, stop: Stop) {
+    let door = tokio::select! {
+        () = stop.stopped() => return,
+        door = remoting.rooms.opened() => door.clone(),
+    };
+    let (client, noticed) = Client::new(remoting, door, outgoing, stop);
+    let client = Arc::new(client);
+    let ended = serve(&client, incoming, noticed).await;
+    client.tables.engine.message_clients_disconnected(client.number);
+    match ended {
+        Ended::Closed | Ended::Gone => {}
+        Ended::Malformed | Ended::Late | Ended::NoRoom => {
+            tracing::warn!(peer = ?client.address, reason = ?ended, "a RocketMQ client's connection is closed");
+        }
+    }
+}
+
+async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Receiver<Notice>) -> Ended {
+    let mut requests = JoinSet::new();
+    // Ends with the connection.
+    let mut telling = JoinSet::new();
+    telling.spawn(tell(Arc::clone(client), noticed));
+    let ended = loop {
+        let arrived = match incoming.next().await {
+            Ok(arrived) => arrived,
+            Err(ended) => break ended,
+        };
+        while requests.try_join_next().is_some() {}
+        let command = match Command::read(&arrived.bytes) {
+            Ok(command) => command,
+            Err(error) => {
+                tracing::warn!(peer = ?client.address, %error, "a RocketMQ client sends what is no request");
+                break Ended::Malformed;
+            }
+        };
+        // Nothing that we send asks for an answer.
+        if command.is_answer() {
+            continue;
+        }
+        let asked = Asked::of(&command);
+        let place = Arc::clone(&client.remoting.requests).try_acquire_owned().ok();
+        let Some(place) = place.filter(|_| requests.len() < REQUESTS) else {
+            let busy = Refusal::new(codes::SYSTEM_BUSY, "too many requests are under way; send again later");
+            reply(client, asked, busy.into(), None).await;
+            continue;
+        };
+        let client = Arc::clone(client);
+        if dispatch::is_send(&command) {
+            let begun = send::begin(&client, &command).await;
+            drop((arrived, command));
+            requests.spawn(async move {
+                let answer = match begun {
+                    Ok(sending) => sending.finish(&client).await,
+                    Err(refusal) => Err(refusal),
+                };
+                reply(&client, asked, answer.unwrap_or_else(Answer::from), None).await;
+                drop(place);
+            });
+        } else {
+            requests.spawn(async move {
+                let answered = dispatch::answer(Arc::clone(&client), command).await;
+                drop(arrived);
+                let (answer, room) = answered.unwrap_or_else(|refusal| (refusal.into(), None));
+                reply(&client, asked, answer, room).await;
+                drop(place);
+            });
+        }
+    };
+    telling.abort_all();
+    if ended == Ended::Closed {
+        // Who has closed his side may still read; long polls end when the server does.
+        if client.stopping() {
+            while requests.join_next().await.is_some() {}
+        }
+    }
+    ended
+}
+
+/// What an answer has to say of its request.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    form: HeaderForm,
+    opaque: i32,
+    one_way: bool,
+}
+
+impl Asked {
+    fn of(command: &Command) -> Asked {
+        Asked { form: command.form, opaque: command.opaque, one_way: command.wants_no_answer() }
+    }
+}
+
+async fn reply(client: &Client, asked: Asked, answer: Answer, room: Option<Load>) {
+    if asked.one_way {
+        if answer.code != codes::SUCCESS {
+            tracing::debug!(peer = ?client.address, code = answer.code, remark = answer.remark, "refused, one way");
+        }
+        return;
+    }
+    let Answer { code, remark, fields, body } = answer;
+    let message = match Header::answer(code, asked.opaque, remark, fields).write(asked.form, &body) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            return;
+        }
+    };
+    let room = match room {
+        Some(mut held) => held.split(message.len()),
+        None => client.outgoing.room(message.len()).await,
+    };
+    client.outgoing.send(message, room).await;
+}

@@ -1,0 +1,40 @@
+//! The requests that are served, by their codes.
+
+use std::sync::Arc;
+
+use super::answer::{Answer, Refusal};
+use super::client::Client;
+use super::wire::codes;
+use super::wire::command::Command;
+use super::{clients, locks, offsets, pull, route, send_back, view};
+use crate::net::sent::Load;
+
+/// Carries out a request that is no send.
+pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Answer, Option<Load>), Refusal> {
+    let answer = match command.code {
+        codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command).await,
+        codes::QUERY_CONSUMER_OFFSET => offsets::committed(client, command).await,
+        codes::UPDATE_CONSUMER_OFFSET => offsets::commit(client, command).await,
+        codes::SEARCH_OFFSET_BY_TIMESTAMP => offsets::at_time(client, command).await,
+        codes::GET_MAX_OFFSET | codes::GET_MIN_OFFSET => offsets::bounds(client, command).await,
+        codes::GET_EARLIEST_STORE_TIME => offsets::earliest_time(client, command).await,
+        codes::VIEW_MESSAGE_BY_ID => view::answer(client, command).await,
+        codes::HEART_BEAT => clients::heartbeat(client, command).await,
+        codes::UNREGISTER_CLIENT => clients::unregister(client, command).await,
+        codes::GET_CONSUMER_LIST => clients::list(client, command).await,
+        codes::CHECK_CLIENT_CONFIG => clients::check(command).await,
+        codes::CONSUMER_SEND_BACK => send_back::answer(client, command).await,
+        codes::LOCK_QUEUES | codes::UNLOCK_QUEUES => locks::answer(client, command).await,
+        codes::GET_ROUTE => route::answer(client, command).await,
+        code => {
+            client.remoting.note_not_served(code);
+            Err(Refusal::new(codes::NOT_SUPPORTED, format!("{} is not served", codes::name(code))))
+        }
+    };
+    answer.map(|answer| (answer, None))
+}
+
+/// Whether it is a send, whose rows are queued in the order in which requests come in.
+pub(super) fn is_send(command: &Command) -> bool {
+    matches!(command.code, codes::SEND_MESSAGE | codes::SEND_MESSAGE_V2 | codes::SEND_BATCH_MESSAGE)
+}

@@ -1,0 +1,59 @@
+//! The RocketMQ door: the remoting protocol of 4.x clients, which 5.x "remoting" clients speak too. Name server and broker in one.
+//!
+//! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Which
+//! clients are alive, what they have locked and committed is the engine's. What is served stands in [`dispatch`].
+
+mod answer;
+mod client;
+mod clients;
+mod connection;
+mod delay;
+mod dispatch;
+mod error;
+mod fields;
+mod filter;
+#[cfg(test)]
+mod fuzz;
+mod locks;
+mod names;
+mod offsets;
+mod pull;
+mod retry;
+mod route;
+mod rows;
+mod scan;
+mod send;
+mod send_back;
+mod shared;
+mod stored;
+mod tables;
+mod view;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::door::Opening;
+use crate::net::framed::{self, Framing};
+#[cfg(test)]
+pub(crate) use error::shown as error_shown;
+use shared::Remoting;
+use wire::command::MAX_MESSAGE_BYTES;
+
+/// Connections open at once.
+pub(crate) const CONNECTIONS: usize = 2048;
+/// A client that sends nothing for this long is gone; clients send a heartbeat every 30 s.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Serves connections until the server stops; completes when the last request has been answered.
+pub(crate) fn serve(config: &Config, opening: Opening) -> impl Future<Output = io::Result<()>> + Send + use<> {
+    let Opening { listener, rooms, stop } = opening;
+    let remoting = Arc::new(Remoting::new(rooms, config.rocketmq.clone()));
+    let framing = Framing { limit: MAX_MESSAGE_BYTES, idle: IDLE };
+    let stopping = stop.clone();
+    framed::serve(listener, framing, stop, move |incoming, outgoing| {
+        connection::run(Arc::clone(&remoting), incoming, outgoing, stopping.clone())
+    })
+}

@@ -1,0 +1,250 @@
+//! 11 and 361: messages of a queue from an offset on, waited for where there are none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::{ErrorKind, TableInfo};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::answer::{Answer, Refusal};
+use super::client::Client;
+use super::fields::Fields;
+use super::filter::TagFilter;
+use super::names::ScopedName;
+use super::scan::{Found, MessageScan, Wanted};
+use super::tables::{Tables, topic_of};
+use super::wire::codes;
+use super::wire::command::Command;
+use crate::net::sent::Load;
+use crate::work::Waits;
+
+/// Of a pull's system flag: it may wait; the subscription stands in it.
+const MAY_WAIT: i32 = 0x2;
+const HAS_SUBSCRIPTION: i32 = 0x4;
+/// What one answer holds, but for a message that is longer by itself.
+const MAX_BYTES: usize = 256 << 10;
+const MAX_MESSAGES: usize = 1_024;
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What an answer takes beside its messages.
+const HEADER_BYTES: usize = 1 << 10;
+
+/// What a pull asks for.
+#[derive(Debug, Clone)]
+struct PullRequest {
+    group: ScopedName,
+    topic: ScopedName,
+    /// As the client names it.
+    wire_topic: String,
+    queue: u32,
+    offset: i64,
+    messages: usize,
+    bytes: usize,
+    /// How long to wait for messages.
+    wait: Option<Duration>,
+    filter: TagFilter,
+}
+
+/// What a look at the queue has shown.
+enum Seen {
+    /// An answer without messages.
+    Answer(Answer),
+    /// Nothing there is new, or nothing of it passes: the next offset to look at, and the queue's bounds.
+    Nothing(u64, (u64, u64)),
+    Messages(Found, (u64, u64)),
+}
+
+/// An answer, and the room of its messages.
+pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Answer, Option<Load>), Refusal> {
+    let request = PullRequest::read(&client, &command)?;
+    let table = client.tables.existing(&request.topic)?;
+    Tables::check_queue(&table, request.queue)?;
+    // Watched from before the first look, so that nothing comes in between.
+    let mut changes = client.tables.engine.watch_table(&client.tables.who, table.id)?;
+    let deadline = Instant::now() + request.wait.unwrap_or_default();
+    let (mut from, mut bytes, mut room) = (None, request.bytes, None);
+    loop {
+        if room.is_none() {
+            room = client.outgoing.try_room(bytes + HEADER_BYTES);
+        }
+        let (seer, asked, looked) = (Arc::clone(&client), request.clone(), Arc::clone(&table));
+        let may_read = room.is_some();
+        let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
+        match client.door.work.run(Waits::ForRows, look).await?? {
+            Seen::Answer(answer) => return Ok((answer, None)),
+            Seen::Messages(found, bounds) => match (found.too_long, room.take()) {
+                (Some(size), held) => {
+                    // Room for all of it, asked for while none is held.
+                    drop(held);
+                    bytes = size;
+                    room = Some(client.outgoing.room(bytes + HEADER_BYTES).await);
+                }
+                (None, held) if found.messages > 0 => {
+                    return Ok((with_bounds(codes::SUCCESS, found.next, bounds, "FOUND", found.body.freeze()), held));
+                }
+                // There is something to read, and no room for it yet.
+                (None, _) => room = Some(client.outgoing.room(bytes + HEADER_BYTES).await),
+            },
+            Seen::Nothing(next, bounds) => {
+                room = None;
+                let asked = u64::try_from(request.offset).unwrap_or(0);
+                // What does not pass is passed over at once, so that the client's offset goes on.
+                let waits = next == bounds.1 && request.wait.is_some();
+                if !waits || !comes(&client, &request, &table, &mut changes, next, deadline).await {
+                    let (code, remark) = match next > asked {
+                        true => (codes::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
+                        false => (codes::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
+                    };
+                    return Ok((with_bounds(code, next, bounds, remark, bytes::Bytes::new()), None));
+                }
+                from = Some(next);
+            }
+        }
+    }
+}
+
+/// Waits until the queue has more than what lies before `next`; false if that is not in time.
+async fn comes(
+    client: &Client,
+    request: &PullRequest,
+    table: &TableInfo,
+    changes: &mut watch::Receiver<u64>,
+    next: u64,
+    deadline: Instant,
+) -> bool {
+    let tables = &client.tables;
+    loop {
+        let changed = tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = tokio::time::sleep_until(deadline) => false,
+            () = client.stop.stopped() => false,
+        };
+        if !changed {
+            return false;
+        }
+        // Of all queues of the table one has more.
+        match tables.engine.table_offsets(&tables.who, table.id) {
+            Ok(all) if queue_of(&all, request.queue).is_some_and(|(_, end)| end == next) => {}
+            _ => return true,
+        }
+    }
+}
+
+impl PullRequest {
+    fn read(client: &Client, command: &Command) -> Result<PullRequest, Refusal> {
+        let fields = Fields::of(command);
+        let wire_topic = fields.text("topic")?.to_owned();
+        let flag: i32 = fields.or("sysFlag", 0)?;
+        let (group, topic) =
+            (ScopedName::read(fields.text("consumerGroup")?, fields), ScopedName::read(&wire_topic, fields));
+        let suspend = Duration::from_millis(fields.or("suspendTimeoutMillis", 0)?).min(LONGEST_WAIT);
+        let filter = match flag & HAS_SUBSCRIPTION != 0 {
+            true => TagFilter::read(fields.get("expressionType"), fields.get("subscription"))?,
+            false => subscribed(client, &group, &topic, fields)?,
+        };
+        Ok(PullRequest {
+            group,
+            topic,
+            wire_topic,
+            queue: fields.queue()?,
+            offset: fields.number("queueOffset")?,
+            messages: fields.or("maxMsgNums", 32_usize)?.clamp(1, MAX_MESSAGES),
+            bytes: fields.or("maxMsgBytes", MAX_BYTES)?.clamp(1, MAX_BYTES),
+            wait: (flag & MAY_WAIT != 0 && !suspend.is_zero()).then_some(suspend),
+            filter,
+        })
+    }
+}
+
+/// What the group's consumers have said in their heartbeats. A client whose heartbeat is still to come (the server may have been
+/// started anew) is given all messages: it looks at tags itself.
+fn subscribed(
+    client: &Client,
+    group: &ScopedName,
+    topic: &ScopedName,
+    fields: Fields<'_>,
+) -> Result<TagFilter, Refusal> {
+    let tables = &client.tables;
+    let found =
+        tables.engine.message_subscription(&tables.who, &group.namespace, &group.name, &topic.name, client.number);
+    let subscription = match found {
+        Ok(Some(subscription)) => subscription,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            TagFilter::read(fields.get("expressionType"), None)?;
+            return Ok(TagFilter::All);
+        }
+        Ok(None) => {
+            let (group, topic) = (group.wire(), topic.wire());
+            return Err(Refusal::new(
+                codes::SUBSCRIPTION_NOT_EXIST,
+                format!("consumers of group {group:?} have not subscribed to topic {topic:?}, by their heartbeats"),
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if fields.or("subVersion", 0_i64)? > subscription.version {
+        return Err(Refusal::new(codes::SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest"));
+    }
+    TagFilter::read(Some(&subscription.kind), Some(&subscription.expression))
+}
+
+/// Looks at the queue, and reads from it where there is room for `bytes` of messages.
+fn see(
+    client: &Client,
+    request: &PullRequest,
+    table: &TableInfo,
+    from: Option<u64>,
+    bytes: Option<usize>,
+) -> Result<Seen, Refusal> {
+    let tables = &client.tables;
+    let all = tables.engine.table_offsets(&tables.who, table.id)?;
+    let bounds = queue_of(&all, request.queue)
+        .ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {}", request.queue)))?;
+    let moved = |to: u64, remark: &str| {
+        let answer = with_bounds(codes::PULL_OFFSET_MOVED, to, bounds, remark, bytes::Bytes::new());
+        Ok(Seen::Answer(answer))
+    };
+    let ScopedName { namespace, name } = &request.group;
+    if let Some(set) = tables.engine.take_offset_reset(&tables.who, namespace, name, topic_of(table), request.queue)? {
+        return moved(set, "OFFSET_RESET");
+    }
+    let (start, end) = bounds;
+    let from = match from.map_or_else(|| u64::try_from(request.offset), Ok) {
+        Ok(from) if from > end => return moved(end, "OFFSET_OVERFLOW_BADLY"),
+        Ok(from) if from >= start => from,
+        _ => return moved(start, "OFFSET_TOO_SMALL"),
+    };
+    if from == end {
+        return Ok(Seen::Nothing(from, bounds));
+    }
+    let Some(bytes) = bytes else { return Ok(Seen::Messages(Found { next: from, ..Found::default() }, bounds)) };
+    let wanted = Wanted {
+        filter: &request.filter,
+        messages: request.messages,
+        bytes,
+        topic: &request.wire_topic,
+        store_host: client.store_host,
+    };
+    let scan = MessageScan { tables, table, queue: request.queue };
+    let found = scan.read(from, wanted)?;
+    match found.messages == 0 && found.too_long.is_none() {
+        true => Ok(Seen::Nothing(found.next, bounds)),
+        false => Ok(Seen::Messages(found, bounds)),
+    }
+}
+
+fn queue_of(all: &[(u64, u64)], queue: u32) -> Option<(u64, u64)> {
+    usize::try_from(queue).ok().and_then(|queue| all.get(queue)).copied()
+}
+
+fn with_bounds(code: i32, next: u64, (min, max): (u64, u64), remark: &str, body: bytes::Bytes) -> Answer {
+    let fields = vec![
+        ("nextBeginOffset", next.to_string()),
+        ("minOffset", min.to_string()),
+        ("maxOffset", max.to_string()),
+        ("suggestWhichBrokerId", "0".to_owned()),
+        ("topicSysFlag", "0".to_owned()),
+        ("groupSysFlag", "0".to_owned()),
+    ];
+    Answer { code, remark: Some(remark.to_owned()), fields, body }
+}

@@ -1,0 +1,31 @@
+//! 105: where a topic's messages are. Here.
+
+use std::sync::Arc;
+
+use super::answer::{Answer, Answered, Refusal};
+use super::client::Client;
+use super::fields::Fields;
+use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, ScopedName};
+use super::wire::bodies;
+use super::wire::codes;
+use super::wire::command::Command;
+
+/// To read and to write; and to make topics by.
+const READ_WRITE: u8 = 6;
+const READ_WRITE_INHERIT: u8 = 7;
+
+pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
+    let fields = Fields::of(&command);
+    let topic = ScopedName::read(fields.text("topic")?, fields);
+    let settings = &client.tables.settings;
+    let (queues, perm) = if topic.name == DEFAULT_TOPIC && settings.create_topics {
+        (settings.partitions, READ_WRITE_INHERIT)
+    } else {
+        // What holds no messages is no topic for these clients. Who sends to it all the same is told why not.
+        let missing = |why: String| Refusal::new(codes::TOPIC_NOT_EXIST, why);
+        let table = client.tables.existing(&topic).map_err(|refusal| missing(refusal.remark))?;
+        (table.options.partitions, READ_WRITE)
+    };
+    let address = client.store_host.to_string();
+    Ok(Answer::body(bodies::route(BROKER, CLUSTER, &address, queues, perm)))
+}

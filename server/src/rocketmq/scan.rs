@@ -1,0 +1,205 @@
+//! Reading messages of one queue.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use bytes::BytesMut;
+use millstream_engine::{
+    BatchOperator, ChunkStatistics, Evaluated, InputColumn, OperatorError, RowMap, ScanRequest, ScannedBatch,
+    TableInfo, message_schema,
+};
+
+use super::answer::Refusal;
+use super::filter::TagFilter;
+use super::stored::{MessageRows, Place};
+use super::tables::{Tables, topic_of};
+
+/// Rows that one read looks at, at most, for those that pass.
+const ROWS_PER_READ: u64 = 16_384;
+
+/// The columns of messages, and when they were appended.
+#[derive(Debug)]
+struct MessageColumns {
+    inputs: Vec<InputColumn>,
+    schema: SchemaRef,
+}
+
+impl MessageColumns {
+    fn new() -> MessageColumns {
+        let mut fields: Vec<Arc<Field>> = message_schema().fields().iter().cloned().collect();
+        let mut inputs: Vec<InputColumn> = (0..fields.len()).map(InputColumn::Field).collect();
+        inputs.push(InputColumn::AppendTs);
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
+        fields.push(Arc::new(Field::new("_append_ts", time, false)));
+        MessageColumns { inputs, schema: Arc::new(Schema::new(fields)) }
+    }
+}
+
+impl BatchOperator for MessageColumns {
+    fn inputs(&self) -> &[InputColumn] {
+        &self.inputs
+    }
+
+    fn output_schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {
+        vec![false; chunks.len()]
+    }
+
+    fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
+        Ok(Evaluated { batch: input.clone(), rows: RowMap::Every })
+    }
+}
+
+/// A read of one queue.
+#[derive(Debug, Clone)]
+pub(super) struct MessageScan<'a> {
+    pub(super) tables: &'a Tables,
+    pub(super) table: &'a TableInfo,
+    pub(super) queue: u32,
+}
+
+/// How much a read gives, and of what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) filter: &'a TagFilter,
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    /// As the client names the topic.
+    pub(super) topic: &'a str,
+    pub(super) store_host: std::net::SocketAddr,
+}
+
+/// What a read has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Messages one after the other.
+    pub(super) body: BytesMut,
+    pub(super) messages: usize,
+    /// Where the next read goes on.
+    pub(super) next: u64,
+    /// The first message is longer than what was wanted: its bytes.
+    pub(super) too_long: Option<usize>,
+}
+
+impl MessageScan<'_> {
+    /// Messages from an offset on that pass, within what is wanted.
+    pub(super) fn read(&self, from: u64, wanted: Wanted<'_>) -> Result<Found, Refusal> {
+        let mut found = Found { next: from, ..Found::default() };
+        for scanned in self.scan(from..from.saturating_add(ROWS_PER_READ))? {
+            let ScannedBatch { range, batch, .. } = scanned?;
+            if self.take(&mut found, range.start, &batch, wanted)? {
+                return Ok(found);
+            }
+            found.next = range.end;
+        }
+        Ok(found)
+    }
+
+    /// What `each` makes of one message.
+    pub(super) fn one<T>(
+        &self,
+        offset: u64,
+        each: impl FnOnce(&MessageRows<'_>) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(scanned) = self.scan(offset..offset.saturating_add(1))?.next() else { return Ok(None) };
+        let ScannedBatch { batch, .. } = scanned?;
+        if batch.num_rows() == 0 {
+            return Ok(None);
+        }
+        each(&MessageRows::of(&batch)?).map(Some)
+    }
+
+    fn scan(
+        &self,
+        range: std::ops::Range<u64>,
+    ) -> Result<impl Iterator<Item = Result<ScannedBatch, millstream_engine::Error>>, Refusal> {
+        let request = ScanRequest {
+            topic: topic_of(self.table),
+            ranges: Some(vec![(self.queue, range)]),
+            event_time_us: None,
+            operator: Arc::new(MessageColumns::new()),
+        };
+        Ok(self.tables.engine.scan(&self.tables.who, request)?)
+    }
+
+    /// Takes what passes of a batch whose first row has an offset; true once that is enough.
+    fn take(&self, found: &mut Found, first: u64, batch: &RecordBatch, wanted: Wanted<'_>) -> Result<bool, Refusal> {
+        let rows = MessageRows::of(batch)?;
+        let (mut taken, mut bytes, mut enough) = (Vec::new(), found.body.len(), false);
+        for row in 0..batch.num_rows() {
+            let offset = first + row as u64;
+            if !wanted.filter.passes(rows.tag(row)) {
+                found.next = offset + 1;
+                continue;
+            }
+            let properties = rows.properties(row);
+            let place = self.place(offset, 0, wanted);
+            let size = rows.message(row, place, &properties).bytes();
+            if bytes + size > wanted.bytes {
+                if found.messages == 0 && taken.is_empty() {
+                    found.too_long = Some(size);
+                }
+                enough = true;
+                break;
+            }
+            bytes += size;
+            taken.push((row, offset, properties));
+            found.next = offset + 1;
+            if found.messages + taken.len() >= wanted.messages {
+                enough = true;
+                break;
+            }
+        }
+        let offsets: Vec<u64> = taken.iter().map(|(_, offset, _)| *offset).collect();
+        let physical = self.physical_offsets(&offsets)?;
+        found.body.reserve(bytes - found.body.len());
+        for ((row, offset, properties), physical) in taken.iter().zip(physical) {
+            rows.message(*row, self.place(*offset, physical, wanted), properties).write(&mut found.body)?;
+            found.messages += 1;
+        }
+        Ok(enough)
+    }
+
+    fn place<'p>(&self, offset: u64, physical: u64, wanted: Wanted<'p>) -> Place<'p> {
+        Place { topic: wanted.topic, queue: self.queue, offset, physical, store_host: wanted.store_host }
+    }
+
+    /// LSNs of rows. They grow with the offsets, so that those between two follow from both where no other row lies between.
+    fn physical_offsets(&self, offsets: &[u64]) -> Result<Vec<u64>, Refusal> {
+        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(Vec::new()) };
+        let lsn = |offset: u64| {
+            self.tables.engine.lsn_of(&self.tables.who, self.table.id, self.queue, offset).map(|lsn| lsn.0)
+        };
+        let (low, high) = (lsn(*first)?, lsn(*last)?);
+        let mut lsns = Vec::with_capacity(offsets.len());
+        self.between(offsets, low, high, &lsn, &mut lsns)?;
+        Ok(lsns)
+    }
+
+    fn between(
+        &self,
+        offsets: &[u64],
+        low: u64,
+        high: u64,
+        lsn: &impl Fn(u64) -> Result<u64, millstream_engine::Error>,
+        lsns: &mut Vec<u64>,
+    ) -> Result<(), Refusal> {
+        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(()) };
+        if last - first == high - low {
+            lsns.extend(offsets.iter().map(|offset| low + (offset - first)));
+            return Ok(());
+        }
+        let (left, right) = offsets.split_at(offsets.len() / 2);
+        if let Some(end) = left.last() {
+            self.between(left, low, lsn(*end)?, lsn, lsns)?;
+        }
+        if let Some(begin) = right.first() {
+            self.between(right, lsn(*begin)?, high, lsn, lsns)?;
+        }
+        Ok(())
+    }
+}

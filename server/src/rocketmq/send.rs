@@ -1,0 +1,232 @@
+//! Sends: 10, 310 and 320.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_engine::{Append, PartitionChoice, PendingReceipt, Receipt, TableInfo};
+
+use super::answer::{Answer, Answered, Refusal};
+use super::client::Client;
+use super::delay;
+use super::fields::Fields;
+use super::names::ScopedName;
+use super::retry;
+use super::rows::{self, NewMessage};
+use super::tables::Tables;
+use super::wire::batch::{self, BatchedMessage};
+use super::wire::codes;
+use super::wire::command::Command;
+use super::wire::properties::{self, DELAY_LEVEL, REAL_QUEUE_ID, REAL_TOPIC, TRANSACTION};
+use super::wire::{message_id, unpack};
+use crate::work::Waits;
+
+/// The longest body, unpacked.
+const MAX_BODY_BYTES: usize = 4 << 20;
+/// Bodies above this are encoded where computing does not hold up other connections.
+const SMALL_BODY_BYTES: usize = 32 << 10;
+/// Of the system flag: a half message.
+const TRANSACTION_MASK: i32 = 0xc;
+
+/// What a send says beside the body.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SendHeader {
+    topic: ScopedName,
+    /// Negative where the server chooses.
+    queue: i32,
+    system_flag: i32,
+    born_ms: i64,
+    flag: i32,
+    properties: Vec<(String, String)>,
+    reconsume_times: i32,
+    max_reconsume_times: Option<i32>,
+    is_batch: bool,
+}
+
+impl SendHeader {
+    /// Of 10, whose fields have names, or 310 and 320, whose names are letters.
+    pub(super) fn read(command: &Command) -> Result<SendHeader, Refusal> {
+        let fields = Fields::of(command);
+        let long = command.code == codes::SEND_MESSAGE;
+        let name = |long_name: &'static str, letter: &'static str| if long { long_name } else { letter };
+        let text = fields.get(name("properties", "i")).unwrap_or_default();
+        if text.len() > properties::MAX_PROPERTIES_BYTES {
+            let (bytes, most) = (text.len(), properties::MAX_PROPERTIES_BYTES);
+            return Err(Refusal::illegal(format!(
+                "the properties of a message have at most {most} bytes; these have {bytes}"
+            )));
+        }
+        Ok(SendHeader {
+            topic: ScopedName::read(fields.text(name("topic", "b"))?, fields),
+            queue: fields.or(name("queueId", "e"), -1)?,
+            system_flag: fields.or(name("sysFlag", "f"), 0)?,
+            born_ms: fields.or(name("bornTimestamp", "g"), 0)?,
+            flag: fields.or(name("flag", "h"), 0)?,
+            properties: properties::read(text),
+            reconsume_times: fields.or(name("reconsumeTimes", "j"), 0)?,
+            max_reconsume_times: fields.optional(name("maxReconsumeTimes", "l"))?,
+            is_batch: command.code == codes::SEND_BATCH_MESSAGE || fields.or(name("batch", "m"), false)?,
+        })
+    }
+}
+
+/// A send that is in the log's queue.
+#[derive(Debug)]
+pub(super) struct Sending {
+    receipt: PendingReceipt,
+    table: Arc<TableInfo>,
+    queue: u32,
+    /// As clients have given them.
+    ids: Vec<String>,
+}
+
+/// Queues what is sent. Sends of one connection are queued in their order.
+pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sending, Refusal> {
+    let header = SendHeader::read(command)?;
+    if header.system_flag & TRANSACTION_MASK != 0 || header.properties.iter().any(|(name, _)| name == TRANSACTION) {
+        return Err(Refusal::new(codes::NOT_SUPPORTED, "half messages of transactions are not served yet"));
+    }
+    let now_ms = client.now_ms();
+    let body = unpacked(client, &header, &command.body).await?;
+    let (topic, messages) = messages(client, &header, body, now_ms)?;
+    let table = match client.tables.find(&topic)? {
+        Some(table) => table,
+        None => {
+            let (client, topic) = (Arc::clone(client), topic.clone());
+            let one_queue = topic.name.starts_with('%');
+            client.door.work.clone().run(Waits::ForLog, move || client.tables.made(&topic, one_queue)).await??
+        }
+    };
+    let queue = match u32::try_from(header.queue) {
+        // Dead letters have one queue whatever the client has chosen among those of another topic.
+        Ok(_) if topic != header.topic => PartitionChoice::Named(0),
+        Ok(queue) => PartitionChoice::Named(Tables::check_queue(&table, queue)?),
+        Err(_) => PartitionChoice::ByKey,
+    };
+    enqueue(client, table, queue, messages).await
+}
+
+/// Queues messages for a table.
+pub(super) async fn enqueue(
+    client: &Arc<Client>,
+    table: Arc<TableInfo>,
+    partition: PartitionChoice,
+    messages: Vec<NewMessage>,
+) -> Result<Sending, Refusal> {
+    let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
+    let ids = messages.iter().map(|message| message.message_id.clone().unwrap_or_default()).collect();
+    let id = table.id;
+    let queue = move |client: &Client| {
+        let batch = rows::batch(&messages).map_err(|error| Refusal::illegal(error.to_string()))?;
+        Ok::<_, Refusal>(client.door.engine.enqueue(
+            &client.tables.who,
+            Append { table: id, partition, batch },
+            None,
+        )?)
+    };
+    let ticket = if bytes <= SMALL_BODY_BYTES {
+        queue(client)?
+    } else {
+        let client = Arc::clone(client);
+        client.door.work.clone().run(Waits::Computes, move || queue(&client)).await??
+    };
+    let receipt = ticket.await?;
+    let queue = match partition {
+        PartitionChoice::Named(queue) => queue,
+        PartitionChoice::ByKey => 0,
+    };
+    Ok(Sending { receipt, table, queue, ids })
+}
+
+impl Sending {
+    /// Waits until it is as durable as its table says, and tells where it lies.
+    pub(super) async fn finish(self, client: &Client) -> Answered {
+        let Sending { receipt, table, queue, ids } = self;
+        let Receipt { lsn, appended, .. } = receipt.await?;
+        let place = appended.iter().find(|appended| appended.table == table.id);
+        let (queue, offset) = place.map_or((queue, 0), |place| (place.partition, place.first_offset));
+        let count = u64::try_from(ids.len()).unwrap_or(1).max(1);
+        // Rows of one submission and partition lie in one frame, whose last LSN is the submission's.
+        let first = (lsn.0 + 1).saturating_sub(count);
+        let physical = (first..=lsn.0).map(|lsn| i64::try_from(lsn).unwrap_or(i64::MAX));
+        let written: Vec<String> = physical.map(|lsn| message_id::write(client.store_host, lsn)).collect();
+        Ok(Answer::with(vec![
+            ("msgId", written.join(",")),
+            ("queueId", queue.to_string()),
+            ("queueOffset", offset.to_string()),
+            ("transactionId", ids.join(",")),
+            ("MSG_REGION", "DefaultRegion".to_owned()),
+            ("TRACE_ON", "true".to_owned()),
+        ]))
+    }
+}
+
+/// The body as it was before it was compressed.
+async fn unpacked(client: &Arc<Client>, header: &SendHeader, body: &Bytes) -> Result<Bytes, Refusal> {
+    let too_long = || Refusal::illegal(format!("a body has at most {MAX_BODY_BYTES} bytes; send a smaller one"));
+    if body.len() > MAX_BODY_BYTES {
+        return Err(too_long());
+    }
+    if !unpack::is_packed(header.system_flag) {
+        return Ok(body.clone());
+    }
+    let busy = |_| Refusal::new(codes::SYSTEM_BUSY, crate::net::ingress::NoRoom::MESSAGE);
+    let room = client.door.net.ingress.unpack(MAX_BODY_BYTES).await.map_err(busy)?;
+    let (body, system_flag) = (body.clone(), header.system_flag);
+    let unpacked = client.door.work.run(Waits::Computes, move || {
+        let unpacked = unpack::unpack(&body, system_flag, MAX_BODY_BYTES);
+        (unpacked, room)
+    });
+    let (unpacked, room) = unpacked.await?;
+    // From here on the writer's queue bounds it.
+    drop(room);
+    Ok(unpacked?)
+}
+
+/// The messages of a send, and where they go.
+fn messages(
+    client: &Client,
+    header: &SendHeader,
+    body: Bytes,
+    now_ms: i64,
+) -> Result<(ScopedName, Vec<NewMessage>), Refusal> {
+    let born = |mut message: NewMessage| {
+        message.born_ms = (header.born_ms > 0).then_some(header.born_ms);
+        message.born_host = client.address;
+        message
+    };
+    if header.is_batch {
+        let batched = batch::read(&body)?;
+        if batched.is_empty() {
+            return Err(Refusal::illegal("a batch without messages"));
+        }
+        let each = |BatchedMessage { flag, body, properties }| {
+            let properties = properties::read(&properties);
+            if delay::deliver_at(&properties, now_ms)?.is_some() {
+                return Err(Refusal::illegal("messages of a batch can't be delayed"));
+            }
+            Ok(born(NewMessage { flag, body, ..NewMessage::with_properties(properties) }))
+        };
+        return Ok((header.topic.clone(), batched.into_iter().map(each).collect::<Result<_, Refusal>>()?));
+    }
+    let mut message = born(NewMessage {
+        flag: header.flag,
+        body,
+        attempts: header.reconsume_times,
+        ..NewMessage::with_properties(header.properties.clone())
+    });
+    if let Some(group) = header.topic.retried_group() {
+        // Consumers in order, and those whose send back has failed, send by themselves.
+        let max = header.max_reconsume_times.unwrap_or(retry::DEFAULT_MAX);
+        let level = message.properties.iter().find(|(name, _)| name == DELAY_LEVEL);
+        let level = level.and_then(|(_, level)| level.parse().ok()).unwrap_or(0);
+        let next = retry::after(&group, level, header.reconsume_times, max);
+        retry::delay(&mut message, &next, now_ms)?;
+        return Ok((next.topic, vec![message]));
+    }
+    message.deliver_ms = delay::deliver_at(&header.properties, now_ms)?;
+    if message.deliver_ms.is_some() {
+        message.set(REAL_TOPIC, header.topic.wire());
+        message.set(REAL_QUEUE_ID, header.queue.to_string());
+    }
+    Ok((header.topic.clone(), vec![message]))
+}

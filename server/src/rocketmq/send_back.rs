@@ -1,0 +1,61 @@
+//! 36: a consumer gives a message back, to be consumed again later or to be given up.
+
+use std::sync::Arc;
+
+use millstream_engine::{Lsn, PartitionChoice};
+
+use super::answer::{Answer, Answered, Refusal};
+use super::client::Client;
+use super::fields::Fields;
+use super::names::ScopedName;
+use super::retry;
+use super::rows::NewMessage;
+use super::scan::MessageScan;
+use super::send;
+use super::wire::codes;
+use super::wire::command::Command;
+use super::wire::properties::{ORIGIN_MESSAGE_ID, RETRY_TOPIC};
+use crate::work::Waits;
+
+pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
+    let fields = Fields::of(&command);
+    let physical: u64 = fields.number("offset")?;
+    let group = ScopedName::read(fields.text("group")?, fields);
+    let level: i32 = fields.or("delayLevel", 0)?;
+    let max = fields.optional("maxReconsumeTimes")?.filter(|max: &i32| *max >= 0).unwrap_or(retry::DEFAULT_MAX);
+    let origin_id = fields.get("originMsgId").unwrap_or_default().to_owned();
+    let work = client.door.work.clone();
+    let reader = Arc::clone(&client);
+    let (mut message, topic) = work.run(Waits::ForRows, move || read(&reader, physical)).await??;
+
+    let now_ms = client.now_ms();
+    let retry = retry::after(&group, level, message.attempts, max);
+    message.attempts = message.attempts.saturating_add(1);
+    if !message.properties.iter().any(|(name, _)| name == RETRY_TOPIC) {
+        message.set(RETRY_TOPIC, topic);
+    }
+    if !message.properties.iter().any(|(name, _)| name == ORIGIN_MESSAGE_ID) {
+        message.set(ORIGIN_MESSAGE_ID, origin_id);
+    }
+    retry::delay(&mut message, &retry, now_ms)?;
+    let maker = Arc::clone(&client);
+    let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, true)).await??;
+    let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message]).await?;
+    sending.finish(&client).await?;
+    Ok(Answer::ok())
+}
+
+/// The message at a physical offset, and its topic's name.
+fn read(client: &Client, physical: u64) -> Result<(NewMessage, String), Refusal> {
+    let tables = &client.tables;
+    let place = tables.engine.row_at(&tables.who, Lsn(physical))?;
+    let table = tables.engine.table_by_id(&tables.who, place.table)?;
+    let gone = || Refusal::new(codes::SYSTEM_ERROR, format!("the message at physical offset {physical} is gone"));
+    if table.options.messages.is_none() {
+        return Err(gone());
+    }
+    let scan = MessageScan { tables, table: &table, queue: place.partition };
+    let message = scan.one(place.offset, |rows| Ok(rows.copied(0)))?.ok_or_else(gone)?;
+    let topic = ScopedName { namespace: table.namespace.clone(), name: table.name.clone() };
+    Ok((message, topic.wire()))
+}

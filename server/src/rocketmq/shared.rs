@@ -1,0 +1,63 @@
+//! What all connections of the door share.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::wire::codes;
+use crate::config::RocketmqSettings;
+use crate::door::Rooms;
+
+/// Requests under way of all connections, long polls among them. Beside its message each takes at most a few KiB.
+const REQUESTS: usize = 16_384;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Remoting {
+    pub(super) rooms: Rooms,
+    pub(super) settings: RocketmqSettings,
+    /// Of connections, and of requests of ours.
+    connections: AtomicU64,
+    opaque: AtomicI32,
+    pub(super) requests: Arc<Semaphore>,
+    /// Codes that were asked for and are not served: each is told of once.
+    not_served: Mutex<BTreeSet<i32>>,
+}
+
+impl Remoting {
+    pub(super) fn new(rooms: Rooms, settings: RocketmqSettings) -> Remoting {
+        Remoting {
+            rooms,
+            settings,
+            connections: AtomicU64::new(1),
+            opaque: AtomicI32::new(0),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            not_served: Mutex::default(),
+        }
+    }
+
+    /// A number for one more connection.
+    pub(super) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn next_opaque(&self) -> i32 {
+        self.opaque.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where clients that have connected to `local` find this broker.
+    pub(super) fn address(&self, local: SocketAddr) -> SocketAddr {
+        self.settings.advertise.unwrap_or(local)
+    }
+
+    pub(super) fn note_not_served(&self, code: i32) {
+        let mut told = self.not_served.lock().unwrap_or_else(PoisonError::into_inner);
+        // Clients choose the numbers.
+        if told.len() < 1000 && told.insert(code) {
+            tracing::warn!(request = codes::name(code), "a RocketMQ client asks for what is not served");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Rows of a message table as stored messages.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use arrow::array::{
+    Array, AsArray, BinaryArray, Int32Array, ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use bytes::Bytes;
+
+use super::answer::Refusal;
+use super::names::CLUSTER;
+use super::rows::NewMessage;
+use super::wire::codes;
+use super::wire::message::StoredMessage;
+use super::wire::properties::{KEYS, PropertiesText, SHARDING_KEY, TAGS, UNIQUE_KEY};
+
+/// What Apache's broker adds to each message: clients put them into their traces.
+const ADDED: [(&str, &str); 3] = [("MSG_REGION", "DefaultRegion"), ("TRACE_ON", "true"), ("CLUSTER", CLUSTER)];
+
+/// Columns of a batch that a [`super::scan::MessageScan`] has read.
+#[derive(Debug)]
+pub(super) struct MessageRows<'a> {
+    message_id: &'a StringArray,
+    tag: &'a StringArray,
+    keys: &'a ListArray,
+    properties: &'a MapArray,
+    body: &'a BinaryArray,
+    group: &'a StringArray,
+    born: &'a TimestampMicrosecondArray,
+    born_host: &'a StringArray,
+    flags: &'a Int32Array,
+    attempts: &'a Int32Array,
+    append: &'a TimestampMicrosecondArray,
+}
+
+/// Where a message lies, and how that is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) topic: &'a str,
+    pub(super) queue: u32,
+    pub(super) offset: u64,
+    pub(super) physical: u64,
+    pub(super) store_host: SocketAddr,
+}
+
+impl<'a> MessageRows<'a> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Result<MessageRows<'a>, Refusal> {
+        let [message_id, tag, keys, properties, body, group, born, born_host, flags, attempts, _deliver, append] =
+            batch.columns()
+        else {
+            return Err(Refusal::new(codes::SYSTEM_ERROR, "the table's columns are not those of messages"));
+        };
+        let columns = (|| {
+            Some(MessageRows {
+                message_id: message_id.as_string_opt()?,
+                tag: tag.as_string_opt()?,
+                keys: keys.as_list_opt()?,
+                properties: properties.as_map_opt()?,
+                body: body.as_binary_opt()?,
+                group: group.as_string_opt()?,
+                born: born.as_primitive_opt::<TimestampMicrosecondType>()?,
+                born_host: born_host.as_string_opt()?,
+                flags: flags.as_primitive_opt::<Int32Type>()?,
+                attempts: attempts.as_primitive_opt::<Int32Type>()?,
+                append: append.as_primitive_opt::<TimestampMicrosecondType>()?,
+            })
+        })();
+        columns.ok_or_else(|| {
+            Refusal::new(codes::SYSTEM_ERROR, "the types of the table's columns are not those of messages")
+        })
+    }
+
+    pub(super) fn tag(&self, row: usize) -> Option<&'a str> {
+        text(self.tag, row)
+    }
+
+    pub(super) fn attempts(&self, row: usize) -> i32 {
+        if self.attempts.is_valid(row) { self.attempts.value(row) } else { 0 }
+    }
+
+    /// In ms since the Unix epoch.
+    pub(super) fn stored_ms(&self, row: usize) -> i64 {
+        self.append.value(row).div_euclid(1_000)
+    }
+
+    fn born_ms(&self, row: usize) -> Option<i64> {
+        self.born.is_valid(row).then(|| self.born.value(row).div_euclid(1_000))
+    }
+
+    fn born_host(&self, row: usize) -> Option<SocketAddr> {
+        text(self.born_host, row)?.parse().ok()
+    }
+
+    fn other_properties(&self, row: usize) -> Vec<(&'a str, &'a str)> {
+        if self.properties.is_null(row) {
+            return Vec::new();
+        }
+        let offsets = self.properties.value_offsets();
+        let range = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+        let (names, values) = (self.properties.keys().as_string::<i32>(), self.properties.values().as_string::<i32>());
+        (range(row)..range(row + 1)).map(|at| (names.value(at), text(values, at).unwrap_or(""))).collect()
+    }
+
+    fn keys(&self, row: usize) -> Vec<String> {
+        if self.keys.is_null(row) {
+            return Vec::new();
+        }
+        let keys = self.keys.value(row);
+        keys.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// All properties of a row, as one text.
+    pub(super) fn properties(&self, row: usize) -> PropertiesText {
+        let mut all = PropertiesText::default();
+        if let Some(id) = text(self.message_id, row) {
+            all.put(UNIQUE_KEY, id);
+        }
+        let added = ADDED.iter().map(|(name, _)| *name);
+        for (name, value) in self.other_properties(row) {
+            if !added.clone().any(|other| other == name) {
+                all.put(name, value);
+            }
+        }
+        if let Some(group) = text(self.group, row) {
+            all.put(SHARDING_KEY, group);
+        }
+        let keys = self.keys(row);
+        if !keys.is_empty() {
+            all.put(KEYS, &keys.join(" "));
+        }
+        if let Some(tag) = self.tag(row) {
+            all.put(TAGS, tag);
+        }
+        ADDED.iter().for_each(|(name, value)| all.put(name, value));
+        all
+    }
+
+    /// A row as clients read it. `properties` are [`Self::properties`].
+    pub(super) fn message<'m>(
+        &'m self,
+        row: usize,
+        place: Place<'m>,
+        properties: &'m PropertiesText,
+    ) -> StoredMessage<'m> {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        StoredMessage {
+            topic: place.topic,
+            queue: i32::try_from(place.queue).unwrap_or(i32::MAX),
+            queue_offset: number(place.offset),
+            physical_offset: number(place.physical),
+            flag: if self.flags.is_valid(row) { self.flags.value(row) } else { 0 },
+            born_ms: self.born_ms(row).unwrap_or_else(|| self.stored_ms(row)),
+            born_host: self.born_host(row).unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+            stored_ms: self.stored_ms(row),
+            store_host: place.store_host,
+            reconsume_times: self.attempts(row),
+            body: self.body.value(row),
+            properties: properties.as_str(),
+        }
+    }
+
+    /// A row as a new message, which it is to become.
+    pub(super) fn copied(&self, row: usize) -> NewMessage {
+        let others = self.other_properties(row).into_iter();
+        NewMessage {
+            message_id: text(self.message_id, row).map(str::to_owned),
+            tag: self.tag(row).map(str::to_owned),
+            keys: self.keys(row),
+            group: text(self.group, row).map(str::to_owned),
+            properties: others.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: Bytes::copy_from_slice(self.body.value(row)),
+            born_ms: self.born_ms(row),
+            born_host: self.born_host(row),
+            flag: if self.flags.is_valid(row) { self.flags.value(row) } else { 0 },
+            attempts: self.attempts(row),
+            deliver_ms: None,
+        }
+    }
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}

@@ -1,0 +1,101 @@
+//! Topics as message tables. They are made on first use where the settings allow it.
+
+use std::sync::Arc;
+
+use millstream_engine::{
+    Engine, Error, MessageKind, NamespaceLimitChanges, Principal, TableInfo, TableOptions, TableSpec, TopicId,
+    message_schema,
+};
+
+use super::answer::Refusal;
+use super::names::ScopedName;
+use super::wire::codes;
+use crate::config::RocketmqSettings;
+
+/// The way to tables of one client.
+#[derive(Debug, Clone)]
+pub(super) struct Tables {
+    pub(super) engine: Engine,
+    pub(super) who: Principal,
+    pub(super) settings: RocketmqSettings,
+}
+
+impl Tables {
+    /// A topic's table, if it is there. One that holds no messages is refused.
+    pub(super) fn find(&self, topic: &ScopedName) -> Result<Option<Arc<TableInfo>>, Refusal> {
+        match self.engine.table(&self.who, &topic.namespace, &topic.name) {
+            Ok(table) if table.options.messages.is_some() => Ok(Some(table)),
+            Ok(_) => Err(Refusal::illegal(format!(
+                "{:?} in namespace {:?} is a table without messages; RocketMQ's clients send to and read message tables \
+                 (CREATE TABLE … OF MESSAGES)",
+                topic.name, topic.namespace
+            ))),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same; `TOPIC_NOT_EXIST` if it is not there.
+    pub(super) fn existing(&self, topic: &ScopedName) -> Result<Arc<TableInfo>, Refusal> {
+        let missing = || Refusal::new(codes::TOPIC_NOT_EXIST, format!("topic {:?} does not exist", topic.wire()));
+        self.find(topic)?.ok_or_else(missing)
+    }
+
+    /// The same, made if it is not there: with as many queues as the settings say, or with one. Waits for the log then.
+    pub(super) fn made(&self, topic: &ScopedName, one_queue: bool) -> Result<Arc<TableInfo>, Refusal> {
+        if let Some(table) = self.find(topic)? {
+            return Ok(table);
+        }
+        topic.check_topic()?;
+        if !self.settings.create_topics {
+            return Err(Refusal::new(
+                codes::TOPIC_NOT_EXIST,
+                format!(
+                    "topic {:?} does not exist, and topics are not made on first use (message_auto_create)",
+                    topic.wire()
+                ),
+            ));
+        }
+        let partitions = if one_queue { 1 } else { self.settings.partitions };
+        let options = TableOptions { messages: Some(MessageKind::Any), partitions, ..TableOptions::default() };
+        let ScopedName { namespace, name } = topic.clone();
+        let spec = TableSpec { namespace, name, schema: message_schema(), options };
+        let made = match self.engine.create_table(&self.who, spec.clone()) {
+            Err(Error::NotFound { .. }) => {
+                match self.engine.create_namespace(&self.who, &topic.namespace, &NamespaceLimitChanges::default()) {
+                    Ok(()) | Err(Error::AlreadyExists { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                self.engine.create_table(&self.who, spec)
+            }
+            made => made,
+        };
+        match made {
+            Ok(table) => Ok(table),
+            // Somebody was faster.
+            Err(Error::AlreadyExists { .. }) => self.existing(topic),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks a queue's number.
+    pub(super) fn check_queue(table: &TableInfo, queue: u32) -> Result<u32, Refusal> {
+        let queues = table.options.partitions;
+        if queue < queues {
+            return Ok(queue);
+        }
+        Err(Refusal::new(
+            codes::SYSTEM_ERROR,
+            format!(
+                "topic {:?} has {queues} queues, 0 to {}; there is no queue {queue}",
+                table.name,
+                queues.saturating_sub(1)
+            ),
+        ))
+    }
+}
+
+/// The topic of a table itself.
+pub(super) fn topic_of(table: &TableInfo) -> TopicId {
+    TopicId(table.id.0)
+}

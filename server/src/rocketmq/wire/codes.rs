@@ -1,0 +1,102 @@
+//! The numbers of requests and answers.
+
+/// Requests that this door knows, served or not, by number.
+const NAMES: &[(i32, &str)] = &[
+    (10, "SEND_MESSAGE"),
+    (11, "PULL_MESSAGE"),
+    (12, "QUERY_MESSAGE"),
+    (14, "QUERY_CONSUMER_OFFSET"),
+    (15, "UPDATE_CONSUMER_OFFSET"),
+    (17, "UPDATE_AND_CREATE_TOPIC"),
+    (21, "GET_ALL_TOPIC_CONFIG"),
+    (25, "UPDATE_BROKER_CONFIG"),
+    (26, "GET_BROKER_CONFIG"),
+    (28, "GET_BROKER_RUNTIME_INFO"),
+    (29, "SEARCH_OFFSET_BY_TIMESTAMP"),
+    (30, "GET_MAX_OFFSET"),
+    (31, "GET_MIN_OFFSET"),
+    (32, "GET_EARLIEST_MSG_STORETIME"),
+    (33, "VIEW_MESSAGE_BY_ID"),
+    (34, "HEART_BEAT"),
+    (35, "UNREGISTER_CLIENT"),
+    (36, "CONSUMER_SEND_MSG_BACK"),
+    (37, "END_TRANSACTION"),
+    (38, "GET_CONSUMER_LIST_BY_GROUP"),
+    (41, "LOCK_BATCH_MQ"),
+    (42, "UNLOCK_BATCH_MQ"),
+    (46, "CHECK_CLIENT_CONFIG"),
+    (100, "PUT_KV_CONFIG"),
+    (101, "GET_KV_CONFIG"),
+    (102, "DELETE_KV_CONFIG"),
+    (105, "GET_ROUTEINFO_BY_TOPIC"),
+    (106, "GET_BROKER_CLUSTER_INFO"),
+    (200, "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP"),
+    (201, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG"),
+    (202, "GET_TOPIC_STATS_INFO"),
+    (203, "GET_CONSUMER_CONNECTION_LIST"),
+    (204, "GET_PRODUCER_CONNECTION_LIST"),
+    (206, "GET_ALL_TOPIC_LIST_FROM_NAMESERVER"),
+    (207, "DELETE_SUBSCRIPTIONGROUP"),
+    (208, "GET_CONSUME_STATS"),
+    (215, "DELETE_TOPIC_IN_BROKER"),
+    (216, "DELETE_TOPIC_IN_NAMESRV"),
+    (222, "INVOKE_BROKER_TO_RESET_OFFSET"),
+    (310, "SEND_MESSAGE_V2"),
+    (320, "SEND_BATCH_MESSAGE"),
+    (324, "SEND_REPLY_MESSAGE"),
+    (325, "SEND_REPLY_MESSAGE_V2"),
+    (351, "GET_TOPIC_CONFIG"),
+    (361, "LITE_PULL_MESSAGE"),
+    (370, "RECALL_MESSAGE"),
+    (400, "QUERY_ASSIGNMENT"),
+    (401, "SET_MESSAGE_REQUEST_MODE"),
+    (200_050, "POP_MESSAGE"),
+    (200_051, "ACK_MESSAGE"),
+    (200_053, "CHANGE_MESSAGE_INVISIBLETIME"),
+    (200_151, "BATCH_ACK_MESSAGE"),
+];
+
+pub(crate) const SEND_MESSAGE: i32 = 10;
+pub(crate) const PULL_MESSAGE: i32 = 11;
+pub(crate) const QUERY_CONSUMER_OFFSET: i32 = 14;
+pub(crate) const UPDATE_CONSUMER_OFFSET: i32 = 15;
+pub(crate) const SEARCH_OFFSET_BY_TIMESTAMP: i32 = 29;
+pub(crate) const GET_MAX_OFFSET: i32 = 30;
+pub(crate) const GET_MIN_OFFSET: i32 = 31;
+pub(crate) const GET_EARLIEST_STORE_TIME: i32 = 32;
+pub(crate) const VIEW_MESSAGE_BY_ID: i32 = 33;
+pub(crate) const HEART_BEAT: i32 = 34;
+pub(crate) const UNREGISTER_CLIENT: i32 = 35;
+pub(crate) const CONSUMER_SEND_BACK: i32 = 36;
+pub(crate) const GET_CONSUMER_LIST: i32 = 38;
+pub(crate) const NOTIFY_CONSUMER_IDS_CHANGED: i32 = 40;
+pub(crate) const LOCK_QUEUES: i32 = 41;
+pub(crate) const UNLOCK_QUEUES: i32 = 42;
+pub(crate) const CHECK_CLIENT_CONFIG: i32 = 46;
+pub(crate) const GET_ROUTE: i32 = 105;
+pub(crate) const SEND_MESSAGE_V2: i32 = 310;
+pub(crate) const SEND_BATCH_MESSAGE: i32 = 320;
+pub(crate) const LITE_PULL_MESSAGE: i32 = 361;
+
+/// Of answers.
+pub(crate) const SUCCESS: i32 = 0;
+pub(crate) const SYSTEM_ERROR: i32 = 1;
+pub(crate) const SYSTEM_BUSY: i32 = 2;
+pub(crate) const NOT_SUPPORTED: i32 = 3;
+pub(crate) const MESSAGE_ILLEGAL: i32 = 13;
+pub(crate) const SERVICE_NOT_AVAILABLE: i32 = 14;
+pub(crate) const NO_PERMISSION: i32 = 16;
+pub(crate) const TOPIC_NOT_EXIST: i32 = 17;
+pub(crate) const PULL_NOT_FOUND: i32 = 19;
+pub(crate) const PULL_RETRY_IMMEDIATELY: i32 = 20;
+pub(crate) const PULL_OFFSET_MOVED: i32 = 21;
+pub(crate) const QUERY_NOT_FOUND: i32 = 22;
+pub(crate) const SUBSCRIPTION_PARSE_FAILED: i32 = 23;
+pub(crate) const SUBSCRIPTION_NOT_EXIST: i32 = 24;
+pub(crate) const SUBSCRIPTION_NOT_LATEST: i32 = 25;
+
+/// A request's name, or its number where it has none here.
+pub(crate) fn name(code: i32) -> String {
+    let named = NAMES.iter().find(|(number, _)| *number == code);
+    named.map_or_else(|| format!("request {code}"), |(_, name)| format!("{name} ({code})"))
+}

@@ -1,0 +1,11 @@
+//! What goes over the wire, byte by byte, and nothing of what it is for.
+
+pub(super) mod batch;
+pub(super) mod bodies;
+pub(super) mod codes;
+pub(super) mod command;
+pub(super) mod message;
+pub(super) mod message_id;
+pub(super) mod properties;
+pub(super) mod reader;
+pub(super) mod unpack;

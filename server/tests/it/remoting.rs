@@ -1,0 +1,265 @@
+//! The RocketMQ door, spoken to byte by byte. What real clients do is in `tests/e2e`.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::program::Server;
+
+const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":
+    [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
+
+/// One connection.
+struct Remoting(TcpStream);
+
+/// A header, and what follows it.
+type Message = (Value, Vec<u8>);
+
+impl Remoting {
+    fn connect(address: SocketAddr) -> Remoting {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Remoting(stream)
+    }
+
+    fn send(&mut self, code: i32, fields: &Value, body: &[u8]) {
+        let header = json!({"code": code, "extFields": fields, "flag": 0, "opaque": code, "version": 409});
+        self.0.write_all(&framed(0, header.to_string().as_bytes(), body)).unwrap();
+    }
+
+    fn receive(&mut self) -> Message {
+        let mut number = [0; 4];
+        self.0.read_exact(&mut number).unwrap();
+        let mut message = vec![0; usize::try_from(u32::from_be_bytes(number)).unwrap()];
+        self.0.read_exact(&mut message).unwrap();
+        number.copy_from_slice(&message[..4]);
+        let header = 4 + usize::try_from(u32::from_be_bytes(number) & 0xff_ffff).unwrap();
+        (serde_json::from_slice(&message[4..header]).unwrap(), message[header..].to_vec())
+    }
+
+    /// The answer's code, fields and body; notices that come before it are passed over.
+    fn ask(&mut self, code: i32, fields: &Value, body: &[u8]) -> (i64, Value, Vec<u8>) {
+        self.send(code, fields, body);
+        loop {
+            let (header, body) = self.receive();
+            if header["flag"] == 1 {
+                assert_eq!(header["opaque"], code);
+                return (header["code"].as_i64().unwrap(), header, body);
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, client: &str) {
+        let body = format!(r#"{{"clientID":"{client}","consumerDataSet":[{CONSUMER}],"producerDataSet":[]}}"#);
+        let (code, header, _) = self.ask(34, &json!({}), body.as_bytes());
+        assert_eq!((code, header["version"].as_i64()), (0, Some(409)));
+    }
+
+    /// Whether the server has closed it.
+    fn is_closed(&mut self) -> bool {
+        matches!(self.0.read(&mut [0; 1]), Ok(0) | Err(_))
+    }
+}
+
+fn framed(form: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut message = u32::try_from(4 + header.len() + body.len()).unwrap().to_be_bytes().to_vec();
+    message.extend((u32::from(form) << 24 | u32::try_from(header.len()).unwrap()).to_be_bytes());
+    message.extend_from_slice(header);
+    message.extend_from_slice(body);
+    message
+}
+
+fn message(topic: &str, queue: i32, properties: &str) -> Value {
+    json!({"a": "p", "b": topic, "c": "TBW102", "d": 4, "e": queue, "f": 0, "g": 1_700_000_000_000_i64, "h": 0,
+           "i": properties, "j": 0, "k": false, "m": false})
+}
+
+fn pull(queue: i32, offset: u64, flag: i32) -> Value {
+    json!({"consumerGroup": "g", "topic": "t", "queueId": queue, "queueOffset": offset, "maxMsgNums": 32, "sysFlag": flag,
+           "commitOffset": 0, "suspendTimeoutMillis": 20_000, "subVersion": 5})
+}
+
+#[test]
+fn messages_go_in_and_out() {
+    let server = Server::start();
+    let mut client = Remoting::connect(server.remoting);
+    assert_eq!(client.ask(105, &json!({"topic": "t"}), b"").0, 17);
+    let (code, _, route) = client.ask(105, &json!({"topic": "TBW102"}), b"");
+    let here = format!(r#""brokerAddrs":{{"0":"{}"}}"#, server.remoting);
+    assert!(code == 0 && String::from_utf8(route).unwrap().contains(&here));
+    for (number, tag) in ["a", "b", "c", "a"].into_iter().enumerate() {
+        let properties =
+            format!("UNIQ_KEY\u{1}id{number}\u{2}TAGS\u{1}{tag}\u{2}KEYS\u{1}k l\u{2}own\u{1}{number}\u{2}");
+        let (code, header, _) = client.ask(310, &message("t", 2, &properties), format!("body {number}").as_bytes());
+        let fields = &header["extFields"];
+        assert_eq!((code, fields["queueOffset"].as_str()), (0, Some(number.to_string().as_str())), "{header}");
+        assert_eq!(fields["msgId"].as_str().unwrap().len(), 32);
+    }
+    let rows = server.ok(&[
+        "sql",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT message_id, tag, keys, property(properties, 'own') AS own, _partition FROM t ORDER BY message_id LIMIT 1",
+    ]);
+    assert_eq!(rows.lines().nth(1).map(|row| row.replace(['"', ' '], "")), Some("id0,a,[k,l],0,2".to_owned()));
+
+    client.heartbeat("c1");
+    let (code, header, body) = client.ask(11, &pull(2, 0, 2), b"");
+    let fields = &header["extFields"];
+    let bounds = ["nextBeginOffset", "minOffset", "maxOffset"].map(|name| fields[name].as_str().unwrap());
+    assert_eq!((code, bounds), (0, ["4", "0", "4"]));
+    let bodies = |body: &[u8]| {
+        body.windows(6)
+            .filter_map(|part| std::str::from_utf8(part).ok()?.strip_prefix("body ")?.parse().ok())
+            .collect::<Vec<u32>>()
+    };
+    assert_eq!(bodies(&body), [0, 1, 3], "those of the subscription");
+    let (code, _, _) = client.ask(11, &pull(2, 4, 0), b"");
+    assert_eq!(code, 19);
+    let (code, header, _) = client.ask(11, &pull(2, 9, 0), b"");
+    assert_eq!((code, header["extFields"]["nextBeginOffset"].as_str()), (21, Some("4")));
+
+    // A long poll is answered by what comes.
+    client.send(11, &pull(2, 4, 2), b"");
+    let mut other = Remoting::connect(server.remoting);
+    assert_eq!(other.ask(310, &message("t", 2, "TAGS\u{1}b\u{2}"), b"body 7").0, 0);
+    let (header, body) = client.receive();
+    assert_eq!((header["code"].as_i64(), bodies(&body)), (Some(0), vec![7]), "{header}");
+}
+
+#[test]
+fn offsets_are_committed_and_reset() {
+    let server = Server::start();
+    let mut client = Remoting::connect(server.remoting);
+    for _ in 0..3 {
+        client.ask(310, &message("t", 0, "TAGS\u{1}a\u{2}"), b"x");
+    }
+    client.heartbeat("c1");
+    let at = |fields: Value| {
+        let mut all = json!({"consumerGroup": "g", "topic": "t", "queueId": 0});
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        all
+    };
+    let (code, header, _) = client.ask(14, &at(json!({})), b"");
+    assert_eq!((code, header["extFields"]["offset"].as_str()), (0, Some("0")), "a new queue");
+    assert_eq!(client.ask(14, &at(json!({"queueId": 1})), b"").0, 22, "an empty one");
+    assert_eq!(client.ask(15, &at(json!({"commitOffset": 2})), b"").0, 0);
+    assert_eq!(client.ask(15, &at(json!({"commitOffset": 7})), b"").0, 13, "beyond the end");
+    let (_, header, _) = client.ask(14, &at(json!({})), b"");
+    assert_eq!(header["extFields"]["offset"], "2");
+    server.ok(&["sql", "-c", "ALTER CONSUMER GROUP g SET OFFSET TO 1 ON t PARTITION 0"]);
+    assert_eq!(client.ask(15, &at(json!({"commitOffset": 3})), b"").0, 0, "passed over");
+    let (code, header, _) = client.ask(11, &pull(0, 3, 2), b"");
+    assert_eq!((code, header["extFields"]["nextBeginOffset"].as_str()), (21, Some("1")), "its clients are told");
+    assert_eq!(client.ask(15, &at(json!({"commitOffset": 3})), b"").0, 0);
+    let (_, header, _) = client.ask(14, &at(json!({})), b"");
+    assert_eq!(header["extFields"]["offset"], "3");
+    let (_, header, _) = client.ask(30, &at(json!({})), b"");
+    assert_eq!(header["extFields"]["offset"], "3");
+    let (_, header, _) = client.ask(29, &at(json!({"timestamp": 0})), b"");
+    assert_eq!(header["extFields"]["offset"], "0");
+}
+
+#[test]
+fn consumers_know_of_each_other_and_lock_queues() {
+    let server = Server::start();
+    let mut one = Remoting::connect(server.remoting);
+    one.ask(310, &message("t", 0, ""), b"x");
+    one.heartbeat("c1");
+    let mut two = Remoting::connect(server.remoting);
+    two.heartbeat("c2");
+    // Once for itself, once for the other.
+    for _ in 0..2 {
+        let (header, _) = one.receive();
+        assert_eq!((header["code"].as_i64(), header["extFields"]["consumerGroup"].as_str()), (Some(40), Some("g")));
+    }
+    let (_, _, list) = one.ask(38, &json!({"consumerGroup": "g"}), b"");
+    assert_eq!(String::from_utf8(list).unwrap(), r#"{"consumerIdList":["c1","c2"]}"#);
+    assert_eq!(one.ask(105, &json!({"topic": "%RETRY%g"}), b"").0, 0, "made with the heartbeat");
+    let locks = |client: &str| {
+        json!({"clientId": client, "consumerGroup": "g", "mqSet": [
+            {"brokerName": "millstream", "queueId": 0, "topic": "t"}, {"brokerName": "millstream", "queueId": 99, "topic": "t"}
+        ]})
+        .to_string()
+    };
+    let mut locked = |client: &str| {
+        let (_, _, body) = one.ask(41, &json!({}), locks(client).as_bytes());
+        serde_json::from_slice::<Value>(&body).unwrap()["lockOKMQSet"].as_array().unwrap().len()
+    };
+    assert_eq!((locked("c1"), locked("c2"), locked("c1")), (1, 0, 1));
+    drop(two);
+    let (header, _) = one.receive();
+    assert_eq!(header["code"].as_i64(), Some(40), "the other has gone");
+    one.ask(42, &json!({}), locks("c1").as_bytes());
+    one.ask(35, &json!({"clientID": "c1", "consumerGroup": "g"}), b"");
+    assert_eq!(one.ask(38, &json!({"consumerGroup": "g"}), b"").0, 1);
+}
+
+#[test]
+fn what_is_not_served_says_so() {
+    let server = Server::start();
+    let mut client = Remoting::connect(server.remoting);
+    let refused = |client: &mut Remoting, code, fields: Value, number, part: &str| {
+        let (answered, header, _) = client.ask(code, &fields, b"x");
+        let remark = header["remark"].as_str().unwrap_or_default();
+        assert!(answered == number && remark.contains(part), "{code}: {answered} {remark}");
+    };
+    refused(&mut client, 200_050, json!({}), 3, "POP_MESSAGE");
+    refused(&mut client, 37, json!({}), 3, "END_TRANSACTION");
+    refused(&mut client, 99_999, json!({}), 3, "99999");
+    refused(&mut client, 310, message("t", 0, "TRAN_MSG\u{1}true\u{2}"), 3, "transactions");
+    refused(&mut client, 310, message("t", 0, "DELAY\u{1}19\u{2}"), 13, "1 to 18");
+    refused(&mut client, 310, message("TBW102", 0, ""), 13, "TBW102");
+    refused(&mut client, 310, json!({"a": "p"}), 1, "no field b");
+    refused(
+        &mut client,
+        11,
+        json!({"topic": "none", "consumerGroup": "g", "queueId": 0, "queueOffset": 0}),
+        17,
+        "none",
+    );
+    refused(&mut client, 34, json!({}), 13, "heartbeat");
+    refused(&mut client, 36, json!({"offset": 5, "group": "g"}), 17, "LSN");
+    refused(&mut client, 33, json!({"offset": 5}), 1, "physical offset 5");
+    server.ok(&["sql", "-c", "CREATE TABLE plain (a BIGINT)"]);
+    refused(&mut client, 310, message("plain", 0, ""), 13, "without messages");
+}
+
+#[test]
+fn what_is_no_request_closes_its_connection_alone() {
+    let server = Server::start();
+    let mut other = Remoting::connect(server.remoting);
+    other.ask(310, &message("t", 0, ""), b"x");
+    let whole = framed(0, br#"{"code":105,"extFields":{"topic":"t"},"opaque":1}"#, b"body");
+    let mut wrong: Vec<Vec<u8>> = vec![
+        b"POST / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0x16, 3, 1, 0],
+        vec![0xff; 8],
+        vec![0, 0, 0, 0],
+        framed(0, b"{", b""),
+        framed(7, b"{}", b""),
+        framed(0, br#"{"code":"x"}"#, b""),
+    ];
+    // Lengths that promise more than there is.
+    for cut in 0..whole.len() - 8 {
+        let mut short = whole[..whole.len() - 4 - cut.min(whole.len() - 12)].to_vec();
+        let len = u32::try_from(short.len() - 4).unwrap();
+        short[..4].copy_from_slice(&len.to_be_bytes());
+        if cut > 0 {
+            wrong.push(short);
+        }
+    }
+    for bytes in wrong {
+        let mut client = Remoting::connect(server.remoting);
+        client.0.write_all(&bytes).unwrap();
+        assert!(client.is_closed(), "{bytes:?}");
+    }
+    for cut in 1..whole.len() {
+        let mut client = Remoting::connect(server.remoting);
+        client.0.write_all(&whole[..cut]).unwrap();
+    }
+    assert_eq!(other.ask(105, &json!({"topic": "t"}), b"").0, 0);
+}

@@ -1,0 +1,434 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** What Java programs do with RocketMQ's own client, one part a run. Prints a line a check; any failure throws. */
+public final class RocketmqCheck {
+    private static String server;
+
+    public static void main(String[] arguments) throws Exception {
+        server = arguments[0];
+        String[] rest = Arrays.copyOfRange(arguments, 2, arguments.length);
+        switch (arguments[1]) {
+            case "concurrent": concurrent(); break;
+            case "orderly": orderly(); break;
+            case "delayed": delayed(); break;
+            case "rebalance": rebalance(); break;
+            case "lite": lite(); break;
+            case "dead": dead(); break;
+            case "refused": refused(); break;
+            case "inserts": inserts(rest[0]); break;
+            case "reads": reads(rest[0], rest[1]); break;
+            default: throw new AssertionError(arguments[1]);
+        }
+        // Some of the client's threads would keep the program.
+        System.exit(0);
+    }
+
+    private static void say(String line) {
+        System.out.println(line);
+        System.out.flush();
+    }
+
+    private static void check(boolean holds, String what) {
+        if (!holds) throw new AssertionError(what);
+    }
+
+    private static void await(int seconds, String what, BooleanSupplier holds) throws InterruptedException {
+        long end = System.currentTimeMillis() + seconds * 1000L;
+        while (!holds.getAsBoolean()) {
+            check(System.currentTimeMillis() < end, "not within " + seconds + " s: " + what);
+            Thread.sleep(50);
+        }
+    }
+
+    private static DefaultMQProducer producer(String group) throws MQClientException {
+        DefaultMQProducer producer = new DefaultMQProducer(group);
+        producer.setNamesrvAddr(server);
+        producer.setInstanceName(group);
+        producer.start();
+        return producer;
+    }
+
+    private static DefaultMQPushConsumer pusher(String group, String instance) {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(server);
+        consumer.setInstanceName(instance);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        return consumer;
+    }
+
+    private static String text(Message message) {
+        return new String(message.getBody(), StandardCharsets.UTF_8);
+    }
+
+    private static Message message(String topic, String tag, String body) {
+        return new Message(topic, tag, "key-" + body, body.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static void concurrent() throws Exception {
+        DefaultMQProducer producer = producer("java-senders");
+        Set<String> expected = new HashSet<>();
+        SendResult last = null;
+        for (int i = 0; i < 10; i++) {
+            for (String tag : new String[] {"a", "b", "c"}) {
+                Message message = message("java-normal", tag, tag + i);
+                message.putUserProperty("number", String.valueOf(i));
+                last = producer.send(message);
+                check(last.getSendStatus() == SendStatus.SEND_OK, last.toString());
+                if (!tag.equals("c")) expected.add(tag + i);
+            }
+        }
+        MessageExt seen = producer.viewMessage("java-normal", last.getOffsetMsgId());
+        check(text(seen).equals("c9") && seen.getKeys().equals("key-c9"), "viewed " + seen);
+        check(seen.getQueueOffset() == last.getQueueOffset(), "offset of " + seen);
+        check(seen.getBornHostString().equals("127.0.0.1"), "born at " + seen.getBornHostString());
+        say("sent and viewed");
+
+        for (int i = 0; i < 5; i++) producer.sendOneway(message("java-normal", "a", "oneway" + i));
+        List<Message> batch = new ArrayList<>();
+        for (int i = 0; i < 10; i++) batch.add(message("java-normal", "b", "batch" + i));
+        check(producer.send(batch).getMsgId().split(",").length == 10, "ids of a batch");
+        for (int i = 0; i < 5; i++) expected.add("oneway" + i);
+        for (int i = 0; i < 10; i++) expected.add("batch" + i);
+        byte[] large = new byte[1 << 20];
+        new Random(7).nextBytes(large);
+        Arrays.fill(large, 0, large.length / 2, (byte) 'x');
+        Message big = new Message("java-normal", "a", large);
+        big.setFlag(7);
+        producer.send(big);
+
+        Set<String> got = Collections.newSetFromMap(new ConcurrentHashMap<>());
+        Set<String> strange = Collections.newSetFromMap(new ConcurrentHashMap<>());
+        AtomicInteger again = new AtomicInteger();
+        AtomicInteger whole = new AtomicInteger();
+        DefaultMQPushConsumer consumer = pusher("java-group", "concurrent");
+        consumer.subscribe("java-normal", "a || b");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) {
+                if (message.getBody().length == large.length) {
+                    if (Arrays.equals(message.getBody(), large) && message.getFlag() == 7) whole.incrementAndGet();
+                    continue;
+                }
+                String body = text(message);
+                if (body.equals("a3") && message.getReconsumeTimes() == 0) return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                if (body.equals("a3")) {
+                    boolean same = message.getTopic().equals("java-normal") && "a".equals(message.getTags())
+                        && "3".equals(message.getUserProperty("number")) && message.getReconsumeTimes() == 1;
+                    if (same) again.incrementAndGet(); else strange.add(message.toString());
+                }
+                if (!expected.contains(body)) strange.add(body);
+                got.add(body);
+            }
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.setConsumeMessageBatchMaxSize(1);
+        consumer.start();
+        await(90, "all of " + expected.size(), () -> got.containsAll(expected) && again.get() == 1 && whole.get() == 1);
+        check(strange.isEmpty(), "strange: " + strange);
+        say("consumed by tags, one again");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    private static void orderly() throws Exception {
+        DefaultMQProducer producer = producer("java-ordered-senders");
+        int keys = 6;
+        int each = 40;
+        for (int i = 0; i < each; i++) {
+            for (int key = 0; key < keys; key++) {
+                Message message = message("java-ordered", "t", key + ":" + i);
+                producer.send(message, (queues, m, of) -> queues.get((Integer) of % queues.size()), key);
+            }
+        }
+        Map<Integer, List<Integer>> got = new ConcurrentHashMap<>();
+        AtomicInteger suspended = new AtomicInteger();
+        DefaultMQPushConsumer consumer = pusher("java-ordered-group", "orderly");
+        consumer.subscribe("java-ordered", "*");
+        consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+            for (MessageExt message : messages) {
+                String[] parts = text(message).split(":");
+                int key = Integer.parseInt(parts[0]);
+                int number = Integer.parseInt(parts[1]);
+                if (key == 2 && number == 5 && suspended.getAndIncrement() < 2) {
+                    return ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+                }
+                got.computeIfAbsent(key, k -> Collections.synchronizedList(new ArrayList<>())).add(number);
+            }
+            return ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.setConsumeMessageBatchMaxSize(1);
+        consumer.start();
+        await(60, "all in order", () -> got.values().stream().mapToInt(List::size).sum() >= keys * each);
+        for (Map.Entry<Integer, List<Integer>> entry : got.entrySet()) {
+            for (int i = 0; i < each; i++) check(entry.getValue().get(i) == i, entry.toString());
+        }
+        say("consumed in order");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    private static void delayed() throws Exception {
+        Map<String, Long> due = new ConcurrentHashMap<>();
+        Map<String, Long> came = new ConcurrentHashMap<>();
+        DefaultMQPushConsumer consumer = pusher("java-delayed-group", "delayed");
+        consumer.subscribe("java-delayed", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) came.put(text(message), System.currentTimeMillis());
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        DefaultMQProducer producer = producer("java-delayed-senders");
+        producer.send(message("java-delayed", "t", "now"));
+        consumer.start();
+        await(30, "the first message", () -> came.containsKey("now"));
+        Message level = message("java-delayed", "t", "level");
+        level.setDelayTimeLevel(2);
+        Message past = message("java-delayed", "t", "past");
+        MessageAccessor.putProperty(past, "__STARTDELIVERTIME", String.valueOf(System.currentTimeMillis() - 1000));
+        Message timer = message("java-delayed", "t", "timer");
+        MessageAccessor.putProperty(timer, "TIMER_DELIVER_MS", String.valueOf(System.currentTimeMillis() + 4000));
+        Message start = message("java-delayed", "t", "start");
+        MessageAccessor.putProperty(start, "__STARTDELIVERTIME", String.valueOf(System.currentTimeMillis() + 3000));
+        Message seconds = message("java-delayed", "t", "seconds");
+        MessageAccessor.putProperty(seconds, "TIMER_DELAY_SEC", "2");
+        due.put("level", System.currentTimeMillis() + 5000);
+        due.put("past", 0L);
+        due.put("timer", Long.parseLong(timer.getProperty("TIMER_DELIVER_MS")));
+        due.put("start", Long.parseLong(start.getProperty("__STARTDELIVERTIME")));
+        due.put("seconds", System.currentTimeMillis() + 2000);
+        for (Message each : new Message[] {level, past, timer, start, seconds}) {
+            check(producer.send(each).getSendStatus() == SendStatus.SEND_OK, text(each));
+        }
+        await(30, "what is due", () -> came.keySet().containsAll(due.keySet()));
+        for (Map.Entry<String, Long> entry : due.entrySet()) {
+            long late = came.get(entry.getKey()) - entry.getValue();
+            check(late >= 0, entry.getKey() + " was early by " + -late + " ms");
+            check(entry.getValue() == 0 || late < 5000, entry.getKey() + " was late by " + late + " ms");
+        }
+        say("none early");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    private static void rebalance() throws Exception {
+        DefaultMQProducer producer = producer("java-shared-senders");
+        for (int i = 0; i < 80; i++) producer.send(message("java-shared", "t", "first" + i));
+        Map<String, Set<Integer>> queues = new ConcurrentHashMap<>();
+        Set<String> got = Collections.newSetFromMap(new ConcurrentHashMap<>());
+        List<DefaultMQPushConsumer> consumers = new ArrayList<>();
+        for (String name : new String[] {"one", "two"}) {
+            DefaultMQPushConsumer consumer = pusher("java-shared-group", name);
+            consumer.subscribe("java-shared", "*");
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                for (MessageExt message : messages) {
+                    got.add(text(message));
+                    queues.computeIfAbsent(name, n -> Collections.newSetFromMap(new ConcurrentHashMap<>())).add(message.getQueueId());
+                }
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+            consumer.start();
+            consumers.add(consumer);
+        }
+        await(30, "the first ones", () -> got.size() == 80);
+        // Both know of each other by now.
+        Thread.sleep(3000);
+        queues.clear();
+        for (int i = 0; i < 80; i++) producer.send(message("java-shared", "t", "second" + i));
+        await(30, "the second ones", () -> got.size() == 160);
+        Set<Integer> one = queues.get("one");
+        Set<Integer> two = queues.get("two");
+        check(one != null && two != null && one.size() == 4 && two.size() == 4, "shared out: " + queues);
+        check(Collections.disjoint(one, two), "a queue has two consumers: " + queues);
+        consumers.get(0).shutdown();
+        queues.clear();
+        Thread.sleep(2000);
+        for (int i = 0; i < 80; i++) producer.send(message("java-shared", "t", "third" + i));
+        await(40, "the third ones", () -> got.size() == 240);
+        check(queues.get("two").size() == 8 && !queues.containsKey("one"), "after one has left: " + queues);
+        say("shared out");
+        consumers.get(1).shutdown();
+        producer.shutdown();
+    }
+
+    private static void lite() throws Exception {
+        DefaultMQProducer producer = producer("java-lite-senders");
+        for (int i = 0; i < 50; i++) producer.send(message("java-lite", i % 2 == 0 ? "even" : "odd", "m" + i));
+        Set<String> got = new HashSet<>();
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer("java-lite-group");
+        consumer.setNamesrvAddr(server);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setAutoCommit(false);
+        consumer.subscribe("java-lite", "even");
+        consumer.start();
+        long end = System.currentTimeMillis() + 30_000;
+        while (got.size() < 25 && System.currentTimeMillis() < end) {
+            for (MessageExt message : consumer.poll(1000)) got.add(text(message));
+        }
+        check(got.size() == 25, "by tag: " + got);
+        consumer.commitSync();
+        Thread.sleep(1000);
+        consumer.shutdown();
+        say("polled by tag");
+
+        consumer = new DefaultLitePullConsumer("java-lite-group");
+        consumer.setNamesrvAddr(server);
+        consumer.setInstanceName("assigned");
+        consumer.setAutoCommit(false);
+        consumer.start();
+        List<MessageQueue> queues = new ArrayList<>(consumer.fetchMessageQueues("java-lite"));
+        check(queues.size() == 8, "queues: " + queues);
+        consumer.assign(queues);
+        long committed = 0;
+        for (MessageQueue queue : queues) committed += Math.max(0, consumer.committed(queue));
+        check(committed >= 25 && committed <= 50, "committed " + committed);
+        for (MessageQueue queue : queues) consumer.seekToBegin(queue);
+        Set<String> all = new HashSet<>();
+        end = System.currentTimeMillis() + 30_000;
+        while (all.size() < 50 && System.currentTimeMillis() < end) {
+            for (MessageExt message : consumer.poll(1000)) all.add(text(message));
+        }
+        check(all.size() == 50, "from the beginning: " + all.size());
+        for (MessageQueue queue : queues) check(consumer.offsetForTimestamp(queue, 0L) == 0, "the offset of a time");
+        say("assigned, from the beginning");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    private static void dead() throws Exception {
+        DefaultMQProducer producer = producer("java-dead-senders");
+        producer.send(message("java-dead", "t", "given up"));
+        producer.send(message("java-dead-ordered", "t", "given up in order"));
+        DefaultMQPushConsumer consumer = pusher("java-dead-group", "dead");
+        consumer.setMaxReconsumeTimes(0);
+        consumer.subscribe("java-dead", "*");
+        consumer.registerMessageListener(
+            (MessageListenerConcurrently) (messages, context) -> ConsumeConcurrentlyStatus.RECONSUME_LATER);
+        consumer.start();
+        DefaultMQPushConsumer ordered = pusher("java-dead-ordered-group", "dead-ordered");
+        ordered.setMaxReconsumeTimes(2);
+        ordered.setSuspendCurrentQueueTimeMillis(200);
+        ordered.subscribe("java-dead-ordered", "*");
+        ordered.registerMessageListener(
+            (MessageListenerOrderly) (messages, context) -> ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT);
+        ordered.start();
+        Map<String, String> letters = new ConcurrentHashMap<>();
+        DefaultMQPushConsumer reader = null;
+        for (int attempt = 0; letters.size() < 2; attempt++) {
+            check(attempt < 90, "dead letters: " + letters);
+            try {
+                if (reader == null) {
+                    producer.fetchPublishMessageQueues("%DLQ%java-dead-group");
+                    producer.fetchPublishMessageQueues("%DLQ%java-dead-ordered-group");
+                    reader = pusher("java-dead-reader", "reader");
+                    reader.subscribe("%DLQ%java-dead-group", "*");
+                    reader.subscribe("%DLQ%java-dead-ordered-group", "*");
+                    reader.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                        for (MessageExt message : messages) letters.put(text(message), message.getKeys());
+                        return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+                    });
+                    reader.start();
+                }
+            } catch (MQClientException notYet) {
+                // They are made with their first letter.
+            }
+            Thread.sleep(1000);
+        }
+        check(letters.equals(new TreeMap<>(Map.of("given up", "key-given up", "given up in order", "key-given up in order"))),
+            letters.toString());
+        say("dead letters");
+        consumer.shutdown();
+        ordered.shutdown();
+        reader.shutdown();
+        producer.shutdown();
+    }
+
+    private static void refused() throws Exception {
+        DefaultMQProducer producer = producer("java-refused-senders");
+        producer.setMaxMessageSize(8 << 20);
+        producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
+        check(code(producer, new Message("java-refused", new byte[(4 << 20) + 1])) == 13, "a large body");
+        Message far = message("java-refused", "t", "far");
+        MessageAccessor.putProperty(far, "TIMER_DELAY_SEC", String.valueOf(41L * 24 * 3600));
+        check(code(producer, far) == 13, "a long delay");
+        check(code(producer, message("flights", "t", "x")) == 13, "a table without messages");
+        say("refused");
+        producer.shutdown();
+    }
+
+    private static int code(DefaultMQProducer producer, Message message) throws Exception {
+        try {
+            producer.send(message);
+            return 0;
+        } catch (MQBrokerException refused) {
+            return refused.getResponseCode();
+        } catch (MQClientException refused) {
+            if (refused.getCause() instanceof MQBrokerException) return ((MQBrokerException) refused.getCause()).getResponseCode();
+            throw refused;
+        }
+    }
+
+    /** Sends numbers one by one until standard input ends, and prints those that were acknowledged; every tenth is delayed. */
+    private static void inserts(String topic) throws Exception {
+        DefaultMQProducer producer = producer("java-inserters");
+        producer.setRetryTimesWhenSendFailed(0);
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
+        for (int number = 0; !input.ready(); number++) {
+            Message message = message(topic, "t", String.valueOf(number));
+            long at = 0;
+            if (number % 10 == 9) {
+                at = System.currentTimeMillis() + 5000;
+                MessageAccessor.putProperty(message, "TIMER_DELIVER_MS", String.valueOf(at));
+            }
+            try {
+                if (producer.send(message, 1000).getSendStatus() == SendStatus.SEND_OK) say(number + " " + at);
+            } catch (Exception broken) {
+                // Whether it is there is not known. The next one goes on.
+                Thread.sleep(20);
+            }
+        }
+        producer.shutdown();
+    }
+
+    /** Prints the numbers that come, and when, until standard input ends. */
+    private static void reads(String topic, String group) throws Exception {
+        DefaultMQPushConsumer consumer = pusher(group, group);
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) say(text(message) + " " + System.currentTimeMillis());
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        while (System.in.read() >= 0) {
+            // Only its end counts.
+        }
+        consumer.shutdown();
+    }
+}

@@ -1,0 +1,113 @@
+"""RocketMQ's own Java clients, unchanged, from Maven Central: a 4.x and a 5.x release."""
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+CACHE = Path(os.environ.get("MILLSTREAM_CACHE", Path.home() / ".cache/millstream")) / "rocketmq"
+VERSIONS = ["4.9.8", "5.3.3"]
+PARTS = {
+    "concurrent": ["sent and viewed", "consumed by tags, one again"],
+    "orderly": ["consumed in order"],
+    "delayed": ["none early"],
+    "rebalance": ["shared out"],
+    "lite": ["polled by tag", "assigned, from the beginning"],
+    "dead": ["dead letters"],
+    "refused": ["refused"],
+}
+
+
+def command(version: str, server, *arguments: str) -> list[str]:
+    # The clients log to the home directory otherwise.
+    logs = ["-Drocketmq.client.logUseSlf4j=true", f"-Duser.home={server.data.parent}"]
+    opened = ["--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
+    program = str(ROOT / "tests/e2e/rocketmq/RocketmqCheck.java")
+    return ["java", *logs, *opened, "-cp", f"{CACHE / version}/*", program, server.remoting, *arguments]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_java_programs_do(serve, version, part):
+    server = serve()
+    if part == "refused":
+        server.cli("sql", "-c", "CREATE TABLE flights (a BIGINT)")
+    done = subprocess.run(command(version, server, part), capture_output=True, text=True, timeout=300)
+    log = Path(f"{server.data}.log").read_text()
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{log[-2000:]}"
+    said = [line for line in done.stdout.splitlines() if line in PARTS[part]]
+    assert said == PARTS[part]
+
+
+class Program:
+    """A Java program that runs until its input ends, and its lines."""
+
+    def __init__(self, version: str, server, *arguments: str):
+        self.lines: list[list[str]] = []
+        self.process = subprocess.Popen(
+            command(version, server, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            parts = line.split()
+            if len(parts) == 2 and all(part.isdigit() for part in parts):
+                self.lines.append(parts)
+
+    def wait_for(self, count: int, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while len(self.lines) < count:
+            assert time.monotonic() < end, f"{len(self.lines)} lines instead of {count} after {seconds} s"
+            time.sleep(0.1)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.stdin.write("end\n")
+            self.process.stdin.close()
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self._reader.join(timeout=10)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_acknowledged_message_is_lost_to_a_kill(serve, version):
+    server = serve()
+    programs = []
+    try:
+        sender = Program(version, server, "inserts", "java-killed")
+        programs.append(sender)
+        sender.wait_for(100, 60)
+        reader = Program(version, server, "reads", "java-killed", "java-killed-group")
+        programs.append(reader)
+        reader.wait_for(50, 60)
+        for _ in range(2):
+            server.kill()
+            time.sleep(0.5)
+            server.start(remoting=server.remoting)
+            sender.wait_for(len(sender.lines) + 100, 90)
+        sender.end()
+        acknowledged = {int(number): int(at) for number, at in sender.lines}
+        end = time.monotonic() + 90
+        while not acknowledged.keys() <= {int(number) for number, _ in reader.lines} and time.monotonic() < end:
+            time.sleep(0.2)
+        reader.end()
+        came: dict[int, int] = {}
+        for number, at in reader.lines:
+            came.setdefault(int(number), int(at))
+        missing = sorted(acknowledged.keys() - came.keys())
+        assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged messages did not come: {missing[:20]}"
+        early = [number for number, at in acknowledged.items() if came[number] < at]
+        assert not early, f"early: {early[:20]}"
+    finally:
+        for program in programs:
+            if program.process.poll() is None:
+                program.process.kill()

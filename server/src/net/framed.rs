@@ -200,6 +200,11 @@ impl Outgoing {
         self.queue.send((message, Some(room))).await.is_ok()
     }
 
+    /// As [`Self::send`], if what was sent before it is taken; else it is lost.
+    pub(crate) fn try_send(&self, message: Bytes, room: Load) {
+        drop(self.queue.try_send((message, Some(room))));
+    }
+
     /// Sends a small message that may get lost: not to a client that does not take what was sent before it.
     pub(crate) fn notify(&self, message: Bytes) {
         drop(self.queue.try_send((message, None)));

@@ -26,7 +26,9 @@ pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: O
     };
     let (client, noticed) = Client::new(remoting, door, outgoing, stop);
     let client = Arc::new(client);
+    client.remoting.askable.add(&client);
     let ended = serve(&client, incoming, noticed).await;
+    client.remoting.askable.remove(&client);
     client.tables.engine.message_clients_disconnected(client.number);
     match ended {
         Ended::Closed | Ended::Gone => {}

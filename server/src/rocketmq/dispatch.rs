@@ -6,7 +6,7 @@ use super::answer::{Answer, Refusal};
 use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
-use super::{clients, locks, offsets, pull, route, send_back, view};
+use super::{clients, locks, offsets, pull, route, send_back, transactions, view};
 use crate::net::sent::Load;
 
 /// Carries out a request that is no send.
@@ -25,6 +25,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
         codes::CHECK_CLIENT_CONFIG => clients::check(command).await,
         codes::CONSUMER_SEND_BACK => send_back::answer(client, command).await,
         codes::LOCK_QUEUES | codes::UNLOCK_QUEUES => locks::answer(client, command).await,
+        codes::END_TRANSACTION => transactions::end(client, command).await,
         codes::GET_ROUTE => route::answer(client, command).await,
         code => {
             client.remoting.note_not_served(code);

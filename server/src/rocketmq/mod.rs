@@ -27,6 +27,7 @@ mod send_back;
 mod shared;
 mod stored;
 mod tables;
+mod transactions;
 mod view;
 mod wire;
 
@@ -51,9 +52,11 @@ const IDLE: Duration = Duration::from_secs(120);
 pub(crate) fn serve(config: &Config, opening: Opening) -> impl Future<Output = io::Result<()>> + Send + use<> {
     let Opening { listener, rooms, stop } = opening;
     let remoting = Arc::new(Remoting::new(rooms, config.rocketmq.clone()));
+    let asking = transactions::ask(Arc::clone(&remoting), stop.clone());
     let framing = Framing { limit: MAX_MESSAGE_BYTES, idle: IDLE };
     let stopping = stop.clone();
-    framed::serve(listener, framing, stop, move |incoming, outgoing| {
+    let serving = framed::serve(listener, framing, stop, move |incoming, outgoing| {
         connection::run(Arc::clone(&remoting), incoming, outgoing, stopping.clone())
-    })
+    });
+    async { futures::join!(serving, asking).0 }
 }

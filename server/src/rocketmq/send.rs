@@ -13,6 +13,7 @@ use super::names::ScopedName;
 use super::retry;
 use super::rows::{self, NewMessage};
 use super::tables::Tables;
+use super::transactions;
 use super::wire::batch::{self, BatchedMessage};
 use super::wire::codes;
 use super::wire::command::Command;
@@ -26,6 +27,7 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 const SMALL_BODY_BYTES: usize = 32 << 10;
 /// Of the system flag: a half message.
 const TRANSACTION_MASK: i32 = 0xc;
+const HALF: i32 = 0x4;
 
 /// What a send says beside the body.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,9 @@ pub(super) struct SendHeader {
     reconsume_times: i32,
     max_reconsume_times: Option<i32>,
     is_batch: bool,
+    /// Of the producer.
+    group: ScopedName,
+    is_half: bool,
 }
 
 impl SendHeader {
@@ -55,13 +60,18 @@ impl SendHeader {
                 "the properties of a message have at most {most} bytes; these have {bytes}"
             )));
         }
+        let system_flag = fields.or(name("sysFlag", "f"), 0)?;
+        let properties = properties::read(text);
+        let is_half = system_flag & TRANSACTION_MASK == HALF || properties.iter().any(|(name, _)| name == TRANSACTION);
         Ok(SendHeader {
+            group: ScopedName::read(fields.get(name("producerGroup", "a")).unwrap_or_default(), fields),
+            is_half,
             topic: ScopedName::read(fields.text(name("topic", "b"))?, fields),
             queue: fields.or(name("queueId", "e"), -1)?,
-            system_flag: fields.or(name("sysFlag", "f"), 0)?,
+            system_flag,
             born_ms: fields.or(name("bornTimestamp", "g"), 0)?,
             flag: fields.or(name("flag", "h"), 0)?,
-            properties: properties::read(text),
+            properties,
             reconsume_times: fields.or(name("reconsumeTimes", "j"), 0)?,
             max_reconsume_times: fields.optional(name("maxReconsumeTimes", "l"))?,
             is_batch: command.code == codes::SEND_BATCH_MESSAGE || fields.or(name("batch", "m"), false)?,
@@ -77,14 +87,12 @@ pub(super) struct Sending {
     queue: u32,
     /// As clients have given them.
     ids: Vec<String>,
+    is_half: bool,
 }
 
 /// Queues what is sent. Sends of one connection are queued in their order.
 pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sending, Refusal> {
     let header = SendHeader::read(command)?;
-    if header.system_flag & TRANSACTION_MASK != 0 || header.properties.iter().any(|(name, _)| name == TRANSACTION) {
-        return Err(Refusal::new(codes::NOT_SUPPORTED, "half messages of transactions are not served yet"));
-    }
     let now_ms = client.now_ms();
     let body = unpacked(client, &header, &command.body).await?;
     let (topic, messages) = messages(client, &header, body, now_ms)?;
@@ -96,30 +104,36 @@ pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sen
             client.door.work.clone().run(Waits::ForLog, move || client.tables.made(&topic, one_queue)).await??
         }
     };
+    let half = header.is_half.then(|| header.group.clone());
     let queue = match u32::try_from(header.queue) {
         // Dead letters have one queue whatever the client has chosen among those of another topic.
         Ok(_) if topic != header.topic => PartitionChoice::Named(0),
         Ok(queue) => PartitionChoice::Named(Tables::check_queue(&table, queue)?),
         Err(_) => PartitionChoice::ByKey,
     };
-    enqueue(client, table, queue, messages).await
+    enqueue(client, table, queue, messages, half).await
 }
 
-/// Queues messages for a table.
+/// Queues messages for a table; of a half message `half` names the producers.
 pub(super) async fn enqueue(
     client: &Arc<Client>,
     table: Arc<TableInfo>,
     partition: PartitionChoice,
     messages: Vec<NewMessage>,
+    half: Option<ScopedName>,
 ) -> Result<Sending, Refusal> {
+    let is_half = half.is_some();
     let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     let ids = messages.iter().map(|message| message.message_id.clone().unwrap_or_default()).collect();
-    let id = table.id;
+    let of = Arc::clone(&table);
     let queue = move |client: &Client| {
+        if let (Some(group), [message]) = (&half, messages.as_slice()) {
+            return transactions::begin(client, &of, partition, message, group);
+        }
         let batch = rows::batch(&messages).map_err(|error| Refusal::illegal(error.to_string()))?;
         Ok::<_, Refusal>(client.door.engine.enqueue(
             &client.tables.who,
-            Append { table: id, partition, batch },
+            Append { table: of.id, partition, batch },
             None,
         )?)
     };
@@ -134,14 +148,17 @@ pub(super) async fn enqueue(
         PartitionChoice::Named(queue) => queue,
         PartitionChoice::ByKey => 0,
     };
-    Ok(Sending { receipt, table, queue, ids })
+    Ok(Sending { receipt, table, queue, ids, is_half })
 }
 
 impl Sending {
     /// Waits until it is as durable as its table says, and tells where it lies.
     pub(super) async fn finish(self, client: &Client) -> Answered {
-        let Sending { receipt, table, queue, ids } = self;
+        let Sending { receipt, table, queue, ids, is_half } = self;
         let Receipt { lsn, appended, .. } = receipt.await?;
+        if is_half {
+            return Ok(transactions::answer(client, lsn, queue, &ids.join(",")));
+        }
         let place = appended.iter().find(|appended| appended.table == table.id);
         let (queue, offset) = place.map_or((queue, 0), |place| (place.partition, place.first_offset));
         let count = u64::try_from(ids.len()).unwrap_or(1).max(1);
@@ -194,6 +211,9 @@ fn messages(
         message.born_host = client.address;
         message
     };
+    if header.is_batch && header.is_half {
+        return Err(Refusal::illegal("a batch of half messages; each is sent by itself"));
+    }
     if header.is_batch {
         let batched = batch::read(&body)?;
         if batched.is_empty() {
@@ -222,6 +242,10 @@ fn messages(
         let next = retry::after(&group, level, header.reconsume_times, max);
         retry::delay(&mut message, &next, now_ms)?;
         return Ok((next.topic, vec![message]));
+    }
+    if header.is_half {
+        // As Apache's broker does: what they say of delays does not count.
+        return Ok((header.topic.clone(), vec![message]));
     }
     message.deliver_ms = delay::deliver_at(&header.properties, now_ms)?;
     if message.deliver_ms.is_some() {

@@ -40,7 +40,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     retry::delay(&mut message, &retry, now_ms)?;
     let maker = Arc::clone(&client);
     let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, true)).await??;
-    let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message]).await?;
+    let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message], None).await?;
     sending.finish(&client).await?;
     Ok(Answer::ok())
 }

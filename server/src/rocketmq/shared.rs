@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use super::transactions::Askable;
 use super::wire::codes;
 use crate::config::RocketmqSettings;
 use crate::door::Rooms;
@@ -23,6 +24,8 @@ pub(super) struct Remoting {
     connections: AtomicU64,
     opaque: AtomicI32,
     pub(super) requests: Arc<Semaphore>,
+    /// Whom half messages' producers are asked over.
+    pub(super) askable: Askable,
     /// Codes that were asked for and are not served: each is told of once.
     not_served: Mutex<BTreeSet<i32>>,
 }
@@ -35,6 +38,7 @@ impl Remoting {
             connections: AtomicU64::new(1),
             opaque: AtomicI32::new(0),
             requests: Arc::new(Semaphore::new(REQUESTS)),
+            askable: Askable::default(),
             not_served: Mutex::default(),
         }
     }

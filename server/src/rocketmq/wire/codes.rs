@@ -72,6 +72,9 @@ pub(crate) const GET_CONSUMER_LIST: i32 = 38;
 pub(crate) const NOTIFY_CONSUMER_IDS_CHANGED: i32 = 40;
 pub(crate) const LOCK_QUEUES: i32 = 41;
 pub(crate) const UNLOCK_QUEUES: i32 = 42;
+pub(crate) const END_TRANSACTION: i32 = 37;
+/// Asked of producers.
+pub(crate) const CHECK_TRANSACTION_STATE: i32 = 39;
 pub(crate) const CHECK_CLIENT_CONFIG: i32 = 46;
 pub(crate) const GET_ROUTE: i32 = 105;
 pub(crate) const SEND_MESSAGE_V2: i32 = 310;

@@ -20,6 +20,8 @@ pub(crate) const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
 pub(crate) const REAL_TOPIC: &str = "REAL_TOPIC";
 pub(crate) const REAL_QUEUE_ID: &str = "REAL_QID";
 pub(crate) const TRANSACTION: &str = "TRAN_MSG";
+pub(crate) const CHECK_IMMUNITY: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+pub(crate) const CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
 
 /// The pairs in their order. What has no end of its name is nobody's, and is left out, as Apache's clients leave it out.
 pub(crate) fn read(text: &str) -> Vec<(String, String)> {

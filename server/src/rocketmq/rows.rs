@@ -96,7 +96,8 @@ pub(super) fn batch(messages: &[NewMessage]) -> Result<RecordBatch, ArrowError> 
 fn keys(data_type: &DataType, messages: &[NewMessage]) -> Result<ArrayRef, ArrowError> {
     let DataType::List(item) = data_type else { return Err(unexpected("keys", data_type)) };
     let offsets = OffsetBuffer::from_lengths(messages.iter().map(|message| message.keys.len()));
-    let values = StringArray::from_iter_values(messages.iter().flat_map(|message| &message.keys));
+    let values: Vec<&String> = messages.iter().flat_map(|message| &message.keys).collect();
+    let values = StringArray::from_iter_values(values);
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None)?))
 }
 
@@ -104,13 +105,32 @@ fn properties(data_type: &DataType, messages: &[NewMessage]) -> Result<ArrayRef,
     let DataType::Map(entries, ordered) = data_type else { return Err(unexpected("properties", data_type)) };
     let DataType::Struct(pair) = entries.data_type() else { return Err(unexpected("properties", data_type)) };
     let offsets = OffsetBuffer::from_lengths(messages.iter().map(|message| message.properties.len()));
-    let pairs = || messages.iter().flat_map(|message| &message.properties);
-    let names = StringArray::from_iter_values(pairs().map(|(name, _)| name));
-    let values = StringArray::from_iter_values(pairs().map(|(_, value)| value));
+    let pairs: Vec<&(String, String)> = messages.iter().flat_map(|message| &message.properties).collect();
+    let names = StringArray::from_iter_values(pairs.iter().map(|(name, _)| name));
+    let values = StringArray::from_iter_values(pairs.iter().map(|(_, value)| value));
     let pairs = StructArray::try_new(Fields::clone(pair), vec![Arc::new(names), Arc::new(values)], None)?;
     Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, pairs, None, *ordered)?))
 }
 
 fn unexpected(column: &str, data_type: &DataType) -> ArrowError {
     ArrowError::SchemaError(format!("messages have a column {column} of {data_type}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_become_rows_of_the_schema() {
+        let properties = [("UNIQ_KEY", "id"), ("TAGS", "a"), ("KEYS", "k  l"), ("__SHARDINGKEY", "g"), ("own", "1")];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let mut message = NewMessage::with_properties(properties);
+        message.set("own", "2".to_owned());
+        message.deliver_ms = Some(i64::MAX);
+        assert_eq!((message.message_id.as_deref(), message.group.as_deref()), (Some("id"), Some("g")));
+        assert_eq!((message.keys.as_slice(), message.properties.len()), (&["k".to_owned(), "l".to_owned()][..], 1));
+        let rows = batch(&[message, NewMessage::default()]).unwrap();
+        assert_eq!((rows.num_rows(), rows.schema()), (2, message_schema()));
+        assert_eq!(batch(&[]).unwrap().num_rows(), 0);
+    }
 }

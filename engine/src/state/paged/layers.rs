@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::super::changed::Changed;
 use super::super::codec::{KeyBytes, KeyParts, VERSION};
 use super::super::stored::Entries;
+use super::recent::Recent;
 use super::{PageSource, PagedEntries};
 use crate::model::Result;
 
@@ -25,6 +26,7 @@ pub(super) type Changes<T> = BTreeMap<<T as PagedEntries>::Key, Option<<T as Pag
 pub(super) struct Pages<T: PagedEntries> {
     layers: RwLock<Layers<T>>,
     source: OnceLock<PageSource>,
+    recent: Mutex<Recent<T>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl<T: PagedEntries> Default for Layers<T> {
 
 impl<T: PagedEntries> Default for Pages<T> {
     fn default() -> Self {
-        Pages { layers: RwLock::default(), source: OnceLock::new() }
+        Pages { layers: RwLock::default(), source: OnceLock::new(), recent: Mutex::default() }
     }
 }
 
@@ -93,24 +95,39 @@ impl<T: PagedEntries> Pages<T> {
     }
 
     pub(super) fn get(&self, key: &T::Key) -> Result<Option<T::Value>> {
-        if let Some(found) = self.layers.read().get(key) {
+        let version = {
+            let layers = self.layers.read();
+            if let Some(found) = layers.get(key) {
+                return Ok(found);
+            }
+            layers.version
+        };
+        // A checkpoint that ends meanwhile has written before it let memory go.
+        self.stored(version, key)
+    }
+
+    /// Reads an entry that is not in memory, for whoever is about to ask for it. What can't be read is seen by him.
+    pub(super) fn fetch(&self, key: &T::Key) {
+        let version = {
+            let layers = self.layers.read();
+            if layers.holds(key) {
+                return;
+            }
+            layers.version
+        };
+        drop(self.stored(version, key));
+    }
+
+    /// For whoever has found nothing in memory at that version. What the store has of the entry changes no more before the next one:
+    /// until then a changed entry is in memory.
+    fn stored(&self, version: u64, key: &T::Key) -> Result<Option<T::Value>> {
+        let Some(source) = self.source() else { return Ok(None) };
+        if let Some(found) = self.recent.lock().get(version, key) {
             return Ok(found);
         }
-        // A checkpoint that ends meanwhile has written before it let memory go.
-        self.stored(key)
-    }
-
-    /// Has the store's cache read an entry that is not in memory. What comes of it is seen by whoever asks for the entry.
-    pub(super) fn fetch(&self, key: &T::Key) {
-        if let Some(source) = self.source()
-            && !self.layers.read().holds(key)
-        {
-            source.fetch(&T::key(key));
-        }
-    }
-
-    fn stored(&self, key: &T::Key) -> Result<Option<T::Value>> {
-        self.source().map_or(Ok(None), |source| source.get(&T::key(key), T::parse_value))
+        let found = source.get(&T::key(key), T::parse_value)?;
+        self.recent.lock().put(version, key, found.as_ref());
+        Ok(found)
     }
 
     /// Only one thread changes entries, so that what is read from the store is still true when it is put.

@@ -6,7 +6,7 @@
 //!                        │ else
 //!   readers' view:   changed since the last checkpoint ── what the checkpoint under way writes   (layers.rs)
 //!                        │ else
-//!   state store      (source.rs)
+//!   state store      what was read of it last (recent.rs), else the store (source.rs)
 //! ```
 //!
 //! Entries that go together, such as a dropped consumer's, are not looked up: their owner is void, which hides them at once, and
@@ -15,6 +15,7 @@
 mod entries;
 mod layers;
 mod overlay;
+mod recent;
 mod scan;
 mod source;
 #[cfg(test)]
@@ -62,7 +63,7 @@ impl<T: PagedEntries> Paged<T> {
         }
     }
 
-    /// Has the store's cache read an entry that is not in memory.
+    /// Reads an entry that is not in memory, for whoever is about to ask for it.
     pub(crate) fn fetch(&self, key: &T::Key) {
         self.pages.fetch(key);
     }

@@ -42,13 +42,6 @@ impl PageSource {
         found.map(|value| parse(&value).map_err(|error| self.damaged_entry(key, &error))).transpose()
     }
 
-    /// Reads an entry into the cache. Nobody is told what comes of it.
-    pub(super) fn fetch(&self, key: &[u8]) {
-        if let Some(entries) = self.entries.read().as_ref() {
-            drop(contained(&self.path, || entries.get(key).map_err(|error| store_error(&self.path, &error))));
-        }
-    }
-
     /// Entries of a tag, from a key on, as they are now.
     pub(super) fn iter(&self, tag: u8, from: Bound<Vec<u8>>) -> Result<PageIter> {
         let entries = self.entries.read();

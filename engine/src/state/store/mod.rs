@@ -21,7 +21,9 @@ use super::{State, codec};
 use crate::model::{Error, Lsn, Result};
 use crate::platform::disk::{Disk, RealDisk, write_anew};
 
-/// What families that are paged are read through.
+/// What families that are paged are read through. Small, because every engine pays for it, and because a larger one spares little: nearly
+/// each entry of a large family lies in a block of its own, so that what is asked for next is not there. Blocks come from the
+/// page cache (`read_ahead.rs`), and entries that are asked for again at once are kept as such (`paged/recent.rs`).
 const CACHE_BYTES: u64 = 16 << 20;
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The least the LSM takes.

@@ -266,3 +266,39 @@ fn what_is_fetched_is_in_the_cache() {
     store.close();
     stored.fetch(&submission(5_000));
 }
+
+/// What was read is remembered only until a checkpoint is written.
+#[test]
+fn what_was_read_before_a_checkpoint_is_read_anew_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
+    let mut history = History::new();
+    let table = history.table("t", 1);
+    let state = RwLock::new(history.state);
+    let apply = |state: &RwLock<State>, sequence| {
+        let stamp = ProducerStamp { id: 7, epoch: 0, sequence };
+        let record = Record::Producer(ProducerRecord { table, stamp, appended: [].into() });
+        let mut state = state.write();
+        let lsn = Lsn(state.applied().0 + 1);
+        state.apply(RecordContext { lsn, append_us: 2_000_000, epoch: 1 }, &record).unwrap();
+    };
+    let next = |state: &RwLock<State>| {
+        let takes = |sequence| {
+            let stamp = StreamStamp { table, stamp: ProducerStamp { id: 7, epoch: 0, sequence } };
+            matches!(
+                state.read().admit(&Submission { stamp: Some(stamp), ..Submission::default() }),
+                Ok(Admission::New)
+            )
+        };
+        (0..9).find(|sequence| takes(*sequence))
+    };
+    for sequence in 0..4 {
+        assert_eq!(next(&state), Some(sequence));
+        apply(&state, sequence);
+        assert_eq!(next(&state), Some(sequence + 1));
+        store.checkpoint(&state, ALL).unwrap();
+        assert_eq!(state.read().families.producers.stored().in_memory(), 0);
+        assert_eq!(next(&state), Some(sequence + 1), "from the store");
+        assert_eq!(next(&state), Some(sequence + 1));
+    }
+}

@@ -15,6 +15,7 @@ PARTS = {
     "concurrent": ["sent and viewed", "consumed by tags, one again"],
     "orderly": ["consumed in order"],
     "delayed": ["none early"],
+    "transactions": ["committed, and nothing else"],
     "rebalance": ["shared out"],
     "lite": ["polled by tag", "assigned, from the beginning"],
     "dead": ["dead letters"],

@@ -22,8 +22,12 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.client.producer.TransactionSendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
@@ -41,6 +45,7 @@ public final class RocketmqCheck {
             case "concurrent": concurrent(); break;
             case "orderly": orderly(); break;
             case "delayed": delayed(); break;
+            case "transactions": transactions(); break;
             case "rebalance": rebalance(); break;
             case "lite": lite(); break;
             case "dead": dead(); break;
@@ -234,6 +239,59 @@ public final class RocketmqCheck {
             check(entry.getValue() == 0 || late < 5000, entry.getKey() + " was late by " + late + " ms");
         }
         say("none early");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    private static void transactions() throws Exception {
+        Map<String, Integer> asked = new ConcurrentHashMap<>();
+        TransactionMQProducer producer = new TransactionMQProducer("java-deal-senders");
+        producer.setNamesrvAddr(server);
+        producer.setInstanceName("java-deal-senders");
+        producer.setTransactionListener(new TransactionListener() {
+            @Override public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                String body = text(message);
+                if (body.startsWith("commit")) return LocalTransactionState.COMMIT_MESSAGE;
+                if (body.startsWith("rollback")) return LocalTransactionState.ROLLBACK_MESSAGE;
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                String body = text(message);
+                boolean same = message.getTopic().equals("java-deals") && "t".equals(message.getTags())
+                    && ("key-" + body).equals(message.getKeys()) && message.getTransactionId() != null;
+                asked.merge(same ? body : "not as it was sent: " + message, 1, Integer::sum);
+                return body.startsWith("late") ? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.ROLLBACK_MESSAGE;
+            }
+        });
+        producer.start();
+        Map<String, Integer> came = new ConcurrentHashMap<>();
+        DefaultMQPushConsumer consumer = pusher("java-deal-group", "deals");
+        consumer.subscribe("java-deals", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) came.merge(text(message), 1, Integer::sum);
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        Set<String> expected = new HashSet<>();
+        Set<String> open = new HashSet<>();
+        for (int i = 0; i < 5; i++) {
+            for (String kind : new String[] {"commit", "rollback", "late", "never"}) {
+                String body = kind + i;
+                TransactionSendResult sent = producer.sendMessageInTransaction(message("java-deals", "t", body), null);
+                check(sent.getSendStatus() == SendStatus.SEND_OK && sent.getTransactionId() != null, sent.toString());
+                if (kind.equals("commit") || kind.equals("late")) expected.add(body);
+                if (kind.equals("late") || kind.equals("never")) open.add(body);
+            }
+        }
+        consumer.start();
+        await(30, "what is committed at once", () -> came.size() >= 5);
+        await(60, "the questions", () -> asked.keySet().containsAll(open));
+        check(asked.keySet().equals(open), "asked about " + asked);
+        await(30, "what is committed later", () -> came.keySet().containsAll(expected));
+        Thread.sleep(1000);
+        check(came.keySet().equals(expected), "came: " + came);
+        check(came.values().stream().allMatch(times -> times == 1), "came: " + came);
+        say("committed, and nothing else");
         consumer.shutdown();
         producer.shutdown();
     }

@@ -9,9 +9,9 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use millstream_engine::{
-    Append, BatchOperator, Clock, Durability, Engine, EngineOptions, Evaluated, InputColumn, MAX_DELAY_US, ManualClock,
-    MessageKind, OperatorError, PartitionChoice, PendingReceipt, Principal, RowMap, ScanRequest, SystemClock, TableId,
-    TableOptions, TableSpec, TopicId,
+    Append, BatchOperator, ChunkStatistics, Clock, Durability, Engine, EngineOptions, Evaluated, InputColumn,
+    MAX_DELAY_US, ManualClock, MessageKind, OperatorError, PartitionChoice, PendingReceipt, Principal, RowMap,
+    ScanRequest, SystemClock, TableId, TableOptions, TableSpec, TopicId,
 };
 
 use crate::report::{Figure, percentile};
@@ -139,6 +139,10 @@ impl BatchOperator for Times {
 
     fn output_schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {
+        vec![false; chunks.len()]
     }
 
     fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {

@@ -45,18 +45,18 @@ pub use messages::{MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
     DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
-    FailureKind, FunctionId, GroupInfo, GroupMode, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_TOPIC_VERSIONS,
-    MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage,
-    Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
-    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
-    PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo,
-    TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, UpcomingVersion,
-    VersionRange, VersionStart, cpu_milli, message_schema, types::Misfit, types::convert as convert_column,
-    types::stored_type,
+    FailureKind, FunctionId, GroupInfo, GroupMode, HalfMessage, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
+    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits,
+    NamespaceUsage, Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets,
+    PendingReceipt, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec,
+    PluginConsumerStatus, PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace,
+    SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec,
+    TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli, message_schema,
+    types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{
-    BootTime, Clock, EngineOptions, ManualClock, SegmentStore, SystemClock, ThreadPanic, panic_text,
+    BootTime, Clock, EngineOptions, ManualClock, SegmentStore, SystemClock, ThreadPanic, TransactionChecks, panic_text,
     repeat_after_panics,
 };
 pub use plugins::MAX_MODULE_BYTES;

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::TableId;
-use crate::state::{DueEntry, DueKey};
+use crate::state::{DueEntry, DueKey, DueWhat};
 
 /// An entry whose time has come.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
     pub key: DueKey,
+    pub what: DueWhat,
     pub payload: Arc<[u8]>,
 }
 
 impl Due {
     pub(super) fn new(key: &DueKey, entry: &DueEntry) -> Due {
-        Due { key: *key, payload: entry.payload.clone() }
+        Due { key: *key, what: entry.what, payload: entry.payload.clone() }
     }
 }
 

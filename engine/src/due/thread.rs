@@ -88,20 +88,17 @@ impl DueTimes {
 
     fn submit(&self, table: TableId, due: &[Due]) -> Result<PendingReceipt> {
         let mut submission = self.acts.act(table, due)?;
-        let done = due.iter().map(|due| due.key).collect();
+        let done = due.iter().map(|due| (due.what, due.key)).collect();
         submission.records.push(Record::Due(DueRecord { table, set: Vec::new(), done }));
         self.ledger.log.enqueue(submission)?.wait()
     }
 
     /// Entries that nothing came of are looked for again.
-    fn failed(&self, table: TableId, keys: &[DueKey], error: &Error) {
+    fn failed(&self, table: TableId, due: &[Due], error: &Error) {
         let now_us = self.ledger.log.time().now_us();
-        {
-            let mut notes = self.board.notes.lock();
-            keys.iter().for_each(|key| notes.claims.release(key));
-            if let Some(first) = keys.first() {
-                notes.next.lower(table, put_off(*first, now_us));
-            }
+        self.release(due);
+        if let Some(first) = due.first() {
+            self.board.notes.lock().next.lower(table, put_off(first.key, now_us));
         }
         if !matches!(error, Error::NotFound { .. } | Error::Closed) {
             self.tell(&format!("what is due in table #{} could not be done: {error}", table.0));
@@ -133,10 +130,9 @@ impl DueTimes {
             if due.is_empty() {
                 continue;
             }
-            let keys: Vec<DueKey> = due.iter().map(|due| due.key).collect();
             match self.submit(table, &due) {
-                Ok(receipt) => self.under_way.lock().push_back(UnderWay { table, keys, receipt }),
-                Err(error) => self.failed(table, &keys, &error),
+                Ok(receipt) => self.under_way.lock().push_back(UnderWay { table, due, receipt }),
+                Err(error) => self.failed(table, &due, &error),
             }
             if self.under_way.lock().len() >= UNDER_WAY {
                 self.finish_oldest();
@@ -147,16 +143,22 @@ impl DueTimes {
     /// Waits for the submission that has been under way for longest. `false`: there is none.
     fn finish_oldest(&self) -> bool {
         let oldest = self.under_way.lock().pop_front();
-        let Some(UnderWay { table, keys, receipt }) = oldest else { return false };
+        let Some(UnderWay { table, due, receipt }) = oldest else { return false };
         match receipt.wait() {
             Ok(_) => {
-                let mut notes = self.board.notes.lock();
-                notes.failure = None;
-                keys.iter().for_each(|key| notes.claims.release(key));
+                self.release(&due);
+                self.board.notes.lock().failure = None;
+                self.acts.acted(table, &due);
             }
-            Err(error) => self.failed(table, &keys, &error),
+            Err(error) => self.failed(table, &due, &error),
         }
         true
+    }
+
+    fn release(&self, due: &[Due]) {
+        let mut notes = self.board.notes.lock();
+        due.iter().for_each(|due| notes.claims.release(&due.key));
+        self.board.released.notify_all();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -11,14 +12,20 @@ use super::claims::Claims;
 use super::next::{Due, Look, Next};
 use super::thread::run;
 use crate::log::Ledger;
-use crate::model::{Durability, Error, PendingReceipt, Result, TableId};
-use crate::platform::join;
-use crate::state::{DueKey, DueRecord, Record, RecordContext, Submission};
+use crate::model::{Error, PendingReceipt, Receipt, Result, TableId};
+use crate::platform::{Patience, join};
+use crate::state::{DueKey, DueRecord, DueWhat, Record, RecordContext, Submission};
+
+/// How long one waits for what comes of an entry.
+const UNTIL_RELEASED: Duration = Duration::from_secs(5);
 
 /// Makes of entries whose time has come what comes of them.
 pub(crate) trait Acts: Send + Sync + fmt::Debug {
     /// What is to be submitted, all of it for one table. The record that the entries are done with is added to it.
     fn act(&self, table: TableId, due: &[Due]) -> Result<Submission>;
+
+    /// Told once that is durable and applied.
+    fn acted(&self, table: TableId, due: &[Due]);
 }
 
 /// The due times of one engine.
@@ -36,6 +43,8 @@ pub(crate) struct DueTimes {
 pub(super) struct Board {
     pub notes: Mutex<Notes>,
     pub changed: Condvar,
+    /// Somebody is no longer at an entry.
+    pub released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +60,8 @@ pub(super) struct Notes {
 #[derive(Debug)]
 pub(super) struct UnderWay {
     pub table: TableId,
-    /// Of its entries, in order.
-    pub keys: Vec<DueKey>,
+    /// Its entries, in order.
+    pub due: Vec<Due>,
     pub receipt: PendingReceipt,
 }
 
@@ -88,12 +97,10 @@ impl DueTimes {
     pub(crate) fn applied(&self, records: &[(RecordContext, Record)]) {
         let mut told = false;
         for (context, record) in records {
-            let Record::Due(due) = record else { continue };
-            let Some(at_us) = due.set.iter().map(|(at_us, _)| *at_us).min() else { continue };
-            let from = DueKey { lsn: context.lsn, ..DueKey::first_at(due.table, at_us) };
+            let Some(from) = record.first_due(context.lsn) else { continue };
             let mut notes = self.board.notes.lock();
             let before = notes.next.first();
-            notes.next.lower(due.table, Look::at(from));
+            notes.next.lower(from.table, Look::at(from));
             told |= notes.next.first() != before;
         }
         if told {
@@ -101,27 +108,45 @@ impl DueTimes {
         }
     }
 
-    /// Does away with an entry before its time. `false`: it is not there any more. `Busy` while it is being done.
-    pub(crate) fn remove(&self, key: DueKey, durability: Durability) -> Result<bool> {
-        if !self.board.notes.lock().claims.claim(key) {
-            return Err(Error::Busy("its time has come, and it is not known yet what came of it".to_owned()));
-        }
-        let removed = self.remove_claimed(key, durability);
+    /// Does something about an entry before its time: what `with` gives is submitted, with the record that the entry is done with if it
+    /// is one of the state's. While somebody else is at the entry, this waits for what comes of that; `with` is called when nobody is.
+    pub(crate) fn settle(
+        &self,
+        key: DueKey,
+        what: Option<DueWhat>,
+        with: impl FnOnce() -> Result<Option<Submission>>,
+    ) -> Result<Option<Receipt>> {
+        self.claim(key)?;
+        let settled = self.settle_claimed(key, what, with);
         let mut notes = self.board.notes.lock();
         notes.claims.release(&key);
         notes.claims.note_removal();
-        removed
+        self.board.released.notify_all();
+        settled
     }
 
-    fn remove_claimed(&self, key: DueKey, durability: Durability) -> Result<bool> {
-        let reader = self.ledger.state.read().due();
-        if !reader.contains(&key)? {
-            return Ok(false);
+    fn claim(&self, key: DueKey) -> Result<()> {
+        let patience = Patience::of(UNTIL_RELEASED);
+        let mut notes = self.board.notes.lock();
+        while !notes.claims.claim(key) {
+            if patience.is_over() {
+                return Err(Error::Busy("its time has come, and it is not known yet what came of it".to_owned()));
+            }
+            self.board.released.wait_for(&mut notes, patience.left());
         }
-        let record = DueRecord { table: key.table, set: Vec::new(), done: vec![key] };
-        let submission = Submission { durability, ..Submission::of([record]) };
-        self.ledger.log.enqueue(submission)?.wait()?.wait()?;
-        Ok(true)
+        Ok(())
+    }
+
+    fn settle_claimed(
+        &self,
+        key: DueKey,
+        what: Option<DueWhat>,
+        with: impl FnOnce() -> Result<Option<Submission>>,
+    ) -> Result<Option<Receipt>> {
+        let Some(mut submission) = with()? else { return Ok(None) };
+        let done = what.map(|what| DueRecord { table: key.table, set: Vec::new(), done: vec![(what, key)] });
+        submission.records.extend(done.map(Record::from));
+        self.ledger.log.enqueue(submission)?.wait()?.wait().map(Some)
     }
 
     /// A failure that repeats is told once.

@@ -3,12 +3,13 @@
 use crate::access::Action;
 use crate::front::Engine;
 use crate::model::{DelayedMessage, Error, Principal, Result, TableId};
+use crate::state::{DueWhat, Submission};
 
 impl Engine {
     /// How many messages of each table wait for their time, by namespace and name of the table.
     pub fn delayed_counts(&self, who: &Principal) -> Result<Vec<(TableId, u64)>> {
         let session = self.session(who)?;
-        let counts: Vec<_> = self.rooms.ledger.state.read().due_counts().collect();
+        let counts: Vec<_> = self.rooms.ledger.state.read().delayed_counts().collect();
         let readable = |(table, _): &(TableId, u64)| session.table_by_id(Action::Read, *table).is_ok();
         Ok(counts.into_iter().filter(readable).collect())
     }
@@ -36,10 +37,13 @@ impl Engine {
     ) -> Result<()> {
         let table = self.session(who)?.table(Action::Produce, namespace, table)?;
         let key = self.rooms.messages.find_delayed(table.id, message_id, deliver_us)?;
-        let removed = key.map_or(Ok(false), |key| self.rooms.due.remove(key, table.options.durability))?;
-        match removed {
-            true => Ok(()),
-            false => Err(Error::NotFound { what: "delayed message", name: message_id.to_owned() }),
-        }
+        let missing = || Error::NotFound { what: "delayed message", name: message_id.to_owned() };
+        let key = key.ok_or_else(missing)?;
+        let recalled = self.rooms.due.settle(key, Some(DueWhat::Message), || {
+            let is_there = self.rooms.ledger.state.read().due().contains(&key)?;
+            let nothing = Submission { durability: table.options.durability, ..Submission::default() };
+            Ok(is_there.then_some(nothing))
+        })?;
+        recalled.map(drop).ok_or_else(missing)
     }
 }

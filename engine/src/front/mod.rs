@@ -26,6 +26,7 @@ mod shadows;
 mod tests;
 mod topic_reloads;
 mod topics;
+mod transactions;
 mod watchers;
 mod write;
 

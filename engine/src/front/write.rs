@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Dead letters are the engine's to write: their order and number follow from what was evaluated.
-    fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
+    pub(super) fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
         match self.rooms.ledger.state.read().catalog().owner_of_letters(table) {
             None => Ok(()),
             Some(owner) => Err(Error::FailedPrecondition(format!(
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// An append of no rows needs no record.
-    fn nothing_appended(&self, durability: Durability) -> Result<PendingReceipt> {
+    pub(super) fn nothing_appended(&self, durability: Durability) -> Result<PendingReceipt> {
         self.rooms.ledger.check_open()?;
         let (sender, receiver) = futures::channel::oneshot::channel();
         let lsn = self.rooms.ledger.log.durable();

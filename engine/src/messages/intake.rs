@@ -11,7 +11,9 @@ use arrow_select::zip::zip;
 
 use super::Messages;
 use super::stored::encode_message;
-use crate::model::{Append, Error, MAX_DELAY_US, MessageKind, PartitionChoice, Result, TableInfo, message_columns};
+use crate::model::{
+    Append, Error, MAX_DELAY_US, MessageKind, PartitionChoice, PartitionId, Result, TableInfo, message_columns,
+};
 use crate::state::{DueEntry, DueRecord, DueWhat, RowsPart};
 
 /// What a row of a message table takes in a commit beside its values, generously.
@@ -52,15 +54,42 @@ impl Messages {
             for (partition, rows) in self.appender.place(table, later, append.partition)? {
                 let times = rows.column(message_columns::DELIVER_TS).as_primitive::<TimestampMicrosecondType>();
                 for row in 0..rows.num_rows() {
-                    let payload: Arc<[u8]> = encode_message(&rows, row, partition)?.into();
-                    self.check_deliverable(payload.len())?;
-                    self.appender.spend(payload.len(), spare)?;
+                    let payload = self.encoded(&rows, row, partition, spare)?;
                     set.push((times.value(row), DueEntry { what: DueWhat::Message, payload }));
                 }
             }
             prepared.delayed = Some(DueRecord { table: table.id, set, done: Vec::new() });
         }
         Ok(prepared)
+    }
+
+    /// Half messages as their entries hold them, in the order of the rows of each partition.
+    pub(super) fn encoded_halves(
+        &self,
+        table: &TableInfo,
+        append: &Append,
+        now_us: i64,
+        spare: &mut usize,
+    ) -> Result<Vec<Arc<[u8]>>> {
+        let batch = self.complete(&self.appender.conform(table, append, spare)?, now_us)?;
+        if batch.column(message_columns::DELIVER_TS).null_count() < batch.num_rows() {
+            let message = "a message of a transaction can't have deliver_ts: it is delivered when that is committed";
+            return Err(Error::InvalidInput(message.to_owned()));
+        }
+        let mut payloads = Vec::with_capacity(batch.num_rows());
+        for (partition, rows) in self.appender.place(table, batch, append.partition)? {
+            for row in 0..rows.num_rows() {
+                payloads.push(self.encoded(&rows, row, partition, spare)?);
+            }
+        }
+        Ok(payloads)
+    }
+
+    fn encoded(&self, rows: &RecordBatch, row: usize, partition: PartitionId, spare: &mut usize) -> Result<Arc<[u8]>> {
+        let payload: Arc<[u8]> = encode_message(rows, row, partition)?.into();
+        self.check_deliverable(payload.len())?;
+        self.appender.spend(payload.len(), spare)?;
+        Ok(payload)
     }
 
     /// It must fit a commit as a row as well.
@@ -114,6 +143,7 @@ fn check_kind(table: &TableInfo, kind: MessageKind, batch: &RecordBatch, choice:
             !ordered || times.is_valid(row)
         }),
         MessageKind::Delayed => first(&|row| times.is_null(row) || groups.is_valid(row)),
+        MessageKind::Transactional => first(&|_| true),
     };
     let Some(row) = found else { return Ok(()) };
     let takes = match kind {
@@ -122,6 +152,7 @@ fn check_kind(table: &TableInfo, kind: MessageKind, batch: &RecordBatch, choice:
             "messages with a message_group or for a partition that is named, and without deliver_ts"
         }
         MessageKind::Delayed => "messages with deliver_ts and without message_group",
+        MessageKind::Transactional => "half messages of transactions",
     };
     let name = &table.name;
     Err(Error::InvalidInput(format!(

@@ -1,18 +1,24 @@
 //! Message tables: what becomes of messages on their way to their table. Those whose time has not come wait as due entries of the
 //! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
+mod act;
 mod delayed;
 mod intake;
 mod locks;
 mod presence;
 mod stored;
 mod subscription;
+mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::broadcast;
+
+pub(crate) use transactions::micros;
+
 use crate::log::{self, Ledger};
-use crate::model::Result;
+use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
 pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
@@ -27,11 +33,22 @@ pub(crate) struct Messages {
     /// What the ids begin with that this opening of the store gives, and how many it has given.
     id_prefix: u64,
     ids: AtomicU64,
+    /// Half messages that are asked about.
+    checks: broadcast::Sender<TransactionCheck>,
 }
+
+/// Questions that wait for one who asks; older ones are asked again another time.
+const CHECKS: usize = 1_024;
 
 impl Messages {
     pub(crate) fn new(ledger: &Arc<Ledger>, appender: &Arc<Appender>) -> Result<Messages> {
         let id_prefix = log::random(ledger.options.seed)?;
-        Ok(Messages { ledger: ledger.clone(), appender: appender.clone(), id_prefix, ids: AtomicU64::new(0) })
+        let (ids, checks) = (AtomicU64::new(0), broadcast::Sender::new(CHECKS));
+        Ok(Messages { ledger: ledger.clone(), appender: appender.clone(), id_prefix, ids, checks })
+    }
+
+    /// Told of each half message that is asked about, from now on.
+    pub(crate) fn checks(&self) -> broadcast::Receiver<TransactionCheck> {
+        self.checks.subscribe()
     }
 }

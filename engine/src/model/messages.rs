@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Error, PartitionId, Result, TableId};
+use crate::model::{Error, PartitionId, Result, TableId, TransactionId};
 
 /// Which messages a table takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -20,10 +21,13 @@ pub enum MessageKind {
     Ordered,
     /// With a time of delivery.
     Delayed,
+    /// Half messages alone: visible once their transaction is committed.
+    Transactional,
 }
 
 impl MessageKind {
-    const ALL: [MessageKind; 4] = [MessageKind::Any, MessageKind::Normal, MessageKind::Ordered, MessageKind::Delayed];
+    const ALL: [MessageKind; 5] =
+        [MessageKind::Any, MessageKind::Normal, MessageKind::Ordered, MessageKind::Delayed, MessageKind::Transactional];
 
     /// As in `CREATE TABLE … OF MESSAGES WITH (kind = …)`.
     pub fn name(self) -> &'static str {
@@ -32,6 +36,7 @@ impl MessageKind {
             MessageKind::Normal => "normal",
             MessageKind::Ordered => "ordered",
             MessageKind::Delayed => "delayed",
+            MessageKind::Transactional => "transactional",
         }
     }
 
@@ -98,6 +103,33 @@ pub struct DelayedMessage {
     pub born_us: i64,
     /// Of its body.
     pub body_bytes: usize,
+}
+
+/// A message whose transaction has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HalfMessage {
+    pub table: TableId,
+    pub id: TransactionId,
+    /// Where it will be appended.
+    pub partition: PartitionId,
+    pub message_id: String,
+    pub tag: Option<String>,
+    /// Producers of this group are asked what became of it.
+    pub group: String,
+    /// µs since the Unix epoch.
+    pub begun_us: i64,
+    /// How often it was asked about.
+    pub checks: u32,
+    /// When it is asked about next; `None`: it was asked about as often as is set, and waits for somebody's decision.
+    pub check_us: Option<i64>,
+}
+
+/// A half message that is asked about now.
+#[derive(Debug, Clone)]
+pub struct TransactionCheck {
+    pub half: HalfMessage,
+    /// As it would be appended: one row.
+    pub message: RecordBatch,
 }
 
 /// Refuses what a message table can't be.

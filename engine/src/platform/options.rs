@@ -59,8 +59,26 @@ pub struct EngineOptions {
     pub max_groups_per_topic: usize,
     /// How long a group of more than a few members gathers those who come and go before it shares out its partitions anew.
     pub group_join_delay_ms: u64,
+    /// When and how often half messages are asked about.
+    pub transaction_checks: TransactionChecks,
     /// Limits of namespaces that have none of their own.
     pub namespace_limits: NamespaceLimits,
+}
+
+/// When half messages whose producer has not said what became of them are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionChecks {
+    /// So long after it was sent for the first time, unless its producer has said otherwise.
+    pub after_ms: u64,
+    pub every_ms: u64,
+    /// After so many times nobody is asked any more, and it waits for somebody's decision.
+    pub limit: u32,
+}
+
+impl Default for TransactionChecks {
+    fn default() -> Self {
+        TransactionChecks { after_ms: 6_000, every_ms: 30_000, limit: 15 }
+    }
 }
 
 impl EngineOptions {
@@ -87,6 +105,7 @@ impl EngineOptions {
             maintenance_interval_ms: 1_000,
             max_groups_per_topic: 100,
             group_join_delay_ms: 100,
+            transaction_checks: TransactionChecks::default(),
             namespace_limits: NamespaceLimits::default(),
         }
     }

@@ -16,8 +16,8 @@ use super::earlier::Earlier;
 use super::family::{Ahead, Family, Fold, RecordKind};
 use super::paged::{PageSource, Paged, PagedEntries};
 use super::stored::{Entries, Stored};
-use crate::model::{Error, Lsn, Result, TableId};
-use crate::state::{Change, Record};
+use crate::model::{Error, Lsn, Result, TableId, TransactionId};
+use crate::state::{Change, HalfRecord, Record};
 
 /// Memory that an entry takes beside its payload.
 const OVERHEAD: usize = 128;
@@ -40,11 +40,31 @@ impl DueKey {
     }
 }
 
+impl Record {
+    /// The first of the due times that it sets, as the record of this LSN.
+    pub(crate) fn first_due(&self, lsn: Lsn) -> Option<DueKey> {
+        match self {
+            Record::Due(due) => {
+                let at_us = due.set.iter().map(|(at_us, _)| *at_us).min()?;
+                Some(DueKey { lsn, ..DueKey::first_at(due.table, at_us) })
+            }
+            Record::Half(half) => {
+                let begun = half.begun.iter().map(|begun| begun.check_us);
+                let again = half.asked.iter().filter_map(|(_, check_us)| *check_us);
+                Some(DueKey::first_at(half.table, begun.chain(again).min()?))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Who knows what to do when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum DueWhat {
     /// A message becomes visible.
     Message,
+    /// A half message is asked about.
+    Check,
 }
 
 /// What is to happen.
@@ -61,7 +81,23 @@ pub(crate) struct DueRecord {
     pub table: TableId,
     /// With their times, µs since the Unix epoch.
     pub set: Vec<(i64, DueEntry)>,
-    pub done: Vec<DueKey>,
+    pub done: Vec<(DueWhat, DueKey)>,
+}
+
+/// Entries of one table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct DueCount {
+    messages: u64,
+    checks: u64,
+}
+
+impl DueCount {
+    fn of(&mut self, what: DueWhat) -> &mut u64 {
+        match what {
+            DueWhat::Message => &mut self.messages,
+            DueWhat::Check => &mut self.checks,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -112,7 +148,7 @@ impl PagedEntries for DueEntries {
 pub(super) struct DueFamily {
     entries: Paged<DueEntries>,
     /// Entries of a table; none where there are none.
-    counts: BTreeMap<TableId, u64>,
+    counts: BTreeMap<TableId, DueCount>,
     unwritten: Changed<TableId>,
 }
 
@@ -148,18 +184,37 @@ impl DueFamily {
         DueReader { entries: self.entries.reader() }
     }
 
-    pub(super) fn counts(&self) -> impl Iterator<Item = (TableId, u64)> {
-        self.counts.iter().map(|(table, count)| (*table, *count))
+    pub(super) fn delayed_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
+        let counts = self.counts.iter().map(|(table, count)| (*table, count.messages));
+        counts.filter(|(_, messages)| *messages > 0)
     }
 
-    fn count(&mut self, table: TableId, added: usize, gone: usize) {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let before = self.counts.get(&table).copied().unwrap_or(0);
-        match before.saturating_add(count(added)).saturating_sub(count(gone)) {
-            0 => self.counts.remove(&table),
-            after => self.counts.insert(table, after),
-        };
+    fn count(&mut self, table: TableId, what: DueWhat, added: bool) {
+        let counted = self.counts.entry(table).or_default();
+        let count = counted.of(what);
+        *count = if added { count.saturating_add(1) } else { count.saturating_sub(1) };
+        if *counted == DueCount::default() {
+            self.counts.remove(&table);
+        }
         self.unwritten.mark(table);
+    }
+
+    fn set(&mut self, key: DueKey, entry: DueEntry) {
+        self.count(key.table, entry.what, true);
+        self.entries.put(&key, Some(entry));
+    }
+
+    /// When half messages are asked about follows from their records.
+    fn set_checks(&mut self, fold: &Fold<'_>, half: &HalfRecord) {
+        let begun = (0_u32..).zip(&half.begun).map(|(index, begun)| {
+            let id = TransactionId { lsn: fold.context.lsn, index };
+            (id, begun.check_us)
+        });
+        let again = half.asked.iter().filter_map(|(id, check_us)| Some((*id, (*check_us)?)));
+        for (id, at_us) in begun.chain(again) {
+            let key = DueKey { table: half.table, at_us, lsn: id.lsn, index: id.index };
+            self.set(key, DueEntry { what: DueWhat::Check, payload: Arc::from([]) });
+        }
     }
 }
 
@@ -170,11 +225,14 @@ impl Family for DueFamily {
             Record::Due(due) if fold.catalog.table(due.table).is_some() => {
                 for (index, (at_us, entry)) in (0_u32..).zip(&due.set) {
                     let key = DueKey { table: due.table, at_us: *at_us, lsn: fold.context.lsn, index };
-                    self.entries.put(&key, Some(entry.clone()));
+                    self.set(key, entry.clone());
                 }
-                due.done.iter().for_each(|key| self.entries.put(key, None));
-                self.count(due.table, due.set.len(), due.done.len());
+                for (what, key) in &due.done {
+                    self.entries.put(key, None);
+                    self.count(due.table, *what, false);
+                }
             }
+            Record::Half(half) if fold.catalog.table(half.table).is_some() => self.set_checks(fold, half),
             Record::Change(change) => {
                 if let Change::TableDropped { table } = change.as_ref()
                     && self.counts.remove(table).is_some()
@@ -257,9 +315,9 @@ impl RecordKind for DueRecord {
 
     fn admit<'a>(&'a self, ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
         let table = ahead.catalog().known_table(self.table)?;
-        match self.done.iter().find(|key| key.table != self.table) {
+        match self.done.iter().find(|(_, key)| key.table != self.table) {
             None => Ok(()),
-            Some(key) => Err(Error::Internal(format!("{key:?} is not of table {:?}", table.name))),
+            Some((_, key)) => Err(Error::Internal(format!("{key:?} is not of table {:?}", table.name))),
         }
     }
 

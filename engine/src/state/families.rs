@@ -6,6 +6,7 @@ use super::catalog::Catalog;
 use super::due::DueFamily;
 use super::family::{Family, Fold};
 use super::groups::Groups;
+use super::halves::Halves;
 use super::keyed::Keyed;
 use super::letters::Letters;
 use super::producers::Producers;
@@ -60,6 +61,7 @@ macro_rules! families {
 families! {
     due: DueFamily,
     groups: Groups,
+    halves: Halves,
     keyed: Keyed,
     letters: Letters,
     producers: Producers,

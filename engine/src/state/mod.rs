@@ -18,6 +18,7 @@ mod family;
 mod forgotten_streams;
 mod group_key;
 mod groups;
+mod halves;
 mod keyed;
 mod kinds;
 mod letters;
@@ -49,6 +50,7 @@ pub(crate) use due::{DueEntry, DueKey, DueReader, DueRecord, DueWhat};
 pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
 pub(crate) use groups::GroupState;
+pub(crate) use halves::{HalfBegun, HalfEntry, HalfReader, HalfRecord};
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
@@ -214,9 +216,19 @@ impl State {
         self.families.due.reader()
     }
 
-    /// How many entries wait for their time, by table.
-    pub(crate) fn due_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
-        self.families.due.counts()
+    /// How many messages wait for their time, by table.
+    pub(crate) fn delayed_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
+        self.families.due.delayed_counts()
+    }
+
+    /// Half messages, to be read without this state's lock.
+    pub(crate) fn halves(&self) -> HalfReader {
+        self.families.halves.reader()
+    }
+
+    /// How many there are, by table.
+    pub(crate) fn half_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
+        self.families.halves.counts()
     }
 
     /// Producer streams: those whose answers are kept, and those of which only the epoch is.

@@ -33,6 +33,7 @@ macro_rules! each_kind {
             Change(Box<$crate::state::Change>) = 4,
             State($crate::state::StateRecord) = 7,
             Due($crate::state::DueRecord) = 8,
+            Half($crate::state::HalfRecord) = 9,
             #[cfg(test)]
             Tally($crate::state::tests::tallies::Tally) = 120,
         }

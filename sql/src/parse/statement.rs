@@ -121,6 +121,12 @@ pub(crate) enum Statement {
         group: ObjectName,
         client: Option<String>,
     },
+    EndTransaction {
+        /// Of a half message.
+        id: String,
+        table: ObjectName,
+        commit: bool,
+    },
     RecallMessage {
         id: String,
         table: ObjectName,

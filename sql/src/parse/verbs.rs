@@ -45,6 +45,15 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
         let due = if cursor.words(&["DUE", "TIMESTAMP"]) { Some(cursor.string()?) } else { None };
         return Ok(Statement::RecallMessage { id, table, due });
     }
+    for (verb, commit) in [("COMMIT", true), ("ROLLBACK", false)] {
+        let is_one = cursor.peek_word(0, verb) && cursor.peek_word(1, "TRANSACTION");
+        if is_one && matches!(cursor.sql().peek_nth_token(2).token, Token::SingleQuotedString(_)) {
+            cursor.expect_words(&[verb, "TRANSACTION"])?;
+            let id = cursor.string()?;
+            cursor.expect_words(&["ON"])?;
+            return Ok(Statement::EndTransaction { id, table: cursor.name()?, commit });
+        }
+    }
     if cursor.words(&["COPY"]) {
         return parse_copy(cursor);
     }

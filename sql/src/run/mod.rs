@@ -78,6 +78,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         }
         Statement::DropGroup { group, if_exists, force } => groups::drop_group(scene, &group, if_exists, force),
         Statement::CommitOffsets { topic, group, client } => groups::commit_offsets(scene, &topic, &group, client),
+        Statement::EndTransaction { id, table, commit } => messages::end_transaction(scene, &id, &table, commit),
         Statement::RecallMessage { id, table, due } => messages::recall_message(scene, &id, &table, due.as_deref()),
         Statement::CopyFrom(copy) => copy_from::copy_from(scene, copy),
         other => Err(Error::Internal(format!("statement {other:?} has a path of its own"))),

@@ -48,7 +48,7 @@ pub(super) fn create_table(scene: &Scene, create: CreateTable) -> Result<Outcome
 fn message_kind(name: Option<String>) -> Result<MessageKind> {
     let Some(name) = name else { return Ok(MessageKind::default()) };
     MessageKind::named(&name).ok_or_else(|| Error::Invalid {
-        message: format!("kind is 'any', 'normal', 'ordered' or 'delayed', not {name:?}"),
+        message: format!("kind is 'any', 'normal', 'ordered', 'delayed' or 'transactional', not {name:?}"),
         position: None,
     })
 }

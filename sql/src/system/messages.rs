@@ -1,7 +1,7 @@
-//! Messages that wait for their time.
+//! Messages that are not visible yet.
 
 use super::data::Kind::{Number, Text, Time};
-use super::data::{Columns, Rows, number, text, text_or_null, time};
+use super::data::{Columns, Rows, number, text, text_or_null, time, time_or_null};
 use crate::Result;
 use crate::query::Reader;
 
@@ -35,6 +35,45 @@ pub(super) fn delayed_messages(reader: &Reader) -> Result<Rows> {
                 time(message.deliver_us),
                 time(message.born_us),
                 number(message.body_bytes),
+            ]);
+            left -= 1;
+            left > 0
+        })?;
+    }
+    Ok(rows)
+}
+
+pub(super) const TRANSACTIONS: Columns = &[
+    ("namespace", Text),
+    ("table_name", Text),
+    ("transaction_id", Text),
+    ("producer_group", Text),
+    ("partition", Number),
+    ("message_id", Text),
+    ("tag", Text),
+    ("begun_ts", Time),
+    ("checks", Number),
+    ("next_check_ts", Time),
+];
+
+pub(super) fn transactions(reader: &Reader) -> Result<Rows> {
+    let (engine, who) = (&reader.engine, &reader.who);
+    let mut rows = Rows::new();
+    for (table, _) in engine.half_counts(who)? {
+        let table = engine.table_by_id(who, table)?;
+        let mut left = SHOWN;
+        engine.half_messages(who, table.id, |half| {
+            rows.push(vec![
+                text(&table.namespace),
+                text(&table.name),
+                text(half.id.to_string()),
+                text(half.group),
+                number(half.partition),
+                text(half.message_id),
+                text_or_null(half.tag),
+                time(half.begun_us),
+                number(half.checks),
+                time_or_null(half.check_us),
             ]);
             left -= 1;
             left > 0

@@ -42,7 +42,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 24] = [
+pub(crate) static TABLES: [SystemTable; 25] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
@@ -67,6 +67,7 @@ pub(crate) static TABLES: [SystemTable; 24] = [
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },
     SystemTable { name: "topic_versions", columns: versions::TOPIC_VERSIONS, rows: versions::topic_versions },
     SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },
+    SystemTable { name: "transactions", columns: messages::TRANSACTIONS, rows: messages::transactions },
 ];
 
 /// The table of a name.

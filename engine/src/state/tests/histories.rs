@@ -9,10 +9,13 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::contract::PluginSuspension;
 use crate::model::{
-    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp, UpcomingVersion,
+    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp, TransactionId,
+    UpcomingVersion,
 };
 use crate::state::StateStore;
-use crate::state::{OffsetsRecord, ProducerRecord, StateRecord};
+use crate::state::{
+    DueEntry, DueKey, DueRecord, DueWhat, HalfBegun, HalfEntry, HalfRecord, OffsetsRecord, ProducerRecord, StateRecord,
+};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -67,13 +70,15 @@ fn random_history(seed: u64, steps: usize) -> History {
     let mut history = History::new();
     for _ in 0..steps {
         history.now_us += random.random_range(0..DAY_US / 8);
-        match random.random_range(0..11) {
+        match random.random_range(0..13) {
             0..4 => random_rows(&mut history, &mut random),
             4 | 5 => random_offsets(&mut history, &mut random),
             6 => random_producer(&mut history, &mut random),
             7 => random_segments(&mut history, &mut random),
             9 => random_state(&mut history, &mut random),
             8 => random_excess(&mut history),
+            11 => random_due(&mut history, &mut random),
+            12 => random_halves(&mut history, &mut random),
             10 => {
                 history.push(if random.random() { Record::CleanShutdown } else { Record::Sealed { first: Lsn(1) } });
             }
@@ -135,6 +140,55 @@ fn random_excess(history: &mut History) {
             history.push(Record::Change(Box::new(excess)));
         }
     }
+}
+
+/// As those do who have claimed the entries that they are done with.
+fn random_due(history: &mut History, random: &mut StdRng) {
+    let Some((table, _)) = any_table(history, random) else { return };
+    let mut waiting = Vec::new();
+    let each = |key: &DueKey, entry: &DueEntry| {
+        waiting.extend((entry.what == DueWhat::Message && key.table == table).then_some((entry.what, *key)));
+        Ok(true)
+    };
+    history.state.due().scan(DueKey::first_at(TableId(0), i64::MIN), each).unwrap();
+    let done = waiting.into_iter().filter(|_| random.random_bool(0.3)).collect();
+    let set = (0..random.random_range(0..4)).map(|number: u8| {
+        let entry = DueEntry { what: DueWhat::Message, payload: vec![number; 3].into() };
+        (history.now_us + random.random_range(-DAY_US..DAY_US), entry)
+    });
+    let set = set.collect();
+    history.push(Record::Due(DueRecord { table, set, done }));
+}
+
+fn random_halves(history: &mut History, random: &mut StdRng) {
+    let Some((table, _)) = any_table(history, random) else { return };
+    let (mut asked, mut ended, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let each = |id: TransactionId, entry: &HalfEntry| {
+        match random.random_range(0..4) {
+            0 => ended.push(id),
+            1 => asked.push((id, random.random_bool(0.7).then_some(history.now_us + 1))),
+            _ => return Ok(true),
+        }
+        done.extend(entry.due_key(table, id).map(|key| (DueWhat::Check, key)));
+        Ok(true)
+    };
+    history.state.halves().scan(table, each).unwrap();
+    let begun = (0..random.random_range(0..3)).map(|number: u8| HalfBegun {
+        group: "g".into(),
+        payload: vec![number; 3].into(),
+        check_us: history.now_us + random.random_range(0..DAY_US),
+    });
+    let begun = begun.collect();
+    history.push(Record::Due(DueRecord { table, set: Vec::new(), done }));
+    history.push(Record::Half(HalfRecord { table, begun, asked, ended }));
+    let counted = |entries: Vec<(TableId, u64)>| entries.iter().find(|(of, _)| *of == table).map_or(0, |of| of.1);
+    let mut halves = 0;
+    let each = |_: TransactionId, _: &HalfEntry| {
+        halves += 1;
+        Ok(true)
+    };
+    history.state.halves().scan(table, each).unwrap();
+    assert_eq!(counted(history.state.half_counts().collect()), halves, "they are counted");
 }
 
 fn random_state(history: &mut History, random: &mut StdRng) {

@@ -1,4 +1,5 @@
-//! Power is lost while messages wait and while they are delivered: each that was acknowledged comes once, and not early.
+//! Power is lost while messages wait and while they are delivered: each that was acknowledged comes once, and not early; half messages
+//! whose commit was acknowledged come once, and others not unless somebody commits them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::disk::{Fault, SimDisk};
-use millstream_engine::{Engine, EngineOptions, ManualClock, MessageKind, TableInfo};
+use millstream_engine::{CheckVerdict, Engine, EngineOptions, ManualClock, MessageKind, TableInfo, TransactionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{create, delayed, send, visible};
+use super::transactions::begin;
+use super::{create, delayed, message, send, visible};
 use crate::crash::for_each_seed;
 use crate::fixture::{NOW_US, until, who};
 
@@ -94,5 +96,72 @@ fn every_acknowledged_message_comes_once_and_not_early() {
         assert!(twice.is_empty(), "{twice:?}");
         let lost: Vec<_> = sent.acknowledged.keys().filter(|id| !times.contains_key(*id)).collect();
         assert!(lost.is_empty(), "{lost:?} of {} were acknowledged and did not come", sent.acknowledged.len());
+    });
+}
+
+/// What is known of a half message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Open,
+    Committed,
+    RolledBack,
+    /// An end of it failed: it may be done or not.
+    Unknown,
+}
+
+#[test]
+fn half_messages_come_after_their_commit_or_never() {
+    for_each_seed(SEEDS, |seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW_US));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut disk = SimDisk::new(seed);
+        let mut engine = open(dir.path(), &disk, &clock);
+        let table = create(&engine, "orders", MessageKind::Transactional, 2);
+        let mut known: BTreeMap<TransactionId, (String, Half)> = BTreeMap::new();
+        for _ in 0..3 {
+            disk.fail_at(disk.operations() + chance.random_range(1..80), Fault::Crash);
+            for _ in 0..chance.random_range(10..60) {
+                let open = known.iter().filter(|(_, (_, half))| *half == Half::Open).map(|(id, _)| *id);
+                let open: Vec<TransactionId> = open.collect();
+                match chance.random_range(0..3) {
+                    0 => clock.advance(Duration::from_millis(chance.random_range(100..20_000))),
+                    1 if !open.is_empty() => {
+                        let id = open[chance.random_range(0..open.len())];
+                        let (verdict, half) = match chance.random_range(0..2) {
+                            0 => (CheckVerdict::Commit, Half::Committed),
+                            _ => (CheckVerdict::Rollback, Half::RolledBack),
+                        };
+                        let ended = engine.end_transaction(&who(), table.id, id, verdict);
+                        known.get_mut(&id).unwrap().1 = if ended.is_ok() { half } else { Half::Unknown };
+                    }
+                    _ => {
+                        let name = format!("{:016x}", chance.random::<u64>());
+                        if let Ok(id) = begin(&engine, &table, message(&name)) {
+                            known.insert(id, (name, Half::Open));
+                        }
+                    }
+                }
+            }
+            disk.power_off();
+            let _ = engine.close();
+            drop(engine);
+            disk = disk.crash(seed);
+            engine = open(dir.path(), &disk, &clock);
+        }
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for message in visible(&engine, &table) {
+            *times.entry(message.id).or_default() += 1;
+        }
+        for (id, (name, half)) in &known {
+            let (seen, waits) = (times.get(name).copied().unwrap_or(0), engine.half_message(&who(), *id).is_ok());
+            let fits = match half {
+                Half::Open => (seen, waits) == (0, true),
+                Half::Committed => (seen, waits) == (1, false),
+                Half::RolledBack => (seen, waits) == (0, false),
+                Half::Unknown => (seen, waits) == (0, true) || (seen <= 1 && !waits),
+            };
+            assert!(fits, "{id} is {half:?}: seen {seen} times, waits: {waits}");
+        }
     });
 }

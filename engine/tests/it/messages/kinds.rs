@@ -32,6 +32,9 @@ fn what_the_producer_leaves_out_is_filled_in() {
     assert_eq!(batch.column(1).null_count(), 2, "there is no tag to make up");
 }
 
+/// A message, where it is sent, and whether it is taken.
+type Case<'a> = (&'a Message, PartitionChoice, bool);
+
 #[test]
 fn kinds_are_kept_apart() {
     let store = Fixture::new();
@@ -41,7 +44,7 @@ fn kinds_are_kept_apart() {
     let grouped = Message { group: Some("g"), ..message("grouped") };
     let later = delayed("later", NOW_US + 1_000_000);
     let both = Message { group: Some("g"), ..later.clone() };
-    let cases: [(MessageKind, &[(&Message, PartitionChoice, bool)]); 4] = [
+    let cases: [(MessageKind, &[Case<'_>]); 4] = [
         (
             MessageKind::Any,
             &[(&plain, by_key, true), (&grouped, by_key, true), (&later, by_key, true), (&both, named, true)],

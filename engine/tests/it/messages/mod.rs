@@ -3,6 +3,7 @@
 mod crash;
 mod delays;
 mod kinds;
+mod transactions;
 
 use std::sync::Arc;
 

@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn headers_that_are_none_are_refused() {
-        let wrong = [framed(2, b"{}", b""), framed(0, b"{}", b""), framed(0, b"[1]", b""), framed(1, &[0; 12], b"")];
+        let wrong = [framed(2, b"{}", b""), framed(0, b"{}", b""), framed(0, b"1", b""), framed(1, &[0; 12], b"")];
         for message in wrong {
             assert!(Command::read(&message).is_err(), "{message:?}");
         }

@@ -148,7 +148,7 @@ mod tests {
         let message = StoredMessage { store_host: "[::1]:9876".parse().unwrap(), ..sample(&topic) };
         let mut out = BytesMut::new();
         message.write(&mut out).unwrap();
-        assert_eq!((out.len(), out[7], out[43]), (message.bytes(), 0xab, 0x20));
+        assert_eq!((out.len(), out[7], out[39]), (message.bytes(), 0xab, 0x20));
         let properties = "p".repeat(MAX_PROPERTIES_BYTES + 1);
         let message = StoredMessage { properties: &properties, ..sample("t") };
         assert!(message.write(&mut BytesMut::new()).is_err());

@@ -1,5 +1,6 @@
 //! Transactions: half messages that are sent, decided and asked about.
 
+use arrow_array::RecordBatch;
 use tokio::sync::broadcast;
 
 use crate::access::Action;
@@ -74,6 +75,13 @@ impl Engine {
     pub fn half_messages(&self, who: &Principal, table: TableId, each: impl FnMut(HalfMessage) -> bool) -> Result<()> {
         let table = self.session(who)?.table_by_id(Action::Read, table)?;
         self.rooms.messages.halves(table.id, each)
+    }
+
+    /// A half message as it would be appended, one row. `NotFound` once its transaction has ended.
+    pub fn half_message_row(&self, who: &Principal, table: TableId, id: TransactionId) -> Result<RecordBatch> {
+        let table = self.session(who)?.table_by_id(Action::Read, table)?;
+        let missing = || Error::NotFound { what: "transaction", name: id.to_string() };
+        self.rooms.messages.half_row(table.id, id)?.ok_or_else(missing)
     }
 
     /// Told of each half message that is asked about from now on, for those who ask producers and answer with

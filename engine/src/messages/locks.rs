@@ -17,10 +17,13 @@ const MAX_LEASES: usize = 1 << 17;
 /// A queue.
 pub(crate) type QueueName = (TableId, PartitionId);
 
+/// Namespace and name.
+type GroupName = (Arc<str>, Arc<str>);
+
 /// All locks.
 #[derive(Debug, Default)]
 pub(crate) struct QueueLocks {
-    leases: Mutex<HashMap<(Arc<str>, Arc<str>), HashMap<QueueName, Lease>>>,
+    leases: Mutex<HashMap<GroupName, HashMap<QueueName, Lease>>>,
 }
 
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use super::Messages;
 use super::stored::{decode_message, rows};
 use crate::model::{
@@ -99,19 +101,19 @@ impl Messages {
     /// Tells those who ask producers of one that is asked about; whoever is not there or slow is told the next time.
     pub(super) fn ask(&self, table: TableId, key: &DueKey) {
         let id = TransactionId { lsn: key.lsn, index: key.index };
-        let told = self.check(table, id);
-        match told {
-            Ok(Some(check)) if check.half.check_us.is_some() => drop(self.checks.send(check)),
-            Ok(Some(check)) => self.ledger.events.push("transaction_parked", parked(&check.half)),
+        match self.half(table, id) {
+            // Nobody who asks is there.
+            Ok(Some(half)) if half.check_us.is_some() => drop(self.checks.send(TransactionCheck { table, id })),
+            Ok(Some(half)) => self.ledger.events.push("transaction_parked", parked(&half)),
             Ok(None) => {}
             Err(error) => tracing::warn!("a half message can't be read: {error}"),
         }
     }
 
-    fn check(&self, table: TableId, id: TransactionId) -> Result<Option<TransactionCheck>> {
-        let Some(entry) = self.ledger.state.read().halves().get(table, id)? else { return Ok(None) };
-        let message = rows(&[decode_message(&entry.payload)?])?;
-        Ok(Some(TransactionCheck { half: shown(table, id, &entry)?, message }))
+    /// As it would be appended: one row.
+    pub(crate) fn half_row(&self, table: TableId, id: TransactionId) -> Result<Option<RecordBatch>> {
+        let entry = self.ledger.state.read().halves().get(table, id)?;
+        entry.map(|entry| rows(&[decode_message(&entry.payload)?])).transpose()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
@@ -125,11 +124,10 @@ pub struct HalfMessage {
 }
 
 /// A half message that is asked about now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionCheck {
-    pub half: HalfMessage,
-    /// As it would be appended: one row.
-    pub message: RecordBatch,
+    pub table: TableId,
+    pub id: TransactionId,
 }
 
 /// Refuses what a message table can't be.

@@ -104,11 +104,11 @@ impl Askable {
 
 /// Asks producers until the server stops.
 pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
-    let engine = tokio::select! {
+    let door = tokio::select! {
         () = stop.stopped() => return,
-        door = remoting.rooms.opened() => door.engine.clone(),
+        door = remoting.rooms.opened() => door.clone(),
     };
-    let mut checks = match engine.transaction_checks(&Principal::anonymous()) {
+    let mut checks = match door.engine.transaction_checks(&Principal::anonymous()) {
         Ok(checks) => checks,
         Err(error) => return tracing::error!(%error, "nobody can be asked about half messages"),
     };
@@ -120,8 +120,11 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
         match check {
             // What is not asked now is asked another time.
             Ok(check) => {
-                if let Err(error) = ask_one(&remoting, &engine, &check) {
-                    tracing::warn!(%error, id = %check.half.id, "nobody could be asked about a half message");
+                let (remoting, engine) = (Arc::clone(&remoting), door.engine.clone());
+                let asked = door.work.run(Waits::ForRows, move || ask_one(&remoting, &engine, check)).await;
+                let refusal = asked.map_err(Refusal::from).and_then(|asked| asked.map_err(Refusal::from)).err();
+                if let Some(Refusal { remark, .. }) = refusal {
+                    tracing::debug!(id = %check.id, "nobody was asked about a half message: {remark}");
                 }
             }
             Err(RecvError::Lagged(_)) => {}
@@ -131,8 +134,9 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
 }
 
 /// Asks one producer of the group, the next one each time.
-fn ask_one(remoting: &Remoting, engine: &Engine, check: &TransactionCheck) -> Result<(), Error> {
-    let (half, who) = (&check.half, Principal::anonymous());
+fn ask_one(remoting: &Remoting, engine: &Engine, check: TransactionCheck) -> Result<(), Error> {
+    let who = Principal::anonymous();
+    let half = engine.half_message(&who, check.id)?;
     let group = ScopedName::of_wire(&half.group);
     let alive = engine.message_clients(&who, &group.namespace, &group.name)?;
     let producers = alive.into_iter().filter(|client| client.role == MessageClientRole::Producer);
@@ -141,7 +145,8 @@ fn ask_one(remoting: &Remoting, engine: &Engine, check: &TransactionCheck) -> Re
     let turn = usize::try_from(half.checks).unwrap_or(0) % connected.len().max(1);
     let Some(client) = connected.get(turn) else { return Ok(()) };
     let table = engine.table_by_id(&who, half.table)?;
-    let message = question(remoting, client, &table, half, &check.message);
+    let row = engine.half_message_row(&who, half.table, half.id)?;
+    let message = question(remoting, client, &table, &half, &row);
     let message = message.map_err(|refusal| Error::Internal(refusal.remark))?;
     if let Some(room) = client.outgoing.try_room(message.len()) {
         client.outgoing.try_send(message, room);

@@ -80,15 +80,17 @@ fn transactions_are_asked_about_and_at_last_wait_for_a_decision() {
     assert!(checks.try_recv().is_err(), "it is too early");
     clock.advance(Duration::from_micros(1));
     let first = [checks.blocking_recv().unwrap(), checks.blocking_recv().unwrap()];
-    assert_eq!(first.each_ref().map(|check| check.half.id), ids_of);
-    let bodies = first.each_ref().map(|check| check.message.column(4).as_binary::<i32>().value(0).to_vec());
+    assert_eq!(first.map(|check| (check.table, check.id)), ids_of.map(|id| (table.id, id)));
+    let row = |id| engine.half_message_row(&who(), table.id, id).unwrap();
+    let bodies = ids_of.map(|id| row(id).column(4).as_binary::<i32>().value(0).to_vec());
     assert_eq!(bodies, [b"a".to_vec(), b"b".to_vec()]);
-    assert!(first.iter().all(|check| check.half.checks == 1 && check.half.group == "shop"));
+    assert!(halves(engine, &table).iter().all(|half| half.checks == 1 && half.group == "shop"));
     assert!(end(engine, &table, ids_of[0], CheckVerdict::Commit).unwrap());
 
     clock.advance(30 * SECOND);
     let again = checks.blocking_recv().unwrap();
-    assert_eq!((again.half.id, again.half.checks), (ids_of[1], 2));
+    assert_eq!((again.id, engine.half_message(&who(), again.id).unwrap().checks), (ids_of[1], 2));
+    assert_eq!(engine.half_message_row(&who(), table.id, ids_of[0]).unwrap_err().kind(), ErrorKind::NotFound);
     clock.advance(30 * SECOND);
     until(|| halves(engine, &table).first().is_some_and(|half| half.check_us.is_none()));
     until(|| store.events("transaction_parked") == 1);
@@ -193,7 +195,8 @@ fn each_transaction_ends_once_whoever_ends_it() {
         }
     }
     let mut found = ids(engine, &table);
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
     assert!(halves(engine, &table).is_empty() && engine.half_counts(&who()).unwrap().is_empty());
     assert!(visible(engine, &table).iter().all(|message| message.deliver_us.is_none()));

@@ -74,7 +74,11 @@ fn end_now(client: &Client, command: &Command) -> Answered {
     };
     let (engine, who) = (&client.tables.engine, &client.tables.who);
     let id = TransactionId { lsn: Lsn(lsn), index: 0 };
-    let half = engine.half_message(who, id)?;
+    let half = match engine.half_message(who, id) {
+        // Apache's broker says the same of one that it does not find.
+        Err(error @ Error::NotFound { .. }) => return Err(Refusal::new(codes::SYSTEM_ERROR, error.to_string())),
+        half => half?,
+    };
     if half.group != group.wire() {
         let message = format!("transaction {id} is of producer group {:?}, not {:?}", half.group, group.wire());
         return Err(Refusal::new(codes::SYSTEM_ERROR, message));

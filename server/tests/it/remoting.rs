@@ -208,9 +208,15 @@ fn what_is_not_served_says_so() {
         assert!(answered == number && remark.contains(part), "{code}: {answered} {remark}");
     };
     refused(&mut client, 200_050, json!({}), 3, "POP_MESSAGE");
-    refused(&mut client, 37, json!({}), 3, "END_TRANSACTION");
+    refused(&mut client, 37, json!({}), 1, "no field producerGroup");
+    refused(
+        &mut client,
+        37,
+        json!({"producerGroup": "g", "commitLogOffset": 5, "commitOrRollback": 8}),
+        1,
+        "transaction",
+    );
     refused(&mut client, 99_999, json!({}), 3, "99999");
-    refused(&mut client, 310, message("t", 0, "TRAN_MSG\u{1}true\u{2}"), 3, "transactions");
     refused(&mut client, 310, message("t", 0, "DELAY\u{1}19\u{2}"), 13, "1 to 18");
     refused(&mut client, 310, message("TBW102", 0, ""), 13, "TBW102");
     refused(&mut client, 310, json!({"a": "p"}), 1, "no field b");

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::host::COPIES;
 use super::store::{
-    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, plugin_spec, row, table_spec,
-    topic_spec,
+    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, message, plugin_spec, row,
+    table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
-use crate::contract::PluginSettings;
+use crate::contract::{CheckVerdict, PluginSettings};
 use crate::cursor::ScanRequest;
 use crate::messages::MessageClient;
 use crate::model::{
-    ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, SeekTo, TopicSpec,
-    VersionStart,
+    ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, SeekTo, TableId,
+    TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -43,6 +43,7 @@ pub(super) fn calls() -> Vec<Call> {
     all.extend(plugins());
     all.extend(rows());
     all.extend(message_clients());
+    all.extend(unseen_messages());
     all
 }
 
@@ -174,6 +175,23 @@ fn rows() -> Vec<Call> {
     ]
 }
 
+fn unseen_messages() -> Vec<Call> {
+    vec![
+        call("delayed_messages", Read, Table, "m", |s, who| s.engine.delayed_messages(who, s.messages, |_| true)),
+        call("recall_message", Produce, Table, "m", |s, who| s.engine.recall_message(who, NS, "m", "waits", None)),
+        call("begin_transactions", Produce, Table, "m", |s, who| {
+            s.engine.begin_transactions(who, &message(s.messages, None), "g", None)
+        }),
+        call("half_messages", Read, Table, "m", |s, who| s.engine.half_messages(who, s.messages, |_| true)),
+        call("half_message", Produce, Table, "m", |s, who| s.engine.half_message(who, s.half)),
+        call("half_message_row", Read, Table, "m", |s, who| s.engine.half_message_row(who, s.messages, s.half)),
+        call("end_transaction", Produce, Table, "m", |s, who| {
+            s.engine.end_transaction(who, s.messages, s.half, CheckVerdict::Unknown)
+        }),
+        call("transaction_checks", Operate, Server, "", |s, who| s.engine.transaction_checks(who)),
+    ]
+}
+
 fn message_clients() -> Vec<Call> {
     use crate::messages::MessageClientRole::Producer;
     vec![
@@ -239,6 +257,11 @@ pub(super) struct Listing {
     pub(super) names: fn(&Store, &Principal) -> Result<Vec<String>>,
 }
 
+/// The message table's name, if it is among these.
+fn messages_of(store: &Store, counts: &[(TableId, u64)]) -> Vec<String> {
+    counts.iter().filter(|(table, _)| *table == store.messages).map(|_| "m".to_owned()).collect()
+}
+
 pub(super) fn listings() -> Vec<Listing> {
     let listing = |name, action, kind, object, names| Listing { name, action, object: (kind, object), names };
     vec![
@@ -249,6 +272,8 @@ pub(super) fn listings() -> Vec<Listing> {
         listing("tables", Read, Table, "t", |s, who| {
             Ok(s.engine.tables(who)?.iter().map(|table| table.name.clone()).collect())
         }),
+        listing("delayed_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.delayed_counts(who)?))),
+        listing("half_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.half_counts(who)?))),
         listing("segments", Operate, Table, "t", |s, who| {
             let segments = s.engine.segments(who)?.into_iter().filter(|segment| segment.table == s.table);
             Ok(segments.map(|_| "t".to_owned()).collect())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::DataType;
 use tempfile::TempDir;
 
@@ -10,22 +10,25 @@ use super::host::{COPIES, CopyingHost, schema};
 use crate::contract::{FunctionSpec, PluginInfo, PluginSettings, PluginSpec};
 use crate::front::Engine;
 use crate::model::{
-    Append, AutoOffsetReset, ConsumerConfig, FunctionId, NamespaceLimitChanges, OnError, PartitionChoice,
+    Append, AutoOffsetReset, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, OnError, PartitionChoice,
     PluginConsumerSettings, PluginConsumerSpec, Principal, TableId, TableOptions, TableSpec, TopicId, TopicInfo,
-    TopicSpec,
+    TopicSpec, TransactionId,
 };
 use crate::platform::EngineOptions;
 use crate::state::Change;
 
 pub(super) const NAMESPACE: &str = "public";
 
-/// Namespace `other`; tables `t` with a row in a segment, and `out`; plugins `p`, in two versions, and [`COPIES`]; function `f`
+/// Namespace `other`; tables `t` with a row in a segment, `out`, and `m` of messages; plugins `p`, in two versions, and [`COPIES`]; function `f`
 /// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`; consumer `c`
 /// from `t` to `out`.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) engine: Engine,
     pub(super) table: TableId,
+    /// `m`, with a message that waits for its time and a half message.
+    pub(super) messages: TableId,
+    pub(super) half: TransactionId,
     pub(super) topic: Arc<TopicInfo>,
     pub(super) plugin: Arc<PluginInfo>,
     pub(super) function: FunctionId,
@@ -51,7 +54,14 @@ impl Store {
         engine.load_plugin(owner, copies.id).expect("it is loaded");
         engine.create_plugin_consumer(owner, consumer_spec("c")).expect("a consumer");
         drop(engine.join(owner, group("g"), &["t".to_owned()]).expect("a group"));
-        let store = Store { engine, table, topic, plugin, function, _dir: dir };
+        let spec = TableSpec::of_messages(NAMESPACE, "m", MessageKind::Any, TableOptions::default());
+        let messages = engine.create_table(owner, spec).expect("a message table").id;
+        let later = engine.now_us() + 3_600_000_000;
+        engine.append(owner, message(messages, Some(later)), None).expect("queued").wait().expect("it waits");
+        let half = engine.begin_transactions(owner, &message(messages, None), "g", None).expect("queued");
+        let lsn = half.wait().expect("there is room").wait().expect("it begins").lsn;
+        let half = TransactionId { lsn, index: 0 };
+        let store = Store { engine, table, messages, half, topic, plugin, function, _dir: dir };
         store.append(owner);
         store.engine.cut_segments(owner, table).expect("a segment");
         store
@@ -69,6 +79,16 @@ pub(super) fn row() -> RecordBatch {
 
 pub(super) fn append(table: TableId) -> Append {
     Append { table, partition: PartitionChoice::ByKey, batch: row() }
+}
+
+/// A message, which has the id `waits` where it has a time.
+pub(super) fn message(table: TableId, deliver_us: Option<i64>) -> Append {
+    let body: ArrayRef = Arc::new(BinaryArray::from_iter_values([b"x"]));
+    let id: ArrayRef = Arc::new(StringArray::from(vec![deliver_us.map(|_| "waits")]));
+    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![deliver_us]).with_timezone("UTC"));
+    let columns = [("body", body, false), ("message_id", id, true), ("deliver_ts", time, true)];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+    Append { table, partition: PartitionChoice::ByKey, batch }
 }
 
 pub(super) fn table_spec(name: &str) -> TableSpec {

@@ -17,28 +17,10 @@ use super::family::{Ahead, Family, Fold, RecordKind};
 use super::paged::{PageSource, Paged, PagedEntries};
 use super::stored::{Entries, Stored};
 use crate::model::{Error, Lsn, Result, TableId, TransactionId};
-use crate::state::{Change, HalfRecord, Record};
+use crate::state::{Change, DueEntry, DueKey, DueRecord, DueWhat, HalfRecord, Record};
 
 /// Memory that an entry takes beside its payload.
 const OVERHEAD: usize = 128;
-
-/// One entry's name: those of one table are in the order of their times, and of one time in that of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct DueKey {
-    pub table: TableId,
-    /// µs since the Unix epoch.
-    pub at_us: i64,
-    /// The record that set it, and which of its entries it is.
-    pub lsn: Lsn,
-    pub index: u32,
-}
-
-impl DueKey {
-    /// Below all that is due then or later.
-    pub(crate) fn first_at(table: TableId, at_us: i64) -> DueKey {
-        DueKey { table, at_us, lsn: Lsn(0), index: 0 }
-    }
-}
 
 impl Record {
     /// The first of the due times that it sets, as the record of this LSN.
@@ -56,32 +38,6 @@ impl Record {
             _ => None,
         }
     }
-}
-
-/// Who knows what to do when the time has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) enum DueWhat {
-    /// A message becomes visible.
-    Message,
-    /// A half message is asked about.
-    Check,
-}
-
-/// What is to happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DueEntry {
-    pub what: DueWhat,
-    pub payload: Arc<[u8]>,
-}
-
-/// Entries that are set and such as are done with. What came of those lies in the same submission. Whoever submits it has seen to it
-/// that they are there and that nobody else is at them ([`crate::due`]): admission does not read each of them from the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DueRecord {
-    pub table: TableId,
-    /// With their times, µs since the Unix epoch.
-    pub set: Vec<(i64, DueEntry)>,
-    pub done: Vec<(DueWhat, DueKey)>,
 }
 
 /// Entries of one table.

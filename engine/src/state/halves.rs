@@ -17,29 +17,10 @@ use super::family::{Ahead, Family, Fold, RecordKind};
 use super::paged::{PageSource, Paged, PagedEntries};
 use super::stored::{Entries, Stored};
 use crate::model::{Lsn, Result, TableId, TransactionId};
-use crate::state::{Change, DueKey, Record};
+use crate::state::{Change, DueKey, HalfRecord, Record};
 
 /// Memory that an entry takes beside its message and group.
 const OVERHEAD: usize = 128;
-
-/// Half messages of one table that begin, are asked about, or end. Those that are committed lie in the same submission as rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HalfRecord {
-    pub table: TableId,
-    pub begun: Vec<HalfBegun>,
-    /// Asked about once more, with when they will be again; `None`: nobody is asked any more.
-    pub asked: Vec<(TransactionId, Option<i64>)>,
-    pub ended: Vec<TransactionId>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HalfBegun {
-    /// Producers of this group are asked.
-    pub group: Arc<str>,
-    pub payload: Arc<[u8]>,
-    /// µs since the Unix epoch.
-    pub check_us: i64,
-}
 
 /// A half message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! there. An unknown variable or key is an error that names it and the known ones.
 
 mod error;
+mod forms;
 #[cfg(test)]
 mod fuzz;
 mod lists;

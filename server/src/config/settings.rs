@@ -1,5 +1,6 @@
 //! The table of settings.
 
+use super::forms::{bytes, flag, millis, number, text, verbatim};
 use super::lists;
 use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
@@ -9,77 +10,6 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
-
-macro_rules! bytes {
-    ($key:literal, $range:expr, $($field:ident).+ as $type:ty, $help:literal) => {
-        Setting { key: $key, help: $help, access: Access::Bytes {
-            range: $range,
-            get: |config| config.$($field).+ as u64,
-            set: |config, value| config.$($field).+ = value as $type,
-        } }
-    };
-}
-
-macro_rules! number {
-    ($key:literal, $range:expr, $($field:ident).+ as $type:ty, $help:literal) => {
-        Setting { key: $key, help: $help, access: Access::Number {
-            range: $range,
-            get: |config| config.$($field).+ as u64,
-            set: |config, value| config.$($field).+ = value as $type,
-        } }
-    };
-}
-
-macro_rules! millis {
-    ($key:literal, $range:expr, $($field:ident).+, $help:literal) => {
-        Setting {
-            key: $key,
-            help: $help,
-            access: Access::Number {
-                range: $range,
-                get: |config| u64::try_from(config.$($field).+.as_millis()).unwrap_or(u64::MAX),
-                set: |config, value| config.$($field).+ = std::time::Duration::from_millis(value),
-            },
-        }
-    };
-}
-
-macro_rules! text {
-    ($key:literal, $form:literal, $get:expr, $set:expr, $help:literal) => {
-        Setting { key: $key, help: $help, access: Access::Text { form: $form, get: $get, set: $set } }
-    };
-}
-
-macro_rules! flag {
-    ($key:literal, $($field:ident).+, $help:literal) => {
-        text!(
-            $key,
-            "BOOL",
-            |config| config.$($field).+.to_string(),
-            |config, text| {
-                config.$($field).+ = parse_bool(text)?;
-                Ok(())
-            },
-            $help
-        )
-    };
-}
-
-/// A text that is taken as it is.
-macro_rules! verbatim {
-    ($key:literal, $form:literal, $($field:ident).+, $help:literal) => {
-        text!(
-            $key,
-            $form,
-            |config| config.$($field).+.clone(),
-            |config, text| {
-                text.clone_into(&mut config.$($field).+);
-                Ok(())
-            },
-            $help
-        )
-    };
-}
 
 /// Every setting but the data directory and the configuration file, in the order of the help.
 pub static SETTINGS: &[Setting] = &[

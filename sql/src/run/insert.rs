@@ -66,6 +66,8 @@ pub(crate) struct Appender {
     queued: Tickets,
     /// and those that wait for the disk.
     under_way: VecDeque<PendingReceipt>,
+    /// Rows of each of both. What a receipt has places for may be fewer: delayed messages get theirs later.
+    sizes: VecDeque<u64>,
     rows: u64,
     shares: Arc<Shares>,
 }
@@ -80,6 +82,7 @@ impl Appender {
             waiting_bytes: 0,
             queued: Tickets::default(),
             under_way: VecDeque::new(),
+            sizes: VecDeque::new(),
             rows: 0,
             shares: Arc::clone(&scene.reader.shares),
         }
@@ -155,6 +158,7 @@ impl Appender {
         match self.engine.enqueue(&self.who, append, None) {
             Ok(ticket) => {
                 self.queued.push(ticket);
+                self.sizes.push_back(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
                 Ok(())
             }
             Err(EngineError::TooLarge { .. }) if batch.num_rows() > 1 => {
@@ -188,9 +192,10 @@ impl Appender {
     }
 
     async fn settle(&mut self, receipt: PendingReceipt) -> Result<()> {
+        let rows = self.sizes.pop_front().unwrap_or(0);
         match receipt.await {
-            Ok(receipt) => {
-                self.rows += receipt.appended.iter().map(|appended| appended.rows).sum::<u64>();
+            Ok(_) => {
+                self.rows += rows;
                 Ok(())
             }
             Err(error) => Err(self.after_some(error.into())),

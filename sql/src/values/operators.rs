@@ -112,7 +112,10 @@ fn computes(expr: &Expr, stage: Stage) -> bool {
     let is_one = |node: &Expr| match node {
         Expr::BinaryExpr(binary) => is_arithmetic(binary.op) || stage == Stage::Evaluation && knows_nan(binary),
         Expr::Negative(_) => true,
-        Expr::Cast(_) | Expr::TryCast(_) | Expr::InList(_) => stage == Stage::Evaluation,
+        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => {
+            stage == Stage::Evaluation || is_exact(field.data_type())
+        }
+        Expr::InList(_) => stage == Stage::Evaluation,
         _ => false,
     };
     expr.exists(|node| Ok(is_one(node))).unwrap_or(true)
@@ -162,9 +165,11 @@ fn convert(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, Optio
             };
             Ok((expr, Some(data_type)))
         }
-        Expr::Cast(Cast { expr, field }) if stage == Stage::Evaluation => convert_cast(*expr, field, false, schema),
-        Expr::TryCast(TryCast { expr, field }) if stage == Stage::Evaluation => {
-            convert_cast(*expr, field, true, schema)
+        Expr::Cast(Cast { expr, field }) if stage == Stage::Evaluation || is_exact(field.data_type()) => {
+            convert_cast(*expr, field, false, schema, stage)
+        }
+        Expr::TryCast(TryCast { expr, field }) if stage == Stage::Evaluation || is_exact(field.data_type()) => {
+            convert_cast(*expr, field, true, schema, stage)
         }
         other => {
             let other = match (other, stage) {
@@ -178,10 +183,19 @@ fn convert(expr: Expr, schema: &DFSchema, stage: Stage) -> DfResult<(Expr, Optio
     }
 }
 
-fn convert_cast(expr: Expr, field: FieldRef, is_try: bool, schema: &DFSchema) -> DfResult<(Expr, Option<DataType>)> {
-    let (inner, from) = operand(expr, schema, Stage::Evaluation)?;
+/// While constants are folded, a comparison of a cast with a constant would become one of what is cast with the constant cast back, and
+/// what does not fit would pass; so casts between exact numbers that may fail give way already then, for good.
+fn convert_cast(
+    expr: Expr,
+    field: FieldRef,
+    is_try: bool,
+    schema: &DFSchema,
+    stage: Stage,
+) -> DfResult<(Expr, Option<DataType>)> {
+    let (inner, from) = operand(expr, schema, stage)?;
     let to = field.data_type().clone();
-    let expr = match (casts::may_fail(&from, &to), is_try) {
+    let gives_way = casts::may_fail(&from, &to) && (stage == Stage::Evaluation || is_exact(&from));
+    let expr = match (gives_way, is_try) {
         (true, _) => casts::cast(inner, to.clone(), is_try),
         (false, true) => Expr::TryCast(TryCast { expr: Box::new(inner), field }),
         (false, false) => Expr::Cast(Cast { expr: Box::new(inner), field }),
@@ -212,6 +226,10 @@ pub(super) fn plain(expr: Expr) -> DfResult<Transformed<Expr>> {
         }),
         other => Ok(Transformed::no(other)),
     })
+}
+
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_decimal()
 }
 
 /// Floats have infinities where others overflow; times of day go round the clock.

@@ -4,18 +4,16 @@
 //! submission with that. It holds all that is needed then: entries come in the order of their times, so that what is due at once
 //! lies together, however long ago and in whatever order it was set.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
 use super::earlier::Earlier;
 use super::family::{Ahead, Family, Fold, RecordKind};
-use super::paged::{PageSource, Paged, PagedEntries};
-use super::stored::{Entries, Stored};
+use super::paged::{Paged, PagedEntries};
+use super::summed::{OfSummed, Sum, Summed};
 use crate::model::{Error, Lsn, Result, TableId, TransactionId};
 use crate::state::{Change, DueEntry, DueKey, DueRecord, DueWhat, HalfRecord, Record};
 
@@ -42,9 +40,13 @@ impl Record {
 
 /// Entries of one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct DueCount {
+pub(super) struct DueCount {
     messages: u64,
     checks: u64,
+}
+
+impl Sum for DueCount {
+    const TAG: u8 = b'e';
 }
 
 impl DueCount {
@@ -57,7 +59,7 @@ impl DueCount {
 }
 
 #[derive(Debug)]
-struct DueEntries;
+pub(super) struct DueEntries;
 
 impl PagedEntries for DueEntries {
     type Key = DueKey;
@@ -101,12 +103,7 @@ impl PagedEntries for DueEntries {
 /// All tables'.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub(super) struct DueFamily {
-    entries: Paged<DueEntries>,
-    /// Entries of a table; none where there are none.
-    counts: BTreeMap<TableId, DueCount>,
-    unwritten: Changed<TableId>,
-}
+pub(super) struct DueFamily(Summed<DueEntries, DueCount>);
 
 /// Entries as readers see them. Reading them needs no lock of the whole state.
 #[derive(Debug)]
@@ -137,27 +134,22 @@ impl DueReader {
 
 impl DueFamily {
     pub(super) fn reader(&self) -> DueReader {
-        DueReader { entries: self.entries.reader() }
+        DueReader { entries: self.0.reader() }
     }
 
     pub(super) fn delayed_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
-        let counts = self.counts.iter().map(|(table, count)| (*table, count.messages));
+        let counts = self.0.sums().map(|(table, count)| (TableId(table), count.messages));
         counts.filter(|(_, messages)| *messages > 0)
     }
 
-    fn count(&mut self, table: TableId, what: DueWhat, added: bool) {
-        let counted = self.counts.entry(table).or_default();
-        let count = counted.of(what);
-        *count = if added { count.saturating_add(1) } else { count.saturating_sub(1) };
-        if *counted == DueCount::default() {
-            self.counts.remove(&table);
-        }
-        self.unwritten.mark(table);
+    fn set(&mut self, key: DueKey, entry: DueEntry) {
+        self.0.add_up(key.table.0, |counts| *counts.of(entry.what) += 1);
+        self.0.put(&key, Some(entry));
     }
 
-    fn set(&mut self, key: DueKey, entry: DueEntry) {
-        self.count(key.table, entry.what, true);
-        self.entries.put(&key, Some(entry));
+    fn done(&mut self, what: DueWhat, key: &DueKey) {
+        self.0.add_up(key.table.0, |counts| *counts.of(what) = counts.of(what).saturating_sub(1));
+        self.0.put(key, None);
     }
 
     /// When half messages are asked about follows from their records.
@@ -183,18 +175,12 @@ impl Family for DueFamily {
                     let key = DueKey { table: due.table, at_us: *at_us, lsn: fold.context.lsn, index };
                     self.set(key, entry.clone());
                 }
-                for (what, key) in &due.done {
-                    self.entries.put(key, None);
-                    self.count(due.table, *what, false);
-                }
+                due.done.iter().for_each(|(what, key)| self.done(*what, key));
             }
             Record::Half(half) if fold.catalog.table(half.table).is_some() => self.set_checks(fold, half),
             Record::Change(change) => {
-                if let Change::TableDropped { table } = change.as_ref()
-                    && self.counts.remove(table).is_some()
-                {
-                    self.entries.make_void(table.0);
-                    self.unwritten.mark(*table);
+                if let Change::TableDropped { table } = change.as_ref() {
+                    self.0.forget(table.0);
                 }
             }
             _ => {}
@@ -203,54 +189,24 @@ impl Family for DueFamily {
     }
 
     fn ahead(&self) -> Self {
-        DueFamily { entries: self.entries.ahead(), counts: self.counts.clone(), unwritten: Changed::untracked() }
+        DueFamily(self.0.view_ahead())
     }
 
     fn end_commit(&mut self, last: Lsn, applied: Lsn) {
-        self.entries.end_commit(last, applied);
+        self.0.end_commit(last, applied);
     }
 }
 
-impl Stored for DueFamily {
-    fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"vd", b"e"]
+impl OfSummed for DueFamily {
+    type Entries = DueEntries;
+    type Sum = DueCount;
+
+    fn summed(&self) -> &Summed<DueEntries, DueCount> {
+        &self.0
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        if key.first() == Some(&b'v') {
-            return self.entries.restore_void(key);
-        }
-        let mut parts = KeyParts::of(key);
-        let table = TableId(parts.u64()?);
-        parts.end()?;
-        self.counts.insert(table, codec::from_postcard(value)?);
-        Ok(())
-    }
-
-    fn begin_checkpoint(&mut self) {
-        self.entries.begin_checkpoint();
-        self.unwritten.begin();
-    }
-
-    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
-        for table in self.unwritten.writing() {
-            let count = self.counts.get(table).map(codec::postcard).transpose()?;
-            entries(KeyBytes::new(b'e').u64(table.0).done(), count);
-        }
-        self.entries.write(entries)
-    }
-
-    fn end_checkpoint(&mut self, written: bool) {
-        self.entries.end_checkpoint(written);
-        self.unwritten.end(written);
-    }
-
-    fn attach(&mut self, pages: &PageSource) {
-        self.entries.attach(pages);
-    }
-
-    fn unwritten_bytes(&self) -> usize {
-        self.entries.unwritten_bytes()
+    fn summed_mut(&mut self) -> &mut Summed<DueEntries, DueCount> {
+        &mut self.0
     }
 }
 
@@ -278,6 +234,6 @@ impl RecordKind for DueRecord {
     }
 
     fn is_bulk(&self) -> bool {
-        true
+        !self.set.is_empty()
     }
 }

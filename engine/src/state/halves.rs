@@ -4,18 +4,16 @@
 //! When one is asked about is a due time ([`super::due`]), set by the same records. Whoever asks or ends has claimed that due time first
 //! ([`crate::due`]), so that nobody else does so meanwhile.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
 use super::earlier::Earlier;
 use super::family::{Ahead, Family, Fold, RecordKind};
-use super::paged::{PageSource, Paged, PagedEntries};
-use super::stored::{Entries, Stored};
+use super::paged::{Paged, PagedEntries};
+use super::summed::{OfSummed, Sum, Summed};
 use crate::model::{Lsn, Result, TableId, TransactionId};
 use crate::state::{Change, DueKey, HalfRecord, Record};
 
@@ -42,7 +40,7 @@ impl HalfEntry {
 }
 
 #[derive(Debug)]
-struct HalfEntries;
+pub(super) struct HalfEntries;
 
 impl PagedEntries for HalfEntries {
     type Key = (TableId, TransactionId);
@@ -81,15 +79,19 @@ impl PagedEntries for HalfEntries {
     }
 }
 
+/// How many a table has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct HalfCount(u64);
+
+impl Sum for HalfCount {
+    const TAG: u8 = b'i';
+}
+
 /// All tables'.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub(super) struct Halves {
-    entries: Paged<HalfEntries>,
-    /// Of a table; none where there are none.
-    counts: BTreeMap<TableId, u64>,
-    unwritten: Changed<TableId>,
-}
+pub(super) struct Halves(Summed<HalfEntries, HalfCount>);
 
 /// Half messages as readers see them. Reading them needs no lock of the whole state.
 #[derive(Debug)]
@@ -118,11 +120,11 @@ impl HalfReader {
 
 impl Halves {
     pub(super) fn reader(&self) -> HalfReader {
-        HalfReader { entries: self.entries.reader() }
+        HalfReader { entries: self.0.reader() }
     }
 
     pub(super) fn counts(&self) -> impl Iterator<Item = (TableId, u64)> {
-        self.counts.iter().map(|(table, count)| (*table, *count))
+        self.0.sums().map(|(table, count)| (TableId(table), count.0))
     }
 
     fn fold(&mut self, fold: &Fold<'_>, record: &HalfRecord) -> Result<()> {
@@ -136,24 +138,20 @@ impl Halves {
                 checks: 0,
                 check_us: Some(begun.check_us),
             };
-            self.entries.put(&(table, id), Some(entry));
+            self.0.put(&(table, id), Some(entry));
         }
         for (id, check_us) in &record.asked {
-            self.entries.edit(&(table, *id), |entry| {
+            self.0.edit(&(table, *id), |entry| {
                 if let Some(entry) = entry {
                     entry.checks = entry.checks.saturating_add(u32::from(check_us.is_some()));
                     entry.check_us = *check_us;
                 }
             })?;
         }
-        record.ended.iter().for_each(|id| self.entries.put(&(table, *id), None));
+        record.ended.iter().for_each(|id| self.0.put(&(table, *id), None));
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let before = self.counts.get(&table).copied().unwrap_or(0);
-        match before.saturating_add(count(record.begun.len())).saturating_sub(count(record.ended.len())) {
-            0 => self.counts.remove(&table),
-            after => self.counts.insert(table, after),
-        };
-        self.unwritten.mark(table);
+        let (begun, ended) = (count(record.begun.len()), count(record.ended.len()));
+        self.0.add_up(table.0, |sum| sum.0 = sum.0.saturating_add(begun).saturating_sub(ended));
         Ok(())
     }
 }
@@ -164,11 +162,8 @@ impl Family for Halves {
             // A table that is gone has no messages.
             Record::Half(half) if fold.catalog.table(half.table).is_some() => return self.fold(fold, half),
             Record::Change(change) => {
-                if let Change::TableDropped { table } = change.as_ref()
-                    && self.counts.remove(table).is_some()
-                {
-                    self.entries.make_void(table.0);
-                    self.unwritten.mark(*table);
+                if let Change::TableDropped { table } = change.as_ref() {
+                    self.0.forget(table.0);
                 }
             }
             _ => {}
@@ -177,54 +172,24 @@ impl Family for Halves {
     }
 
     fn ahead(&self) -> Self {
-        Halves { entries: self.entries.ahead(), counts: self.counts.clone(), unwritten: Changed::untracked() }
+        Halves(self.0.view_ahead())
     }
 
     fn end_commit(&mut self, last: Lsn, applied: Lsn) {
-        self.entries.end_commit(last, applied);
+        self.0.end_commit(last, applied);
     }
 }
 
-impl Stored for Halves {
-    fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"vh", b"i"]
+impl OfSummed for Halves {
+    type Entries = HalfEntries;
+    type Sum = HalfCount;
+
+    fn summed(&self) -> &Summed<HalfEntries, HalfCount> {
+        &self.0
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        if key.first() == Some(&b'v') {
-            return self.entries.restore_void(key);
-        }
-        let mut parts = KeyParts::of(key);
-        let table = TableId(parts.u64()?);
-        parts.end()?;
-        self.counts.insert(table, codec::from_postcard(value)?);
-        Ok(())
-    }
-
-    fn begin_checkpoint(&mut self) {
-        self.entries.begin_checkpoint();
-        self.unwritten.begin();
-    }
-
-    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
-        for table in self.unwritten.writing() {
-            let count = self.counts.get(table).map(codec::postcard).transpose()?;
-            entries(KeyBytes::new(b'i').u64(table.0).done(), count);
-        }
-        self.entries.write(entries)
-    }
-
-    fn end_checkpoint(&mut self, written: bool) {
-        self.entries.end_checkpoint(written);
-        self.unwritten.end(written);
-    }
-
-    fn attach(&mut self, pages: &PageSource) {
-        self.entries.attach(pages);
-    }
-
-    fn unwritten_bytes(&self) -> usize {
-        self.entries.unwritten_bytes()
+    fn summed_mut(&mut self) -> &mut Summed<HalfEntries, HalfCount> {
+        &mut self.0
     }
 }
 

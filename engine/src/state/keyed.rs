@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::changed::Changed;
+use serde::{Deserialize, Serialize};
+
 use super::codec::{self, KeyBytes, KeyParts};
 use super::earlier::Earlier;
 use super::family::{Ahead, Family, Fold, RecordKind};
-use super::paged::{PageSource, Paged, PagedEntries};
-use super::stored::{Entries, Restored, Stored};
+use super::paged::{Paged, PagedEntries};
+use super::stored::Restored;
+use super::summed::{OfSummed, Sum, Summed};
 use crate::contract::{MAX_STATE_KEY_BYTES, StateEntries, StateWrite};
 use crate::contract::{entry_bytes, range_from};
 use crate::model::{ConsumerId, Error, Lsn, PartitionId, Result};
@@ -57,15 +59,19 @@ impl PagedEntries for KeptEntries {
     }
 }
 
+/// Bytes of all entries of a consumer, as `state_bytes` counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct KeptBytes(u64);
+
+impl Sum for KeptBytes {
+    const TAG: u8 = b'b';
+}
+
 /// All consumers'.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub(super) struct Keyed {
-    entries: Paged<KeptEntries>,
-    /// Bytes of all entries of a consumer, as `state_bytes` counts them; none where there are none.
-    bytes: BTreeMap<ConsumerId, u64>,
-    unwritten: Changed<ConsumerId>,
-}
+pub(super) struct Keyed(Summed<KeptEntries, KeptBytes>);
 
 /// One partition's state as readers see it. Reading it needs no lock of the whole state.
 #[derive(Debug)]
@@ -113,23 +119,23 @@ impl StateRecord {
 
 impl Keyed {
     pub(super) fn reader(&self, consumer: ConsumerId, partition: PartitionId) -> KeptReader {
-        KeptReader { entries: self.entries.reader(), consumer, partition }
+        KeptReader { entries: self.0.reader(), consumer, partition }
     }
 
     /// All entries as readers see them.
     pub(super) fn stored(&self) -> Paged<KeptEntries> {
-        self.entries.reader()
+        self.0.reader()
     }
 
     pub(super) fn bytes(&self, consumer: ConsumerId) -> u64 {
-        self.bytes.get(&consumer).copied().unwrap_or(0)
+        self.0.sum(consumer.0).0
     }
 
     /// What the consumer's state would come to.
     fn bytes_after(&self, record: &StateRecord) -> Result<u64> {
         let mut bytes = self.bytes(record.consumer);
         for (key, value) in &record.writes {
-            let before = self.entries.get(&(record.consumer, record.partition, key.clone()))?;
+            let before = self.0.get(&(record.consumer, record.partition, key.clone()))?;
             bytes = bytes.saturating_sub(before.map_or(0, |before| entry_bytes(key, &before)));
             bytes = bytes.saturating_add(value.as_ref().map_or(0, |value| entry_bytes(key, value)));
         }
@@ -144,22 +150,10 @@ impl Keyed {
         value: Option<Arc<[u8]>>,
     ) -> Result<()> {
         let added = value.as_ref().map_or(0, |value| entry_bytes(key, value));
-        let replaced =
-            self.entries.edit(&(consumer, partition, key.clone()), |entry| std::mem::replace(entry, value))?;
+        let replaced = self.0.edit(&(consumer, partition, key.clone()), |entry| std::mem::replace(entry, value))?;
         let freed = replaced.map_or(0, |before| entry_bytes(key, &before));
-        let bytes = self.bytes(consumer).saturating_add(added).saturating_sub(freed);
-        match bytes {
-            0 => self.bytes.remove(&consumer),
-            bytes => self.bytes.insert(consumer, bytes),
-        };
-        self.unwritten.mark(consumer);
+        self.0.add_up(consumer.0, |sum| sum.0 = sum.0.saturating_add(added).saturating_sub(freed));
         Ok(())
-    }
-
-    fn forget(&mut self, consumer: ConsumerId) {
-        self.entries.make_void(consumer.0);
-        self.bytes.remove(&consumer);
-        self.unwritten.mark(consumer);
     }
 }
 
@@ -174,7 +168,7 @@ impl Family for Keyed {
             }
             Record::Change(change) => {
                 if let Change::PluginConsumerDropped { consumer } = change.as_ref() {
-                    self.forget(*consumer);
+                    self.0.forget(consumer.0);
                 }
             }
             _ => {}
@@ -183,70 +177,41 @@ impl Family for Keyed {
     }
 
     fn ahead(&self) -> Self {
-        Keyed { entries: self.entries.ahead(), bytes: self.bytes.clone(), unwritten: Changed::untracked() }
+        Keyed(self.0.view_ahead())
     }
 
     fn end_commit(&mut self, last: Lsn, applied: Lsn) {
-        self.entries.end_commit(last, applied);
+        self.0.end_commit(last, applied);
     }
 }
 
-impl Stored for Keyed {
-    fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"vk", b"b"]
+impl OfSummed for Keyed {
+    type Entries = KeptEntries;
+    type Sum = KeptBytes;
+
+    fn summed(&self) -> &Summed<KeptEntries, KeptBytes> {
+        &self.0
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        if key.first() == Some(&b'v') {
-            return self.entries.restore_void(key);
-        }
-        let mut parts = KeyParts::of(key);
-        let consumer = ConsumerId(parts.u64()?);
-        parts.end()?;
-        self.bytes.insert(consumer, codec::from_postcard(value)?);
-        Ok(())
+    fn summed_mut(&mut self) -> &mut Summed<KeptEntries, KeptBytes> {
+        &mut self.0
     }
 
-    fn begin_checkpoint(&mut self) {
-        self.entries.begin_checkpoint();
-        self.unwritten.begin();
-    }
-
-    fn write(&self, entries: &mut Entries<'_>) -> Result<()> {
-        for consumer in self.unwritten.writing() {
-            let bytes = self.bytes.get(consumer).map(codec::postcard).transpose()?;
-            entries(KeyBytes::new(b'b').u64(consumer.0).done(), bytes);
-        }
-        self.entries.write(entries)
-    }
-
-    fn end_checkpoint(&mut self, written: bool) {
-        self.entries.end_checkpoint(written);
-        self.unwritten.end(written);
-    }
-
-    fn attach(&mut self, pages: &PageSource) {
-        self.entries.attach(pages);
-    }
-
-    fn restored(&mut self, restored: &mut Restored<'_>) -> Result<()> {
+    fn back(&mut self, restored: &mut Restored<'_>) -> Result<()> {
         if restored.complete {
             return Ok(());
         }
-        let (bytes, unwritten) = (&mut self.bytes, &mut self.unwritten);
-        self.entries.scan(Bound::Unbounded, |(consumer, _, key), value| {
+        let mut bytes: BTreeMap<ConsumerId, u64> = BTreeMap::new();
+        self.0.scan(Bound::Unbounded, |(consumer, _, key), value| {
             if restored.catalog.consumer(*consumer).is_none() {
                 return Err(Error::Internal(format!("state of consumer #{consumer}, which is missing")));
             }
             let of = bytes.entry(*consumer).or_default();
             *of = of.saturating_add(entry_bytes(key, value));
-            unwritten.mark(*consumer);
             Ok(true)
-        })
-    }
-
-    fn unwritten_bytes(&self) -> usize {
-        self.entries.unwritten_bytes()
+        })?;
+        bytes.into_iter().for_each(|(consumer, bytes)| self.0.add_up(consumer.0, |sum| sum.0 = bytes));
+        Ok(())
     }
 }
 

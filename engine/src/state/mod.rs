@@ -32,6 +32,7 @@ mod store;
 mod stored;
 mod stored_entries;
 mod submission;
+mod summed;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unlisted;

@@ -16,7 +16,7 @@ use crate::model::Result;
 /// Entries of void owners that one checkpoint removes, at most.
 const SWEPT_AT_ONCE: usize = 16_384;
 /// Tag of void owners.
-const VOID_TAG: u8 = b'v';
+pub(in crate::state) const VOID_TAG: u8 = b'v';
 
 /// Entries that differ from the store; `None` is one that is gone.
 pub(super) type Changes<T> = BTreeMap<<T as PagedEntries>::Key, Option<<T as PagedEntries>::Value>>;

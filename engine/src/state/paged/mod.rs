@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub(crate) use self::entries::PagedEntries;
 use self::layers::Pages;
+pub(super) use self::layers::VOID_TAG;
 use self::overlay::Overlay;
 pub(crate) use self::source::PageSource;
 use super::stored::Entries;

@@ -2,17 +2,21 @@
 
 #![expect(clippy::disallowed_methods, reason = "threads of a test, which joins them")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use millstream_engine::disk::GatedDisk;
 use millstream_engine::{
-    Append, Engine, Error, OffsetReset, PartitionChoice, PendingReceipt, SeekTo, TableInfo, Ticket, Tickets,
+    Append, CheckVerdict, Engine, Error, MessageKind, OffsetReset, PartitionChoice, PendingReceipt, SeekTo, TableInfo,
+    Ticket, Tickets,
 };
 
-use crate::fixture::{Fixture, LIMIT, MIB, NO_WAIT, at, automatic, manual, numbers, polled, schema, until, who};
+use crate::fixture::{Fixture, LIMIT, MIB, NOW_US, NO_WAIT, at, automatic, manual, numbers, polled, schema, until, who};
+use crate::messages::transactions::begin;
+use crate::messages::{create, delayed, message, send};
 
 const PRODUCERS: usize = 16;
 /// A commit holds two batches, and the queue eight.
@@ -21,6 +25,10 @@ const COMMIT_BYTES: usize = 64 << 10;
 const QUEUE_BYTES: usize = 256 << 10;
 /// What lies in front of a control submission at most: the commit under way and the one already taken.
 const SYNCS: u64 = 3;
+/// What calls that submit several times have; behind the producers are 14.
+const ALL_SYNCS: u64 = 3 * SYNCS;
+/// What is done by a call in between takes less.
+const A_WHILE: Duration = Duration::from_millis(250);
 
 /// Producers that fill the queue of a gated disk.
 struct Jam {
@@ -29,6 +37,8 @@ struct Jam {
     table: Arc<TableInfo>,
     stop: Arc<AtomicBool>,
     producers: Vec<JoinHandle<()>>,
+    /// Bytes of the producers in the queue; what is more are submissions without rows.
+    full: u64,
 }
 
 impl Jam {
@@ -40,7 +50,7 @@ impl Jam {
             options.queue_bytes = QUEUE_BYTES;
         });
         let table = fixture.table("t", 2);
-        Jam { fixture, disk, table, stop: Arc::default(), producers: Vec::new() }
+        Jam { fixture, disk, table, stop: Arc::default(), producers: Vec::new(), full: 0 }
     }
 
     /// From here on nothing is synced but what the test lets pass, and every producer waits for room.
@@ -57,6 +67,7 @@ impl Jam {
             }));
         }
         until(|| self.fixture.engine.stats(&who()).unwrap().queue_waiting == PRODUCERS as u64);
+        self.full = self.fixture.engine.stats(&who()).unwrap().queue_bytes;
         drop(first);
     }
 
@@ -74,17 +85,44 @@ impl Jam {
         Append { table: self.table.id, partition: PartitionChoice::Named(1), batch }
     }
 
-    /// Makes a call on a thread of its own. It may use so many syncs.
+    /// Makes a call on a thread of its own. Each time that something of it is queued so many syncs may pass, and one more where it
+    /// may have been taken before that was seen.
     fn within<T: Send + 'static>(&self, syncs: u64, what: &str, call: impl FnOnce(&Engine) -> T + Send + 'static) -> T {
-        let (sender, answer) = mpsc::sync_channel(1);
+        let stats = || self.fixture.engine.stats(&who()).unwrap();
+        if syncs > 0 {
+            until(|| stats().queue_waiting >= PRODUCERS as u64);
+        }
         let engine = self.fixture.engine.clone();
-        let caller = std::thread::spawn(move || drop(sender.send(call(&engine))));
-        self.disk.let_pass(Some(syncs));
-        let given = answer.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{what} waits behind the producers"));
-        caller.join().expect("it has answered");
+        let caller = std::thread::spawn(move || call(&engine));
+        let (finished, queued) = (|| caller.is_finished(), || stats().queue_bytes > self.full);
+        let mut spare = ALL_SYNCS;
+        while syncs > 0 {
+            wait(A_WHILE, || finished() || queued());
+            if finished() {
+                break;
+            }
+            let pass = if queued() { syncs } else { 1 };
+            assert!(pass <= spare, "{what} waits behind the producers");
+            spare -= pass;
+            self.disk.let_pass(Some(pass));
+            wait(LIMIT, || finished() || self.disk.left() == Some(0));
+        }
+        assert!(wait(LIMIT, finished), "{what} waits behind the producers");
         self.disk.let_pass(Some(0));
-        given
+        caller.join().expect("it has answered")
     }
+}
+
+/// Whether it came in time.
+fn wait(patience: Duration, condition: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !condition() {
+        if begun.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 impl Drop for Jam {
@@ -206,6 +244,23 @@ fn definitions_do_not_wait_behind_producers() {
     jam.disk.let_pass(None);
     let refused = late.wait().expect("there is room").wait();
     assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+}
+
+#[test]
+fn recalls_and_rollbacks_do_not_wait_behind_producers() {
+    let mut jam = Jam::new();
+    let orders = create(&jam.fixture.engine, "orders", MessageKind::Any, 1);
+    send(&jam.fixture.engine, &orders, &[delayed("later", NOW_US + 60_000_000)]).expect("it is sent");
+    let half = begin(&jam.fixture.engine, &orders, message("half")).expect("it begins");
+    jam.fill();
+    jam.within(SYNCS, "a recall", |engine| {
+        engine.recall_message(&who(), "public", "orders", "later", None).expect("it is recalled");
+    });
+    let table = orders.id;
+    jam.within(SYNCS, "a rollback", move |engine| {
+        engine.end_transaction(&who(), table, half, CheckVerdict::Rollback).expect("it is rolled back");
+    });
+    assert_eq!(jam.fixture.engine.stats(&who()).unwrap().queue_waiting, PRODUCERS as u64);
 }
 
 #[test]

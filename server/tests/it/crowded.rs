@@ -151,8 +151,10 @@ fn a_crowd_of_producers_and_idle_polls_keeps_nobody_else_waiting() {
         member.send(beats).await;
         let answered = |reply| matches!(reply, Reply::HeartbeatAck(_)).then_some(());
         in_time("a heartbeat", member.until(answered)).await;
+        let queued = crowded.stats().queue_bytes;
         let entries = vec![PartitionOffset { partition: 0, next_offset: 1 }];
         member.send(Request::Commit(Commit { request_id: 2, entries, generation: 0 })).await;
+        crowded.until("the commit of the offset is queued", |stats| stats.queue_bytes > queued);
         // The commit under way, the one that was taken already, and that of the offset.
         crowded.disk.0.let_pass(Some(3));
         let committed = |reply| if let Reply::CommitAck(ack) = reply { Some(ack) } else { None };

@@ -22,6 +22,11 @@ impl GatedDisk {
         *gate.left.lock() = syncs;
         gate.opened.notify_all();
     }
+
+    /// How many may still pass; `None` if all may.
+    pub fn left(&self) -> Option<u64> {
+        *self.watch().left.lock()
+    }
 }
 
 impl DiskWatch for Gate {

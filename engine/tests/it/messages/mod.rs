@@ -3,7 +3,7 @@
 mod crash;
 mod delays;
 mod kinds;
-mod transactions;
+pub(crate) mod transactions;
 
 use std::sync::Arc;
 
@@ -22,21 +22,21 @@ use crate::table::{Columns, scan};
 
 /// A message as the tests send it.
 #[derive(Debug, Clone, Default)]
-struct Message {
+pub(crate) struct Message {
     id: Option<String>,
     group: Option<&'static str>,
     deliver_us: Option<i64>,
 }
 
-fn message(id: &str) -> Message {
+pub(crate) fn message(id: &str) -> Message {
     Message { id: Some(id.to_owned()), ..Message::default() }
 }
 
-fn delayed(id: &str, deliver_us: i64) -> Message {
+pub(crate) fn delayed(id: &str, deliver_us: i64) -> Message {
     Message { deliver_us: Some(deliver_us), ..message(id) }
 }
 
-fn create(engine: &Engine, name: &str, kind: MessageKind, partitions: u32) -> Arc<TableInfo> {
+pub(crate) fn create(engine: &Engine, name: &str, kind: MessageKind, partitions: u32) -> Arc<TableInfo> {
     let options = TableOptions { partitions, ..TableOptions::default() };
     engine.create_table(&who(), TableSpec::of_messages("public", name, kind, options)).expect("it is created")
 }
@@ -76,7 +76,7 @@ fn send_to(engine: &Engine, table: &TableInfo, partition: PartitionChoice, messa
     engine.append(&who(), Append { table: table.id, partition, batch: batch(messages) }, None)?.wait()
 }
 
-fn send(engine: &Engine, table: &TableInfo, messages: &[Message]) -> Result<Receipt> {
+pub(crate) fn send(engine: &Engine, table: &TableInfo, messages: &[Message]) -> Result<Receipt> {
     send_to(engine, table, PartitionChoice::ByKey, messages)
 }
 
@@ -123,6 +123,6 @@ fn visible(engine: &Engine, table: &TableInfo) -> Vec<Visible> {
     found
 }
 
-fn ids(engine: &Engine, table: &TableInfo) -> Vec<String> {
+pub(crate) fn ids(engine: &Engine, table: &TableInfo) -> Vec<String> {
     visible(engine, table).into_iter().map(|message| message.id).collect()
 }

@@ -15,7 +15,7 @@ use crate::fixture::{Fixture, NOW_US, SECOND, until, who};
 
 const WHILE: Duration = Duration::from_millis(400);
 
-pub(super) fn begin(engine: &Engine, table: &TableInfo, message: Message) -> Result<TransactionId> {
+pub(crate) fn begin(engine: &Engine, table: &TableInfo, message: Message) -> Result<TransactionId> {
     let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: batch(&[message]) };
     let receipt = engine.begin_transactions(&who(), &append, "shop", None)?.wait()?.wait()?;
     Ok(TransactionId { lsn: receipt.lsn, index: 0 })

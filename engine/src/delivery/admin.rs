@@ -87,7 +87,6 @@ impl Coordinator {
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
         let submission = Submission::of([dropped]);
-        self.untold.forget(&name);
         let answer = self.with_live(&name, mode, |live, inner| {
             if !inner.members.is_empty() && !force {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
@@ -95,7 +94,9 @@ impl Coordinator {
             }
             live.end(self, inner, submission)
         })?;
-        answer.wait().map(drop)
+        answer.wait()?;
+        self.untold.forget(&name);
+        Ok(())
     }
 
     /// Calls with the live group's lock held. A group without members is made live for a moment, so that whoever joins comes

@@ -63,3 +63,26 @@ fn a_reset_stands_until_the_clients_are_told() {
     commit(&fixture, "g", 0, 9).expect("it commits");
     assert_eq!(committed(&fixture, "g", 0), Some(9));
 }
+
+#[test]
+fn a_group_that_can_not_be_dropped_keeps_its_reset() {
+    let fixture = Fixture::new();
+    let table = fixture.table("t", 1);
+    fixture.append(&table, 0, 0..10);
+    commit(&fixture, "g", 0, 8).expect("it commits");
+    let told =
+        || fixture.engine.take_offset_reset(&who(), "public", "g", TopicId(table.id.0), 0).expect("it is asked");
+    let reset = || {
+        let reset = OffsetReset { topic: Some("t".to_owned()), partition: None, to: SeekTo::Offset(3) };
+        fixture.engine.reset_offsets(&who(), "public", "g", reset).expect("it is set");
+    };
+    reset();
+    let member = fixture.join(manual("g"), &["t"]);
+    let refused = fixture.engine.drop_group(&who(), "public", "g", false).expect_err("it has a member");
+    assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+    assert_eq!(told(), Some(3));
+    member.leave().expect("it leaves");
+    reset();
+    fixture.engine.drop_group(&who(), "public", "g", false).expect("it is dropped");
+    assert_eq!(told(), None, "another of that name begins anew");
+}

@@ -26,6 +26,7 @@ mod segments;
 mod state;
 mod write;
 
+pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
     CheckFault, CheckVerdict, CheckbackHandler, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::identity::Identity;
+use crate::chunks::PlainColumns;
 use crate::chunks::Projection;
 use crate::contract::Guarded;
 use crate::contract::{BatchOperator, LoadedPlugin, TopicPlugins};
@@ -110,7 +110,7 @@ fn compile(plugins: &Plugins, topic: Arc<TopicInfo>) -> Result<Compiled> {
 pub(super) fn compile_with(plugins: &Plugins, topic: Arc<TopicInfo>, called: &TopicPlugins) -> Result<Compiled> {
     let table = plugins.ledger.table(topic.table)?;
     let operator: Arc<dyn BatchOperator> = match &topic.source {
-        TopicSource::Identity => Arc::new(Identity::new(&topic)),
+        TopicSource::Identity => Arc::new(PlainColumns::identity(topic.output_schema.clone())),
         TopicSource::Select { .. } => {
             let compiler = plugins.compiler.read().clone().ok_or_else(|| {
                 Error::FailedPrecondition(format!("topic {:?} can't be read: no topic compiler is set", topic.name))

@@ -3,12 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::BytesMut;
-use millstream_engine::{
-    BatchOperator, ChunkStatistics, Evaluated, InputColumn, OperatorError, RowMap, ScanRequest, ScannedBatch,
-    TableInfo, message_schema,
-};
+use millstream_engine::{InputColumn, PlainColumns, ScanRequest, ScannedBatch, TableInfo, message_schema};
 
 use super::answer::Refusal;
 use super::filter::TagFilter;
@@ -17,42 +13,6 @@ use super::tables::{Tables, topic_of};
 
 /// Rows that one read looks at, at most, for those that pass.
 const ROWS_PER_READ: u64 = 16_384;
-
-/// The columns of messages, and when they were appended.
-#[derive(Debug)]
-struct MessageColumns {
-    inputs: Vec<InputColumn>,
-    schema: SchemaRef,
-}
-
-impl MessageColumns {
-    fn new() -> MessageColumns {
-        let mut fields: Vec<Arc<Field>> = message_schema().fields().iter().cloned().collect();
-        let mut inputs: Vec<InputColumn> = (0..fields.len()).map(InputColumn::Field).collect();
-        inputs.push(InputColumn::AppendTs);
-        let time = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
-        fields.push(Arc::new(Field::new("_append_ts", time, false)));
-        MessageColumns { inputs, schema: Arc::new(Schema::new(fields)) }
-    }
-}
-
-impl BatchOperator for MessageColumns {
-    fn inputs(&self) -> &[InputColumn] {
-        &self.inputs
-    }
-
-    fn output_schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {
-        vec![false; chunks.len()]
-    }
-
-    fn evaluate(&self, input: &RecordBatch) -> Result<Evaluated, OperatorError> {
-        Ok(Evaluated { batch: input.clone(), rows: RowMap::Every })
-    }
-}
 
 /// A read of one queue.
 #[derive(Debug, Clone)]
@@ -117,11 +77,14 @@ impl MessageScan<'_> {
         &self,
         range: std::ops::Range<u64>,
     ) -> Result<impl Iterator<Item = Result<ScannedBatch, millstream_engine::Error>>, Refusal> {
+        // The columns of messages, and when they were appended.
+        let mut inputs: Vec<InputColumn> = (0..message_schema().fields().len()).map(InputColumn::Field).collect();
+        inputs.push(InputColumn::AppendTs);
         let request = ScanRequest {
             topic: topic_of(self.table),
             ranges: Some(vec![(self.queue, range)]),
             event_time_us: None,
-            operator: Arc::new(MessageColumns::new()),
+            operator: Arc::new(PlainColumns::of(self.table, inputs)?),
         };
         Ok(self.tables.engine.scan(&self.tables.who, request)?)
     }

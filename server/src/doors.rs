@@ -40,7 +40,7 @@ pub(crate) static DOORS: &[Entry] = &[
     Entry {
         name: "remoting",
         address: |config| config.remoting,
-        capacity: |_| Capacity::new(rocketmq::CONNECTIONS),
+        capacity: |config| Capacity::new(config.rocketmq.connections),
         serve: |config, opening| rocketmq::serve(config, opening).boxed(),
     },
 ];

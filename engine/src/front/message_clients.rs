@@ -150,7 +150,7 @@ impl Engine {
         Ok(self.rooms.delivery.take_untold_reset(namespace, group, topic, partition))
     }
 
-    /// The time by the wall clock, in µs since the Unix epoch, as appends are stamped with it.
+    /// The log's time, µs since the Unix epoch: what appends are stamped with, and what messages are delivered by.
     pub fn now_us(&self) -> i64 {
         self.rooms.ledger.log.time().now_us()
     }

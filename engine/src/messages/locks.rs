@@ -12,7 +12,7 @@ use crate::model::{Error, PartitionId, Result, TableId};
 /// How long a lock lasts; clients renew theirs every 20 s.
 const LEASE: Duration = Duration::from_secs(60);
 /// Locks of all groups. Clients lock queues that exist, so that only many groups reach this.
-const MAX_LEASES: usize = 1 << 17;
+const MAX_LEASES: usize = 1 << 14;
 
 /// A queue.
 pub(crate) type QueueName = (TableId, PartitionId);

@@ -15,7 +15,7 @@ use crate::model::{Error, Result};
 /// A client that was not heard of for this long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
 /// What clients say of themselves, of all groups together.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// What an entry takes beside its texts.
 const ENTRY_BYTES: usize = 512;
 

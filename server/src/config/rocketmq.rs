@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 /// What the RocketMQ door tells its clients, and makes for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RocketmqSettings {
+    /// Connections open at once.
+    pub connections: usize,
     /// Where clients find this broker, as they are told; where they have connected to, if it is not given.
     pub advertise: Option<SocketAddr>,
     /// Whether topics are made when a client first sends to them.
@@ -15,6 +17,6 @@ pub struct RocketmqSettings {
 
 impl Default for RocketmqSettings {
     fn default() -> RocketmqSettings {
-        RocketmqSettings { advertise: None, create_topics: true, partitions: 8 }
+        RocketmqSettings { connections: 1_024, advertise: None, create_topics: true, partitions: 8 }
     }
 }

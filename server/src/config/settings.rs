@@ -54,6 +54,12 @@ pub static SETTINGS: &[Setting] = &[
         },
         "Where RocketMQ clients are told to find this server; if not given, where they have connected to"
     ),
+    number!(
+        "remoting_connections",
+        1..=1_000_000,
+        rocketmq.connections as usize,
+        "Connections that the RocketMQ door serves at once, with four requests under way for each of them"
+    ),
     flag!(
         "message_auto_create",
         rocketmq.create_topics,

@@ -30,7 +30,7 @@ const ANSWERS: usize = 64;
 /// What is handed to the network at a time: a reader that takes this much is not stalled.
 const PIECE_BYTES: usize = 128 << 10;
 /// A buffer for small answers that leave together.
-const GATHERED_BYTES: usize = 32 << 10;
+const GATHERED_BYTES: usize = 8 << 10;
 
 /// What a door asks of such connections.
 #[derive(Debug, Clone, Copy)]

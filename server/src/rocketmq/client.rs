@@ -68,7 +68,7 @@ impl Client {
         (client, noticed)
     }
 
-    /// By the server's wall clock.
+    /// By the log's time.
     pub(super) fn now_ms(&self) -> i64 {
         self.tables.engine.now_us().div_euclid(1_000)
     }

@@ -81,8 +81,7 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
             });
         } else {
             requests.spawn(async move {
-                let answered = dispatch::answer(Arc::clone(&client), command).await;
-                drop(arrived);
+                let answered = dispatch::answer(Arc::clone(&client), command, arrived).await;
                 let (answer, room) = answered.unwrap_or_else(|refusal| (refusal.into(), None));
                 reply(&client, asked, answer, room).await;
                 drop(place);

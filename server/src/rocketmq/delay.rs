@@ -1,5 +1,7 @@
 //! When a message is to be delivered, by what its properties say.
 
+use millstream_engine::MAX_DELAY_US;
+
 use super::answer::Refusal;
 use super::wire::properties::{DELAY_LEVEL, START_DELIVER_TIME, TIMER_DELAY_MS, TIMER_DELAY_SEC, TIMER_DELIVER_MS};
 
@@ -27,8 +29,6 @@ const LEVELS_MS: [i64; 18] = [
     HOUR_MS,
     2 * HOUR_MS,
 ];
-/// The longest delay.
-const LONGEST_DAYS: i64 = 40;
 
 /// A level's delay; above the last one, that of the last one.
 pub(super) fn of_level(level: i64) -> i64 {
@@ -69,8 +69,8 @@ pub(super) fn deliver_at(properties: &[(String, String)], now_ms: i64) -> Result
         }
         (None, _) => return Ok(None),
     };
-    if deliver.saturating_sub(now_ms) > LONGEST_DAYS * 24 * HOUR_MS {
-        return Err(Refusal::illegal(format!("a message is delayed by at most {LONGEST_DAYS} days")));
+    if deliver.saturating_sub(now_ms) > MAX_DELAY_US / 1_000 {
+        return Err(Refusal::illegal("a message is delayed by at most 40 days"));
     }
     Ok((deliver > now_ms).then_some(deliver))
 }

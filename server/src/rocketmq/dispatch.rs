@@ -7,12 +7,17 @@ use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
 use super::{clients, locks, offsets, pull, route, send_back, transactions, view};
+use crate::net::framed::Arrived;
 use crate::net::sent::Load;
 
-/// Carries out a request that is no send.
-pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Answer, Option<Load>), Refusal> {
+/// Carries out a request that is no send. What has arrived holds the room of its message; a pull that waits needs neither.
+pub(super) async fn answer(
+    client: Arc<Client>,
+    command: Command,
+    arrived: Arrived,
+) -> Result<(Answer, Option<Load>), Refusal> {
     let answer = match command.code {
-        codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command).await,
+        codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command, arrived).await,
         codes::QUERY_CONSUMER_OFFSET => offsets::committed(client, command).await,
         codes::UPDATE_CONSUMER_OFFSET => offsets::commit(client, command).await,
         codes::SEARCH_OFFSET_BY_TIMESTAMP => offsets::at_time(client, command).await,
@@ -32,6 +37,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
             Err(Refusal::new(codes::NOT_SUPPORTED, format!("{} is not served", codes::name(code))))
         }
     };
+    drop(arrived);
     answer.map(|answer| (answer, None))
 }
 

@@ -43,8 +43,6 @@ pub(crate) use error::shown as error_shown;
 use shared::Remoting;
 use wire::command::MAX_MESSAGE_BYTES;
 
-/// Connections open at once.
-pub(crate) const CONNECTIONS: usize = 2048;
 /// A client that sends nothing for this long is gone; clients send a heartbeat every 30 s.
 const IDLE: Duration = Duration::from_secs(120);
 

@@ -33,11 +33,7 @@ impl ScopedName {
     }
 
     /// As [`Self::wire`] writes it.
-    pub(super) fn of_wire(wire: &str) -> ScopedName {
-        ScopedName::parse(wire)
-    }
-
-    fn parse(wire: &str) -> ScopedName {
+    pub(super) fn parse(wire: &str) -> ScopedName {
         let prefix = [RETRY, DEAD_LETTERS].into_iter().find(|prefix| wire.starts_with(prefix)).unwrap_or("");
         let rest = wire.strip_prefix(prefix).unwrap_or(wire);
         match rest.split_once('%') {

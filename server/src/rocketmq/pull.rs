@@ -16,6 +16,7 @@ use super::scan::{Found, MessageScan, Wanted};
 use super::tables::{Tables, topic_of};
 use super::wire::codes;
 use super::wire::command::Command;
+use crate::net::framed::Arrived;
 use crate::net::sent::Load;
 use crate::work::Waits;
 
@@ -30,7 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const HEADER_BYTES: usize = 1 << 10;
 
 /// What a pull asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct PullRequest {
     group: ScopedName,
     topic: ScopedName,
@@ -55,8 +56,13 @@ enum Seen {
 }
 
 /// An answer, and the room of its messages.
-pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Answer, Option<Load>), Refusal> {
-    let request = PullRequest::read(&client, &command)?;
+pub(super) async fn answer(
+    client: Arc<Client>,
+    command: Command,
+    arrived: Arrived,
+) -> Result<(Answer, Option<Load>), Refusal> {
+    let request = Arc::new(PullRequest::read(&client, &command)?);
+    drop((command, arrived));
     let table = client.tables.existing(&request.topic)?;
     Tables::check_queue(&table, request.queue)?;
     // Watched from before the first look, so that nothing comes in between.
@@ -67,7 +73,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
         if room.is_none() {
             room = client.outgoing.try_room(bytes + HEADER_BYTES);
         }
-        let (seer, asked, looked) = (Arc::clone(&client), request.clone(), Arc::clone(&table));
+        let (seer, asked, looked) = (Arc::clone(&client), Arc::clone(&request), Arc::clone(&table));
         let may_read = room.is_some();
         let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
         match client.door.work.run(Waits::ForRows, look).await?? {

@@ -12,8 +12,8 @@ use super::wire::codes;
 use crate::config::RocketmqSettings;
 use crate::door::Rooms;
 
-/// Requests under way of all connections, long polls among them. Beside its message each takes at most a few KiB.
-const REQUESTS: usize = 16_384;
+/// Requests under way, long polls among them, for each connection that may be there. One may have more while others have less.
+const REQUESTS_PER_CONNECTION: usize = 4;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -32,12 +32,13 @@ pub(super) struct Remoting {
 
 impl Remoting {
     pub(super) fn new(rooms: Rooms, settings: RocketmqSettings) -> Remoting {
+        let requests = settings.connections.saturating_mul(REQUESTS_PER_CONNECTION).min(Semaphore::MAX_PERMITS);
         Remoting {
             rooms,
             settings,
             connections: AtomicU64::new(1),
             opaque: AtomicI32::new(0),
-            requests: Arc::new(Semaphore::new(REQUESTS)),
+            requests: Arc::new(Semaphore::new(requests)),
             askable: Askable::default(),
             not_served: Mutex::default(),
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use millstream_engine::{
     Engine, Error, MessageKind, NamespaceLimitChanges, Principal, TableInfo, TableOptions, TableSpec, TopicId,
-    message_schema,
 };
 
 use super::answer::Refusal;
@@ -57,9 +56,8 @@ impl Tables {
             ));
         }
         let partitions = if one_queue { 1 } else { self.settings.partitions };
-        let options = TableOptions { messages: Some(MessageKind::Any), partitions, ..TableOptions::default() };
-        let ScopedName { namespace, name } = topic.clone();
-        let spec = TableSpec { namespace, name, schema: message_schema(), options };
+        let options = TableOptions { partitions, ..TableOptions::default() };
+        let spec = TableSpec::of_messages(&topic.namespace, &topic.name, MessageKind::Any, options);
         let made = match self.engine.create_table(&self.who, spec.clone()) {
             Err(Error::NotFound { .. }) => {
                 match self.engine.create_namespace(&self.who, &topic.namespace, &NamespaceLimitChanges::default()) {

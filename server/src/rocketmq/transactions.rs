@@ -141,7 +141,7 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
 fn ask_one(remoting: &Remoting, engine: &Engine, check: TransactionCheck) -> Result<(), Error> {
     let who = Principal::anonymous();
     let half = engine.half_message(&who, check.id)?;
-    let group = ScopedName::of_wire(&half.group);
+    let group = ScopedName::parse(&half.group);
     let alive = engine.message_clients(&who, &group.namespace, &group.name)?;
     let producers = alive.into_iter().filter(|client| client.role == MessageClientRole::Producer);
     let connected: Vec<Arc<Client>> =

@@ -4,4 +4,5 @@ mod attacks;
 mod http;
 mod late;
 mod memory;
+mod queues;
 mod raw;

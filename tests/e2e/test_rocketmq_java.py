@@ -16,6 +16,7 @@ PARTS = {
     "orderly": ["consumed in order"],
     "delayed": ["none early"],
     "transactions": ["committed, and nothing else"],
+    "broadcast": ["all for each"],
     "rebalance": ["shared out"],
     "lite": ["polled by tag", "assigned, from the beginning"],
     "dead": ["dead letters"],
@@ -28,12 +29,21 @@ MADE_BEFORE = {
 }
 
 
-def command(version: str, server, *arguments: str) -> list[str]:
+def command(version: str, server, *arguments: str, headers: str = "JSON") -> list[str]:
     # The clients log to the home directory otherwise.
     logs = ["-Drocketmq.client.logUseSlf4j=true", f"-Duser.home={server.data.parent}"]
     opened = ["--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
     program = str(ROOT / "tests/e2e/rocketmq/RocketmqCheck.java")
+    logs.append(f"-Drocketmq.serialize.type={headers}")
     return ["java", *logs, *opened, "-cp", f"{CACHE / version}/*", program, server.remoting, *arguments]
+
+
+def run(version: str, server, part: str, headers: str) -> None:
+    done = subprocess.run(command(version, server, part, headers=headers), capture_output=True, text=True, timeout=300)
+    log = Path(f"{server.data}.log").read_text()
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{log[-2000:]}"
+    said = [line for line in done.stdout.splitlines() if line in PARTS[part]]
+    assert said == PARTS[part]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -42,11 +52,13 @@ def test_what_java_programs_do(serve, version, part):
     server = serve()
     if part in MADE_BEFORE:
         server.cli("sql", "-c", MADE_BEFORE[part])
-    done = subprocess.run(command(version, server, part), capture_output=True, text=True, timeout=300)
-    log = Path(f"{server.data}.log").read_text()
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{log[-2000:]}"
-    said = [line for line in done.stdout.splitlines() if line in PARTS[part]]
-    assert said == PARTS[part]
+    run(version, server, part, "JSON")
+
+
+@pytest.mark.parametrize("part", ["concurrent", "transactions"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_binary_headers(serve, version, part):
+    run(version, serve(), part, "ROCKETMQ")
 
 
 class Program:

@@ -1,5 +1,6 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,6 +24,7 @@ import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.client.producer.TransactionListener;
@@ -46,6 +48,7 @@ public final class RocketmqCheck {
             case "orderly": orderly(); break;
             case "delayed": delayed(); break;
             case "transactions": transactions(); break;
+            case "broadcast": broadcast(); break;
             case "rebalance": rebalance(); break;
             case "lite": lite(); break;
             case "dead": dead(); break;
@@ -119,6 +122,20 @@ public final class RocketmqCheck {
         say("sent and viewed");
 
         for (int i = 0; i < 5; i++) producer.sendOneway(message("java-normal", "a", "oneway" + i));
+        AtomicInteger answered = new AtomicInteger();
+        for (int i = 0; i < 20; i++) {
+            expected.add("async" + i);
+            producer.send(message("java-normal", "a", "async" + i), new SendCallback() {
+                @Override public void onSuccess(SendResult result) {
+                    if (result.getSendStatus() == SendStatus.SEND_OK) answered.incrementAndGet();
+                }
+
+                @Override public void onException(Throwable error) {
+                    error.printStackTrace();
+                }
+            });
+        }
+        await(30, "answers to async sends", () -> answered.get() == 20);
         List<Message> batch = new ArrayList<>();
         for (int i = 0; i < 10; i++) batch.add(message("java-normal", "b", "batch" + i));
         check(producer.send(batch).getMsgId().split(",").length == 10, "ids of a batch");
@@ -241,6 +258,46 @@ public final class RocketmqCheck {
         say("none early");
         consumer.shutdown();
         producer.shutdown();
+    }
+
+    private static void broadcast() throws Exception {
+        DefaultMQProducer producer = producer("java-broadcast-senders");
+        Set<String> expected = new HashSet<>();
+        for (int i = 0; i < 40; i++) {
+            expected.add("all" + i);
+            producer.send(message("java-broadcast", "t", "all" + i));
+        }
+        List<Map<String, Integer>> came = new ArrayList<>();
+        List<DefaultMQPushConsumer> consumers = new ArrayList<>();
+        for (String instance : new String[] {"broadcast-1", "broadcast-2"}) {
+            Map<String, Integer> mine = new ConcurrentHashMap<>();
+            came.add(mine);
+            DefaultMQPushConsumer consumer = pusher("java-broadcast-group", instance);
+            broadcasts(consumer);
+            consumer.subscribe("java-broadcast", "*");
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                for (MessageExt message : messages) mine.merge(text(message), 1, Integer::sum);
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+            consumer.start();
+            consumers.add(consumer);
+        }
+        await(60, "all for each", () -> came.stream().allMatch(mine -> mine.keySet().containsAll(expected)));
+        check(came.stream().allMatch(mine -> mine.values().stream().allMatch(times -> times == 1)), "came: " + came);
+        say("all for each");
+        for (DefaultMQPushConsumer consumer : consumers) consumer.shutdown();
+        producer.shutdown();
+    }
+
+    /** The model's type is in another package in each release. */
+    private static void broadcasts(DefaultMQPushConsumer consumer) throws ReflectiveOperationException {
+        for (Method method : DefaultMQPushConsumer.class.getMethods()) {
+            if (!method.getName().equals("setMessageModel")) continue;
+            for (Object model : method.getParameterTypes()[0].getEnumConstants()) {
+                if (model.toString().equals("BROADCASTING")) method.invoke(consumer, model);
+            }
+        }
+        check(consumer.getMessageModel().toString().equals("BROADCASTING"), "the model");
     }
 
     private static void transactions() throws Exception {

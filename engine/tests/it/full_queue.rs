@@ -14,7 +14,9 @@ use millstream_engine::{
     Ticket, Tickets,
 };
 
-use crate::fixture::{Fixture, LIMIT, MIB, NOW_US, NO_WAIT, at, automatic, manual, numbers, polled, schema, until, who};
+use crate::fixture::{
+    Fixture, LIMIT, MIB, NO_WAIT, NOW_US, at, automatic, manual, numbers, polled, schema, until, who,
+};
 use crate::messages::transactions::begin;
 use crate::messages::{create, delayed, message, send};
 

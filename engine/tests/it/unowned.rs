@@ -70,8 +70,7 @@ fn a_group_that_can_not_be_dropped_keeps_its_reset() {
     let table = fixture.table("t", 1);
     fixture.append(&table, 0, 0..10);
     commit(&fixture, "g", 0, 8).expect("it commits");
-    let told =
-        || fixture.engine.take_offset_reset(&who(), "public", "g", TopicId(table.id.0), 0).expect("it is asked");
+    let told = || fixture.engine.take_offset_reset(&who(), "public", "g", TopicId(table.id.0), 0).expect("it is asked");
     let reset = || {
         let reset = OffsetReset { topic: Some("t".to_owned()), partition: None, to: SeekTo::Offset(3) };
         fixture.engine.reset_offsets(&who(), "public", "g", reset).expect("it is set");

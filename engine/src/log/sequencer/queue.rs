@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::lane::{Lane, Queued};
 use super::ticket::Ticket;
 use crate::model::{Error, PendingReceipt, Result, TableId};
+use crate::platform::Patience;
 use crate::state::Record;
 use crate::state::Submission;
 
@@ -23,11 +24,17 @@ const CONTROL_BYTES: usize = 4 << 20;
 /// them: both go on, and neither waits for a long commit of the other.
 const CONTROL_SHARE: usize = 4;
 const ROWS_SHARE: usize = 4;
+/// So many submissions without rows in one commit are a crowd, and share the machine with producers, who take all that they are let.
+const CROWD: usize = 16;
 
 /// What the writer finds.
 #[derive(Debug)]
 pub(super) enum Taken {
-    Work(VecDeque<Queued>),
+    Work {
+        submissions: VecDeque<Queued>,
+        /// There are rows among them beside a crowd of others: the next rows should rest.
+        crowded: bool,
+    },
     /// Nothing came in the time given.
     Idle,
     /// Closed, and all that had room has been taken.
@@ -50,10 +57,6 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.rows.is_empty()
-    }
-
     /// Whether rows of these tables lie ahead.
     fn rows_ahead(&self, tables: &[TableId]) -> bool {
         let of_them = |queued: &Queued| queued.submission.rows.iter().any(|part| tables.contains(&part.table));
@@ -109,28 +112,37 @@ impl Queue {
         drop(withdrawn);
     }
 
-    /// Takes what is queued, about `limit` bytes of it, in order: first what has no rows. Waits for the first one, at most
-    /// `patience` if given.
-    pub(super) fn take(&self, limit: usize, patience: Option<Duration>) -> Taken {
+    /// Takes what is queued, about `limit` bytes of it, in order: first what has no rows, and rows unless they still rest. Waits for the
+    /// first one, at most `patience` if given.
+    pub(super) fn take(&self, limit: usize, patience: Option<Duration>, rest: Patience) -> Taken {
+        let patience = patience.map(Patience::of);
         let mut lanes = self.lanes.lock();
-        while lanes.is_empty() {
+        let resting = loop {
+            // Rows whose room is refused by now are not taken any more, and the others soon.
+            let resting = !rest.is_over() && lanes.refusal.is_none();
+            if !lanes.control.is_empty() || !resting && !lanes.rows.is_empty() {
+                break resting;
+            }
             if lanes.refusal.is_some() {
                 return Taken::Closed;
             }
-            match patience {
-                None => self.filled.wait(&mut lanes),
-                Some(patience) => {
-                    if self.filled.wait_for(&mut lanes, patience).timed_out() && lanes.is_empty() {
-                        return if lanes.refusal.is_some() { Taken::Closed } else { Taken::Idle };
-                    }
-                }
+            if patience.is_some_and(|patience| patience.is_over()) {
+                return Taken::Idle;
             }
+            let until_rested = Some(rest.left()).filter(|_| resting && !lanes.rows.is_empty());
+            match patience.map(|patience| patience.left()).into_iter().chain(until_rested).min() {
+                None => self.filled.wait(&mut lanes),
+                Some(wait) => drop(self.filled.wait_for(&mut lanes, wait)),
+            }
+        };
+        let mut submissions = VecDeque::new();
+        lanes.control.take(limit / CONTROL_SHARE, &mut submissions);
+        let others = submissions.len();
+        if !resting {
+            let beside = if others == 0 { limit } else { limit / ROWS_SHARE };
+            lanes.rows.take(beside, &mut submissions);
         }
-        let mut taken = VecDeque::new();
-        lanes.control.take(limit / CONTROL_SHARE, &mut taken);
-        let beside = if taken.is_empty() { limit } else { limit / ROWS_SHARE };
-        lanes.rows.take(beside, &mut taken);
-        Taken::Work(taken)
+        Taken::Work { crowded: others >= CROWD && submissions.len() > others, submissions }
     }
 
     /// Refuses submissions from now on, and rows that have no room. All else that is queued is still taken.
@@ -168,5 +180,47 @@ impl Queue {
             [lanes.control.take_all(), lanes.rows.take_all()]
         };
         refused.into_iter().flatten().for_each(|queued| queued.refuse(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ProducerStamp;
+    use crate::state::StreamStamp;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn push(queue: &Arc<Queue>, rows: bool) {
+        let stamp = StreamStamp { table: TableId(1), stamp: ProducerStamp { id: 1, epoch: 0, sequence: 0 } };
+        let submission = Submission { stamp: rows.then_some(stamp), ..Submission::default() };
+        drop(queue.push(submission, 100));
+    }
+
+    fn take(queue: &Queue, patience: Duration, rest: Duration) -> Option<(usize, bool)> {
+        match queue.take(1 << 20, Some(patience), Patience::of(rest)) {
+            Taken::Work { submissions, crowded } => Some((submissions.len(), crowded)),
+            Taken::Idle | Taken::Closed => None,
+        }
+    }
+
+    #[test]
+    fn rows_rest_after_a_crowd_and_while_nothing_else_comes_no_longer_than_that() {
+        let queue = Arc::new(Queue::new(1 << 20));
+        push(&queue, true);
+        (0..CROWD).for_each(|_| push(&queue, false));
+        assert_eq!(take(&queue, LONG, Duration::ZERO), Some((CROWD + 1, true)));
+        push(&queue, true);
+        (1..CROWD).for_each(|_| push(&queue, false));
+        assert_eq!(take(&queue, LONG, Duration::ZERO), Some((CROWD, false)), "they are few");
+        push(&queue, true);
+        push(&queue, false);
+        assert_eq!(take(&queue, LONG, LONG), Some((1, false)), "the rows rest");
+        assert_eq!(take(&queue, Duration::from_millis(5), LONG), None);
+        assert_eq!(take(&queue, LONG, Duration::from_millis(5)), Some((1, false)), "they have rested");
+        push(&queue, true);
+        queue.close();
+        assert_eq!(take(&queue, LONG, LONG), Some((1, false)), "nobody waits for the end");
+        assert!(matches!(queue.take(1, None, Patience::of(LONG)), Taken::Closed));
     }
 }

@@ -8,6 +8,7 @@ mod read_ahead;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -19,6 +20,7 @@ use self::read_ahead::ReadAhead;
 use super::paged::PageSource;
 use super::{State, codec};
 use crate::model::{Error, Lsn, Result};
+use crate::platform::Patience;
 use crate::platform::disk::{Disk, RealDisk, write_anew};
 
 /// What families that are paged are read through. Small, because every engine pays for it, and because a larger one spares little: nearly
@@ -26,6 +28,12 @@ use crate::platform::disk::{Disk, RealDisk, write_anew};
 /// page cache (`read_ahead.rs`), and entries that are asked for again at once are kept as such (`paged/recent.rs`).
 const CACHE_BYTES: u64 = 16 << 20;
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Written, and not in tables yet. The LSM has one thread for both tables and their merging, and takes any amount while that merges; a
+/// checkpoint waits instead, and what is to be written by it stays bounded as commits wait for it.
+const BUFFER_BYTES: u64 = 24 << 20;
+/// The longest that a checkpoint waits: an LSM whose thread has failed says so when it is written to.
+const LONGEST: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(5);
 /// The least the LSM takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
@@ -115,6 +123,7 @@ impl StateStore {
     ) -> Result<()> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or(Error::Closed)?;
+        opened.wait_for_room();
         let mut changing = state.write();
         if changing.torn {
             return Err(Error::Internal(format!(
@@ -178,6 +187,21 @@ impl StateStore {
         opened.as_ref().expect("it is open").entries.rotate_memtable_and_wait().expect("it is written");
     }
 
+    /// Writes so many bytes that are in no table yet.
+    pub(super) fn fill(&self, bytes: usize) {
+        let opened = self.opened.lock();
+        let opened = opened.as_ref().expect("it is open");
+        let mut batch = opened.database.batch();
+        for number in 0..bytes >> 16 {
+            batch.insert(&opened.entries, (number as u64).to_be_bytes(), vec![7; 1 << 16]);
+        }
+        batch.commit().expect("it is written");
+    }
+
+    pub(super) fn buffered_bytes(&self) -> u64 {
+        self.opened.lock().as_ref().expect("it is open").database.write_buffer_size()
+    }
+
     pub(super) fn cached_bytes(&self) -> u64 {
         self.opened.lock().as_ref().expect("it is open").database.cache_size()
     }
@@ -226,6 +250,13 @@ impl Opened {
         };
         let entries = database.keyspace("state", options).map_err(|error| store_error(path, &error))?;
         Ok(Opened { database, entries })
+    }
+
+    fn wait_for_room(&self) {
+        let patience = Patience::of(LONGEST);
+        while self.database.write_buffer_size() > BUFFER_BYTES && !patience.is_over() {
+            std::thread::sleep(PAUSE);
+        }
     }
 
     fn batch(&self, state: &State) -> Result<OwnedWriteBatch> {

@@ -6,11 +6,10 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::model::{Appended, Error, ErrorKind, ProducerStamp};
 use crate::platform::panic_text;
-use crate::state::ProducerRecord;
 use crate::state::StateStore;
 use crate::state::codec;
 use crate::state::codec::KeyBytes;
-use crate::state::{StreamStamp, Submission};
+use crate::state::{ProducerRecord, StreamStamp, Submission};
 
 const ALL: fn() -> Lsn = || Lsn(u64::MAX);
 
@@ -228,6 +227,20 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     files.sort();
     files
+}
+
+/// The LSM itself takes whatever comes while it merges tables.
+#[test]
+fn a_checkpoint_waits_until_the_one_before_is_in_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StateStore::open(dir.path()).unwrap();
+    let mut history = History::new();
+    history.table("t", 1);
+    store.fill(64 << 20);
+    assert!(store.buffered_bytes() > 40 << 20);
+    store.checkpoint(&RwLock::new(history.state), ALL).unwrap();
+    let buffered = store.buffered_bytes() >> 20;
+    assert!(buffered <= 24, "{buffered} MiB");
 }
 
 /// The writer's thread then finds it in the cache.

@@ -3,7 +3,9 @@
 
 mod act;
 mod delayed;
+mod half_columns;
 mod intake;
+mod decided;
 mod locks;
 mod presence;
 mod stored;
@@ -20,6 +22,8 @@ pub(crate) use transactions::micros;
 use crate::log::{self, Ledger};
 use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
+pub(crate) use decided::HalfOutcome;
+pub(crate) use half_columns::half_columns;
 pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
 pub use presence::{MessageClient, MessageClientRole};

@@ -66,10 +66,6 @@ impl Checkbacks {
         };
         let asks = self.whom_to_ask(info, &halves);
         let outcomes = self.outcomes(&asking, &halves, &asks)?;
-        if self.board.is_stopping() {
-            // What was cut short counts for nothing.
-            return Ok(Turned::Done);
-        }
         self.decide(&asking, &outcomes)?;
         Ok(next.map_or(Turned::Done, Turned::More))
     }
@@ -84,7 +80,9 @@ impl Checkbacks {
         Ok(Some(Asking { info, table, plugin: plugin.ok_or_else(|| Error::gone("plugin"))? }))
     }
 
-    fn whom_to_ask(&self, info: &CheckbackInfo, halves: &[(DueKey, HalfEntry)]) -> Vec<Asks> {
+    /// Whom to ask about each, and whether a producer is there who may be asked as well.
+    fn whom_to_ask(&self, info: &CheckbackInfo, halves: &[(DueKey, HalfEntry)]) -> Vec<(Asks, bool)> {
+        let order = info.settings.order;
         let now = self.ledger.options.clock.monotonic();
         let mut alive: HashMap<&str, bool> = HashMap::new();
         let mut is_alive = |group| {
@@ -93,10 +91,14 @@ impl Checkbacks {
                 self.producers.has_producer(namespace, name, now)
             })
         };
-        let whom = halves.iter().map(|(_, half)| match info.settings.order {
-            _ if half.checks >= info.settings.limit => Asks::Nobody,
-            CheckbackOrder::ProducerFirst if half.checks == 0 && is_alive(&half.group) => Asks::Producer,
-            _ => Asks::Plugin,
+        let whom = halves.iter().map(|(_, half)| {
+            let alive = order != CheckbackOrder::PluginOnly && is_alive(&half.group);
+            let asks = match order {
+                _ if half.checks >= info.settings.limit => Asks::Nobody,
+                CheckbackOrder::ProducerFirst if half.checks == 0 && alive => Asks::Producer,
+                _ => Asks::Plugin,
+            };
+            (asks, alive)
         });
         whom.collect()
     }
@@ -106,9 +108,9 @@ impl Checkbacks {
         &self,
         asking: &Asking,
         halves: &[(DueKey, HalfEntry)],
-        asks: &[Asks],
+        asks: &[(Asks, bool)],
     ) -> Result<Vec<(DueKey, HalfOutcome, bool)>> {
-        let of_plugin = || halves.iter().zip(asks).filter(|(_, asks)| **asks == Asks::Plugin).map(|((_, half), _)| half);
+        let of_plugin = || halves.iter().zip(asks).filter(|(_, (asks, _))| *asks == Asks::Plugin).map(|((_, half), _)| half);
         let for_plugin: Vec<&HalfEntry> = of_plugin().collect();
         let verdicts = match for_plugin.is_empty() {
             true => Vec::new(),
@@ -117,15 +119,14 @@ impl Checkbacks {
         let Asking { info, .. } = asking;
         let every_us = micros(info.settings.every_ms).max(1);
         let again = HalfOutcome::AskedAgain(self.ledger.log.time().now_us().saturating_add(every_us));
-        let asks_producers = info.settings.order != CheckbackOrder::PluginOnly;
         let mut verdicts = verdicts.into_iter();
-        let outcomes = halves.iter().zip(asks).map(|((key, _), asks)| match asks {
+        let outcomes = halves.iter().zip(asks).map(|((key, _), (asks, alive))| match asks {
             Asks::Nobody => (*key, HalfOutcome::Parked, false),
             Asks::Producer => (*key, again, true),
             Asks::Plugin => match verdicts.next().unwrap_or(CheckVerdict::Unknown) {
                 CheckVerdict::Commit => (*key, HalfOutcome::Committed, false),
                 CheckVerdict::Rollback => (*key, HalfOutcome::RolledBack, false),
-                CheckVerdict::Unknown => (*key, again, asks_producers),
+                CheckVerdict::Unknown => (*key, again, *alive),
             },
         });
         Ok(outcomes.collect())
@@ -150,6 +151,9 @@ impl Checkbacks {
             let _scope = CheckbackScope::enter(&info.name);
             check(&handler, &batch)
         });
+        if self.board.is_stopping() {
+            return Err(Error::Closed);
+        }
         let (verdicts, failed) = match checked {
             Ok(Checked { verdicts, faults }) => {
                 let failed = faults.iter().map(|fault| fault.rows.len()).sum();

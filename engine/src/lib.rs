@@ -30,8 +30,8 @@ mod write;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
     CheckFault, CheckVerdict, CheckbackFigures, CheckbackHandler, CheckbackInfo, CheckbackOrder, CheckbackSettings,
-    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput,
-    Evaluated, EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
+    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput, Evaluated,
+    EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
     MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, PluginCalls,
     PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
     PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, RequestFailure, RowMap, ScalarFunction,

@@ -2,7 +2,10 @@
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream_engine::{CheckbackInfo, CheckbackSettings, Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo, TopicSource};
+use millstream_engine::{
+    CheckbackInfo, CheckbackSettings, Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo,
+    TopicSource,
+};
 use std::sync::Arc;
 
 use crate::names::{Name, SYSTEM, literal, quote, resolve};

@@ -96,7 +96,7 @@ def test_a_plugin_decides_for_a_producer_that_was_killed(serve, version, order):
     server.cli("sql", "-c", "INSERT INTO flights VALUES ('UA', 1545, 2.0), ('AA', 1141, NULL)")
     server.cli("plugin", "load", "seats", str(GUESTS / "seat_orders.wasm"), "--table", "flights=flights")
     server.cli("sql", "-c", "CREATE TABLE seats OF MESSAGES WITH (kind = 'transactional')")
-    settings = f"order = '{order}', after = '6s', every = '2s', limit = 2"
+    settings = f"order = '{order}', after = '10s', every = '2s', limit = 2"
     server.cli("sql", "-c", f"CREATE CHECKBACK seats ON seats USING PLUGIN seats WITH ({settings})")
     # One flight has left, one was cancelled, of one nothing is known.
     producer = Program(version, server, "halves", "seats", "UA 1545", "AA 1141", "UA 1")

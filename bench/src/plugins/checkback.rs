@@ -89,12 +89,8 @@ fn define(engine: &Engine) -> Result<millstream_engine::TableId> {
         tables: vec![(name("flights"), name("flights"))],
         ..PluginSettings::default()
     };
-    let plugin = PluginSpec {
-        namespace: name("public"),
-        name: name("seats"),
-        module: module("seat_orders")?.into(),
-        settings,
-    };
+    let plugin =
+        PluginSpec { namespace: name("public"), name: name("seats"), module: module("seat_orders")?.into(), settings };
     engine.create_plugin(&who(), plugin, false)?;
     let options = TableOptions { partitions: 4, ..TableOptions::default() };
     let spec = TableSpec::of_messages("public", "orders", MessageKind::Transactional, options);

@@ -110,7 +110,8 @@ impl Checkbacks {
         halves: &[(DueKey, HalfEntry)],
         asks: &[(Asks, bool)],
     ) -> Result<Vec<(DueKey, HalfOutcome, bool)>> {
-        let of_plugin = || halves.iter().zip(asks).filter(|(_, (asks, _))| *asks == Asks::Plugin).map(|((_, half), _)| half);
+        let of_plugin =
+            || halves.iter().zip(asks).filter(|(_, (asks, _))| *asks == Asks::Plugin).map(|((_, half), _)| half);
         let for_plugin: Vec<&HalfEntry> = of_plugin().collect();
         let verdicts = match for_plugin.is_empty() {
             true => Vec::new(),

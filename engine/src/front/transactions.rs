@@ -28,7 +28,8 @@ impl Engine {
         let table = self.session(who)?.table_by_id(Action::Produce, append.table)?;
         self.refuse_letters(&table)?;
         let options = &self.rooms.ledger.options;
-        let own = self.rooms.ledger.state.read().catalog().checkback_of_table(table.id).map(|own| own.settings.after_ms);
+        let own =
+            self.rooms.ledger.state.read().catalog().checkback_of_table(table.id).map(|own| own.settings.after_ms);
         let after_us = micros(after_ms.or(own).unwrap_or(options.transaction_checks.after_ms));
         let mut spare = options.max_commit_bytes;
         let record = self.rooms.messages.prepare_halves(&table, append, group, after_us, &mut spare)?;

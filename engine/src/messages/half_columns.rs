@@ -28,12 +28,7 @@ pub(crate) fn half_columns(halves: &[&HalfEntry], parameters: &[(String, DataTyp
         .map_err(|error| Error::Internal(format!("half messages don't make a batch: {error}")))
 }
 
-fn column(
-    name: &str,
-    halves: &[&HalfEntry],
-    messages: &[StoredMessage<'_>],
-    batch: &RecordBatch,
-) -> Result<ArrayRef> {
+fn column(name: &str, halves: &[&HalfEntry], messages: &[StoredMessage<'_>], batch: &RecordBatch) -> Result<ArrayRef> {
     if let Some(property) = name.strip_prefix(PROPERTY) {
         let values = messages.iter().map(|message| property_of(message, property));
         return Ok(Arc::new(StringArray::from_iter(values)));

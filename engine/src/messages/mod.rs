@@ -2,10 +2,10 @@
 //! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
 mod act;
+mod decided;
 mod delayed;
 mod half_columns;
 mod intake;
-mod decided;
 mod locks;
 mod presence;
 mod stored;

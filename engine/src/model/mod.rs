@@ -29,7 +29,9 @@ pub use definitions::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use failure::{FailureKind, OperatorError, PluginVersion};
-pub use ids::{CheckbackId, ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId, TransactionId};
+pub use ids::{
+    CheckbackId, ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId, TransactionId,
+};
 pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
 pub use messages::{DelayedMessage, HalfMessage, MAX_DELAY_US, MessageKind, TransactionCheck, message_schema};
 pub(crate) use messages::{check_message_table, message_columns, message_key, producer_group};

@@ -19,8 +19,8 @@ use super::changed::Changed;
 use super::partition::PartitionState;
 use crate::contract::CheckbackInfo;
 use crate::model::{
-    CheckbackId, ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
-    PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    CheckbackId, ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError,
+    PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};

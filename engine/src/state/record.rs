@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
 use crate::model::{
-    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, PartitionId,
-    PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
+    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
+    PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
 };
 use crate::state::group_key::GroupKey;
 

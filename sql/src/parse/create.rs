@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource,
-    Statement, TableColumns, TransformCall,
+    CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition,
+    Options, PluginSource, Statement, TableColumns, TransformCall,
 };
 use crate::{Error, Position, Result};
 

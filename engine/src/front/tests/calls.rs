@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::host::{COPIES, JUDGES};
 use super::store::{
-    NAMESPACE as NS, Store, append, checkback_spec, consumer_spec, function_spec, group, identity, message, plugin_spec, row,
-    table_spec, topic_spec,
+    NAMESPACE as NS, Store, append, checkback_spec, consumer_spec, function_spec, group, identity, message,
+    plugin_spec, row, table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};

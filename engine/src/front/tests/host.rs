@@ -9,9 +9,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parking_lot::Mutex;
 
 use crate::contract::{
-    BatchConsumer, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput, KeyedState, LoadedPlugin, PluginCalls,
-    PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
-    PluginSuspension, Verdict, Volatility,
+    BatchConsumer, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput, KeyedState,
+    LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
+    PluginRequests, PluginSettings, PluginSuspension, Verdict, Volatility,
 };
 use crate::lookups::{TableLookup, TableUse};
 use crate::model::{Error, OperatorError, PluginId, Result};

@@ -163,7 +163,9 @@ fn checkbacks_act_as_their_owner() {
     let (owner, definer) = (Principal::named("checkbacks_owner"), Principal::named("checkbacks_definer"));
     let store = Store::new(&owner);
     for (number, (action, object)) in
-        [(Action::Produce, (ObjectKind::Table, "m")), (Action::Read, (ObjectKind::Plugin, host::JUDGES))].into_iter().enumerate()
+        [(Action::Produce, (ObjectKind::Table, "m")), (Action::Read, (ObjectKind::Plugin, host::JUDGES))]
+            .into_iter()
+            .enumerate()
     {
         rehearsal::begin(&owner, Some(named(object)));
         let message = store::message(store.messages, None);
@@ -187,8 +189,7 @@ fn whoever_creates_something_owns_it() {
     let table = engine.table_by_id(&another, store.table).expect("a table");
     let topic = engine.topic_by_id(&another, store::identity(store.table)).expect("a topic");
     let checkback = engine.checkback(&another, NAMESPACE, "k").expect("a checkback");
-    let owners =
-        [&consumer.owner, &function.owner, &table.owner, &topic.owner, &store.topic.owner, &checkback.owner];
+    let owners = [&consumer.owner, &function.owner, &table.owner, &topic.owner, &store.topic.owner, &checkback.owner];
     assert_eq!(owners, [&owner; 6]);
     let second = engine.plugin(&another, NAMESPACE, "p").expect("a plugin");
     assert_eq!((second.version, &second.owner), (2, &owner), "another version has the owner of the first");

@@ -78,7 +78,13 @@ impl Store {
 
 pub(super) fn checkback_spec(name: &str, table: &str) -> CheckbackSpec {
     let [namespace, name, table, plugin] = [NAMESPACE, name, table, JUDGES].map(str::to_owned);
-    CheckbackSpec { namespace, name, table, plugin, settings: CheckbackSettings { after_ms: 3_600_000, ..CheckbackSettings::default() } }
+    CheckbackSpec {
+        namespace,
+        name,
+        table,
+        plugin,
+        settings: CheckbackSettings { after_ms: 3_600_000, ..CheckbackSettings::default() },
+    }
 }
 
 pub(super) fn row() -> RecordBatch {

@@ -240,7 +240,8 @@ impl Admitting<'_> {
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.catalog.known_table(id)?;
         self.refuse_consumer_of_table(id, &table.name)?;
-        if let Some(by) = self.catalog.checkback_of_table(id).filter(|by| !earlier.dropped_checkbacks.contains(&by.id)) {
+        if let Some(by) = self.catalog.checkback_of_table(id).filter(|by| !earlier.dropped_checkbacks.contains(&by.id))
+        {
             return in_use("table", &table.name, format!("checkback {:?}", by.name));
         }
         if let Some(owner) = self.catalog.owner_of_letters(table) {

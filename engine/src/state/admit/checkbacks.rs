@@ -17,7 +17,9 @@ impl Admitting<'_> {
             Some(MessageKind::Any | MessageKind::Transactional) => {}
             Some(kind) => {
                 let (name, kind) = (&table.name, kind.name());
-                return Err(Error::InvalidInput(format!("table {name:?} is of kind '{kind}' and takes no transactions")));
+                return Err(Error::InvalidInput(format!(
+                    "table {name:?} is of kind '{kind}' and takes no transactions"
+                )));
             }
             None => return Err(Error::InvalidInput(format!("table {:?} is no message table", table.name))),
         }

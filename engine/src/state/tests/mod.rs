@@ -16,11 +16,12 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::{Admission, State};
 use crate::contract::{
-    CheckbackInfo, CheckbackSettings, ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind, PluginLimits, Volatility,
+    CheckbackInfo, CheckbackSettings, ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind,
+    PluginLimits, Volatility,
 };
 use crate::model::{
-    CheckbackId, ConsumerId, FunctionId, Lsn, MessageKind, OnError, PluginConsumerInfo, PluginConsumerSettings, PluginId, Principal, Result,
-    TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource, message_schema,
+    CheckbackId, ConsumerId, FunctionId, Lsn, MessageKind, OnError, PluginConsumerInfo, PluginConsumerSettings,
+    PluginId, Principal, Result, TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource, message_schema,
 };
 use crate::state::Submission;
 use crate::state::record::assign_id;

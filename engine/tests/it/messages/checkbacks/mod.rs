@@ -222,7 +222,8 @@ fn what_a_checkback_stands_on_stays_and_what_does_not_fit_is_refused() {
         change(&mut settings);
         settings
     };
-    let create_of = |name: &str, table: &str, settings| engine.create_checkback(&who(), spec(name, table, settings)).map(drop);
+    let create_of =
+        |name: &str, table: &str, settings| engine.create_checkback(&who(), spec(name, table, settings)).map(drop);
     let plain = with(|_| ());
     refused(create_of("c", "orders", plain), "checkback \"c\" already exists");
     refused(create_of("d", "orders", plain), "a table has one at most");
@@ -278,7 +279,8 @@ fn of_many_each_ends_once() {
     let (store, _, table) = store(CheckbackOrder::PluginOnly);
     let engine = &store.engine;
     let mut by_hand = Vec::new();
-    let messages = |from: usize| (from..from + 1_000).map(|number| message(&format!("commit {number}"))).collect::<Vec<_>>();
+    let messages =
+        |from: usize| (from..from + 1_000).map(|number| message(&format!("commit {number}"))).collect::<Vec<_>>();
     for from in (0..MANY).step_by(1_000) {
         let ids = super::transactions::begin_all(engine, &table, &messages(from)).unwrap();
         by_hand.extend(ids.into_iter().step_by(100));

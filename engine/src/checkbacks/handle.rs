@@ -21,6 +21,9 @@ use crate::state::{Change, Record, RecordContext};
 /// Turns that are under way at once, of all namespaces.
 const THREADS: usize = 4;
 
+/// A plugin's version, callable.
+type Held = (PluginId, Arc<dyn CheckbackHandler>);
+
 /// The checkbacks of one engine.
 #[derive(Debug)]
 pub(crate) struct Checkbacks {
@@ -32,7 +35,7 @@ pub(crate) struct Checkbacks {
     pub(super) board: Arc<Board>,
     pub(super) standings: Standings,
     /// Of those that were asked: what is not held here is loaded anew each time.
-    handlers: Mutex<HashMap<CheckbackId, (PluginId, Arc<dyn CheckbackHandler>)>>,
+    handlers: Mutex<HashMap<CheckbackId, Held>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 

@@ -12,7 +12,7 @@ use crate::contract::{
 };
 use crate::messages::{HalfOutcome, half_columns, micros};
 use crate::model::{Error, ErrorKind, Result, TableId, TableInfo, producer_group};
-use crate::state::{DueKey, DueWhat, HalfEntry};
+use crate::state::{CheckbackStands, DueKey, DueWhat, HalfEntry, Submission};
 
 /// Half messages of one turn, and the share of a commit that they may be of.
 const BATCH: usize = 4_096;
@@ -110,9 +110,8 @@ impl Checkbacks {
         halves: &[(DueKey, HalfEntry)],
         asks: &[(Asks, bool)],
     ) -> Result<Vec<(DueKey, HalfOutcome, bool)>> {
-        let of_plugin =
-            || halves.iter().zip(asks).filter(|(_, (asks, _))| *asks == Asks::Plugin).map(|((_, half), _)| half);
-        let for_plugin: Vec<&HalfEntry> = of_plugin().collect();
+        let of_plugin = halves.iter().zip(asks).filter(|(_, (asks, _))| *asks == Asks::Plugin);
+        let for_plugin: Vec<&HalfEntry> = of_plugin.map(|((_, half), _)| half).collect();
         let verdicts = match for_plugin.is_empty() {
             true => Vec::new(),
             false => self.verdicts(asking, &for_plugin)?,
@@ -186,7 +185,10 @@ impl Checkbacks {
             let claimed: Vec<(DueKey, HalfOutcome)> = claimed.iter().filter_map(outcome).collect();
             let deciding = self.messages.deciding(table, &claimed)?;
             decided = deciding.as_ref().map(|(_, done)| done.clone()).unwrap_or_default();
-            Ok(deciding)
+            // The word of one that was dropped meanwhile does not count.
+            let stands = CheckbackStands { checkback: info.id };
+            Ok(deciding
+                .map(|(submission, done)| (Submission { preconditions: vec![stands.into()], ..submission }, done)))
         })?;
         let decided: Vec<(DueKey, HalfOutcome, bool)> = decided
             .into_iter()

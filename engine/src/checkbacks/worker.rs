@@ -43,8 +43,8 @@ fn one_turn(checkbacks: &Checkbacks, from: DueKey) -> Option<(DueKey, Option<Dur
         Ok(Turned::More(from)) => Some((from, None)),
         Ok(Turned::Held(left)) => Some((from, Some(left))),
         Err(Error::Throttled { left, .. }) => Some((from, Some(left))),
-        // Whatever is due is found again when the store is opened, or is gone with its table.
-        Err(Error::Closed | Error::LogFailed { .. } | Error::NotFound { .. }) => None,
+        // Whatever is due is found again when the store is opened, is gone with its table, or is others' without its checkback.
+        Err(Error::Closed | Error::LogFailed { .. } | Error::NotFound { .. } | Error::Fenced(_)) => None,
         Err(error) => {
             checkbacks.failed(from.table, &error.to_string());
             let pause = if error.kind() == ErrorKind::Retry { PAUSE } else { LONG_PAUSE };

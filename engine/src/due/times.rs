@@ -173,6 +173,10 @@ impl DueTimes {
         claimed.iter().for_each(|key| notes.claims.release(key));
         notes.claims.note_removal();
         self.board.released.notify_all();
+        if let (Err(_), Some(first)) = (&settled, claimed.iter().min()) {
+            notes.next.lower(first.table, Look::at(*first));
+            self.board.changed.notify_all();
+        }
         settled
     }
 

@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
-pub(crate) use conditions::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+pub(crate) use conditions::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 use entry::Entry;
 
 /// The namespace that every store has.

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{Error, ErrorKind, GroupMode, NamespaceLimits};
 use crate::state::OffsetsRecord;
 use crate::state::conditions::Precondition;
-use crate::state::{EndOffset, SchemaVersion, SegmentsUnchanged};
+use crate::state::{CheckbackStands, EndOffset, SchemaVersion, SegmentsUnchanged};
 
 fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
     let error = history.admit(&submission).unwrap_err();
@@ -136,9 +136,13 @@ fn checkbacks_stand_on_a_message_table_and_a_plugin() {
     assert!(message.contains("does not fit checkback \"c\": it reads \"_begun_ts\" as Boolean"), "{message}");
     history.change(judge("judge", 2)).unwrap();
     assert!(history.state.catalog().checkback_of_table(orders).is_some());
+    let its_word =
+        || Submission { preconditions: vec![CheckbackStands { checkback: made }.into()], ..Submission::default() };
+    assert_eq!(history.admit(&its_word()).unwrap(), Admission::New);
     let dropped = Change::CheckbackDropped { checkback: made, table: orders };
     assert_eq!(history.admit(&changes(vec![dropped.clone(), drop_table()])).unwrap(), Admission::New);
     history.change(dropped.clone()).unwrap();
+    assert_eq!(refused(&history, its_word()).0, ErrorKind::Fenced);
     assert!(history.state.catalog().checkback_of_table(orders).is_none());
     assert_eq!(refused(&history, changes(vec![dropped])).0, ErrorKind::NotFound);
     history.change(drop_plugin()).unwrap();

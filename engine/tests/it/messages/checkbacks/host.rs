@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use millstream_engine::{
     CheckVerdict, CheckbackHandler, Engine, FailureKind, LoadedPlugin, OperatorError, PluginDescription, PluginHost,

@@ -169,7 +169,9 @@ fn a_producer_is_asked_where_the_plugin_does_not_know() {
 fn a_plugin_that_fails_does_not_know_and_is_told_of() {
     let (store, _, table) = store(CheckbackOrder::PluginOnly);
     let engine = &store.engine;
-    ["commit 1", "trap 1", "commit 2", "rollback 1"].map(|id| begin(engine, &table, message(id)).unwrap());
+    for id in ["commit 1", "trap 1", "commit 2", "rollback 1"] {
+        begin(engine, &table, message(id)).unwrap();
+    }
     store.clock.advance(2 * SECOND);
     until(|| open(engine, &table) == ["trap 1"] && figures(engine).unknown == 1);
     assert_eq!(sorted(engine, &table), ["commit 1", "commit 2"]);

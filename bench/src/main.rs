@@ -69,6 +69,7 @@ const GROUPS: &[Group] = &[
     ("plugin_languages", plugins::languages::run),
     ("plugin_starts", plugins::starts::run),
     ("plugin_consumer", plugins::consumer::run),
+    ("plugin_checkback", plugins::checkback::run),
     ("plugin_neighbour", plugins::neighbour::run),
     ("plugin_builds", plugins::builds::run),
 ];

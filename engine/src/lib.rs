@@ -7,6 +7,7 @@
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
 mod access;
+mod checkbacks;
 mod chunks;
 mod contract;
 mod cursor;
@@ -29,8 +30,9 @@ mod write;
 pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
-    CheckFault, CheckVerdict, CheckbackHandler, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput,
-    Evaluated, EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
+    CheckFault, CheckVerdict, CheckbackFigures, CheckbackHandler, CheckbackInfo, CheckbackOrder, CheckbackSettings,
+    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput, Evaluated,
+    EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
     MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, PluginCalls,
     PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
     PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, RequestFailure, RowMap, ScalarFunction,
@@ -44,7 +46,7 @@ pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use messages::{MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
+    Append, Appended, Assignment, AutoOffsetReset, CheckbackId, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
     DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
     FailureKind, FunctionId, GroupInfo, GroupMode, HalfMessage, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
     MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits,

@@ -2,7 +2,10 @@
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream_engine::{Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo, TopicSource};
+use millstream_engine::{
+    CheckbackInfo, CheckbackSettings, Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo,
+    TopicSource,
+};
 use std::sync::Arc;
 
 use crate::names::{Name, SYSTEM, literal, quote, resolve};
@@ -47,6 +50,10 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
             "SELECT name, topic, plugin, plugin_version AS version, group_id, outputs, state, lag, rows_in, rows_out, error \
              FROM system.plugin_consumers {here} ORDER BY name"
         ),
+        Show::Checkbacks => format!(
+            "SELECT name, table_name AS \"table\", plugin, plugin_version AS version, asks, after_ms, every_ms, check_limit, \
+             asked, committed, rolled_back, unknown, failed, error FROM system.checkbacks {here} ORDER BY name"
+        ),
         Show::Subscriptions => format!(
             "SELECT o.group_id, o.topic, o.\"partition\", a.client_id, o.committed_offset, o.end_offset, o.lag \
              FROM system.offsets o LEFT JOIN system.assignments a ON o.namespace = a.namespace \
@@ -78,7 +85,9 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
         Show::Setting(name) => {
             format!("SELECT {} AS {}", literal(&setting(name, namespace)), quote(name))
         }
-        Show::CreateTable(_) | Show::CreateTopic(_) | Show::CreateFunction(_) => return Ok(None),
+        Show::CreateTable(_) | Show::CreateTopic(_) | Show::CreateFunction(_) | Show::CreateCheckback(_) => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -136,6 +145,12 @@ pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Resu
             let name = resolve(name, namespace)?;
             let function = reader.engine.function(&reader.who, &name.namespace, &name.name)?;
             (name, create_function(&function))
+        }
+        Show::CreateCheckback(name) => {
+            let name = resolve(name, namespace)?;
+            let checkback = reader.engine.checkback(&reader.who, &name.namespace, &name.name)?;
+            let table = reader.engine.table_by_id(&reader.who, checkback.table)?;
+            (name, create_checkback(&checkback, &table))
         }
         _ => return Err(Error::Internal("not a SHOW CREATE".to_owned())),
     };
@@ -206,6 +221,17 @@ fn create_topic(topic: &TopicInfo) -> String {
         policy => format!(" WITH (on_error = '{}')", on_error(policy)),
     };
     format!("CREATE TOPIC {}{with} AS {definition}", quote(&topic.name))
+}
+
+fn create_checkback(checkback: &CheckbackInfo, table: &TableInfo) -> String {
+    let CheckbackSettings { order, after_ms, every_ms, limit } = checkback.settings;
+    format!(
+        "CREATE CHECKBACK {} ON {} USING PLUGIN {} WITH (order = '{}', after = {after_ms}, every = {every_ms}, limit = {limit})",
+        quote(&checkback.name),
+        quote(&table.name),
+        quote(&checkback.plugin),
+        order.name()
+    )
 }
 
 fn create_function(function: &FunctionInfo) -> String {

@@ -101,7 +101,11 @@ impl Plugin {
                 position: None,
             }),
             LoadedPlugin::Checkback(_) => Err(Error::Invalid {
-                message: format!("plugin {} is a checkback handler and not a function", info.name),
+                message: format!(
+                    "plugin {name} is a checkback handler and not a function; CREATE CHECKBACK … ON table USING PLUGIN {name} \
+                     uses it",
+                    name = info.name
+                ),
                 position: None,
             }),
         }

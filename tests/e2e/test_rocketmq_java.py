@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from clients import sql
+from conftest import ROOT, eventually
 
 CACHE = Path(os.environ.get("MILLSTREAM_CACHE", Path.home() / ".cache/millstream")) / "rocketmq"
 VERSIONS = ["4.9.8", "5.3.3"]
@@ -94,6 +95,47 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self._reader.join(timeout=10)
+
+
+GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("order", ["producer_first", "plugin_only"])
+def test_a_plugin_decides_for_a_producer_that_was_killed(serve, version, order):
+    server = serve()
+    server.cli("sql", "-c", "CREATE TABLE flights (carrier VARCHAR, flight INT, dep_delay REAL)")
+    server.cli("sql", "-c", "INSERT INTO flights VALUES ('UA', 1545, 2.0), ('AA', 1141, NULL)")
+    server.cli("plugin", "load", "seats", str(GUESTS / "seat_orders.wasm"), "--table", "flights=flights")
+    server.cli("sql", "-c", "CREATE TABLE seats OF MESSAGES WITH (kind = 'transactional')")
+    settings = f"order = '{order}', after = '10s', every = '2s', limit = 2"
+    server.cli("sql", "-c", f"CREATE CHECKBACK seats ON seats USING PLUGIN seats WITH ({settings})")
+    # One flight has left, one was cancelled, of one nothing is known.
+    producer = Program(version, server, "halves", "seats", "UA 1545", "AA 1141", "UA 1")
+    try:
+        producer.wait_for(3, 60)
+    finally:
+        producer.process.kill()
+    assert [row["checks"] for row in sql(server, "SELECT checks FROM system.transactions")] == [0, 0, 0]
+    server.kill()
+    server.start()
+
+    def open_halves() -> list[dict]:
+        return sql(server, "SELECT transaction_id AS id, checks, next_check_ts AS next FROM system.transactions")
+
+    eventually(lambda: len(open_halves()) == 1, 60, "the plugin's word")
+    keys = "SELECT CAST(body AS VARCHAR) AS body FROM seats"
+    assert sql(server, keys) == [{"body": "UA 1545"}]
+    eventually(lambda: open_halves()[0]["next"] is None, 60, "the end of the questions")
+    [left] = open_halves()
+    assert left["checks"] == 2
+    [status] = sql(server, "SELECT * FROM system.checkbacks")
+    found = {name: status[name] for name in ("committed", "rolled_back", "unknown", "failed", "parked", "error")}
+    assert found == {"committed": 1, "rolled_back": 1, "unknown": 2, "failed": 0, "parked": 1, "error": None}
+    [use] = sql(server, "SELECT used_by, rows_in FROM system.plugin_uses WHERE used_for = 'checkback'")
+    assert use == {"used_by": "seats", "rows_in": 4}
+    server.cli("sql", "-c", f"COMMIT TRANSACTION '{left['id']}' ON seats")
+    assert sorted(row["body"] for row in sql(server, keys)) == ["UA 1", "UA 1545"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

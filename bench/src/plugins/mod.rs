@@ -1,8 +1,9 @@
-//! Plugins: what a call costs beside doing without one, in every language; a consumer; starting; a neighbour that spins;
+//! Plugins: what a call costs beside doing without one, in every language; a consumer; a checkback handler; starting; a neighbour that spins;
 //! building.
 
 pub(crate) mod builds;
 pub(crate) mod calls;
+pub(crate) mod checkback;
 pub(crate) mod consumer;
 pub(crate) mod languages;
 pub(crate) mod neighbour;

@@ -1,6 +1,6 @@
 //! What calls are about.
 
-use crate::contract::{FunctionInfo, PluginInfo};
+use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::model::{ConsumerConfig, GroupInfo, PluginConsumerInfo, Principal, TableInfo, TopicInfo, TopicSource};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +17,7 @@ pub(crate) enum ObjectKind {
     Function,
     /// A consumer that is a plugin.
     Consumer,
+    Checkback,
 }
 
 /// What a principal is about to do something to.
@@ -81,6 +82,13 @@ impl<'a> From<&'a PluginConsumerInfo> for Object<'a> {
     fn from(consumer: &'a PluginConsumerInfo) -> Object<'a> {
         let PluginConsumerInfo { namespace, name, owner, .. } = consumer;
         Object { kind: ObjectKind::Consumer, namespace, name, owner: Some(owner) }
+    }
+}
+
+impl<'a> From<&'a CheckbackInfo> for Object<'a> {
+    fn from(checkback: &'a CheckbackInfo) -> Object<'a> {
+        let CheckbackInfo { namespace, name, owner, .. } = checkback;
+        Object { kind: ObjectKind::Checkback, namespace, name, owner: Some(owner) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::{CastOptions, cast_with_options};
@@ -49,6 +50,10 @@ pub trait CheckbackHandler: Send + Sync + fmt::Debug {
     fn parameters(&self) -> &[(String, DataType)];
     /// `half_messages` has the columns of [`Self::parameters`]; the answer has a verdict for each row.
     fn check(&self, half_messages: &RecordBatch) -> Result<Vec<CheckVerdict>, OperatorError>;
+    /// As [`crate::ScalarFunction::throttled`].
+    fn throttled(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a handler says of half messages.

@@ -2,6 +2,7 @@
 
 mod batch_consumer;
 mod checkback;
+mod checkback_info;
 mod guarded;
 mod keyed_state;
 mod operator;
@@ -13,6 +14,12 @@ pub(crate) mod scope;
 
 pub use batch_consumer::{BatchConsumer, BatchPosition, Consumed, ConsumerOutput, Verdict};
 pub use checkback::{CheckFault, CheckVerdict, CheckbackHandler, Checked, check};
+#[cfg(test)]
+pub(crate) use checkback_info::half_column;
+pub(crate) use checkback_info::{BEGUN_TS, CHECKS, PRODUCER_GROUP, PROPERTY};
+pub use checkback_info::{
+    CheckbackFigures, CheckbackInfo, CheckbackOrder, CheckbackSettings, CheckbackSpec, CheckbackStatus,
+};
 pub(crate) use guarded::Guarded;
 pub use keyed_state::{
     KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,
@@ -32,5 +39,5 @@ pub use plugins::{
     Capability, FunctionInfo, FunctionSpec, PluginDescription, PluginInfo, PluginKind, PluginLimits, PluginSettings,
     PluginSpec,
 };
-pub(crate) use scope::Scope;
 pub use scope::current_evaluation;
+pub(crate) use scope::{CheckbackScope, Scope};

@@ -148,7 +148,7 @@ impl LoadedPlugin {
             LoadedPlugin::Function(function) => function.throttled(),
             LoadedPlugin::Transform(transform) => transform.throttled(),
             LoadedPlugin::Consumer(consumer) => consumer.throttled(),
-            LoadedPlugin::Checkback(_) => None,
+            LoadedPlugin::Checkback(handler) => handler.throttled(),
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::PluginRequests;
 use crate::contract::current_evaluation;
+use crate::contract::scope::current_checkback;
 use crate::model::FailureKind;
 use crate::model::{Offset, PartitionId, PluginId};
 
@@ -96,6 +97,7 @@ pub enum CallUse {
     /// Readers of a topic.
     Topic(String),
     Consumer(String),
+    Checkback(String),
     /// Statements of SQL.
     Query,
     /// Uses beyond the number that is kept apart.
@@ -105,6 +107,9 @@ pub enum CallUse {
 impl CallUse {
     /// What the calling thread calls plugins for.
     pub fn current() -> CallUse {
+        if let Some(checkback) = current_checkback() {
+            return CallUse::Checkback(checkback);
+        }
         match current_evaluation() {
             None => CallUse::Query,
             Some(EvaluationPlace { consumer: Some(consumer), .. }) => CallUse::Consumer(consumer),
@@ -112,20 +117,21 @@ impl CallUse {
         }
     }
 
-    /// `topic`, `consumer`, `query` or `others`.
+    /// `topic`, `consumer`, `checkback`, `query` or `others`.
     pub fn kind(&self) -> &'static str {
         match self {
             CallUse::Topic(_) => "topic",
             CallUse::Consumer(_) => "consumer",
+            CallUse::Checkback(_) => "checkback",
             CallUse::Query => "query",
             CallUse::Others => "others",
         }
     }
 
-    /// The name of the topic or consumer; empty for the others.
+    /// The name of the topic, consumer or checkback; empty for the others.
     pub fn name(&self) -> &str {
         match self {
-            CallUse::Topic(name) | CallUse::Consumer(name) => name,
+            CallUse::Topic(name) | CallUse::Consumer(name) | CallUse::Checkback(name) => name,
             CallUse::Query | CallUse::Others => "",
         }
     }

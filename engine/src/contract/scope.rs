@@ -7,6 +7,29 @@ use crate::model::Offset;
 
 thread_local! {
     static CURRENT: RefCell<Option<EvaluationPlace>> = const { RefCell::new(None) };
+    static CHECKBACK: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The checkback that the calling thread asks for, if it does.
+pub(crate) fn current_checkback() -> Option<String> {
+    CHECKBACK.with_borrow(Clone::clone)
+}
+
+/// While it lives, the thread asks for this checkback.
+#[derive(Debug)]
+pub(crate) struct CheckbackScope(());
+
+impl CheckbackScope {
+    pub(crate) fn enter(name: &str) -> CheckbackScope {
+        CHECKBACK.set(Some(name.to_owned()));
+        CheckbackScope(())
+    }
+}
+
+impl Drop for CheckbackScope {
+    fn drop(&mut self) {
+        CHECKBACK.set(None);
+    }
 }
 
 /// What the calling thread evaluates, if it does: the rows at hand of which topic.

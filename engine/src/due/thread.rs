@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::next::{Due, Look};
 use super::times::{Board, DueTimes, UnderWay};
 use crate::model::{Error, PendingReceipt, Result, TableId};
-use crate::state::{DueKey, DueReader, DueRecord, Record};
+use crate::state::{DueKey, DueReader, DueRecord, DueWhat, Record};
 
 /// How long the thread waits before it looks at the clock again, which may have been set, and whether the engine is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// Entries of one submission, and the share of a commit that their payloads may be of: what comes of them can be larger.
 const TAKEN: usize = 2_048;
 const TAKEN_SHARE: usize = 8;
+/// Entries that are left to somebody else and passed by in one go.
+const PASSED: usize = 65_536;
 /// What an entry counts beside its payload.
 const ENTRY_BYTES: usize = 128;
 /// Submissions that are under way at once.
@@ -40,17 +42,29 @@ impl DueTimes {
         };
         let Some(look) = look else { return Ok(Vec::new()) };
         let (mut taken, mut bytes, mut left) = (Vec::new(), 0_usize, None);
+        // Asked after the table was taken out: once that changes, the table is put in again.
+        let kinds = [DueWhat::Message, DueWhat::Check].into_iter();
+        let left_out: Vec<DueWhat> = kinds.filter(|what| self.acts.leaves(table, *what)).collect();
+        let (mut first_passed, mut passed) = (None, 0_usize);
         let limit = self.ledger.options.max_commit_bytes / TAKEN_SHARE;
         let reader = self.ledger.state.read().due();
         let scanned = reader.scan(look.from, |key, entry| {
             if key.table != table {
                 return Ok(false);
             }
-            bytes = bytes.saturating_add(entry.payload.len()).saturating_add(ENTRY_BYTES);
-            let full = taken.len() == TAKEN || (bytes > limit && !taken.is_empty());
+            let leaves = left_out.contains(&entry.what);
+            if !leaves {
+                bytes = bytes.saturating_add(entry.payload.len()).saturating_add(ENTRY_BYTES);
+            }
+            let full = taken.len() == TAKEN || (bytes > limit && !taken.is_empty()) || passed == PASSED;
             if key.at_us > now_us || full {
                 left = Some(*key);
                 return Ok(false);
+            }
+            if leaves {
+                first_passed.get_or_insert(*key);
+                passed += 1;
+                return Ok(true);
             }
             if self.board.notes.lock().claims.claim(*key) {
                 taken.push(Due::new(key, entry));
@@ -66,6 +80,10 @@ impl DueTimes {
         }
         if let Some(left) = left {
             notes.next.lower(table, Look::at(left));
+        }
+        drop(notes);
+        if let Some(passed) = first_passed {
+            self.acts.left(passed);
         }
         Ok(taken)
     }

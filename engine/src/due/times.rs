@@ -26,6 +26,14 @@ pub(crate) trait Acts: Send + Sync + fmt::Debug {
 
     /// Told once that is durable and applied.
     fn acted(&self, table: TableId, due: &[Due]);
+
+    /// Whether somebody else does what is due of this kind in the table, who is told with [`Self::left`].
+    fn leaves(&self, _table: TableId, _what: DueWhat) -> bool {
+        false
+    }
+
+    /// There is something due that was left to somebody else, from this entry on.
+    fn left(&self, _from: DueKey) {}
 }
 
 /// The due times of one engine.
@@ -122,7 +130,67 @@ impl DueTimes {
         notes.claims.release(&key);
         notes.claims.note_removal();
         self.board.released.notify_all();
+        if settled.is_err() && what.is_some() {
+            // The thread may have passed it by meanwhile.
+            notes.next.lower(key.table, Look::at(key));
+            self.board.changed.notify_all();
+        }
         settled
+    }
+
+    /// Entries of one kind in a table that are due, from one on, `most` of them at most. `true`: there may be more.
+    pub(crate) fn due_of(&self, what: DueWhat, from: DueKey, most: usize) -> Result<(Vec<DueKey>, bool)> {
+        let now_us = self.ledger.log.time().now_us();
+        let reader = self.ledger.state.read().due();
+        let (mut keys, mut more) = (Vec::new(), false);
+        reader.scan(from, |key, entry| {
+            if key.table != from.table || key.at_us > now_us {
+                return Ok(false);
+            }
+            more = keys.len() == most;
+            if entry.what == what && !more {
+                keys.push(*key);
+            }
+            Ok(!more)
+        })?;
+        Ok((keys, more))
+    }
+
+    /// As [`Self::settle`], for those of many entries of one kind and table that nobody is at: `with` is called with these. Waits
+    /// for nobody.
+    pub(crate) fn settle_free(
+        &self,
+        what: DueWhat,
+        keys: impl IntoIterator<Item = DueKey>,
+        with: impl FnOnce(&[DueKey]) -> Result<Option<(Submission, Vec<DueKey>)>>,
+    ) -> Result<Option<Receipt>> {
+        let claimed: Vec<DueKey> = {
+            let mut notes = self.board.notes.lock();
+            keys.into_iter().filter(|key| notes.claims.claim(*key)).collect()
+        };
+        let settled = self.settle_all(what, &claimed, with);
+        let mut notes = self.board.notes.lock();
+        claimed.iter().for_each(|key| notes.claims.release(key));
+        notes.claims.note_removal();
+        self.board.released.notify_all();
+        if let (Err(_), Some(first)) = (&settled, claimed.iter().min()) {
+            notes.next.lower(first.table, Look::at(*first));
+            self.board.changed.notify_all();
+        }
+        settled
+    }
+
+    fn settle_all(
+        &self,
+        what: DueWhat,
+        claimed: &[DueKey],
+        with: impl FnOnce(&[DueKey]) -> Result<Option<(Submission, Vec<DueKey>)>>,
+    ) -> Result<Option<Receipt>> {
+        let Some((mut submission, done)) = with(claimed)? else { return Ok(None) };
+        let Some(table) = done.first().map(|key| key.table) else { return Ok(None) };
+        let done = done.into_iter().map(|key| (what, key)).collect();
+        submission.records.push(Record::from(DueRecord { table, set: Vec::new(), done }));
+        self.ledger.log.enqueue(submission)?.wait()?.wait().map(Some)
     }
 
     fn claim(&self, key: DueKey) -> Result<()> {

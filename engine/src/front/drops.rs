@@ -69,6 +69,9 @@ impl Engine {
             if let Some(by) = catalog.consumer_of_table(table.id) {
                 return in_use("table", &table.name, consumer(by));
             }
+            if let Some(by) = catalog.checkback_of_table(table.id) {
+                return in_use("table", &table.name, format!("checkback {:?}", by.name));
+            }
             if let Some(by) = catalog.reader_of_table(table.id) {
                 return in_use("table", &table.name, format!("plugin {:?}", by.name));
             }

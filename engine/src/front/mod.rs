@@ -2,6 +2,7 @@
 //! closes; the calls stand by subject in the files beside it.
 
 mod checkback;
+mod checkbacks;
 mod define;
 mod deliver;
 mod drops;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
+use crate::checkbacks::{Board, Checkbacks, LeavingChecks};
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
 use crate::due::DueTimes;
@@ -44,7 +45,11 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let delivery = Arc::new(Coordinator::new(&tables, &evaluations));
     let runners = Arc::new(Runners::new(&appender, &plugins, &evaluations));
     let messages = Arc::new(Messages::new(&ledger, &appender)?);
-    let due = Arc::new(DueTimes::new(&ledger, messages.clone()));
+    let board = Arc::new(Board::default());
+    let acts = LeavingChecks { ledger: ledger.clone(), others: messages.clone(), board: board.clone() };
+    let due = Arc::new(DueTimes::new(&ledger, Arc::new(acts)));
+    let message_clients = Arc::new(Presence::default());
+    let checkbacks = Arc::new(Checkbacks::new(&messages, &due, &plugins, &message_clients, board));
     let maintenance = Maintenance::new(&plugins);
     Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
@@ -58,9 +63,10 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         runners,
         messages,
         due,
+        checkbacks,
         maintenance,
         watchers: Watchers::default(),
-        message_clients: Presence::default(),
+        message_clients,
         queue_locks: QueueLocks::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
@@ -75,6 +81,7 @@ pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
     ledger.log.start(ahead, sink, &ledger.threads)?;
     rooms.delivery.start()?;
     rooms.runners.start()?;
+    rooms.checkbacks.start()?;
     rooms.due.start()?;
     rooms.evaluations.begin();
     rooms.maintenance.start()

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::watchers::Watchers;
+use crate::checkbacks::Checkbacks;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
 use crate::due::DueTimes;
@@ -34,9 +35,10 @@ pub(super) struct Rooms {
     pub runners: Arc<Runners>,
     pub messages: Arc<Messages>,
     pub due: Arc<DueTimes>,
+    pub checkbacks: Arc<Checkbacks>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
-    pub message_clients: Presence,
+    pub message_clients: Arc<Presence>,
     pub queue_locks: QueueLocks,
     pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
@@ -71,6 +73,7 @@ impl Rooms {
         ledger.begin_closing();
         self.runners.stop();
         self.due.stop();
+        self.checkbacks.stop();
         self.evaluations.stop();
         if let Err(error) = suspensions::record(&self.plugins) {
             tracing::warn!("suspended plugins could not be recorded: {error}");
@@ -99,6 +102,7 @@ impl CommitSink for Rooms {
         self.plugins.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
         self.delivery.applied(records);
         self.runners.applied(records);
+        self.checkbacks.applied(records);
         self.due.applied(records);
         Ok(())
     }

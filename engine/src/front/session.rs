@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{self, Action, Object, ObjectKind};
-use crate::contract::{FunctionInfo, PluginInfo};
+use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::front::Engine;
 use crate::log::Ledger;
 use crate::model::{
@@ -126,6 +126,11 @@ impl Session<'_> {
     pub(super) fn consumer(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
         let found = self.ledger.state.read().catalog().consumer_named(namespace, name).cloned();
         self.allowed(action, named(found, "consumer", name)?)
+    }
+
+    pub(super) fn checkback(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<CheckbackInfo>> {
+        let found = self.ledger.state.read().catalog().checkback_named(namespace, name).cloned();
+        self.allowed(action, named(found, "checkback", name)?)
     }
 
     fn allowed<T>(&self, action: Action, found: Arc<T>) -> Result<Arc<T>>

@@ -16,8 +16,8 @@ use crate::state::Submission;
 impl Engine {
     /// Sends half messages, each the only one of its transaction. What is answered has the LSN that their ids begin with; the `n`th row
     /// of the batch is `(lsn, n)` where all go to one partition, as those of a single row do. Nobody sees them before
-    /// [`Self::end_transaction`]. Producers of `group` are asked about those that do not end, for the first time after `after_ms`, or
-    /// what [`crate::EngineOptions::transaction_checks`] says.
+    /// [`Self::end_transaction`]. Producers of `group`, or the table's checkback, are asked about those that do not end, for the first
+    /// time after `after_ms`, or what the checkback says, or else [`crate::EngineOptions::transaction_checks`].
     pub fn begin_transactions(
         &self,
         who: &Principal,
@@ -28,7 +28,9 @@ impl Engine {
         let table = self.session(who)?.table_by_id(Action::Produce, append.table)?;
         self.refuse_letters(&table)?;
         let options = &self.rooms.ledger.options;
-        let after_us = micros(after_ms.unwrap_or(options.transaction_checks.after_ms));
+        let own =
+            self.rooms.ledger.state.read().catalog().checkback_of_table(table.id).map(|own| own.settings.after_ms);
+        let after_us = micros(after_ms.or(own).unwrap_or(options.transaction_checks.after_ms));
         let mut spare = options.max_commit_bytes;
         let record = self.rooms.messages.prepare_halves(&table, append, group, after_us, &mut spare)?;
         if record.begun.is_empty() {

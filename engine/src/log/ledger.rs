@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Log;
 use super::state_lock::StateLock;
-use crate::contract::{FunctionInfo, PluginInfo};
-use crate::model::{Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
+use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
+use crate::model::{CheckbackId, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
 use crate::state::{Record, RecordContext, State, StateStore, StoredEntries};
 
@@ -144,6 +144,10 @@ impl Ledger {
 
     pub(crate) fn plugin(&self, id: PluginId) -> Result<Arc<PluginInfo>> {
         self.state.read().plugin(id).cloned().ok_or_else(|| Error::gone("plugin"))
+    }
+
+    pub(crate) fn checkback(&self, id: CheckbackId) -> Result<Arc<CheckbackInfo>> {
+        self.state.read().catalog().checkback(id).cloned().ok_or_else(|| Error::gone("checkback"))
     }
 
     pub(crate) fn function(&self, id: FunctionId) -> Result<Arc<FunctionInfo>> {

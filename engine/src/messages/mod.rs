@@ -2,7 +2,9 @@
 //! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
 mod act;
+mod decided;
 mod delayed;
+mod half_columns;
 mod intake;
 mod locks;
 mod presence;
@@ -20,6 +22,8 @@ pub(crate) use transactions::micros;
 use crate::log::{self, Ledger};
 use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
+pub(crate) use decided::HalfOutcome;
+pub(crate) use half_columns::half_columns;
 pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
 pub use presence::{MessageClient, MessageClientRole};

@@ -124,6 +124,11 @@ impl Presence {
         Ok(Heard { changes, differing: differing.filter(|_| is_changed) })
     }
 
+    /// Whether a producer of the group is alive.
+    pub(crate) fn has_producer(&self, namespace: &str, group: &str, now: Duration) -> bool {
+        self.of_group(namespace, group, now).iter().any(|client| client.role == MessageClientRole::Producer)
+    }
+
     /// A client has left a group.
     pub(crate) fn left(&self, name: &ClientName) {
         let mut inner = self.inner.lock();

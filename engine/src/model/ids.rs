@@ -52,6 +52,10 @@ id!(
     /// A consumer that is a plugin.
     ConsumerId
 );
+id!(
+    /// What decides on half messages of a table.
+    CheckbackId
+);
 
 /// A transaction of one half message, as the log numbers it: the record that began it, and which of its messages it is. As text it is
 /// `lsn`, or `lsn.index` where that is not 0.

@@ -45,6 +45,9 @@ impl MessageKind {
     }
 }
 
+/// What producer groups are in whose name says nothing else.
+const DEFAULT_NAMESPACE: &str = "public";
+
 /// The longest delay of a message: 40 days.
 pub const MAX_DELAY_US: i64 = 40 * 24 * 3_600 * 1_000_000;
 
@@ -113,7 +116,7 @@ pub struct HalfMessage {
     pub partition: PartitionId,
     pub message_id: String,
     pub tag: Option<String>,
-    /// Producers of this group are asked what became of it.
+    /// Producers of this group are asked what became of it: `group`, or `namespace%group` outside of the namespace `public`.
     pub group: String,
     /// µs since the Unix epoch.
     pub begun_us: i64,
@@ -128,6 +131,14 @@ pub struct HalfMessage {
 pub struct TransactionCheck {
     pub table: TableId,
     pub id: TransactionId,
+}
+
+/// Namespace and name of the group that a half message names.
+pub(crate) fn producer_group(text: &str) -> (&str, &str) {
+    match text.split_once('%') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => (namespace, name),
+        _ => (DEFAULT_NAMESPACE, text),
+    }
 }
 
 /// Refuses what a message table can't be.

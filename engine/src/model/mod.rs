@@ -29,10 +29,12 @@ pub use definitions::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use failure::{FailureKind, OperatorError, PluginVersion};
-pub use ids::{ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId, TransactionId};
+pub use ids::{
+    CheckbackId, ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId, TransactionId,
+};
 pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
 pub use messages::{DelayedMessage, HalfMessage, MAX_DELAY_US, MessageKind, TransactionCheck, message_schema};
-pub(crate) use messages::{check_message_table, message_columns, message_key};
+pub(crate) use messages::{check_message_table, message_columns, message_key, producer_group};
 pub(crate) use namespaces::DEFAULT_PRODUCER_STREAMS;
 pub use namespaces::{
     MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,

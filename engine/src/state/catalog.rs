@@ -1,8 +1,9 @@
 //! What is defined: namespaces, tables with their partitions, topics; in `callables` plugins and functions; in `consumers`
-//! consumers that are plugins; in `conditions` what submissions ask of it.
+//! consumers that are plugins; in `checkbacks` what decides on half messages; in `conditions` what submissions ask of it.
 
 mod apply;
 mod callables;
+mod checkbacks;
 mod conditions;
 mod consumers;
 mod entry;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use super::changed::Changed;
 use super::partition::PartitionState;
+use crate::contract::CheckbackInfo;
 use crate::model::{
-    ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError, PluginConsumerInfo,
-    PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    CheckbackId, ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError,
+    PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
-pub(crate) use conditions::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+pub(crate) use conditions::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 use entry::Entry;
 
 /// The namespace that every store has.
@@ -55,6 +57,7 @@ struct Names {
     plugins: BTreeMap<Arc<str>, Vec<PluginId>>,
     functions: BTreeMap<Arc<str>, FunctionId>,
     consumers: BTreeMap<Arc<str>, ConsumerId>,
+    checkbacks: BTreeMap<Arc<str>, CheckbackId>,
     limits: NamespaceLimits,
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Catalog {
     plugins: BTreeMap<PluginId, Plugin>,
     functions: BTreeMap<FunctionId, Function>,
     consumers: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>>,
+    checkbacks: BTreeMap<CheckbackId, Arc<CheckbackInfo>>,
+    checkback_of: BTreeMap<TableId, CheckbackId>,
     /// Entries that no checkpoint has yet.
     unwritten: Changed<Entry>,
 }
@@ -90,6 +95,8 @@ impl Default for Catalog {
             plugins: BTreeMap::new(),
             functions: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            checkbacks: BTreeMap::new(),
+            checkback_of: BTreeMap::new(),
             unwritten: Changed::default(),
         }
     }
@@ -128,7 +135,8 @@ impl Catalog {
     pub(crate) fn anything_in(&self, namespace: &str) -> Option<&str> {
         let names = self.namespaces.get(namespace)?;
         let callables = names.plugins.keys().chain(names.functions.keys());
-        names.topics.keys().chain(callables).chain(names.consumers.keys()).next().map(AsRef::as_ref)
+        let others = names.consumers.keys().chain(names.checkbacks.keys());
+        names.topics.keys().chain(callables).chain(others).next().map(AsRef::as_ref)
     }
 
     pub(crate) fn table(&self, id: TableId) -> Option<&Arc<TableInfo>> {

@@ -1,6 +1,6 @@
 //! The list of conditions. A new one is a struct in the file of the family that it asks, and a line here.
 
-use super::catalog::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+use super::catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 use super::family::Condition;
 use super::groups::CommittedOffset;
 #[cfg(test)]
@@ -32,6 +32,7 @@ macro_rules! conditions {
 }
 
 conditions! {
+    CheckbackStands,
     CommittedOffset,
     ConsumerRuns,
     EndOffset,

@@ -21,7 +21,7 @@ use crate::state::{Change, DueEntry, DueKey, DueRecord, DueWhat, HalfRecord, Rec
 const OVERHEAD: usize = 128;
 
 impl Record {
-    /// The first of the due times that it sets, as the record of this LSN.
+    /// The first of the due times that it sets, as the record of this LSN, or that others are to look at from then on.
     pub(crate) fn first_due(&self, lsn: Lsn) -> Option<DueKey> {
         match self {
             Record::Due(due) => {
@@ -33,6 +33,10 @@ impl Record {
                 let again = half.asked.iter().filter_map(|(_, check_us)| *check_us);
                 Some(DueKey::first_at(half.table, begun.chain(again).min()?))
             }
+            Record::Change(change) => match change.as_ref() {
+                Change::CheckbackDropped { table, .. } => Some(DueKey::first_at(*table, i64::MIN)),
+                _ => None,
+            },
             _ => None,
         }
     }

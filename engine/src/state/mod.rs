@@ -50,7 +50,7 @@ use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, Table
 
 pub(crate) use admission::Admission;
 pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
-pub(crate) use catalog::{ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+pub(crate) use catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 pub(crate) use due::DueReader;
 pub(crate) use due_record::{DueEntry, DueKey, DueRecord, DueWhat, HalfBegun, HalfRecord};
 pub(crate) use forgotten_streams::ForgottenStreams;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
+use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
 use crate::model::{
-    Appended, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, PartitionId,
-    PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
+    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
+    PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
 };
 use crate::state::group_key::GroupKey;
 
@@ -197,6 +197,12 @@ pub(crate) enum Change {
     FunctionDropped {
         function: FunctionId,
     },
+    CheckbackCreated(CheckbackInfo),
+    CheckbackDropped {
+        checkback: CheckbackId,
+        /// Whose half messages it decided on.
+        table: TableId,
+    },
     PluginConsumerCreated(PluginConsumerInfo),
     PluginConsumerReplaced(PluginConsumerInfo),
     /// Forgets its state too.
@@ -276,6 +282,7 @@ pub(crate) fn assign_id(change: &mut Change, lsn: Lsn) {
         Change::TopicCreated(topic) => (topic.id, topic.created) = (TopicId(lsn.0), lsn),
         Change::PluginCreated(plugin) => (plugin.id, plugin.created) = (PluginId(lsn.0), lsn),
         Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
+        Change::CheckbackCreated(checkback) => (checkback.id, checkback.created) = (CheckbackId(lsn.0), lsn),
         Change::PluginConsumerCreated(consumer) => (consumer.id, consumer.created) = (ConsumerId(lsn.0), lsn),
         _ => {}
     }

@@ -141,6 +141,10 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         return Ok(Statement::DropPlugin { name: cursor.name()?, if_exists });
     }
+    if cursor.words(&["CHECKBACK"]) {
+        let if_exists = cursor.words(&["IF", "EXISTS"]);
+        return Ok(Statement::DropCheckback { name: cursor.name()?, if_exists });
+    }
     if cursor.words(&["FUNCTION"]) {
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         return Ok(Statement::DropFunction { name: cursor.name()?, if_exists });
@@ -155,7 +159,7 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
             message: format!("DROP {what} is not offered: Millstream has no such thing"),
             position: Some(start),
         }),
-        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, SCHEMA or CONSUMER GROUP")),
+        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA or CONSUMER GROUP")),
     }
 }
 

@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition, Options, PluginSource,
-    Statement, TableColumns, TransformCall,
+    CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition,
+    Options, PluginSource, Statement, TableColumns, TransformCall,
 };
 use crate::{Error, Position, Result};
 
@@ -23,6 +23,9 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
     }
     if cursor.words(&["CONSUMER"]) {
         return parse_create_consumer(cursor);
+    }
+    if cursor.words(&["CHECKBACK"]) {
+        return parse_create_checkback(cursor);
     }
     if cursor.words(&["TABLE"]) {
         return parse_create_table(cursor);
@@ -42,7 +45,7 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
         "INDEX" => "segments carry statistics and blooms of their own",
         "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
         "USER" | "ROLE" => "there are no roles yet",
-        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER or SCHEMA")),
+        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK or SCHEMA")),
     };
     Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
 }
@@ -151,6 +154,19 @@ fn parse_create_consumer(cursor: &mut Cursor) -> Result<Statement> {
     let group = if cursor.words(&["GROUP"]) { Some(cursor.name()?) } else { None };
     let options = Options::parse(cursor)?;
     Ok(Statement::CreateConsumer(CreateConsumer { name, if_not_exists, topic, plugin, group, options }))
+}
+
+/// After `CREATE CHECKBACK`.
+fn parse_create_checkback(cursor: &mut Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.name()?;
+    cursor.expect_words(&["ON"])?;
+    let _ = cursor.words(&["TABLE"]);
+    let table = cursor.name()?;
+    cursor.expect_words(&["USING", "PLUGIN"])?;
+    let plugin = cursor.name()?;
+    let options = Options::parse(cursor)?;
+    Ok(Statement::CreateCheckback(CreateCheckback { name, if_not_exists, table, plugin, options }))
 }
 
 fn parse_create_plugin(cursor: &mut Cursor, replace: bool) -> Result<Statement> {

@@ -21,8 +21,8 @@ use crate::{Error, Position, Result};
 pub(crate) use cursor::Cursor;
 pub(crate) use options::{OptionValue, Options};
 pub(crate) use statement::{
-    AlterTable, CopyFrom, CopyTo, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Definition,
-    PluginSource, Show, Statement, TableColumns, Target, TransformCall,
+    AlterTable, CopyFrom, CopyTo, CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable,
+    CreateTopic, Definition, PluginSource, Show, Statement, TableColumns, Target, TransformCall,
 };
 
 /// Parses statements separated by `;`.

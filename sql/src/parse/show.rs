@@ -27,11 +27,12 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
     cursor.expect_words(&["SHOW"])?;
-    let listings: [(&[&str], Show); 14] = [
+    let listings: [(&[&str], Show); 15] = [
         (&["TABLES"], Show::Tables),
         (&["TOPICS"], Show::Topics),
         (&["PLUGINS"], Show::Plugins),
         (&["PLUGIN", "CONSUMERS"], Show::PluginConsumers),
+        (&["CHECKBACKS"], Show::Checkbacks),
         (&["CONSUMER", "GROUPS"], Show::Groups),
         (&["GROUPS"], Show::Groups),
         (&["CONSUMERS"], Show::Consumers),
@@ -57,6 +58,9 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.words(&["CREATE", "FUNCTION"]) {
         return Ok(Statement::Show(Show::CreateFunction(cursor.name()?)));
     }
+    if cursor.words(&["CREATE", "CHECKBACK"]) {
+        return Ok(Statement::Show(Show::CreateCheckback(cursor.name()?)));
+    }
     if cursor.words(&["COLUMNS", "FROM"]) || cursor.words(&["COLUMNS", "IN"]) {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
@@ -66,8 +70,8 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         }
     }
     Err(cursor.expected(
-        "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
-         COLUMNS FROM, CREATE TABLE, CREATE TOPIC or CREATE FUNCTION",
+        "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, CHECKBACKS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
+         COLUMNS FROM, CREATE TABLE, CREATE TOPIC, CREATE FUNCTION or CREATE CHECKBACK",
     ))
 }
 

@@ -86,6 +86,11 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    CreateCheckback(CreateCheckback),
+    DropCheckback {
+        name: ObjectName,
+        if_exists: bool,
+    },
     CreateConsumer(CreateConsumer),
     AlterConsumer {
         name: ObjectName,
@@ -236,6 +241,16 @@ pub(crate) struct CreateConsumer {
     pub(crate) options: Options,
 }
 
+/// `CREATE CHECKBACK c ON table USING PLUGIN p WITH (…)`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateCheckback {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) table: ObjectName,
+    pub(crate) plugin: ObjectName,
+    pub(crate) options: Options,
+}
+
 /// Where a plugin's module comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum PluginSource {
@@ -283,6 +298,7 @@ pub(crate) enum Show {
     Groups,
     Consumers,
     PluginConsumers,
+    Checkbacks,
     Subscriptions,
     Segments,
     Functions,
@@ -290,6 +306,7 @@ pub(crate) enum Show {
     CreateTable(ObjectName),
     CreateTopic(ObjectName),
     CreateFunction(ObjectName),
+    CreateCheckback(ObjectName),
     /// One of PostgreSQL's settings.
     Setting(&'static str),
 }

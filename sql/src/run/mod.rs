@@ -1,5 +1,6 @@
 //! Carrying out statements that are not queries. Everything here blocks, and runs on threads that may.
 
+mod checkbacks;
 mod consumers;
 mod copy_from;
 mod copy_to;
@@ -68,6 +69,8 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::ResumePlugin { name } => plugins::resume_plugin(scene, &name),
         Statement::CreateFunction(create) => functions::create_function(scene, create),
         Statement::DropFunction { name, if_exists } => functions::drop_function(scene, &name, if_exists),
+        Statement::CreateCheckback(create) => checkbacks::create_checkback(scene, create),
+        Statement::DropCheckback { name, if_exists } => checkbacks::drop_checkback(scene, &name, if_exists),
         Statement::CreateConsumer(create) => consumers::create_consumer(scene, create),
         Statement::AlterConsumer { name, options } => consumers::alter_consumer(scene, &name, options),
         Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),

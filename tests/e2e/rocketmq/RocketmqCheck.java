@@ -55,6 +55,7 @@ public final class RocketmqCheck {
             case "refused": refused(); break;
             case "inserts": inserts(rest[0]); break;
             case "reads": reads(rest[0], rest[1]); break;
+            case "halves": halves(rest[0], Arrays.copyOfRange(rest, 1, rest.length)); break;
             default: throw new AssertionError(arguments[1]);
         }
         // Some of the client's threads would keep the program.
@@ -528,6 +529,31 @@ public final class RocketmqCheck {
                 // Whether it is there is not known. The next one goes on.
                 Thread.sleep(20);
             }
+        }
+        producer.shutdown();
+    }
+
+    /** Sends a half message for each key, says so, and never what became of them: it waits to be killed. */
+    private static void halves(String topic, String[] keys) throws Exception {
+        TransactionMQProducer producer = new TransactionMQProducer("java-halves");
+        producer.setNamesrvAddr(server);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.UNKNOW;
+            }
+        });
+        producer.start();
+        for (int number = 0; number < keys.length; number++) {
+            Message message = new Message(topic, "t", keys[number], keys[number].getBytes(StandardCharsets.UTF_8));
+            check(producer.sendMessageInTransaction(message, null).getSendStatus() == SendStatus.SEND_OK, keys[number]);
+            say(number + " 0");
+        }
+        while (System.in.read() >= 0) {
+            // Only its end counts.
         }
         producer.shutdown();
     }

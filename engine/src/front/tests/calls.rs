@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::host::COPIES;
+use super::host::{COPIES, JUDGES};
 use super::store::{
-    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, message, plugin_spec, row,
-    table_spec, topic_spec,
+    NAMESPACE as NS, Store, append, checkback_spec, consumer_spec, function_spec, group, identity, message,
+    plugin_spec, row, table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};
@@ -16,7 +16,7 @@ use crate::model::{
     TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Operate, Produce, Read};
-use ObjectKind::{Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
+use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
 
 type Made = dyn Fn(&Store, &Principal) -> Result<()>;
 
@@ -188,6 +188,11 @@ fn unseen_messages() -> Vec<Call> {
         call("end_transaction", Produce, Table, "m", |s, who| {
             s.engine.end_transaction(who, s.messages, s.half, CheckVerdict::Unknown)
         }),
+        call("create_checkback", Define, Checkback, "new", create_checkback),
+        call("create_checkback", Produce, Table, "n", create_checkback),
+        call("create_checkback", Read, Plugin, JUDGES, create_checkback),
+        call("checkback", Read, Checkback, "k", |s, who| s.engine.checkback(who, NS, "k")),
+        call("drop_checkback", Define, Checkback, "k", |s, who| s.engine.drop_checkback(who, NS, "k")),
         call("transaction_checks", Operate, Server, "", |s, who| s.engine.transaction_checks(who)),
     ]
 }
@@ -239,6 +244,10 @@ fn sel(store: &Store) -> TopicSpec {
 
 fn create_consumer(store: &Store, who: &Principal) -> Result<()> {
     store.engine.create_plugin_consumer(who, consumer_spec("new")).map(drop)
+}
+
+fn create_checkback(store: &Store, who: &Principal) -> Result<()> {
+    store.engine.create_checkback(who, checkback_spec("new", "n")).map(drop)
 }
 
 fn both() -> [String; 2] {
@@ -304,6 +313,9 @@ pub(super) fn listings() -> Vec<Listing> {
         }),
         listing("plugin_consumers", Read, Consumer, "c", |s, who| {
             Ok(s.engine.plugin_consumers(who)?.iter().map(|status| status.info.name.clone()).collect())
+        }),
+        listing("checkbacks", Read, Checkback, "k", |s, who| {
+            Ok(s.engine.checkbacks(who)?.iter().map(|status| status.info.name.clone()).collect())
         }),
         listing("groups", Read, Group, "g", |s, who| {
             Ok(s.engine.groups(who)?.into_iter().map(|group| group.group_id).collect())

@@ -1,4 +1,5 @@
-//! A host without Wasm: plugins named `copies` are consumers that write what they read, the others filters.
+//! A host without Wasm: plugins named `copies` are consumers that write what they read, `judges` checkback handlers, the others
+//! filters.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,15 +9,17 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parking_lot::Mutex;
 
 use crate::contract::{
-    BatchConsumer, BatchPosition, CallFigures, Consumed, ConsumerOutput, KeyedState, LoadedPlugin, PluginCalls,
-    PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
-    PluginSuspension, Verdict, Volatility,
+    BatchConsumer, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput, KeyedState,
+    LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
+    PluginRequests, PluginSettings, PluginSuspension, Verdict, Volatility,
 };
 use crate::lookups::{TableLookup, TableUse};
 use crate::model::{Error, OperatorError, PluginId, Result};
 
 /// The name of the plugin that is a consumer.
 pub(super) const COPIES: &str = "copies";
+/// The name of the plugin that is a checkback handler.
+pub(super) const JUDGES: &str = "judges";
 
 pub(super) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]))
@@ -39,9 +42,16 @@ impl PluginHost for CopyingHost {
         let used = |(name, _): &(String, String)| TableUse { name: name.clone(), key: schema(), columns: schema() };
         Ok(PluginDescription {
             name: name.to_owned(),
-            kind: if copies { PluginKind::Consumer } else { PluginKind::Filter },
+            kind: match name {
+                COPIES => PluginKind::Consumer,
+                JUDGES => PluginKind::Checkback,
+                _ => PluginKind::Filter,
+            },
             contract: "millstream:plugin@0.2.0".to_owned(),
-            parameters: vec![("id".to_owned(), DataType::Int64)],
+            parameters: match name {
+                JUDGES => Vec::new(),
+                _ => vec![("id".to_owned(), DataType::Int64)],
+            },
             returns: if copies { DataType::Null } else { DataType::Boolean },
             volatility: Volatility::Immutable,
             capabilities: BTreeSet::new(),
@@ -53,6 +63,9 @@ impl PluginHost for CopyingHost {
 
     fn load(&self, plugin: &PluginInfo, _: &[u8], _: Arc<dyn TableLookup>) -> Result<LoadedPlugin> {
         self.loaded.lock().push(plugin.clone());
+        if plugin.name == JUDGES {
+            return Ok(LoadedPlugin::Checkback(Arc::new(Judges)));
+        }
         let output = ConsumerOutput { name: "out".to_owned(), schema: schema() };
         Ok(LoadedPlugin::Consumer(Arc::new(Copies(plugin.description.parameters.clone(), [output]))))
     }
@@ -90,6 +103,24 @@ impl PluginHost for CopyingHost {
     fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
         let why = || PluginSuspension { since_us: 0, reason: "it is a test's".to_owned() };
         self.loaded.lock().iter().map(|plugin| (plugin.id, why())).collect()
+    }
+}
+
+/// Commits everything.
+#[derive(Debug)]
+struct Judges;
+
+impl CheckbackHandler for Judges {
+    fn name(&self) -> &str {
+        JUDGES
+    }
+
+    fn parameters(&self) -> &[(String, DataType)] {
+        &[]
+    }
+
+    fn check(&self, half_messages: &RecordBatch) -> Result<Vec<CheckVerdict>, OperatorError> {
+        Ok(vec![CheckVerdict::Commit; half_messages.num_rows()])
     }
 }
 

@@ -159,6 +159,27 @@ fn consumers_that_are_plugins_act_as_their_owner() {
 }
 
 #[test]
+fn checkbacks_act_as_their_owner() {
+    let (owner, definer) = (Principal::named("checkbacks_owner"), Principal::named("checkbacks_definer"));
+    let store = Store::new(&owner);
+    for (number, (action, object)) in
+        [(Action::Produce, (ObjectKind::Table, "m")), (Action::Read, (ObjectKind::Plugin, host::JUDGES))]
+            .into_iter()
+            .enumerate()
+    {
+        rehearsal::begin(&owner, Some(named(object)));
+        let message = store::message(store.messages, None);
+        let begun = store.engine.begin_transactions(&definer, &message, "g", Some(0)).expect("queued");
+        begun.wait().expect("there is room").wait().expect("it begins");
+        let status = || store.engine.checkbacks(&definer).expect("a listing").remove(0).figures;
+        until(|| status().error.is_some_and(|why| why.contains("checkbacks_owner may not")));
+        assert!(rehearsal::checked(&owner).contains(&(action, named(object), owner_of(object, &owner))), "{object:?}");
+        rehearsal::begin(&owner, None);
+        until(|| status().committed > number as u64);
+    }
+}
+
+#[test]
 fn whoever_creates_something_owns_it() {
     let (owner, another) = (Principal::named("owners_owner"), Principal::named("owners_another"));
     let store = Store::new(&owner);
@@ -167,8 +188,9 @@ fn whoever_creates_something_owns_it() {
     let function = engine.function(&another, NAMESPACE, "f").expect("a function");
     let table = engine.table_by_id(&another, store.table).expect("a table");
     let topic = engine.topic_by_id(&another, store::identity(store.table)).expect("a topic");
-    let owners = [&consumer.owner, &function.owner, &table.owner, &topic.owner, &store.topic.owner];
-    assert_eq!(owners, [&owner; 5]);
+    let checkback = engine.checkback(&another, NAMESPACE, "k").expect("a checkback");
+    let owners = [&consumer.owner, &function.owner, &table.owner, &topic.owner, &store.topic.owner, &checkback.owner];
+    assert_eq!(owners, [&owner; 6]);
     let second = engine.plugin(&another, NAMESPACE, "p").expect("a plugin");
     assert_eq!((second.version, &second.owner), (2, &owner), "another version has the owner of the first");
     engine.reload_plugin_consumer(&another, NAMESPACE, "c", Default::default()).expect("it is reloaded");

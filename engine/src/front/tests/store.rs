@@ -6,8 +6,8 @@ use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, T
 use arrow_schema::DataType;
 use tempfile::TempDir;
 
-use super::host::{COPIES, CopyingHost, schema};
-use crate::contract::{FunctionSpec, PluginInfo, PluginSettings, PluginSpec};
+use super::host::{COPIES, CopyingHost, JUDGES, schema};
+use crate::contract::{CheckbackSettings, CheckbackSpec, FunctionSpec, PluginInfo, PluginSettings, PluginSpec};
 use crate::front::Engine;
 use crate::model::{
     Append, AutoOffsetReset, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, OnError, PartitionChoice,
@@ -21,7 +21,7 @@ pub(super) const NAMESPACE: &str = "public";
 
 /// Namespace `other`; tables `t` with a row in a segment, `out`, and `m` of messages; plugins `p`, in two versions, and [`COPIES`]; function `f`
 /// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`; consumer `c`
-/// from `t` to `out`.
+/// from `t` to `out`; checkback `k` of `m`, which asks [`JUDGES`]; `n` of messages without one.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) engine: Engine,
@@ -56,6 +56,10 @@ impl Store {
         drop(engine.join(owner, group("g"), &["t".to_owned()]).expect("a group"));
         let spec = TableSpec::of_messages(NAMESPACE, "m", MessageKind::Any, TableOptions::default());
         let messages = engine.create_table(owner, spec).expect("a message table").id;
+        engine.create_plugin(owner, plugin_spec(JUDGES), false).expect("a plugin");
+        engine.create_checkback(owner, checkback_spec("k", "m")).expect("a checkback");
+        let n = TableSpec::of_messages(NAMESPACE, "n", MessageKind::Any, TableOptions::default());
+        engine.create_table(owner, n).expect("a message table");
         let later = engine.now_us() + 3_600_000_000;
         engine.append(owner, message(messages, Some(later)), None).expect("queued").wait().expect("it waits");
         let half = engine.begin_transactions(owner, &message(messages, None), "g", None).expect("queued");
@@ -69,6 +73,17 @@ impl Store {
 
     pub(super) fn append(&self, who: &Principal) {
         self.engine.append(who, append(self.table), None).expect("queued").wait().expect("appended");
+    }
+}
+
+pub(super) fn checkback_spec(name: &str, table: &str) -> CheckbackSpec {
+    let [namespace, name, table, plugin] = [NAMESPACE, name, table, JUDGES].map(str::to_owned);
+    CheckbackSpec {
+        namespace,
+        name,
+        table,
+        plugin,
+        settings: CheckbackSettings { after_ms: 3_600_000, ..CheckbackSettings::default() },
     }
 }
 

@@ -37,7 +37,7 @@ impl Admitting<'_> {
                 )));
             }
         }
-        Ok(())
+        self.admit_plugin_of_checkbacks(info)
     }
 
     pub(super) fn admit_plugin_drop(&self, id: PluginId, earlier: &Earlier<'_>) -> Result<()> {
@@ -51,6 +51,9 @@ impl Admitting<'_> {
             if let Some(by) = self.catalog.consumer_of_plugin(version.id) {
                 return in_use("plugin", &plugin.name, format!("consumer {:?}", by.name));
             }
+        }
+        if let Some(by) = self.catalog.checkback_of_plugin(&plugin.namespace, &plugin.name) {
+            return in_use("plugin", &plugin.name, format!("checkback {:?}", by.name));
         }
         let mut functions = self.catalog.functions_of_plugin(&plugin.namespace, &plugin.name);
         functions

@@ -110,6 +110,15 @@ impl Admitting<'_> {
                 earlier.take("plugin or function", &info.namespace, &info.name)
             }
             Change::FunctionDropped { function } => self.admit_function_drop(*function, earlier),
+            Change::CheckbackCreated(info) => {
+                self.admit_checkback(info)?;
+                earlier.take("checkback", &info.namespace, &info.name)
+            }
+            Change::CheckbackDropped { checkback, .. } => {
+                self.catalog.known_checkback(*checkback)?;
+                earlier.dropped_checkbacks.insert(*checkback);
+                Ok(())
+            }
             Change::PluginConsumerCreated(info) => {
                 self.admit_consumer(info, earlier)?;
                 earlier.take("consumer", &info.namespace, &info.name)
@@ -231,6 +240,10 @@ impl Admitting<'_> {
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.catalog.known_table(id)?;
         self.refuse_consumer_of_table(id, &table.name)?;
+        if let Some(by) = self.catalog.checkback_of_table(id).filter(|by| !earlier.dropped_checkbacks.contains(&by.id))
+        {
+            return in_use("table", &table.name, format!("checkback {:?}", by.name));
+        }
         if let Some(owner) = self.catalog.owner_of_letters(table) {
             let goes = match &owner {
                 LettersOwner::Topic(topic) => earlier.dropped_topics.contains(&topic.id),

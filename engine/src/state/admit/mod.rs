@@ -3,6 +3,7 @@
 mod admitting;
 mod callables;
 mod changes;
+mod checkbacks;
 mod consumers;
 
 use admitting::Admitting;

@@ -124,6 +124,14 @@ impl Catalog {
                 self.mark(Entry::Consumer(*consumer));
                 self.remove_consumer(*consumer);
             }
+            Change::CheckbackCreated(info) => {
+                self.mark(Entry::Checkback(info.id));
+                self.put_checkback(Arc::new(info.clone()));
+            }
+            Change::CheckbackDropped { checkback, .. } => {
+                self.mark(Entry::Checkback(*checkback));
+                self.remove_checkback(*checkback);
+            }
             Change::GroupCreated { .. }
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }

@@ -1,6 +1,6 @@
 //! What submissions ask of the catalog.
 
-use crate::model::{ConsumerId, Error, Offset, PartitionId, Result, TableId};
+use crate::model::{CheckbackId, ConsumerId, Error, Offset, PartitionId, Result, TableId};
 use crate::state::family::{Ahead, Condition};
 
 /// The consumer stands, is not paused, and is of this version.
@@ -16,6 +16,21 @@ impl Condition for ConsumerRuns {
         match found.filter(|found| found.version == self.version && !found.paused) {
             Some(_) => Ok(()),
             None => Err(Error::Fenced("the consumer was paused, altered or dropped".to_owned())),
+        }
+    }
+}
+
+/// The checkback was not dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckbackStands {
+    pub checkback: CheckbackId,
+}
+
+impl Condition for CheckbackStands {
+    fn check(&self, ahead: &dyn Ahead) -> Result<()> {
+        match ahead.catalog().checkback(self.checkback) {
+            Some(_) => Ok(()),
+            None => Err(Error::Fenced("the checkback was dropped".to_owned())),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What is defined, or a refusal that names what is not.
 
 use super::Catalog;
-use crate::model::{ConsumerId, Error, PartitionId, PluginConsumerInfo, Result, TableId, TableInfo};
+use crate::contract::CheckbackInfo;
+use crate::model::{CheckbackId, ConsumerId, Error, PartitionId, PluginConsumerInfo, Result, TableId, TableInfo};
 use crate::state::partition::PartitionState;
 
 impl Catalog {
@@ -23,6 +24,11 @@ impl Catalog {
             what: "partition",
             name: format!("{partition} of {} ({} partitions)", info.name, info.options.partitions),
         })
+    }
+
+    pub(in crate::state) fn known_checkback(&self, id: CheckbackId) -> Result<&CheckbackInfo> {
+        let found = self.checkback(id).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::gone("checkback"))
     }
 
     pub(in crate::state) fn known_consumer(&self, id: ConsumerId) -> Result<&PluginConsumerInfo> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::{Catalog, segments};
-use crate::contract::{FunctionInfo, PluginInfo};
+use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::model::{Lsn, NamespaceLimits, Offset, PluginConsumerInfo, Result, TableId, TableInfo, TopicInfo};
 use crate::state::codec;
 use crate::state::codec::KeyParts;
@@ -96,6 +96,7 @@ impl Catalog {
             Entry::Plugin(id) => self.plugin(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Function(id) => self.function(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Consumer(id) => self.consumer(*id).map(|info| codec::json(info.as_ref())).transpose(),
+            Entry::Checkback(id) => self.checkback(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Partition(table, partition) => {
                 let found = self.partition(*table, *partition);
                 found.map(|found| codec::postcard(&StoredPartition::of(found))).transpose()
@@ -111,7 +112,7 @@ impl Catalog {
 
 impl Stored for Catalog {
     fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"n", b"t", b"w", b"f", b"q", b"c", b"p", b"s"]
+        &[b"n", b"t", b"w", b"f", b"q", b"c", b"j", b"p", b"s"]
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
@@ -126,6 +127,7 @@ impl Stored for Catalog {
             Some(b'w') => self.put_plugin(codec::from_json::<PluginInfo>(value)?.into()),
             Some(b'f') => self.put_function(codec::from_json::<FunctionInfo>(value)?.into()),
             Some(b'c') => self.put_consumer(codec::from_json::<PluginConsumerInfo>(value)?.into()),
+            Some(b'j') => self.put_checkback(codec::from_json::<CheckbackInfo>(value)?.into()),
             Some(b'p') => {
                 let stored: StoredPartition = codec::from_postcard(value)?;
                 let (table, partition) = (parts.u64()?, parts.u32()?);

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{Error, ErrorKind, GroupMode, NamespaceLimits};
 use crate::state::OffsetsRecord;
 use crate::state::conditions::Precondition;
-use crate::state::{EndOffset, SchemaVersion, SegmentsUnchanged};
+use crate::state::{CheckbackStands, EndOffset, SchemaVersion, SegmentsUnchanged};
 
 fn refused(history: &History, submission: Submission) -> (ErrorKind, String) {
     let error = history.admit(&submission).unwrap_err();
@@ -109,6 +109,43 @@ fn functions_stand_on_plugins_and_under_topics() {
     history.change(Change::TopicDropped { topic }).unwrap();
     history.change(drop_function).unwrap();
     history.change(Change::PluginDropped { plugin: first }).unwrap();
+}
+
+#[test]
+fn checkbacks_stand_on_a_message_table_and_a_plugin() {
+    let mut history = History::new();
+    let plain = history.table("t", 1);
+    let orders = TableId(history.change(message_table("orders")).unwrap().0);
+    assert_eq!(refused(&history, changes(vec![checkback("c", orders, "judge")])).1, "plugin \"judge\" does not exist");
+    let first = PluginId(history.change(judge("judge", 1)).unwrap().0);
+    history.change(plugin("filter", 1)).unwrap();
+    assert_eq!(refused(&history, changes(vec![checkback("c", plain, "judge")])).1, "table \"t\" is no message table");
+    let (_, message) = refused(&history, changes(vec![checkback("c", orders, "filter")]));
+    assert!(message.ends_with("it is a filter, not a checkback handler"), "{message}");
+    let made = CheckbackId(history.change(checkback("c", orders, "judge")).unwrap().0);
+    assert_eq!(refused(&history, changes(vec![checkback("c", orders, "judge")])).1, "checkback \"c\" already exists");
+    let (kind, message) = refused(&history, changes(vec![checkback("d", orders, "judge")]));
+    assert_eq!(kind, ErrorKind::FailedPrecondition, "{message}");
+    let drop_table = || Change::TableDropped { table: orders };
+    assert_eq!(refused(&history, changes(vec![drop_table()])).1, "table \"orders\" is in use by checkback \"c\"");
+    let drop_plugin = || Change::PluginDropped { plugin: first };
+    assert_eq!(refused(&history, changes(vec![drop_plugin()])).1, "plugin \"judge\" is in use by checkback \"c\"");
+    let Change::PluginCreated(mut other) = judge("judge", 2) else { panic!("not a plugin") };
+    other.description.parameters = vec![("_begun_ts".to_owned(), DataType::Boolean)];
+    let (_, message) = refused(&history, changes(vec![Change::PluginCreated(other)]));
+    assert!(message.contains("does not fit checkback \"c\": it reads \"_begun_ts\" as Boolean"), "{message}");
+    history.change(judge("judge", 2)).unwrap();
+    assert!(history.state.catalog().checkback_of_table(orders).is_some());
+    let its_word =
+        || Submission { preconditions: vec![CheckbackStands { checkback: made }.into()], ..Submission::default() };
+    assert_eq!(history.admit(&its_word()).unwrap(), Admission::New);
+    let dropped = Change::CheckbackDropped { checkback: made, table: orders };
+    assert_eq!(history.admit(&changes(vec![dropped.clone(), drop_table()])).unwrap(), Admission::New);
+    history.change(dropped.clone()).unwrap();
+    assert_eq!(refused(&history, its_word()).0, ErrorKind::Fenced);
+    assert!(history.state.catalog().checkback_of_table(orders).is_none());
+    assert_eq!(refused(&history, changes(vec![dropped])).0, ErrorKind::NotFound);
+    history.change(drop_plugin()).unwrap();
 }
 
 #[test]

@@ -266,7 +266,18 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let some_plugin = plugins.choose(random).copied();
     let consumers: Vec<_> = history.state.catalog().consumers().cloned().collect();
     let some_consumer = consumers.choose(random);
-    match random.random_range(0..30) {
+    let checkbacks: Vec<_> = history.state.catalog().checkbacks().cloned().collect();
+    match random.random_range(0..34) {
+        30 => message_table(&name),
+        31 => {
+            let newest = history.state.catalog().plugin_named("public", "judge").map_or(0, |plugin| plugin.version);
+            judge("judge", newest + 1)
+        }
+        32 => checkback(&format!("k{}", random.random_range(0..3)), table, "judge"),
+        33 => match checkbacks.choose(random) {
+            Some(found) => Change::CheckbackDropped { checkback: found.id, table: found.table },
+            None => Change::CheckbackDropped { checkback: CheckbackId(1), table },
+        },
         0 => Change::NamespaceCreated { name: namespace, limits: NamespaceLimits::default() },
         28 | 29 => {
             let limit = *NamespaceLimit::ALL.choose(random).unwrap();

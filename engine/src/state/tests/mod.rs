@@ -16,11 +16,12 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::{Admission, State};
 use crate::contract::{
-    ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind, PluginLimits, Volatility,
+    CheckbackInfo, CheckbackSettings, ConsumerOutput, FunctionInfo, PluginDescription, PluginInfo, PluginKind,
+    PluginLimits, Volatility,
 };
 use crate::model::{
-    ConsumerId, FunctionId, Lsn, OnError, PluginConsumerInfo, PluginConsumerSettings, PluginId, Principal, Result,
-    TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource,
+    CheckbackId, ConsumerId, FunctionId, Lsn, MessageKind, OnError, PluginConsumerInfo, PluginConsumerSettings,
+    PluginId, Principal, Result, TableId, TableInfo, TableOptions, TopicId, TopicInfo, TopicSource, message_schema,
 };
 use crate::state::Submission;
 use crate::state::record::assign_id;
@@ -112,6 +113,34 @@ pub(super) fn table(namespace: &str, name: &str, partitions: u32) -> Change {
         name: name.to_owned(),
         schemas: vec![schema],
         options: TableOptions { partitions, ..TableOptions::default() },
+        owner: Principal::anonymous(),
+        created: Lsn(0),
+    })
+}
+
+/// A table that takes half messages.
+pub(super) fn message_table(name: &str) -> Change {
+    let options = TableOptions { messages: Some(MessageKind::Any), ..TableOptions::default() };
+    let Change::TableCreated(info) = table("public", name, 1) else { unreachable!("it is a table") };
+    Change::TableCreated(TableInfo { schemas: vec![message_schema()], options, ..info })
+}
+
+/// A plugin that decides on half messages.
+pub(super) fn judge(name: &str, version: u32) -> Change {
+    let Change::PluginCreated(mut info) = plugin(name, version) else { unreachable!("it is a plugin") };
+    info.description.kind = PluginKind::Checkback;
+    info.description.parameters = vec![("body".to_owned(), DataType::Utf8)];
+    Change::PluginCreated(info)
+}
+
+pub(super) fn checkback(name: &str, table: TableId, plugin: &str) -> Change {
+    Change::CheckbackCreated(CheckbackInfo {
+        id: CheckbackId(0),
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        table,
+        plugin: plugin.to_owned(),
+        settings: CheckbackSettings::default(),
         owner: Principal::anonymous(),
         created: Lsn(0),
     })

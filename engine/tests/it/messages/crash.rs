@@ -11,6 +11,7 @@ use millstream_engine::{CheckVerdict, Engine, EngineOptions, ManualClock, Messag
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::checkbacks::{Bodies, checkback};
 use super::transactions::begin;
 use super::{create, delayed, message, send, visible};
 use crate::crash::for_each_seed;
@@ -163,5 +164,67 @@ fn half_messages_come_after_their_commit_or_never() {
             };
             assert!(fits, "{id} is {half:?}: seen {seen} times, waits: {waits}");
         }
+    });
+}
+
+/// A plugin decides while power is lost: what it commits comes once, and what it rolls back never does.
+#[test]
+fn what_a_plugin_decides_happens_once() {
+    for_each_seed(SEEDS, |seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW_US));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut disk = SimDisk::new(seed);
+        let mut engine = open(dir.path(), &disk, &clock);
+        engine.set_plugin_host(Arc::new(Bodies::default()));
+        let table = create(&engine, "orders", MessageKind::Transactional, 2);
+        checkback(&engine, "orders");
+        let mut begun: Vec<String> = Vec::new();
+        for _ in 0..3 {
+            disk.fail_at(disk.operations() + chance.random_range(1..60), Fault::Crash);
+            for _ in 0..chance.random_range(10..60) {
+                if chance.random_range(0..4) == 0 {
+                    clock.advance(Duration::from_millis(chance.random_range(100..12_000)));
+                    std::thread::sleep(Duration::from_millis(chance.random_range(0..10)));
+                    continue;
+                }
+                let verdict = ["commit", "rollback", "later", "what"][chance.random_range(0..4)];
+                let name = format!("{verdict} {:016x}", chance.random::<u64>());
+                if begin(&engine, &table, message(&name)).is_ok() {
+                    begun.push(name);
+                }
+            }
+            disk.power_off();
+            let _ = engine.close();
+            drop(engine);
+            disk = disk.crash(seed);
+            engine = open(dir.path(), &disk, &clock);
+            engine.set_plugin_host(Arc::new(Bodies::default()));
+        }
+        let waits = || {
+            let mut open = Vec::new();
+            let each = |half: millstream_engine::HalfMessage| {
+                open.push((half.message_id, half.check_us));
+                true
+            };
+            engine.half_messages(&who(), table.id, each).unwrap();
+            open
+        };
+        // Until all that is not known is parked.
+        until(|| {
+            clock.advance(Duration::from_secs(20));
+            waits().iter().all(|(name, check_us)| name.starts_with("what") && check_us.is_none())
+        });
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for message in visible(&engine, &table) {
+            *times.entry(message.id).or_default() += 1;
+        }
+        let parked: Vec<String> = waits().into_iter().map(|(name, _)| name).collect();
+        for name in &begun {
+            let seen = times.get(name).copied().unwrap_or(0);
+            let wanted = usize::from(name.starts_with("commit") || name.starts_with("later"));
+            assert_eq!((seen, parked.contains(name)), (wanted, name.starts_with("what")), "{name}");
+        }
+        assert!(times.values().all(|times| *times == 1), "{times:?}");
     });
 }

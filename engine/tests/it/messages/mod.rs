@@ -1,5 +1,6 @@
 //! Message tables.
 
+mod checkbacks;
 mod crash;
 mod delays;
 mod kinds;

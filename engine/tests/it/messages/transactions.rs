@@ -13,7 +13,7 @@ use millstream_engine::{
 use super::{Message, batch, create, delayed, ids, message, send, visible};
 use crate::fixture::{Fixture, NOW_US, SECOND, until, who};
 
-const WHILE: Duration = Duration::from_millis(400);
+pub(super) const WHILE: Duration = Duration::from_millis(400);
 
 pub(crate) fn begin(engine: &Engine, table: &TableInfo, message: Message) -> Result<TransactionId> {
     let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: batch(&[message]) };
@@ -21,7 +21,14 @@ pub(crate) fn begin(engine: &Engine, table: &TableInfo, message: Message) -> Res
     Ok(TransactionId { lsn: receipt.lsn, index: 0 })
 }
 
-fn halves(engine: &Engine, table: &TableInfo) -> Vec<HalfMessage> {
+/// All in one append.
+pub(super) fn begin_all(engine: &Engine, table: &TableInfo, messages: &[Message]) -> Result<Vec<TransactionId>> {
+    let append = Append { table: table.id, partition: PartitionChoice::Named(0), batch: batch(messages) };
+    let lsn = engine.begin_transactions(&who(), &append, "shop", None)?.wait()?.wait()?.lsn;
+    Ok((0..u32::try_from(messages.len()).unwrap()).map(|index| TransactionId { lsn, index }).collect())
+}
+
+pub(super) fn halves(engine: &Engine, table: &TableInfo) -> Vec<HalfMessage> {
     let mut found = Vec::new();
     let each = |half| {
         found.push(half);
@@ -31,7 +38,7 @@ fn halves(engine: &Engine, table: &TableInfo) -> Vec<HalfMessage> {
     found
 }
 
-fn end(engine: &Engine, table: &TableInfo, id: TransactionId, verdict: CheckVerdict) -> Result<bool> {
+pub(super) fn end(engine: &Engine, table: &TableInfo, id: TransactionId, verdict: CheckVerdict) -> Result<bool> {
     Ok(engine.end_transaction(&who(), table.id, id, verdict)?.is_some())
 }
 

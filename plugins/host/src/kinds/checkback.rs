@@ -1,5 +1,7 @@
 //! Checkback handlers: a verdict for each half message.
 
+use std::time::Duration;
+
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use millstream_engine::{CheckVerdict, CheckbackHandler, OperatorError, PluginInfo};
@@ -64,5 +66,9 @@ impl CheckbackHandler for WasmCheckback {
     fn check(&self, half_messages: &RecordBatch) -> Result<Vec<CheckVerdict>, OperatorError> {
         let answers = self.caller.call(half_messages.columns(), half_messages.num_rows())?;
         Ok(answers.into_iter().flat_map(|(_, verdicts)| verdicts).collect())
+    }
+
+    fn throttled(&self) -> Option<Duration> {
+        self.caller.throttled()
     }
 }

@@ -12,6 +12,7 @@ use arrow::util::display::array_value_to_string;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_datafusion_err};
 use datafusion::functions::math;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -87,6 +88,15 @@ impl ScalarUDFImpl for CheckedBinary {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
         super::field_of(self, &args)
+    }
+
+    /// A constant NULL is all there is to know, as it is of the operator that this stands for: the other operand is not computed.
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
+        if !args.iter().any(|arg| matches!(arg, Expr::Literal(value, _) if value.is_null())) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let types = args.iter().map(|arg| info.get_data_type(arg)).collect::<DfResult<Vec<_>>>()?;
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(ScalarValue::try_from(&self.return_type(&types)?)?, None)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {

@@ -233,41 +233,50 @@ fn finish_join(mut join: Join) -> DfResult<Transformed<LogicalPlan>> {
     Ok(if changed { Transformed::yes(join) } else { Transformed::no(join) })
 }
 
-fn finish_union(union: Union) -> DfResult<Transformed<LogicalPlan>> {
+fn finish_union(mut union: Union) -> DfResult<Transformed<LogicalPlan>> {
     let width = union.inputs.iter().map(|input| input.schema().fields().len()).min().unwrap_or(0);
-    let meets = |column: usize| {
-        let types = union.inputs.iter().map(|input| input.schema().field(column).data_type().clone());
-        meet(&types.collect::<Vec<_>>())
-    };
+    let type_of = |input: &LogicalPlan, column: usize| input.schema().field(column).data_type().clone();
+    let meets = |column: usize| meet(&union.inputs.iter().map(|input| type_of(input, column)).collect::<Vec<_>>());
     let wanted: Vec<Option<DataType>> = (0..width).map(meets).collect();
-    if wanted.iter().all(Option::is_none) {
+    // It is said to have the types that its first part had when it was planned: what is rewritten in that may have others.
+    let first = |column: usize| union.inputs.first().map(|first| type_of(first, column));
+    let types: Vec<Option<DataType>> =
+        wanted.iter().enumerate().map(|(n, wanted)| wanted.clone().or(first(n))).collect();
+    let said = union.schema.fields().iter().map(|field| field.data_type());
+    if said.zip(&types).all(|(said, known)| known.as_ref().is_none_or(|known| known == said))
+        && wanted.iter().all(Option::is_none)
+    {
         return Ok(Transformed::no(LogicalPlan::Union(union)));
     }
-    let mut inputs = Vec::with_capacity(union.inputs.len());
-    for input in union.inputs {
-        let schema = Arc::clone(input.schema());
-        let mut columns = Vec::with_capacity(width);
-        for (index, column) in schema.columns().into_iter().enumerate() {
-            let (relation, name) = (column.relation.clone(), column.name.clone());
-            columns.push(match wanted.get(index) {
-                Some(Some(wanted)) => as_type(Expr::Column(column), wanted, &schema)?.alias_qualified(relation, name),
-                _ => Expr::Column(column),
-            });
-        }
-        let input = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?;
-        inputs.push(Arc::new(input));
-    }
     // Types are brought together beginning with those that the union is said to have.
-    let fields = union.schema.iter().zip(wanted.iter().chain(std::iter::repeat(&None)));
-    let fields = fields.map(|((relation, field), wanted)| {
-        let field = match wanted {
-            Some(wanted) => Arc::new(field.as_ref().clone().with_data_type(wanted.clone())),
+    let fields = union.schema.iter().zip(types.iter().chain(std::iter::repeat(&None)));
+    let fields = fields.map(|((relation, field), known)| {
+        let field = match known {
+            Some(known) => Arc::new(field.as_ref().clone().with_data_type(known.clone())),
             None => Arc::clone(field),
         };
         (relation.cloned(), field)
     });
-    let schema = DFSchema::new_with_metadata(fields.collect(), union.schema.metadata().clone())?;
-    Ok(Transformed::yes(LogicalPlan::Union(Union { inputs, schema: Arc::new(schema) })))
+    union.schema = Arc::new(DFSchema::new_with_metadata(fields.collect(), union.schema.metadata().clone())?);
+    if wanted.iter().any(Option::is_some) {
+        let inputs = union.inputs.into_iter().map(|input| brought_to(input, &wanted));
+        union.inputs = inputs.collect::<DfResult<_>>()?;
+    }
+    Ok(Transformed::yes(LogicalPlan::Union(union)))
+}
+
+fn brought_to(input: Arc<LogicalPlan>, wanted: &[Option<DataType>]) -> DfResult<Arc<LogicalPlan>> {
+    let schema = Arc::clone(input.schema());
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (index, column) in schema.columns().into_iter().enumerate() {
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        columns.push(match wanted.get(index) {
+            Some(Some(wanted)) => as_type(Expr::Column(column), wanted, &schema)?.alias_qualified(relation, name),
+            _ => Expr::Column(column),
+        });
+    }
+    let input = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?;
+    Ok(Arc::new(input))
 }
 
 /// The types of VALUES are fixed when it is planned; what is rewritten in it may have others.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use millstream_engine::{
     CheckVerdict, CheckbackHandler, Engine, FailureKind, LoadedPlugin, OperatorError, PluginDescription, PluginHost,

@@ -15,6 +15,7 @@ mod remote;
 mod report;
 mod scale;
 mod segments;
+mod selectors;
 mod single;
 mod state;
 mod store;
@@ -54,6 +55,7 @@ const GROUPS: &[Group] = &[
     ("segments", segments::run),
     ("single_rows", single::run),
     ("topics", topics::run),
+    ("selectors", selectors::run),
     ("raw", raw::run),
     ("cold", cold::run),
     ("groups", groups::run),

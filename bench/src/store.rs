@@ -1,11 +1,12 @@
 //! An engine opened in this process, on a directory that goes away.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use millstream_engine::{Append, Engine, EngineOptions, PartitionChoice, Principal, TableOptions, TableSpec};
 use millstream_plugin_host::{HostOptions, WasmHost};
-use millstream_sql::{Outcome, SqlEngine, SqlOptions};
+use millstream_sql::{MessageFilter, MessageProperty, Outcome, SqlEngine, SqlOptions};
 
 use crate::Result;
 
@@ -44,6 +45,12 @@ impl Store {
                 Outcome::Done { .. } => Ok(Vec::new()),
             }
         })
+    }
+
+    /// What a consumer's condition over messages is compiled to.
+    pub(crate) fn message_filter(&self, expression: &str) -> Result<Arc<MessageFilter>> {
+        let names = &[("TAGS", MessageProperty::Tag)];
+        Ok(self.sql.message_filter(&Principal::anonymous(), "public", expression, names)?)
     }
 
     /// Creates a table of these batches' schema and appends them, many in flight.

@@ -44,7 +44,7 @@ pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
-pub use messages::{MessageClient, MessageClientRole, MessageSubscription};
+pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, CheckbackId, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
     DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,

@@ -4,7 +4,8 @@
 //! Wasm: plugins reach it as [`millstream_engine::ScalarFunction`]s through the engine.
 //!
 //! Start at [`SqlEngine`]; the language is described in `docs/sql.md`. Inside: `parse` turns text into statements,
-//! `query` plans and runs the ones that give rows, `run` the others, `topic` compiles subscriptions; all of it on `threads`
+//! `query` plans and runs the ones that give rows, `run` the others, `topic` compiles subscriptions, `selector` what consumers of
+//! message queues want; all of it on `threads`
 //! of its own.
 
 mod convert;
@@ -21,6 +22,7 @@ mod pseudo;
 mod query;
 mod rewrite;
 mod run;
+mod selector;
 mod session;
 mod shares;
 mod sql_engine;
@@ -34,5 +36,6 @@ pub use error::{Error, Position, Result};
 pub use options::SqlOptions;
 pub use outcome::{BatchStream, Outcome};
 pub use prepared::Prepared;
+pub use selector::{MessageFilter, MessageProperty, PropertyNames, Selection};
 pub use session::SqlSession;
 pub use sql_engine::SqlEngine;

@@ -2,15 +2,17 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility as DfVolatility,
 };
 use millstream_engine::{
-    BatchTransform, FunctionId, FunctionInfo, LoadedPlugin, PluginId, PluginInfo, ScalarFunction, TopicPlugins,
-    Volatility,
+    BatchTransform, FunctionId, FunctionInfo, LoadedPlugin, OperatorError, PluginId, PluginInfo, ScalarFunction,
+    TopicPlugins, Volatility,
 };
 
 use crate::convert::into_datafusion;
@@ -122,6 +124,28 @@ impl Plugin {
         })
     }
 
+    pub(crate) fn returns(&self) -> &DataType {
+        &self.function.signature().returns
+    }
+
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.function.signature().volatility == Volatility::Volatile
+    }
+
+    pub(crate) fn throttled(&self) -> Option<Duration> {
+        self.function.throttled()
+    }
+
+    /// Calls it, with as many rows of each argument.
+    pub(crate) fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, OperatorError> {
+        // A guest has a stack of its own on this thread's, and this call may be deep in an expression.
+        let call = || evaluating(0, || self.function.call(arguments, rows));
+        match self.function.throttled() {
+            None => call(),
+            Some(_) => waiting(call),
+        }
+    }
+
     /// The plugin as a function that DataFusion can plan. Arguments are coerced to the declared types.
     pub(crate) fn udf(&self) -> Arc<ScalarUDF> {
         let types: Vec<DataType> = self.parameters.iter().map(|(_, data_type)| data_type.clone()).collect();
@@ -178,13 +202,7 @@ impl ScalarUDFImpl for PluginUdf {
         let constant = scalars && immutable;
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
-        // A guest has a stack of its own on this thread's, and this call may be deep in an expression.
-        let call = || evaluating(0, || self.plugin.function.call(&arguments, rows));
-        let answer = match self.plugin.function.throttled() {
-            None => call(),
-            Some(_) => waiting(call),
-        };
-        let answer = answer.map_err(into_datafusion)?;
+        let answer = self.plugin.call(&arguments, rows).map_err(into_datafusion)?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?)),
             false => Ok(ColumnarValue::Array(answer)),

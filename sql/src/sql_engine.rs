@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 
 use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
+use crate::selector::{Filters, MessageFilter, PropertyNames};
 use crate::threads::{Threads, planning};
 use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic};
 
@@ -26,6 +27,7 @@ struct Inner {
     options: Arc<SqlOptions>,
     state: Arc<SessionState>,
     threads: Threads,
+    filters: Filters,
 }
 
 impl SqlEngine {
@@ -36,7 +38,8 @@ impl SqlEngine {
         let runtime = runtime(&options)?;
         let state = Arc::new(planning(|| base_state(&options, runtime)));
         engine.set_topic_compiler(Arc::new(Compiler { state: Arc::clone(&state) }));
-        Ok(SqlEngine { inner: Arc::new(Inner { engine, options: Arc::new(options), state, threads }) })
+        let (options, filters) = (Arc::new(options), Filters::default());
+        Ok(SqlEngine { inner: Arc::new(Inner { engine, options, state, threads, filters }) })
     }
 
     /// The engine beneath.
@@ -47,6 +50,19 @@ impl SqlEngine {
     /// Starts a session. The namespace need not exist yet.
     pub fn session(&self, who: Principal, namespace: &str) -> SqlSession {
         SqlSession { sql: self.clone(), who, namespace: Arc::new(RwLock::new(namespace.to_owned())) }
+    }
+
+    /// The filter of a condition over messages' properties, with the plugins of a namespace. `names` are those of properties that
+    /// have columns of their own. It is compiled once, and anew when a plugin that it calls has another version.
+    pub fn message_filter(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        expression: &str,
+        names: PropertyNames,
+    ) -> Result<Arc<MessageFilter>> {
+        let reader = self.scene(who, namespace.to_owned()).reader;
+        self.inner.filters.get(namespace, expression, names, &reader.callables(namespace))
     }
 
     /// The name of the one catalog.

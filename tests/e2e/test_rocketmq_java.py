@@ -22,11 +22,16 @@ PARTS = {
     "lite": ["polled by tag", "assigned, from the beginning"],
     "dead": ["dead letters"],
     "refused": ["refused"],
+    "selectors": [
+        "pushed by a condition", "pushed by a plugin", "pulled by a condition", "polled by a condition", "bad expressions are refused",
+    ],
 }
+GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
 # Until it asks for the route again, a producer uses four queues of a topic that its first send has made.
 MADE_BEFORE = {
     "refused": "CREATE TABLE flights (a BIGINT)",
     "rebalance": 'CREATE TABLE "java-shared" OF MESSAGES WITH (partitions = 8)',
+    "selectors": 'CREATE TABLE "java-flights" OF MESSAGES WITH (partitions = 2)',
 }
 
 
@@ -53,6 +58,8 @@ def test_what_java_programs_do(serve, version, part):
     server = serve()
     if part in MADE_BEFORE:
         server.cli("sql", "-c", MADE_BEFORE[part])
+    if part == "selectors":
+        server.cli("plugin", "load", "united_late", str(GUESTS / "carrier_filter.wasm"), "--config", "UA")
     run(version, server, part, "JSON")
 
 
@@ -95,9 +102,6 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self._reader.join(timeout=10)
-
-
-GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::access::Action;
+use crate::access::{Action, Object};
 use crate::front::Engine;
 use crate::log::Ticket;
-use crate::messages::{ClientName, MessageClient, MessageClientRole, MessageSubscription};
-use crate::model::{Offset, PartitionId, Principal, Result, TableId, TopicId};
+use crate::messages::{ClientName, LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
+use crate::model::{Offset, PartitionId, Principal, Result, RowPlace, TableId, TopicId};
 
 impl Engine {
     /// A client of a group is alive, and says this of itself; it counts as gone 120 s after the last time. The receiver changes
@@ -74,6 +74,37 @@ impl Engine {
     ) -> Result<Option<MessageSubscription>> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
         self.rooms.message_clients.subscription(namespace, group, topic, connection)
+    }
+
+    /// What consumers ask for, those that are alive, by group, client and topic.
+    pub fn message_subscriptions(&self, who: &Principal) -> Result<Vec<LiveSubscription>> {
+        let session = self.session(who)?;
+        let all = self.rooms.message_clients.subscriptions(self.monotonic());
+        Ok(session.allowed_of(Action::Read, all, |one| Object::group(&one.namespace, &one.group)))
+    }
+
+    /// A group's filter has failed on a message, which therefore does not pass. Told of once for each table, and again after the
+    /// group's consumers have changed.
+    pub fn message_filter_failed(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        row: RowPlace,
+        why: &str,
+    ) -> Result<()> {
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        let table = session.table_by_id(Action::Consume, row.table)?;
+        if self.rooms.message_clients.filter_failed(namespace, group, row.table) {
+            let message = format!(
+                "the filter of consumer group {group:?} fails on messages of {:?}, and it is not given them; the first one is at \
+                 partition {}, offset {}: {why}",
+                table.name, row.partition, row.offset
+            );
+            self.rooms.ledger.events.push("filter_failed", message);
+        }
+        Ok(())
     }
 
     /// Has a client lock partitions, for 60 s, that no other client of its group has; gives those that it now has.

@@ -27,7 +27,7 @@ pub(crate) use half_columns::half_columns;
 pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
 pub use presence::{MessageClient, MessageClientRole};
-pub use subscription::MessageSubscription;
+pub use subscription::{LiveSubscription, MessageSubscription};
 
 /// The messages of one engine.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::subscription::MessageSubscription;
-use crate::model::{Error, Result};
+use super::subscription::{LiveSubscription, MessageSubscription};
+use crate::model::{Error, Result, TableId};
 
 /// A client that was not heard of for this long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -64,6 +64,8 @@ struct Group {
     clients: BTreeMap<(MessageClientRole, Arc<str>), Alive>,
     /// Changes with its consumers.
     changes: watch::Sender<u64>,
+    /// Tables with messages on which a filter of these consumers has failed.
+    failing: BTreeSet<TableId>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Presence {
         let connection = client.connection;
         let found = inner.groups.entry(key).or_default();
         let differing = found.differing(&client);
+        let asked = client.subscriptions.clone();
         let was = found.clients.insert(place, Alive { client, heard: now, bytes });
         let is_changed = match (&was, name.role) {
             (None, MessageClientRole::Consumer) => true,
@@ -116,12 +119,16 @@ impl Presence {
         if is_changed {
             found.changes.send_modify(|changes| *changes += 1);
         }
+        let asks_anew = was.as_ref().is_some_and(|was| !same(&was.client.subscriptions, &asked));
+        if is_changed || asks_anew {
+            found.failing.clear();
+        }
         let changes = found.changes.subscribe();
         if let Some(was) = was.filter(|was| was.client.connection != connection) {
             inner.forget_connection(was.client.connection, &name);
         }
         inner.by_connection.entry(connection).or_default().insert(name);
-        Ok(Heard { changes, differing: differing.filter(|_| is_changed) })
+        Ok(Heard { changes, differing: differing.filter(|_| is_changed || asks_anew) })
     }
 
     /// Whether a producer of the group is alive.
@@ -153,6 +160,34 @@ impl Presence {
         found.map_or_else(Vec::new, |group| group.clients.values().map(|alive| alive.client.clone()).collect())
     }
 
+    /// What all consumers ask for, group by group.
+    pub(crate) fn subscriptions(&self, now: Duration) -> Vec<LiveSubscription> {
+        let mut inner = self.inner.lock();
+        inner.expire_all(now);
+        let mut all = Vec::new();
+        for ((namespace, name), group) in &inner.groups {
+            for client in group.consumers() {
+                all.extend(client.subscriptions.iter().map(|subscription| LiveSubscription {
+                    namespace: namespace.to_string(),
+                    group: name.to_string(),
+                    client_id: client.client_id.clone(),
+                    address: client.address.clone(),
+                    subscription: subscription.clone(),
+                    differs: group.other_than(client, subscription).is_some(),
+                }));
+            }
+        }
+        all.sort_by(|one, other| one.key().cmp(&other.key()));
+        all
+    }
+
+    /// A filter of a group has failed on a message; true the first time since its consumers have changed.
+    pub(crate) fn filter_failed(&self, namespace: &str, group: &str, table: TableId) -> bool {
+        let mut inner = self.inner.lock();
+        let group = inner.groups.get_mut(&(Arc::from(namespace), Arc::from(group)));
+        group.is_some_and(|group| group.failing.insert(table))
+    }
+
     /// What a group's consumers ask for on a topic: the one behind the connection, or else the newest of it, so that each is given
     /// what it has asked for itself. `None` where none of them asks; an error of kind `NotFound` where the group has no consumers.
     pub(crate) fn subscription(
@@ -176,7 +211,7 @@ impl Presence {
 
 impl Default for Group {
     fn default() -> Group {
-        Group { clients: BTreeMap::new(), changes: watch::Sender::new(0) }
+        Group { clients: BTreeMap::new(), changes: watch::Sender::new(0), failing: BTreeSet::new() }
     }
 }
 
@@ -186,14 +221,16 @@ impl Group {
     }
 
     fn differing(&self, client: &MessageClient) -> Option<(String, String)> {
-        let others = self.consumers().filter(|other| other.client_id != client.client_id);
-        others.into_iter().find_map(|other| {
-            let differs = |mine: &&MessageSubscription| {
-                let same_topic = other.subscriptions.iter().find(|its| its.topic == mine.topic);
-                same_topic.is_none_or(|its| !its.is_as(mine))
-            };
-            let mine = client.subscriptions.iter().find(differs)?;
-            Some((other.client_id.clone(), mine.topic.clone()))
+        let mut asked = client.subscriptions.iter();
+        asked.find_map(|mine| self.other_than(client, mine).map(|other| (other.client_id.clone(), mine.topic.clone())))
+    }
+
+    /// Another consumer that does not ask for the same messages of a topic.
+    fn other_than(&self, client: &MessageClient, mine: &MessageSubscription) -> Option<&MessageClient> {
+        let mut others = self.consumers().filter(|other| other.client_id != client.client_id);
+        others.find(|other| {
+            let same_topic = other.subscriptions.iter().find(|its| its.topic == mine.topic);
+            same_topic.is_none_or(|its| !its.is_as(mine))
         })
     }
 }
@@ -245,6 +282,10 @@ impl Inner {
         let groups: Vec<_> = self.groups.keys().cloned().collect();
         groups.iter().for_each(|group| self.expire(group, now));
     }
+}
+
+fn same(one: &[MessageSubscription], other: &[MessageSubscription]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.topic == other.topic && one.is_as(other))
 }
 
 fn bytes_of(name: &ClientName, client: &MessageClient) -> usize {
@@ -301,6 +342,32 @@ mod tests {
         assert_eq!(names(&presence, 121), Vec::<String>::new(), "silent for too long");
         assert_eq!(presence.inner.lock().bytes, 0);
         assert!(presence.inner.lock().by_connection.is_empty());
+    }
+
+    #[test]
+    fn who_asks_for_what_is_shown_and_differences_are_told() {
+        let presence = Presence::default();
+        let heard = |client| presence.heard("n", "g", client, Duration::ZERO).unwrap().differing;
+        let shown = || -> Vec<(String, String, bool)> {
+            let all = presence.subscriptions(Duration::ZERO).into_iter();
+            all.map(|one| (one.client_id, one.subscription.expression, one.differs)).collect()
+        };
+        let line = |client: &str, expression: &str, differs| (client.to_owned(), expression.to_owned(), differs);
+        assert_eq!((heard(consumer("b", 2, "x")), heard(consumer("a", 1, "x"))), (None, None));
+        assert_eq!(shown(), [line("a", "x", false), line("b", "x", false)]);
+        assert!(presence.filter_failed("n", "g", TableId(1)) && !presence.filter_failed("n", "g", TableId(1)));
+        assert_eq!(
+            heard(consumer("a", 1, "y")),
+            Some(("b".to_owned(), "t".to_owned())),
+            "it asks for something else now"
+        );
+        assert_eq!(heard(consumer("a", 1, "y")), None, "told once");
+        assert_eq!(shown(), [line("a", "y", true), line("b", "x", true)]);
+        assert!(presence.filter_failed("n", "g", TableId(1)), "with another filter");
+        assert!(!presence.filter_failed("n", "none", TableId(1)));
+        let by_condition =
+            MessageSubscription { kind: "SQL92".to_owned(), ..consumer("a", 1, "x").subscriptions.remove(0) };
+        assert!(heard(MessageClient { subscriptions: vec![by_condition], ..consumer("a", 1, "x") }).is_some());
     }
 
     #[test]

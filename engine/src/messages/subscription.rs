@@ -11,6 +11,24 @@ pub struct MessageSubscription {
     pub version: i64,
 }
 
+/// A subscription of a consumer that is alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSubscription {
+    pub namespace: String,
+    pub group: String,
+    pub client_id: String,
+    pub address: String,
+    pub subscription: MessageSubscription,
+    /// Another consumer of the group asks for other messages of the topic, or for none: what this one leaves out is left out.
+    pub differs: bool,
+}
+
+impl LiveSubscription {
+    pub(super) fn key(&self) -> (&str, &str, &str, &str) {
+        (&self.namespace, &self.group, &self.client_id, &self.subscription.topic)
+    }
+}
+
 impl MessageSubscription {
     pub(super) fn bytes(&self) -> usize {
         size_of::<MessageSubscription>() + self.topic.len() + self.kind.len() + self.expression.len()

@@ -7,7 +7,7 @@ use millstream_engine::{MessageClient, MessageClientRole, MessageSubscription};
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
 use super::fields::Fields;
-use super::filter::TagFilter;
+use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
 use super::wire::bodies::{self, ClientConfig, ConsumerData, ConsumerList, Heartbeat};
 use super::wire::codes;
@@ -111,9 +111,13 @@ pub(super) async fn list(client: Arc<Client>, command: Command) -> Answered {
 }
 
 /// 46: whether a subscription can be served.
-pub(super) async fn check(command: Command) -> Answered {
+pub(super) async fn check(client: Arc<Client>, command: Command) -> Answered {
     let config: ClientConfig = bodies::read("a client's configuration", &command.body)?;
     let subscription = config.subscription_data;
-    TagFilter::read(subscription.expression_type.as_deref(), subscription.sub_string.as_deref())?;
+    let kind = FilterKind::read(subscription.expression_type.as_deref())?;
+    let namespace = ScopedName::read(&subscription.topic, Fields::of(&command)).namespace;
+    let (asked, work) = (Arc::clone(&client), client.door.work.clone());
+    let expression = subscription.sub_string.unwrap_or_default();
+    work.run(Waits::ForRows, move || Filter::read(&asked, &namespace, kind, &expression)).await??;
     Ok(Answer::ok())
 }

@@ -27,7 +27,7 @@ pub(super) async fn answer(
         codes::HEART_BEAT => clients::heartbeat(client, command).await,
         codes::UNREGISTER_CLIENT => clients::unregister(client, command).await,
         codes::GET_CONSUMER_LIST => clients::list(client, command).await,
-        codes::CHECK_CLIENT_CONFIG => clients::check(command).await,
+        codes::CHECK_CLIENT_CONFIG => clients::check(client, command).await,
         codes::CONSUMER_SEND_BACK => send_back::answer(client, command).await,
         codes::LOCK_QUEUES | codes::UNLOCK_QUEUES => locks::answer(client, command).await,
         codes::END_TRANSACTION => transactions::end(client, command).await,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::fields::Fields;
-use super::filter::TagFilter;
+use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
 use super::send::SendHeader;
 use super::wire::batch::{self, BatchedMessage};
@@ -54,7 +54,8 @@ fn send(form: HeaderForm) -> Bytes {
 fn is_send_taken(bytes: &[u8]) -> bool {
     let Ok(command) = Command::read(&Bytes::copy_from_slice(bytes)) else { return false };
     let fields = Fields::of(&command);
-    let _ = (TagFilter::read(fields.get("c"), fields.get("i")), ScopedName::read("x", fields).wire());
+    let _ = (FilterKind::read(fields.get("c")), Filter::by_tags(fields.get("i").unwrap_or("")));
+    let _ = ScopedName::read("x", fields).wire();
     let read = SendHeader::read(&command);
     read.is_ok_and(|_| command.code == codes::SEND_MESSAGE_V2)
 }

@@ -27,6 +27,7 @@ mod send_back;
 mod shared;
 mod stored;
 mod tables;
+mod take;
 mod transactions;
 mod view;
 mod wire;

@@ -1,16 +1,16 @@
 //! 11 and 361: messages of a queue from an offset on, waited for where there are none.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millstream_engine::{ErrorKind, TableInfo};
+use millstream_engine::{ErrorKind, RowPlace, TableInfo};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refusal};
 use super::client::Client;
 use super::fields::Fields;
-use super::filter::TagFilter;
+use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
 use super::scan::{Found, MessageScan, Wanted};
 use super::tables::{Tables, topic_of};
@@ -30,6 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What an answer takes beside its messages.
 const HEADER_BYTES: usize = 1 << 10;
 
+/// A subscription that is longer keeps the room that its request has come with.
+const SMALL_EXPRESSION: usize = 512;
+
 /// What a pull asks for.
 #[derive(Debug)]
 struct PullRequest {
@@ -43,7 +46,18 @@ struct PullRequest {
     bytes: usize,
     /// How long to wait for messages.
     wait: Option<Duration>,
-    filter: TagFilter,
+    subscription: Asked,
+    /// Made of the subscription by the first look.
+    filter: OnceLock<Filter>,
+}
+
+/// Where the subscription stands.
+#[derive(Debug)]
+enum Asked {
+    /// In the request.
+    Here { kind: FilterKind, expression: String },
+    /// In the heartbeats of the group's consumers, of this version or a newer one.
+    InHeartbeats { kind: FilterKind, version: i64 },
 }
 
 /// What a look at the queue has shown.
@@ -53,6 +67,8 @@ enum Seen {
     /// Nothing there is new, or nothing of it passes: the next offset to look at, and the queue's bounds.
     Nothing(u64, (u64, u64)),
     Messages(Found, (u64, u64)),
+    /// A plugin of the filter is over its share of the machine, for so long.
+    Throttled(Duration),
 }
 
 /// An answer, and the room of its messages.
@@ -61,13 +77,15 @@ pub(super) async fn answer(
     command: Command,
     arrived: Arrived,
 ) -> Result<(Answer, Option<Load>), Refusal> {
-    let request = Arc::new(PullRequest::read(&client, &command)?);
-    drop((command, arrived));
+    let request = Arc::new(PullRequest::read(&command)?);
+    let _held = (request.expression_bytes() > SMALL_EXPRESSION).then_some(arrived);
+    drop(command);
     let table = client.tables.existing(&request.topic)?;
     Tables::check_queue(&table, request.queue)?;
     // Watched from before the first look, so that nothing comes in between.
     let mut changes = client.tables.engine.watch_table(&client.tables.who, table.id)?;
     let deadline = Instant::now() + request.wait.unwrap_or_default();
+    let give_up = Instant::now() + LONGEST_WAIT / 2;
     let (mut from, mut bytes, mut room) = (None, request.bytes, None);
     loop {
         if room.is_none() {
@@ -78,6 +96,20 @@ pub(super) async fn answer(
         let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
         match client.door.work.run(Waits::ForRows, look).await?? {
             Seen::Answer(answer) => return Ok((answer, None)),
+            // Its turn is waited for without a thread, and without room.
+            Seen::Throttled(pause) => {
+                room = None;
+                if Instant::now() + pause > give_up {
+                    return Err(Refusal::new(
+                        codes::SYSTEM_BUSY,
+                        "a plugin of the filter is over its share of the machine",
+                    ));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = client.stop.stopped() => return Err(Refusal::new(codes::SERVICE_NOT_AVAILABLE, "the server stops")),
+                }
+            }
             Seen::Messages(found, bounds) => match (found.too_long, room.take()) {
                 (Some(size), held) => {
                     // Room for all of it, asked for while none is held.
@@ -137,16 +169,17 @@ async fn comes(
 }
 
 impl PullRequest {
-    fn read(client: &Client, command: &Command) -> Result<PullRequest, Refusal> {
+    fn read(command: &Command) -> Result<PullRequest, Refusal> {
         let fields = Fields::of(command);
         let wire_topic = fields.text("topic")?.to_owned();
         let flag: i32 = fields.or("sysFlag", 0)?;
         let (group, topic) =
             (ScopedName::read(fields.text("consumerGroup")?, fields), ScopedName::read(&wire_topic, fields));
         let suspend = Duration::from_millis(fields.or("suspendTimeoutMillis", 0)?).min(LONGEST_WAIT);
-        let filter = match flag & HAS_SUBSCRIPTION != 0 {
-            true => TagFilter::read(fields.get("expressionType"), fields.get("subscription"))?,
-            false => subscribed(client, &group, &topic, fields)?,
+        let kind = FilterKind::read(fields.get("expressionType"))?;
+        let subscription = match flag & HAS_SUBSCRIPTION != 0 {
+            true => Asked::Here { kind, expression: fields.get("subscription").unwrap_or_default().to_owned() },
+            false => Asked::InHeartbeats { kind, version: fields.or("subVersion", 0_i64)? },
         };
         Ok(PullRequest {
             group,
@@ -157,41 +190,66 @@ impl PullRequest {
             messages: fields.or("maxMsgNums", 32_usize)?.clamp(1, MAX_MESSAGES),
             bytes: fields.or("maxMsgBytes", MAX_BYTES)?.clamp(1, MAX_BYTES),
             wait: (flag & MAY_WAIT != 0 && !suspend.is_zero()).then_some(suspend),
-            filter,
+            subscription,
+            filter: OnceLock::new(),
         })
     }
-}
 
-/// What the group's consumers have said in their heartbeats. A client whose heartbeat is still to come (the server may have been
-/// started anew) is given all messages: it looks at tags itself.
-fn subscribed(
-    client: &Client,
-    group: &ScopedName,
-    topic: &ScopedName,
-    fields: Fields<'_>,
-) -> Result<TagFilter, Refusal> {
-    let tables = &client.tables;
-    let found =
-        tables.engine.message_subscription(&tables.who, &group.namespace, &group.name, &topic.name, client.number);
-    let subscription = match found {
-        Ok(Some(subscription)) => subscription,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            TagFilter::read(fields.get("expressionType"), None)?;
-            return Ok(TagFilter::All);
+    fn expression_bytes(&self) -> usize {
+        match &self.subscription {
+            Asked::Here { expression, .. } => expression.len(),
+            Asked::InHeartbeats { .. } => 0,
         }
-        Ok(None) => {
-            let (group, topic) = (group.wire(), topic.wire());
-            return Err(Refusal::new(
-                codes::SUBSCRIPTION_NOT_EXIST,
-                format!("consumers of group {group:?} have not subscribed to topic {topic:?}, by their heartbeats"),
-            ));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if fields.or("subVersion", 0_i64)? > subscription.version {
-        return Err(Refusal::new(codes::SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest"));
     }
-    TagFilter::read(Some(&subscription.kind), Some(&subscription.expression))
+
+    fn filter(&self, client: &Client) -> Result<&Filter, Refusal> {
+        if self.filter.get().is_none() {
+            let made = match &self.subscription {
+                Asked::Here { kind, expression } => Filter::read(client, &self.topic.namespace, *kind, expression)?,
+                Asked::InHeartbeats { kind, version } => self.subscribed(client, *kind, *version)?,
+            };
+            // Looks come one after the other.
+            drop(self.filter.set(made));
+        }
+        self.filter.get().ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, "the filter is gone"))
+    }
+
+    /// What the group's consumers have said in their heartbeats. A client whose heartbeat is still to come (the server may have
+    /// been started anew) is given all messages if it looks at tags itself, and asks again if it does not.
+    fn subscribed(&self, client: &Client, kind: FilterKind, version: i64) -> Result<Filter, Refusal> {
+        let tables = &client.tables;
+        let (group, topic) = (&self.group, &self.topic);
+        let found =
+            tables.engine.message_subscription(&tables.who, &group.namespace, &group.name, &topic.name, client.number);
+        let subscription = match found {
+            Ok(Some(subscription)) => subscription,
+            Err(error) if error.kind() == ErrorKind::NotFound && kind == FilterKind::Tags => return Ok(Filter::All),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {
+                let (group, topic) = (group.wire(), topic.wire());
+                return Err(Refusal::new(
+                    codes::SUBSCRIPTION_NOT_EXIST,
+                    format!("consumers of group {group:?} have not subscribed to topic {topic:?}, by their heartbeats"),
+                ));
+            }
+        };
+        if version > subscription.version {
+            return Err(Refusal::new(codes::SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest"));
+        }
+        let wrong = |refusal: Refusal| match refusal.code {
+            codes::SUBSCRIPTION_PARSE_FAILED => Refusal { code: codes::FILTER_DATA_NOT_EXIST, ..refusal },
+            _ => refusal,
+        };
+        let kind = FilterKind::read(Some(&subscription.kind)).map_err(wrong)?;
+        Filter::read(client, &topic.namespace, kind, &subscription.expression).map_err(wrong)
+    }
+
+    /// Tells of a message that does not pass because the filter fails on it.
+    fn tell_failure(&self, client: &Client, table: &TableInfo, offset: u64, why: &str) -> Result<(), Refusal> {
+        let place = RowPlace { table: table.id, partition: self.queue, offset };
+        let ScopedName { namespace, name } = &self.group;
+        Ok(client.tables.engine.message_filter_failed(&client.tables.who, namespace, name, place, why)?)
+    }
 }
 
 /// Looks at the queue, and reads from it where there is room for `bytes` of messages.
@@ -203,6 +261,7 @@ fn see(
     bytes: Option<usize>,
 ) -> Result<Seen, Refusal> {
     let tables = &client.tables;
+    let filter = request.filter(client)?;
     let all = tables.engine.table_offsets(&tables.who, table.id)?;
     let bounds = queue_of(&all, request.queue)
         .ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {}", request.queue)))?;
@@ -224,15 +283,22 @@ fn see(
         return Ok(Seen::Nothing(from, bounds));
     }
     let Some(bytes) = bytes else { return Ok(Seen::Messages(Found { next: from, ..Found::default() }, bounds)) };
-    let wanted = Wanted {
-        filter: &request.filter,
-        messages: request.messages,
-        bytes,
-        topic: &request.wire_topic,
-        store_host: client.store_host,
-    };
+    if let Some(pause) = filter.throttled() {
+        return Ok(Seen::Throttled(pause));
+    }
+    let wanted =
+        Wanted { filter, messages: request.messages, bytes, topic: &request.wire_topic, store_host: client.store_host };
     let scan = MessageScan { tables, table, queue: request.queue };
     let found = scan.read(from, wanted)?;
+    if let Some((offset, why)) = &found.failed {
+        request.tell_failure(client, table, *offset, why)?;
+    }
+    if let (Some((offset, why)), 0, None) = (&found.stopped, found.messages, found.too_long) {
+        request.tell_failure(client, table, *offset, why)?;
+        let remark =
+            format!("the filter of the subscription fails at offset {offset} of queue {}: {why}", request.queue);
+        return Err(Refusal::new(codes::SYSTEM_ERROR, remark));
+    }
     match found.messages == 0 && found.too_long.is_none() {
         true => Ok(Seen::Nothing(found.next, bounds)),
         false => Ok(Seen::Messages(found, bounds)),

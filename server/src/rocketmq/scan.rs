@@ -7,9 +7,10 @@ use bytes::BytesMut;
 use millstream_engine::{InputColumn, PlainColumns, ScanRequest, ScannedBatch, TableInfo, message_schema};
 
 use super::answer::Refusal;
-use super::filter::TagFilter;
+use super::filter::Filter;
 use super::stored::{MessageRows, Place};
 use super::tables::{Tables, topic_of};
+use super::take::Passing;
 
 /// Rows that one read looks at, at most, for those that pass.
 const ROWS_PER_READ: u64 = 16_384;
@@ -25,7 +26,7 @@ pub(super) struct MessageScan<'a> {
 /// How much a read gives, and of what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    pub(super) filter: &'a TagFilter,
+    pub(super) filter: &'a Filter,
     pub(super) messages: usize,
     pub(super) bytes: usize,
     /// As the client names the topic.
@@ -43,6 +44,10 @@ pub(super) struct Found {
     pub(super) next: u64,
     /// The first message is longer than what was wanted: its bytes.
     pub(super) too_long: Option<usize>,
+    /// The first message on which the filter fails, which therefore does not pass: its offset, and why.
+    pub(super) failed: Option<(u64, String)>,
+    /// Where a plugin has failed, so that nothing further was looked at, and why.
+    pub(super) stopped: Option<(u64, String)>,
 }
 
 impl MessageScan<'_> {
@@ -92,13 +97,40 @@ impl MessageScan<'_> {
     /// Takes what passes of a batch whose first row has an offset; true once that is enough.
     fn take(&self, found: &mut Found, first: u64, batch: &RecordBatch, wanted: Wanted<'_>) -> Result<bool, Refusal> {
         let rows = MessageRows::of(batch)?;
-        let (mut taken, mut bytes, mut enough) = (Vec::new(), found.body.len(), false);
-        for row in 0..batch.num_rows() {
-            let offset = first + row as u64;
-            if !wanted.filter.passes(rows.tag(row)) {
-                found.next = offset + 1;
-                continue;
+        let mut passing = Passing::of(wanted.filter, batch, &rows, wanted.messages);
+        loop {
+            let piece = match passing.next() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(false),
+                // With what was found before it goes to the client first.
+                Err(stopped) => {
+                    found.stopped = Some((first + stopped.row as u64, stopped.why));
+                    return Ok(true);
+                }
+            };
+            if let Some((row, why)) = piece.failed
+                && found.failed.is_none()
+            {
+                found.failed = Some((first + row as u64, why));
             }
+            if self.take_rows(found, (first, &piece.passing), &rows, wanted)? {
+                return Ok(true);
+            }
+            found.next = first + piece.end as u64;
+        }
+    }
+
+    /// The same of rows that pass.
+    fn take_rows(
+        &self,
+        found: &mut Found,
+        (first, passing): (u64, &[usize]),
+        rows: &MessageRows<'_>,
+        wanted: Wanted<'_>,
+    ) -> Result<bool, Refusal> {
+        let (mut taken, mut bytes, mut enough) = (Vec::new(), found.body.len(), false);
+        for row in passing.iter().copied() {
+            let offset = first + row as u64;
             let properties = rows.properties(row);
             let place = self.place(offset, 0, wanted);
             let size = rows.message(row, place, &properties).bytes();
@@ -106,6 +138,7 @@ impl MessageScan<'_> {
                 if found.messages == 0 && taken.is_empty() {
                     found.too_long = Some(size);
                 }
+                found.next = offset;
                 enough = true;
                 break;
             }

@@ -16,7 +16,8 @@ use super::wire::message::StoredMessage;
 use super::wire::properties::{KEYS, PropertiesText, SHARDING_KEY, TAGS, UNIQUE_KEY};
 
 /// What Apache's broker adds to each message: clients put them into their traces.
-const ADDED: [(&str, &str); 3] = [("MSG_REGION", "DefaultRegion"), ("TRACE_ON", "true"), ("CLUSTER", CLUSTER)];
+pub(super) const ADDED: [(&str, &str); 3] =
+    [("MSG_REGION", "DefaultRegion"), ("TRACE_ON", "true"), ("CLUSTER", CLUSTER)];
 
 /// Columns of a batch that a [`super::scan::MessageScan`] has read.
 #[derive(Debug)]

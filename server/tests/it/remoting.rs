@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::plugin::guest;
 use crate::program::Server;
 
 const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":
@@ -128,6 +129,122 @@ fn messages_go_in_and_out() {
     assert_eq!(other.ask(310, &message("t", 2, "TAGS\u{1}b\u{2}"), b"body 7").0, 0);
     let (header, body) = client.receive();
     assert_eq!((header["code"].as_i64(), bodies(&body)), (Some(0), vec![7]), "{header}");
+}
+
+/// A heartbeat of a consumer by a condition.
+fn by_condition(client: &str, expression: &str, version: u32) -> String {
+    json!({"clientID": client, "consumerDataSet": [{"groupName": "g", "messageModel": "CLUSTERING", "subscriptionDataSet": [
+        {"topic": "t", "subString": expression, "expressionType": "SQL92", "subVersion": version}]}]})
+    .to_string()
+}
+
+/// The numbers in angle brackets.
+fn bracketed(body: &[u8]) -> Vec<u32> {
+    let text = String::from_utf8_lossy(body).into_owned();
+    text.split('<').skip(1).filter_map(|part| part.split('>').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn conditions_are_looked_at_here() {
+    let server = Server::start();
+    let mut client = Remoting::connect(server.remoting);
+    for number in 0..500 {
+        let value = if number == 300 { "three hundred".to_owned() } else { number.to_string() };
+        let properties = format!("TAGS\u{1}a\u{2}amount\u{1}{value}\u{2}");
+        assert_eq!(client.ask(310, &message("t", 0, &properties), format!("<{number}>").as_bytes()).0, 0);
+    }
+    let mut sql = pull(0, 0, 0);
+    sql["expressionType"] = json!("SQL92");
+    let (code, ..) = client.ask(11, &sql, b"");
+    assert_eq!(code, 24, "who does not look at properties itself waits for its heartbeat");
+    client.ask(34, &json!({}), by_condition("c1", "amount >= 200 AND amount < 310 AND TAGS = 'a'", 5).as_bytes());
+    let (mut found, mut from) = (Vec::new(), 0);
+    loop {
+        sql["queueOffset"] = json!(from);
+        let (code, header, body) = client.ask(11, &sql, b"");
+        from = header["extFields"]["nextBeginOffset"].as_str().unwrap().parse().unwrap();
+        match code {
+            0 => found.extend(bracketed(&body)),
+            20 => {}
+            _ => break assert_eq!((code, from), (19, 500)),
+        }
+    }
+    assert_eq!(found, (200..310).filter(|number| *number != 300).collect::<Vec<_>>());
+    let log =
+        server.ok(&["sql", "--format", "csv", "-c", "SELECT message FROM system.log WHERE kind = 'filter_failed'"]);
+    assert!(log.contains("offset 300") && log.contains("three hundred"), "{log}");
+
+    // In the request itself, and the errors of both.
+    let mut here = pull(0, 0, 4);
+    (here["expressionType"], here["subscription"]) = (json!("SQL92"), json!("amount = 7"));
+    assert_eq!(bracketed(&client.ask(11, &here, b"").2), [7]);
+    here["subscription"] = json!("amount LIKE '7'");
+    let (code, header, _) = client.ask(11, &here, b"");
+    assert!(code == 23 && header["remark"].as_str().unwrap().contains("LIKE"), "{header}");
+    let body = json!({"clientId": "c1", "group": "g", "subscriptionData":
+        {"topic": "t", "expressionType": "SQL92", "subString": "amount IN (7)"}});
+    let (code, header, _) = client.ask(46, &json!({}), body.to_string().as_bytes());
+    assert!(code == 23 && header["remark"].as_str().unwrap().contains("a text in quotes"), "{header}");
+    let body = body.to_string().replace("(7)", "('7')");
+    assert_eq!(client.ask(46, &json!({}), body.as_bytes()).0, 0);
+
+    // Another consumer of the group asks for other messages, by an expression that is none.
+    let mut other = Remoting::connect(server.remoting);
+    other.ask(34, &json!({}), by_condition("c2", "amount = ", 6).as_bytes());
+    let (code, header, _) = other.ask(11, &sql, b"");
+    assert!(code == 26 && header["remark"].as_str().unwrap().contains("the end found"), "{header}");
+    let shown = server.ok(&[
+        "sql",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT client_id, kind, expression, differs FROM system.subscriptions WHERE topic = 't' ORDER BY 1",
+    ]);
+    let lines: Vec<&str> = shown.lines().skip(1).collect();
+    assert_eq!(lines, ["c1,SQL92,amount >= 200 AND amount < 310 AND TAGS = 'a',true", "c2,SQL92,amount = ,true"]);
+    let log = server.ok(&[
+        "sql",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT message FROM system.log WHERE kind = 'subscriptions_differ'",
+    ]);
+    assert!(log.contains("c1") && log.contains("c2"), "{log}");
+}
+
+#[test]
+fn what_a_plugin_fails_on_is_not_passed_over() {
+    let server = Server::start();
+    let module = guest("traps").display().to_string();
+    server.ok(&["plugin", "load", "picky", &module, "--config", "negative"]);
+    let mut client = Remoting::connect(server.remoting);
+    for number in 0..100 {
+        let value = if number == 70 { -1 } else { number };
+        let properties = format!("amount\u{1}{number}\u{2}value\u{1}{value}\u{2}");
+        assert_eq!(client.ask(310, &message("t", 0, &properties), format!("<{number}>").as_bytes()).0, 0);
+    }
+    client.ask(34, &json!({}), by_condition("c1", "amount >= 40 AND picky(value)", 5).as_bytes());
+    let mut sql = pull(0, 0, 0);
+    sql["expressionType"] = json!("SQL92");
+    let (mut found, mut answered) = (Vec::new(), 0);
+    while answered == 0 {
+        let (code, header, body) = client.ask(11, &sql, b"");
+        answered = code;
+        if code == 0 {
+            found.extend(bracketed(&body));
+            sql["queueOffset"] = header["extFields"]["nextBeginOffset"].clone();
+        } else {
+            assert!(header["remark"].as_str().unwrap().contains("at offset 70"), "{header}");
+        }
+    }
+    assert_eq!((answered, found), (1, (40..70).collect::<Vec<_>>()));
+    let log =
+        server.ok(&["sql", "--format", "csv", "-c", "SELECT message FROM system.log WHERE kind = 'filter_failed'"]);
+    assert!(log.contains("offset 70"), "{log}");
+    // Another version is asked from where the queue has stopped.
+    server.ok(&["plugin", "load", "picky", &module, "--config", "1000", "--replace"]);
+    let (code, _, body) = client.ask(11, &sql, b"");
+    assert_eq!((code, bracketed(&body)), (0, (70..100).collect::<Vec<_>>()));
 }
 
 #[test]

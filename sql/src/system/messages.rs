@@ -1,7 +1,9 @@
-//! Messages that are not visible yet.
+//! Messages that are not visible yet, and who asks for which messages.
 
-use super::data::Kind::{Number, Text, Time};
-use super::data::{Columns, Rows, number, text, text_or_null, time, time_or_null};
+use super::data::Kind::{Flag, Number, Text, Time};
+use super::data::{Columns, Rows, flag, number, text, text_or_null, time, time_or_null};
+use millstream_engine::LiveSubscription;
+
 use crate::Result;
 use crate::query::Reader;
 
@@ -80,4 +82,35 @@ pub(super) fn transactions(reader: &Reader) -> Result<Rows> {
         })?;
     }
     Ok(rows)
+}
+
+pub(super) const SUBSCRIPTIONS: Columns = &[
+    ("namespace", Text),
+    ("group_id", Text),
+    ("client_id", Text),
+    ("client_address", Text),
+    ("topic", Text),
+    ("kind", Text),
+    ("expression", Text),
+    ("version", Number),
+    ("differs", Flag),
+];
+
+pub(super) fn subscriptions(reader: &Reader) -> Result<Rows> {
+    let all = reader.engine.message_subscriptions(&reader.who)?.into_iter();
+    let row = |one: LiveSubscription| {
+        let asked = one.subscription;
+        vec![
+            text(one.namespace),
+            text(one.group),
+            text(one.client_id),
+            text(one.address),
+            text(asked.topic),
+            text(asked.kind),
+            text(asked.expression),
+            number(asked.version),
+            flag(one.differs),
+        ]
+    };
+    Ok(all.map(row).collect())
 }

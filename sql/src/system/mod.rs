@@ -43,7 +43,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 26] = [
+pub(crate) static TABLES: [SystemTable; 27] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
@@ -66,6 +66,7 @@ pub(crate) static TABLES: [SystemTable; 26] = [
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
+    SystemTable { name: "subscriptions", columns: messages::SUBSCRIPTIONS, rows: messages::subscriptions },
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },
     SystemTable { name: "topic_versions", columns: versions::TOPIC_VERSIONS, rows: versions::topic_versions },
     SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },

@@ -21,4 +21,4 @@ pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, schema
 pub(crate) use explain::{explain, explain_schema};
 pub(crate) use layered::Layered;
 pub(crate) use operator::Operator;
-pub(crate) use topic_plan::TopicPlan;
+pub(crate) use topic_plan::{TopicPlan, coerces};

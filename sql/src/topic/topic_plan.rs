@@ -142,7 +142,7 @@ fn arguments(
 }
 
 /// Whether a column is taken for another type without a CAST: where it would be as the argument of a function.
-fn coerces(field: &Field, wanted: &DataType) -> bool {
+pub(crate) fn coerces(field: &Field, wanted: &DataType) -> bool {
     let never_called = Arc::new(|_: &[_]| datafusion::common::internal_err!("a type is asked for, and no value"));
     let taker = create_udf("", vec![wanted.clone()], DataType::Null, Volatility::Immutable, never_called);
     fields_with_udf(&[Arc::new(field.clone())], &taker).is_ok()

@@ -15,7 +15,11 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -53,6 +57,7 @@ public final class RocketmqCheck {
             case "lite": lite(); break;
             case "dead": dead(); break;
             case "refused": refused(); break;
+            case "selectors": selectors(); break;
             case "inserts": inserts(rest[0]); break;
             case "reads": reads(rest[0], rest[1]); break;
             case "halves": halves(rest[0], Arrays.copyOfRange(rest, 1, rest.length)); break;
@@ -497,6 +502,115 @@ public final class RocketmqCheck {
         check(code(producer, message("flights", "t", "x")) == 13, "a table without messages");
         say("refused");
         producer.shutdown();
+    }
+
+    /** Conditions over properties. The table `java-flights` and the plugin `united_late` are there. */
+    private static void selectors() throws Exception {
+        DefaultMQProducer producer = producer("java-selector-senders");
+        for (int i = 0; i < 300; i++) {
+            Message message = message("java-flights", i % 2 == 0 ? "even" : "odd", "m" + i);
+            message.putUserProperty("carrier", i % 3 == 0 ? "UA" : "AA");
+            message.putUserProperty("dep_delay", String.valueOf(i));
+            if (i % 10 != 9) message.putUserProperty("number", i == 7 ? "seven" : String.valueOf(i));
+            producer.send(message);
+        }
+        // Property 9, 19, … is null, and 7 is no number.
+        String between = "number BETWEEN 5 AND 20 AND carrier <> 'UA' OR TAGS = 'odd' AND KEYS ENDSWITH 'm299'";
+        Set<String> expected = new HashSet<>();
+        for (int i = 5; i <= 20; i++) if (i % 3 != 0 && i != 7 && i % 10 != 9) expected.add("m" + i);
+        expected.add("m299");
+        pushed("java-between", between, expected);
+        say("pushed by a condition");
+
+        Set<String> late = new HashSet<>();
+        for (int i = 63; i < 250; i += 3) if (i % 10 != 9) late.add("m" + i);
+        pushed("java-late", "number < 250 AND united_late(carrier, dep_delay)", late);
+        say("pushed by a plugin");
+
+        DefaultMQPullConsumer puller = new DefaultMQPullConsumer("java-pullers");
+        puller.setNamesrvAddr(server);
+        // The client learns from the answer to a heartbeat that conditions are served, and sends one once it knows the route.
+        puller.setHeartbeatBrokerInterval(500);
+        puller.start();
+        MessageQueue first = puller.fetchSubscribeMessageQueues("java-flights").iterator().next();
+        await(30, "a heartbeat of the puller", () -> {
+            try {
+                return puller.pull(first, MessageSelector.bySql(between), 0, 3) != null;
+            } catch (MQClientException notYet) {
+                return false;
+            } catch (Exception broken) {
+                throw new AssertionError(broken);
+            }
+        });
+        Set<String> pulled = new HashSet<>();
+        for (MessageQueue queue : puller.fetchSubscribeMessageQueues("java-flights")) {
+            long offset = 0;
+            for (PullStatus status = PullStatus.FOUND; status != PullStatus.NO_NEW_MSG; ) {
+                PullResult result = puller.pull(queue, MessageSelector.bySql(between), offset, 3);
+                status = result.getPullStatus();
+                offset = result.getNextBeginOffset();
+                if (status == PullStatus.FOUND) for (MessageExt message : result.getMsgFoundList()) pulled.add(text(message));
+            }
+            check(offset == puller.maxOffset(queue), "pulled up to " + offset);
+        }
+        check(pulled.equals(expected), "pulled " + pulled);
+        int refused = 0;
+        try {
+            puller.pull(first, MessageSelector.bySql("number >"), 0, 3);
+        } catch (MQBrokerException answer) {
+            refused = answer.getResponseCode();
+        }
+        check(refused == 23, "a bad expression in a pull: " + refused);
+        puller.shutdown();
+        say("pulled by a condition");
+
+        DefaultLitePullConsumer lite = new DefaultLitePullConsumer("java-lite-selectors");
+        lite.setNamesrvAddr(server);
+        lite.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        lite.subscribe("java-flights", MessageSelector.bySql(between));
+        lite.start();
+        Set<String> polled = new HashSet<>();
+        long end = System.currentTimeMillis() + 30_000;
+        while (polled.size() < expected.size() && System.currentTimeMillis() < end) {
+            for (MessageExt message : lite.poll(1000)) polled.add(text(message));
+        }
+        check(polled.equals(expected), "polled " + polled);
+        lite.shutdown();
+        say("polled by a condition");
+
+        String[][] bad = {
+            {"number LIKE 'x'", "LIKE"}, {"number BETWEEN 9 AND 1", "BETWEEN"}, {"no_such_plugin(carrier)", "no_such_plugin"}
+        };
+        for (String[] each : bad) {
+            DefaultMQPushConsumer consumer = pusher("java-bad-selectors", each[1]);
+            consumer.subscribe("java-flights", MessageSelector.bySql(each[0]));
+            consumer.registerMessageListener(
+                (MessageListenerConcurrently) (messages, context) -> ConsumeConcurrentlyStatus.CONSUME_SUCCESS);
+            try {
+                consumer.start();
+                check(false, "started with " + each[0]);
+            } catch (MQClientException answer) {
+                check(answer.getResponseCode() == 23 && answer.getErrorMessage().contains(each[1]), "refused: " + answer);
+            }
+            consumer.shutdown();
+        }
+        say("bad expressions are refused");
+        producer.shutdown();
+    }
+
+    private static void pushed(String group, String expression, Set<String> expected) throws Exception {
+        Set<String> got = Collections.newSetFromMap(new ConcurrentHashMap<>());
+        DefaultMQPushConsumer consumer = pusher(group, group);
+        consumer.subscribe("java-flights", MessageSelector.bySql(expression));
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) got.add(text(message));
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        await(60, "all of " + expected.size() + " by " + expression, () -> got.containsAll(expected));
+        Thread.sleep(1000);
+        check(got.equals(expected), "more than by " + expression + ": " + got);
+        consumer.shutdown();
     }
 
     private static int code(DefaultMQProducer producer, Message message) throws Exception {

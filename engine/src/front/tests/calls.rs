@@ -5,15 +5,14 @@ use std::time::Duration;
 use super::host::{COPIES, JUDGES};
 use super::store::{
     NAMESPACE as NS, Store, append, checkback_spec, consumer_spec, function_spec, group, identity, message,
-    plugin_spec, row, table_spec, topic_spec,
+    message_client, plugin_spec, row, table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};
 use crate::cursor::ScanRequest;
-use crate::messages::MessageClient;
 use crate::model::{
-    ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, SeekTo, TableId,
-    TopicSpec, VersionStart,
+    ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, RowPlace, SeekTo,
+    TableId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -201,13 +200,15 @@ fn message_clients() -> Vec<Call> {
     use crate::messages::MessageClientRole::Producer;
     vec![
         call("message_client_alive", Produce, Group, "g", |s, who| {
-            s.engine.message_client_alive(who, NS, "g", message_client())
+            s.engine.message_client_alive(who, NS, "g", message_client(Producer, Vec::new()))
         }),
         call("message_client_left", Produce, Group, "g", |s, who| {
             s.engine.message_client_left(who, NS, "g", Producer, "c")
         }),
         call("message_clients", Read, Group, "g", |s, who| s.engine.message_clients(who, NS, "g")),
         call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t", 1)),
+        call("message_filter_failed", Consume, Group, "g", filter_failed),
+        call("message_filter_failed", Consume, Table, "t", filter_failed),
         call("lock_queues", Consume, Group, "g", |s, who| s.engine.lock_queues(who, NS, "g", "c", &[(s.table, 0)])),
         call("unlock_queues", Consume, Group, "g", |s, who| s.engine.unlock_queues(who, NS, "g", "c", &[])),
         call("commit_unowned", Consume, Group, "new", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
@@ -220,14 +221,9 @@ fn message_clients() -> Vec<Call> {
     ]
 }
 
-fn message_client() -> MessageClient {
-    MessageClient {
-        client_id: "c".to_owned(),
-        role: crate::messages::MessageClientRole::Producer,
-        connection: 1,
-        address: String::new(),
-        subscriptions: Vec::new(),
-    }
+fn filter_failed(store: &Store, who: &Principal) -> Result<()> {
+    let row = RowPlace { table: store.table, partition: 0, offset: 0 };
+    store.engine.message_filter_failed(who, NS, "g", row, "it does")
 }
 
 fn no_limits() -> NamespaceLimitChanges {
@@ -280,6 +276,9 @@ pub(super) fn listings() -> Vec<Listing> {
         }),
         listing("tables", Read, Table, "t", |s, who| {
             Ok(s.engine.tables(who)?.iter().map(|table| table.name.clone()).collect())
+        }),
+        listing("message_subscriptions", Read, Group, "g", |s, who| {
+            Ok(s.engine.message_subscriptions(who)?.into_iter().map(|one| one.group).collect())
         }),
         listing("delayed_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.delayed_counts(who)?))),
         listing("half_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.half_counts(who)?))),

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::host::{COPIES, CopyingHost, JUDGES, schema};
 use crate::contract::{CheckbackSettings, CheckbackSpec, FunctionSpec, PluginInfo, PluginSettings, PluginSpec};
 use crate::front::Engine;
+use crate::messages::{MessageClient, MessageClientRole, MessageSubscription};
 use crate::model::{
     Append, AutoOffsetReset, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, OnError, PartitionChoice,
     PluginConsumerSettings, PluginConsumerSpec, Principal, TableId, TableOptions, TableSpec, TopicId, TopicInfo,
@@ -20,7 +21,7 @@ use crate::state::Change;
 pub(super) const NAMESPACE: &str = "public";
 
 /// Namespace `other`; tables `t` with a row in a segment, `out`, and `m` of messages; plugins `p`, in two versions, and [`COPIES`]; function `f`
-/// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`; consumer `c`
+/// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`, with a client of messages; consumer `c`
 /// from `t` to `out`; checkback `k` of `m`, which asks [`JUDGES`]; `n` of messages without one.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -54,6 +55,8 @@ impl Store {
         engine.load_plugin(owner, copies.id).expect("it is loaded");
         engine.create_plugin_consumer(owner, consumer_spec("c")).expect("a consumer");
         drop(engine.join(owner, group("g"), &["t".to_owned()]).expect("a group"));
+        let client = message_client(MessageClientRole::Consumer, vec![subscription()]);
+        engine.message_client_alive(owner, NAMESPACE, "g", client).expect("it is alive");
         let spec = TableSpec::of_messages(NAMESPACE, "m", MessageKind::Any, TableOptions::default());
         let messages = engine.create_table(owner, spec).expect("a message table").id;
         engine.create_plugin(owner, plugin_spec(JUDGES), false).expect("a plugin");
@@ -104,6 +107,15 @@ pub(super) fn message(table: TableId, deliver_us: Option<i64>) -> Append {
     let columns = [("body", body, false), ("message_id", id, true), ("deliver_ts", time, true)];
     let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
     Append { table, partition: PartitionChoice::ByKey, batch }
+}
+
+pub(super) fn message_client(role: MessageClientRole, subscriptions: Vec<MessageSubscription>) -> MessageClient {
+    MessageClient { client_id: "c".to_owned(), role, connection: 1, address: String::new(), subscriptions }
+}
+
+fn subscription() -> MessageSubscription {
+    let (topic, kind, expression) = ("m".to_owned(), "TAG".to_owned(), "*".to_owned());
+    MessageSubscription { topic, kind, expression, version: 1 }
 }
 
 pub(super) fn table_spec(name: &str) -> TableSpec {

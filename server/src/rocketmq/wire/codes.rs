@@ -97,6 +97,8 @@ pub(crate) const QUERY_NOT_FOUND: i32 = 22;
 pub(crate) const SUBSCRIPTION_PARSE_FAILED: i32 = 23;
 pub(crate) const SUBSCRIPTION_NOT_EXIST: i32 = 24;
 pub(crate) const SUBSCRIPTION_NOT_LATEST: i32 = 25;
+/// The subscription's expression is wrong, and was taken by a heartbeat all the same.
+pub(crate) const FILTER_DATA_NOT_EXIST: i32 = 26;
 
 /// A request's name, or its number where it has none here.
 pub(crate) fn name(code: i32) -> String {

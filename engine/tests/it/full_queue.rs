@@ -98,9 +98,9 @@ impl Jam {
         let caller = std::thread::spawn(move || call(&engine));
         let (finished, queued) = (|| caller.is_finished(), || stats().queue_bytes > self.full);
         let mut spare = ALL_SYNCS;
-        while syncs > 0 {
-            wait(A_WHILE, || finished() || queued());
-            if finished() {
+        loop {
+            wait(A_WHILE, || finished() || syncs > 0 && queued());
+            if syncs == 0 || finished() {
                 break;
             }
             let pass = if queued() { syncs } else { 1 };

@@ -161,9 +161,12 @@ fn given_for(
         Argument::Constant(constant) => {
             let value = scalar(constant);
             let cast = value.cast_to(wanted).map_err(|_| format!("{value}"))?;
-            return match cast.is_null() && *constant != Constant::Null {
-                true => Err(format!("{value}")),
-                false => Ok(Given::Constant(cast)),
+            // A number that the type does not hold is another value.
+            let is_kept =
+                !value.data_type().is_numeric() || cast.cast_to(&value.data_type()).is_ok_and(|back| back == value);
+            return match is_kept && (!cast.is_null() || *constant == Constant::Null) {
+                true => Ok(Given::Constant(cast)),
+                false => Err(format!("{value}")),
             };
         }
     };

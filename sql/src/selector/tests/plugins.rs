@@ -100,6 +100,7 @@ fn plugins_are_called_by_name_about_what_the_rest_leaves_open() {
         ("long(body)", "long takes (body Binary, least Int64), and is given 1"),
         ("long(attempts, 1)", "body can't be the column attempts, which is Int32"),
         ("long(body, 'x')", "least can't be x"),
+        ("long(body, 1.5)", "least can't be 1.5"),
         ("long(body, keys)", "least can't be the column keys"),
         ("long(body, )", "a column, a property or a value is expected, and ) found"),
         ("long(body, a = 1)", ", is expected, and = found"),

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_select::nullif::nullif;
 
 use super::stored::{StoredMessage, decode_message, rows};
 use crate::contract::{BEGUN_TS, CHECKS, PRODUCER_GROUP, PROPERTY};
@@ -15,10 +20,9 @@ use crate::state::HalfEntry;
 pub(crate) fn half_columns(halves: &[&HalfEntry], parameters: &[(String, DataType)]) -> Result<RecordBatch> {
     let messages = halves.iter().map(|half| decode_message(&half.payload)).collect::<Result<Vec<_>>>()?;
     let batch = rows(&messages)?;
-    let lenient = CastOptions { safe: true, ..CastOptions::default() };
     let columns = parameters.iter().map(|(name, wanted)| {
         let found = column(name, halves, &messages, &batch)?;
-        cast_with_options(&found, wanted, &lenient)
+        lenient(&found, wanted)
             .map_err(|error| Error::InvalidInput(format!("half messages have no {name:?} of type {wanted}: {error}")))
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
@@ -26,6 +30,17 @@ pub(crate) fn half_columns(halves: &[&HalfEntry], parameters: &[(String, DataTyp
     let options = RecordBatchOptions::new().with_row_count(Some(halves.len()));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns, &options)
         .map_err(|error| Error::Internal(format!("half messages don't make a batch: {error}")))
+}
+
+fn lenient(found: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    let cast = cast_with_options(found, wanted, &CastOptions { safe: true, ..CastOptions::default() })?;
+    let Some(texts) = found.as_string_opt::<i32>().filter(|_| wanted.is_floating()) else { return Ok(cast) };
+    // A number that is too large for its type is read as infinite, which the text has not said.
+    let numbers = cast_with_options(&cast, &DataType::Float64, &CastOptions::default())?;
+    let numbers = numbers.as_primitive::<Float64Type>();
+    let says_so = |row: usize| texts.value(row).to_ascii_lowercase().contains("inf");
+    let too_large = |row: usize| numbers.is_valid(row) && numbers.value(row).is_infinite() && !says_so(row);
+    nullif(&cast, &BooleanArray::from_iter((0..texts.len()).map(|row| Some(too_large(row)))))
 }
 
 fn column(name: &str, halves: &[&HalfEntry], messages: &[StoredMessage<'_>], batch: &RecordBatch) -> Result<ArrayRef> {
@@ -72,8 +87,6 @@ fn property_of<'a>(message: &StoredMessage<'a>, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::Array;
-    use arrow_array::cast::AsArray;
     use arrow_array::types::{Int32Type, Int64Type};
 
     use super::*;
@@ -119,6 +132,12 @@ mod tests {
         assert_eq!(texts(1)[0], Some(r#"{"amount":"120","say":"\"hi\""}"#));
         assert_eq!(texts(1)[2], Some(r#"{"amount":null,"say":"\"hi\""}"#));
         assert_eq!(texts(2), [Some("text"), None, Some("")]);
+        let large = half(b"", Some("1e400"), 0);
+        let infinite = half(b"", Some("-Infinity"), 0);
+        let amount = [("property.amount".to_owned(), DataType::Float64)];
+        let read = half_columns(&[&large, &infinite], &amount).unwrap();
+        let amounts = read.column(0).as_primitive::<Float64Type>();
+        assert_eq!(amounts.iter().collect::<Vec<_>>(), [None, Some(f64::NEG_INFINITY)], "1e400 is no DOUBLE");
         let amounts = batch.column(3).as_primitive::<Int64Type>();
         assert_eq!(amounts.iter().collect::<Vec<_>>(), [Some(120), None, None]);
         assert_eq!(batch.column(4).as_primitive::<Int32Type>().values(), &[0, 3, 0]);

@@ -8,7 +8,7 @@ use millstream_engine::{Error as EngineError, OffsetReset, SeekTo};
 use super::{Scene, done};
 use crate::names::{position, resolve};
 use crate::parse::Target;
-use crate::{Error, Outcome, Result};
+use crate::{Error, Outcome, Result, values};
 
 pub(super) fn set_offsets(
     scene: &Scene,
@@ -50,7 +50,7 @@ pub(super) fn seek_to(target: Target) -> Result<SeekTo> {
 /// A timestamp literal; without a zone it is UTC.
 pub(super) fn micros(text: &str) -> Result<i64> {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    match ScalarValue::from(text).cast_to(&utc) {
+    match values::convert_value(&ScalarValue::from(text), &utc) {
         Ok(ScalarValue::TimestampMicrosecond(Some(micros), _)) => Ok(micros),
         _ => Err(Error::Invalid {
             message: format!("{text:?} is not a timestamp; write it as '2013-01-31T10:00:00Z'"),

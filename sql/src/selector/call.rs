@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{CastOptions, cast_with_options, take};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use millstream_engine::{FailureKind, OperatorError, message_schema};
@@ -15,7 +15,7 @@ use super::operands::invalid;
 use super::value::Failure;
 use crate::plugin::{Callables, Plugin};
 use crate::topic::coerces;
-use crate::{Error, Result};
+use crate::{Error, Result, values};
 
 /// A call that is checked.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Call {
                         ));
                     };
                     let taken = take(column, &places, None).map_err(host)?;
-                    cast(&taken, wanted, false)
+                    values::convert(&taken, wanted, false)
                         .map_err(|error| OperatorError::new(FailureKind::Data, error.to_string()))?
                 }
                 Given::Property(property, wanted) => {
@@ -107,7 +107,8 @@ impl Call {
                     let texts: StringArray =
                         rows.iter().map(|row| column.and_then(|column| column.get(*row))).collect();
                     let texts: ArrayRef = Arc::new(texts);
-                    let array = cast(&texts, wanted, true).map_err(host)?;
+                    let array = values::convert(&texts, wanted, true)
+                        .map_err(|error| OperatorError::new(FailureKind::Host, error.to_string()))?;
                     for at in (0..rows.len()).filter(|at| array.is_null(*at) && texts.is_valid(*at)) {
                         fits[at] = false;
                         let text = texts.as_string::<i32>().value(at).to_owned();
@@ -142,13 +143,6 @@ impl Call {
     }
 }
 
-fn cast(array: &ArrayRef, wanted: &DataType, safe: bool) -> Result<ArrayRef, arrow::error::ArrowError> {
-    match array.data_type() == wanted {
-        true => Ok(Arc::clone(array)),
-        false => cast_with_options(array, wanted, &CastOptions { safe, ..CastOptions::default() }),
-    }
-}
-
 /// An argument for a type; an error says what can't be taken for it.
 fn given_for(
     argument: &Argument,
@@ -160,10 +154,10 @@ fn given_for(
         Argument::Named(name) => name,
         Argument::Constant(constant) => {
             let value = scalar(constant);
-            let cast = value.cast_to(wanted).map_err(|_| format!("{value}"))?;
+            let cast = values::convert_value(&value, wanted).map_err(|_| format!("{value}"))?;
             // A number that the type does not hold is another value.
-            let is_kept =
-                !value.data_type().is_numeric() || cast.cast_to(&value.data_type()).is_ok_and(|back| back == value);
+            let is_kept = !value.data_type().is_numeric()
+                || values::convert_value(&cast, &value.data_type()).is_ok_and(|back| back == value);
             return match is_kept && (!cast.is_null() || *constant == Constant::Null) {
                 true => Ok(Given::Constant(cast)),
                 false => Err(format!("{value}")),

@@ -76,9 +76,15 @@ pub(super) fn cuts(from: &DataType, to: &DataType) -> bool {
 
 /// `CAST(expr AS to)`, or TRY_CAST, which makes null of what does not fit.
 pub(super) fn cast(expr: Expr, to: DataType, is_try: bool) -> Expr {
-    let name = format!("{} AS {to}", if is_try { "TRY_CAST" } else { "CAST" });
-    let function = TrueCast { name, to, is_try, signature: Signature::any(1, Volatility::Immutable) };
-    ScalarUDF::new_from_impl(function).call(vec![expr])
+    ScalarUDF::new_from_impl(TrueCast::new(to, is_try)).call(vec![expr])
+}
+
+/// What `CAST(values AS to)` gives, or TRY_CAST, which makes null of what does not fit.
+pub(super) fn convert(values: &ArrayRef, to: &DataType, is_try: bool) -> DfResult<ArrayRef> {
+    match values.data_type() == to {
+        true => Ok(Arc::clone(values)),
+        false => TrueCast::new(to.clone(), is_try).invoke(values, ""),
+    }
 }
 
 /// The plain cast, if a function is one of ours.
@@ -120,19 +126,11 @@ impl ScalarUDFImpl for TrueCast {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let name = args.arg_fields.first().map_or("", |field| field.name().as_str());
-        let convert = |array: &ArrayRef| {
-            self.convert(array).map_err(|error| match error {
-                Failure::Value(value) => does_not_fit(&value, &self.to, name),
-                Failure::Other(error) => match self.failing(array) {
-                    Some(value) => does_not_fit(&value, &self.to, name),
-                    None => error,
-                },
-            })
-        };
         match args.args.first() {
-            Some(ColumnarValue::Array(array)) => Ok(ColumnarValue::Array(convert(array)?)),
+            Some(ColumnarValue::Array(array)) => Ok(ColumnarValue::Array(self.invoke(array, name)?)),
             Some(ColumnarValue::Scalar(scalar)) => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&convert(&scalar.to_array()?)?, 0)?))
+                let converted = self.invoke(&scalar.to_array()?, name)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&converted, 0)?))
             }
             None => exec_err!("a cast takes a value"),
         }
@@ -157,6 +155,22 @@ impl From<arrow::error::ArrowError> for Failure {
 }
 
 impl TrueCast {
+    fn new(to: DataType, is_try: bool) -> TrueCast {
+        let name = format!("{} AS {to}", if is_try { "TRY_CAST" } else { "CAST" });
+        TrueCast { name, to, is_try, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// Converts the values of a column, whose name the error has.
+    fn invoke(&self, array: &ArrayRef, column: &str) -> DfResult<ArrayRef> {
+        self.convert(array).map_err(|error| match error {
+            Failure::Value(value) => does_not_fit(&value, &self.to, column),
+            Failure::Other(error) => match self.failing(array) {
+                Some(value) => does_not_fit(&value, &self.to, column),
+                None => error,
+            },
+        })
+    }
+
     fn convert(&self, array: &ArrayRef) -> Result<ArrayRef, Failure> {
         let to = &self.to;
         match (array.data_type(), to) {

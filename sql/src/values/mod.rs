@@ -28,10 +28,11 @@ mod zones;
 use std::any::Any;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{AggregateUDF, Cast, Expr, Operator, ReturnFieldArgs, ScalarUDFImpl};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
@@ -85,6 +86,16 @@ pub(crate) fn cast(expr: Expr, from: &DataType, to: &DataType) -> Expr {
         true => casts::cast(expr, to.clone(), false),
         false => Expr::Cast(Cast::new(Box::new(expr), to.clone())),
     }
+}
+
+/// What `CAST(values AS to)` gives, or TRY_CAST, which makes null of what does not fit.
+pub(crate) fn convert(values: &ArrayRef, to: &DataType, is_try: bool) -> DfResult<ArrayRef> {
+    casts::convert(values, to, is_try)
+}
+
+/// What `CAST(value AS to)` gives.
+pub(crate) fn convert_value(value: &ScalarValue, to: &DataType) -> DfResult<ScalarValue> {
+    ScalarValue::try_from_array(&convert(&value.to_array()?, to, false)?, 0)
 }
 
 /// The expression, whose types are coerced, ready to be evaluated: what may overflow in it is checked.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use millstream_engine::{
     FunctionSignature, LoadedPlugin, Lsn, OperatorError, PluginDescription, PluginId, PluginInfo, PluginKind,
     PluginLimits, Principal, ScalarFunction, TopicPlugins, Volatility,
@@ -35,19 +35,20 @@ impl ScalarFunction for Long {
     }
 }
 
-pub(super) fn with_plugin() -> (Arc<Long>, TopicPlugins) {
-    let parameters = vec![("body".to_owned(), DataType::Binary), ("least".to_owned(), DataType::Int64)];
-    let signature = FunctionSignature {
-        parameters: parameters.clone(),
+fn signature(parameters: &[(&str, DataType)]) -> FunctionSignature {
+    FunctionSignature {
+        parameters: parameters.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect(),
         returns: DataType::Boolean,
         volatility: Volatility::Immutable,
-    };
-    let long = Arc::new(Long(signature, Mutex::default()));
+    }
+}
+
+fn installed(function: Arc<dyn ScalarFunction>) -> TopicPlugins {
     let description = PluginDescription {
-        name: "long".to_owned(),
+        name: function.name().to_owned(),
         kind: PluginKind::Filter,
         contract: String::new(),
-        parameters,
+        parameters: function.signature().parameters.clone(),
         returns: DataType::Boolean,
         volatility: Volatility::Immutable,
         capabilities: BTreeSet::new(),
@@ -58,7 +59,7 @@ pub(super) fn with_plugin() -> (Arc<Long>, TopicPlugins) {
     let info = PluginInfo {
         id: PluginId(1),
         namespace: "n".to_owned(),
-        name: "long".to_owned(),
+        name: function.name().to_owned(),
         version: 1,
         sha256: String::new(),
         module_bytes: 0,
@@ -72,8 +73,63 @@ pub(super) fn with_plugin() -> (Arc<Long>, TopicPlugins) {
         owner: Principal::anonymous(),
         created: Lsn(1),
     };
-    let plugins = vec![(Arc::new(info), LoadedPlugin::Function(Arc::clone(&long) as Arc<dyn ScalarFunction>))];
-    (long, TopicPlugins { plugins, functions: Vec::new() })
+    TopicPlugins { plugins: vec![(Arc::new(info), LoadedPlugin::Function(function))], functions: Vec::new() }
+}
+
+pub(super) fn with_plugin() -> (Arc<Long>, TopicPlugins) {
+    let signature = signature(&[("body", DataType::Binary), ("least", DataType::Int64)]);
+    let long = Arc::new(Long(signature, Mutex::default()));
+    (Arc::clone(&long), installed(long))
+}
+
+/// A filter that every message passes whose amount is there.
+#[derive(Debug)]
+struct Paid(FunctionSignature);
+
+impl ScalarFunction for Paid {
+    fn name(&self) -> &str {
+        "paid"
+    }
+
+    fn signature(&self) -> &FunctionSignature {
+        &self.0
+    }
+
+    fn call(&self, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef, OperatorError> {
+        Ok(Arc::new(arrow::compute::is_not_null(&arguments[0]).unwrap()))
+    }
+}
+
+#[test]
+fn texts_are_given_to_plugins_as_casts_in_sql_read_them() {
+    let rows: [&[(&str, &str)]; 6] = [
+        &[("amount", "1e400")],
+        &[("amount", "12")],
+        &[("amount", "-1e39")],
+        &[("amount", "inf")],
+        &[("amount", "twelve")],
+        &[("amount", "2013-01-01 10:00")],
+    ];
+    let second = DataType::Timestamp(TimeUnit::Microsecond, None);
+    for (kind, fit) in [
+        (DataType::Float64, vec![1, 2, 3]),
+        (DataType::Float32, vec![1, 3]),
+        (DataType::Int16, vec![1]),
+        (DataType::Decimal128(4, 2), vec![1]),
+        (second, vec![5]),
+    ] {
+        let plugins = installed(Arc::new(Paid(signature(&[("amount", kind.clone())]))));
+        let filter = |expression: &str| Filters::default().get("n", expression, NAMES, &plugins);
+        if let Ok(filter) = filter("paid(amount)") {
+            assert_eq!(filter.select(&batch(&rows)).unwrap().passing, fit, "{kind}");
+        } else {
+            assert!(matches!(kind, DataType::Timestamp(..)), "{kind}: a property is taken for it");
+        }
+        for (row, values) in (0..).zip(rows) {
+            let constant = filter(&format!("paid('{}')", values[0].1));
+            assert_eq!(constant.is_ok(), fit.contains(&row), "{kind} {}", values[0].1);
+        }
+    }
 }
 
 #[test]

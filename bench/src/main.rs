@@ -7,6 +7,7 @@ mod groups;
 mod hostile;
 mod ingest;
 mod limits;
+mod message_lookup;
 mod open;
 mod plugins;
 mod process;
@@ -56,6 +57,7 @@ const GROUPS: &[Group] = &[
     ("single_rows", single::run),
     ("topics", topics::run),
     ("selectors", selectors::run),
+    ("message_lookup", message_lookup::run),
     ("raw", raw::run),
     ("cold", cold::run),
     ("groups", groups::run),

@@ -31,8 +31,8 @@ pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
     CheckFault, CheckVerdict, CheckbackFigures, CheckbackHandler, CheckbackInfo, CheckbackOrder, CheckbackSettings,
-    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, Consumed, ConsumerOutput, Evaluated,
-    EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
+    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, ColumnValues, Consumed, ConsumerOutput,
+    Evaluated, EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
     MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, PluginCalls,
     PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
     PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, RequestFailure, RowMap, ScalarFunction,
@@ -48,14 +48,14 @@ pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSu
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, CheckbackId, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
     DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
-    FailureKind, FunctionId, GroupInfo, GroupMode, HalfMessage, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
-    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits,
-    NamespaceUsage, Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets,
-    PendingReceipt, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec,
-    PluginConsumerStatus, PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace,
-    SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec,
-    TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli, message_schema,
-    types::Misfit, types::convert as convert_column, types::stored_type,
+    FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, HalfMessage, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
+    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, MessageKey, MessageKind, NamespaceLimit, NamespaceLimitChanges,
+    NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId,
+    PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
+    PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result,
+    RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo,
+    TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
+    message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

@@ -27,8 +27,8 @@ pub use keyed_state::{
 };
 pub(crate) use keyed_state::{entry_bytes, range_from};
 pub use operator::{
-    BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, Evaluated, FunctionSignature, InputColumn,
-    LoadedPlugin, PluginHost, RowMap, ScalarFunction, TopicCompiler, TopicPlugins, Volatility,
+    BatchOperator, BatchTransform, ChunkStatistics, ColumnStatistics, ColumnValues, Evaluated, FunctionSignature,
+    InputColumn, LoadedPlugin, PluginHost, RowMap, ScalarFunction, TopicCompiler, TopicPlugins, Volatility,
 };
 pub use plugin_calls::{
     CallFigures, CallTimes, CallUse, EvaluationPlace, PluginCalls, PluginLogLine, PluginSuspension, PluginUse,

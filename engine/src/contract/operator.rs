@@ -74,12 +74,20 @@ pub struct ChunkStatistics {
 }
 
 /// Bounds of one column in one chunk.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ColumnStatistics {
     /// One-element arrays of the column's type; `None` if unknown. Bounds may be wider than the data, never narrower.
     pub min: Option<ArrayRef>,
     pub max: Option<ArrayRef>,
     pub null_count: Option<u64>,
+    /// Knows of values that no row has.
+    pub values: Option<Arc<dyn ColumnValues>>,
+}
+
+/// Which values a column may have.
+pub trait ColumnValues: Send + Sync + fmt::Debug {
+    /// False if no row has this text, or these bytes; of a column of lists, as an element. May read a part of a file.
+    fn may_have(&self, value: &[u8]) -> bool;
 }
 
 /// How far a function's result may be reused.

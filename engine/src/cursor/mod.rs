@@ -2,6 +2,7 @@
 //! it, in the log's memory tail, in a log file or in a segment. Chunk boundaries do not depend on who reads, so that all
 //! readers of a topic share evaluations, and following `next_offset` crosses the three places without gap or duplicate.
 
+mod find;
 mod joined;
 mod lsns;
 mod scan;
@@ -20,6 +21,7 @@ use crate::model::{Error, Offset, PartitionId, Result, TableId, TableInfo};
 use crate::segments::{Pruning, Segment};
 pub(crate) use tables::Tables;
 
+pub(crate) use find::{find_messages, index_messages};
 pub(crate) use joined::joined_chunk_at;
 pub(crate) use lsns::{lsn_of, row_at};
 pub(crate) use scan::scan;

@@ -62,6 +62,13 @@ impl Engine {
         Ok(self.rooms.message_clients.of_group(namespace, group, self.monotonic()))
     }
 
+    /// Clients of all groups that are alive, each with its namespace and group, in the order of these.
+    pub fn all_message_clients(&self, who: &Principal) -> Result<Vec<(String, String, MessageClient)>> {
+        let session = self.session(who)?;
+        let all = self.rooms.message_clients.all(self.monotonic());
+        Ok(session.allowed_of(Action::Read, all, |(namespace, group, _)| Object::group(namespace, group)))
+    }
+
     /// What consumers of a group ask for on a topic: the one behind the connection, or else the newest. `None` where none of them
     /// subscribes to it, `NotFound` where the group has no consumers.
     pub fn message_subscription(

@@ -1,11 +1,31 @@
-//! Messages that wait for their time.
+//! Messages that are looked up, and those that wait for their time.
+
+use std::ops::Range;
 
 use crate::access::Action;
 use crate::front::Engine;
-use crate::model::{DelayedMessage, Error, Principal, Result, TableId};
+use crate::model::{DelayedMessage, Error, FoundMessage, MessageKey, Principal, Result, TableId};
 use crate::state::{DueWhat, Submission};
 
 impl Engine {
+    /// Messages of a table by their id, or by one of their keys, that were appended within a time (µs since the Unix epoch, end
+    /// exclusive): at most `most`, newest first, where those that the log has come before those of segments. Waits until the keys of
+    /// what was appended last are gathered. `FailedPrecondition` of a table that holds no messages.
+    pub fn find_messages(
+        &self,
+        who: &Principal,
+        table: TableId,
+        key: MessageKey<'_>,
+        appended_us: Range<i64>,
+        most: usize,
+    ) -> Result<Vec<FoundMessage>> {
+        let table = self.session(who)?.table_by_id(Action::Read, table)?;
+        if table.options.messages.is_none() {
+            return Err(Error::FailedPrecondition(format!("table {:?} holds no messages", table.name)));
+        }
+        crate::cursor::find_messages(&self.rooms.tables, &table, key, &appended_us, most)
+    }
+
     /// How many messages of each table wait for their time, by namespace and name of the table.
     pub fn delayed_counts(&self, who: &Principal) -> Result<Vec<(TableId, u64)>> {
         let session = self.session(who)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use self::journal::file::LogDirectory;
 use self::journal::{Checkpointed, Journal, LogId, Replay, ReplayedJournal};
-use self::rows::{LogRows, ReplayedEntries};
+use self::rows::{LogRows, Reach, ReplayedEntries};
 use self::sequencer::Sequencer;
 use crate::log::time::LogTime;
 use crate::model::{EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt, Result, TableId};
@@ -28,7 +28,7 @@ use crate::state::Submission;
 
 pub(crate) use ledger::Ledger;
 pub(crate) use rows::ipc::{encode, sliced_bytes};
-pub(crate) use rows::{Frame, IndexEntry, LsnPlace};
+pub(crate) use rows::{Frame, IndexEntry, LsnPlace, RowKeys};
 pub(crate) use sequencer::CommitSink;
 pub use sequencer::{Ticket, Tickets};
 #[cfg(test)]
@@ -126,6 +126,23 @@ impl Log {
     /// Which row has an LSN, as far as the log reaches. To be asked only for what has been applied.
     pub(crate) fn row_at(&self, lsn: Lsn) -> Result<LsnPlace> {
         self.rows.row_at(lsn)
+    }
+
+    /// Gathers the keys of rows that have been appended since the last time, as far as `applied`.
+    pub(crate) fn index_keys(&self, keys: &dyn RowKeys, applied: Lsn) -> Result<()> {
+        self.rows.index_keys(keys, Reach { applied, durable: self.durable() })
+    }
+
+    /// The rows with a key of a hash, as far as the log has them, newest first, until `each` gives false. Rows of other keys, and of
+    /// other tables, are among them; so are rows that are not retained any more.
+    pub(crate) fn with_key(
+        &self,
+        keys: &dyn RowKeys,
+        applied: Lsn,
+        hash: u32,
+        each: &mut dyn FnMut(PartitionId, Offset) -> Result<bool>,
+    ) -> Result<()> {
+        self.rows.with_key(keys, Reach { applied, durable: self.durable() }, hash, each)
     }
 
     /// As [`Self::frame_at`], of the memory tail alone.

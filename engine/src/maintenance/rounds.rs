@@ -2,6 +2,7 @@
 
 use super::retention;
 use super::upkeep::Upkeep;
+use crate::cursor;
 use crate::model::{Error, Lsn, Result, TableId};
 use crate::plugins::suspensions;
 use crate::segments;
@@ -16,6 +17,7 @@ pub(super) fn run_now(upkeep: &Upkeep) -> Result<()> {
             job.run_in_background(&upkeep.segments, &|| false)?;
         }
     }
+    cursor::index_messages(&upkeep.ledger)?;
     trim(upkeep)?;
     upkeep.ledger.log.time().record(false)?;
     segments::sweep(&upkeep.segments)

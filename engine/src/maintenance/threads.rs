@@ -244,6 +244,7 @@ fn maintain(upkeep: &Weak<Upkeep>, board: &Board) {
         if upkeep.ledger.options.segment_threads > 0 {
             board.post(rounds::due_jobs(&upkeep));
         }
+        board.report(&upkeep, "indexing messages by key", crate::cursor::index_messages(&upkeep.ledger));
         board.report(&upkeep, "trimming the log", rounds::trim(&upkeep));
         board.report(&upkeep, "recording the clock", upkeep.ledger.log.time().record(false));
         board.report(&upkeep, "deleting segments", crate::segments::sweep(&upkeep.segments));
@@ -299,6 +300,7 @@ fn work(upkeep: &Weak<Upkeep>, board: &Board) {
         running.succeeded = outcome.is_ok();
         drop(running);
         board.report(&upkeep, "writing segments", outcome);
+        board.report(&upkeep, "indexing messages by key", crate::cursor::index_messages(&upkeep.ledger));
         board.report(&upkeep, "trimming the log", rounds::trim(&upkeep));
     }
 }

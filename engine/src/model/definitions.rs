@@ -51,6 +51,13 @@ impl Default for TableOptions {
     }
 }
 
+impl TableOptions {
+    /// Whether rows are looked up by a column, beside the partition key: segments say then which values they don't have.
+    pub(crate) fn is_looked_up(&self, column: &str) -> bool {
+        self.messages.is_some() && matches!(column, "message_id" | "keys")
+    }
+}
+
 /// A table to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSpec {

@@ -54,6 +54,7 @@ pub const MAX_DELAY_US: i64 = 40 * 24 * 3_600 * 1_000_000;
 /// Columns of message tables, in order.
 pub(crate) mod message_columns {
     pub(crate) const MESSAGE_ID: usize = 0;
+    pub(crate) const KEYS: usize = 2;
     pub(crate) const MESSAGE_GROUP: usize = 5;
     pub(crate) const BORN_TS: usize = 6;
     pub(crate) const FLAGS: usize = 8;

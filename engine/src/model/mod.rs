@@ -7,6 +7,7 @@ mod error;
 mod failure;
 mod ids;
 mod info;
+mod message_keys;
 mod messages;
 mod namespaces;
 mod offset_set;
@@ -33,6 +34,8 @@ pub use ids::{
     CheckbackId, ConsumerId, FunctionId, Lsn, Offset, PartitionId, PluginId, TableId, TopicId, TransactionId,
 };
 pub use info::{EngineEvent, EngineStats, RowPlace, SegmentInfo};
+pub(crate) use message_keys::each_message_key;
+pub use message_keys::{FoundMessage, MessageKey};
 pub use messages::{DelayedMessage, HalfMessage, MAX_DELAY_US, MessageKind, TransactionCheck, message_schema};
 pub(crate) use messages::{check_message_table, message_columns, message_key, producer_group};
 pub(crate) use namespaces::DEFAULT_PRODUCER_STREAMS;

@@ -92,6 +92,7 @@ impl Pages {
             min: extreme(&self.mins, &valued, false),
             max: extreme(&self.maxes, &valued, true),
             null_count,
+            values: None,
         }
     }
 }

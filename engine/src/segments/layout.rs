@@ -112,10 +112,16 @@ pub(super) fn writer_properties(table: &TableInfo, first_page: &RecordBatch) -> 
         } else if !sample::repeats(values, limit) {
             properties = properties.set_column_dictionary_enabled(column.clone(), false);
         }
-        if position < stored && table.options.partition_key.contains(field.name()) {
+        if position < stored
+            && (table.options.partition_key.contains(field.name()) || table.options.is_looked_up(field.name()))
+        {
+            let leaf = match field.data_type() {
+                DataType::List(item) => ColumnPath::new(vec![field.name().clone(), "list".into(), item.name().clone()]),
+                _ => column,
+            };
             properties = properties
-                .set_column_bloom_filter_fpp(column.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(column, ROW_GROUP_ROWS as u64);
+                .set_column_bloom_filter_fpp(leaf.clone(), 0.01)
+                .set_column_bloom_filter_max_ndv(leaf, ROW_GROUP_ROWS as u64);
         }
     }
     properties.build()

@@ -22,6 +22,8 @@ mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
 mod work;
 mod writer;
 mod writing;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use super::bounds::BoundsCache;
@@ -146,6 +147,20 @@ impl Footer {
             checked.push((run.start, bytes));
         }
         Ok(checked)
+    }
+
+    /// The bloom filter of a leaf column's row group. `None` where there is none, or it can't be read.
+    pub(super) fn bloom_filter(&self, group: usize, leaf: usize) -> Option<Sbbf> {
+        let column = self.metadata.metadata().row_groups().get(group)?.columns().get(leaf)?;
+        let from = u64::try_from(column.bloom_filter_offset()?).ok()?;
+        let to = from.checked_add(u64::try_from(column.bloom_filter_length()?).ok()?)?;
+        if to > self.checksums.body_bytes() {
+            return None;
+        }
+        let read = self.read_body(vec![from..to]).ok()?;
+        let (start, bytes) = read.first()?;
+        let at = usize::try_from(from.checked_sub(*start)?).ok()?;
+        Sbbf::from_bytes(bytes.get(at..at.checked_add(usize::try_from(to - from).ok()?)?)?).ok()
     }
 
     /// Ranges of the body that are likely to be read next.

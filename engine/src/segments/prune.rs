@@ -1,7 +1,7 @@
 //! Which runs a reader can do without.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -9,10 +9,11 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, new_null_array};
 use arrow_schema::{DataType, TimeUnit};
+use parquet::bloom_filter::Sbbf;
 
 use super::open::{Footer, Segment};
 use crate::chunks::Projection;
-use crate::contract::{BatchOperator, ChunkStatistics, ColumnStatistics, InputColumn};
+use crate::contract::{BatchOperator, ChunkStatistics, ColumnStatistics, ColumnValues, InputColumn};
 use crate::model::{Offset, PartitionId, TableInfo};
 
 /// What rules rows out.
@@ -40,7 +41,7 @@ pub(super) struct View<'a> {
     pub table: &'a TableInfo,
     pub partition: PartitionId,
     pub segment: &'a Segment,
-    pub footer: &'a Footer,
+    pub footer: &'a Arc<Footer>,
     pub projection: &'a Projection,
 }
 
@@ -51,7 +52,8 @@ impl View<'_> {
         let runs = from..span.runs();
         let mut out: Vec<bool> = runs.clone().map(|run| self.event_time_rules_out(pruning, group, run)).collect();
         let Some(operator) = pruning.operator else { return out };
-        let statistics: Vec<ChunkStatistics> = runs.map(|run| self.statistics(group, run)).collect();
+        let values: Vec<_> = self.projection.inputs().iter().map(|input| self.values(group, input)).collect();
+        let statistics: Vec<ChunkStatistics> = runs.map(|run| self.statistics(group, run, &values)).collect();
         for (out, pruned) in out.iter_mut().zip(operator.prune(&statistics)) {
             *out |= pruned;
         }
@@ -76,38 +78,53 @@ impl View<'_> {
         }
     }
 
-    fn statistics(&self, group: usize, run: u64) -> ChunkStatistics {
+    fn statistics(&self, group: usize, run: u64, values: &[Option<Arc<dyn ColumnValues>>]) -> ChunkStatistics {
         let span = self.footer.row_groups.get(group).copied();
         let (first, rows) = span.map_or((0, 0), |span| {
             let start = run * span.run_rows;
             (span.first_row + start, span.run_rows.min(span.rows - start))
         });
         let base = self.segment.meta.first_offset + first;
-        let of = |input: &InputColumn, field: &arrow_schema::Field| match *input {
+        let bounds = |input: &InputColumn, field: &arrow_schema::Field| match *input {
             InputColumn::Field(index) if index >= self.stored_columns() => Some(ColumnStatistics {
                 min: Some(new_null_array(field.data_type(), 1)),
                 max: Some(new_null_array(field.data_type(), 1)),
                 null_count: Some(rows),
+                values: None,
             }),
             InputColumn::Field(index) => self.stored(group, index, run),
             InputColumn::AppendTs => self.stored(group, self.append_ts_column(), run),
             InputColumn::Partition => {
                 let number: ArrayRef = Arc::new(Int32Array::from(vec![i32::try_from(self.partition).ok()?]));
-                Some(ColumnStatistics { min: Some(number.clone()), max: Some(number), null_count: Some(0) })
+                let (min, max) = (Some(number.clone()), Some(number));
+                Some(ColumnStatistics { min, max, null_count: Some(0), values: None })
             }
             InputColumn::Offset => Some(ColumnStatistics {
                 min: Some(offset_array(base)?),
                 max: Some(offset_array(base + rows.saturating_sub(1))?),
                 null_count: Some(0),
+                values: None,
             }),
         };
         let fields = self.projection.schema().fields();
-        let columns = self.projection.inputs().iter().zip(fields).map(|(input, field)| of(input, field)).collect();
-        ChunkStatistics { row_count: rows, columns }
+        let inputs = self.projection.inputs().iter().zip(fields).zip(values);
+        let columns = inputs.map(|((input, field), values)| match (bounds(input, field), values.clone()) {
+            (None, None) => None,
+            (bounds, values) => Some(ColumnStatistics { values, ..bounds.unwrap_or_default() }),
+        });
+        ChunkStatistics { row_count: rows, columns: columns.collect() }
     }
 
     fn stored(&self, group: usize, column: usize, run: u64) -> Option<ColumnStatistics> {
         self.footer.run_bounds(group, column)?.get(usize::try_from(run).ok()?).cloned()
+    }
+
+    /// What a row group knows of the values of an input.
+    fn values(&self, group: usize, input: &InputColumn) -> Option<Arc<dyn ColumnValues>> {
+        match *input {
+            InputColumn::Field(index) if index < self.stored_columns() => RowGroupValues::of(self.footer, group, index),
+            _ => None,
+        }
     }
 
     /// Columns of the table that the file has.
@@ -117,6 +134,34 @@ impl View<'_> {
 
     fn append_ts_column(&self) -> usize {
         self.footer.stored_columns() + 1
+    }
+}
+
+/// The bloom filter of a column in one row group, read when it is asked.
+#[derive(Debug)]
+struct RowGroupValues {
+    footer: Arc<Footer>,
+    group: usize,
+    leaf: usize,
+    filter: OnceLock<Option<Sbbf>>,
+}
+
+impl RowGroupValues {
+    /// `None` where the file has no filter of the column.
+    fn of(footer: &Arc<Footer>, group: usize, column: usize) -> Option<Arc<dyn ColumnValues>> {
+        let parquet = footer.metadata.parquet_schema();
+        let mut leaves = (0..parquet.num_columns()).filter(|leaf| parquet.get_column_root_idx(*leaf) == column);
+        let (leaf, None) = (leaves.next()?, leaves.next()) else { return None };
+        footer.metadata.metadata().row_groups().get(group)?.columns().get(leaf)?.bloom_filter_offset()?;
+        Some(Arc::new(RowGroupValues { footer: footer.clone(), group, leaf, filter: OnceLock::new() }))
+    }
+}
+
+impl ColumnValues for RowGroupValues {
+    /// Where the filter can't be read the rows are, and tell why.
+    fn may_have(&self, value: &[u8]) -> bool {
+        let filter = self.filter.get_or_init(|| self.footer.bloom_filter(self.group, self.leaf));
+        filter.as_ref().is_none_or(|filter| filter.check(value))
     }
 }
 

@@ -62,7 +62,7 @@ fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(schema(), columns).unwrap()
 }
 
-fn open(dir: &std::path::Path) -> Segments {
+pub(super) fn open(dir: &std::path::Path) -> Segments {
     let options = EngineOptions::new(dir);
     let events = Arc::new(Events::new(Arc::new(ManualClock::new(0))));
     let store = StateStore::open(dir).unwrap();
@@ -88,7 +88,7 @@ fn write(segments: &Segments, table: &Arc<TableInfo>, rows: i64, random: &mut St
     Arc::new(writer.finish(&extent).unwrap())
 }
 
-fn chunks(
+pub(super) fn chunks(
     segments: &Segments,
     table: &TableInfo,
     meta: &Arc<SegmentMeta>,

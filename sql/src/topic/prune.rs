@@ -87,7 +87,22 @@ impl PruningStatistics for Chunks<'_> {
         Some(Arc::new(self.chunks.iter().map(|chunk| Some(chunk.row_count)).collect::<UInt64Array>()))
     }
 
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
+    /// False where a chunk has none of the values.
+    fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        let index = self.schema.index_of(&column.name).ok()?;
+        let texts: Vec<&[u8]> = values.iter().map(bytes).collect::<Option<_>>()?;
+        let contained = |chunk: &ChunkStatistics| {
+            let known = chunk.columns.get(index)?.as_ref()?.values.as_ref()?;
+            (!texts.iter().any(|text| known.may_have(text))).then_some(false)
+        };
+        Some(self.chunks.iter().map(contained).collect())
+    }
+}
+
+fn bytes(value: &ScalarValue) -> Option<&[u8]> {
+    match value {
+        ScalarValue::Utf8(Some(text)) => Some(text.as_bytes()),
+        ScalarValue::Binary(Some(bytes)) => Some(bytes),
+        _ => None,
     }
 }

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::execution::SessionState;
 use millstream_engine::{
-    BatchOperator, ChunkStatistics, ColumnStatistics, FailureKind, InputColumn, RowMap, TopicPlugins,
+    BatchOperator, ChunkStatistics, ColumnStatistics, ColumnValues, FailureKind, InputColumn, RowMap, TopicPlugins,
 };
 
 use super::stateless::Stateless;
@@ -140,12 +140,43 @@ fn an_error_of_a_row_is_of_kind_data() {
     assert_eq!(error.kind, FailureKind::Data, "{error}");
 }
 
+/// Has these and no others.
+#[derive(Debug)]
+struct Texts(&'static [&'static str]);
+
+impl ColumnValues for Texts {
+    fn may_have(&self, value: &[u8]) -> bool {
+        self.0.iter().any(|text| text.as_bytes() == value)
+    }
+}
+
+#[test]
+fn chunks_are_skipped_by_values_that_they_lack() {
+    let prunes = |sql: &str, texts: &'static [&'static str]| {
+        let (_, operator) = compile(sql);
+        let column = |input: &InputColumn| {
+            let values: Arc<dyn ColumnValues> = Arc::new(Texts(texts));
+            (*input == InputColumn::Field(2)).then(|| ColumnStatistics { values: Some(values), ..Default::default() })
+        };
+        let columns = operator.inputs().iter().map(column).collect();
+        operator.prune(&[ChunkStatistics { row_count: 10, columns }]) == [true]
+    };
+    assert!(prunes("SELECT id FROM t WHERE carrier = 'x'", &["a", "b"]));
+    assert!(!prunes("SELECT id FROM t WHERE carrier = 'x'", &["a", "x"]));
+    assert!(prunes("SELECT id FROM t WHERE carrier IN ('x', 'y') AND id > 5", &["a"]));
+    assert!(!prunes("SELECT id FROM t WHERE carrier IN ('x', 'a')", &["a"]));
+    assert!(!prunes("SELECT id FROM t WHERE carrier <> 'x'", &["a"]));
+    assert!(!prunes("SELECT id FROM t WHERE carrier = 'x' OR id > 5", &["a"]));
+    assert!(!prunes("SELECT id FROM t WHERE upper(carrier) = 'x'", &["a"]));
+}
+
 fn chunk(bounds: &[Option<(i64, i64)>], nulls: u64) -> ChunkStatistics {
     let column = |bounds: &Option<(i64, i64)>| {
         bounds.map(|(min, max)| ColumnStatistics {
             min: Some(Arc::new(Int64Array::from(vec![min])) as ArrayRef),
             max: Some(Arc::new(Int64Array::from(vec![max])) as ArrayRef),
             null_count: Some(nulls),
+            values: None,
         })
     };
     ChunkStatistics { row_count: 10, columns: bounds.iter().map(column).collect() }
@@ -163,6 +194,7 @@ fn chunks_are_skipped_by_their_bounds() {
             min: Some(new_null_array(&DataType::Int32, 1)),
             max: None,
             null_count: Some(10),
+            values: None,
         })],
     };
     let (_, operator) = compile("SELECT delay FROM t WHERE delay > 60");

@@ -176,6 +176,9 @@ fn rows() -> Vec<Call> {
 
 fn unseen_messages() -> Vec<Call> {
     vec![
+        call("find_messages", Read, Table, "m", |s, who| {
+            s.engine.find_messages(who, s.messages, crate::model::MessageKey::Id("x"), 0..1, 1)
+        }),
         call("delayed_messages", Read, Table, "m", |s, who| s.engine.delayed_messages(who, s.messages, |_| true)),
         call("recall_message", Produce, Table, "m", |s, who| s.engine.recall_message(who, NS, "m", "waits", None)),
         call("begin_transactions", Produce, Table, "m", |s, who| {
@@ -276,6 +279,9 @@ pub(super) fn listings() -> Vec<Listing> {
         }),
         listing("tables", Read, Table, "t", |s, who| {
             Ok(s.engine.tables(who)?.iter().map(|table| table.name.clone()).collect())
+        }),
+        listing("all_message_clients", Read, Group, "g", |s, who| {
+            Ok(s.engine.all_message_clients(who)?.into_iter().map(|(_, group, _)| group).collect())
         }),
         listing("message_subscriptions", Read, Group, "g", |s, who| {
             Ok(s.engine.message_subscriptions(who)?.into_iter().map(|one| one.group).collect())

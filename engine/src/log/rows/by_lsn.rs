@@ -103,7 +103,7 @@ impl LsnIndexes {
         if let Some(runs) = self.get(extent) {
             return Ok(Some(runs));
         }
-        let Some(entries) = indexes.all(index)? else { return Ok(None) };
+        let Some(entries) = indexes.all(index, &|_| true)? else { return Ok(None) };
         let mut runs: Vec<LsnRun> = entries.iter().map(|(key, entry)| LsnRun::new(*key, entry)).collect();
         runs.sort_unstable_by_key(|run| run.lsn);
         let runs: LsnIndex = runs.into();

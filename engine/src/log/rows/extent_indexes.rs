@@ -10,7 +10,7 @@ use super::extent_index::{ExtentIndex, IndexState};
 use super::index_directory::IndexDirectory;
 use super::index_file::{IndexFile, WhereToLook};
 use crate::log::journal::{Extent, Journal, LogId};
-use crate::model::{Lsn, Offset, Result};
+use crate::model::{Lsn, Offset, Result, TableId};
 use crate::platform::Events;
 
 /// What finding an offset in one extent gives.
@@ -161,16 +161,48 @@ impl ExtentIndexes {
         Ok(self.chunks.put(first, chunk, entries.into()))
     }
 
-    /// Every entry of a sealed extent. `None` where it has been trimmed meanwhile.
-    pub(super) fn all(&self, index: &ExtentIndex) -> Result<Option<Vec<(PartitionKey, IndexEntry)>>> {
+    /// Every entry of some tables in a sealed extent. `None` where it has been trimmed meanwhile.
+    pub(super) fn all(
+        &self,
+        index: &ExtentIndex,
+        wanted: &dyn Fn(TableId) -> bool,
+    ) -> Result<Option<Vec<(PartitionKey, IndexEntry)>>> {
         let first = index.first();
-        let read_all = |file: &IndexFile| file.all().map_err(|error| self.directory.failed(first, &error));
+        let read_all = |file: &IndexFile| file.all(wanted).map_err(|error| self.directory.failed(first, &error));
         let Some(file) = self.file(index)? else { return Ok(None) };
         if let Some(entries) = read_all(&file)? {
             return Ok(Some(entries));
         }
         let Some(rebuilt) = self.rebuild(index, "a part of it is damaged")? else { return Ok(None) };
         read_all(&rebuilt)?.ok_or_else(|| self.directory.corrupt(first)).map(Some)
+    }
+
+    /// The frames of some tables whose first LSNs lie in a range, in the order of those. `None` where the extent has been trimmed
+    /// meanwhile.
+    pub(super) fn frames(
+        &self,
+        index: &ExtentIndex,
+        (from, end): (Lsn, Lsn),
+        wanted: &dyn Fn(TableId) -> bool,
+    ) -> Result<Option<Vec<(PartitionKey, IndexEntry)>>> {
+        let mut found = Vec::new();
+        let is_active = match &*index.state.read() {
+            IndexState::Active(entries) => {
+                for (key, entries) in entries.iter().filter(|(key, _)| wanted(key.0)) {
+                    let first = entries.partition_point(|entry| entry.lsn < from);
+                    let behind = entries.iter().skip(first).take_while(|entry| entry.lsn < end);
+                    found.extend(behind.map(|entry| (*key, *entry)));
+                }
+                true
+            }
+            IndexState::Closed | IndexState::Open(_) => false,
+        };
+        if !is_active {
+            let Some(all) = self.all(index, wanted)? else { return Ok(None) };
+            found.extend(all.into_iter().filter(|(_, entry)| entry.lsn >= from && entry.lsn < end));
+        }
+        found.sort_unstable_by_key(|(_, entry)| entry.lsn);
+        Ok(Some(found))
     }
 
     /// Makes sure that a sealed extent has an index file.

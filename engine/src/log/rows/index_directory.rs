@@ -56,20 +56,11 @@ impl IndexDirectory {
         IndexFile::load(file, self.log_id, first).map_err(|error| io_error(&path, &error))
     }
 
-    /// Writes an index file: under another name first, so that it is there whole or not at all.
+    /// Writes an index file.
     pub(super) fn write(&self, first: Lsn, next_lsn: Lsn, entries: &Entries) -> Result<()> {
         let path = self.path(first);
-        let unfinished = path.with_extension("idx.tmp");
         let bytes = encode(self.log_id, first, next_lsn, entries);
-        let disk = self.disk.as_ref();
-        let written = remove_if_there(disk, &unfinished).and_then(|()| {
-            let file = disk.create(&unfinished)?;
-            file.write_at(&[&bytes], 0)?;
-            file.sync()?;
-            disk.rename(&unfinished, &path)?;
-            disk.sync_dir(&self.dir)
-        });
-        written.map_err(|error| io_error(&path, &error))
+        write_whole(self.disk.as_ref(), &self.dir, &path, &bytes).map_err(|error| io_error(&path, &error))
     }
 
     /// Not durable by itself: an index without its extent is removed at opening.
@@ -88,6 +79,19 @@ impl IndexDirectory {
         let message = "the rebuilt index does not check".to_owned();
         Error::Corrupt { path: self.path(first), position: 0, message }
     }
+}
+
+/// Writes a file durably: under another name first, so that it is there whole or not at all.
+pub(super) fn write_whole(disk: &dyn Disk, dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".tmp");
+    let unfinished = PathBuf::from(unfinished);
+    remove_if_there(disk, &unfinished)?;
+    let file = disk.create(&unfinished)?;
+    file.write_at(&[bytes], 0)?;
+    file.sync()?;
+    disk.rename(&unfinished, path)?;
+    disk.sync_dir(dir)
 }
 
 fn io_error(path: &Path, error: &io::Error) -> Error {

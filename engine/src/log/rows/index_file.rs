@@ -80,10 +80,13 @@ impl IndexFile {
         Ok(bytes.chunks_exact(ENTRY_LEN).map(IndexEntry::decode).collect())
     }
 
-    /// Every entry, by partition. `None` where some are damaged.
-    pub(super) fn all(&self) -> std::io::Result<Option<Vec<(PartitionKey, IndexEntry)>>> {
+    /// Every entry of some tables, by partition. `None` where some are damaged.
+    pub(super) fn all(
+        &self,
+        wanted: &dyn Fn(TableId) -> bool,
+    ) -> std::io::Result<Option<Vec<(PartitionKey, IndexEntry)>>> {
         let mut all = Vec::new();
-        for (at, chunk) in self.chunks.iter().enumerate() {
+        for (at, chunk) in self.chunks.iter().enumerate().filter(|(_, chunk)| wanted(chunk.table)) {
             let Some(entries) = self.read(at)? else { return Ok(None) };
             all.extend(entries.into_iter().map(|entry| ((chunk.table, chunk.partition), entry)));
         }

@@ -10,6 +10,7 @@ mod frame;
 mod index_directory;
 mod index_file;
 pub(super) mod ipc;
+mod keys;
 mod published;
 mod read;
 mod replayed;
@@ -21,10 +22,11 @@ use std::sync::Arc;
 use self::by_lsn::LsnIndexes;
 use self::extent_indexes::ExtentIndexes;
 use self::index_directory::IndexDirectory;
+use self::keys::KeyIndex;
 use self::read::read_frame;
 use self::tail::Tail;
 use super::journal::{Extent, Journal};
-use crate::model::{Lsn, Offset, Result};
+use crate::model::{Lsn, Offset, PartitionId, Result};
 use crate::platform::Events;
 use crate::platform::disk::Disk;
 use crate::state::{Record, RecordContext};
@@ -35,6 +37,8 @@ pub(super) use entry::PartitionKey;
 #[cfg(test)]
 pub(super) use extent_index::ExtentIndex;
 pub(crate) use frame::Frame;
+pub(super) use keys::Reach;
+pub(crate) use keys::RowKeys;
 pub(super) use published::PublishedCommit;
 pub(super) use replayed::ReplayedEntries;
 
@@ -44,6 +48,7 @@ pub(super) struct LogRows {
     tail: Tail,
     indexes: ExtentIndexes,
     by_lsn: LsnIndexes,
+    keys: KeyIndex,
 }
 
 impl LogRows {
@@ -56,11 +61,15 @@ impl LogRows {
         tail_bytes: usize,
         events: Arc<Events>,
     ) -> Result<LogRows> {
-        let firsts = journal.extents().into_iter().map(|extent| extent.first());
-        let directory = IndexDirectory::open(disk, dir, journal.identity().log_id, firsts)?;
-        let active = replayed.of(journal.next().extent);
+        let extents = journal.extents();
+        let firsts = extents.iter().map(|extent| extent.first());
+        let (log_id, next) = (journal.identity().log_id, journal.next());
+        let directory = IndexDirectory::open(disk.clone(), dir.clone(), log_id, firsts)?;
+        let first = extents.first().map_or(next.extent, |extent| extent.first());
+        let keys = KeyIndex::open(disk, dir, log_id, (first, next.lsn), events.clone())?;
+        let active = replayed.of(next.extent);
         let indexes = ExtentIndexes::new(journal, directory, active, events);
-        Ok(LogRows { tail: Tail::new(tail_bytes), indexes, by_lsn: LsnIndexes::default() })
+        Ok(LogRows { tail: Tail::new(tail_bytes), indexes, by_lsn: LsnIndexes::default(), keys })
     }
 
     /// Makes the rows of a commit readable. Gives its records, which make readers look for them.
@@ -109,12 +118,31 @@ impl LogRows {
         self.by_lsn.row_at(&self.indexes, lsn)
     }
 
+    /// Gathers the keys of rows that have been appended since the last time.
+    pub(super) fn index_keys(&self, keys: &dyn RowKeys, reach: Reach) -> Result<()> {
+        self.keys.catch_up((&self.indexes, &self.tail), keys, reach)
+    }
+
+    /// The rows with a key of a hash, and a few others, newest first, until `each` gives false.
+    pub(super) fn with_key(
+        &self,
+        keys: &dyn RowKeys,
+        reach: Reach,
+        hash: u32,
+        each: &mut dyn FnMut(PartitionId, Offset) -> Result<bool>,
+    ) -> Result<()> {
+        self.keys.find((&self.indexes, &self.tail), keys, reach, hash, each)
+    }
+
     /// Deletes the extents that hold nothing at or above `keep_from`, each after its index; never the one being written.
     pub(super) fn trim(&self, keep_from: Lsn) -> Result<()> {
         while let Some(extent) = self.indexes.trim_oldest(keep_from)? {
             self.by_lsn.forget(extent);
         }
-        Ok(())
+        match self.indexes.list().first() {
+            Some(first) => self.keys.forget_below(first.first()),
+            None => Ok(()),
+        }
     }
 
     /// Memory of the frames held.

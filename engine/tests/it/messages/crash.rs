@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 
 use super::checkbacks::{Bodies, checkback};
 use super::transactions::begin;
-use super::{create, delayed, message, send, visible};
+use super::{create, delayed, lookups, message, send, visible};
 use crate::crash::for_each_seed;
 use crate::fixture::{NOW_US, until, who};
 
@@ -44,6 +44,10 @@ fn play(engine: &Engine, table: &TableInfo, clock: &ManualClock, chance: &mut St
         if chance.random_range(0..4) == 0 {
             clock.advance(Duration::from_millis(chance.random_range(100..4_000)));
             std::thread::sleep(Duration::from_millis(chance.random_range(0..30)));
+            // Keys of what was appended are written, among others.
+            if engine.maintain(&who()).is_err() {
+                return;
+            }
             continue;
         }
         let now_us = millstream_engine::Clock::wall_us(clock);
@@ -86,6 +90,7 @@ fn every_acknowledged_message_comes_once_and_not_early() {
         }
         clock.advance(Duration::from_secs(60));
         until(|| engine.delayed_counts(&who()).unwrap().is_empty());
+        lookups::check(&engine, &table);
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for message in visible(&engine, &table) {
             let known = sent.acknowledged.get(&message.id).or_else(|| sent.unknown.get(&message.id));

@@ -4,6 +4,7 @@ mod checkbacks;
 mod crash;
 mod delays;
 mod kinds;
+mod lookups;
 pub(crate) mod transactions;
 
 use std::sync::Arc;

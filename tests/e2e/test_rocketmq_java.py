@@ -22,9 +22,19 @@ PARTS = {
     "lite": ["polled by tag", "assigned, from the beginning"],
     "dead": ["dead letters"],
     "refused": ["refused"],
+    "lookups": ["by id", "by each key", "nothing else"],
+    "requests": ["answered", "handed on"],
     "selectors": [
         "pushed by a condition", "pushed by a plugin", "pulled by a condition", "polled by a condition", "bad expressions are refused",
     ],
+}
+# By the release's own tools too.
+ADMIN = "5.3.3"
+ADMIN_PARTS = {
+    "recall": ["recalled", "and nothing else", "the others are delivered"],
+    "mqadmin": ["topics", "messages", "groups", "offsets", "deleted"],
+    "consumers": ["asked themselves", "followed", "nobody else"],
+    "definitions": ["topics", "groups", "settings"],
 }
 GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
 # Until it asks for the route again, a producer uses four queues of a topic that its first send has made.
@@ -35,21 +45,22 @@ MADE_BEFORE = {
 }
 
 
-def command(version: str, server, *arguments: str, headers: str = "JSON") -> list[str]:
+def command(version: str, server, *arguments: str, headers: str = "JSON", source: str = "RocketmqCheck") -> list[str]:
     # The clients log to the home directory otherwise.
     logs = ["-Drocketmq.client.logUseSlf4j=true", f"-Duser.home={server.data.parent}"]
     opened = ["--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
-    program = str(ROOT / "tests/e2e/rocketmq/RocketmqCheck.java")
+    program = str(ROOT / f"tests/e2e/rocketmq/{source}.java")
     logs.append(f"-Drocketmq.serialize.type={headers}")
     return ["java", *logs, *opened, "-cp", f"{CACHE / version}/*", program, server.remoting, *arguments]
 
 
-def run(version: str, server, part: str, headers: str) -> None:
-    done = subprocess.run(command(version, server, part, headers=headers), capture_output=True, text=True, timeout=300)
+def run(version: str, server, part: str, headers: str, source: str = "RocketmqCheck") -> None:
+    program = command(version, server, part, headers=headers, source=source)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     log = Path(f"{server.data}.log").read_text()
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{log[-2000:]}"
-    said = [line for line in done.stdout.splitlines() if line in PARTS[part]]
-    assert said == PARTS[part]
+    expected = {**PARTS, **ADMIN_PARTS}[part]
+    assert [line for line in done.stdout.splitlines() if line in expected] == expected
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -61,6 +72,11 @@ def test_what_java_programs_do(serve, version, part):
     if part == "selectors":
         server.cli("plugin", "load", "united_late", str(GUESTS / "carrier_filter.wasm"), "--config", "UA")
     run(version, server, part, "JSON")
+
+
+@pytest.mark.parametrize("part", ADMIN_PARTS)
+def test_what_administrators_do(serve, part):
+    run(ADMIN, serve(), part, "JSON", source="RocketmqAdmin")
 
 
 @pytest.mark.parametrize("part", ["concurrent", "transactions"])

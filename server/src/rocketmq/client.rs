@@ -1,13 +1,15 @@
 //! One client, as those know it who carry out its requests.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use millstream_engine::Principal;
 use tokio::sync::{mpsc, watch};
 
+use super::answer::Refusal;
+use super::asking::{self, Asked};
 use super::shared::Remoting;
 use super::tables::Tables;
 use super::wire::codes;
@@ -40,7 +42,57 @@ pub(super) struct Client {
     pub(super) address: Option<SocketAddr>,
     /// Where clients find this broker, as routes and ids of messages say.
     pub(super) store_host: SocketAddr,
+    /// What it was asked and has not answered.
+    pub(super) asked: Asked,
+    pub(super) said: Said,
     notices: mpsc::Sender<Notice>,
+}
+
+/// What a client says of itself beside what the engine knows of it.
+#[derive(Debug, Default)]
+pub(super) struct Said(Mutex<SaidWords>);
+
+#[derive(Debug, Default)]
+struct SaidWords {
+    language: String,
+    version: i32,
+    /// How it consumes, by group as it writes it.
+    groups: HashMap<String, Consuming>,
+}
+
+/// How a client consumes in a group, in its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Consuming {
+    pub(super) kind: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) from: Option<String>,
+}
+
+impl Said {
+    pub(super) fn release(&self, language: &str, version: i32) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Words of clients are short.
+        let words = Some(language).filter(|language| language.len() <= 16 && !language.is_empty());
+        (said.language, said.version) = (words.unwrap_or("OTHER").to_owned(), version);
+    }
+
+    /// Language and version.
+    pub(super) fn released(&self) -> (String, i32) {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (said.language.clone(), said.version)
+    }
+
+    pub(super) fn consumes(&self, group: &str, consuming: Consuming) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.groups.len() < GROUPS || said.groups.contains_key(group) {
+            said.groups.insert(group.to_owned(), consuming);
+        }
+    }
+
+    pub(super) fn consuming(&self, group: &str) -> Consuming {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.groups.get(group).cloned().unwrap_or_default()
+    }
 }
 
 impl Client {
@@ -63,6 +115,8 @@ impl Client {
             tables,
             outgoing,
             stop,
+            asked: Asked::default(),
+            said: Said::default(),
             notices,
         };
         (client, noticed)
@@ -71,6 +125,19 @@ impl Client {
     /// By the log's time.
     pub(super) fn now_ms(&self) -> i64 {
         self.tables.engine.now_us().div_euclid(1_000)
+    }
+
+    /// Asks the client, and waits for what it says: its answer, with the room of that.
+    pub(super) async fn ask(
+        &self,
+        code: i32,
+        fields: Vec<(&'static str, String)>,
+        body: &[u8],
+    ) -> Result<asking::Answered, Refusal> {
+        let opaque = self.remoting.next_opaque();
+        let header = Header { code, opaque, flag: 0, remark: None, fields };
+        let message = header.write(HeaderForm::Json, body)?;
+        self.asked.ask((code, opaque), message, &self.outgoing, &self.stop).await
     }
 
     pub(super) fn stopping(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_engine::{MessageClient, MessageClientRole, MessageSubscription};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::client::Client;
+use super::client::{Client, Consuming};
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
@@ -16,12 +16,15 @@ use crate::work::Waits;
 
 /// A group's name is no longer; Apache's clients check the same.
 const MAX_GROUP_BYTES: usize = 255;
+/// How a client consumes is one of a few words.
+const MAX_WORD_BYTES: usize = 64;
 const BROADCASTING: &str = "BROADCASTING";
 
 /// 34.
 pub(super) async fn heartbeat(client: Arc<Client>, command: Command) -> Answered {
     let fields = Fields::of(&command);
     let heartbeat: Heartbeat = bodies::read("a heartbeat", &command.body)?;
+    client.said.release(&command.language, command.version);
     for consumer in &heartbeat.consumer_data_set {
         consumes(&client, fields, &heartbeat.client_id, consumer).await?;
     }
@@ -57,6 +60,10 @@ async fn consumes(
     let alive = of_client(client, client_id, MessageClientRole::Consumer, subscriptions.collect());
     let tables = &client.tables;
     let changes = tables.engine.message_client_alive(&tables.who, &group.namespace, &group.name, alive)?;
+    let word = |word: &Option<String>| word.clone().filter(|word| word.len() <= MAX_WORD_BYTES);
+    let (kind, model, from) = (&consumer.consume_type, &consumer.message_model, &consumer.consume_from_where);
+    let consuming = Consuming { kind: word(kind), model: word(model), from: word(from) };
+    client.said.consumes(&group.wire(), consuming);
     client.watch_group(&consumer.group_name, changes);
     Ok(())
 }

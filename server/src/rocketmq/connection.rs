@@ -56,8 +56,8 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
                 break Ended::Malformed;
             }
         };
-        // Nothing that we send asks for an answer.
         if command.is_answer() {
+            client.asked.answered(command, arrived);
             continue;
         }
         let asked = Asked::of(&command);

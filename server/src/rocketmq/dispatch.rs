@@ -6,7 +6,7 @@ use super::answer::{Answer, Refusal};
 use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
-use super::{clients, locks, offsets, pull, route, send_back, transactions, view};
+use super::{admin, clients, locks, offsets, pull, query, recall, reply, route, send_back, transactions, view};
 use crate::net::framed::Arrived;
 use crate::net::sent::Load;
 
@@ -18,6 +18,7 @@ pub(super) async fn answer(
 ) -> Result<(Answer, Option<Load>), Refusal> {
     let answer = match command.code {
         codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command, arrived).await,
+        codes::QUERY_MESSAGE => return query::answer(client, command).await,
         codes::QUERY_CONSUMER_OFFSET => offsets::committed(client, command).await,
         codes::UPDATE_CONSUMER_OFFSET => offsets::commit(client, command).await,
         codes::SEARCH_OFFSET_BY_TIMESTAMP => offsets::at_time(client, command).await,
@@ -30,12 +31,17 @@ pub(super) async fn answer(
         codes::CHECK_CLIENT_CONFIG => clients::check(client, command).await,
         codes::CONSUMER_SEND_BACK => send_back::answer(client, command).await,
         codes::LOCK_QUEUES | codes::UNLOCK_QUEUES => locks::answer(client, command).await,
+        codes::RECALL_MESSAGE => recall::answer(client, command).await,
         codes::END_TRANSACTION => transactions::end(client, command).await,
+        codes::SEND_REPLY_MESSAGE | codes::SEND_REPLY_MESSAGE_V2 => reply::answer(client, command).await,
         codes::GET_ROUTE => route::answer(client, command).await,
-        code => {
-            client.remoting.note_not_served(code);
-            Err(Refusal::new(codes::NOT_SUPPORTED, format!("{} is not served", codes::name(code))))
-        }
+        code => match admin::answer(&client, &command).await {
+            Some(answer) => answer,
+            None => {
+                client.remoting.note_not_served(code);
+                Err(Refusal::new(codes::NOT_SUPPORTED, format!("{} is not served", codes::name(code))))
+            }
+        },
     };
     drop(arrived);
     answer.map(|answer| (answer, None))

@@ -2,15 +2,18 @@
 
 use bytes::Bytes;
 
+use super::admin;
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
+use super::query::Query;
+use super::recall::Handle;
 use super::send::SendHeader;
 use super::wire::batch::{self, BatchedMessage};
 use super::wire::bodies::{self, Heartbeat, QueueLocks};
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
-use super::wire::{properties, unpack};
+use super::wire::{message_id, properties, unpack};
 use crate::fuzz::fuzz;
 
 const PIECES: &[&str] = &[
@@ -49,6 +52,81 @@ fn send(form: HeaderForm) -> Bytes {
     let fields = fields.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
     let header = Header { code: codes::SEND_MESSAGE_V2, opaque: 1, flag: 0, remark: None, fields };
     header.write(form, b"body").unwrap().slice(4..)
+}
+
+fn request(code: i32, form: HeaderForm, fields: &[(&'static str, &str)], body: &[u8]) -> Bytes {
+    let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Header { code, opaque: 1, flag: 0, remark: None, fields }.write(form, body).unwrap().slice(4..)
+}
+
+/// Requests of administrators and look-ups: each with its code, its fields and its body.
+const OTHERS: &[(i32, &[(&str, &str)], &[u8])] = &[
+    (
+        codes::QUERY_MESSAGE,
+        &[
+            ("topic", "ns%t"),
+            ("key", "k"),
+            ("maxNum", "32"),
+            ("beginTimestamp", "1795889531769"),
+            ("endTimestamp", "9223372036854775807"),
+            ("_UNIQUE_KEY_QUERY", "true"),
+            ("indexType", "U"),
+        ],
+        b"",
+    ),
+    (codes::RECALL_MESSAGE, &[("producerGroup", "g"), ("topic", "t"), ("recallHandle", "djEgdCBtaWxsc3RyZWFtIDE3OTU4ODk1MzE3NjkgRkQwMA==")], b""),
+    (
+        codes::UPDATE_AND_CREATE_TOPIC,
+        &[
+            ("topic", "t"),
+            ("readQueueNums", "8"),
+            ("writeQueueNums", "8"),
+            ("perm", "6"),
+            ("attributes", "+message.type=FIFO"),
+        ],
+        b"",
+    ),
+    (
+        codes::UPDATE_AND_CREATE_TOPIC_LIST,
+        &[],
+        br#"{"topicConfigList":[{"topicName":"t","readQueueNums":3,"writeQueueNums":3,"attributes":{"+message.type":"FIFO"}}]}"#,
+    ),
+    (
+        codes::RESET_OFFSETS,
+        &[("topic", "t"), ("group", "g"), ("timestamp", "-1"), ("isForce", "true"), ("queueId", "0"), ("offset", "7")],
+        b"",
+    ),
+    (codes::CONSUME_MESSAGE_DIRECTLY, &[("consumerGroup", "g"), ("msgId", "7F000001000051AF0000000000001234")], b""),
+];
+
+fn is_other_taken(bytes: &[u8]) -> bool {
+    let Ok(command) = Command::read(&Bytes::copy_from_slice(bytes)) else { return false };
+    let fields = Fields::of(&command);
+    match command.code {
+        codes::QUERY_MESSAGE => Query::read(&command).is_ok(),
+        codes::RECALL_MESSAGE => Handle::read(fields.get("recallHandle").unwrap_or_default()).is_ok(),
+        codes::CONSUME_MESSAGE_DIRECTLY => message_id::physical(fields.get("msgId").unwrap_or_default()).is_some(),
+        _ => admin::is_taken(&command),
+    }
+}
+
+#[test]
+fn mutated_look_ups_and_requests_of_administrators_are_read_or_refused() {
+    for (code, fields, body) in OTHERS {
+        fuzz(&request(*code, HeaderForm::Json, fields, body), PIECES, is_other_taken);
+    }
+}
+
+#[test]
+fn requests_that_are_cut_short_are_read_or_refused() {
+    for (code, fields, body) in OTHERS {
+        for form in [HeaderForm::Json, HeaderForm::Binary] {
+            let whole = request(*code, form, fields, body);
+            // Where only a body is cut, it is not the JSON that it should be.
+            let taken = (0..whole.len()).find(|end| is_other_taken(&whole[..*end]));
+            assert_eq!(taken, None, "{code}, cut");
+        }
+    }
 }
 
 fn is_send_taken(bytes: &[u8]) -> bool {

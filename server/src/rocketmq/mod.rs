@@ -3,7 +3,9 @@
 //! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Which
 //! clients are alive, what they have locked and committed is the engine's. What is served stands in [`dispatch`].
 
+mod admin;
 mod answer;
+mod asking;
 mod client;
 mod clients;
 mod connection;
@@ -18,6 +20,9 @@ mod locks;
 mod names;
 mod offsets;
 mod pull;
+mod query;
+mod recall;
+mod reply;
 mod retry;
 mod route;
 mod rows;

@@ -11,6 +11,8 @@ pub(super) const DEAD_LETTERS: &str = "%DLQ%";
 /// This broker and its cluster, as clients name them.
 pub(super) const BROKER: &str = "millstream";
 pub(super) const CLUSTER: &str = "millstream";
+/// Where answers to messages are sent to; they go to who waits for them, and nothing is stored.
+pub(super) const REPLY_TOPIC: &str = "millstream_REPLY_TOPIC";
 /// What clients without a namespace are in.
 const DEFAULT_NAMESPACE: &str = "public";
 const MAX_TOPIC_BYTES: usize = 127;

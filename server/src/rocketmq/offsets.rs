@@ -67,7 +67,7 @@ pub(super) async fn earliest_time(client: Arc<Client>, command: Command) -> Answ
     let work = client.door.work.clone();
     let look = move || {
         let scan = MessageScan { tables: &client.tables, table: &queue.table, queue: queue.number };
-        scan.one(queue.start, |rows| Ok(rows.stored_ms(0)))
+        scan.stored_ms(queue.start)
     };
     let time = work.run(Waits::ForRows, look).await??.unwrap_or(-1);
     Ok(Answer::with(vec![("timestamp", time.to_string())]))

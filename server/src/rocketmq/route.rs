@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
 use super::fields::Fields;
-use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, ScopedName};
+use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, REPLY_TOPIC, ScopedName};
 use super::wire::bodies;
 use super::wire::codes;
 use super::wire::command::Command;
@@ -20,6 +20,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let settings = &client.tables.settings;
     let (queues, perm) = if topic.name == DEFAULT_TOPIC && settings.create_topics {
         (settings.partitions, READ_WRITE_INHERIT)
+    } else if topic.name == REPLY_TOPIC && client.tables.find(&topic)?.is_none() {
+        (1, READ_WRITE)
     } else {
         // What holds no messages is no topic for these clients. Who sends to it all the same is told why not.
         let missing = |why: String| Refusal::new(codes::TOPIC_NOT_EXIST, why);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use bytes::BytesMut;
 use millstream_engine::{InputColumn, PlainColumns, ScanRequest, ScannedBatch, TableInfo, message_schema};
 
@@ -78,6 +79,15 @@ impl MessageScan<'_> {
         each(&MessageRows::of(&batch)?).map(Some)
     }
 
+    /// When the message at an offset was stored, ms.
+    pub(super) fn stored_ms(&self, offset: u64) -> Result<Option<i64>, Refusal> {
+        let range = offset..offset.saturating_add(1);
+        let Some(scanned) = self.scan_columns(range, vec![InputColumn::AppendTs])?.next() else { return Ok(None) };
+        let ScannedBatch { batch, .. } = scanned?;
+        let times = batch.columns().first().and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+        Ok(times.filter(|times| !times.is_empty()).map(|times| times.value(0).div_euclid(1_000)))
+    }
+
     fn scan(
         &self,
         range: std::ops::Range<u64>,
@@ -85,6 +95,14 @@ impl MessageScan<'_> {
         // The columns of messages, and when they were appended.
         let mut inputs: Vec<InputColumn> = (0..message_schema().fields().len()).map(InputColumn::Field).collect();
         inputs.push(InputColumn::AppendTs);
+        self.scan_columns(range, inputs)
+    }
+
+    fn scan_columns(
+        &self,
+        range: std::ops::Range<u64>,
+        inputs: Vec<InputColumn>,
+    ) -> Result<impl Iterator<Item = Result<ScannedBatch, millstream_engine::Error>>, Refusal> {
         let request = ScanRequest {
             topic: topic_of(self.table),
             ranges: Some(vec![(self.queue, range)]),

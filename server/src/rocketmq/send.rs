@@ -10,6 +10,7 @@ use super::client::Client;
 use super::delay;
 use super::fields::Fields;
 use super::names::ScopedName;
+use super::recall::Handle;
 use super::retry;
 use super::rows::{self, NewMessage};
 use super::tables::Tables;
@@ -33,6 +34,7 @@ const HALF: i32 = 0x4;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SendHeader {
     topic: ScopedName,
+    wire_topic: String,
     /// Negative where the server chooses.
     queue: i32,
     system_flag: i32,
@@ -67,6 +69,7 @@ impl SendHeader {
             group: ScopedName::read(fields.get(name("producerGroup", "a")).unwrap_or_default(), fields),
             is_half,
             topic: ScopedName::read(fields.text(name("topic", "b"))?, fields),
+            wire_topic: fields.text(name("topic", "b"))?.to_owned(),
             queue: fields.or(name("queueId", "e"), -1)?,
             system_flag,
             born_ms: fields.or(name("bornTimestamp", "g"), 0)?,
@@ -88,6 +91,8 @@ pub(super) struct Sending {
     /// As clients have given them.
     ids: Vec<String>,
     is_half: bool,
+    /// Of a delayed message.
+    recall: Option<Handle>,
 }
 
 /// Queues what is sent. Sends of one connection are queued in their order.
@@ -111,7 +116,13 @@ pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sen
         Ok(queue) => PartitionChoice::Named(Tables::check_queue(&table, queue)?),
         Err(_) => PartitionChoice::ByKey,
     };
-    enqueue(client, table, queue, messages, half).await
+    let recall = match messages.as_slice() {
+        [NewMessage { deliver_ms: Some(deliver_ms), message_id: Some(id), .. }] if topic.retried_group().is_none() => {
+            Some(Handle { topic: header.wire_topic, deliver_ms: *deliver_ms, message_id: id.clone() })
+        }
+        _ => None,
+    };
+    Ok(Sending { recall, ..enqueue(client, table, queue, messages, half).await? })
 }
 
 /// Queues messages for a table; of a half message `half` names the producers.
@@ -148,13 +159,13 @@ pub(super) async fn enqueue(
         PartitionChoice::Named(queue) => queue,
         PartitionChoice::ByKey => 0,
     };
-    Ok(Sending { receipt, table, queue, ids, is_half })
+    Ok(Sending { receipt, table, queue, ids, is_half, recall: None })
 }
 
 impl Sending {
     /// Waits until it is as durable as its table says, and tells where it lies.
     pub(super) async fn finish(self, client: &Client) -> Answered {
-        let Sending { receipt, table, queue, ids, is_half } = self;
+        let Sending { receipt, table, queue, ids, is_half, recall } = self;
         let Receipt { lsn, appended, .. } = receipt.await?;
         if is_half {
             return Ok(transactions::answer(client, lsn, queue, &ids.join(",")));
@@ -166,14 +177,16 @@ impl Sending {
         let first = (lsn.0 + 1).saturating_sub(count);
         let physical = (first..=lsn.0).map(|lsn| i64::try_from(lsn).unwrap_or(i64::MAX));
         let written: Vec<String> = physical.map(|lsn| message_id::write(client.store_host, lsn)).collect();
-        Ok(Answer::with(vec![
+        let mut fields = vec![
             ("msgId", written.join(",")),
             ("queueId", queue.to_string()),
             ("queueOffset", offset.to_string()),
             ("transactionId", ids.join(",")),
             ("MSG_REGION", "DefaultRegion".to_owned()),
             ("TRACE_ON", "true".to_owned()),
-        ]))
+        ];
+        fields.extend(recall.map(|handle| ("recallHandle", handle.write())));
+        Ok(Answer::with(fields))
     }
 }
 

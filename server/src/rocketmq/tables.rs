@@ -55,9 +55,18 @@ impl Tables {
                 ),
             ));
         }
-        let partitions = if one_queue { 1 } else { self.settings.partitions };
+        self.create(topic, MessageKind::Any, if one_queue { 1 } else { self.settings.partitions })
+    }
+
+    /// Makes a topic, and its namespace if that is not there. Waits for the log.
+    pub(super) fn create(
+        &self,
+        topic: &ScopedName,
+        kind: MessageKind,
+        partitions: u32,
+    ) -> Result<Arc<TableInfo>, Refusal> {
         let options = TableOptions { partitions, ..TableOptions::default() };
-        let spec = TableSpec::of_messages(&topic.namespace, &topic.name, MessageKind::Any, options);
+        let spec = TableSpec::of_messages(&topic.namespace, &topic.name, kind, options);
         let made = match self.engine.create_table(&self.who, spec.clone()) {
             Err(Error::NotFound { .. }) => {
                 match self.engine.create_namespace(&self.who, &topic.namespace, &NamespaceLimitChanges::default()) {

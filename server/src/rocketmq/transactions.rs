@@ -87,7 +87,7 @@ fn end_now(client: &Client, command: &Command) -> Answered {
     Ok(Answer::ok())
 }
 
-/// Connections whose producers can be asked.
+/// Connections whose clients can be asked.
 #[derive(Debug, Default)]
 pub(super) struct Askable(Mutex<HashMap<u64, Weak<Client>>>);
 
@@ -101,7 +101,7 @@ impl Askable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&client.number);
     }
 
-    fn get(&self, connection: u64) -> Option<Arc<Client>> {
+    pub(super) fn get(&self, connection: u64) -> Option<Arc<Client>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&connection)?.upgrade()
     }
 }

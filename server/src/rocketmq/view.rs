@@ -21,7 +21,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     work.run(Waits::ForRows, move || read(&client, physical)).await?
 }
 
-fn read(client: &Client, physical: u64) -> Answered {
+/// One message, as an answer's body.
+pub(super) fn read(client: &Client, physical: u64) -> Answered {
     let tables = &client.tables;
     let none = || Refusal::new(codes::SYSTEM_ERROR, format!("there is no message at physical offset {physical}"));
     let place = match tables.engine.row_at(&tables.who, Lsn(physical)) {

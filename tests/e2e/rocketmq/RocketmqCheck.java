@@ -28,12 +28,15 @@ import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.RequestFutureHolder;
+import org.apache.rocketmq.client.producer.RequestResponseFuture;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.TransactionSendResult;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
@@ -58,6 +61,8 @@ public final class RocketmqCheck {
             case "dead": dead(); break;
             case "refused": refused(); break;
             case "selectors": selectors(); break;
+            case "lookups": lookups(); break;
+            case "requests": requests(); break;
             case "inserts": inserts(rest[0]); break;
             case "reads": reads(rest[0], rest[1]); break;
             case "halves": halves(rest[0], Arrays.copyOfRange(rest, 1, rest.length)); break;
@@ -626,6 +631,94 @@ public final class RocketmqCheck {
     }
 
     /** Sends numbers one by one until standard input ends, and prints those that were acknowledged; every tenth is delayed. */
+    private static void lookups() throws Exception {
+        DefaultMQProducer producer = producer("java-lookups");
+        String topic = "java-lookups";
+        long begin = System.currentTimeMillis();
+        List<SendResult> sent = new ArrayList<>();
+        for (int i = 0; i < 50; i++) {
+            Message message = new Message(topic, "a", "order-" + i + " all", ("body " + i).getBytes(StandardCharsets.UTF_8));
+            sent.add(producer.send(message));
+        }
+        long end = System.currentTimeMillis();
+        MessageExt byId = producer.viewMessage(topic, sent.get(17).getMsgId());
+        check(text(byId).equals("body 17"), "by its unique id: " + byId);
+        check(byId.getQueueOffset() == sent.get(17).getQueueOffset(), "its offset: " + byId);
+        MessageExt byPlace = producer.viewMessage(topic, sent.get(18).getOffsetMsgId());
+        check(text(byPlace).equals("body 18"), "by where it is stored: " + byPlace);
+        say("by id");
+
+        List<MessageExt> found = producer.queryMessage(topic, "order-7", 32, begin - 1000, end + 1000).getMessageList();
+        check(found.size() == 1 && text(found.get(0)).equals("body 7"), "by its first key: " + found);
+        check(producer.queryMessage(topic, "all", 32, begin - 1000, end + 1000).getMessageList().size() == 32, "32 of 50");
+        check(producer.queryMessage(topic, "all", 64, begin - 1000, end + 1000).getMessageList().size() == 50, "all");
+        say("by each key");
+
+        for (String nothing : new String[] {"order-50", "order"}) {
+            try {
+                found = producer.queryMessage(topic, nothing, 32, begin - 1000, end + 1000).getMessageList();
+                throw new AssertionError(nothing + " is found: " + found);
+            } catch (MQClientException error) {
+                check(error.getResponseCode() == 208, "not found: " + error);
+            }
+        }
+        try {
+            producer.queryMessage(topic, "order-7", 32, begin - 5000, begin - 1000);
+            throw new AssertionError("before it was sent");
+        } catch (MQClientException error) {
+            check(error.getResponseCode() == 208, "not found: " + error);
+        }
+        say("nothing else");
+        producer.shutdown();
+    }
+
+    private static void requests() throws Exception {
+        DefaultMQProducer replier = producer("java-repliers");
+        Map<String, String> replied = new ConcurrentHashMap<>();
+        DefaultMQPushConsumer consumer = pusher("java-replies", "java-replies");
+        consumer.subscribe("java-requests", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) {
+                try {
+                    Message reply = MessageUtil.createReplyMessage(message, ("to " + text(message)).getBytes(StandardCharsets.UTF_8));
+                    replied.put(text(message), replier.send(reply, 5000).getSendStatus().toString());
+                } catch (Exception error) {
+                    replied.put(text(message), error.toString());
+                }
+            }
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        DefaultMQProducer producer = producer("java-requesters");
+        producer.send(plain("first"));
+        consumer.start();
+        // What waits for the answer is the client's own. Its request() begins the same, and gives null once the request is sent.
+        producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+        for (int i = 0; i < 5; i++) {
+            Message request = plain("request " + i);
+            String id = "correlation-" + i;
+            MessageAccessor.putProperty(request, "CORRELATION_ID", id);
+            MessageAccessor.putProperty(request, "REPLY_TO_CLIENT", producer.getDefaultMQProducerImpl().getMqClientFactory().getClientId());
+            MessageAccessor.putProperty(request, "TTL", "20000");
+            RequestResponseFuture future = new RequestResponseFuture(id, 20000, null);
+            RequestFutureHolder.getInstance().getRequestFutureTable().put(id, future);
+            producer.send(request);
+            Message answer = future.waitResponseMessage(20000);
+            check(answer != null && text(answer).equals("to request " + i), "answered: " + answer + ", " + replied);
+        }
+        say("answered");
+        await(10, "the answers' results, " + replied, () -> replied.size() == 6);
+        check(!replied.remove("first").equals("SEND_OK"), "nobody waits for an answer to the first");
+        check(new HashSet<>(replied.values()).equals(Collections.singleton("SEND_OK")), replied.toString());
+        say("handed on");
+        consumer.shutdown();
+        producer.shutdown();
+        replier.shutdown();
+    }
+
+    private static Message plain(String body) {
+        return new Message("java-requests", body.getBytes(StandardCharsets.UTF_8));
+    }
+
     private static void inserts(String topic) throws Exception {
         DefaultMQProducer producer = producer("java-inserters");
         producer.setRetryTimesWhenSendFailed(0);

@@ -21,6 +21,10 @@ pub(crate) struct Heartbeat {
 pub(crate) struct ConsumerData {
     pub(crate) group_name: String,
     #[serde(default)]
+    pub(crate) consume_type: Option<String>,
+    #[serde(default)]
+    pub(crate) consume_from_where: Option<String>,
+    #[serde(default)]
     pub(crate) message_model: Option<String>,
     #[serde(default)]
     pub(crate) subscription_data_set: Vec<SubscriptionData>,

@@ -17,7 +17,7 @@ const MAX_HEADER_BYTES: usize = 256 << 10;
 const ANSWER: i32 = 1;
 const ONE_WAY: i32 = 2;
 /// 4.9.8. Java clients refuse SQL filters to servers below 4.1.0 (232), which they learn from heartbeats.
-const VERSION: i32 = 409;
+pub(crate) const VERSION: i32 = 409;
 /// As every client knows it, whatever its release.
 const LANGUAGE: &str = "OTHER";
 const LANGUAGE_NUMBER: u8 = 7;
@@ -38,6 +38,8 @@ pub(crate) struct Command {
     pub(crate) version: i32,
     pub(crate) opaque: i32,
     pub(crate) flag: i32,
+    /// Of an answer: what is wrong.
+    pub(crate) remark: Option<String>,
     pub(crate) fields: HashMap<String, String>,
     pub(crate) body: Bytes,
 }
@@ -63,6 +65,8 @@ struct JsonHeader {
     opaque: i32,
     #[serde(default)]
     flag: i32,
+    #[serde(default)]
+    remark: Value,
     #[serde(default, rename = "extFields")]
     fields: Option<Map<String, Value>>,
 }
@@ -104,8 +108,12 @@ impl Command {
             Value::String(language) => language,
             _ => String::new(),
         };
+        let remark = match header.remark {
+            Value::String(remark) => Some(remark),
+            _ => None,
+        };
         let JsonHeader { code, version, opaque, flag, .. } = header;
-        Ok(Command { form: HeaderForm::Json, code, language, version, opaque, flag, fields, body })
+        Ok(Command { form: HeaderForm::Json, code, language, version, opaque, flag, remark, fields, body })
     }
 
     fn from_binary(header: &[u8], body: Bytes) -> Result<Command, Malformed> {
@@ -114,7 +122,8 @@ impl Command {
         let language = language(reader.u8()?);
         let version = reader.i16()?.into();
         let (opaque, flag) = (reader.i32()?, reader.i32()?);
-        reader.long()?;
+        let remark = reader.long()?;
+        let remark = (!remark.is_empty()).then(|| String::from_utf8_lossy(remark).into_owned());
         let mut fields = HashMap::new();
         // Where there are none, their length may be missing too.
         if !reader.is_empty() {
@@ -124,7 +133,7 @@ impl Command {
                 fields.insert(pairs.text(name)?.to_owned(), pairs.text(value)?.to_owned());
             }
         }
-        Ok(Command { form: HeaderForm::Binary, code, language, version, opaque, flag, fields, body })
+        Ok(Command { form: HeaderForm::Binary, code, language, version, opaque, flag, remark, fields, body })
     }
 
     /// Whether it answers a request of ours.

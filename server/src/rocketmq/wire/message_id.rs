@@ -22,9 +22,28 @@ pub(crate) fn write(store: SocketAddr, physical: i64) -> String {
     id
 }
 
+/// The physical offset in an id, whatever address it says.
+pub(crate) fn physical(id: &str) -> Option<u64> {
+    if !matches!(id.len(), 32 | 56) || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    u64::from_str_radix(id.get(id.len() - 16..)?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_read() {
+        for store in ["127.0.0.1:20911", "[::1]:9876"] {
+            let id = write(store.parse().unwrap(), 0x1234_5678_9abc);
+            assert_eq!(physical(&id), Some(0x1234_5678_9abc));
+            assert!((0..id.len()).all(|end| physical(&id[..end]).is_none() || end == 32), "{id}");
+        }
+        assert_eq!(physical(&"G".repeat(32)), None);
+        assert_eq!(physical(&"é".repeat(16)), None);
+    }
 
     #[test]
     fn ids_are_those_of_apaches_servers() {

@@ -22,6 +22,7 @@ mod messages;
 mod model;
 mod platform;
 mod plugins;
+mod pop;
 mod runners;
 mod segments;
 mod state;
@@ -46,16 +47,17 @@ pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, CheckbackId, ColumnSpec, ConsumerConfig, ConsumerId, ConsumerReload,
-    DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats, Error, ErrorKind,
-    FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, HalfMessage, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
-    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MemberInfo, MessageKey, MessageKind, NamespaceLimit, NamespaceLimitChanges,
-    NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId,
-    PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
-    PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, Principal, ProducerStamp, Receipt, Result,
-    RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo,
-    TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
-    message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    Append, Appended, Assignment, AutoOffsetReset, CheckbackId, Chosen, ColumnSpec, ConsumerConfig, ConsumerId,
+    ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats,
+    Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, HalfMessage, InFlight, Lsn,
+    MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE,
+    MemberInfo, MessageKey, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage,
+    Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
+    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
+    PluginId, PluginVersion, PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp,
+    Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
+    TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
+    cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{
@@ -63,4 +65,5 @@ pub use platform::{
     repeat_after_panics,
 };
 pub use plugins::MAX_MODULE_BYTES;
+pub use pop::{PendingAck, PendingPop, PopOutcome};
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};

@@ -45,6 +45,17 @@ MADE_BEFORE = {
 }
 
 
+POP_PARTS = {
+    "pop": ["popped", "popped again", "each to one"],
+    "pop-filters": ["popped by tags and by a condition"],
+    "pop-dead": ["popped twice, and dead"],
+    "pop-receipts": ["acknowledged", "changed", "handed out again"],
+}
+# Only 5.x clients pop.
+POP_VERSION = "5.3.3"
+POP_MADE = {"pop": "java-pop", "pop-filters": "java-pop-filters", "pop-dead": "java-pop-dead", "pop-receipts": "java-pop-receipts"}
+
+
 def command(version: str, server, *arguments: str, headers: str = "JSON", source: str = "RocketmqCheck") -> list[str]:
     # The clients log to the home directory otherwise.
     logs = ["-Drocketmq.client.logUseSlf4j=true", f"-Duser.home={server.data.parent}"]
@@ -59,7 +70,7 @@ def run(version: str, server, part: str, headers: str, source: str = "RocketmqCh
     done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     log = Path(f"{server.data}.log").read_text()
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{log[-2000:]}"
-    expected = {**PARTS, **ADMIN_PARTS}[part]
+    expected = {**PARTS, **ADMIN_PARTS, **POP_PARTS}[part]
     assert [line for line in done.stdout.splitlines() if line in expected] == expected
 
 
@@ -88,10 +99,10 @@ def test_binary_headers(serve, version, part):
 class Program:
     """A Java program that runs until its input ends, and its lines."""
 
-    def __init__(self, version: str, server, *arguments: str):
+    def __init__(self, version: str, server, *arguments: str, source: str = "RocketmqCheck"):
         self.lines: list[list[str]] = []
         self.process = subprocess.Popen(
-            command(version, server, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            command(version, server, *arguments, source=source), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -187,6 +198,55 @@ def test_no_acknowledged_message_is_lost_to_a_kill(serve, version):
         assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged messages did not come: {missing[:20]}"
         early = [number for number, at in acknowledged.items() if came[number] < at]
         assert not early, f"early: {early[:20]}"
+    finally:
+        for program in programs:
+            if program.process.poll() is None:
+                program.process.kill()
+
+
+@pytest.mark.parametrize("part", POP_PARTS)
+def test_what_java_programs_do_by_pop(serve, part):
+    server = serve("--message-max-attempts=2") if part == "pop-dead" else serve()
+    server.cli("sql", "-c", f'CREATE TABLE "{POP_MADE[part]}" OF MESSAGES WITH (partitions = 4)')
+    run(POP_VERSION, server, part, "JSON", source="PopCheck")
+    if part == "pop":
+        [offsets] = sql(server, "SELECT sum(lag) AS lag FROM system.offsets WHERE group_id = 'java-poppers' AND topic = 'java-pop'")
+        assert offsets == {"lag": 0}
+        assert sql(server, "SELECT * FROM system.deliveries WHERE group_id = 'java-poppers'") == []
+
+
+def test_what_was_handed_out_survives_a_kill(serve):
+    server = serve()
+    server.cli("sql", "-c", 'CREATE TABLE "java-pop-killed" OF MESSAGES WITH (partitions = 4)')
+    fill = Program(POP_VERSION, server, "fill", "java-pop-killed", "200", source="PopCheck")
+    fill.process.wait(timeout=120)
+    programs = []
+    try:
+        # Two of three are handed out and not acknowledged.
+        first = Program(POP_VERSION, server, "take", "java-pop-killed", "java-pop-survivors", "3", "60", source="PopCheck")
+        programs.append(first)
+        first.wait_for(150, 90)
+        server.kill()
+        acknowledged = {int(number) for number, what in first.lines if what == "1000"}
+        unsure = {int(number) for number, what in first.lines if what == "2000"}
+        handed = {int(number) for number, what in first.lines} - acknowledged
+        first.process.kill()
+        # What the server had said by then may still be on its way.
+        first.process.wait(timeout=30)
+        first._reader.join(timeout=10)
+        acknowledged |= {int(number) for number, what in first.lines if what == "1000"}
+        server.start(remoting=server.remoting)
+        second = Program(POP_VERSION, server, "take", "java-pop-killed", "java-pop-survivors", "1", "40", source="PopCheck")
+        programs.append(second)
+        second.process.wait(timeout=120)
+        second._reader.join(timeout=10)
+        came = {int(number) for number, what in second.lines if what == "1000"}
+        assert acknowledged, "some were acknowledged"
+        assert not came & acknowledged, f"acknowledged and handed out again: {sorted(came & acknowledged)}"
+        missing = set(range(200)) - acknowledged - unsure - came
+        assert not missing, f"neither acknowledged nor handed out again: {sorted(missing)}"
+        assert handed - acknowledged - unsure <= came
+        assert sql(server, "SELECT * FROM system.deliveries") == []
     finally:
         for program in programs:
             if program.process.poll() is None:

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assign::MemberNumber;
-use super::calls::enqueue;
+use super::calls::enqueue_with;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::group::{Entries, LiveGroup, MemberState, Membership, Owned};
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::state::State;
 use crate::state::Submission;
-use crate::state::{Change, GroupKey};
+use crate::state::{Change, GroupKey, PopRecord};
 
 impl Coordinator {
     /// Every recorded group, by namespace and name.
@@ -121,9 +121,10 @@ impl LiveGroup {
     /// Queues the offsets, moves the members, and fences what they have been handed.
     fn reset(&self, delivery: &Coordinator, inner: &mut Membership, entries: Entries) -> Result<PendingReceipt> {
         // Resets are few, and small.
-        let answer = enqueue(delivery, entries.clone())?.keep();
+        let (popped, others) = popped_anew(delivery, &entries);
+        let answer = enqueue_with(delivery, entries.clone(), popped)?.keep();
         if inner.members.is_empty() {
-            delivery.untold.note(&entries);
+            delivery.untold.note(&others);
         }
         inner.settle(delivery)?;
         let stamp = inner.stamp();
@@ -150,6 +151,27 @@ impl LiveGroup {
         self.rebalance(delivery, inner);
         Ok(answer)
     }
+}
+
+/// Groups that pop go on at their new offsets, and what they were handed does not count any more. Also the entries of the others.
+fn popped_anew(delivery: &Coordinator, entries: &Entries) -> (Vec<PopRecord>, Entries) {
+    let state = delivery.ledger.state.read();
+    let (mut anew, mut others) = (Vec::new(), Entries::new());
+    for (key, offsets) in entries {
+        let pops: Vec<_> = state.pops_of(&key.namespace, &key.group).collect();
+        let mut left = Vec::with_capacity(offsets.len());
+        for (topic, partition, position) in offsets.iter().copied() {
+            match pops.iter().find(|(_, table)| table.0 == topic.0) {
+                None => left.push((topic, partition, position)),
+                Some((pop, _)) => {
+                    let before = state.pop_queue(*pop, partition).map(|(queue, _)| queue);
+                    anew.push(PopRecord::Set { pop: *pop, partition, before, position });
+                }
+            }
+        }
+        others.insert(key.clone(), left);
+    }
+    (anew, others)
 }
 
 /// Start, end, committed and position of what a member is assigned.

@@ -13,7 +13,7 @@ use super::group::{Entries, LiveGroup, MemberState, Membership};
 use crate::access::{self, Action};
 use crate::log::Ticket;
 use crate::model::{PendingReceipt, Result};
-use crate::state::{OffsetsRecord, Submission};
+use crate::state::{OffsetsRecord, PopRecord, Record, Submission};
 
 impl MemberCore {
     /// Begins a call of the application's: the member is heard of. `Fenced` once it is a member no longer.
@@ -90,10 +90,13 @@ impl Membership {
 /// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
 /// generation was checked under, so that the log takes them before all commits of later generations.
 pub(super) fn enqueue(delivery: &Coordinator, entries: Entries) -> Result<Ticket> {
-    delivery
-        .ledger
-        .log
-        .enqueue(Submission::of(entries.into_iter().map(|(group, entries)| OffsetsRecord { group, entries })))
+    enqueue_with(delivery, entries, Vec::new())
+}
+
+/// As [`enqueue`], with what goes with it of groups that pop.
+pub(super) fn enqueue_with(delivery: &Coordinator, entries: Entries, popped: Vec<PopRecord>) -> Result<Ticket> {
+    let offsets = entries.into_iter().map(|(group, entries)| Record::from(OffsetsRecord { group, entries }));
+    delivery.ledger.log.enqueue(Submission::of(offsets.chain(popped.into_iter().map(Record::from))))
 }
 
 /// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A

@@ -47,6 +47,7 @@ impl Coordinator {
         let name = name_of(&config.namespace, &config.group_id);
         let key = key_of(&name, config.mode, &config.client_id);
         let wanted: Vec<Arc<TopicInfo>> = topics.values().cloned().collect();
+        wanted.iter().try_for_each(|topic| self.refuse_popped(&name, topic))?;
         self.setups.prepare(self, &config, &key, &wanted)?;
         self.tick();
         loop {
@@ -79,6 +80,7 @@ impl Coordinator {
             return Ok(());
         }
         drop(inner);
+        self.refuse_popped(&core.group.name, topic)?;
         self.setups.prepare(self, &core.config, &core.key, std::slice::from_ref(topic))?;
         let mut inner = core.enter(self)?;
         let member = core.state(&mut inner)?;

@@ -7,7 +7,7 @@ use super::group::Entries;
 use super::keys::name_of;
 use crate::log::Ticket;
 use crate::model::{Error, GroupMode, Offset, PartitionId, PendingReceipt, Result, TopicId, TopicInfo};
-use crate::state::{Change, GroupKey, OffsetsRecord, Record, State, Submission};
+use crate::state::{Change, GroupKey, OffsetsRecord, PopName, Record, State, Submission};
 
 impl Coordinator {
     /// Commits for a group without members; it begins with its first commit.
@@ -26,6 +26,7 @@ impl Coordinator {
             let by = format!("consumer {:?}, a plugin, which alone commits for it", consumer.name);
             return Err(Error::InUse { what: "consumer group", name: group.to_owned(), by });
         }
+        self.refuse_popped(&name, topic)?;
         if self.untold.is_there(&name, topic.id, partition) {
             return Ok(Ticket::admitted(barrier_receipt(self)?));
         }
@@ -43,6 +44,39 @@ impl Coordinator {
             live.next_generation(self, inner);
             ticket
         })
+    }
+
+    /// Sees to it that the group is recorded, before it takes messages of the topic by pop. Refused while it has members or is a plugin's.
+    pub(crate) fn begin_popped(&self, namespace: &str, group: &str, topic: &TopicInfo) -> Result<()> {
+        self.check_open()?;
+        self.tick();
+        let name = name_of(namespace, group);
+        let in_use = |by: String| Error::InUse { what: "consumer group", name: group.to_owned(), by };
+        if let Some(consumer) = self.ledger.state.read().catalog().consumer_of_group(namespace, group) {
+            return Err(in_use(format!("consumer {:?}, a plugin: it can't pop", consumer.name)));
+        }
+        self.begin_unowned(&name, topic)?;
+        self.with_live(&name, GroupMode::Shared, |_, inner| match inner.members.len() {
+            0 => Ok(()),
+            members => {
+                Err(in_use(format!("{members} members that share its partitions out; they must leave before it pops")))
+            }
+        })
+    }
+
+    /// What a group that pops has committed follows from what it has acknowledged.
+    pub(super) fn refuse_popped(&self, name: &GroupKey, topic: &TopicInfo) -> Result<()> {
+        let pop = PopName { namespace: name.namespace.clone(), group: name.group.clone(), table: topic.table };
+        match self.ledger.state.read().pop(&pop) {
+            Some(_) if topic.id.0 == topic.table.0 => {
+                let by = format!(
+                    "consumers that take messages of {:?} by pop; use another group, or drop this one first",
+                    topic.name
+                );
+                Err(Error::InUse { what: "consumer group", name: name.group.to_string(), by })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a group has committed, whatever was queued before included. May wait for the log.

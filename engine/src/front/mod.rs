@@ -19,6 +19,7 @@ mod plugin_consumers;
 mod plugin_reloads;
 mod plugin_settings;
 mod plugins;
+mod pop;
 mod read;
 mod rooms;
 mod session;

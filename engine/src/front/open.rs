@@ -15,6 +15,7 @@ use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
+use crate::pop::Pop;
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{ForgottenStreams, StateStore};
@@ -50,6 +51,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let due = Arc::new(DueTimes::new(&ledger, Arc::new(acts)));
     let message_clients = Arc::new(Presence::default());
     let checkbacks = Arc::new(Checkbacks::new(&messages, &due, &plugins, &message_clients, board));
+    let pop = Arc::new(Pop::new(&tables, &appender));
     let maintenance = Maintenance::new(&plugins);
     Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
@@ -64,6 +66,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         messages,
         due,
         checkbacks,
+        pop,
         maintenance,
         watchers: Watchers::default(),
         message_clients,

@@ -17,6 +17,7 @@ use crate::messages::{Messages, Presence, QueueLocks};
 use crate::model::{Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
+use crate::pop::Pop;
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{ForgottenStreams, Record, RecordContext};
@@ -36,6 +37,7 @@ pub(super) struct Rooms {
     pub messages: Arc<Messages>,
     pub due: Arc<DueTimes>,
     pub checkbacks: Arc<Checkbacks>,
+    pub pop: Arc<Pop>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
     pub message_clients: Arc<Presence>,
@@ -104,6 +106,7 @@ impl CommitSink for Rooms {
         self.runners.applied(records);
         self.checkbacks.applied(records);
         self.due.applied(records);
+        self.pop.applied(records);
         Ok(())
     }
 

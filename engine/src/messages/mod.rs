@@ -2,6 +2,7 @@
 //! state and are appended when it has. And their clients: which are alive, which queues they have locked. Knows no wire protocol.
 
 mod act;
+mod dead_letters;
 mod decided;
 mod delayed;
 mod half_columns;
@@ -22,6 +23,7 @@ pub(crate) use transactions::micros;
 use crate::log::{self, Ledger};
 use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
+pub(crate) use dead_letters::dead_letters;
 pub(crate) use decided::HalfOutcome;
 pub(crate) use half_columns::half_columns;
 pub(crate) use locks::QueueLocks;

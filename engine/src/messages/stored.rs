@@ -50,7 +50,7 @@ pub(super) fn decode_message(payload: &[u8]) -> Result<StoredMessage<'_>> {
 }
 
 /// `None` if the batch has not the columns of messages.
-fn read(batch: &RecordBatch, row: usize, partition: PartitionId) -> Option<StoredMessage<'_>> {
+pub(super) fn read(batch: &RecordBatch, row: usize, partition: PartitionId) -> Option<StoredMessage<'_>> {
     let [id, tag, keys, properties, body, group, born_ts, born_host, flags, attempts, deliver_ts] = batch.columns()
     else {
         return None;

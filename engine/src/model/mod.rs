@@ -12,6 +12,7 @@ mod messages;
 mod namespaces;
 mod offset_set;
 mod plugin_consumers;
+mod pop;
 mod principal;
 mod producer;
 mod row_offsets;
@@ -46,6 +47,10 @@ pub(crate) use offset_set::OffsetSet;
 pub use plugin_consumers::{
     ConsumerReload, MAX_CONSUMER_RETRIES, PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings,
     PluginConsumerSpec, PluginConsumerStatus, UpcomingVersion,
+};
+pub use pop::{
+    Chosen, InFlight, MAX_INVISIBLE, MAX_POPPED, MIN_INVISIBLE, PopAcked, PopChoice, PopReceipt, PopRequest, PopStart,
+    Popped,
 };
 pub use principal::Principal;
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};

@@ -157,7 +157,7 @@ impl Footer {
         if to > self.checksums.body_bytes() {
             return None;
         }
-        let read = self.read_body(vec![from..to]).ok()?;
+        let read = self.read_body(std::iter::once(from..to).collect()).ok()?;
         let (start, bytes) = read.first()?;
         let at = usize::try_from(from.checked_sub(*start)?).ok()?;
         Sbbf::from_bytes(bytes.get(at..at.checked_add(usize::try_from(to - from).ok()?)?)?).ok()

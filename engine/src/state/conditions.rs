@@ -3,6 +3,7 @@
 use super::catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 use super::family::Condition;
 use super::groups::CommittedOffset;
+use super::pops::PopQueueStands;
 #[cfg(test)]
 use super::tests::tallies::CountedBelow;
 
@@ -36,6 +37,7 @@ conditions! {
     CommittedOffset,
     ConsumerRuns,
     EndOffset,
+    PopQueueStands,
     SchemaVersion,
     SegmentsUnchanged,
     #[cfg(test)]

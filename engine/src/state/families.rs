@@ -9,6 +9,7 @@ use super::groups::Groups;
 use super::halves::Halves;
 use super::keyed::Keyed;
 use super::letters::Letters;
+use super::pops::Pops;
 use super::producers::Producers;
 use super::record::Record;
 use super::stored::Stored;
@@ -64,6 +65,7 @@ families! {
     halves: Halves,
     keyed: Keyed,
     letters: Letters,
+    pops: Pops,
     producers: Producers,
     unlisted: Unlisted,
     #[cfg(test)]

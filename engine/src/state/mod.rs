@@ -26,6 +26,8 @@ mod kinds;
 mod letters;
 mod paged;
 mod partition;
+mod pop_record;
+mod pops;
 mod producers;
 mod record;
 mod store;
@@ -60,6 +62,10 @@ pub(crate) use halves::{HalfEntry, HalfReader};
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
+pub(crate) use pop_record::{
+    HandOut, HandOutDone, HandOutKey, HandedOut, PopId, PopMoved, PopName, PopQueueId, PopRecord,
+};
+pub(crate) use pops::{HandOutReader, PopQueue, PopQueueStands};
 pub(crate) use producers::{StreamLimits, StreamStamp};
 pub(crate) use record::{
     Change, OffsetsRecord, ProducerRecord, Record, RecordContext, RowsRecord, SegmentMeta, StateRecord,
@@ -216,7 +222,8 @@ impl State {
 
     /// What submissions may be asked about, to be read without this state's lock.
     pub(crate) fn stored_entries(&self) -> StoredEntries {
-        StoredEntries { streams: self.families.producers.stored(), kept: self.families.keyed.stored() }
+        let Families { producers, keyed, pops, .. } = &self.families;
+        StoredEntries { streams: producers.stored(), kept: keyed.stored(), hand_outs: pops.stored() }
     }
 
     /// All that it keeps, as `state_bytes` counts it.
@@ -242,6 +249,39 @@ impl State {
     /// How many there are, by table.
     pub(crate) fn half_counts(&self) -> impl Iterator<Item = (TableId, u64)> {
         self.families.halves.counts()
+    }
+
+    /// That the group takes the table's messages by pop, if it does.
+    pub(crate) fn pop(&self, name: &PopName) -> Option<PopId> {
+        self.families.pops.id(name)
+    }
+
+    pub(crate) fn pop_name(&self, id: PopId) -> Option<&PopName> {
+        self.families.pops.name(id)
+    }
+
+    /// All groups that take messages by pop.
+    pub(crate) fn pops(&self) -> impl Iterator<Item = (PopId, &PopName)> {
+        self.families.pops.names()
+    }
+
+    /// Those of one group, with their tables.
+    pub(crate) fn pops_of<'a>(&'a self, namespace: &str, group: &str) -> impl Iterator<Item = (PopId, TableId)> + 'a {
+        self.families.pops.of_group(namespace, group)
+    }
+
+    /// How far the group is in a partition; `None` until it begins there.
+    pub(crate) fn pop_queue(&self, pop: PopId, partition: PartitionId) -> Option<(PopQueueId, &PopQueue)> {
+        self.families.pops.queue_at(pop, partition)
+    }
+
+    pub(crate) fn pop_queue_by_id(&self, id: PopQueueId) -> Option<&PopQueue> {
+        self.families.pops.queue(id)
+    }
+
+    /// What was handed out and not acknowledged, to be read without this state's lock.
+    pub(crate) fn hand_outs(&self) -> HandOutReader {
+        self.families.pops.reader()
     }
 
     /// Producer streams: those whose answers are kept, and those of which only the epoch is.

@@ -34,6 +34,7 @@ macro_rules! each_kind {
             State($crate::state::StateRecord) = 7,
             Due($crate::state::DueRecord) = 8,
             Half($crate::state::HalfRecord) = 9,
+            Pop($crate::state::PopRecord) = 10,
             #[cfg(test)]
             Tally($crate::state::tests::tallies::Tally) = 120,
         }

@@ -3,6 +3,8 @@
 
 use super::keyed::KeptEntries;
 use super::paged::Paged;
+use super::pop_record::{HandOutKey, PopRecord};
+use super::pops::HandOuts;
 use super::producers::Streams;
 use super::record::Record;
 use super::submission::Submission;
@@ -12,6 +14,7 @@ use super::submission::Submission;
 pub(crate) struct StoredEntries {
     pub(super) streams: Paged<Streams>,
     pub(super) kept: Paged<KeptEntries>,
+    pub(super) hand_outs: Paged<HandOuts>,
 }
 
 impl StoredEntries {
@@ -21,8 +24,15 @@ impl StoredEntries {
             self.streams.fetch(&stamp.stream());
         }
         for record in &submission.records {
-            if let Record::State(written) = record {
-                written.keys().for_each(|key| self.kept.fetch(&key));
+            match record {
+                Record::State(written) => written.keys().for_each(|key| self.kept.fetch(&key)),
+                Record::Pop(PopRecord::Moved(moved)) => {
+                    for done in &moved.done {
+                        let key = HandOutKey { queue: moved.queue, first: done.first, number: done.number };
+                        self.hand_outs.fetch(&key);
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -13,10 +13,12 @@ pub struct RocketmqSettings {
     pub create_topics: bool,
     /// Queues of topics that are made so.
     pub partitions: u32,
+    /// How often a message is handed out by pop before it becomes a dead letter.
+    pub max_attempts: u32,
 }
 
 impl Default for RocketmqSettings {
     fn default() -> RocketmqSettings {
-        RocketmqSettings { connections: 1_024, advertise: None, create_topics: true, partitions: 8 }
+        RocketmqSettings { connections: 1_024, advertise: None, create_topics: true, partitions: 8, max_attempts: 17 }
     }
 }

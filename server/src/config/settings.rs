@@ -71,6 +71,12 @@ pub static SETTINGS: &[Setting] = &[
         rocketmq.partitions as u32,
         "Partitions of message tables that are made so"
     ),
+    number!(
+        "message_max_attempts",
+        1..=1_000_000,
+        rocketmq.max_attempts as u32,
+        "How often a message is handed out by pop; what is not acknowledged then goes to the group's dead letters"
+    ),
     flag!(
         "insecure",
         insecure,

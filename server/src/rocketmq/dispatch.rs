@@ -6,7 +6,7 @@ use super::answer::{Answer, Refusal};
 use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
-use super::{admin, clients, locks, offsets, pull, query, recall, reply, route, send_back, transactions, view};
+use super::{admin, clients, locks, offsets, pop, pull, query, recall, reply, route, send_back, transactions, view};
 use crate::net::framed::Arrived;
 use crate::net::sent::Load;
 
@@ -19,6 +19,13 @@ pub(super) async fn answer(
     let answer = match command.code {
         codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command, arrived).await,
         codes::QUERY_MESSAGE => return query::answer(client, command).await,
+        codes::POP_MESSAGE => return pop::answer(client, command, arrived).await,
+        codes::ACK_MESSAGE => pop::acknowledge(client, command).await,
+        codes::BATCH_ACK_MESSAGE => pop::acknowledge_all(client, command).await,
+        codes::CHANGE_INVISIBLE_TIME => pop::change(client, command).await,
+        codes::NOTIFICATION => pop::notification(client, command).await,
+        codes::QUERY_ASSIGNMENT => pop::assignment(client, command).await,
+        codes::SET_REQUEST_MODE => pop::set_mode(client, command).await,
         codes::QUERY_CONSUMER_OFFSET => offsets::committed(client, command).await,
         codes::UPDATE_CONSUMER_OFFSET => offsets::commit(client, command).await,
         codes::SEARCH_OFFSET_BY_TIMESTAMP => offsets::at_time(client, command).await,

@@ -6,6 +6,7 @@ use super::admin;
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
+use super::pop::{Handle as PopHandle, PopHeader};
 use super::query::Query;
 use super::recall::Handle;
 use super::send::SendHeader;
@@ -13,6 +14,7 @@ use super::wire::batch::{self, BatchedMessage};
 use super::wire::bodies::{self, Heartbeat, QueueLocks};
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
+use super::wire::popped::{AssignmentQuery, BatchAcks, RequestMode};
 use super::wire::{message_id, properties, unpack};
 use crate::fuzz::fuzz;
 
@@ -59,8 +61,11 @@ fn request(code: i32, form: HeaderForm, fields: &[(&'static str, &str)], body: &
     Header { code, opaque: 1, flag: 0, remark: None, fields }.write(form, body).unwrap().slice(4..)
 }
 
-/// Requests of administrators and look-ups: each with its code, its fields and its body.
-const OTHERS: &[(i32, &[(&str, &str)], &[u8])] = &[
+/// A request's code, its fields and its body.
+type Plain = (i32, &'static [(&'static str, &'static str)], &'static [u8]);
+
+/// Requests of administrators and look-ups.
+const OTHERS: &[Plain] = &[
     (
         codes::QUERY_MESSAGE,
         &[
@@ -191,4 +196,67 @@ fn lz4(plain: &[u8]) -> Vec<u8> {
     let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
     std::io::Write::write_all(&mut encoder, plain).unwrap();
     encoder.finish().unwrap()
+}
+
+/// A pop, an acknowledgement and a change of time, with what the others have in their fields.
+fn of_pop() -> [Bytes; 3] {
+    let receipt = "100 1795889930706 60000 2 0 millstream 3 105";
+    let named = [("consumerGroup", "G"), ("topic", "t"), ("queueId", "3"), ("offset", "105"), ("extraInfo", receipt)];
+    let changed = [&named[..], &[("invisibleTime", "10000")]].concat();
+    let pop = [
+        ("consumerGroup", "G"),
+        ("topic", "t"),
+        ("queueId", "-1"),
+        ("maxMsgNums", "32"),
+        ("invisibleTime", "60000"),
+        ("pollTime", "15000"),
+        ("initMode", "0"),
+        ("expType", "TAG"),
+        ("exp", "a || b"),
+        ("order", "false"),
+    ];
+    let pop = request(codes::POP_MESSAGE, HeaderForm::Json, &pop, b"");
+    [
+        pop,
+        request(codes::ACK_MESSAGE, HeaderForm::Json, &named, b""),
+        request(codes::CHANGE_INVISIBLE_TIME, HeaderForm::Json, &changed, b""),
+    ]
+}
+
+fn is_of_pop(bytes: &[u8]) -> bool {
+    let Ok(command) = Command::read(&Bytes::copy_from_slice(bytes)) else { return false };
+    let fields = Fields::of(&command);
+    let receipt = || {
+        let (queue, offset) = (fields.queue().ok()?, fields.number("offset").ok()?);
+        PopHandle::read(fields.text("extraInfo").ok()?, queue, offset).ok()
+    };
+    let taken = PopHeader::read(&command).is_ok() || receipt().is_some();
+    taken && [codes::POP_MESSAGE, codes::ACK_MESSAGE, codes::CHANGE_INVISIBLE_TIME].contains(&command.code)
+}
+
+#[test]
+fn mutated_pops_and_receipts_are_read_or_refused() {
+    for message in of_pop() {
+        fuzz(&message, PIECES, is_of_pop);
+    }
+    let acks =
+        br#"{"acks":[{"b":"BQE=","c":"g","it":60000,"pt":1795889930706,"q":3,"r":"0","rq":2,"so":100,"t":"t"}]}"#;
+    fuzz(acks, PIECES, |bytes| {
+        let acks = bodies::read::<BatchAcks>("acknowledgements", bytes);
+        acks.is_ok_and(|acks| acks.acks.iter().all(|ack| ack.offsets().is_ok()))
+    });
+    let query = br#"{"topic":"t","consumerGroup":"g","clientId":"c","messageModel":"CLUSTERING"}"#;
+    fuzz(query, PIECES, |bytes| bodies::read::<AssignmentQuery>("a query", bytes).is_ok());
+    let mode = br#"{"topic":"t","consumerGroup":"g","mode":"POP","popShareQueueNum":0}"#;
+    fuzz(mode, PIECES, |bytes| bodies::read::<RequestMode>("a mode", bytes).is_ok());
+}
+
+#[test]
+fn cut_pops_and_receipts_are_refused() {
+    for message in of_pop() {
+        assert!(is_of_pop(&message));
+        for end in 0..message.len() {
+            assert!(!is_of_pop(&message[..end]), "{end} of {}", message.len());
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod fuzz;
 mod locks;
 mod names;
 mod offsets;
+mod pop;
 mod pull;
 mod query;
 mod recall;

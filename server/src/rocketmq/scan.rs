@@ -182,8 +182,8 @@ impl MessageScan<'_> {
         Place { topic: wanted.topic, queue: self.queue, offset, physical, store_host: wanted.store_host }
     }
 
-    /// LSNs of rows. They grow with the offsets, so that those between two follow from both where no other row lies between.
-    fn physical_offsets(&self, offsets: &[u64]) -> Result<Vec<u64>, Refusal> {
+    /// LSNs of rows, whose offsets rise. They grow with the offsets, so that those between two follow from both where no other row lies between.
+    pub(super) fn physical_offsets(&self, offsets: &[u64]) -> Result<Vec<u64>, Refusal> {
         let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(Vec::new()) };
         let lsn = |offset: u64| {
             self.tables.engine.lsn_of(&self.tables.who, self.table.id, self.queue, offset).map(|lsn| lsn.0)

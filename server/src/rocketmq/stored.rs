@@ -13,7 +13,7 @@ use super::names::CLUSTER;
 use super::rows::NewMessage;
 use super::wire::codes;
 use super::wire::message::StoredMessage;
-use super::wire::properties::{KEYS, PropertiesText, SHARDING_KEY, TAGS, UNIQUE_KEY};
+use super::wire::properties::{FIRST_POP_TIME, KEYS, POP_RECEIPT, PropertiesText, SHARDING_KEY, TAGS, UNIQUE_KEY};
 
 /// What Apache's broker adds to each message: clients put them into their traces.
 pub(super) const ADDED: [(&str, &str); 3] =
@@ -117,7 +117,7 @@ impl<'a> MessageRows<'a> {
         if let Some(id) = text(self.message_id, row) {
             all.put(UNIQUE_KEY, id);
         }
-        let added = ADDED.iter().map(|(name, _)| *name);
+        let added = ADDED.iter().map(|(name, _)| *name).chain([POP_RECEIPT, FIRST_POP_TIME]);
         for (name, value) in self.other_properties(row) {
             if !added.clone().any(|other| other == name) {
                 all.put(name, value);

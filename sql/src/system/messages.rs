@@ -1,4 +1,4 @@
-//! Messages that are not visible yet, and who asks for which messages.
+//! Messages that are not visible yet or that are in flight, and who asks for which messages.
 
 use super::data::Kind::{Flag, Number, Text, Time};
 use super::data::{Columns, Rows, flag, number, text, text_or_null, time, time_or_null};
@@ -76,6 +76,46 @@ pub(super) fn transactions(reader: &Reader) -> Result<Rows> {
                 time(half.begun_us),
                 number(half.checks),
                 time_or_null(half.check_us),
+            ]);
+            left -= 1;
+            left > 0
+        })?;
+    }
+    Ok(rows)
+}
+
+pub(super) const DELIVERIES: Columns = &[
+    ("namespace", Text),
+    ("group_id", Text),
+    ("table_name", Text),
+    ("partition", Number),
+    ("first_offset", Number),
+    ("messages", Number),
+    ("attempts", Number),
+    ("in_order", Flag),
+    ("first_handed_ts", Time),
+    ("handed_ts", Time),
+    ("visible_ts", Time),
+];
+
+pub(super) fn deliveries(reader: &Reader) -> Result<Rows> {
+    let (engine, who) = (&reader.engine, &reader.who);
+    let mut rows = Rows::new();
+    for table in engine.tables(who)?.into_iter().filter(|table| table.options.messages.is_some()) {
+        let mut left = SHOWN;
+        engine.in_flight(who, table.id, |one| {
+            rows.push(vec![
+                text(one.namespace),
+                text(one.group),
+                text(&table.name),
+                number(one.partition),
+                number(one.first_offset),
+                number(one.messages),
+                number(one.attempts),
+                flag(one.in_order),
+                time(one.begun_us),
+                time(one.handed_us),
+                time(one.visible_us),
             ]);
             left -= 1;
             left > 0

@@ -43,12 +43,13 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 27] = [
+pub(crate) static TABLES: [SystemTable; 28] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "delayed_messages", columns: messages::DELAYED_MESSAGES, rows: messages::delayed_messages },
+    SystemTable { name: "deliveries", columns: messages::DELIVERIES, rows: messages::deliveries },
     SystemTable { name: "functions", columns: callable::FUNCTIONS, rows: callable::functions },
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },

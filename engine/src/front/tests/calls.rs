@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::host::{COPIES, JUDGES};
 use super::store::{
-    NAMESPACE as NS, Store, append, checkback_spec, consumer_spec, function_spec, group, identity, message,
-    message_client, plugin_spec, row, table_spec, topic_spec,
+    NAMESPACE as NS, Nothing, RECEIPT, Store, append, checkback_spec, consumer_spec, function_spec, group, identity,
+    message, message_client, plugin_spec, pop_request, row, table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};
@@ -18,6 +18,7 @@ use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
 
 type Made = dyn Fn(&Store, &Principal) -> Result<()>;
+type PlainCall = fn(&Store, &Principal) -> Result<()>;
 
 /// A call that names an object.
 pub(super) struct Call {
@@ -43,6 +44,7 @@ pub(super) fn calls() -> Vec<Call> {
     all.extend(rows());
     all.extend(message_clients());
     all.extend(unseen_messages());
+    all.extend(pops());
     all
 }
 
@@ -222,6 +224,29 @@ fn message_clients() -> Vec<Call> {
             s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
         }),
     ]
+}
+
+/// Each names the group and the table.
+fn pops() -> Vec<Call> {
+    let all: [(&'static str, PlainCall); 9] = [
+        ("begin_pop", |s, who| s.engine.begin_pop(who, NS, "g", s.messages)),
+        ("end_pop", |s, who| s.engine.end_pop(who, NS, "g", s.messages)),
+        ("is_popping", |s, who| s.engine.is_popping(who, NS, "g", s.messages).map(drop)),
+        ("pop", |s, who| s.engine.pop(who, &pop_request("g", s.messages), &mut Nothing).map(drop)),
+        ("watch_pop", |s, who| s.engine.watch_pop(who, NS, "g", s.messages, false).map(drop)),
+        ("may_pop", |s, who| s.engine.may_pop(who, NS, "g", s.messages, None).map(drop)),
+        ("acknowledge_popped", |s, who| s.engine.acknowledge_popped(who, NS, "g", s.messages, &[]).map(drop)),
+        ("change_invisible", |s, who| {
+            s.engine.change_invisible(who, NS, "g", s.messages, (&RECEIPT, Duration::ZERO)).map(drop)
+        }),
+        ("give_up_popped", |s, who| s.engine.give_up_popped(who, NS, "g", s.messages, &RECEIPT).map(drop)),
+    ];
+    let mut calls = vec![call("in_flight", Read, Table, "m", |s, who| s.engine.in_flight(who, s.messages, |_| true))];
+    for (name, made) in all {
+        calls.push(call(name, Consume, Group, "g", made));
+        calls.push(call(name, Consume, Table, "m", made));
+    }
+    calls
 }
 
 fn filter_failed(store: &Store, who: &Principal) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A store with an object of each kind, all of one owner.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::DataType;
@@ -11,9 +12,9 @@ use crate::contract::{CheckbackSettings, CheckbackSpec, FunctionSpec, PluginInfo
 use crate::front::Engine;
 use crate::messages::{MessageClient, MessageClientRole, MessageSubscription};
 use crate::model::{
-    Append, AutoOffsetReset, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, OnError, PartitionChoice,
-    PluginConsumerSettings, PluginConsumerSpec, Principal, TableId, TableOptions, TableSpec, TopicId, TopicInfo,
-    TopicSpec, TransactionId,
+    Append, AutoOffsetReset, Chosen, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, Offset, OnError,
+    PartitionChoice, PartitionId, PluginConsumerSettings, PluginConsumerSpec, PopChoice, PopReceipt, PopRequest,
+    PopStart, Principal, Result, TableId, TableOptions, TableSpec, TopicId, TopicInfo, TopicSpec, TransactionId,
 };
 use crate::platform::EngineOptions;
 use crate::state::Change;
@@ -173,4 +174,35 @@ pub(super) fn group(name: &str) -> ConsumerConfig {
 
 pub(super) fn identity(table: TableId) -> TopicId {
     TopicId(table.0)
+}
+
+pub(super) const RECEIPT: PopReceipt = PopReceipt { partition: 0, offset: 0, first: 0, number: 1, handed_ms: 0 };
+
+/// Takes no message.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl PopChoice for Nothing {
+    fn choose(&mut self, _: PartitionId, _: Offset, _: &RecordBatch, _: usize) -> Result<Chosen> {
+        Ok(Chosen::default())
+    }
+
+    fn bytes(&self, _: &RecordBatch, _: usize) -> Result<usize> {
+        Ok(0)
+    }
+}
+
+pub(super) fn pop_request(group: &str, table: TableId) -> PopRequest {
+    PopRequest {
+        namespace: NAMESPACE.to_owned(),
+        group: group.to_owned(),
+        table,
+        partition: None,
+        messages: 1,
+        bytes: 1,
+        invisible: Duration::from_secs(1),
+        max_attempts: 1,
+        in_order: false,
+        start: PopStart::Earliest,
+    }
 }

@@ -18,7 +18,7 @@ use crate::state::{
 };
 use crate::state::{StreamLimits, StreamStamp};
 
-const DAY_US: i64 = 24 * 3600 * 1_000_000;
+pub(super) const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 #[test]
 fn replay_from_any_checkpoint_gives_the_same_state() {
@@ -71,7 +71,7 @@ fn random_history(seed: u64, steps: usize) -> History {
     let mut history = History::new();
     for _ in 0..steps {
         history.now_us += random.random_range(0..DAY_US / 8);
-        match random.random_range(0..13) {
+        match random.random_range(0..15) {
             0..4 => random_rows(&mut history, &mut random),
             4 | 5 => random_offsets(&mut history, &mut random),
             6 => random_producer(&mut history, &mut random),
@@ -80,6 +80,7 @@ fn random_history(seed: u64, steps: usize) -> History {
             8 => random_excess(&mut history),
             11 => random_due(&mut history, &mut random),
             12 => random_halves(&mut history, &mut random),
+            13 | 14 => pops::random_pops(&mut history, &mut random),
             10 => {
                 history.push(if random.random() { Record::CleanShutdown } else { Record::Sealed { first: Lsn(1) } });
             }
@@ -92,7 +93,7 @@ fn random_history(seed: u64, steps: usize) -> History {
     history
 }
 
-fn any_table(history: &History, random: &mut StdRng) -> Option<(TableId, u32)> {
+pub(super) fn any_table(history: &History, random: &mut StdRng) -> Option<(TableId, u32)> {
     let tables: Vec<_> = history.state.catalog().tables().map(|info| (info.id, info.options.partitions)).collect();
     let (table, partitions) = *tables.choose(random)?;
     Some((table, random.random_range(0..partitions)))

@@ -4,6 +4,7 @@ mod admission;
 mod consumers;
 mod histories;
 mod partitions;
+mod pops;
 mod producers;
 mod scale;
 mod stores;

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::disk::{Fault, SimDisk};
-use millstream_engine::{CheckVerdict, Engine, EngineOptions, ManualClock, MessageKind, TableInfo, TransactionId};
+use millstream_engine::{
+    CheckVerdict, Engine, EngineOptions, ManualClock, MessageKind, PopAcked, TableInfo, TransactionId,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::checkbacks::{Bodies, checkback};
+use super::pops;
 use super::transactions::begin;
 use super::{create, delayed, lookups, message, send, visible};
 use crate::crash::for_each_seed;
@@ -231,5 +234,109 @@ fn what_a_plugin_decides_happens_once() {
             assert_eq!((seen, parked.contains(name)), (wanted, name.starts_with("what")), "{name}");
         }
         assert!(times.values().all(|times| *times == 1), "{times:?}");
+    });
+}
+
+/// What a consumer knows of a message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    /// How often it has got it.
+    times: u32,
+    /// Pops that failed after it was sent: each may have handed it out once more.
+    unsure: u32,
+    acknowledged: bool,
+    /// An acknowledgement failed: it may have been taken.
+    may_be_acknowledged: bool,
+}
+
+/// Consumers pop and acknowledge while power is lost: what was acknowledged never comes again, all else does, and it is counted how often.
+#[test]
+fn what_is_acknowledged_never_comes_again() {
+    for_each_seed(SEEDS, |seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW_US));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut disk = SimDisk::new(seed);
+        let mut engine = open(dir.path(), &disk, &clock);
+        let table = create(&engine, "orders", MessageKind::Any, 2);
+        let mut known: BTreeMap<String, Taken> = BTreeMap::new();
+        let mut sent: BTreeMap<String, bool> = BTreeMap::new();
+        let asked = |messages| pops::request_of(&table, messages);
+        // The group begins before anything fails.
+        assert!(pops::pop(&engine, &asked(1)).unwrap().is_empty());
+        for _ in 0..3 {
+            disk.fail_at(disk.operations() + chance.random_range(1..100), Fault::Crash);
+            let mut held = Vec::new();
+            for _ in 0..chance.random_range(10..60) {
+                match chance.random_range(0..5) {
+                    0 => clock.advance(Duration::from_secs(chance.random_range(1..90))),
+                    1 => {
+                        let ids: Vec<String> = (0..chance.random_range(1..8))
+                            .map(|_| format!("{:016x}", chance.random::<u64>()))
+                            .collect();
+                        let messages: Vec<_> = ids.iter().map(|id| message(id)).collect();
+                        let done = send(&engine, &table, &messages).is_ok();
+                        sent.extend(ids.into_iter().map(|id| (id, done)));
+                    }
+                    2 | 3 => match pops::pop(&engine, &asked(chance.random_range(1..6))) {
+                        Ok(popped) => {
+                            for (id, receipt, attempts) in pops::messages(&popped) {
+                                let taken = known.entry(id.clone()).or_default();
+                                assert!(!taken.acknowledged, "{id} was acknowledged");
+                                taken.times += 1;
+                                let most = taken.times + taken.unsure;
+                                assert!((taken.times..=most).contains(&attempts), "{id}: {attempts} of {taken:?}");
+                                // What may have been is known now.
+                                (taken.unsure, taken.times) = (0, attempts);
+                                held.push((id, receipt));
+                            }
+                        }
+                        Err(_) => sent.keys().for_each(|id| known.entry(id.clone()).or_default().unsure += 1),
+                    },
+                    _ if !held.is_empty() => {
+                        let (id, receipt) = held.swap_remove(chance.random_range(0..held.len()));
+                        let taken = known.get_mut(&id).unwrap();
+                        match pops::ack(&engine, &table, &[receipt]) {
+                            Ok(found) => taken.acknowledged |= found == [PopAcked::Done],
+                            Err(_) => taken.may_be_acknowledged = true,
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            disk.power_off();
+            let _ = engine.close();
+            drop(engine);
+            disk = disk.crash(seed);
+            engine = open(dir.path(), &disk, &clock);
+        }
+        let there: Vec<String> = super::ids(&engine, &table);
+        clock.advance(Duration::from_secs(120));
+        let mut last: BTreeMap<String, u32> = BTreeMap::new();
+        loop {
+            let popped = pops::messages(&pops::pop(&engine, &asked(100)).unwrap());
+            if popped.is_empty() {
+                break;
+            }
+            let receipts: Vec<_> = popped.iter().map(|(_, receipt, _)| *receipt).collect();
+            assert!(pops::ack(&engine, &table, &receipts).unwrap().iter().all(|acked| *acked == PopAcked::Done));
+            for (id, _, attempts) in popped {
+                assert!(last.insert(id.clone(), attempts).is_none(), "{id} came twice");
+            }
+        }
+        for id in &there {
+            let taken = known.get(id).copied().unwrap_or_default();
+            match last.get(id) {
+                Some(attempts) => {
+                    assert!(!taken.acknowledged, "{id} was acknowledged and came again");
+                    let most = taken.times + taken.unsure + 1;
+                    assert!((taken.times + 1..=most).contains(attempts), "{id}: {attempts} of {taken:?}");
+                }
+                None => assert!(taken.acknowledged || taken.may_be_acknowledged, "{id} did not come: {taken:?}"),
+            }
+        }
+        let lost: Vec<_> = sent.iter().filter(|(id, done)| **done && !there.contains(id)).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+        assert!(pops::in_flight(&engine, &table).is_empty());
     });
 }

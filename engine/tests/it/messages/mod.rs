@@ -5,6 +5,8 @@ mod crash;
 mod delays;
 mod kinds;
 mod lookups;
+mod poppers;
+mod pops;
 pub(crate) mod transactions;
 
 use std::sync::Arc;

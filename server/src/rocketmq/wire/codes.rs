@@ -68,7 +68,10 @@ const NAMES: &[(i32, &str)] = &[
     (401, "SET_MESSAGE_REQUEST_MODE"),
     (200_050, "POP_MESSAGE"),
     (200_051, "ACK_MESSAGE"),
+    (200_052, "PEEK_MESSAGE"),
     (200_053, "CHANGE_MESSAGE_INVISIBLETIME"),
+    (200_054, "NOTIFICATION"),
+    (200_055, "POLLING_INFO"),
     (200_151, "BATCH_ACK_MESSAGE"),
 ];
 
@@ -141,6 +144,14 @@ pub(crate) const QUERY_SUBSCRIPTION: i32 = 345;
 pub(crate) const GET_TOPIC_CONFIG: i32 = 351;
 pub(crate) const GET_GROUP_CONFIG: i32 = 352;
 
+pub(crate) const QUERY_ASSIGNMENT: i32 = 400;
+pub(crate) const SET_REQUEST_MODE: i32 = 401;
+pub(crate) const POP_MESSAGE: i32 = 200_050;
+pub(crate) const ACK_MESSAGE: i32 = 200_051;
+pub(crate) const CHANGE_INVISIBLE_TIME: i32 = 200_053;
+pub(crate) const NOTIFICATION: i32 = 200_054;
+pub(crate) const BATCH_ACK_MESSAGE: i32 = 200_151;
+
 /// Of answers.
 pub(crate) const SUCCESS: i32 = 0;
 pub(crate) const SYSTEM_ERROR: i32 = 1;
@@ -163,6 +174,8 @@ pub(crate) const GROUP_NOT_EXIST: i32 = 26;
 pub(crate) const CONSUMER_NOT_ONLINE: i32 = 206;
 pub(crate) const CONSUME_TIMEOUT: i32 = 207;
 pub(crate) const ILLEGAL_OPERATION: i32 = 604;
+pub(crate) const NO_MESSAGE: i32 = 208;
+pub(crate) const POLLING_TIMEOUT: i32 = 210;
 
 /// A request's name, or its number where it has none here.
 pub(crate) fn name(code: i32) -> String {

@@ -6,6 +6,7 @@ pub(super) mod codes;
 pub(super) mod command;
 pub(super) mod message;
 pub(super) mod message_id;
+pub(super) mod popped;
 pub(super) mod properties;
 pub(super) mod reader;
 pub(super) mod unpack;

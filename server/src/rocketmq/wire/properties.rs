@@ -22,6 +22,9 @@ pub(crate) const REAL_QUEUE_ID: &str = "REAL_QID";
 pub(crate) const TRANSACTION: &str = "TRAN_MSG";
 pub(crate) const CHECK_IMMUNITY: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
 pub(crate) const CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
+/// Of a message that was popped: its receipt, and when it was handed out first.
+pub(crate) const POP_RECEIPT: &str = "POP_CK";
+pub(crate) const FIRST_POP_TIME: &str = "1ST_POP_TIME";
 
 /// The pairs in their order. What has no end of its name is nobody's, and is left out, as Apache's clients leave it out.
 pub(crate) fn read(text: &str) -> Vec<(String, String)> {

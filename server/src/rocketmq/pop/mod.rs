@@ -1,0 +1,20 @@
+//! Messages by pop: handed out for a while, acknowledged one by one. What is in flight is the engine's; here are requests, receipts and
+//! answers.
+
+mod acknowledge;
+mod assignment;
+mod choice;
+mod handle;
+mod notification;
+mod request;
+mod take;
+mod waiting;
+
+pub(super) use acknowledge::{acknowledge, acknowledge_all, change};
+pub(super) use assignment::{assignment, set_mode};
+#[cfg(test)]
+pub(super) use handle::Handle;
+pub(super) use notification::notification;
+#[cfg(test)]
+pub(super) use request::PopHeader;
+pub(super) use take::answer;

@@ -29,7 +29,10 @@ pub(crate) static DOORS: &[Entry] = &[
         name: "grpc",
         address: |config| config.grpc,
         capacity: |config| Capacity::new(config.net.grpc_connections),
-        serve: |_, opening| flight::serve(opening).boxed(),
+        serve: |config, opening| {
+            let config = config.clone();
+            flight::serve(opening, move |door| rocketmq::grpc(&config, door)).boxed()
+        },
     },
     Entry {
         name: "http",
@@ -63,6 +66,9 @@ mod tests {
     /// What each door says of a kind, by the doors' names.
     const SHOWN: &[(&str, Shown)] =
         &[("grpc", flight::error_shown), ("http", http::error_shown), ("remoting", rocketmq::error_shown)];
+
+    /// The same of services that share another's port.
+    const SHARED: &[(&str, Shown)] = &[("messaging", rocketmq::grpc_error_shown)];
 
     /// Every kind, in the engine's order.
     fn kinds() -> Vec<ErrorKind> {
@@ -99,7 +105,7 @@ mod tests {
         assert_eq!(SHOWN.iter().map(|(door, _)| *door).collect::<BTreeSet<_>>(), names, "each door has its table here");
 
         let mut text = String::new();
-        for (door, shown) in SHOWN {
+        for (door, shown) in SHOWN.iter().chain(SHARED) {
             for kind in kinds() {
                 writeln!(text, "{door} {kind:?}: {}", shown(kind)).unwrap();
             }

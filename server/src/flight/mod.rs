@@ -28,10 +28,14 @@ mod stream;
 mod update;
 mod upload;
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower_service::Service;
 
 use crate::door::{Door, Opening};
 use crate::net::http2;
@@ -40,15 +44,23 @@ use dispatch::FlightDoor;
 pub(crate) use error::shown as error_shown;
 use forward::{Forwarding, MAX_UNARY_BYTES};
 
-/// Serves connections until the server stops; returns when the last stream has ended.
-pub(crate) async fn serve(opening: Opening) -> io::Result<()> {
+/// Serves connections until the server stops; returns when the last stream has ended. `beside` gives another service on the same
+/// port, and what goes on for it.
+pub(crate) async fn serve<S, W>(opening: Opening, beside: impl FnOnce(&Door) -> (S, W)) -> io::Result<()>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S: NamedService + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    W: Future<Output = ()>,
+{
     let Opening { listener, rooms, stop } = opening;
     let door = rooms.opened().await.clone();
-    http2::server(&door.net.limits)
+    let (other, work) = beside(&door);
+    let serving = http2::server(&door.net.limits)
         .add_service(service(door))
-        .serve_with_incoming_shutdown(http2::connections(listener), async move { stop.stopped().await })
-        .await
-        .map_err(io::Error::other)
+        .add_service(other)
+        .serve_with_incoming_shutdown(http2::connections(listener), async move { stop.stopped().await });
+    futures::join!(serving, work).0.map_err(io::Error::other)
 }
 
 /// The gRPC service alone, for doors that share their port with other protocols.

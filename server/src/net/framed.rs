@@ -185,6 +185,11 @@ impl Outgoing {
         &self.sent.peer
     }
 
+    /// What is being sent, for those who take room for it.
+    pub(crate) fn sent(&self) -> &Arc<Sent> {
+        &self.sent
+    }
+
     /// Room for `bytes` of answers, as soon as there is some.
     pub(crate) async fn room(&self, bytes: usize) -> Load {
         self.sent.take(bytes).await

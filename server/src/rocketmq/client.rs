@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::answer::Refusal;
 use super::asking::{self, Asked};
+use super::numbers;
 use super::shared::Remoting;
 use super::tables::Tables;
 use super::wire::codes;
@@ -107,7 +108,7 @@ impl Client {
         let tables =
             Tables { engine: door.engine.clone(), who: Principal::anonymous(), settings: remoting.settings.clone() };
         let client = Client {
-            number: remoting.next_connection(),
+            number: numbers::next_connection(),
             address: outgoing.peer().address,
             store_host: remoting.address(outgoing.local),
             remoting,

@@ -9,7 +9,7 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Delays of the levels 1, 2, …
-const LEVELS_MS: [i64; 18] = [
+pub(super) const LEVELS_MS: [i64; 18] = [
     SECOND_MS,
     5 * SECOND_MS,
     10 * SECOND_MS,

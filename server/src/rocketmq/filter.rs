@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::ErrorKind;
+use millstream_engine::{ErrorKind, Principal};
 use millstream_sql::{MessageFilter, MessageProperty, PropertyNames};
 
 use super::answer::Refusal;
-use super::client::Client;
 use super::names::CLUSTER;
 use super::stored::ADDED;
 use super::wire::codes;
 use super::wire::properties::{KEYS, SHARDING_KEY, TAGS, UNIQUE_KEY};
+use crate::door::Door;
 
-const SQL92: &str = "SQL92";
+pub(super) const SQL92: &str = "SQL92";
 
 /// Properties that clients see and that lie in columns, or are the same for all messages.
 const PROPERTIES: PropertyNames = &[
@@ -69,7 +69,7 @@ impl Filter {
 
     /// A filter for messages of a namespace. One by a condition may take a while to make, if it calls plugins.
     pub(super) fn read(
-        client: &Client,
+        (door, who): (&Door, &Principal),
         namespace: &str,
         kind: FilterKind,
         expression: &str,
@@ -77,7 +77,7 @@ impl Filter {
         if kind == FilterKind::Tags {
             return Ok(Filter::by_tags(expression));
         }
-        let made = client.door.sql.message_filter(&client.tables.who, namespace, expression, PROPERTIES);
+        let made = door.sql.message_filter(who, namespace, expression, PROPERTIES);
         made.map(Filter::Selector).map_err(|error| match error.kind() {
             ErrorKind::Retry => Refusal::new(codes::SYSTEM_BUSY, error.to_string()),
             _ => Refusal::new(codes::SUBSCRIPTION_PARSE_FAILED, format!("{expression:.200}: {error}")),

@@ -1,4 +1,5 @@
 //! The RocketMQ door: the remoting protocol of 4.x clients, which 5.x "remoting" clients speak too. Name server and broker in one.
+//! 5.x clients over gRPC come in at the Flight door's port, and find the same here, in [`grpc`].
 //!
 //! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Which
 //! clients are alive, what they have locked and committed is the engine's. What is served stands in [`dispatch`].
@@ -16,12 +17,15 @@ mod fields;
 mod filter;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod locks;
 mod names;
+mod numbers;
 mod offsets;
 mod pop;
 mod pull;
 mod query;
+mod queueing;
 mod recall;
 mod reply;
 mod retry;
@@ -47,6 +51,9 @@ use crate::door::Opening;
 use crate::net::framed::{self, Framing};
 #[cfg(test)]
 pub(crate) use error::shown as error_shown;
+#[cfg(test)]
+pub(crate) use grpc::error_shown as grpc_error_shown;
+pub(crate) use grpc::open as grpc;
 use shared::Remoting;
 use wire::command::MAX_MESSAGE_BYTES;
 

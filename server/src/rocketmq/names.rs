@@ -64,12 +64,17 @@ impl ScopedName {
 
     /// As clients of 4.x write it.
     pub(super) fn wire(&self) -> String {
-        if self.namespace == DEFAULT_NAMESPACE {
+        if self.is_default() {
             return self.name.clone();
         }
         let prefix = [RETRY, DEAD_LETTERS].into_iter().find(|prefix| self.name.starts_with(prefix)).unwrap_or("");
         let rest = self.name.strip_prefix(prefix).unwrap_or(&self.name);
         format!("{prefix}{}%{rest}", self.namespace)
+    }
+
+    /// Whether it is in the namespace of those who name none.
+    pub(super) fn is_default(&self) -> bool {
+        self.namespace == DEFAULT_NAMESPACE
     }
 
     /// Whether a topic of this name may be made.

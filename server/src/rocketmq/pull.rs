@@ -205,7 +205,9 @@ impl PullRequest {
     fn filter(&self, client: &Client) -> Result<&Filter, Refusal> {
         if self.filter.get().is_none() {
             let made = match &self.subscription {
-                Asked::Here { kind, expression } => Filter::read(client, &self.topic.namespace, *kind, expression)?,
+                Asked::Here { kind, expression } => {
+                    Filter::read((&client.door, &client.tables.who), &self.topic.namespace, *kind, expression)?
+                }
                 Asked::InHeartbeats { kind, version } => self.subscribed(client, *kind, *version)?,
             };
             // Looks come one after the other.
@@ -241,7 +243,8 @@ impl PullRequest {
             _ => refusal,
         };
         let kind = FilterKind::read(Some(&subscription.kind)).map_err(wrong)?;
-        Filter::read(client, &topic.namespace, kind, &subscription.expression).map_err(wrong)
+        Filter::read((&client.door, &client.tables.who), &topic.namespace, kind, &subscription.expression)
+            .map_err(wrong)
     }
 
     /// Tells of a message that does not pass because the filter fails on it.

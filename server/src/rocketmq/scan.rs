@@ -51,6 +51,16 @@ pub(super) struct Found {
     pub(super) stopped: Option<(u64, String)>,
 }
 
+/// What [`MessageScan::passing`] has passed over.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    /// Where the next read goes on.
+    pub(super) next: u64,
+    /// As those of [`Found`].
+    pub(super) failed: Option<(u64, String)>,
+    pub(super) stopped: Option<(u64, String)>,
+}
+
 impl MessageScan<'_> {
     /// Messages from an offset on that pass, within what is wanted.
     pub(super) fn read(&self, from: u64, wanted: Wanted<'_>) -> Result<Found, Refusal> {
@@ -63,6 +73,50 @@ impl MessageScan<'_> {
             found.next = range.end;
         }
         Ok(found)
+    }
+
+    /// Shows messages from an offset on that pass, so many at most, until `each` has enough: false if it does not take the one that it is
+    /// shown.
+    pub(super) fn passing(
+        &self,
+        from: u64,
+        (filter, most): (&Filter, usize),
+        mut each: impl FnMut(&MessageRows<'_>, usize, u64) -> bool,
+    ) -> Result<Passed, Refusal> {
+        let mut passed = Passed { next: from, ..Passed::default() };
+        let mut left = most;
+        for scanned in self.scan(from..from.saturating_add(ROWS_PER_READ))? {
+            let ScannedBatch { range, batch, .. } = scanned?;
+            let rows = MessageRows::of(&batch)?;
+            let mut passing = Passing::of(filter, &batch, &rows, left);
+            loop {
+                let piece = match passing.next() {
+                    Ok(Some(piece)) => piece,
+                    Ok(None) => break,
+                    Err(stopped) => {
+                        passed.stopped = Some((range.start + stopped.row as u64, stopped.why));
+                        return Ok(passed);
+                    }
+                };
+                if let Some((row, why)) = piece.failed
+                    && passed.failed.is_none()
+                {
+                    passed.failed = Some((range.start + row as u64, why));
+                }
+                for row in piece.passing {
+                    let offset = range.start + row as u64;
+                    passed.next = offset;
+                    if left == 0 || !each(&rows, row, offset) {
+                        return Ok(passed);
+                    }
+                    left -= 1;
+                    passed.next = offset + 1;
+                }
+                passed.next = range.start + piece.end as u64;
+            }
+            passed.next = range.end;
+        }
+        Ok(passed)
     }
 
     /// What `each` makes of one message.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_engine::{Append, PartitionChoice, PendingReceipt, Receipt, TableInfo};
+use millstream_engine::{PartitionChoice, Receipt, TableInfo};
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
 use super::delay;
 use super::fields::Fields;
 use super::names::ScopedName;
+use super::queueing::{self, Queued};
 use super::recall::Handle;
 use super::retry;
-use super::rows::{self, NewMessage};
+use super::rows::NewMessage;
 use super::tables::Tables;
 use super::transactions;
 use super::wire::batch::{self, BatchedMessage};
@@ -23,9 +24,7 @@ use super::wire::{message_id, unpack};
 use crate::work::Waits;
 
 /// The longest body, unpacked.
-const MAX_BODY_BYTES: usize = 4 << 20;
-/// Bodies above this are encoded where computing does not hold up other connections.
-const SMALL_BODY_BYTES: usize = 32 << 10;
+pub(super) const MAX_BODY_BYTES: usize = 4 << 20;
 /// Of the system flag: a half message.
 const TRANSACTION_MASK: i32 = 0xc;
 const HALF: i32 = 0x4;
@@ -85,7 +84,7 @@ impl SendHeader {
 /// A send that is in the log's queue.
 #[derive(Debug)]
 pub(super) struct Sending {
-    receipt: PendingReceipt,
+    receipt: Queued,
     table: Arc<TableInfo>,
     queue: u32,
     /// As clients have given them.
@@ -134,27 +133,8 @@ pub(super) async fn enqueue(
     half: Option<ScopedName>,
 ) -> Result<Sending, Refusal> {
     let is_half = half.is_some();
-    let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     let ids = messages.iter().map(|message| message.message_id.clone().unwrap_or_default()).collect();
-    let of = Arc::clone(&table);
-    let queue = move |client: &Client| {
-        if let (Some(group), [message]) = (&half, messages.as_slice()) {
-            return transactions::begin(client, &of, partition, message, group);
-        }
-        let batch = rows::batch(&messages).map_err(|error| Refusal::illegal(error.to_string()))?;
-        Ok::<_, Refusal>(client.door.engine.enqueue(
-            &client.tables.who,
-            Append { table: of.id, partition, batch },
-            None,
-        )?)
-    };
-    let ticket = if bytes <= SMALL_BODY_BYTES {
-        queue(client)?
-    } else {
-        let client = Arc::clone(client);
-        client.door.work.clone().run(Waits::Computes, move || queue(&client)).await??
-    };
-    let receipt = ticket.await?;
+    let receipt = queueing::queue_up(&client.door, &client.tables.who, &table, partition, messages, half).await?;
     let queue = match partition {
         PartitionChoice::Named(queue) => queue,
         PartitionChoice::ByKey => 0,

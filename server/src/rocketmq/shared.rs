@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -20,8 +20,7 @@ const REQUESTS_PER_CONNECTION: usize = 4;
 pub(super) struct Remoting {
     pub(super) rooms: Rooms,
     pub(super) settings: RocketmqSettings,
-    /// Of connections, and of requests of ours.
-    connections: AtomicU64,
+    /// Of requests of ours.
     opaque: AtomicI32,
     pub(super) requests: Arc<Semaphore>,
     /// Whom half messages' producers are asked over.
@@ -36,17 +35,11 @@ impl Remoting {
         Remoting {
             rooms,
             settings,
-            connections: AtomicU64::new(1),
             opaque: AtomicI32::new(0),
             requests: Arc::new(Semaphore::new(requests)),
             askable: Askable::default(),
             not_served: Mutex::default(),
         }
-    }
-
-    /// A number for one more connection.
-    pub(super) fn next_connection(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn next_opaque(&self) -> i32 {

@@ -19,6 +19,9 @@ use super::wire::properties::{FIRST_POP_TIME, KEYS, POP_RECEIPT, PropertiesText,
 pub(super) const ADDED: [(&str, &str); 3] =
     [("MSG_REGION", "DefaultRegion"), ("TRACE_ON", "true"), ("CLUSTER", CLUSTER)];
 
+/// What a message takes beside its texts and its body.
+const OTHER_BYTES: usize = 512;
+
 /// Columns of a batch that a [`super::scan::MessageScan`] has read.
 #[derive(Debug)]
 pub(super) struct MessageRows<'a> {
@@ -32,6 +35,7 @@ pub(super) struct MessageRows<'a> {
     born_host: &'a StringArray,
     flags: &'a Int32Array,
     attempts: &'a Int32Array,
+    deliver: &'a TimestampMicrosecondArray,
     append: &'a TimestampMicrosecondArray,
 }
 
@@ -47,7 +51,7 @@ pub(super) struct Place<'a> {
 
 impl<'a> MessageRows<'a> {
     pub(super) fn of(batch: &'a RecordBatch) -> Result<MessageRows<'a>, Refusal> {
-        let [message_id, tag, keys, properties, body, group, born, born_host, flags, attempts, _deliver, append] =
+        let [message_id, tag, keys, properties, body, group, born, born_host, flags, attempts, deliver, append] =
             batch.columns()
         else {
             return Err(Refusal::new(codes::SYSTEM_ERROR, "the table's columns are not those of messages"));
@@ -64,12 +68,25 @@ impl<'a> MessageRows<'a> {
                 born_host: born_host.as_string_opt()?,
                 flags: flags.as_primitive_opt::<Int32Type>()?,
                 attempts: attempts.as_primitive_opt::<Int32Type>()?,
+                deliver: deliver.as_primitive_opt::<TimestampMicrosecondType>()?,
                 append: append.as_primitive_opt::<TimestampMicrosecondType>()?,
             })
         })();
         columns.ok_or_else(|| {
             Refusal::new(codes::SYSTEM_ERROR, "the types of the table's columns are not those of messages")
         })
+    }
+
+    pub(super) fn message_id(&self, row: usize) -> Option<&'a str> {
+        text(self.message_id, row)
+    }
+
+    pub(super) fn group(&self, row: usize) -> Option<&'a str> {
+        text(self.group, row)
+    }
+
+    pub(super) fn body(&self, row: usize) -> &'a [u8] {
+        self.body.value(row)
     }
 
     pub(super) fn tag(&self, row: usize) -> Option<&'a str> {
@@ -85,15 +102,25 @@ impl<'a> MessageRows<'a> {
         self.append.value(row).div_euclid(1_000)
     }
 
-    fn born_ms(&self, row: usize) -> Option<i64> {
+    /// When it was to be delivered.
+    pub(super) fn deliver_ms(&self, row: usize) -> Option<i64> {
+        self.deliver.is_valid(row).then(|| self.deliver.value(row).div_euclid(1_000))
+    }
+
+    pub(super) fn born_ms(&self, row: usize) -> Option<i64> {
         self.born.is_valid(row).then(|| self.born.value(row).div_euclid(1_000))
     }
 
-    fn born_host(&self, row: usize) -> Option<SocketAddr> {
-        text(self.born_host, row)?.parse().ok()
+    pub(super) fn born_host_text(&self, row: usize) -> Option<&'a str> {
+        text(self.born_host, row)
     }
 
-    fn other_properties(&self, row: usize) -> Vec<(&'a str, &'a str)> {
+    fn born_host(&self, row: usize) -> Option<SocketAddr> {
+        self.born_host_text(row)?.parse().ok()
+    }
+
+    /// Those that have no column of their own.
+    pub(super) fn other_properties(&self, row: usize) -> Vec<(&'a str, &'a str)> {
         if self.properties.is_null(row) {
             return Vec::new();
         }
@@ -103,12 +130,20 @@ impl<'a> MessageRows<'a> {
         (range(row)..range(row + 1)).map(|at| (names.value(at), text(values, at).unwrap_or(""))).collect()
     }
 
-    fn keys(&self, row: usize) -> Vec<String> {
+    pub(super) fn keys(&self, row: usize) -> Vec<String> {
         if self.keys.is_null(row) {
             return Vec::new();
         }
         let keys = self.keys.value(row);
         keys.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// About what a row takes with all that is said of it.
+    pub(super) fn bytes(&self, row: usize) -> usize {
+        let others = self.other_properties(row).into_iter().map(|(name, value)| name.len() + value.len() + 8);
+        let texts = [self.message_id(row), self.tag(row), self.group(row)].into_iter().flatten().map(str::len);
+        let keys = self.keys(row).iter().map(|key| key.len() + 2).sum::<usize>();
+        OTHER_BYTES + self.body(row).len() + keys + others.sum::<usize>() + texts.sum::<usize>()
     }
 
     /// All properties of a row, as one text.

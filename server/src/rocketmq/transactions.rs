@@ -7,8 +7,8 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use bytes::BytesMut;
 use millstream_engine::{
-    Append, CheckVerdict, Engine, Error, HalfMessage, Lsn, MessageClientRole, PartitionChoice, Principal, TableInfo,
-    Ticket, TransactionCheck, TransactionId,
+    Append, CheckVerdict, Engine, Error, HalfMessage, Lsn, MessageClient, MessageClientRole, PartitionChoice,
+    Principal, TableInfo, Ticket, TransactionCheck, TransactionId,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -33,7 +33,8 @@ const LONGEST_IMMUNITY_S: u64 = 3_600;
 
 /// Queues a half message. Only its own producers are asked about it, whose group is named as they write it.
 pub(super) fn begin(
-    client: &Client,
+    engine: &Engine,
+    who: &Principal,
     table: &TableInfo,
     partition: PartitionChoice,
     message: &NewMessage,
@@ -42,8 +43,7 @@ pub(super) fn begin(
     let batch = rows::batch(std::slice::from_ref(message)).map_err(|error| Refusal::illegal(error.to_string()))?;
     let append = Append { table: table.id, partition, batch };
     let after_ms = immunity_ms(message)?;
-    let engine = &client.door.engine;
-    Ok(engine.begin_transactions(&client.tables.who, &append, &group.wire(), after_ms)?)
+    Ok(engine.begin_transactions(who, &append, &group.wire(), after_ms)?)
 }
 
 /// When the producer wants to be asked first.
@@ -137,20 +137,24 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
     }
 }
 
-/// Asks one producer of the group, the next one each time.
+/// The producer that is asked now, of whichever door: each one of the group in turn.
+pub(super) fn whose_turn(engine: &Engine, who: &Principal, half: &HalfMessage) -> Result<Option<MessageClient>, Error> {
+    let group = ScopedName::parse(&half.group);
+    let alive = engine.message_clients(who, &group.namespace, &group.name)?;
+    let mut producers: Vec<_> = alive.into_iter().filter(|client| client.role == MessageClientRole::Producer).collect();
+    let turn = usize::try_from(half.checks).unwrap_or(0) % producers.len().max(1);
+    Ok((turn < producers.len()).then(|| producers.swap_remove(turn)))
+}
+
+/// Asks the producer whose turn it is, if he is one of this door's.
 fn ask_one(remoting: &Remoting, engine: &Engine, check: TransactionCheck) -> Result<(), Error> {
     let who = Principal::anonymous();
     let half = engine.half_message(&who, check.id)?;
-    let group = ScopedName::parse(&half.group);
-    let alive = engine.message_clients(&who, &group.namespace, &group.name)?;
-    let producers = alive.into_iter().filter(|client| client.role == MessageClientRole::Producer);
-    let connected: Vec<Arc<Client>> =
-        producers.filter_map(|producer| remoting.askable.get(producer.connection)).collect();
-    let turn = usize::try_from(half.checks).unwrap_or(0) % connected.len().max(1);
-    let Some(client) = connected.get(turn) else { return Ok(()) };
+    let Some(producer) = whose_turn(engine, &who, &half)? else { return Ok(()) };
+    let Some(client) = remoting.askable.get(producer.connection) else { return Ok(()) };
     let table = engine.table_by_id(&who, half.table)?;
     let row = engine.half_message_row(&who, half.table, half.id)?;
-    let message = question(remoting, client, &table, &half, &row);
+    let message = question(remoting, &client, &table, &half, &row);
     let message = message.map_err(|refusal| Error::Internal(refusal.remark))?;
     if let Some(room) = client.outgoing.try_room(message.len()) {
         client.outgoing.try_send(message, room);
@@ -191,7 +195,7 @@ fn question(
 }
 
 /// The columns that [`MessageRows`] reads: that it began stands for when it is stored.
-fn with_append_time(message: &RecordBatch, begun_us: i64) -> Result<RecordBatch, Refusal> {
+pub(super) fn with_append_time(message: &RecordBatch, begun_us: i64) -> Result<RecordBatch, Refusal> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
     let mut fields: Vec<_> = message.schema_ref().fields().iter().cloned().collect();
     fields.push(Arc::new(Field::new("_append_ts", time, false)));

@@ -8,6 +8,7 @@ mod flight;
 mod help;
 mod hostile;
 mod http;
+mod messaging;
 mod plugin;
 mod plugin_project;
 mod program;

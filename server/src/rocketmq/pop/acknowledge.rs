@@ -8,6 +8,7 @@ use millstream_engine::{Error, PendingAck, PopAcked, PopReceipt, TableId};
 
 use super::handle::Handle;
 use super::request::same_namespace;
+use crate::door::Door;
 use crate::rocketmq::answer::{Answer, Answered, Refusal};
 use crate::rocketmq::client::Client;
 use crate::rocketmq::fields::Fields;
@@ -41,16 +42,16 @@ impl Named {
     }
 }
 
-type Finished = (Vec<PopAcked>, Option<PopReceipt>);
+pub(in crate::rocketmq) type Finished = (Vec<PopAcked>, Option<PopReceipt>);
 
 /// Tries until nobody is in the way.
-async fn settled(
-    client: &Arc<Client>,
+pub(in crate::rocketmq) async fn settled(
+    (door, tables): (&Door, &Tables),
     ask: impl Fn(&Tables) -> Result<PendingAck, Error> + Clone + Send + 'static,
 ) -> Result<Finished, Refusal> {
     for _ in 0..ATTEMPTS {
-        let (asking, ask) = (Arc::clone(client), ask.clone());
-        let pending = client.door.work.run(Waits::ForRows, move || ask(&asking.tables)).await??;
+        let (tables, ask) = (tables.clone(), ask.clone());
+        let pending = door.work.run(Waits::ForRows, move || ask(&tables)).await??;
         if let Some(finished) = pending.finish().await? {
             return Ok(finished);
         }
@@ -75,7 +76,7 @@ pub(in crate::rocketmq) async fn acknowledge(client: Arc<Client>, command: Comma
     let ask = move |tables: &Tables| {
         tables.engine.acknowledge_popped(&tables.who, &group.namespace, &group.name, table, &[receipt])
     };
-    match settled(&client, ask).await?.0.first() {
+    match settled((&client.door, &client.tables), ask).await?.0.first() {
         Some(PopAcked::Done) => Ok(Answer::ok()),
         _ => Err(stale(&named)),
     }
@@ -101,7 +102,7 @@ pub(in crate::rocketmq) async fn acknowledge_all(client: Arc<Client>, command: C
         let ask = move |tables: &Tables| {
             tables.engine.acknowledge_popped(&tables.who, &group.namespace, &group.name, table, &receipts)
         };
-        settled(&client, ask).await?;
+        settled((&client.door, &client.tables), ask).await?;
     }
     Ok(Answer::ok())
 }
@@ -116,7 +117,7 @@ pub(in crate::rocketmq) async fn change(client: Arc<Client>, command: Command) -
     let ask = move |tables: &Tables| {
         tables.engine.change_invisible(&tables.who, &group.namespace, &group.name, table, (&receipt, after))
     };
-    let (_, next) = settled(&client, ask).await?;
+    let (_, next) = settled((&client.door, &client.tables), ask).await?;
     let next = next.ok_or_else(|| stale(&named))?;
     Ok(Answer::with(vec![
         ("popTime", next.handed_ms.to_string()),

@@ -41,7 +41,7 @@ impl Handle {
         Ok(Handle { receipt: PopReceipt { partition: queue, offset, first, number, handed_ms }, invisible_ms })
     }
 
-    pub(super) fn write(&self) -> String {
+    pub(in crate::rocketmq) fn write(&self) -> String {
         let PopReceipt { partition, offset, first, number, handed_ms } = self.receipt;
         format!("{first} {handed_ms} {} {number} 0 {BROKER} {partition} {offset}", self.invisible_ms)
     }

@@ -8,13 +8,13 @@ mod handle;
 mod notification;
 mod request;
 mod take;
+mod taking;
 mod waiting;
 
-pub(super) use acknowledge::{acknowledge, acknowledge_all, change};
+pub(super) use acknowledge::{acknowledge, acknowledge_all, change, settled};
 pub(super) use assignment::{assignment, set_mode};
-#[cfg(test)]
 pub(super) use handle::Handle;
 pub(super) use notification::notification;
-#[cfg(test)]
-pub(super) use request::PopHeader;
+pub(super) use request::{LONGEST_WAIT, PopHeader};
 pub(super) use take::answer;
+pub(super) use taking::Taking;

@@ -21,13 +21,13 @@ pub(in crate::rocketmq) async fn notification(client: Arc<Client>, command: Comm
     same_namespace(&group, &topic)?;
     let (queue, wait, in_order) = (any_queue(fields)?, wait(fields)?, fields.or("order", false)?);
     let table = client.tables.existing(&topic)?;
-    let mut waiting = Waiting::begin(&client, &group, &table, in_order).await?;
+    let mut waiting = Waiting::begin((&client.door, &client.tables), &group, &table, in_order).await?;
     let deadline = Instant::now() + wait.unwrap_or_default();
     loop {
         let (seer, by, of) = (Arc::clone(&client), group.clone(), Arc::clone(&table));
         let look = move || look(&seer, &by, &of, queue);
         let (is_there, next_us) = client.door.work.run(Waits::ForRows, look).await??;
-        if is_there || wait.is_none() || !waiting.comes(&client, next_us, deadline).await {
+        if is_there || wait.is_none() || !waiting.comes(&client.door, next_us, deadline).await {
             return Ok(Answer::with(vec![("hasMsg", is_there.to_string()), ("pollingFull", "false".to_owned())]));
         }
     }

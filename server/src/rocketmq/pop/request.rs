@@ -11,7 +11,7 @@ use crate::rocketmq::names::ScopedName;
 use crate::rocketmq::wire::command::Command;
 
 /// How long a client waits for messages at most.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub(in crate::rocketmq) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Clients begin at the end of queues that they do not know.
 const BEGIN_AT_END: i32 = 1;
 /// A queue that has all messages that it ever had, and none older than this, is a new one.
@@ -19,19 +19,19 @@ const NEW_QUEUE_US: i64 = 3_600 * 1_000_000;
 
 #[derive(Debug, Clone)]
 pub(in crate::rocketmq) struct PopHeader {
-    pub(super) group: ScopedName,
-    pub(super) topic: ScopedName,
+    pub(in crate::rocketmq) group: ScopedName,
+    pub(in crate::rocketmq) topic: ScopedName,
     /// As the client names it.
-    pub(super) wire_topic: String,
+    pub(in crate::rocketmq) wire_topic: String,
     /// `None`: all of them.
-    pub(super) queue: Option<u32>,
-    pub(super) messages: usize,
-    pub(super) invisible: Duration,
-    pub(super) wait: Option<Duration>,
-    pub(super) in_order: bool,
-    begins_at_end: bool,
-    pub(super) kind: FilterKind,
-    pub(super) expression: String,
+    pub(in crate::rocketmq) queue: Option<u32>,
+    pub(in crate::rocketmq) messages: usize,
+    pub(in crate::rocketmq) invisible: Duration,
+    pub(in crate::rocketmq) wait: Option<Duration>,
+    pub(in crate::rocketmq) in_order: bool,
+    pub(in crate::rocketmq) begins_at_end: bool,
+    pub(in crate::rocketmq) kind: FilterKind,
+    pub(in crate::rocketmq) expression: String,
 }
 
 impl PopHeader {

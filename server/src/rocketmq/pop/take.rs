@@ -2,35 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use millstream_engine::{PopOutcome, PopRequest, Popped, RowPlace, TableInfo};
-use tokio::time::Instant;
+use millstream_engine::{Popped, TableInfo};
 
-use super::choice::{Choice, write};
-use super::request::{LONGEST_WAIT, PopHeader};
-use super::waiting::Waiting;
+use super::choice::write;
+use super::request::PopHeader;
+use super::taking::Taking;
 use crate::net::framed::Arrived;
 use crate::net::sent::Load;
 use crate::rocketmq::answer::{Answer, Refusal};
 use crate::rocketmq::client::Client;
-use crate::rocketmq::filter::Filter;
 use crate::rocketmq::wire::codes;
 use crate::rocketmq::wire::command::Command;
 use crate::work::Waits;
-
-/// What one answer holds, but for a message that is longer by itself.
-const MAX_BYTES: usize = 256 << 10;
-/// What an answer takes beside its messages.
-const HEADER_BYTES: usize = 4 << 10;
-
-/// What a look has come to.
-enum Seen {
-    Outcome(PopOutcome),
-    /// A plugin of the filter is over its share of the machine, for so long.
-    Throttled(Duration),
-}
 
 /// An answer, and the room of its messages.
 pub(in crate::rocketmq) async fn answer(
@@ -41,98 +26,20 @@ pub(in crate::rocketmq) async fn answer(
     let header = Arc::new(PopHeader::read(&command)?);
     drop(command);
     let table = client.tables.existing(&header.topic)?;
-    let mut waiting = Waiting::begin(&client, &header.group, &table, header.in_order).await?;
-    let filter = Arc::new(filter(&client, &header).await?);
-    // The subscription's text is in the filter, or was short.
-    drop(arrived);
-    let deadline = Instant::now() + header.wait.unwrap_or_default();
-    let give_up = Instant::now() + LONGEST_WAIT / 2;
-    let mut bytes = MAX_BYTES;
-    loop {
-        // Taken before the look: what is found is handed out.
-        let room = client.outgoing.room(bytes + HEADER_BYTES).await;
-        let (seer, asked, by, looked) =
-            (Arc::clone(&client), Arc::clone(&header), Arc::clone(&filter), Arc::clone(&table));
-        let look = move || see(&seer, &asked, &by, &looked, bytes);
-        match client.door.work.run(Waits::ForRows, look).await?? {
-            Seen::Throttled(pause) => {
-                drop(room);
-                if Instant::now() + pause > give_up {
-                    return Err(Refusal::new(
-                        codes::SYSTEM_BUSY,
-                        "a plugin of the filter is over its share of the machine",
-                    ));
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = client.stop.stopped() => return Err(Refusal::new(codes::SERVICE_NOT_AVAILABLE, "the server stops")),
-                }
-            }
-            // Asked for while none is held.
-            Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
-            Seen::Outcome(PopOutcome::Taken(pending)) => {
-                let Some(popped) = pending.finish().await?.filter(|popped| !popped.is_empty()) else { continue };
-                let (writer, asked, of) = (Arc::clone(&client), Arc::clone(&header), Arc::clone(&table));
-                let written = move || found(&writer, &asked, &of, popped);
-                return Ok((client.door.work.run(Waits::ForRows, written).await??, Some(room)));
-            }
-            Seen::Outcome(PopOutcome::Nothing { next_us }) => {
-                drop(room);
-                if header.wait.is_none() {
-                    return Ok((nothing(&client, &header, codes::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE"), None));
-                }
-                if !waiting.comes(&client, next_us, deadline).await {
-                    return Ok((nothing(&client, &header, codes::POLLING_TIMEOUT, "POLLING_TIMEOUT"), None));
-                }
-            }
-            Seen::Outcome(PopOutcome::NeedsDeadLetters) => {
-                return Err(Refusal::new(codes::SYSTEM_ERROR, "the table of dead letters can't be made"));
-            }
+    let (door, tables, store_host) = (client.door.clone(), client.tables.clone(), client.store_host);
+    let sent = Arc::clone(client.outgoing.sent());
+    let taking = Taking { door, tables, sent, header: Arc::clone(&header), table: Arc::clone(&table), store_host };
+    match taking.taken(arrived).await? {
+        Some((popped, room)) => {
+            let writer = Arc::clone(&client);
+            let written = move || found(&writer, &header, &table, popped);
+            Ok((client.door.work.run(Waits::ForRows, written).await??, Some(room)))
         }
-    }
-}
-
-async fn filter(client: &Arc<Client>, header: &Arc<PopHeader>) -> Result<Filter, Refusal> {
-    let (maker, asked) = (Arc::clone(client), Arc::clone(header));
-    let make = move || Filter::read(&maker, &asked.topic.namespace, asked.kind, &asked.expression);
-    client.door.work.run(Waits::ForRows, make).await?
-}
-
-fn see(client: &Client, header: &PopHeader, filter: &Filter, table: &TableInfo, bytes: usize) -> Result<Seen, Refusal> {
-    if let Some(pause) = filter.throttled() {
-        return Ok(Seen::Throttled(pause));
-    }
-    let (tables, group) = (&client.tables, &header.group);
-    let request = PopRequest {
-        namespace: group.namespace.clone(),
-        group: group.name.clone(),
-        table: table.id,
-        partition: header.queue,
-        messages: header.messages,
-        bytes,
-        invisible: header.invisible,
-        max_attempts: tables.settings.max_attempts,
-        in_order: header.in_order,
-        start: header.start(tables.engine.now_us()),
-    };
-    let mut choice =
-        Choice { filter, topic: &header.wire_topic, store_host: client.store_host, failed: None, stopped: None };
-    let outcome = tables.engine.pop(&tables.who, &request, &mut choice)?;
-    let tell = |partition, offset, why: &str| {
-        let place = RowPlace { table: table.id, partition, offset };
-        tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, place, why)
-    };
-    if let Some((queue, offset, why)) = &choice.failed {
-        tell(*queue, *offset, why)?;
-    }
-    if let Some((queue, offset, why)) = &choice.stopped {
-        tell(*queue, *offset, why)?;
-        if matches!(outcome, PopOutcome::Nothing { .. }) {
-            let remark = format!("the filter of the subscription fails at offset {offset} of queue {queue}: {why}");
-            return Err(Refusal::new(codes::SYSTEM_ERROR, remark));
+        None if header.wait.is_none() => {
+            Ok((nothing(&client, &header, codes::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE"), None))
         }
+        None => Ok((nothing(&client, &header, codes::POLLING_TIMEOUT, "POLLING_TIMEOUT"), None)),
     }
-    Ok(Seen::Outcome(outcome))
 }
 
 fn found(client: &Client, header: &PopHeader, table: &TableInfo, mut popped: Vec<Popped>) -> Result<Answer, Refusal> {

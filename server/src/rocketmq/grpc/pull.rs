@@ -1,0 +1,160 @@
+//! Messages of a queue from an offset on, waited for where there are none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::RowPlace;
+use tokio::time::Instant;
+
+use super::caller::Caller;
+use super::offsets::Queue;
+use super::proto::pull_message_response::Content;
+use super::proto::{Code, Message, PullMessageRequest, PullMessageResponse, Resource};
+use super::resources;
+use super::settings;
+use super::status::{self, Done, Failed};
+use super::times;
+use super::written::{self, Place};
+use crate::net::sent::Load;
+use crate::rocketmq::filter::{Filter, FilterKind};
+use crate::rocketmq::names::ScopedName;
+use crate::rocketmq::pop::LONGEST_WAIT;
+use crate::rocketmq::scan::MessageScan;
+use crate::rocketmq::tables::Tables;
+use crate::work::Waits;
+
+/// What one answer holds, but for a message that is longer by itself.
+const MAX_BYTES: usize = 256 << 10;
+/// A message with its properties, at most.
+const LONGEST_BYTES: usize = 5 << 20;
+const MAX_MESSAGES: usize = 1_024;
+
+/// What was found, and where the next pull goes on.
+struct Pulled {
+    messages: Vec<Message>,
+    next: u64,
+}
+
+/// What a look takes with it.
+struct Looking {
+    tables: Tables,
+    queue: Queue,
+    group: ScopedName,
+    filter: Filter,
+    topic: Resource,
+    store_host: String,
+    most: usize,
+}
+
+/// All that one call is answered, the status behind the messages.
+pub(super) async fn pull(caller: &Caller, request: PullMessageRequest) -> Vec<PullMessageResponse> {
+    let of = |content| PullMessageResponse { content: Some(content) };
+    match pulled(caller, request).await {
+        Ok(Pulled { messages, next }) => {
+            let status = match messages.is_empty() {
+                true => Failed::new(Code::MessageNotFound, "there is no new message").status(),
+                false => status::ok(),
+            };
+            let messages = messages.into_iter().map(|message| of(Content::Message(message)));
+            let next = of(Content::NextOffset(i64::try_from(next).unwrap_or(i64::MAX)));
+            messages.chain([next, of(Content::Status(status))]).collect()
+        }
+        Err(failed) => vec![of(Content::Status(failed.status()))],
+    }
+}
+
+async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
+    let group = resources::group(caller, request.group.as_ref())?;
+    let queue = Queue::named(caller, request.message_queue.as_ref())?;
+    let topic = request.message_queue.and_then(|queue| queue.topic).unwrap_or_default();
+    let illegal = |offset: i64| Failed::new(Code::IllegalOffset, format!("the queue has no offset {offset}"));
+    let mut from = u64::try_from(request.offset).map_err(|_| illegal(request.offset))?;
+    let (door, tables) = (&caller.door.door, caller.tables.clone());
+    let (kind, expression) = settings::expression(request.filter_expression.as_ref())?;
+    let kind = FilterKind::read(Some(kind))?;
+    let (reading, who, namespace) = (door.clone(), tables.who.clone(), queue.topic.namespace.clone());
+    let read = move || Filter::read((&reading, &who), &namespace, kind, &expression);
+    let filter = door.work.run(Waits::ForRows, read).await??;
+    let wait = request.long_polling_timeout.as_ref().and_then(times::duration).unwrap_or_default();
+    let wait = wait.min(caller.timeout.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT);
+    let deadline = Instant::now() + wait;
+    // Watched from before the first look, so that nothing comes in between.
+    let mut changes = tables.engine.watch_table(&tables.who, queue.table.id)?;
+    let most = usize::try_from(request.batch_size).unwrap_or(0).clamp(1, MAX_MESSAGES);
+    let store_host = caller.door.store_host.to_string();
+    let looking = Arc::new(Looking { tables, queue, group, filter, topic, store_host, most });
+    loop {
+        let (start, end) = looking.queue.bounds(&looking.tables)?;
+        if from < start || from > end {
+            return Err(illegal(request.offset));
+        }
+        if from < end {
+            let (pulled, room) = look(caller, &looking, from).await?;
+            if !pulled.messages.is_empty() {
+                caller.sent.hand_over(room);
+                return Ok(pulled);
+            }
+            from = pulled.next;
+            if from < end {
+                continue;
+            }
+        }
+        let changed = tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = tokio::time::sleep_until(deadline) => false,
+            () = door.stopped() => false,
+        };
+        if !changed {
+            return Ok(Pulled { messages: Vec::new(), next: from });
+        }
+    }
+}
+
+async fn look(caller: &Caller, looking: &Arc<Looking>, from: u64) -> Done<(Pulled, Load)> {
+    let mut bytes = MAX_BYTES;
+    loop {
+        let room = caller.sent.take(bytes).await;
+        let (of, work) = (Arc::clone(looking), &caller.door.door.work);
+        if let Some(pause) = looking.filter.throttled() {
+            drop(room);
+            tokio::time::sleep(pause.min(Duration::from_secs(1))).await;
+            continue;
+        }
+        match work.run(Waits::ForRows, move || see(&of, from, bytes)).await?? {
+            Some(pulled) => return Ok((pulled, room)),
+            // Asked for while none is held.
+            None => bytes = LONGEST_BYTES,
+        }
+    }
+}
+
+/// `None`: the first message is longer than `bytes`.
+fn see(of: &Looking, from: u64, bytes: usize) -> Done<Option<Pulled>> {
+    let Looking { tables, queue, group, filter, topic, store_host, most } = of;
+    let scan = MessageScan { tables, table: &queue.table, queue: queue.number };
+    let (mut messages, mut left) = (Vec::new(), bytes);
+    let mut is_too_long = false;
+    let passed = scan.passing(from, (filter, *most), |rows, row, offset| {
+        let place = Place { topic, queue: queue.number, offset: Some(offset), store_host, handed: None };
+        let size = rows.bytes(row);
+        if size > left {
+            is_too_long = messages.is_empty() && bytes < LONGEST_BYTES;
+            return false;
+        }
+        left -= size;
+        messages.push(written::message(rows, row, place));
+        true
+    })?;
+    if is_too_long {
+        return Ok(None);
+    }
+    if let Some((offset, why)) = passed.failed.as_ref().or(passed.stopped.as_ref()) {
+        let place = RowPlace { table: queue.table.id, partition: queue.number, offset: *offset };
+        tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, place, why)?;
+    }
+    if let (Some((offset, why)), true) = (&passed.stopped, messages.is_empty()) {
+        let message = format!("the filter fails at offset {offset} of queue {}: {why}", queue.number);
+        return Err(Failed::new(Code::InternalServerError, message));
+    }
+    Ok(Some(Pulled { messages, next: passed.next }))
+}

@@ -1,0 +1,137 @@
+//! Messages taken for a consumer, of whichever door, waited for where there are none.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::{PopOutcome, PopRequest, Popped, RowPlace, TableInfo};
+use tokio::time::Instant;
+
+use super::choice::Choice;
+use super::request::{LONGEST_WAIT, PopHeader};
+use super::waiting::Waiting;
+use crate::door::Door;
+use crate::net::sent::{Load, Sent};
+use crate::rocketmq::answer::Refusal;
+use crate::rocketmq::filter::Filter;
+use crate::rocketmq::tables::Tables;
+use crate::rocketmq::wire::codes;
+use crate::work::Waits;
+
+/// What one answer holds, but for a message that is longer by itself.
+const MAX_BYTES: usize = 256 << 10;
+/// What an answer takes beside its messages.
+const HEADER_BYTES: usize = 4 << 10;
+
+/// What a consumer takes, and for whom.
+#[derive(Clone)]
+pub(in crate::rocketmq) struct Taking {
+    pub(in crate::rocketmq) door: Door,
+    pub(in crate::rocketmq) tables: Tables,
+    pub(in crate::rocketmq) sent: Arc<Sent>,
+    pub(in crate::rocketmq) header: Arc<PopHeader>,
+    pub(in crate::rocketmq) table: Arc<TableInfo>,
+    pub(in crate::rocketmq) store_host: SocketAddr,
+}
+
+/// What a look has come to.
+enum Seen {
+    Outcome(PopOutcome),
+    /// A plugin of the filter is over its share of the machine, for so long.
+    Throttled(Duration),
+}
+
+impl Taking {
+    /// Messages, and the room of their answer; `None` if there were none in time. `arrived` is let go of once all of the request is
+    /// taken up.
+    pub(in crate::rocketmq) async fn taken<A>(&self, arrived: A) -> Result<Option<(Vec<Popped>, Load)>, Refusal> {
+        let Taking { door, tables, header, table, .. } = self;
+        let mut waiting = Waiting::begin((door, tables), &header.group, table, header.in_order).await?;
+        let filter = Arc::new(self.filter().await?);
+        // The subscription's text is in the filter, or was short.
+        drop(arrived);
+        let deadline = Instant::now() + header.wait.unwrap_or_default();
+        let give_up = Instant::now() + LONGEST_WAIT / 2;
+        let mut bytes = MAX_BYTES;
+        loop {
+            // Taken before the look: what is found is handed out.
+            let room = self.sent.take(bytes + HEADER_BYTES).await;
+            let (looking, by) = (self.clone(), Arc::clone(&filter));
+            match door.work.run(Waits::ForRows, move || looking.see(&by, bytes)).await?? {
+                Seen::Throttled(pause) => {
+                    drop(room);
+                    if Instant::now() + pause > give_up {
+                        return Err(Refusal::new(
+                            codes::SYSTEM_BUSY,
+                            "a plugin of the filter is over its share of the machine",
+                        ));
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = door.stopped() => return Err(Refusal::new(codes::SERVICE_NOT_AVAILABLE, "the server stops")),
+                    }
+                }
+                // Asked for while none is held.
+                Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
+                Seen::Outcome(PopOutcome::Taken(pending)) => {
+                    if let Some(popped) = pending.finish().await?.filter(|popped| !popped.is_empty()) {
+                        return Ok(Some((popped, room)));
+                    }
+                }
+                Seen::Outcome(PopOutcome::Nothing { next_us }) => {
+                    drop(room);
+                    if header.wait.is_none() || !waiting.comes(door, next_us, deadline).await {
+                        return Ok(None);
+                    }
+                }
+                Seen::Outcome(PopOutcome::NeedsDeadLetters) => {
+                    return Err(Refusal::new(codes::SYSTEM_ERROR, "the table of dead letters can't be made"));
+                }
+            }
+        }
+    }
+
+    async fn filter(&self) -> Result<Filter, Refusal> {
+        let (door, who, asked) = (self.door.clone(), self.tables.who.clone(), Arc::clone(&self.header));
+        let make = move || Filter::read((&door, &who), &asked.topic.namespace, asked.kind, &asked.expression);
+        self.door.work.run(Waits::ForRows, make).await?
+    }
+
+    fn see(&self, filter: &Filter, bytes: usize) -> Result<Seen, Refusal> {
+        if let Some(pause) = filter.throttled() {
+            return Ok(Seen::Throttled(pause));
+        }
+        let Taking { tables, header, table, store_host, .. } = self;
+        let group = &header.group;
+        let request = PopRequest {
+            namespace: group.namespace.clone(),
+            group: group.name.clone(),
+            table: table.id,
+            partition: header.queue,
+            messages: header.messages,
+            bytes,
+            invisible: header.invisible,
+            max_attempts: tables.settings.max_attempts,
+            in_order: header.in_order,
+            start: header.start(tables.engine.now_us()),
+        };
+        let mut choice =
+            Choice { filter, topic: &header.wire_topic, store_host: *store_host, failed: None, stopped: None };
+        let outcome = tables.engine.pop(&tables.who, &request, &mut choice)?;
+        let tell = |partition, offset, why: &str| {
+            let place = RowPlace { table: table.id, partition, offset };
+            tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, place, why)
+        };
+        if let Some((queue, offset, why)) = &choice.failed {
+            tell(*queue, *offset, why)?;
+        }
+        if let Some((queue, offset, why)) = &choice.stopped {
+            tell(*queue, *offset, why)?;
+            if matches!(outcome, PopOutcome::Nothing { .. }) {
+                let remark = format!("the filter of the subscription fails at offset {offset} of queue {queue}: {why}");
+                return Err(Refusal::new(codes::SYSTEM_ERROR, remark));
+            }
+        }
+        Ok(Seen::Outcome(outcome))
+    }
+}

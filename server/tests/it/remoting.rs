@@ -192,7 +192,7 @@ fn conditions_are_looked_at_here() {
     let mut other = Remoting::connect(server.remoting);
     other.ask(34, &json!({}), by_condition("c2", "amount = ", 6).as_bytes());
     let (code, header, _) = other.ask(11, &sql, b"");
-    assert!(code == 26 && header["remark"].as_str().unwrap().contains("the end found"), "{header}");
+    assert!(code == 27 && header["remark"].as_str().unwrap().contains("the end found"), "{header}");
     let shown = server.ok(&[
         "sql",
         "--format",
@@ -324,7 +324,7 @@ fn what_is_not_served_says_so() {
         let remark = header["remark"].as_str().unwrap_or_default();
         assert!(answered == number && remark.contains(part), "{code}: {answered} {remark}");
     };
-    refused(&mut client, 200_050, json!({}), 3, "POP_MESSAGE");
+    refused(&mut client, 200_052, json!({}), 3, "PEEK_MESSAGE");
     refused(&mut client, 37, json!({}), 1, "no field producerGroup");
     refused(
         &mut client,

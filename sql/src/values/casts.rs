@@ -80,7 +80,7 @@ pub(super) fn cast(expr: Expr, to: DataType, is_try: bool) -> Expr {
 }
 
 /// What `CAST(values AS to)` gives, or TRY_CAST, which makes null of what does not fit.
-pub(super) fn convert(values: &ArrayRef, to: &DataType, is_try: bool) -> DfResult<ArrayRef> {
+pub(crate) fn convert(values: &ArrayRef, to: &DataType, is_try: bool) -> DfResult<ArrayRef> {
     match values.data_type() == to {
         true => Ok(Arc::clone(values)),
         false => TrueCast::new(to.clone(), is_try).invoke(values, ""),

@@ -28,7 +28,6 @@ mod zones;
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -41,6 +40,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::sql::planner::ParserOptions;
 
+pub(crate) use casts::convert;
 pub(crate) use literals::rewrite_syntax;
 use operators::Stage;
 
@@ -86,11 +86,6 @@ pub(crate) fn cast(expr: Expr, from: &DataType, to: &DataType) -> Expr {
         true => casts::cast(expr, to.clone(), false),
         false => Expr::Cast(Cast::new(Box::new(expr), to.clone())),
     }
-}
-
-/// What `CAST(values AS to)` gives, or TRY_CAST, which makes null of what does not fit.
-pub(crate) fn convert(values: &ArrayRef, to: &DataType, is_try: bool) -> DfResult<ArrayRef> {
-    casts::convert(values, to, is_try)
 }
 
 /// What `CAST(value AS to)` gives.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SessionState;
 use millstream_engine::{
     BatchOperator, Engine, Error as EngineError, Principal, TableInfo, TopicCompiler, TopicInfo, TopicPlugins,
@@ -13,7 +14,7 @@ use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
 use crate::selector::{Filters, MessageFilter, PropertyNames};
 use crate::threads::{Threads, planning};
-use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic};
+use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic, values};
 
 /// SQL over one engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -127,5 +128,40 @@ impl TopicCompiler for Compiler {
             Error::Engine(error) => error,
             other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
         })
+    }
+
+    fn try_cast(&self, values: &ArrayRef, to: &DataType) -> millstream_engine::Result<ArrayRef> {
+        values::convert(values, to, true).map_err(|error| EngineError::InvalidInput(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray, StringArray, TimestampMicrosecondArray};
+    use arrow::datatypes::{Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+
+    use super::*;
+
+    #[test]
+    fn the_engine_reads_texts_as_sql_does() {
+        let options = SqlOptions::default();
+        let state = base_state(&options, runtime(&options).unwrap());
+        let compiler = Compiler { state: Arc::new(state) };
+        let cast = |texts: &[&str], to: DataType| {
+            let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+            compiler.try_cast(&texts, &to).unwrap()
+        };
+        let doubles = cast(&["1e400", "-Infinity", "0.5", "much"], DataType::Float64);
+        let doubles: Vec<_> = doubles.as_primitive::<Float64Type>().iter().collect();
+        assert_eq!(doubles, [None, Some(f64::NEG_INFINITY), Some(0.5), None]);
+        let integers = cast(&["7", "1.5", "9223372036854775808"], DataType::Int64);
+        assert_eq!(integers.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(7), None, None]);
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let times = cast(&["1970-01-01 00:01", "1970-01-01T00:00:00.000002Z", "soon"], utc.clone());
+        let times: &TimestampMicrosecondArray = times.as_primitive::<TimestampMicrosecondType>();
+        assert_eq!(
+            (times.data_type(), times.iter().collect::<Vec<_>>()),
+            (&utc, vec![Some(60_000_000), Some(2), None])
+        );
     }
 }

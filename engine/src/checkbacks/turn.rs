@@ -146,7 +146,7 @@ impl Checkbacks {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let events = &self.ledger.events;
         let checked = handler.and_then(|handler| {
-            let batch = half_columns(halves, handler.parameters())?;
+            let batch = half_columns(halves, handler.parameters(), |values, to| self.plugins.try_cast(values, to))?;
             let handler: Arc<dyn CheckbackHandler> = Arc::new(Stoppable { handler, board: self.board.clone() });
             let _scope = CheckbackScope::enter(&info.name);
             check(&handler, &batch)

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::model::{Error, Result};
@@ -72,7 +71,7 @@ pub struct CheckFault {
     pub error: OperatorError,
 }
 
-/// Asks a handler about half messages, whose columns are found by name and cast.
+/// Asks a handler about half messages, whose columns are found by name and have the declared types.
 ///
 /// An error that the handler returns makes all rows of its call unknown. After a trap, a time-out, too much memory or an
 /// answer that does not hold to the contract, the rows are halved until those at fault are found, and those alone are
@@ -157,14 +156,17 @@ impl Asked<'_> {
 
 fn input(handler: &dyn CheckbackHandler, half_messages: &RecordBatch) -> Result<RecordBatch> {
     let name = handler.name();
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
     let columns = handler.parameters().iter().map(|(column, wanted)| {
         let found = half_messages.column_by_name(column).ok_or_else(|| {
             Error::InvalidInput(format!("checkback handler {name:?} reads {column:?}, which half messages don't have"))
         })?;
-        cast_with_options(found, wanted, &strict).map_err(|error| {
-            Error::InvalidInput(format!("checkback handler {name:?} reads {column:?} as {wanted}: {error}"))
-        })
+        match found.data_type() == wanted {
+            true => Ok(found.clone()),
+            false => Err(Error::InvalidInput(format!(
+                "checkback handler {name:?} reads {column:?} as {wanted}, and not as {}",
+                found.data_type()
+            ))),
+        }
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
     let fields = handler.parameters().iter().map(|(column, wanted)| Field::new(column, wanted.clone(), true));

@@ -170,10 +170,13 @@ pub struct TopicPlugins {
     pub functions: Vec<Arc<FunctionInfo>>,
 }
 
-/// Turns a topic's stored definition into an operator. The SQL room implements it.
+/// Turns a topic's stored definition into an operator, and knows what values mean. The SQL room implements it.
+///
+/// It calls nothing back into the engine, and the engine holds no lock while it runs.
 pub trait TopicCompiler: Send + Sync + fmt::Debug {
-    /// The compiler calls nothing back into the engine, and the engine holds no lock while it runs.
     fn compile(&self, topic: &TopicInfo, table: &TableInfo, plugins: &TopicPlugins) -> Result<Arc<dyn BatchOperator>>;
+    /// What `TRY_CAST(values AS to)` gives: null where a value does not fit. So nobody converts by another rule than SQL.
+    fn try_cast(&self, values: &ArrayRef, to: &DataType) -> Result<ArrayRef>;
 }
 
 /// Runs plugins. The plugin host implements it.

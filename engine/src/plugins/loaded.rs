@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
 use parking_lot::RwLock;
 
 use super::modules::Modules;
@@ -41,6 +43,13 @@ impl Plugins {
             let tables = Arc::new(PluginTables::new(&self.tables, plugin)?);
             host.load(plugin, module, tables)
         })
+    }
+
+    /// What `TRY_CAST(values AS to)` gives.
+    pub(crate) fn try_cast(&self, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+        let compiler = self.compiler.read().clone();
+        let none = || Error::Unsupported(format!("this engine was opened without SQL, which casts to {to}"));
+        compiler.ok_or_else(none)?.try_cast(values, to)
     }
 
     /// The limits that hold for a namespace.

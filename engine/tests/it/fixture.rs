@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 use millstream_engine::{
     Append, Assignment, AutoOffsetReset, BatchOperator, ChunkStatistics, ConsumerConfig, Delivery, Engine,
-    EngineOptions, Evaluated, FailureKind, InputColumn, ManualClock, Member, Offset, OnError, OperatorError,
+    EngineOptions, Error, Evaluated, FailureKind, InputColumn, ManualClock, Member, Offset, OnError, OperatorError,
     PartitionChoice, PartitionId, Principal, Result, RowMap, TableInfo, TableOptions, TableSpec, TopicCompiler,
     TopicInfo, TopicPlugins, TopicSource, TopicSpec,
 };
@@ -167,6 +167,8 @@ pub(crate) struct Words {
     pub rows: Arc<AtomicUsize>,
     /// Calls of evaluate.
     pub calls: Arc<AtomicUsize>,
+    /// Columns cast.
+    pub casts: AtomicUsize,
 }
 
 impl Words {
@@ -192,6 +194,11 @@ impl TopicCompiler for Words {
             rows: self.rows.clone(),
             calls: self.calls.clone(),
         }))
+    }
+
+    fn try_cast(&self, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+        self.casts.fetch_add(1, Ordering::SeqCst);
+        arrow_cast::cast(values, to).map_err(|error| Error::InvalidInput(error.to_string()))
     }
 }
 

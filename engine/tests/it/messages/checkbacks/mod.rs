@@ -83,6 +83,7 @@ fn a_plugin_commits_and_rolls_back_and_what_it_does_not_know_is_parked() {
     until(|| open(engine, &table) == ["later 1", "what 1"] && figures(engine).unknown == 2);
     assert_eq!(ids(engine, &table), ["commit 1"]);
     assert_eq!(host.asked.lock().len(), 4, "all of them in one call");
+    assert_eq!(store.compiler.casts.load(Ordering::SeqCst), 1, "bodies are read as texts by the rule of SQL");
     let gone = end(engine, &table, begun[1], CheckVerdict::Commit).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     assert!(halves(engine, &table).iter().all(|half| half.checks == 1 && half.check_us == Some(NOW_US + 12_000_000)));

@@ -38,7 +38,10 @@ pub(crate) static DOORS: &[Entry] = &[
         name: "http",
         address: |config| config.http,
         capacity: |_| Capacity::new(http::CONNECTIONS).and_probes(),
-        serve: |config, opening| http::serve(config, opening).boxed(),
+        serve: |config, opening| {
+            let router = rocketmq::http(config, opening.rooms.clone());
+            http::serve(config, opening, http::Guest { router, refused: rocketmq::http_refused }).boxed()
+        },
     },
     Entry {
         name: "remoting",
@@ -68,7 +71,8 @@ mod tests {
         &[("grpc", flight::error_shown), ("http", http::error_shown), ("remoting", rocketmq::error_shown)];
 
     /// The same of services that share another's port.
-    const SHARED: &[(&str, Shown)] = &[("messaging", rocketmq::grpc_error_shown)];
+    const SHARED: &[(&str, Shown)] =
+        &[("messaging", rocketmq::grpc_error_shown), ("mq-http", rocketmq::http_error_shown)];
 
     /// Every kind, in the engine's order.
     fn kinds() -> Vec<ErrorKind> {

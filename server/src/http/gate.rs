@@ -26,13 +26,16 @@ impl Gate {
     }
 
     pub(super) fn admits(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
-        let host = self.host(version, uri, headers)?;
+        self.admits_page(version, uri, headers)?;
         match credentials::read(headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()))? {
-            Credentials::Anyone => {}
-            Credentials::Token(_) => {
-                return Err("this door gives out no tokens, and can't check one; send none".to_owned());
-            }
+            Credentials::Anyone => Ok(()),
+            Credentials::Token(_) => Err("this door gives out no tokens, and can't check one; send none".to_owned()),
         }
+    }
+
+    /// Whether a request was sent to this server, and by no page of another's. Of its credentials nothing is said.
+    pub(super) fn admits_page(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
+        let host = self.host(version, uri, headers)?;
         match one(headers, SEC_FETCH_SITE)? {
             None | Some("none" | "same-origin") => {}
             Some(_) => return Err(foreign("by its Sec-Fetch-Site")),

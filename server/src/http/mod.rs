@@ -1,4 +1,4 @@
-//! The HTTP door: health, metrics, and SQL for whoever has no driver.
+//! The HTTP door: health, metrics, and SQL for whoever has no driver; a [`Guest`] has paths of its own beside them.
 //!
 //! `GET /healthz`, `GET /readyz`, `GET /metrics`, `POST /v1/sql`.
 
@@ -40,27 +40,49 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Whether the server is up and takes rows: for whoever watches it, by whatever name. They execute and tell nothing else.
 const FOR_ALL: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Paths of another protocol, served on the same port. Its clients sign what they ask by keys of their own.
+pub(crate) struct Guest {
+    pub(crate) router: Router,
+    /// How it says that a request is not let through.
+    pub(crate) refused: fn(String) -> Response,
+}
+
 /// Serves connections until the server stops; completes when the last request has been answered. It serves before the store is
 /// open, so that whoever waits for the server can ask how far it is.
-pub(crate) fn serve(config: &Config, opening: Opening) -> impl Future<Output = io::Result<()>> + Send + use<> {
+pub(crate) fn serve(
+    config: &Config,
+    opening: Opening,
+    guest: Guest,
+) -> impl Future<Output = io::Result<()>> + Send + use<> {
     let Opening { listener, rooms, stop } = opening;
-    let router = router(Arc::new(HttpDoor::new(config, rooms)));
+    let router = router(Arc::new(HttpDoor::new(config, rooms)), guest);
     let refuse = |message: String| HttpError::new(Kind::Unavailable, message).into_response();
     http1::serve(listener, Site { router, probes: &PROBES, refuse }, stop)
 }
 
-fn router(door: Arc<HttpDoor>) -> Router {
+fn router(door: Arc<HttpDoor>, guest: Guest) -> Router {
+    let (gate, refused) = (Arc::clone(&door), guest.refused);
+    let guests = guest.router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+        let admitted = gate.gate.admits_page(request.version(), request.uri(), request.headers());
+        async move {
+            match admitted {
+                Ok(()) => next.run(request).await,
+                Err(message) => refused(message),
+            }
+        }
+    }));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .route("/v1/sql", post(sql::execute))
         .fallback(async || {
-            HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics and /v1/sql")
+            HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics, /v1/sql and /topics/TOPIC/messages")
         })
         .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&door), check))
         .with_state(door)
+        .merge(guests)
 }
 
 /// Lets a request through, or answers it.

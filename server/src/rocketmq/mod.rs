@@ -1,5 +1,5 @@
 //! The RocketMQ door: the remoting protocol of 4.x clients, which 5.x "remoting" clients speak too. Name server and broker in one.
-//! 5.x clients over gRPC come in at the Flight door's port, and find the same here, in [`grpc`].
+//! 5.x clients over gRPC come in at the Flight door's port, and find the same here, in [`grpc`]; clients over HTTP at the HTTP door's, in [`http`].
 //!
 //! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Which
 //! clients are alive, what they have locked and committed is the engine's. What is served stands in [`dispatch`].
@@ -18,6 +18,7 @@ mod filter;
 #[cfg(test)]
 mod fuzz;
 mod grpc;
+mod http;
 mod locks;
 mod names;
 mod numbers;
@@ -54,6 +55,9 @@ pub(crate) use error::shown as error_shown;
 #[cfg(test)]
 pub(crate) use grpc::error_shown as grpc_error_shown;
 pub(crate) use grpc::open as grpc;
+#[cfg(test)]
+pub(crate) use http::error_shown as http_error_shown;
+pub(crate) use http::{refused as http_refused, router as http};
 use shared::Remoting;
 use wire::command::MAX_MESSAGE_BYTES;
 

@@ -5,11 +5,7 @@ use super::status::{Done, Failed};
 use crate::rocketmq::pop::Handle;
 
 pub(super) fn read(text: &str) -> Done<Handle> {
-    let wrong = || Failed::new(Code::InvalidReceiptHandle, format!("{text:.200?} is no receipt of a message"));
-    let mut parts = text.rsplitn(3, ' ');
-    let (offset, queue) = (parts.next().ok_or_else(wrong)?, parts.next().ok_or_else(wrong)?);
-    let (offset, queue) = (offset.parse().map_err(|_| wrong())?, queue.parse().map_err(|_| wrong())?);
-    Handle::read(text, queue, offset).map_err(|_| wrong())
+    Handle::read_alone(text).map_err(|refusal| Failed::new(Code::InvalidReceiptHandle, refusal.remark))
 }
 
 /// Of no use any more, or never.

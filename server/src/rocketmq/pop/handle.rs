@@ -25,7 +25,7 @@ pub(in crate::rocketmq) struct Handle {
 impl Handle {
     /// `queue` and `offset` stand in the request besides.
     pub(in crate::rocketmq) fn read(text: &str, queue: u32, offset: u64) -> Result<Handle, Refusal> {
-        let wrong = || Refusal::illegal(format!("{text:.200?} is no receipt of a message that was popped"));
+        let wrong = || wrong(text);
         let mut parts = text.split(' ');
         let mut next = || parts.next().ok_or_else(wrong);
         let first: u64 = next()?.parse().map_err(|_| wrong())?;
@@ -41,10 +41,25 @@ impl Handle {
         Ok(Handle { receipt: PopReceipt { partition: queue, offset, first, number, handed_ms }, invisible_ms })
     }
 
+    /// Where nothing else says which message it is of.
+    pub(in crate::rocketmq) fn read_alone(text: &str) -> Result<Handle, Refusal> {
+        let mut parts = text.rsplitn(3, ' ');
+        let mut last = || parts.next();
+        let place = (|| Some((last()?.parse().ok()?, last()?.parse().ok()?)))();
+        match place {
+            Some((offset, queue)) => Handle::read(text, queue, offset),
+            None => Err(wrong(text)),
+        }
+    }
+
     pub(in crate::rocketmq) fn write(&self) -> String {
         let PopReceipt { partition, offset, first, number, handed_ms } = self.receipt;
         format!("{first} {handed_ms} {} {number} 0 {BROKER} {partition} {offset}", self.invisible_ms)
     }
+}
+
+fn wrong(text: &str) -> Refusal {
+    Refusal::illegal(format!("{text:.200?} is no receipt of a message that was popped"))
 }
 
 #[cfg(test)]

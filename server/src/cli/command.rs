@@ -7,6 +7,7 @@ use super::args::{ExportArguments, ImportArguments, ProduceArguments, SqlArgumen
 use super::consume::ConsumeArguments;
 use super::demo::DemoArguments;
 use super::group::GroupCommand;
+use super::migrate::MigrateCommand;
 use super::plugin::PluginCommand;
 use super::serve::ServeArguments;
 use super::topic::TopicCommand;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     /// Make, build, test, load and watch plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Bring in what another system has
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// See it all at work on real flights, with crashes, in a minute
     Demo(DemoArguments),
     /// Print a completion script for a shell

@@ -30,6 +30,11 @@ impl Failure {
         Failure { code: UNREACHABLE, message: message.to_string() }
     }
 
+    /// Whether there is no server to ask further.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
+    }
+
     /// Says where it happened.
     pub(crate) fn within(self, place: impl fmt::Display) -> Failure {
         Failure { message: format!("{place}: {}", self.message), ..self }

@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod group;
 mod import;
+mod migrate;
 mod output;
 mod plugin;
 mod produce;
@@ -56,6 +57,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Topic(command) => on_runtime(topic::run(command)),
         Command::Group(command) => on_runtime(group::run(command)),
         Command::Plugin(command) => on_runtime(plugin::run(command)),
+        Command::Migrate(command) => on_runtime(migrate::run(command)),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -77,7 +77,10 @@ fn router(door: Arc<HttpDoor>, guest: Guest) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/v1/sql", post(sql::execute))
         .fallback(async || {
-            HttpError::new(Kind::NotFound, "no such path; there are /healthz, /readyz, /metrics, /v1/sql and /topics/TOPIC/messages")
+            HttpError::new(
+                Kind::NotFound,
+                "no such path; there are /healthz, /readyz, /metrics, /v1/sql and /topics/TOPIC/messages",
+            )
         })
         .method_not_allowed_fallback(async || HttpError::new(Kind::Method, "this path does not take that method"))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&door), check))

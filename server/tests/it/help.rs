@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 34] = [
     &[],
     &["serve"],
     &["sql"],
@@ -35,6 +35,8 @@ const COMMANDS: [&[&str]; 32] = [
     &["plugin", "resume"],
     &["plugin", "key"],
     &["plugin", "sign"],
+    &["migrate"],
+    &["migrate", "rocketmq"],
     &["demo"],
     &["completions"],
 ];

@@ -9,6 +9,7 @@ mod help;
 mod hostile;
 mod http;
 mod messaging;
+mod migrate;
 mod plugin;
 mod plugin_project;
 mod program;

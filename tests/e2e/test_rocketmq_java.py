@@ -90,6 +90,25 @@ def test_what_administrators_do(serve, part):
     run(ADMIN, serve(), part, "JSON", source="RocketmqAdmin")
 
 
+def test_topics_and_groups_move_with_what_mqadmin_exports(serve, tmp_path):
+    old, new = serve(), serve()
+    old.cli("sql", "-c", "CREATE TABLE orders OF MESSAGES WITH (kind = 'ordered', partitions = 3)")
+    old.cli("sql", "-c", "CREATE SCHEMA shop")
+    old.cli("sql", "-c", "CREATE TABLE shop.paid OF MESSAGES WITH (partitions = 2)")
+    old.cli("sql", "-c", 'CREATE TABLE "%RETRY%workers" OF MESSAGES WITH (partitions = 1)')
+    export = ["exportMetadata", "-n", old.remoting, "-c", "millstream", "-f", str(tmp_path / "exported")]
+    options = ["-Drocketmq.client.logUseSlf4j=true", f"-Duser.home={tmp_path}", "--add-opens=java.base/java.nio=ALL-UNNAMED"]
+    tool = "org.apache.rocketmq.tools.command.MQAdminStartup"
+    done = subprocess.run(
+        ["java", *options, "-cp", f"{CACHE / ADMIN}/*", tool, *export], capture_output=True, text=True, timeout=120,
+    )
+    metadata = tmp_path / "exported" / "metadata.json"
+    assert done.returncode == 0 and metadata.exists(), f"{done.stdout}\n{done.stderr}"
+    new.cli("migrate", "rocketmq", str(metadata))
+    tables = "SELECT namespace, name, partitions, messages FROM system.tables ORDER BY namespace, name"
+    assert len(sql(old, tables)) == 3 and sql(new, tables) == sql(old, tables)
+
+
 @pytest.mark.parametrize("part", ["concurrent", "transactions"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_binary_headers(serve, version, part):

@@ -91,7 +91,7 @@ def test_what_administrators_do(serve, part):
 
 
 def test_topics_and_groups_move_with_what_mqadmin_exports(serve, tmp_path):
-    old, new = serve(), serve()
+    old, new = serve(name="old"), serve(name="new")
     old.cli("sql", "-c", "CREATE TABLE orders OF MESSAGES WITH (kind = 'ordered', partitions = 3)")
     old.cli("sql", "-c", "CREATE SCHEMA shop")
     old.cli("sql", "-c", "CREATE TABLE shop.paid OF MESSAGES WITH (partitions = 2)")

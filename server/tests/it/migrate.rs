@@ -27,7 +27,8 @@ fn topics_and_groups_are_made_once_and_what_fails_is_told() {
     server.ok(&["sql", "-c", "CREATE TABLE taken (id BIGINT)"]);
     let path = file(&dir, METADATA);
     let migrate = ["migrate", "rocketmq", path.to_str().unwrap(), "--format", "csv"];
-    let tables = "SELECT namespace, name, partitions, messages FROM system.tables WHERE messages IS NOT NULL ORDER BY 1, 2";
+    let tables =
+        "SELECT namespace, name, partitions, messages FROM system.tables WHERE messages IS NOT NULL ORDER BY 1, 2";
     let tables = || server.ok(&["sql", "--format", "csv", "-c", tables]);
     let head = "item,name,outcome,remark\n";
     let attempts = "it had 3 attempts; here its consumers say how many";
@@ -46,7 +47,8 @@ fn topics_and_groups_are_made_once_and_what_fails_is_told() {
     let done = server.run(&migrate);
     assert_eq!((code(&done), stdout(&done)), (1, list("made", "").as_str()));
     assert!(stderr(&done).contains("1 of 5 items could not be migrated"), "{}", stderr(&done));
-    let made = "namespace,name,partitions,messages\npublic,%RETRY%workers,1,any\npublic,orders,4,ordered\nshop,paid,2,any\n";
+    let made =
+        "namespace,name,partitions,messages\npublic,%RETRY%workers,1,any\npublic,orders,4,ordered\nshop,paid,2,any\n";
     assert_eq!(tables(), made);
     // Once more changes nothing.
     let again = server.run(&migrate);

@@ -41,7 +41,7 @@ pub(super) fn messages(
             let receipt = Handle { receipt: part.receipt(*offset), invisible_ms }.write();
             // A message that came another way may have none.
             let id = rows.message_id(row).filter(|id| !id.is_empty()).map(str::to_owned);
-            let id = id.unwrap_or_else(|| message_id::write(store_host, physical));
+            let id = id.unwrap_or_else(|| message_id::write(store_host, i64::try_from(physical).unwrap_or(i64::MAX)));
             xml.open("Message").text("MessageId", &id).text("MessageBodyMD5", &md5(body.as_bytes()));
             xml.text("MessageBody", &body).text("ReceiptHandle", &receipt);
             xml.text("PublishTime", &rows.stored_ms(row).to_string());

@@ -17,7 +17,7 @@ use crate::state::{CheckbackStands, DueKey, DueWhat, HalfEntry, Submission};
 /// Half messages of one turn, and the share of a commit that they may be of.
 const BATCH: usize = 4_096;
 const BATCH_SHARE: usize = 8;
-/// Until a plugin host is there.
+/// Until a plugin host is there, and SQL, by whose rule values are read.
 const HOSTLESS: Duration = Duration::from_millis(100);
 
 /// What a turn came to.
@@ -51,7 +51,7 @@ impl Checkbacks {
     pub(super) fn turn(&self, from: DueKey) -> Result<Turned> {
         let Some(asking) = self.asking(from.table)? else { return Ok(Turned::Done) };
         let Asking { info, table, plugin } = &asking;
-        if self.plugins.host.read().is_none() {
+        if self.plugins.host.read().is_none() || self.plugins.compiler.read().is_none() {
             return Ok(Turned::Held(HOSTLESS));
         }
         access::check(&info.owner, Action::Produce, &table.as_ref().into())?;

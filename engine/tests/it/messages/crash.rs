@@ -18,7 +18,7 @@ use super::pops;
 use super::transactions::begin;
 use super::{create, delayed, lookups, message, send, visible};
 use crate::crash::for_each_seed;
-use crate::fixture::{NOW_US, until, who};
+use crate::fixture::{NOW_US, Words, until, who};
 
 const SEEDS: u64 = 60;
 const SECOND_US: i64 = 1_000_000;
@@ -185,6 +185,7 @@ fn what_a_plugin_decides_happens_once() {
         let mut disk = SimDisk::new(seed);
         let mut engine = open(dir.path(), &disk, &clock);
         engine.set_plugin_host(Arc::new(Bodies::default()));
+        engine.set_topic_compiler(Arc::new(Words::default()));
         let table = create(&engine, "orders", MessageKind::Transactional, 2);
         checkback(&engine, "orders");
         let mut begun: Vec<String> = Vec::new();
@@ -208,6 +209,9 @@ fn what_a_plugin_decides_happens_once() {
             disk = disk.crash(seed);
             engine = open(dir.path(), &disk, &clock);
             engine.set_plugin_host(Arc::new(Bodies::default()));
+            // What is due by now is asked about when there is SQL, and not before.
+            std::thread::sleep(Duration::from_millis(chance.random_range(0..5)));
+            engine.set_topic_compiler(Arc::new(Words::default()));
         }
         let waits = || {
             let mut open = Vec::new();

@@ -129,7 +129,7 @@ fn load(engine: &Engine, table: &TableInfo, all: Range<u64>) -> Result<()> {
 fn find(engine: &Engine, table: &TableInfo, key: MessageKey<'_>, id: &str) -> Result<()> {
     let found = engine.find_messages(&who(), table.id, key, 0..i64::MAX, 32)?;
     let [one] = found.as_slice() else { return Err(format!("{} messages are found for {key:?}", found.len()).into()) };
-    engine.lsn_of(&who(), table.id, one.partition, one.offset)?;
+    engine.lsn_of(&who(), TopicId(table.id.0), one.partition, one.offset)?;
     let inputs = (0..message_schema().fields().len()).map(InputColumn::Field).collect();
     let request = ScanRequest {
         topic: TopicId(table.id.0),

@@ -8,7 +8,7 @@ use super::core::MemberCore;
 use super::positions;
 use super::ready::{Budget, Pick, Ready, Turns, with_rows};
 use crate::evaluation::Parts;
-use crate::model::{Assignment, Delivery, Error, Offset, Result, RowOffsets, TopicId};
+use crate::model::{Assignment, Delivery, Error, Offset, Result, TopicId};
 
 /// What was found.
 #[derive(Debug)]
@@ -150,40 +150,18 @@ fn read(delivery: &Coordinator, core: &MemberCore, pick: &Pick, position: Offset
         Err(error) => return below_start(delivery, core, pick, error),
     };
     let mut parts = Parts::new(&delivery.evaluations, &pick.topic, partition, position, until);
-    loop {
-        let part = match parts.look(budget.rows, budget.bytes) {
-            Ok(Some(part)) => part,
-            Ok(None) => break,
-            // The rows stay where they are until their plugins may be called again.
-            Err(Error::Throttled { left, .. }) => return Ok(FetchStep::Idle(Some(left))),
-            Err(error) => return below_start(delivery, core, pick, error),
-        };
-        let rows = part.batch.num_rows();
-        if rows > 0 && !budget.first && (part.bytes > budget.bytes || rows > budget.rows) {
-            if !parts.has_moved() {
-                return Ok(FetchStep::Full);
-            }
-            break;
-        }
-        if rows > 0 {
+    match parts.next_rows(budget.rows, budget.bytes) {
+        Ok(Some(part)) if budget.first || (part.bytes <= budget.bytes && part.batch.num_rows() <= budget.rows) => {
             let bytes = part.bytes;
-            return Ok(FetchStep::Deliver(Box::new(part.delivery(pick.at, position)), bytes));
+            Ok(FetchStep::Deliver(Box::new(part.delivery(pick.at, position)), bytes))
         }
-        parts.take(&part);
+        Ok(_) if parts.has_moved() => Ok(FetchStep::Deliver(Box::new(parts.passed()), 0)),
+        Ok(Some(_)) => Ok(FetchStep::Full),
+        Ok(None) => Ok(FetchStep::Idle(due_in)),
+        // The rows stay where they are until their plugins may be called again.
+        Err(Error::Throttled { left, .. }) => Ok(FetchStep::Idle(Some(left))),
+        Err(error) => below_start(delivery, core, pick, error),
     }
-    if !parts.has_moved() {
-        return Ok(FetchStep::Idle(due_in));
-    }
-    let delivery = Delivery {
-        topic: pick.at.topic,
-        partition,
-        first_offset: position,
-        next_offset: parts.at(),
-        batch: arrow_array::RecordBatch::new_empty(pick.topic.output_schema.clone()),
-        offsets: RowOffsets::none(),
-        encoded: None,
-    };
-    Ok(FetchStep::Deliver(Box::new(delivery), 0))
 }
 
 /// Retention may pass a reader: he then goes on by `auto.offset.reset`.

@@ -9,7 +9,7 @@ use crate::access::{Action, Object};
 use crate::front::Engine;
 use crate::log::Ticket;
 use crate::messages::{ClientName, LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
-use crate::model::{Offset, PartitionId, Principal, Result, RowPlace, TableId, TopicId};
+use crate::model::{Assignment, Offset, PartitionId, Principal, Result, TopicId};
 
 impl Engine {
     /// A client of a group is alive, and says this of itself; it counts as gone 120 s after the last time. The receiver changes
@@ -90,24 +90,24 @@ impl Engine {
         Ok(session.allowed_of(Action::Read, all, |one| Object::group(&one.namespace, &one.group)))
     }
 
-    /// A group's filter has failed on a message, which therefore does not pass. Told of once for each table, and again after the
+    /// A group's filter has failed on a message, which therefore does not pass. Told of once for each topic, and again after the
     /// group's consumers have changed.
     pub fn message_filter_failed(
         &self,
         who: &Principal,
         namespace: &str,
         group: &str,
-        row: RowPlace,
+        (at, offset): (Assignment, Offset),
         why: &str,
     ) -> Result<()> {
         let session = self.session(who)?;
         session.group(Action::Consume, namespace, group)?;
-        let table = session.table_by_id(Action::Consume, row.table)?;
-        if self.rooms.message_clients.filter_failed(namespace, group, row.table) {
+        let topic = session.topic_by_id(Action::Consume, at.topic)?;
+        if self.rooms.message_clients.filter_failed(namespace, group, at.topic) {
             let message = format!(
                 "the filter of consumer group {group:?} fails on messages of {:?}, and it is not given them; the first one is at \
-                 partition {}, offset {}: {why}",
-                table.name, row.partition, row.offset
+                 partition {}, offset {offset}: {why}",
+                topic.name, at.partition
             );
             self.rooms.ledger.events.push("filter_failed", message);
         }
@@ -121,8 +121,8 @@ impl Engine {
         namespace: &str,
         group: &str,
         client_id: &str,
-        queues: &[(TableId, PartitionId)],
-    ) -> Result<Vec<(TableId, PartitionId)>> {
+        queues: &[(TopicId, PartitionId)],
+    ) -> Result<Vec<(TopicId, PartitionId)>> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
         self.rooms.queue_locks.lock((namespace, group), client_id, queues, self.monotonic())
     }
@@ -134,7 +134,7 @@ impl Engine {
         namespace: &str,
         group: &str,
         client_id: &str,
-        queues: &[(TableId, PartitionId)],
+        queues: &[(TopicId, PartitionId)],
     ) -> Result<()> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
         self.rooms.queue_locks.unlock((namespace, group), client_id, queues);

@@ -4,9 +4,10 @@ use tokio::sync::watch;
 
 use crate::access::Action;
 use crate::cursor::{Scan, ScanRequest};
+use crate::evaluation::Parts;
 use crate::front::Engine;
 use crate::model::Principal;
-use crate::model::{Lsn, Offset, PartitionId, Result, RowPlace, TableId};
+use crate::model::{Assignment, Delivery, Error, Lsn, Offset, PartitionId, Result, RowPlace, TopicId};
 
 impl Engine {
     /// Reads ranges of a topic's source through an operator.
@@ -15,17 +16,33 @@ impl Engine {
         crate::cursor::scan(&self.rooms.tables, request)
     }
 
-    /// The first offset appended at or after `time_us`; the end offset if there is none.
-    pub fn offset_at(&self, who: &Principal, table: TableId, partition: PartitionId, time_us: i64) -> Result<Offset> {
-        self.session(who)?.table_by_id(Action::Read, table)?;
-        crate::cursor::offset_at(&self.rooms.tables, table, partition, time_us)
+    /// A topic's rows of one partition from an offset on, for consumers that keep their places by themselves: about so many and so
+    /// many bytes at most, but all of one source offset at least. Where none pass for a long stretch, or at the end, a delivery without
+    /// rows. `OffsetOutOfRange` below the start and behind the end; `Evaluation` where the row at `from`, or one behind it that
+    /// no row comes before, fails and the topic stops at such; `Throttled` while its plugins are over their share.
+    pub fn read_topic(
+        &self,
+        who: &Principal,
+        at: Assignment,
+        from: Offset,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Delivery> {
+        let topic = self.session(who)?.topic_by_id(Action::Consume, at.topic)?;
+        Parts::new(&self.rooms.evaluations, &topic, at.partition, from, Offset::MAX).delivery(max_rows, max_bytes)
     }
 
-    /// The LSN of a retained row. `FailedPrecondition` where only a segment has the row, and was written by a release that
-    /// did not keep LSNs. Costs a look into the log's index or a segment's footer, which stay in memory for a while.
-    pub fn lsn_of(&self, who: &Principal, table: TableId, partition: PartitionId, offset: Offset) -> Result<Lsn> {
-        self.session(who)?.table_by_id(Action::Read, table)?;
-        crate::cursor::lsn_of(&self.rooms.tables, table, partition, offset)
+    /// The first offset of a topic's source appended at or after `time_us`; the end offset if there is none.
+    pub fn offset_at(&self, who: &Principal, topic: TopicId, partition: PartitionId, time_us: i64) -> Result<Offset> {
+        let source = self.session(who)?.topic_by_id(Action::Read, topic)?.table;
+        crate::cursor::offset_at(&self.rooms.tables, source, partition, time_us)
+    }
+
+    /// The LSN of a retained row of a topic's source. `FailedPrecondition` where only a segment has the row, and was written by a
+    /// release that did not keep LSNs. Costs a look into the log's index or a segment's footer, which stay in memory for a while.
+    pub fn lsn_of(&self, who: &Principal, topic: TopicId, partition: PartitionId, offset: Offset) -> Result<Lsn> {
+        let source = self.session(who)?.topic_by_id(Action::Read, topic)?.table;
+        crate::cursor::lsn_of(&self.rooms.tables, source, partition, offset)
     }
 
     /// The retained row that has an LSN; `NotFound` where there is none. `FailedPrecondition` where segments of releases that
@@ -38,9 +55,19 @@ impl Engine {
         Ok(place)
     }
 
-    /// Changes whenever rows of the table become readable.
-    pub fn watch_table(&self, who: &Principal, id: TableId) -> Result<watch::Receiver<u64>> {
-        self.session(who)?.table_by_id(Action::Read, id)?;
-        Ok(self.rooms.watchers.subscribe(id))
+    /// The same of a row of a topic's source, for whoever may read the topic; `NotFound` of another's.
+    pub fn topic_row_at(&self, who: &Principal, topic: TopicId, lsn: Lsn) -> Result<RowPlace> {
+        let topic = self.session(who)?.topic_by_id(Action::Read, topic)?;
+        let place = crate::cursor::row_at(&self.rooms.tables, lsn)?;
+        if place.table == topic.table {
+            return Ok(place);
+        }
+        Err(Error::NotFound { what: "row with LSN", name: lsn.to_string() })
+    }
+
+    /// Changes whenever rows of the topic's source become readable, or the topic is dropped.
+    pub fn watch_topic(&self, who: &Principal, topic: TopicId) -> Result<watch::Receiver<u64>> {
+        let source = self.session(who)?.topic_by_id(Action::Read, topic)?.table;
+        Ok(self.rooms.watchers.subscribe(source))
     }
 }

@@ -43,16 +43,17 @@ impl Engine {
     /// which goes with it; `force` ends the members, forgets the offsets and drops those topics.
     pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         let session = self.session(who)?;
-        let dropped = self.define(|engine| {
+        let (source, dropped) = self.define(|engine| {
             let topic = session.topic(Action::Define, namespace, name)?;
             let drops = engine.drops_of_topic(&topic);
             engine.refuse_consumers(&drops)?;
             if !force {
                 engine.refuse_drop(&topic, &drops)?;
             }
-            engine.drop_all(Vec::new(), drops)
+            Ok((topic.table, engine.drop_all(Vec::new(), drops)?))
         })?;
         self.forget(&dropped);
+        self.rooms.watchers.wake([source]);
         Ok(())
     }
 

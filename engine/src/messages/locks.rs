@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::model::{Error, PartitionId, Result, TableId};
+use crate::model::{Error, PartitionId, Result, TopicId};
 
 /// How long a lock lasts; clients renew theirs every 20 s.
 const LEASE: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_secs(60);
 const MAX_LEASES: usize = 1 << 14;
 
 /// A queue.
-pub(crate) type QueueName = (TableId, PartitionId);
+pub(crate) type QueueName = (TopicId, PartitionId);
 
 /// Namespace and name.
 type GroupName = (Arc<str>, Arc<str>);
@@ -86,7 +86,7 @@ mod tests {
     fn one_client_has_a_queue_until_its_lease_ends() {
         let locks = QueueLocks::default();
         let (group, at) = (("n", "g"), Duration::from_secs);
-        let queue = |partition| (TableId(1), partition);
+        let queue = |partition| (TopicId(1), partition);
         let all = [queue(0), queue(1), queue(2)];
         assert_eq!(locks.lock(group, "a", &all[..2], at(0)).unwrap(), all[..2]);
         assert_eq!(locks.lock(group, "b", &all, at(1)).unwrap(), all[2..], "the others are a's");

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::subscription::{LiveSubscription, MessageSubscription};
-use crate::model::{Error, Result, TableId};
+use crate::model::{Error, Result, TopicId};
 
 /// A client that was not heard of for this long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -65,7 +65,7 @@ struct Group {
     /// Changes with its consumers.
     changes: watch::Sender<u64>,
     /// Tables with messages on which a filter of these consumers has failed.
-    failing: BTreeSet<TableId>,
+    failing: BTreeSet<TopicId>,
 }
 
 #[derive(Debug)]
@@ -198,10 +198,10 @@ impl Presence {
     }
 
     /// A filter of a group has failed on a message; true the first time since its consumers have changed.
-    pub(crate) fn filter_failed(&self, namespace: &str, group: &str, table: TableId) -> bool {
+    pub(crate) fn filter_failed(&self, namespace: &str, group: &str, topic: TopicId) -> bool {
         let mut inner = self.inner.lock();
         let group = inner.groups.get_mut(&(Arc::from(namespace), Arc::from(group)));
-        group.is_some_and(|group| group.failing.insert(table))
+        group.is_some_and(|group| group.failing.insert(topic))
     }
 
     /// What a group's consumers ask for on a topic: the one behind the connection, or else the newest of it, so that each is given

@@ -8,7 +8,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use millstream_engine::disk::SimDisk;
 use millstream_engine::{
     Append, Engine, EngineOptions, ErrorKind, ManualClock, Offset, PartitionChoice, ProducerStamp, Result, TableId,
-    TableOptions, TableSpec,
+    TableOptions, TableSpec, TopicId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -125,7 +125,7 @@ impl Truth {
     /// A row that is appended now gets the time of now.
     fn check_append_time(&mut self) {
         self.append();
-        let at = |us: i64| self.engine().offset_at(&who(), self.table, 0, us).expect("an offset") as usize;
+        let at = |us: i64| self.engine().offset_at(&who(), TopicId(self.table.0), 0, us).expect("an offset") as usize;
         let last = self.rows.len() - 1;
         assert!(at(self.now_us - TOLERANCE_US) <= last && at(self.now_us + TOLERANCE_US) == last + 1);
     }

@@ -156,7 +156,7 @@ pub(crate) fn at(topic: &TopicInfo, partition: PartitionId) -> Assignment {
     Assignment { topic: topic.id, partition }
 }
 
-/// Compiles definitions of a few words: `even` keeps even numbers, `fail N` fails on N, `trap` fails on every negative
+/// Compiles definitions of a few words: `even` keeps even numbers, `twice` gives each two times, `fail N` fails on N, `trap` fails on every negative
 /// number as a guest's trap, `greedy` as one that wants too much memory, `panic N` panics on N, `host N` fails as the machinery does,
 /// `tag N` gives ten times each number and the version of the plugin that the topic calls, and fails on N from version 2 on.
 #[derive(Debug, Default)]
@@ -241,7 +241,9 @@ impl BatchOperator for Word {
             _ => {}
         }
         let keep = |value: &i64| self.word != "even" || value % 2 == 0;
+        let copies = if self.word == "twice" { 2 } else { 1 };
         let kept = (0..).zip(values).filter(|(_, value)| keep(value)).map(|(row, _)| row);
+        let kept = kept.flat_map(|row| std::iter::repeat_n(row, copies));
         let rows = UInt32Array::from_iter_values(kept);
         let batch = take_record_batch(input, &rows).expect("rows can be taken");
         if self.word == "tag" {

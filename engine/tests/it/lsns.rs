@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Engine, EngineOptions, Error, ErrorKind, Lsn, ManualClock, TableId, TableOptions};
+use millstream_engine::{Engine, EngineOptions, Error, ErrorKind, Lsn, ManualClock, TableId, TableOptions, TopicId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -32,7 +32,7 @@ fn check(engine: &Engine, table: TableId, model: &Model) {
     let starts: Vec<u64> = engine.table_offsets(&who(), table).unwrap().iter().map(|(start, _)| *start).collect();
     for (lsn, (partition, offset)) in model {
         let retained = starts[*partition as usize] <= *offset;
-        match engine.lsn_of(&who(), table, *partition, *offset) {
+        match engine.lsn_of(&who(), TopicId(table.0), *partition, *offset) {
             Ok(found) if retained => assert_eq!(found.0, *lsn, "{partition}/{offset}"),
             Err(Error::OffsetOutOfRange { .. }) if !retained => {}
             other => panic!("{partition}/{offset}, {lsn}: {other:?}"),
@@ -52,7 +52,7 @@ fn check(engine: &Engine, table: TableId, model: &Model) {
     }
     for partition in 0..PARTITIONS {
         let end = engine.table_offsets(&who(), table).unwrap()[partition as usize].1;
-        let behind = engine.lsn_of(&who(), table, partition, end);
+        let behind = engine.lsn_of(&who(), TopicId(table.0), partition, end);
         assert_eq!(behind.unwrap_err().kind(), ErrorKind::OutOfRange);
     }
 }
@@ -80,7 +80,7 @@ fn every_retained_row_has_its_lsn_and_every_lsn_its_row() {
                     // The log itself says what LSNs they got, in rising order.
                     let mut last = 0;
                     for offset in from..to {
-                        let lsn = engine.lsn_of(&who(), table, partition, offset).unwrap().0;
+                        let lsn = engine.lsn_of(&who(), TopicId(table.0), partition, offset).unwrap().0;
                         assert!(lsn > last && lsn <= engine.stats(&who()).unwrap().durable_lsn.0);
                         assert_eq!(model.insert(lsn, (partition, offset)), None, "given twice");
                         last = lsn;
@@ -121,7 +121,7 @@ fn lsns_are_kept_when_small_segments_become_one() {
     }
     for partition in 0..PARTITIONS {
         for offset in 0..120 {
-            let lsn = engine.lsn_of(&who(), table, partition, offset).unwrap();
+            let lsn = engine.lsn_of(&who(), TopicId(table.0), partition, offset).unwrap();
             model.insert(lsn.0, (partition, offset));
         }
     }

@@ -33,5 +33,6 @@ mod stores;
 mod subscriptions;
 mod support;
 mod table;
+mod topic_reads;
 mod topic_versions;
 mod unowned;

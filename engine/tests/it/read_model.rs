@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Engine, EngineOptions, Error, ManualClock, TableOptions};
+use millstream_engine::{Engine, EngineOptions, Error, ManualClock, TableOptions, TopicId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -73,7 +73,8 @@ impl Model {
                 assert!(matches!(refused, Err(Error::OffsetOutOfRange { .. })));
             }
             let hour = random.random_range(0..=self.hour + 1);
-            let found = self.engine().offset_at(&who(), info.id, partition as u32, hour * 3_600_000_000).unwrap();
+            let found =
+                self.engine().offset_at(&who(), TopicId(info.id.0), partition as u32, hour * 3_600_000_000).unwrap();
             let expected = self.frames[partition].iter().find(|frame| frame.2 >= hour).map_or(end, |frame| frame.0);
             assert_eq!(found, expected.max(start), "hour {hour}");
         }

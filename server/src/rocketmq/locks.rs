@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{PartitionId, TableId};
+use millstream_engine::{PartitionId, TopicId};
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
@@ -23,22 +23,22 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
         return Ok(Answer::ok());
     }
     let locked = tables.engine.lock_queues(&tables.who, namespace, name, &asked.client_id, &queues)?;
-    let is_locked = |queue: &(TableId, PartitionId)| locked.contains(queue);
+    let is_locked = |queue: &(TopicId, PartitionId)| locked.contains(queue);
     let locked = named.into_iter().zip(&queues).filter(|(_, queue)| is_locked(queue)).map(|(name, _)| name).collect();
     Ok(Answer::body(bodies::write(&LockedQueues { locked })?))
 }
 
-type Queues = (Vec<QueueName>, Vec<(TableId, PartitionId)>);
+type Queues = (Vec<QueueName>, Vec<(TopicId, PartitionId)>);
 
 /// Those of the named queues that are there.
 fn queues(client: &Client, fields: Fields<'_>, named: Vec<QueueName>) -> Result<Queues, Refusal> {
     let (mut names, mut queues) = (Vec::new(), Vec::new());
     for name in named {
-        let Some(table) = client.tables.find(&ScopedName::read(&name.topic, fields))? else { continue };
-        let queue = u32::try_from(name.queue_id).ok().filter(|queue| *queue < table.options.partitions);
+        let Some(readable) = client.tables.readable(&ScopedName::read(&name.topic, fields))? else { continue };
+        let queue = u32::try_from(name.queue_id).ok().filter(|queue| *queue < readable.queues());
         if let Some(queue) = queue {
             names.push(name);
-            queues.push((table.id, queue));
+            queues.push((readable.topic.id, queue));
         }
     }
     Ok((names, queues))

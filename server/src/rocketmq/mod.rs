@@ -1,7 +1,8 @@
 //! The RocketMQ door: the remoting protocol of 4.x clients, which 5.x "remoting" clients speak too. Name server and broker in one.
 //! 5.x clients over gRPC come in at the Flight door's port, and find the same here, in [`grpc`]; clients over HTTP at the HTTP door's, in [`http`].
 //!
-//! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Which
+//! It is a translator: RocketMQ's topics are message tables, its queues their partitions, its physical offsets LSNs. Consumers
+//! read other tables and SQL topics too ([`readable`]), whose rows are made messages on their way ([`converted`]). Which
 //! clients are alive, what they have locked and committed is the engine's. What is served stands in [`dispatch`].
 
 mod admin;
@@ -10,6 +11,7 @@ mod asking;
 mod client;
 mod clients;
 mod connection;
+mod converted;
 mod delay;
 mod dispatch;
 mod error;
@@ -20,13 +22,16 @@ mod fuzz;
 mod grpc;
 mod http;
 mod locks;
+mod message_columns;
 mod names;
 mod numbers;
 mod offsets;
+mod physical;
 mod pop;
 mod pull;
 mod query;
 mod queueing;
+mod readable;
 mod recall;
 mod reply;
 mod retry;
@@ -37,6 +42,7 @@ mod send;
 mod send_back;
 mod shared;
 mod stored;
+mod stretches;
 mod tables;
 mod take;
 mod transactions;

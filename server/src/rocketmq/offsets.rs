@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{Offset, TableInfo};
+use millstream_engine::{Error, Offset};
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
 use super::fields::Fields;
 use super::names::ScopedName;
+use super::readable::Readable;
 use super::scan::MessageScan;
 use super::tables::Tables;
 use super::wire::codes;
@@ -21,7 +22,7 @@ const NEW_QUEUE_US: i64 = 3_600 * 1_000_000;
 /// A queue, as requests name it.
 struct Queue {
     topic: ScopedName,
-    table: Arc<TableInfo>,
+    readable: Readable,
     number: u32,
     start: Offset,
     end: Offset,
@@ -31,13 +32,16 @@ impl Queue {
     fn read(client: &Client, fields: Fields<'_>) -> Result<Queue, Refusal> {
         let tables = &client.tables;
         let topic = ScopedName::read(fields.text("topic")?, fields);
-        let table = tables.existing(&topic)?;
-        let number = Tables::check_queue(&table, fields.queue()?)?;
-        let all = tables.engine.table_offsets(&tables.who, table.id)?;
-        let bounds = usize::try_from(number).ok().and_then(|number| all.get(number)).copied();
+        let readable = tables.existing_readable(&topic)?;
+        let number = readable.check_queue(fields.queue()?)?;
+        let bounds = readable.bounds_of(tables, number)?;
         let (start, end) =
             bounds.ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {number}")))?;
-        Ok(Queue { topic, table, number, start, end })
+        Ok(Queue { topic, readable, number, start, end })
+    }
+
+    fn at_time(&self, tables: &Tables, time_us: i64) -> Result<Offset, Error> {
+        tables.engine.offset_at(&tables.who, self.readable.topic.id, self.number, time_us)
     }
 }
 
@@ -57,8 +61,7 @@ pub(super) async fn at_time(client: Arc<Client>, command: Command) -> Answered {
     let queue = Queue::read(&client, fields)?;
     let time_us = fields.number::<i64>("timestamp")?.saturating_mul(1_000);
     let work = client.door.work.clone();
-    let look = move || client.tables.engine.offset_at(&client.tables.who, queue.table.id, queue.number, time_us);
-    offset(work.run(Waits::ForRows, look).await??)
+    offset(work.run(Waits::ForRows, move || queue.at_time(&client.tables, time_us)).await??)
 }
 
 /// 32: when the oldest message was stored.
@@ -66,7 +69,7 @@ pub(super) async fn earliest_time(client: Arc<Client>, command: Command) -> Answ
     let queue = Queue::read(&client, Fields::of(&command))?;
     let work = client.door.work.clone();
     let look = move || {
-        let scan = MessageScan { tables: &client.tables, table: &queue.table, queue: queue.number };
+        let scan = MessageScan { tables: &client.tables, of: &queue.readable, queue: queue.number };
         scan.stored_ms(queue.start)
     };
     let time = work.run(Waits::ForRows, look).await??.unwrap_or(-1);
@@ -99,7 +102,7 @@ pub(super) async fn committed(client: Arc<Client>, command: Command) -> Answered
 
 fn is_new(client: &Client, queue: &Queue) -> Result<bool, Refusal> {
     let since = client.now_ms().saturating_mul(1_000).saturating_sub(NEW_QUEUE_US);
-    Ok(client.tables.engine.offset_at(&client.tables.who, queue.table.id, queue.number, since)? == 0)
+    Ok(queue.at_time(&client.tables, since)? == 0)
 }
 
 /// 15: a group's next offset. Answered once it is durable.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millstream_engine::{ErrorKind, RowPlace, TableInfo};
+use millstream_engine::ErrorKind;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -12,8 +12,8 @@ use super::client::Client;
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
+use super::readable::Readable;
 use super::scan::{Found, MessageScan, Wanted};
-use super::tables::{Tables, topic_of};
 use super::wire::codes;
 use super::wire::command::Command;
 use crate::net::framed::Arrived;
@@ -67,7 +67,7 @@ enum Seen {
     /// Nothing there is new, or nothing of it passes: the next offset to look at, and the queue's bounds.
     Nothing(u64, (u64, u64)),
     Messages(Found, (u64, u64)),
-    /// A plugin of the filter is over its share of the machine, for so long.
+    /// A plugin of the filter or of the topic is over its share of the machine, for so long.
     Throttled(Duration),
 }
 
@@ -80,10 +80,10 @@ pub(super) async fn answer(
     let request = Arc::new(PullRequest::read(&command)?);
     let _held = (request.expression_bytes() > SMALL_EXPRESSION).then_some(arrived);
     drop(command);
-    let table = client.tables.existing(&request.topic)?;
-    Tables::check_queue(&table, request.queue)?;
+    let of = Arc::new(client.tables.existing_readable(&request.topic)?);
+    of.check_queue(request.queue)?;
     // Watched from before the first look, so that nothing comes in between.
-    let mut changes = client.tables.engine.watch_table(&client.tables.who, table.id)?;
+    let mut changes = client.tables.engine.watch_topic(&client.tables.who, of.topic.id)?;
     let deadline = Instant::now() + request.wait.unwrap_or_default();
     let give_up = Instant::now() + LONGEST_WAIT / 2;
     let (mut from, mut bytes, mut room) = (None, request.bytes, None);
@@ -91,7 +91,7 @@ pub(super) async fn answer(
         if room.is_none() {
             room = client.outgoing.try_room(bytes + HEADER_BYTES);
         }
-        let (seer, asked, looked) = (Arc::clone(&client), Arc::clone(&request), Arc::clone(&table));
+        let (seer, asked, looked) = (Arc::clone(&client), Arc::clone(&request), Arc::clone(&of));
         let may_read = room.is_some();
         let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
         match client.door.work.run(Waits::ForRows, look).await?? {
@@ -102,7 +102,7 @@ pub(super) async fn answer(
                 if Instant::now() + pause > give_up {
                     return Err(Refusal::new(
                         codes::SYSTEM_BUSY,
-                        "a plugin of the filter is over its share of the machine",
+                        "a plugin of the filter or of the topic is over its share of the machine",
                     ));
                 }
                 tokio::select! {
@@ -128,7 +128,7 @@ pub(super) async fn answer(
                 let asked = u64::try_from(request.offset).unwrap_or(0);
                 // What does not pass is passed over at once, so that the client's offset goes on.
                 let waits = next == bounds.1 && request.wait.is_some();
-                if !waits || !comes(&client, &request, &table, &mut changes, next, deadline).await {
+                if !waits || !comes(&client, &request, &of, &mut changes, next, deadline).await {
                     let (code, remark) = match next > asked {
                         true => (codes::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
                         false => (codes::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
@@ -145,7 +145,7 @@ pub(super) async fn answer(
 async fn comes(
     client: &Client,
     request: &PullRequest,
-    table: &TableInfo,
+    of: &Readable,
     changes: &mut watch::Receiver<u64>,
     next: u64,
     deadline: Instant,
@@ -160,9 +160,9 @@ async fn comes(
         if !changed {
             return false;
         }
-        // Of all queues of the table one has more.
-        match tables.engine.table_offsets(&tables.who, table.id) {
-            Ok(all) if queue_of(&all, request.queue).is_some_and(|(_, end)| end == next) => {}
+        // Of all queues of the table one has more; or the topic is gone, which the next look tells.
+        match of.bounds_of(tables, request.queue) {
+            Ok(Some((_, end))) if end == next => {}
             _ => return true,
         }
     }
@@ -248,8 +248,8 @@ impl PullRequest {
     }
 
     /// Tells of a message that does not pass because the filter fails on it.
-    fn tell_failure(&self, client: &Client, table: &TableInfo, offset: u64, why: &str) -> Result<(), Refusal> {
-        let place = RowPlace { table: table.id, partition: self.queue, offset };
+    fn tell_failure(&self, client: &Client, of: &Readable, offset: u64, why: &str) -> Result<(), Refusal> {
+        let place = (of.queue(self.queue), offset);
         let ScopedName { namespace, name } = &self.group;
         Ok(client.tables.engine.message_filter_failed(&client.tables.who, namespace, name, place, why)?)
     }
@@ -259,21 +259,21 @@ impl PullRequest {
 fn see(
     client: &Client,
     request: &PullRequest,
-    table: &TableInfo,
+    of: &Readable,
     from: Option<u64>,
     bytes: Option<usize>,
 ) -> Result<Seen, Refusal> {
     let tables = &client.tables;
     let filter = request.filter(client)?;
-    let all = tables.engine.table_offsets(&tables.who, table.id)?;
-    let bounds = queue_of(&all, request.queue)
+    let bounds = of
+        .bounds_of(tables, request.queue)?
         .ok_or_else(|| Refusal::new(codes::SYSTEM_ERROR, format!("there is no queue {}", request.queue)))?;
     let moved = |to: u64, remark: &str| {
         let answer = with_bounds(codes::PULL_OFFSET_MOVED, to, bounds, remark, bytes::Bytes::new());
         Ok(Seen::Answer(answer))
     };
     let ScopedName { namespace, name } = &request.group;
-    if let Some(set) = tables.engine.take_offset_reset(&tables.who, namespace, name, topic_of(table), request.queue)? {
+    if let Some(set) = tables.engine.take_offset_reset(&tables.who, namespace, name, of.topic.id, request.queue)? {
         return moved(set, "OFFSET_RESET");
     }
     let (start, end) = bounds;
@@ -291,25 +291,22 @@ fn see(
     }
     let wanted =
         Wanted { filter, messages: request.messages, bytes, topic: &request.wire_topic, store_host: client.store_host };
-    let scan = MessageScan { tables, table, queue: request.queue };
+    let scan = MessageScan { tables, of, queue: request.queue };
     let found = scan.read(from, wanted)?;
     if let Some((offset, why)) = &found.failed {
-        request.tell_failure(client, table, *offset, why)?;
+        request.tell_failure(client, of, *offset, why)?;
     }
     if let (Some((offset, why)), 0, None) = (&found.stopped, found.messages, found.too_long) {
-        request.tell_failure(client, table, *offset, why)?;
+        request.tell_failure(client, of, *offset, why)?;
         let remark =
             format!("the filter of the subscription fails at offset {offset} of queue {}: {why}", request.queue);
         return Err(Refusal::new(codes::SYSTEM_ERROR, remark));
     }
-    match found.messages == 0 && found.too_long.is_none() {
-        true => Ok(Seen::Nothing(found.next, bounds)),
-        false => Ok(Seen::Messages(found, bounds)),
+    match (found.messages == 0 && found.too_long.is_none(), found.throttled) {
+        (true, Some(pause)) => Ok(Seen::Throttled(pause)),
+        (true, None) => Ok(Seen::Nothing(found.next, bounds)),
+        (false, _) => Ok(Seen::Messages(found, bounds)),
     }
-}
-
-fn queue_of(all: &[(u64, u64)], queue: u32) -> Option<(u64, u64)> {
-    usize::try_from(queue).ok().and_then(|queue| all.get(queue)).copied()
 }
 
 fn with_bounds(code: i32, next: u64, (min, max): (u64, u64), remark: &str, body: bytes::Bytes) -> Answer {

@@ -102,7 +102,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
 
 fn look(client: &Client, query: &Query, bytes: usize) -> Result<Found, Refusal> {
     let tables = &client.tables;
-    let table = tables.existing(&query.topic)?;
+    let of = tables.existing_readable(&query.topic)?;
+    let table = of.messages()?;
     let key = match query.by_id {
         true => MessageKey::Id(&query.key),
         false => MessageKey::Key(&query.key),
@@ -111,13 +112,13 @@ fn look(client: &Client, query: &Query, bytes: usize) -> Result<Found, Refusal> 
     let (mut body, mut newest, mut too_long) = (BytesMut::new(), 0, None);
     for message in found {
         let (queue, offset) = (message.partition, message.offset);
-        let physical = match tables.engine.lsn_of(&tables.who, table.id, queue, offset) {
+        let physical = match tables.engine.lsn_of(&tables.who, of.topic.id, queue, offset) {
             // It was deleted meanwhile.
             Err(Error::OffsetOutOfRange { .. }) => continue,
             physical => physical?.0,
         };
         let place = Place { topic: &query.wire_topic, queue, offset, physical, store_host: client.store_host };
-        let written = MessageScan { tables, table: &table, queue }.one(offset, |rows| {
+        let written = MessageScan { tables, of: &of, queue }.one(offset, |rows| {
             let properties = rows.properties(0);
             let message = rows.message(0, place, &properties);
             if body.len() + message.bytes() > bytes {

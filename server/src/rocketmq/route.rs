@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::answer::{Answer, Answered, Refusal};
+use super::answer::{Answer, Answered};
 use super::client::Client;
 use super::fields::Fields;
 use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, REPLY_TOPIC, ScopedName};
 use super::wire::bodies;
-use super::wire::codes;
 use super::wire::command::Command;
 
 /// To read and to write; and to make topics by.
@@ -20,13 +19,11 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let settings = &client.tables.settings;
     let (queues, perm) = if topic.name == DEFAULT_TOPIC && settings.create_topics {
         (settings.partitions, READ_WRITE_INHERIT)
-    } else if topic.name == REPLY_TOPIC && client.tables.find(&topic)?.is_none() {
+    } else if topic.name == REPLY_TOPIC && client.tables.readable(&topic)?.is_none() {
         (1, READ_WRITE)
     } else {
-        // What holds no messages is no topic for these clients. Who sends to it all the same is told why not.
-        let missing = |why: String| Refusal::new(codes::TOPIC_NOT_EXIST, why);
-        let table = client.tables.existing(&topic).map_err(|refusal| missing(refusal.remark))?;
-        (table.options.partitions, READ_WRITE)
+        // Of what is only read as well: a producer that finds nothing to write to would not learn why, who sends is told.
+        (client.tables.existing_readable(&topic)?.queues(), READ_WRITE)
     };
     let address = client.store_host.to_string();
     Ok(Answer::body(bodies::route(BROKER, CLUSTER, &address, queues, perm)))

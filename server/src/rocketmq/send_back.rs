@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{Lsn, PartitionChoice};
+use millstream_engine::PartitionChoice;
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
@@ -24,9 +24,11 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let level: i32 = fields.or("delayLevel", 0)?;
     let max = fields.optional("maxReconsumeTimes")?.filter(|max: &i32| *max >= 0).unwrap_or(retry::DEFAULT_MAX);
     let origin_id = fields.get("originMsgId").unwrap_or_default().to_owned();
+    let origin = fields.get("originTopic").filter(|topic| !topic.is_empty());
+    let origin = origin.map(|topic| ScopedName::read(topic, fields));
     let work = client.door.work.clone();
     let reader = Arc::clone(&client);
-    let (mut message, topic) = work.run(Waits::ForRows, move || read(&reader, physical)).await??;
+    let (mut message, topic) = work.run(Waits::ForRows, move || read(&reader, physical, origin.as_ref())).await??;
 
     let now_ms = client.now_ms();
     let retry = retry::after(&group, level, message.attempts, max);
@@ -45,17 +47,12 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     Ok(Answer::ok())
 }
 
-/// The message at a physical offset, and its topic's name.
-fn read(client: &Client, physical: u64) -> Result<(NewMessage, String), Refusal> {
+/// The message at a physical offset, as consumers of the named topic have it, and its topic's name.
+fn read(client: &Client, physical: u64, origin: Option<&ScopedName>) -> Result<(NewMessage, String), Refusal> {
     let tables = &client.tables;
-    let place = tables.engine.row_at(&tables.who, Lsn(physical))?;
-    let table = tables.engine.table_by_id(&tables.who, place.table)?;
     let gone = || Refusal::new(codes::SYSTEM_ERROR, format!("the message at physical offset {physical} is gone"));
-    if table.options.messages.is_none() {
-        return Err(gone());
-    }
-    let scan = MessageScan { tables, table: &table, queue: place.partition };
+    let (readable, place) = tables.at_physical(physical, origin)?.ok_or_else(gone)?;
+    let scan = MessageScan { tables, of: &readable, queue: place.partition };
     let message = scan.one(place.offset, |rows| Ok(rows.copied(0)))?.ok_or_else(gone)?;
-    let topic = ScopedName { namespace: table.namespace.clone(), name: table.name.clone() };
-    Ok((message, topic.wire()))
+    Ok((message, readable.name().wire()))
 }

@@ -1,4 +1,4 @@
-//! Rows of a message table as stored messages.
+//! Rows with the columns of a message table as stored messages.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -121,21 +121,11 @@ impl<'a> MessageRows<'a> {
 
     /// Those that have no column of their own.
     pub(super) fn other_properties(&self, row: usize) -> Vec<(&'a str, &'a str)> {
-        if self.properties.is_null(row) {
-            return Vec::new();
-        }
-        let offsets = self.properties.value_offsets();
-        let range = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
-        let (names, values) = (self.properties.keys().as_string::<i32>(), self.properties.values().as_string::<i32>());
-        (range(row)..range(row + 1)).map(|at| (names.value(at), text(values, at).unwrap_or(""))).collect()
+        properties_of(self.properties, row)
     }
 
     pub(super) fn keys(&self, row: usize) -> Vec<String> {
-        if self.keys.is_null(row) {
-            return Vec::new();
-        }
-        let keys = self.keys.value(row);
-        keys.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+        keys_of(self.keys, row)
     }
 
     /// About what a row takes with all that is said of it.
@@ -213,6 +203,24 @@ impl<'a> MessageRows<'a> {
             deliver_ms: None,
         }
     }
+}
+
+/// Texts of a row; a map of others has none.
+pub(super) fn properties_of(column: &MapArray, row: usize) -> Vec<(&str, &str)> {
+    let pairs = (column.keys().as_string_opt::<i32>(), column.values().as_string_opt::<i32>());
+    let (false, (Some(names), Some(values))) = (column.is_null(row), pairs) else { return Vec::new() };
+    let offsets = column.value_offsets();
+    let range = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+    (range(row)..range(row + 1)).map(|at| (names.value(at), text(values, at).unwrap_or(""))).collect()
+}
+
+/// The same of a list.
+pub(super) fn keys_of(column: &ListArray, row: usize) -> Vec<String> {
+    if column.is_null(row) {
+        return Vec::new();
+    }
+    let keys = column.value(row);
+    keys.as_string_opt::<i32>().into_iter().flatten().flatten().map(str::to_owned).collect()
 }
 
 fn text(column: &StringArray, row: usize) -> Option<&str> {

@@ -20,24 +20,19 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// A topic's table, if it is there. One that holds no messages is refused.
+    /// The message table of this name, if it is there: what messages are sent to, popped from and looked up in. What is only read by
+    /// its name ([`Self::readable`]) is refused.
     pub(super) fn find(&self, topic: &ScopedName) -> Result<Option<Arc<TableInfo>>, Refusal> {
         match self.engine.table(&self.who, &topic.namespace, &topic.name) {
             Ok(table) if table.options.messages.is_some() => Ok(Some(table)),
-            Ok(_) => Err(Refusal::illegal(format!(
-                "{:?} in namespace {:?} is a table without messages; RocketMQ's clients send to and read message tables \
-                 (CREATE TABLE … OF MESSAGES)",
-                topic.name, topic.namespace
-            ))),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if !matches!(error, Error::NotFound { .. }) => Err(error.into()),
+            _ => self.readable(topic)?.map(|readable| readable.messages().cloned()).transpose(),
         }
     }
 
     /// The same; `TOPIC_NOT_EXIST` if it is not there.
     pub(super) fn existing(&self, topic: &ScopedName) -> Result<Arc<TableInfo>, Refusal> {
-        let missing = || Refusal::new(codes::TOPIC_NOT_EXIST, format!("topic {:?} does not exist", topic.wire()));
-        self.find(topic)?.ok_or_else(missing)
+        self.find(topic)?.ok_or_else(|| missing(topic))
     }
 
     /// The same, made if it is not there: with as many queues as the settings say, or with one. Waits for the log then.
@@ -87,19 +82,22 @@ impl Tables {
 
     /// Checks a queue's number.
     pub(super) fn check_queue(table: &TableInfo, queue: u32) -> Result<u32, Refusal> {
-        let queues = table.options.partitions;
-        if queue < queues {
-            return Ok(queue);
-        }
-        Err(Refusal::new(
-            codes::SYSTEM_ERROR,
-            format!(
-                "topic {:?} has {queues} queues, 0 to {}; there is no queue {queue}",
-                table.name,
-                queues.saturating_sub(1)
-            ),
-        ))
+        check_queue(&table.name, table.options.partitions, queue)
     }
+}
+
+pub(super) fn check_queue(topic: &str, queues: u32, queue: u32) -> Result<u32, Refusal> {
+    if queue < queues {
+        return Ok(queue);
+    }
+    Err(Refusal::new(
+        codes::SYSTEM_ERROR,
+        format!("topic {topic:?} has {queues} queues, 0 to {}; there is no queue {queue}", queues.saturating_sub(1)),
+    ))
+}
+
+pub(super) fn missing(topic: &ScopedName) -> Refusal {
+    Refusal::new(codes::TOPIC_NOT_EXIST, format!("topic {:?} does not exist", topic.wire()))
 }
 
 /// The topic of a table itself.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use millstream_engine::{Error, Lsn};
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
@@ -16,26 +15,22 @@ use super::wire::command::Command;
 use crate::work::Waits;
 
 pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
-    let physical: u64 = Fields::of(&command).number("offset")?;
+    let fields = Fields::of(&command);
+    let physical: u64 = fields.number("offset")?;
+    // Clients of 4.x do not say.
+    let topic = fields.get("topic").filter(|topic| !topic.is_empty()).map(|topic| ScopedName::read(topic, fields));
     let work = client.door.work.clone();
-    work.run(Waits::ForRows, move || read(&client, physical)).await?
+    work.run(Waits::ForRows, move || read(&client, physical, topic.as_ref())).await?
 }
 
-/// One message, as an answer's body.
-pub(super) fn read(client: &Client, physical: u64) -> Answered {
+/// One message, as an answer's body: as consumers of the named topic have it, or else as its table has it.
+pub(super) fn read(client: &Client, physical: u64, named: Option<&ScopedName>) -> Answered {
     let tables = &client.tables;
     let none = || Refusal::new(codes::SYSTEM_ERROR, format!("there is no message at physical offset {physical}"));
-    let place = match tables.engine.row_at(&tables.who, Lsn(physical)) {
-        Err(Error::NotFound { .. }) => return Err(none()),
-        place => place?,
-    };
-    let table = tables.engine.table_by_id(&tables.who, place.table)?;
-    if table.options.messages.is_none() {
-        return Err(none());
-    }
-    let topic = ScopedName { namespace: table.namespace.clone(), name: table.name.clone() }.wire();
+    let (readable, place) = tables.at_physical(physical, named)?.ok_or_else(none)?;
+    let topic = readable.name().wire();
     let (queue, offset, store_host) = (place.partition, place.offset, client.store_host);
-    let body = MessageScan { tables, table: &table, queue }.one(offset, |rows| {
+    let body = MessageScan { tables, of: &readable, queue }.one(offset, |rows| {
         let mut body = BytesMut::new();
         let properties = rows.properties(0);
         rows.message(0, Place { topic: &topic, queue, offset, physical, store_host }, &properties).write(&mut body)?;

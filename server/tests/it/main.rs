@@ -13,6 +13,7 @@ mod migrate;
 mod plugin;
 mod plugin_project;
 mod program;
+mod readable;
 mod readiness;
 mod remoting;
 mod serve;

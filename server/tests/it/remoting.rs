@@ -13,24 +13,24 @@ const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","me
     [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
 
 /// One connection.
-struct Remoting(TcpStream);
+pub(crate) struct Remoting(TcpStream);
 
 /// A header, and what follows it.
-type Message = (Value, Vec<u8>);
+pub(crate) type Message = (Value, Vec<u8>);
 
 impl Remoting {
-    fn connect(address: SocketAddr) -> Remoting {
+    pub(crate) fn connect(address: SocketAddr) -> Remoting {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Remoting(stream)
     }
 
-    fn send(&mut self, code: i32, fields: &Value, body: &[u8]) {
+    pub(crate) fn send(&mut self, code: i32, fields: &Value, body: &[u8]) {
         let header = json!({"code": code, "extFields": fields, "flag": 0, "opaque": code, "version": 409});
         self.0.write_all(&framed(0, header.to_string().as_bytes(), body)).unwrap();
     }
 
-    fn receive(&mut self) -> Message {
+    pub(crate) fn receive(&mut self) -> Message {
         let mut number = [0; 4];
         self.0.read_exact(&mut number).unwrap();
         let mut message = vec![0; usize::try_from(u32::from_be_bytes(number)).unwrap()];
@@ -41,7 +41,7 @@ impl Remoting {
     }
 
     /// The answer's code, fields and body; notices that come before it are passed over.
-    fn ask(&mut self, code: i32, fields: &Value, body: &[u8]) -> (i64, Value, Vec<u8>) {
+    pub(crate) fn ask(&mut self, code: i32, fields: &Value, body: &[u8]) -> (i64, Value, Vec<u8>) {
         self.send(code, fields, body);
         loop {
             let (header, body) = self.receive();
@@ -72,7 +72,7 @@ fn framed(form: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
     message
 }
 
-fn message(topic: &str, queue: i32, properties: &str) -> Value {
+pub(crate) fn message(topic: &str, queue: i32, properties: &str) -> Value {
     json!({"a": "p", "b": topic, "c": "TBW102", "d": 4, "e": queue, "f": 0, "g": 1_700_000_000_000_i64, "h": 0,
            "i": properties, "j": 0, "k": false, "m": false})
 }

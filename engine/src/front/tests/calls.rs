@@ -11,8 +11,8 @@ use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};
 use crate::cursor::ScanRequest;
 use crate::model::{
-    ConsumerReload, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result, RowPlace, SeekTo,
-    TableId, TopicSpec, VersionStart,
+    Assignment, ConsumerReload, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result,
+    SeekTo, TableId, TopicId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -149,13 +149,16 @@ fn rows() -> Vec<Call> {
             s.engine.scan(who, ScanRequest { topic: s.topic.id, ranges: None, event_time_us: None, operator })
         }),
         call("table_offsets", Read, Table, "t", |s, who| s.engine.table_offsets(who, s.table)),
-        call("offset_at", Read, Table, "t", |s, who| s.engine.offset_at(who, s.table, 0, 0)),
-        call("lsn_of", Read, Table, "t", |s, who| s.engine.lsn_of(who, s.table, 0, 0)),
-        call("row_at", Read, Table, "t", |s, who| {
-            let lsn = s.engine.lsn_of(&Principal::anonymous(), s.table, 0, 0)?;
-            s.engine.row_at(who, lsn)
-        }),
-        call("watch_table", Read, Table, "t", |s, who| s.engine.watch_table(who, s.table)),
+        call("offset_at", Read, Table, "t", |s, who| s.engine.offset_at(who, identity(s.table), 0, 0)),
+        call("offset_at", Read, Topic, "sel", |s, who| s.engine.offset_at(who, s.topic.id, 0, 0)),
+        call("lsn_of", Read, Table, "t", |s, who| s.engine.lsn_of(who, identity(s.table), 0, 0)),
+        call("lsn_of", Read, Topic, "sel", |s, who| s.engine.lsn_of(who, s.topic.id, 0, 0)),
+        call("row_at", Read, Table, "t", |s, who| s.engine.row_at(who, first_row(s)?)),
+        call("topic_row_at", Read, Topic, "sel", |s, who| s.engine.topic_row_at(who, s.topic.id, first_row(s)?)),
+        call("watch_topic", Read, Table, "t", |s, who| s.engine.watch_topic(who, identity(s.table))),
+        call("watch_topic", Read, Topic, "sel", |s, who| s.engine.watch_topic(who, s.topic.id)),
+        call("read_topic", Consume, Table, "t", |s, who| s.engine.read_topic(who, at(identity(s.table)), 0, 1, 1)),
+        call("read_topic", Consume, Topic, "sel", |s, who| s.engine.read_topic(who, at(s.topic.id), 0, 1, 1)),
         call("cut_segments", Operate, Table, "t", |s, who| s.engine.cut_segments(who, s.table)),
         call("maintain", Operate, Server, "", |s, who| s.engine.maintain(who)),
         call("stats", Operate, Server, "", |s, who| s.engine.stats(who)),
@@ -214,7 +217,7 @@ fn message_clients() -> Vec<Call> {
         call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t", 1)),
         call("message_filter_failed", Consume, Group, "g", filter_failed),
         call("message_filter_failed", Consume, Table, "t", filter_failed),
-        call("lock_queues", Consume, Group, "g", |s, who| s.engine.lock_queues(who, NS, "g", "c", &[(s.table, 0)])),
+        call("lock_queues", Consume, Group, "g", |s, who| s.engine.lock_queues(who, NS, "g", "c", &[(s.topic.id, 0)])),
         call("unlock_queues", Consume, Group, "g", |s, who| s.engine.unlock_queues(who, NS, "g", "c", &[])),
         call("commit_unowned", Consume, Group, "new", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
         call("commit_unowned", Consume, Table, "t", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
@@ -250,8 +253,16 @@ fn pops() -> Vec<Call> {
 }
 
 fn filter_failed(store: &Store, who: &Principal) -> Result<()> {
-    let row = RowPlace { table: store.table, partition: 0, offset: 0 };
-    store.engine.message_filter_failed(who, NS, "g", row, "it does")
+    store.engine.message_filter_failed(who, NS, "g", (at(identity(store.table)), 0), "it does")
+}
+
+/// The first partition.
+fn at(topic: TopicId) -> Assignment {
+    Assignment { topic, partition: 0 }
+}
+
+fn first_row(store: &Store) -> Result<Lsn> {
+    store.engine.lsn_of(&Principal::anonymous(), identity(store.table), 0, 0)
 }
 
 fn no_limits() -> NamespaceLimitChanges {

@@ -64,12 +64,12 @@ fn who_asks_for_what_is_shown_and_differences_are_told() {
     let line = |client: &str, expression: &str, differs| (client.to_owned(), expression.to_owned(), differs);
     assert_eq!((heard(consumer("b", 2, "x")), heard(consumer("a", 1, "x"))), (None, None));
     assert_eq!(shown(), [line("a", "x", false), line("b", "x", false)]);
-    assert!(presence.filter_failed("n", "g", TableId(1)) && !presence.filter_failed("n", "g", TableId(1)));
+    assert!(presence.filter_failed("n", "g", TopicId(1)) && !presence.filter_failed("n", "g", TopicId(1)));
     assert_eq!(heard(consumer("a", 1, "y")), Some(("b".to_owned(), "t".to_owned())), "it asks for something else now");
     assert_eq!(heard(consumer("a", 1, "y")), None, "told once");
     assert_eq!(shown(), [line("a", "y", true), line("b", "x", true)]);
-    assert!(presence.filter_failed("n", "g", TableId(1)), "with another filter");
-    assert!(!presence.filter_failed("n", "none", TableId(1)));
+    assert!(presence.filter_failed("n", "g", TopicId(1)), "with another filter");
+    assert!(!presence.filter_failed("n", "none", TopicId(1)));
     let by_condition =
         MessageSubscription { kind: "SQL92".to_owned(), ..consumer("a", 1, "x").subscriptions.remove(0) };
     assert!(heard(MessageClient { subscriptions: vec![by_condition], ..consumer("a", 1, "x") }).is_some());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use millstream_engine::disk::WatchedDisk;
 use millstream_engine::{
     Append, ConsumerConfig, Engine, EngineOptions, Error, ErrorKind, NamespaceLimit, NamespaceLimitChanges, OnError,
-    PartitionChoice, ProducerStamp, TableInfo, TableOptions, TopicSpec,
+    PartitionChoice, ProducerStamp, TableInfo, TableOptions, TopicId, TopicSpec,
 };
 use tempfile::TempDir;
 
@@ -157,7 +157,7 @@ fn a_commit_that_is_half_applied_is_not_read() {
     wait(|| store.trap.is_sprung().then_some(()), "the panic");
     let seen = [
         store.engine.table_offsets(&who(), table.id).map(|offsets| format!("{offsets:?}")),
-        store.engine.offset_at(&who(), table.id, 0, i64::MAX).map(|end| format!("{end}")),
+        store.engine.offset_at(&who(), TopicId(table.id.0), 0, i64::MAX).map(|end| format!("{end}")),
         store.engine.groups(&who()).map(|groups| format!("{groups:?}")),
         store.engine.join(&who(), manual("h"), &["t".to_owned()]).map(|member| format!("{member:?}")),
         poll().map(|rows: usize| format!("{rows} rows")),

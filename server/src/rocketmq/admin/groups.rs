@@ -127,10 +127,7 @@ fn all(client: &Client) -> Result<BTreeSet<ScopedName>, Refusal> {
             found.insert(ScopedName { namespace, name });
         }
     }
-    for table in topics::all(client)? {
-        let topic = ScopedName { namespace: table.namespace.clone(), name: table.name.clone() };
-        found.extend(topic.retried_group());
-    }
+    found.extend(topics::all(client)?.iter().filter_map(|of| of.name().retried_group()));
     Ok(found)
 }
 

@@ -1,12 +1,13 @@
 //! How far topics and groups are: 202, 208, 303.
 
-use millstream_engine::{ErrorKind, Offset, TableInfo};
+use millstream_engine::{ErrorKind, Offset};
 use serde_json::json;
 
 use super::super::answer::{Answer, Answered, Refusal};
 use super::super::client::Client;
 use super::super::fields::Fields;
 use super::super::names::ScopedName;
+use super::super::readable::{Bounds, Readable};
 use super::super::scan::MessageScan;
 use super::super::wire::command::Command;
 use super::bodies::{self, QueueKey};
@@ -16,10 +17,10 @@ use super::groups;
 pub(super) fn topic_stats(client: &Client, command: &Command) -> Answered {
     let fields = Fields::of(command);
     let wire_topic = fields.text("topic")?;
-    let table = client.tables.existing(&ScopedName::read(wire_topic, fields))?;
+    let of = client.tables.existing_readable(&ScopedName::read(wire_topic, fields))?;
     let mut entries = Vec::new();
-    for (queue, (start, end)) in bounds(client, &table)? {
-        let newest = stored_ms(client, &table, queue, end.checked_sub(1).filter(|offset| *offset >= start))?;
+    for (queue, (start, end)) in bounds(client, &of)? {
+        let newest = stored_ms(client, &of, queue, end.checked_sub(1).filter(|offset| *offset >= start))?;
         entries.push((
             QueueKey { topic: wire_topic, queue },
             json!({ "lastUpdateTimestamp": newest.unwrap_or(0), "maxOffset": end, "minOffset": start }),
@@ -45,11 +46,11 @@ pub(super) fn consume_stats(client: &Client, command: &Command) -> Answered {
     let mut found = Vec::new();
     for topic in asked {
         // What is no topic any more has no messages left to consume.
-        let Some(table) = client.tables.find(&topic)? else { continue };
-        for (queue, (start, end)) in bounds(client, &table)? {
+        let Some(of) = client.tables.readable(&topic)? else { continue };
+        for (queue, (start, end)) in bounds(client, &of)? {
             let committed = committed(client, &group, &topic, queue)?;
             let consumed = committed.and_then(|next| next.checked_sub(1)).filter(|last| *last >= start && *last < end);
-            let last = stored_ms(client, &table, queue, consumed)?.unwrap_or(0);
+            let last = stored_ms(client, &of, queue, consumed)?.unwrap_or(0);
             let next = committed.unwrap_or(0);
             let offsets =
                 json!({ "brokerOffset": end, "consumerOffset": next, "lastTimestamp": last, "pullOffset": next });
@@ -66,11 +67,11 @@ pub(super) fn time_spans(client: &Client, command: &Command) -> Answered {
     let fields = Fields::of(command);
     let (wire_topic, group) = (fields.text("topic")?, ScopedName::read(fields.text("group")?, fields));
     let topic = ScopedName::read(wire_topic, fields);
-    let table = client.tables.existing(&topic)?;
+    let of = client.tables.existing_readable(&topic)?;
     let mut spans = Vec::new();
-    for (queue, (start, end)) in bounds(client, &table)? {
+    for (queue, (start, end)) in bounds(client, &of)? {
         let at = |offset: Option<Offset>| {
-            stored_ms(client, &table, queue, offset.filter(|offset| *offset >= start && *offset < end))
+            stored_ms(client, &of, queue, offset.filter(|offset| *offset >= start && *offset < end))
         };
         let (oldest, newest) = (at(Some(start))?, at(end.checked_sub(1))?);
         let next = committed(client, &group, &topic, queue)?.unwrap_or(0);
@@ -84,11 +85,9 @@ pub(super) fn time_spans(client: &Client, command: &Command) -> Answered {
     bodies::answer(&json!({ "consumeTimeSpanSet": spans }))
 }
 
-type Bounds = (u32, (Offset, Offset));
-
 /// Each queue's first offset, and the one behind its last.
-pub(super) fn bounds(client: &Client, table: &TableInfo) -> Result<impl Iterator<Item = Bounds>, Refusal> {
-    Ok((0..).zip(client.tables.engine.table_offsets(&client.tables.who, table.id)?))
+pub(super) fn bounds(client: &Client, of: &Readable) -> Result<impl Iterator<Item = (u32, Bounds)>, Refusal> {
+    Ok((0..).zip(of.bounds(&client.tables)?))
 }
 
 pub(super) fn committed(
@@ -104,7 +103,7 @@ pub(super) fn committed(
     }
 }
 
-fn stored_ms(client: &Client, table: &TableInfo, queue: u32, offset: Option<Offset>) -> Result<Option<i64>, Refusal> {
+fn stored_ms(client: &Client, of: &Readable, queue: u32, offset: Option<Offset>) -> Result<Option<i64>, Refusal> {
     let Some(offset) = offset else { return Ok(None) };
-    MessageScan { tables: &client.tables, table, queue }.stored_ms(offset)
+    MessageScan { tables: &client.tables, of, queue }.stored_ms(offset)
 }

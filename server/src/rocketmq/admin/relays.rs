@@ -31,7 +31,9 @@ pub(super) async fn consume_directly(client: &Arc<Client>, command: &Command) ->
     let physical = message_id::physical(&id)
         .ok_or_else(|| Refusal::illegal(format!("{id:.64} is no id of where a message is stored (offsetMsgId)")))?;
     let reader = Arc::clone(client);
-    let message = client.door.work.run(Waits::ForRows, move || view::read(&reader, physical)).await??;
+    let topic = fields.get("topic").filter(|topic| !topic.is_empty()).map(|topic| ScopedName::read(topic, fields));
+    let read = move || view::read(&reader, physical, topic.as_ref());
+    let message = client.door.work.run(Waits::ForRows, read).await??;
     let asked = vec![
         ("consumerGroup", group),
         ("clientId", client_id),

@@ -1,13 +1,13 @@
 //! 222: a group goes on elsewhere. Its clients are told with their next pull.
 
-use millstream_engine::{ErrorKind, Offset, OffsetReset, SeekTo, TableInfo};
+use millstream_engine::{ErrorKind, Offset, OffsetReset, SeekTo};
 use serde_json::json;
 
 use super::super::answer::{Answer, Answered, Refusal};
 use super::super::client::Client;
 use super::super::fields::Fields;
 use super::super::names::ScopedName;
-use super::super::tables::Tables;
+use super::super::readable::{Bounds, Readable};
 use super::super::wire::command::Command;
 use super::bodies::{self, QueueKey};
 use super::progress;
@@ -60,7 +60,7 @@ impl Reset {
         })
     }
 
-    fn target(&self, client: &Client, table: &TableInfo, queue: u32, bounds: (u64, u64)) -> Result<Offset, Refusal> {
+    fn target(&self, client: &Client, of: &Readable, queue: u32, bounds: Bounds) -> Result<Offset, Refusal> {
         let tables = &client.tables;
         Ok(match self.to {
             To::Offset(offset) if offset < bounds.0 || offset > bounds.1 => {
@@ -70,23 +70,23 @@ impl Reset {
             }
             To::Offset(offset) => offset,
             To::End => bounds.1,
-            To::Time(time_us) => tables.engine.offset_at(&tables.who, table.id, queue, time_us)?,
+            To::Time(time_us) => tables.engine.offset_at(&tables.who, of.topic.id, queue, time_us)?,
         })
     }
 }
 
 pub(super) fn answer(client: &Client, command: &Command) -> Answered {
     let reset = Reset::read(command)?;
-    let table = client.tables.existing(&reset.topic)?;
+    let of = client.tables.existing_readable(&reset.topic)?;
     if let Some(queue) = reset.queue {
-        Tables::check_queue(&table, queue)?;
+        of.check_queue(queue)?;
     }
     let mut entries = Vec::new();
-    for (queue, bounds) in progress::bounds(client, &table)? {
+    for (queue, bounds) in progress::bounds(client, &of)? {
         if reset.queue.is_some_and(|wanted| wanted != queue) {
             continue;
         }
-        let target = reset.target(client, &table, queue, bounds)?;
+        let target = reset.target(client, &of, queue, bounds)?;
         let committed = progress::committed(client, &reset.group, &reset.topic, queue)?;
         let to = match committed {
             Some(committed) if !reset.force && committed < target => committed,

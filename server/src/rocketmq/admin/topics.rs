@@ -1,21 +1,22 @@
 //! Topics: 17, 18, 21, 206, 215, 224, 304, 305, 351.
 
-use std::sync::Arc;
-
-use millstream_engine::{MessageKind, TableInfo};
+use millstream_engine::MessageKind;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{Answer, Answered, Refusal};
 use super::super::client::Client;
 use super::super::fields::Fields;
 use super::super::names::{CLUSTER, ScopedName};
+use super::super::readable::Readable;
+use super::super::tables::Tables;
 use super::super::wire::bodies as wire;
 use super::super::wire::codes;
 use super::super::wire::command::Command;
 use super::bodies;
 
-/// To read and to write.
+/// To read and to write; only to read.
 const READ_WRITE: i64 = 6;
+const READ: i64 = 4;
 /// The attribute that says which messages a topic takes.
 const MESSAGE_TYPE: &str = "message.type";
 /// Topics of one request.
@@ -157,20 +158,20 @@ pub(super) fn delete(client: &Client, command: &Command) -> Answered {
 }
 
 pub(super) fn all_configs(client: &Client, _: &Command) -> Answered {
-    let all: Map<String, Value> = all(client)?.iter().map(|table| (wire_name(table), shown(table))).collect();
+    let all: Map<String, Value> = all(client)?.iter().map(|of| (of.name().wire(), shown(of))).collect();
     bodies::answer(&json!({ "dataVersion": data_version(client), "topicConfigTable": all }))
 }
 
 pub(super) fn config(client: &Client, command: &Command) -> Answered {
     let fields = Fields::of(command);
-    let table = client.tables.existing(&ScopedName::read(fields.text("topic")?, fields))?;
-    bodies::answer(&shown(&table))
+    let of = client.tables.existing_readable(&ScopedName::read(fields.text("topic")?, fields))?;
+    bodies::answer(&shown(&of))
 }
 
 pub(super) fn list(client: &Client, command: &Command) -> Answered {
     let cluster = Fields::of(command).get("cluster").filter(|cluster| !cluster.is_empty());
     let names: Vec<String> = match cluster.is_none_or(|cluster| cluster == CLUSTER) {
-        true => all(client)?.iter().map(|table| wire_name(table)).collect(),
+        true => all(client)?.iter().map(|of| of.name().wire()).collect(),
         false => Vec::new(),
     };
     bodies::answer(&json!({ "topicList": names }))
@@ -181,24 +182,27 @@ pub(super) fn system_list(client: &Client, _: &Command) -> Answered {
     bodies::answer(&json!({ "brokerAddr": client.store_host.to_string(), "topicList": [CLUSTER] }))
 }
 
-/// All topics, by name.
-pub(super) fn all(client: &Client) -> Result<Vec<Arc<TableInfo>>, Refusal> {
-    let mut tables = client.tables.engine.tables(&client.tables.who)?;
-    tables.retain(|table| table.options.messages.is_some());
-    tables.sort_by_key(|table| wire_name(table));
-    Ok(tables)
-}
-
-pub(super) fn wire_name(table: &TableInfo) -> String {
-    ScopedName { namespace: table.namespace.clone(), name: table.name.clone() }.wire()
+/// All that can be consumed, by name.
+pub(super) fn all(client: &Client) -> Result<Vec<Readable>, Refusal> {
+    let Tables { engine, who, .. } = &client.tables;
+    let name = |namespace: &str, name: &str| ScopedName { namespace: namespace.to_owned(), name: name.to_owned() };
+    let mut names: Vec<_> = engine.tables(who)?.iter().map(|table| name(&table.namespace, &table.name)).collect();
+    names.extend(engine.topics(who)?.iter().map(|topic| name(&topic.namespace, &topic.name)));
+    names.sort_by_cached_key(ScopedName::wire);
+    let found = names.iter().map(|name| client.tables.readable(name));
+    found.filter_map(Result::transpose).collect()
 }
 
 pub(super) fn data_version(client: &Client) -> Value {
     json!({ "counter": 0, "stateVersion": 0, "timestamp": client.now_ms() })
 }
 
-fn shown(table: &TableInfo) -> Value {
-    let kind = match table.options.messages.unwrap_or_default() {
+fn shown(of: &Readable) -> Value {
+    let (table, perm) = match of.messages() {
+        Ok(table) => (Some(table), READ_WRITE),
+        Err(_) => (None, READ),
+    };
+    let kind = match table.and_then(|table| table.options.messages).unwrap_or_default() {
         MessageKind::Any => None,
         MessageKind::Normal => Some("NORMAL"),
         MessageKind::Ordered => Some("FIFO"),
@@ -206,9 +210,9 @@ fn shown(table: &TableInfo) -> Value {
         MessageKind::Transactional => Some("TRANSACTION"),
     };
     let attributes: Map<String, Value> = kind.map(|kind| (MESSAGE_TYPE.to_owned(), kind.into())).into_iter().collect();
-    let queues = table.options.partitions;
+    let queues = of.queues();
     json!({
-        "attributes": attributes, "order": false, "perm": READ_WRITE, "readQueueNums": queues,
-        "topicFilterType": "SINGLE_TAG", "topicName": wire_name(table), "topicSysFlag": 0, "writeQueueNums": queues,
+        "attributes": attributes, "order": false, "perm": perm, "readQueueNums": queues, "topicFilterType": "SINGLE_TAG",
+        "topicName": of.name().wire(), "topicSysFlag": 0, "writeQueueNums": queues,
     })
 }

@@ -1,8 +1,6 @@
 //! Offsets of queues and of groups, for consumers that keep them themselves.
 
-use std::sync::Arc;
-
-use millstream_engine::{Offset, TableInfo};
+use millstream_engine::Offset;
 
 use super::caller::Caller;
 use super::proto::{Code, GetOffsetRequest, MessageQueue, QueryOffsetPolicy, QueryOffsetRequest, UpdateOffsetRequest};
@@ -10,13 +8,14 @@ use super::resources;
 use super::status::{Done, Failed};
 use super::times;
 use crate::rocketmq::names::ScopedName;
+use crate::rocketmq::readable::Readable;
 use crate::rocketmq::tables::Tables;
 use crate::work::Waits;
 
 /// A queue, as requests name it.
 pub(super) struct Queue {
     pub(super) topic: ScopedName,
-    pub(super) table: Arc<TableInfo>,
+    pub(super) readable: Readable,
     pub(super) number: u32,
 }
 
@@ -24,17 +23,16 @@ impl Queue {
     pub(super) fn named(caller: &Caller, queue: Option<&MessageQueue>) -> Done<Queue> {
         let queue = queue.ok_or_else(|| Failed::missing("message queue"))?;
         let topic = resources::topic(caller, queue.topic.as_ref())?;
-        let table = caller.tables.existing(&topic)?;
-        let none = || Failed::new(Code::BadRequest, format!("topic {:?} has no queue {}", table.name, queue.id));
+        let readable = caller.tables.existing_readable(&topic)?;
+        let none = || Failed::new(Code::BadRequest, format!("topic {:?} has no queue {}", topic.name, queue.id));
         let number = u32::try_from(queue.id).map_err(|_| none())?;
-        Tables::check_queue(&table, number).map_err(|_| none())?;
-        Ok(Queue { topic, table, number })
+        readable.check_queue(number).map_err(|_| none())?;
+        Ok(Queue { topic, readable, number })
     }
 
     /// Its first offset, and the one behind its last message.
     pub(super) fn bounds(&self, tables: &Tables) -> Done<(Offset, Offset)> {
-        let all = tables.engine.table_offsets(&tables.who, self.table.id)?;
-        let bounds = usize::try_from(self.number).ok().and_then(|number| all.get(number)).copied();
+        let bounds = self.readable.bounds_of(tables, self.number)?;
         bounds.ok_or_else(|| Failed::new(Code::InternalServerError, format!("there is no queue {}", self.number)))
     }
 
@@ -59,8 +57,8 @@ pub(super) async fn query(caller: &Caller, request: QueryOffsetRequest) -> Done<
         Ok(QueryOffsetPolicy::Timestamp) => {
             let ms = request.timestamp.as_ref().and_then(times::millis).ok_or_else(|| Failed::missing("timestamp"))?;
             let tables = caller.tables.clone();
-            let (table, partition) = (queue.table.id, queue.number);
-            let look = move || tables.engine.offset_at(&tables.who, table, partition, ms.saturating_mul(1_000));
+            let (topic, partition) = (queue.readable.topic.id, queue.number);
+            let look = move || tables.engine.offset_at(&tables.who, topic, partition, ms.saturating_mul(1_000));
             Ok(number(caller.door.door.work.run(Waits::ForRows, look).await??))
         }
         Err(_) => Err(Failed::new(Code::BadRequest, "offsets are asked for by beginning, end or time")),

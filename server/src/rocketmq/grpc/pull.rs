@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::RowPlace;
 use tokio::time::Instant;
 
 use super::caller::Caller;
@@ -79,7 +78,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
     let wait = wait.min(caller.timeout.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT);
     let deadline = Instant::now() + wait;
     // Watched from before the first look, so that nothing comes in between.
-    let mut changes = tables.engine.watch_table(&tables.who, queue.table.id)?;
+    let mut changes = tables.engine.watch_topic(&tables.who, queue.readable.topic.id)?;
     let most = usize::try_from(request.batch_size).unwrap_or(0).clamp(1, MAX_MESSAGES);
     let store_host = caller.door.store_host.to_string();
     let looking = Arc::new(Looking { tables, queue, group, filter, topic, store_host, most });
@@ -121,40 +120,56 @@ async fn look(caller: &Caller, looking: &Arc<Looking>, from: u64) -> Done<(Pulle
             continue;
         }
         match work.run(Waits::ForRows, move || see(&of, from, bytes)).await?? {
-            Some(pulled) => return Ok((pulled, room)),
+            Seen::Pulled(pulled) => return Ok((pulled, room)),
             // Asked for while none is held.
-            None => bytes = LONGEST_BYTES,
+            Seen::TooLong => bytes = LONGEST_BYTES,
+            Seen::Throttled(pause) => {
+                drop(room);
+                tokio::time::sleep(pause.min(Duration::from_secs(1))).await;
+            }
         }
     }
 }
 
-/// `None`: the first message is longer than `bytes`.
-fn see(of: &Looking, from: u64, bytes: usize) -> Done<Option<Pulled>> {
+/// What a look has shown.
+enum Seen {
+    Pulled(Pulled),
+    /// The first message is longer than what there is room for.
+    TooLong,
+    /// A plugin of the topic is over its share of the machine, for so long.
+    Throttled(Duration),
+}
+
+fn see(of: &Looking, from: u64, bytes: usize) -> Done<Seen> {
     let Looking { tables, queue, group, filter, topic, store_host, most } = of;
-    let scan = MessageScan { tables, table: &queue.table, queue: queue.number };
+    let scan = MessageScan { tables, of: &queue.readable, queue: queue.number };
     let (mut messages, mut left) = (Vec::new(), bytes);
-    let mut is_too_long = false;
-    let passed = scan.passing(from, (filter, *most), |rows, row, offset| {
+    let mut too_long = None;
+    let passed = scan.passing(from, (filter, *most, bytes), |rows, row, offset| {
         let place = Place { topic, queue: queue.number, offset: Some(offset), store_host, handed: None };
         let size = rows.bytes(row);
         if size > left {
-            is_too_long = messages.is_empty() && bytes < LONGEST_BYTES;
+            too_long = messages.is_empty().then_some((offset, size));
             return false;
         }
         left -= size;
         messages.push(written::message(rows, row, place));
         true
     })?;
-    if is_too_long {
-        return Ok(None);
+    if let Some((offset, size)) = too_long {
+        scan.check_size(offset, size, LONGEST_BYTES)?;
+        return Ok(Seen::TooLong);
     }
     if let Some((offset, why)) = passed.failed.as_ref().or(passed.stopped.as_ref()) {
-        let place = RowPlace { table: queue.table.id, partition: queue.number, offset: *offset };
+        let place = (queue.readable.queue(queue.number), *offset);
         tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, place, why)?;
     }
     if let (Some((offset, why)), true) = (&passed.stopped, messages.is_empty()) {
         let message = format!("the filter fails at offset {offset} of queue {}: {why}", queue.number);
         return Err(Failed::new(Code::InternalServerError, message));
     }
-    Ok(Some(Pulled { messages, next: passed.next }))
+    match passed.throttled.filter(|_| messages.is_empty()) {
+        Some(pause) => Ok(Seen::Throttled(pause)),
+        None => Ok(Seen::Pulled(Pulled { messages, next: passed.next })),
+    }
 }

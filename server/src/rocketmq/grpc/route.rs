@@ -10,6 +10,8 @@ use super::proto::{
 use super::resources;
 use super::status::{Done, Failed};
 use crate::rocketmq::names::BROKER;
+use crate::rocketmq::readable::Readable;
+use crate::rocketmq::tables::missing;
 
 /// Of all addresses that a client gives: each queue is told with them.
 const MAX_ADDRESS_BYTES: usize = 1 << 10;
@@ -22,34 +24,35 @@ const ALL_QUEUES: i32 = -1;
 pub(super) fn route(caller: &Caller, request: &QueryRouteRequest) -> Done<Vec<MessageQueue>> {
     let topic = resources::topic(caller, request.topic.as_ref())?;
     let broker = broker(caller, request.endpoints.as_ref())?;
-    let (queues, kind) = match caller.tables.find(&topic)? {
-        Some(table) => (table.options.partitions, kind(&table)),
+    let (queues, kind) = match caller.tables.readable(&topic)? {
+        Some(readable) => (readable.queues(), kind_of(&readable)),
         None if caller.tables.settings.create_topics => {
             topic.check_topic().map_err(|refusal| Failed::new(Code::IllegalTopic, refusal.remark))?;
             (caller.tables.settings.partitions, MessageKind::Any)
         }
-        None => return Err(caller.tables.existing(&topic).err().map_or_else(gone, Failed::from)),
+        None => return Err(missing(&topic).into()),
     };
     let named = request.topic.clone();
     let ids = (0..queues.min(MAX_QUEUES)).filter_map(|id| i32::try_from(id).ok());
     Ok(ids.map(|id| queue(named.clone(), id, broker.clone(), kind)).collect())
 }
 
-fn gone() -> Failed {
-    Failed::new(Code::TopicNotFound, "the topic has just been made; ask again")
-}
-
 /// Each consumer takes what comes from any queue.
 pub(super) fn assignment(caller: &Caller, request: &QueryAssignmentRequest) -> Done<Vec<Assignment>> {
     let (topic, _) = resources::consumed(caller, request.topic.as_ref(), request.group.as_ref())?;
     let broker = broker(caller, request.endpoints.as_ref())?;
-    let kind = caller.tables.find(&topic)?.map_or(MessageKind::Any, |table| kind(&table));
+    let kind = caller.tables.readable(&topic)?.map_or(MessageKind::Any, |readable| kind_of(&readable));
     let message_queue = Some(queue(request.topic.clone(), ALL_QUEUES, broker, kind));
     Ok(vec![Assignment { message_queue }])
 }
 
 pub(super) fn kind(table: &TableInfo) -> MessageKind {
     table.options.messages.unwrap_or_default()
+}
+
+/// Of what takes no messages it is any: whoever sends to it is told why not.
+fn kind_of(readable: &Readable) -> MessageKind {
+    readable.messages().map_or(MessageKind::Any, |table| kind(table))
 }
 
 fn queue(topic: Option<Resource>, id: i32, broker: Broker, kind: MessageKind) -> MessageQueue {

@@ -102,7 +102,8 @@ fn is_in_order(caller: &Caller, subscription: &Subscription) -> Done<bool> {
 }
 
 fn takes_in_order(caller: &Caller, topic: &ScopedName) -> Done<bool> {
-    let table = caller.tables.find(topic)?;
+    let readable = caller.tables.readable(topic)?;
+    let table = readable.as_ref().and_then(|readable| readable.messages().ok());
     Ok(table.is_some_and(|table| table.options.messages == Some(MessageKind::Ordered)))
 }
 

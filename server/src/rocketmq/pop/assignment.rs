@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{MessageClientRole, TableInfo};
+use millstream_engine::MessageClientRole;
 
 use super::request::same_namespace;
 use crate::rocketmq::answer::{Answer, Answered, Refusal};
 use crate::rocketmq::client::Client;
 use crate::rocketmq::fields::Fields;
 use crate::rocketmq::names::{BROKER, RETRY, ScopedName};
+use crate::rocketmq::readable::Readable;
 use crate::rocketmq::wire::bodies::{self, QueueName};
 use crate::rocketmq::wire::codes;
 use crate::rocketmq::wire::command::Command;
@@ -34,23 +35,24 @@ pub(in crate::rocketmq) async fn assignment(client: Arc<Client>, command: Comman
         Ok(Answer::body(bodies::write(&Assignments { message_queue_assignments: assigned.collect() })?))
     };
     // An error would have the client share queues out by itself, for good.
-    let Some(table) = client.tables.find(&topic)? else { return all(Vec::new(), PULL) };
+    let Some(readable) = client.tables.readable(&topic)? else { return all(Vec::new(), PULL) };
     let tables = &client.tables;
     if query.message_model.as_deref() == Some(BROADCASTING) {
-        return all(queues(&table), PULL);
+        return all(queues(&readable), PULL);
     }
-    if tables.engine.is_popping(&tables.who, &group.namespace, &group.name, table.id)? {
+    let pops = |table| tables.engine.is_popping(&tables.who, &group.namespace, &group.name, table);
+    if readable.is_message_table() && pops(readable.source.id)? {
         return all(vec![ALL_QUEUES], POP);
     }
     let consumers = tables.engine.message_clients(&tables.who, &group.namespace, &group.name)?;
     let consumers = consumers.into_iter().filter(|one| one.role == MessageClientRole::Consumer);
     let consumers: Vec<String> = consumers.map(|one| one.client_id).collect();
     let Some(place) = consumers.iter().position(|one| *one == query.client_id) else { return all(Vec::new(), PULL) };
-    all(share(queues(&table), consumers.len(), place), PULL)
+    all(share(queues(&readable), consumers.len(), place), PULL)
 }
 
-fn queues(table: &TableInfo) -> Vec<i32> {
-    (0..table.options.partitions).filter_map(|queue| i32::try_from(queue).ok()).collect()
+fn queues(readable: &Readable) -> Vec<i32> {
+    (0..readable.queues()).filter_map(|queue| i32::try_from(queue).ok()).collect()
 }
 
 /// Runs of queues, as even as can be, the longer ones first.

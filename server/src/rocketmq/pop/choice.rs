@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 
 use arrow::array::RecordBatch;
 use bytes::BytesMut;
-use millstream_engine::{Chosen, Error, Offset, PartitionId, PopChoice, Popped, TableInfo};
+use millstream_engine::{Assignment, Chosen, Error, Offset, PartitionId, PopChoice, Popped, TableInfo};
 
 use super::handle::{Handle, MAX_BYTES};
 use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::filter::Filter;
-use crate::rocketmq::scan::MessageScan;
+use crate::rocketmq::physical::physical_offsets;
 use crate::rocketmq::stored::{MessageRows, Place};
-use crate::rocketmq::tables::Tables;
+use crate::rocketmq::tables::{Tables, topic_of};
 use crate::rocketmq::take::Passing;
 use crate::rocketmq::wire::properties::{FIRST_POP_TIME, POP_RECEIPT};
 
@@ -83,8 +83,8 @@ pub(super) fn write(
     body: &mut BytesMut,
 ) -> Result<(), Refusal> {
     let rows = MessageRows::of(&popped.rows)?;
-    let scan = MessageScan { tables, table, queue: popped.partition };
-    let physical = scan.physical_offsets(&popped.offsets)?;
+    let queue = Assignment { topic: topic_of(table), partition: popped.partition };
+    let physical = physical_offsets(tables, queue, &popped.offsets)?;
     let again = i32::try_from(popped.attempts.saturating_sub(1)).unwrap_or(i32::MAX);
     let first_ms = popped.begun_us.div_euclid(1_000).to_string();
     let invisible_ms = popped.visible_us.saturating_sub(popped.handed_us).div_euclid(1_000);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{PopOutcome, PopRequest, Popped, RowPlace, TableInfo};
+use millstream_engine::{Assignment, PopOutcome, PopRequest, Popped, TableInfo};
 use tokio::time::Instant;
 
 use super::choice::Choice;
@@ -14,7 +14,7 @@ use crate::door::Door;
 use crate::net::sent::{Load, Sent};
 use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::filter::Filter;
-use crate::rocketmq::tables::Tables;
+use crate::rocketmq::tables::{Tables, topic_of};
 use crate::rocketmq::wire::codes;
 use crate::work::Waits;
 
@@ -119,8 +119,8 @@ impl Taking {
             Choice { filter, topic: &header.wire_topic, store_host: *store_host, failed: None, stopped: None };
         let outcome = tables.engine.pop(&tables.who, &request, &mut choice)?;
         let tell = |partition, offset, why: &str| {
-            let place = RowPlace { table: table.id, partition, offset };
-            tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, place, why)
+            let queue = Assignment { topic: topic_of(table), partition };
+            tables.engine.message_filter_failed(&tables.who, &group.namespace, &group.name, (queue, offset), why)
         };
         if let Some((queue, offset, why)) = &choice.failed {
             tell(*queue, *offset, why)?;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::door::Door;
 use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::names::ScopedName;
-use crate::rocketmq::tables::Tables;
+use crate::rocketmq::tables::{Tables, topic_of};
 use crate::work::Waits;
 
 /// When it is time to look again. Watched from before the first look, so that nothing comes in between.
@@ -27,7 +27,7 @@ impl Waiting {
         table: &Arc<TableInfo>,
         in_order: bool,
     ) -> Result<Waiting, Refusal> {
-        let rows = tables.engine.watch_table(&tables.who, table.id)?;
+        let rows = tables.engine.watch_topic(&tables.who, topic_of(table))?;
         let (watcher, group, id) = (tables.clone(), group.clone(), table.id);
         let begin = move || begin(&watcher, &group, id, in_order);
         let hand_outs = door.work.run(Waits::ForLog, begin).await??;

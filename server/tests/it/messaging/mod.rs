@@ -40,7 +40,7 @@ fn routes_say_what_a_topic_takes_and_where_the_client_has_connected_to() {
         let dialled = endpoints(AddressScheme::IPv4, &address.ip().to_string(), address.port().into());
         assert_eq!((code(&route.status), route.message_queues.len()), (Code::Ok, 8));
         assert_eq!(route.message_queues[0].broker.as_ref().unwrap().endpoints, Some(dialled));
-        assert_eq!(code(&client.route("rows", None).await.status), Code::BadRequest);
+        assert_eq!(code(&client.route("rows", None).await.status), Code::Ok, "it can be pulled");
         assert_eq!(code(&client.route(" ", None).await.status), Code::IllegalTopic);
         assert_eq!(code(&client.route("TBW102", None).await.status), Code::IllegalTopic);
         for wrong in [
@@ -226,6 +226,38 @@ fn transactions_end_once_and_offsets_are_kept() {
         assert_eq!(code(&client.commit("t", "h", -1).await.status), Code::IllegalOffset);
         assert_eq!(code(&client.commit("t", "h", 1).await.status), Code::Ok);
         assert_eq!(client.committed("t", "h").await.offset, 1);
+    });
+}
+
+#[test]
+fn topics_and_tables_of_rows_are_pulled_and_nothing_else() {
+    let server = Server::start();
+    server.ok(&["sql", "-c", "CREATE TABLE t OF MESSAGES WITH (partitions = 1)"]);
+    server.ok(&["sql", "-c", "CREATE TABLE rows (a BIGINT) WITH (partitions = 1); INSERT INTO rows VALUES (7)"]);
+    run(async {
+        let mut client = Client::connect(&server, "c").await;
+        let sent = vec![of("t", "1", b"one"), client::tagged(of("t", "2", b"two"), "a"), of("t", "3", b"three")];
+        assert_eq!(code(&client.send(sent).await.status), Code::Ok);
+        server.ok(&[
+            "sql",
+            "-c",
+            "CREATE TOPIC s AS SELECT message_id, tag, body, _offset * 2 AS twice FROM t WHERE tag = 'a'",
+        ]);
+        let (status, messages, next) = client.pull("s", 0, 0).await;
+        assert_eq!((code(&status), messages.len(), next), (Code::Ok, 1, 3));
+        let system = messages[0].system_properties.clone().unwrap();
+        assert_eq!((system.message_id.as_str(), system.tag.as_deref(), system.queue_offset), ("2", Some("a"), Some(1)));
+        assert_eq!((&messages[0].body[..], messages[0].user_properties["twice"].as_str()), (&b"two"[..], "2"));
+        assert_eq!((client.offsets("s").await, code(&client.pull("s", 0, 3).await.0)), ((0, 3), Code::MessageNotFound));
+        assert_eq!(code(&client.commit("s", "h", 2).await.status), Code::Ok);
+        assert_eq!(client.committed("s", "h").await.offset, 2);
+        assert_eq!(code(&client.committed("t", "h").await.status), Code::OffsetNotFound, "not the table's");
+        let rows = client.pull("rows", 0, 0).await.1;
+        assert_eq!((&rows[0].body[..], rows[0].user_properties["a"].as_str()), (&br#"{"a":7}"#[..], "7"));
+        for topic in ["s", "rows"] {
+            assert_eq!(code(&client.send(vec![of(topic, "4", b"x")]).await.status), Code::BadRequest);
+            assert_eq!(code(&client.receive(topic, 1, Duration::ZERO).await.0), Code::BadRequest);
+        }
     });
 }
 

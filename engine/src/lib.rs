@@ -45,19 +45,20 @@ pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
-pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
+pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSubscription, sent_again};
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, CheckbackId, Chosen, ColumnSpec, ConsumerConfig, ConsumerId,
     ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats,
-    Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, HalfMessage, InFlight, Lsn,
-    MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE,
-    MemberInfo, MessageKey, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage,
-    Offset, OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
-    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
-    PluginId, PluginVersion, PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp,
-    Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
-    TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
-    cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries, GroupRetryChanges,
+    HalfMessage, InFlight, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS, MAX_INVISIBLE, MAX_POPPED,
+    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind, NamespaceLimit,
+    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
+    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
+    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, PopAcked, PopChoice,
+    PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo,
+    SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec,
+    TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli, message_schema,
+    types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{
@@ -65,5 +66,5 @@ pub use platform::{
     repeat_after_panics,
 };
 pub use plugins::MAX_MODULE_BYTES;
-pub use pop::{PendingAck, PendingPop, PopOutcome};
+pub use pop::{HandedMessages, PendingAck, PendingPop, PopOutcome};
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};

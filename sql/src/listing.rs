@@ -40,7 +40,9 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
              FROM system.plugins {here} ORDER BY name"
         ),
         Show::Groups => {
-            format!("SELECT group_id, mode, state, members, lag FROM system.consumer_groups {here} ORDER BY group_id")
+            format!(
+                "SELECT group_id, mode, state, members, lag, max_attempts, retry_steps FROM system.consumer_groups {here} ORDER BY group_id"
+            )
         }
         Show::Consumers => format!(
             "SELECT group_id, client_id, member_id, topics, partitions, joined_at FROM system.members {here} \

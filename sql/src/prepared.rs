@@ -54,6 +54,7 @@ enum Plan {
     Query { state: SessionState, plan: LogicalPlan },
     Insert { state: SessionState, source: LogicalPlan, table: Arc<TableInfo> },
     CopyTo { state: SessionState, source: LogicalPlan, path: String, options: Options },
+    Resend { state: SessionState, source: LogicalPlan, table: Arc<TableInfo> },
     ShowCreate(Show),
     ExplainCreateTopic(Box<CreateTopic>),
     ExplainTopic(datafusion::sql::sqlparser::ast::ObjectName),
@@ -65,7 +66,7 @@ impl Plan {
     fn sources(&self) -> Vec<Source> {
         match self {
             Plan::Query { plan, .. } => sources(plan),
-            Plan::CopyTo { source, .. } => sources(source),
+            Plan::CopyTo { source, .. } | Plan::Resend { source, .. } => sources(source),
             Plan::Insert { source, table, .. } => {
                 let name = Name { namespace: table.namespace.clone(), name: table.name.clone() };
                 let mut sources = sources(source);
@@ -83,7 +84,10 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
     let planner =
         Planner { reader: &scene.reader, namespace: &scene.namespace, memory_limit: scene.options.memory_limit_bytes };
     let none = || Arc::new(Schema::empty());
-    let planned = matches!(statement, Statement::Query(_) | Statement::Insert(_) | Statement::CopyTo(_));
+    let planned = matches!(
+        statement,
+        Statement::Query(_) | Statement::Insert(_) | Statement::CopyTo(_) | Statement::Resend { .. }
+    );
     let kept = planned.then(|| statement.clone());
     let (result_schema, parameters, plan) = match statement {
         Statement::Query(query) => query_plan(planner.query(*query).await?)?,
@@ -107,6 +111,13 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
             let parameters = parameter_schema(&source)?;
             let source = analysed(&state, source, &parameters)?;
             (None, parameters, Plan::CopyTo { state, source, path: copy.path, options: copy.options })
+        }
+        Statement::Resend { table, query } => {
+            let table = run::message_table(&scene, &table)?;
+            let (state, source) = planner.bare_query(*query).await?;
+            let parameters = parameter_schema(&source)?;
+            let source = analysed(&state, source, &parameters)?;
+            (None, parameters, Plan::Resend { state, source, table })
         }
         Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
         Statement::ExplainTopic { name } => (Some(explain_schema()), none(), Plan::ExplainTopic(name)),
@@ -220,6 +231,10 @@ impl Prepared {
             Plan::CopyTo { state, source, path, options } => {
                 let (schema, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
                 run::copy_to(&scene, path, options.clone(), schema, rows).await
+            }
+            Plan::Resend { state, source, table } => {
+                let (_, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
+                run::resend(&scene, table, rows).await
             }
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),

@@ -11,25 +11,26 @@ use super::group::{Entries, LiveGroup, MemberState, Membership, Owned};
 use super::keys::name_of;
 use super::positions::resolve;
 use crate::model::{
-    Assignment, Error, GroupInfo, GroupMode, MemberInfo, Offset, OffsetReset, PartitionId, PartitionOffsets,
-    PendingReceipt, Result, TopicId, TopicInfo,
+    Assignment, Error, GroupInfo, GroupMode, GroupRetries, GroupRetryChanges, MemberInfo, Offset, OffsetReset,
+    PartitionId, PartitionOffsets, PendingReceipt, Result, TopicId, TopicInfo,
 };
-use crate::state::State;
-use crate::state::Submission;
-use crate::state::{Change, GroupKey, PopRecord};
+use crate::state::{Change, GroupKey, GroupState, PopRecord, State, Submission};
 
 impl Coordinator {
     /// Every recorded group, by namespace and name.
     pub(crate) fn list(&self) -> Vec<GroupInfo> {
         self.tick();
-        let names: Vec<(GroupKey, GroupMode)> = {
+        let names: Vec<(GroupKey, GroupMode, GroupRetries)> = {
             let state = self.ledger.state.read();
-            state.groups().map(|(namespace, group, state)| (name_of(namespace, group), state.mode)).collect()
+            let of = |(namespace, group, state): (&str, &str, &GroupState)| {
+                (name_of(namespace, group), state.mode, state.retries.clone())
+            };
+            state.groups().map(of).collect()
         };
-        let list = names.into_iter().map(|(name, mode)| {
+        let list = names.into_iter().map(|(name, mode, retries)| {
             let live = self.find(&name);
             let inner = live.as_ref().map(|group| group.lock());
-            describe(&name, mode, inner.as_deref())
+            GroupInfo { retries, ..describe(&name, mode, inner.as_deref()) }
         });
         list.collect()
     }
@@ -75,6 +76,26 @@ impl Coordinator {
         let (mode, entries) = reset_entries(self, &name, topic, reset)?;
         let answer = self.with_live(&name, mode, |live, inner| live.reset(self, inner, entries))?;
         answer.wait().map(drop)
+    }
+
+    /// Records a group in which nobody consumes yet.
+    pub(crate) fn create_group(&self, namespace: &str, group: &str, retries: GroupRetryChanges) -> Result<()> {
+        self.check_open()?;
+        retries.check()?;
+        let _no_beginning = self.setups.hold(&name_of(namespace, group));
+        let (namespace, group) = (namespace.to_owned(), group.to_owned());
+        let set = Change::GroupRetriesSet { namespace: namespace.clone(), group: group.clone(), retries };
+        let created = Change::GroupCreated { namespace, group, mode: GroupMode::Shared };
+        self.ledger.log.submit(Submission::of([created, set]))?.wait().map(drop)
+    }
+
+    /// Sets how messages of a group are tried again.
+    pub(crate) fn set_retries(&self, namespace: &str, group: &str, retries: GroupRetryChanges) -> Result<()> {
+        self.check_open()?;
+        retries.check()?;
+        let (namespace, group) = (namespace.to_owned(), group.to_owned());
+        let set = Change::GroupRetriesSet { namespace, group, retries };
+        self.ledger.log.submit(Submission::of([set]))?.wait().map(drop)
     }
 
     /// Forgets a group and its offsets. A member that joins meanwhile begins the group anew.
@@ -235,6 +256,7 @@ fn describe(name: &GroupKey, mode: GroupMode, inner: Option<&Membership>) -> Gro
         state,
         generation,
         members: members.map(member_info).collect(),
+        retries: GroupRetries::default(),
     }
 }
 

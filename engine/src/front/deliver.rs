@@ -6,7 +6,10 @@ use crate::access::Action;
 use crate::delivery::{Member, NamedPoll};
 use crate::front::Engine;
 use crate::model::Principal;
-use crate::model::{ConsumerConfig, Delivery, GroupInfo, Offset, OffsetReset, PartitionId, PartitionOffsets, Result};
+use crate::model::{
+    ConsumerConfig, Delivery, GroupInfo, GroupRetries, GroupRetryChanges, Offset, OffsetReset, PartitionId,
+    PartitionOffsets, Result,
+};
 
 impl Engine {
     /// Joins a group, creating it on first use. Topics are names in the configuration's namespace.
@@ -37,6 +40,36 @@ impl Engine {
         session.group(Action::Consume, namespace, group)?;
         let topic = reset.topic.as_ref().map(|topic| session.topic(Action::Consume, namespace, topic)).transpose()?;
         self.rooms.delivery.reset(namespace, group, topic, &reset)
+    }
+
+    /// Makes a group in which nobody consumes yet; others are made by their first member, or by what they commit first.
+    pub fn create_group(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        retries: GroupRetryChanges,
+    ) -> Result<()> {
+        self.session(who)?.group(Action::Consume, namespace, group)?;
+        self.rooms.delivery.create_group(namespace, group, retries)
+    }
+
+    /// Sets how messages of a group are tried again. What was handed out already is not touched.
+    pub fn set_group_retries(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        retries: GroupRetryChanges,
+    ) -> Result<()> {
+        self.session(who)?.group(Action::Consume, namespace, group)?;
+        self.rooms.delivery.set_retries(namespace, group, retries)
+    }
+
+    /// How messages of a group are tried again, as far as that is set; nothing of a group that is not known.
+    pub fn group_retries(&self, who: &Principal, namespace: &str, group: &str) -> Result<GroupRetries> {
+        self.session(who)?.group(Action::Read, namespace, group)?;
+        Ok(self.rooms.retries_of(namespace, group))
     }
 
     /// Refused while it has members, unless `force`.

@@ -12,9 +12,10 @@ impl Engine {
     }
 
     /// Does everything that is due by the engine's clock before it returns: retention, segments to be cut or merged,
-    /// trimming of the log, deletion of files that nobody reads any more.
+    /// trimming of the log, deletion of files that nobody reads any more; and messages given back whose clients have gone.
     pub fn maintain(&self, who: &Principal) -> Result<()> {
         self.session(who)?.server(Action::Operate)?;
+        self.rooms.pop.look_after_clients();
         self.rooms.maintenance.run_now()
     }
 }

@@ -36,7 +36,7 @@ impl Engine {
         Ok(heard.changes)
     }
 
-    /// A client has left a group.
+    /// A client has left a group. What it has kept of messages that were popped is given back.
     pub fn message_client_left(
         &self,
         who: &Principal,
@@ -47,7 +47,9 @@ impl Engine {
     ) -> Result<()> {
         self.session(who)?.group(acts(role), namespace, group)?;
         let (namespace, group, client_id) = (Arc::from(namespace), Arc::from(group), Arc::from(client_id));
-        self.rooms.message_clients.left(&ClientName { namespace, group, role, client_id });
+        let client = ClientName { namespace, group, role, client_id };
+        self.rooms.message_clients.left(&client);
+        self.rooms.pop.client_left(&client);
         Ok(())
     }
 

@@ -51,7 +51,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let due = Arc::new(DueTimes::new(&ledger, Arc::new(acts)));
     let message_clients = Arc::new(Presence::default());
     let checkbacks = Arc::new(Checkbacks::new(&messages, &due, &plugins, &message_clients, board));
-    let pop = Arc::new(Pop::new(&tables, &appender));
+    let pop = Arc::new(Pop::new(&tables, &appender, &message_clients));
     let maintenance = Maintenance::new(&plugins);
     Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
@@ -86,6 +86,7 @@ pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
     rooms.runners.start()?;
     rooms.checkbacks.start()?;
     rooms.due.start()?;
+    rooms.pop.start()?;
     rooms.evaluations.begin();
     rooms.maintenance.start()
 }

@@ -49,6 +49,9 @@ impl Engine {
         let table = popped_table(&self.session(who)?, namespace, group, request.table)?;
         let pop = self.begin_popping(namespace, group, &table)?;
         let letters = self.find_dead_letters(namespace, group);
+        let retries = self.rooms.retries_of(namespace, group);
+        let request =
+            &PopRequest { max_attempts: retries.max_attempts.unwrap_or(request.max_attempts), ..request.clone() };
         match self.rooms.pop.take(pop, &table, request, letters.as_deref(), choice)? {
             PopOutcome::NeedsDeadLetters => {
                 let letters = self.dead_letters(who, namespace, group)?;

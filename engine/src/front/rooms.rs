@@ -14,7 +14,7 @@ use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger};
 use crate::maintenance::Maintenance;
 use crate::messages::{Messages, Presence, QueueLocks};
-use crate::model::{Result, TableId};
+use crate::model::{GroupRetries, Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
 use crate::pop::Pop;
@@ -64,6 +64,12 @@ impl Closing {
 }
 
 impl Rooms {
+    /// How messages of a group are tried again, as far as that is set.
+    pub(super) fn retries_of(&self, namespace: &str, group: &str) -> GroupRetries {
+        let state = self.ledger.state.read();
+        state.group(namespace, group).map(|group| group.retries.clone()).unwrap_or_default()
+    }
+
     /// Stops what works by itself, then the groups, then the log; what was queued before is still answered. The last
     /// checkpoint makes the next opening short.
     pub(super) fn close(&self) -> Result<()> {
@@ -76,6 +82,7 @@ impl Rooms {
         self.runners.stop();
         self.due.stop();
         self.checkbacks.stop();
+        self.pop.stop();
         self.evaluations.stop();
         if let Err(error) = suspensions::record(&self.plugins) {
             tracing::warn!("suspended plugins could not be recorded: {error}");

@@ -24,6 +24,7 @@ use crate::log::{self, Ledger};
 use crate::model::{Result, TransactionCheck};
 use crate::write::Appender;
 pub(crate) use dead_letters::dead_letters;
+pub use dead_letters::sent_again;
 pub(crate) use decided::HalfOutcome;
 pub(crate) use half_columns::half_columns;
 pub(crate) use locks::QueueLocks;

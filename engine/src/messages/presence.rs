@@ -136,6 +136,11 @@ impl Presence {
         self.of_group(namespace, group, now).iter().any(|client| client.role == MessageClientRole::Producer)
     }
 
+    pub(crate) fn is_alive(&self, name: &ClientName, now: Duration) -> bool {
+        let inner = self.inner.lock();
+        inner.alive(name).is_some_and(|alive| now.saturating_sub(alive.heard) <= SILENCE)
+    }
+
     /// A client has left a group.
     pub(crate) fn left(&self, name: &ClientName) {
         let mut inner = self.inner.lock();

@@ -16,7 +16,7 @@ use crate::model::{Error, PartitionId, Result, message_schema};
 const VERSION: u8 = 1;
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredMessage<'a> {
     pub partition: PartitionId,
     #[serde(borrow)]

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Offset, PartitionId, RowOffsets, TopicId};
+use crate::model::{GroupRetries, Offset, PartitionId, RowOffsets, TopicId};
 
 /// Where a group starts without a committed offset, or with one that retention has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -146,6 +146,7 @@ pub struct GroupInfo {
     pub state: &'static str,
     pub generation: u64,
     pub members: Vec<MemberInfo>,
+    pub retries: GroupRetries,
 }
 
 /// A live member, for listings.

@@ -15,6 +15,7 @@ mod plugin_consumers;
 mod pop;
 mod principal;
 mod producer;
+mod retries;
 mod row_offsets;
 mod topic_versions;
 pub(crate) mod types;
@@ -54,5 +55,6 @@ pub use pop::{
 };
 pub use principal::Principal;
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use retries::{GroupRetries, GroupRetryChanges, MAX_GROUP_ATTEMPTS};
 pub use row_offsets::RowOffsets;
 pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};

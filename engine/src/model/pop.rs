@@ -38,11 +38,14 @@ pub struct PopRequest {
     pub bytes: usize,
     /// For how long nobody else is handed them; 1 s to 12 h.
     pub invisible: Duration,
-    /// What was handed out so often and is not acknowledged becomes a dead letter.
+    /// What was handed out so often and is not acknowledged becomes a dead letter, unless another number is set for the group.
     pub max_attempts: u32,
     /// Messages of one message group are handed out in their order, and none while one before it is in flight.
     pub in_order: bool,
     pub start: PopStart,
+    /// The consumer that keeps them for as long as it is there, by the id that it is heard of with; its messages are given back when it
+    /// has gone, at most 30 s after it was heard of no more. `None`: they wait for their time.
+    pub kept_by: Option<String>,
 }
 
 /// Which messages a consumer takes, and what room they need with it.

@@ -106,7 +106,7 @@ impl Pop {
     }
 
     /// Waits until what others have queued before is seen: a refusal is answered ahead of that.
-    fn catch_up(&self) -> Result<()> {
+    pub(super) fn catch_up(&self) -> Result<()> {
         self.ledger().log.submit(Submission::default())?.wait().map(drop)
     }
 

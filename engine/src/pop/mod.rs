@@ -4,13 +4,19 @@
 //! What is handed out is a record before anybody gets it, so that nothing of this is in memory alone: how far a group is in a partition,
 //! which messages are in flight, how often they were handed out and until when. Whoever takes from a partition has it to himself until
 //! that record is applied ([`turns`]); whoever acknowledges waits for nobody. The writer checks what both have found ([`crate::state`]).
+//! What was handed out and nobody has received, or a client has kept that has gone, is given back ([`give_back`]).
 
 mod acknowledge;
 mod begin;
 mod dead;
+mod deciding;
 mod floor;
+mod give_back;
+mod handed;
+mod kept;
 mod order;
 mod pending;
+mod returns;
 mod rows;
 mod take;
 mod taking;
@@ -22,14 +28,18 @@ use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 
+use self::kept::Kept;
+use self::returns::Returns;
 use self::turns::Turns;
 use self::waiting::Waiting;
 use crate::cursor::Tables;
 use crate::log::Ledger;
+use crate::messages::Presence;
 use crate::model::{Error, InFlight, Result, TableId, TableInfo};
 use crate::state::{Change, HandOutKey, PopId, PopName, PopRecord, Record, RecordContext};
 use crate::write::Appender;
 
+pub use handed::HandedMessages;
 pub use pending::{PendingAck, PendingPop, PopOutcome};
 
 /// Offsets from the first to the last message of a hand-out, at most.
@@ -42,6 +52,10 @@ pub(crate) struct Pop {
     appender: Arc<Appender>,
     turns: Turns,
     waiting: Waiting,
+    clients: Arc<Presence>,
+    kept: Kept,
+    /// The thread that serves it holds it without the rest.
+    returns: Arc<Returns>,
     /// Held while a committed offset is found and queued, so that they are queued in their order.
     floors: Mutex<()>,
     /// Which partition is looked at first.
@@ -49,12 +63,15 @@ pub(crate) struct Pop {
 }
 
 impl Pop {
-    pub(crate) fn new(tables: &Arc<Tables>, appender: &Arc<Appender>) -> Pop {
+    pub(crate) fn new(tables: &Arc<Tables>, appender: &Arc<Appender>, clients: &Arc<Presence>) -> Pop {
         Pop {
             tables: tables.clone(),
             appender: appender.clone(),
             turns: Turns::default(),
             waiting: Waiting::default(),
+            clients: clients.clone(),
+            kept: Kept::default(),
+            returns: Arc::default(),
             floors: Mutex::default(),
             next: AtomicU32::new(0),
         }
@@ -72,6 +89,10 @@ impl Pop {
                     let visible = moved.handed.iter().map(|handed| handed.hand_out.visible_us).min();
                     if let Some(visible_us) = visible {
                         self.turns.lower(moved.queue, visible_us);
+                    }
+                    for done in &moved.done {
+                        let key = HandOutKey { queue: moved.queue, first: done.first, number: done.number };
+                        self.kept.done(&key, done.offsets.len());
                     }
                     let pop = self.ledger().state.read().pop_queue_by_id(moved.queue).map(|queue| queue.pop);
                     if let Some(pop) = pop {
@@ -96,6 +117,7 @@ impl Pop {
     fn forget(&self) {
         let state = self.ledger().state.read();
         self.turns.retain(|queue| state.pop_queue_by_id(queue).is_some());
+        self.kept.retain(|queue| state.pop_queue_by_id(queue).is_some());
         self.waiting.retain(|pop| state.pop_name(pop).is_some());
     }
 

@@ -10,11 +10,12 @@ use super::rows::{group_hashes, joined, taken};
 use super::taking::{Taken, Taking};
 use super::{Pop, SPAN, check_messages};
 use crate::cursor::ScannedBatch;
+use crate::messages::{ClientName, MessageClientRole};
 use crate::model::{
     Chosen, Error, MAX_INVISIBLE, MAX_POPPED, MIN_INVISIBLE, Offset, PartitionId, PopChoice, PopRequest, Result,
     TableInfo,
 };
-use crate::state::{HandOut, HandOutKey, PopId, PopQueueId, PopRecord, Record, Submission};
+use crate::state::{HandOut, HandOutKey, PopId, PopMoved, PopQueueId, PopRecord, Record, Submission};
 
 /// Hand-outs whose time is over that one pop looks at in one partition.
 const EXPIRED: usize = 1_024;
@@ -63,8 +64,15 @@ impl Pop {
         table: &TableInfo,
         letters: Option<&TableInfo>,
     ) -> Result<PopOutcome> {
+        let kept_by = taking.request.kept_by.as_deref().map(|client_id| ClientName {
+            namespace: Arc::from(taking.request.namespace.as_str()),
+            group: Arc::from(taking.request.group.as_str()),
+            role: MessageClientRole::Consumer,
+            client_id: Arc::from(client_id),
+        });
         let Taking { turns, moved, popped, dead, too_long, next_us, .. } = taking;
         let queues: Vec<PopQueueId> = moved.iter().map(|moved| moved.queue).collect();
+        let hand_outs = moved.iter().flat_map(hand_outs).collect();
         if moved.is_empty() {
             drop(turns);
             return Ok(too_long.map_or(PopOutcome::Nothing { next_us }, PopOutcome::TooLong));
@@ -74,7 +82,7 @@ impl Pop {
         self.bury(&mut submission, table, letters, dead)?;
         self.ledger().stored.fetch(&submission);
         let ticket = self.ledger().log.enqueue(submission)?;
-        Ok(PopOutcome::Taken(PendingPop::new(self, ticket, popped, turns, queues)))
+        Ok(PopOutcome::Taken(PendingPop::new(self, ticket, popped, turns, (queues, hand_outs), kept_by)))
     }
 
     /// Takes from one partition. `true`: dead letters have no table yet, and nothing was taken.
@@ -288,6 +296,11 @@ impl Pop {
         }
         Ok(())
     }
+}
+
+/// What is handed out, in the order in which it was taken.
+fn hand_outs(moved: &PopMoved) -> impl Iterator<Item = HandOutKey> + '_ {
+    moved.handed.iter().map(|one| HandOutKey { queue: moved.queue, first: one.first, number: one.number })
 }
 
 /// Of messages whose time is over those that nothing before them keeps back. What goes out of one message group was handed out together

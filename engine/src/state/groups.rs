@@ -9,7 +9,7 @@ use super::earlier::Earlier;
 use super::family::{Ahead, Condition, Family, Fold, RecordKind};
 use super::partition::PartitionState;
 use super::stored::{Entries, Stored};
-use crate::model::{Error, GroupMode, Offset, PartitionId, Result, TableId, TopicId};
+use crate::model::{Error, GroupMode, GroupRetries, Offset, PartitionId, Result, TableId, TopicId};
 use crate::state::{Change, GroupKey, OffsetsRecord, Record};
 
 /// Clients of a broadcast group whose offsets are kept; they choose their names.
@@ -22,6 +22,7 @@ type NextOffsets = BTreeMap<(TopicId, PartitionId), Offset>;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct GroupState {
     pub mode: GroupMode,
+    pub retries: GroupRetries,
     /// By client (`None` in shared groups).
     pub committed: BTreeMap<Option<Arc<str>>, NextOffsets>,
 }
@@ -41,6 +42,7 @@ pub(super) struct Groups {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Entry {
     Group(Arc<str>, Arc<str>),
+    Retries(Arc<str>, Arc<str>),
     Committed(GroupKey, TopicId, PartitionId),
 }
 
@@ -69,7 +71,11 @@ impl Groups {
     }
 
     fn create(&mut self, namespace: Arc<str>, group: Arc<str>, mode: GroupMode) {
-        self.groups.entry(namespace).or_default().entry(group).or_default().mode = mode;
+        self.state_of(&namespace, &group).mode = mode;
+    }
+
+    fn state_of(&mut self, namespace: &Arc<str>, group: &Arc<str>) -> &mut GroupState {
+        self.groups.entry(namespace.clone()).or_default().entry(group.clone()).or_default()
     }
 
     /// Gives the keys of the offsets that went with it.
@@ -101,9 +107,7 @@ impl Groups {
     }
 
     fn set(&mut self, key: &GroupKey, topic: TopicId, partition: PartitionId, offset: Offset) {
-        let groups = self.groups.entry(key.namespace.clone()).or_default();
-        let state = groups.entry(key.group.clone()).or_default();
-        let offsets = state.committed.entry(key.client.clone()).or_default();
+        let offsets = self.state_of(&key.namespace, &key.group).committed.entry(key.client.clone()).or_default();
         if offsets.insert((topic, partition), offset).is_none() {
             self.by_topic.entry(topic).or_default().insert((key.namespace.clone(), key.group.clone()));
         }
@@ -167,11 +171,20 @@ impl Family for Groups {
                     self.create(namespace.clone(), group.clone(), *mode);
                     self.unwritten.mark(Entry::Group(namespace, group));
                 }
+                Change::GroupRetriesSet { namespace, group, retries } => {
+                    let (namespace, group): (Arc<str>, Arc<str>) =
+                        (Arc::from(namespace.as_str()), Arc::from(group.as_str()));
+                    self.state_of(&namespace, &group).retries.change(retries);
+                    self.unwritten.mark(Entry::Retries(namespace, group));
+                }
                 Change::GroupDropped { namespace, group } => {
                     for (key, topic, partition) in self.remove(namespace, group) {
                         self.unwritten.mark(Entry::Committed(key, topic, partition));
                     }
-                    self.unwritten.mark(Entry::Group(Arc::from(namespace.as_str()), Arc::from(group.as_str())));
+                    let (namespace, group): (Arc<str>, Arc<str>) =
+                        (Arc::from(namespace.as_str()), Arc::from(group.as_str()));
+                    self.unwritten.mark(Entry::Retries(namespace.clone(), group.clone()));
+                    self.unwritten.mark(Entry::Group(namespace, group));
                 }
                 Change::TopicDropped { topic } => self.forget_offsets(*topic),
                 Change::TableDropped { table } => self.forget_table(fold, *table),
@@ -189,7 +202,7 @@ impl Family for Groups {
 
 impl Stored for Groups {
     fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"g", b"o"]
+        &[b"g", b"a", b"o"]
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
@@ -198,6 +211,10 @@ impl Stored for Groups {
             let (namespace, group) = (parts.text()?, parts.text()?);
             parts.end()?;
             self.create(namespace, group, codec::from_json(value)?);
+        } else if key.first() == Some(&b'a') {
+            let (namespace, group) = (parts.text()?, parts.text()?);
+            parts.end()?;
+            self.state_of(&namespace, &group).retries = codec::from_json(value)?;
         } else {
             let (group, topic, partition) = (parts.group()?, parts.u64()?, parts.u32()?);
             parts.end()?;
@@ -216,6 +233,12 @@ impl Stored for Groups {
                 Entry::Group(namespace, group) => {
                     let value = self.get(namespace, group).map(|group| codec::json(&group.mode)).transpose()?;
                     entries(KeyBytes::new(b'g').text(namespace).text(group).done(), value);
+                }
+                Entry::Retries(namespace, group) => {
+                    let retries = self.get(namespace, group).map(|group| &group.retries);
+                    let set = retries.filter(|retries| **retries != GroupRetries::default());
+                    let value = set.map(codec::json).transpose()?;
+                    entries(KeyBytes::new(b'a').text(namespace).text(group).done(), value);
                 }
                 Entry::Committed(group, topic, partition) => {
                     let offset = self.committed(group, *topic, *partition);

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
 use crate::model::{
-    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset,
-    PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId, TopicInfo,
+    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, GroupRetryChanges, Lsn, NamespaceLimitChanges,
+    NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId,
+    TopicInfo,
 };
 use crate::state::group_key::GroupKey;
 
@@ -214,6 +215,12 @@ pub(crate) enum Change {
         namespace: String,
         group: String,
         mode: GroupMode,
+    },
+    /// What is not named stays as it is.
+    GroupRetriesSet {
+        namespace: String,
+        group: String,
+        retries: GroupRetryChanges,
     },
     GroupDropped {
         namespace: String,

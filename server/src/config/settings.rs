@@ -75,7 +75,8 @@ pub static SETTINGS: &[Setting] = &[
         "message_max_attempts",
         1..=1_000_000,
         rocketmq.max_attempts as u32,
-        "How often a message is handed out by pop; what is not acknowledged then goes to the group's dead letters"
+        "How often a message is handed out where neither its group nor its consumer says; then it goes to the group's \
+         dead letters"
     ),
     flag!(
         "insecure",

@@ -16,11 +16,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
 use super::error::DoorError;
-use crate::net::arriving::Arriving;
 use crate::net::budgets::Net;
-use crate::net::leaving::Leaving;
-use crate::net::peer::Peer;
-use crate::net::receiving::Receiving;
+use crate::net::call::BegunCall;
 use crate::net::sent::Sent;
 use crate::net::whole::Whole;
 
@@ -85,11 +82,6 @@ impl<S> Forwarding<S> {
     pub(super) fn new(service: S, net: Arc<Net>) -> Forwarding<S> {
         Forwarding { service, net }
     }
-
-    /// The connection that a request came over; one of its own where some other server has taken it.
-    fn peer(&self, request: &http::Request<Body>) -> Arc<Peer> {
-        request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| Peer::new(&self.net, None))
-    }
 }
 
 impl<S: NamedService> NamedService for Forwarding<S> {
@@ -110,16 +102,10 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let Ok(call) = Arc::clone(&self.net.calls).try_acquire_owned() else {
-            let message = "too many calls are under way (grpc_calls); try again later";
-            let refused = Status::from(DoorError::new(ErrorKind::Retry, message)).into_http();
-            return Box::pin(async move { Ok(refused) });
+        let (call, body, receiving) = match BegunCall::begin(&self.net, &mut request, refused) {
+            Ok(begun) => begun,
+            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
-        let peer = self.peer(&request);
-        let sent = Sent::new(Arc::clone(&peer));
-        request.extensions_mut().insert(Arc::clone(&sent));
-        let body = Arriving::new(std::mem::take(request.body_mut()), Arc::clone(&peer));
-        let receiving = Receiving::new(peer, Arc::clone(&sent), refused);
         let mut whole = None;
         if TAKES_ROWS.iter().any(|call| request.uri().path().ends_with(call)) {
             let limit = MAX_REQUEST_BYTES.min(self.net.ingress.largest_message());
@@ -137,7 +123,7 @@ where
             if let Some(messages) = response.extensions_mut().remove::<Carried>().and_then(Carried::take) {
                 *response.body_mut() = Body::new(Outgoing::answer(messages));
             }
-            Ok(response.map(|body| Body::new(Leaving::new(body, sent, Some(call)))))
+            Ok(call.answered(response))
         })
     }
 }

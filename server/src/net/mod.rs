@@ -14,6 +14,7 @@ pub(crate) mod accept;
 mod arrivals;
 pub(crate) mod arriving;
 pub(crate) mod budgets;
+pub(crate) mod call;
 pub(crate) mod collect;
 mod connection;
 mod egress;

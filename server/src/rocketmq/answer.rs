@@ -1,9 +1,11 @@
 //! What a request is answered.
 
 use bytes::Bytes;
+use millstream_engine::HandedMessages;
 
 use super::wire::codes;
 use super::wire::reader::Malformed;
+use crate::net::sent::Load;
 
 /// An answer's code, fields and body.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +14,16 @@ pub(super) struct Answer {
     pub(super) remark: Option<String>,
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
+}
+
+/// An answer, and what is held until it is on its way.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) answer: Answer,
+    /// The room of its messages.
+    pub(super) room: Option<Load>,
+    /// Messages that are given back if the client does not get them.
+    pub(super) handed: Option<HandedMessages>,
 }
 
 /// Why a request is not served.
@@ -44,6 +56,12 @@ impl Refusal {
 
     pub(super) fn illegal(remark: impl Into<String>) -> Refusal {
         Refusal::new(codes::MESSAGE_ILLEGAL, remark)
+    }
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Given {
+        Given { answer, ..Given::default() }
     }
 }
 

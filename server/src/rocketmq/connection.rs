@@ -5,14 +5,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Given, Refusal};
 use super::client::{Client, Notice, tell};
 use super::shared::Remoting;
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
 use super::{dispatch, send};
 use crate::net::framed::{Ended, Incoming, Outgoing};
-use crate::net::sent::Load;
 use crate::net::stop::Stop;
 
 /// Requests of one connection that are under way at once, long polls among them.
@@ -64,7 +63,7 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
         let place = Arc::clone(&client.remoting.requests).try_acquire_owned().ok();
         let Some(place) = place.filter(|_| requests.len() < REQUESTS) else {
             let busy = Refusal::new(codes::SYSTEM_BUSY, "too many requests are under way; send again later");
-            reply(client, asked, busy.into(), None).await;
+            reply(client, asked, Answer::from(busy).into()).await;
             continue;
         };
         let client = Arc::clone(client);
@@ -76,14 +75,13 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
                     Ok(sending) => sending.finish(&client).await,
                     Err(refusal) => Err(refusal),
                 };
-                reply(&client, asked, answer.unwrap_or_else(Answer::from), None).await;
+                reply(&client, asked, answer.unwrap_or_else(Answer::from).into()).await;
                 drop(place);
             });
         } else {
             requests.spawn(async move {
                 let answered = dispatch::answer(Arc::clone(&client), command, arrived).await;
-                let (answer, room) = answered.unwrap_or_else(|refusal| (refusal.into(), None));
-                reply(&client, asked, answer, room).await;
+                reply(&client, asked, answered.unwrap_or_else(|refusal| Answer::from(refusal).into())).await;
                 drop(place);
             });
         }
@@ -112,7 +110,7 @@ impl Asked {
     }
 }
 
-async fn reply(client: &Client, asked: Asked, answer: Answer, room: Option<Load>) {
+async fn reply(client: &Client, asked: Asked, Given { answer, room, handed }: Given) {
     if asked.one_way {
         if answer.code != codes::SUCCESS {
             tracing::debug!(peer = ?client.address, code = answer.code, remark = answer.remark, "refused, one way");
@@ -131,5 +129,9 @@ async fn reply(client: &Client, asked: Asked, answer: Answer, room: Option<Load>
         Some(mut held) => held.split(message.len()),
         None => client.outgoing.room(message.len()).await,
     };
-    client.outgoing.send(message, room).await;
+    if client.outgoing.send(message, room).await
+        && let Some(handed) = handed
+    {
+        handed.received();
+    }
 }

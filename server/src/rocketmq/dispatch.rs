@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Given, Refusal};
 use super::client::Client;
 use super::wire::codes;
 use super::wire::command::Command;
 use super::{admin, clients, locks, offsets, pop, pull, query, recall, reply, route, send_back, transactions, view};
 use crate::net::framed::Arrived;
-use crate::net::sent::Load;
 
 /// Carries out a request that is no send. What has arrived holds the room of its message; a pull that waits needs neither.
-pub(super) async fn answer(
-    client: Arc<Client>,
-    command: Command,
-    arrived: Arrived,
-) -> Result<(Answer, Option<Load>), Refusal> {
+pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arrived) -> Result<Given, Refusal> {
     let answer = match command.code {
         codes::PULL_MESSAGE | codes::LITE_PULL_MESSAGE => return pull::answer(client, command, arrived).await,
         codes::QUERY_MESSAGE => return query::answer(client, command).await,
@@ -51,7 +46,7 @@ pub(super) async fn answer(
         },
     };
     drop(arrived);
-    answer.map(|answer| (answer, None))
+    answer.map(Given::from)
 }
 
 /// Whether it is a send, whose rows are queued in the order in which requests come in.

@@ -7,7 +7,7 @@ use millstream_engine::ErrorKind;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Given, Refusal};
 use super::client::Client;
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
@@ -17,7 +17,6 @@ use super::scan::{Found, MessageScan, Wanted};
 use super::wire::codes;
 use super::wire::command::Command;
 use crate::net::framed::Arrived;
-use crate::net::sent::Load;
 use crate::work::Waits;
 
 /// Of a pull's system flag: it may wait; the subscription stands in it.
@@ -71,12 +70,7 @@ enum Seen {
     Throttled(Duration),
 }
 
-/// An answer, and the room of its messages.
-pub(super) async fn answer(
-    client: Arc<Client>,
-    command: Command,
-    arrived: Arrived,
-) -> Result<(Answer, Option<Load>), Refusal> {
+pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arrived) -> Result<Given, Refusal> {
     let request = Arc::new(PullRequest::read(&command)?);
     let _held = (request.expression_bytes() > SMALL_EXPRESSION).then_some(arrived);
     drop(command);
@@ -95,7 +89,7 @@ pub(super) async fn answer(
         let may_read = room.is_some();
         let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
         match client.door.work.run(Waits::ForRows, look).await?? {
-            Seen::Answer(answer) => return Ok((answer, None)),
+            Seen::Answer(answer) => return Ok(answer.into()),
             // Its turn is waited for without a thread, and without room.
             Seen::Throttled(pause) => {
                 room = None;
@@ -118,7 +112,8 @@ pub(super) async fn answer(
                     room = Some(client.outgoing.room(bytes + HEADER_BYTES).await);
                 }
                 (None, held) if found.messages > 0 => {
-                    return Ok((with_bounds(codes::SUCCESS, found.next, bounds, "FOUND", found.body.freeze()), held));
+                    let answer = with_bounds(codes::SUCCESS, found.next, bounds, "FOUND", found.body.freeze());
+                    return Ok(Given { room: held, ..answer.into() });
                 }
                 // There is something to read, and no room for it yet.
                 (None, _) => room = Some(client.outgoing.room(bytes + HEADER_BYTES).await),
@@ -133,7 +128,7 @@ pub(super) async fn answer(
                         true => (codes::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
                         false => (codes::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
                     };
-                    return Ok((with_bounds(code, next, bounds, remark, bytes::Bytes::new()), None));
+                    return Ok(with_bounds(code, next, bounds, remark, bytes::Bytes::new()).into());
                 }
                 from = Some(next);
             }

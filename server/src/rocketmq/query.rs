@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use millstream_engine::{Error, MessageKey};
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Given, Refusal};
 use super::client::Client;
 use super::fields::Fields;
 use super::names::ScopedName;
@@ -14,7 +14,6 @@ use super::scan::MessageScan;
 use super::stored::Place;
 use super::wire::codes;
 use super::wire::command::Command;
-use crate::net::sent::Load;
 use crate::work::Waits;
 
 /// Messages of one answer, whatever is asked for; Apache's servers give as many.
@@ -72,8 +71,7 @@ impl Query {
     }
 }
 
-/// An answer, and the room of its messages.
-pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Answer, Option<Load>), Refusal> {
+pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<Given, Refusal> {
     let query = Arc::new(Query::read(&command)?);
     drop(command);
     let mut bytes = MAX_BYTES;
@@ -86,7 +84,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<(Ans
                     ("indexLastUpdateTimestamp", client.now_ms().to_string()),
                     ("indexLastUpdatePhyoffset", newest.to_string()),
                 ];
-                return Ok((Answer { fields, body: body.freeze(), ..Answer::default() }, Some(room)));
+                let answer = Answer { fields, body: body.freeze(), ..Answer::default() };
+                return Ok(Given { room: Some(room), ..answer.into() });
             }
             // Asked for while none is held.
             Found::TooLong(size) => bytes = size,

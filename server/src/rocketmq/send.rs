@@ -12,7 +12,7 @@ use super::fields::Fields;
 use super::names::ScopedName;
 use super::queueing::{self, Queued};
 use super::recall::Handle;
-use super::retry;
+use super::retry::{self, RetryPolicy};
 use super::rows::NewMessage;
 use super::tables::Tables;
 use super::transactions;
@@ -229,11 +229,11 @@ fn messages(
     });
     if let Some(group) = header.topic.retried_group() {
         // Consumers in order, and those whose send back has failed, send by themselves.
-        let max = header.max_reconsume_times.unwrap_or(retry::DEFAULT_MAX);
+        let policy = RetryPolicy::of(&client.tables, group, header.max_reconsume_times)?;
         let level = message.properties.iter().find(|(name, _)| name == DELAY_LEVEL);
         let level = level.and_then(|(_, level)| level.parse().ok()).unwrap_or(0);
-        let next = retry::after(&group, level, header.reconsume_times, max);
-        retry::delay(&mut message, &next, now_ms)?;
+        let next = policy.after(level, header.reconsume_times);
+        retry::delay(&mut message, &next, now_ms);
         return Ok((next.topic, vec![message]));
     }
     if header.is_half {

@@ -8,7 +8,7 @@ use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
 use super::fields::Fields;
 use super::names::ScopedName;
-use super::retry;
+use super::retry::{self, RetryPolicy};
 use super::rows::NewMessage;
 use super::scan::MessageScan;
 use super::send;
@@ -22,7 +22,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let physical: u64 = fields.number("offset")?;
     let group = ScopedName::read(fields.text("group")?, fields);
     let level: i32 = fields.or("delayLevel", 0)?;
-    let max = fields.optional("maxReconsumeTimes")?.filter(|max: &i32| *max >= 0).unwrap_or(retry::DEFAULT_MAX);
+    let policy = RetryPolicy::of(&client.tables, group, fields.optional("maxReconsumeTimes")?)?;
     let origin_id = fields.get("originMsgId").unwrap_or_default().to_owned();
     let origin = fields.get("originTopic").filter(|topic| !topic.is_empty());
     let origin = origin.map(|topic| ScopedName::read(topic, fields));
@@ -31,7 +31,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let (mut message, topic) = work.run(Waits::ForRows, move || read(&reader, physical, origin.as_ref())).await??;
 
     let now_ms = client.now_ms();
-    let retry = retry::after(&group, level, message.attempts, max);
+    let retry = policy.after(level, message.attempts);
     message.attempts = message.attempts.saturating_add(1);
     if !message.properties.iter().any(|(name, _)| name == RETRY_TOPIC) {
         message.set(RETRY_TOPIC, topic);
@@ -39,7 +39,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     if !message.properties.iter().any(|(name, _)| name == ORIGIN_MESSAGE_ID) {
         message.set(ORIGIN_MESSAGE_ID, origin_id);
     }
-    retry::delay(&mut message, &retry, now_ms)?;
+    retry::delay(&mut message, &retry, now_ms);
     let maker = Arc::clone(&client);
     let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, true)).await??;
     let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message], None).await?;

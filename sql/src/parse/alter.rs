@@ -9,7 +9,7 @@ use crate::{Error, Position, Result};
 pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statement> {
     cursor.expect_words(&["ALTER"])?;
     if cursor.words(&["CONSUMER", "GROUP"]) {
-        return parse_set_offsets(cursor);
+        return parse_alter_group(cursor);
     }
     if cursor.words(&["CONSUMER"]) {
         let name = cursor.name()?;
@@ -85,9 +85,13 @@ fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable
     }
 }
 
-fn parse_set_offsets(cursor: &mut Cursor) -> Result<Statement> {
+fn parse_alter_group(cursor: &mut Cursor) -> Result<Statement> {
     let group = cursor.name()?;
-    cursor.expect_words(&["SET", "OFFSET", "TO"])?;
+    cursor.expect_words(&["SET"])?;
+    if !cursor.peek_word(0, "OFFSET") {
+        return Ok(Statement::AlterGroup { group, options: Options::parse_list(cursor)? });
+    }
+    cursor.expect_words(&["OFFSET", "TO"])?;
     let to = parse_target(cursor)?;
     let (mut topic, mut partition) = (None, None);
     if cursor.words(&["ON"]) {

@@ -142,7 +142,10 @@ fn parse_create_function(cursor: &mut Cursor) -> Result<Statement> {
 /// After `CREATE CONSUMER`.
 fn parse_create_consumer(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.peek_word(0, "GROUP") && !cursor.peek_word(1, "ON") {
-        return Err(cursor.expected("the name of a consumer (a consumer group is made by its first member)"));
+        cursor.expect_words(&["GROUP"])?;
+        let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+        let group = cursor.name()?;
+        return Ok(Statement::CreateGroup { group, if_not_exists, options: Options::parse(cursor)? });
     }
     let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
     let name = cursor.name()?;

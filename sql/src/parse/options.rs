@@ -6,6 +6,9 @@ use super::Cursor;
 use crate::names::fold;
 use crate::{Error, Position, Result};
 
+/// Takes a setting away again.
+const DEFAULT: &str = "default";
+
 /// The value of an option.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum OptionValue {
@@ -120,6 +123,26 @@ impl Options {
         self.convert(key, "a duration such as '3 days', '12h' or a number of milliseconds", |value| match value {
             OptionValue::Number(text) => text.parse().ok(),
             OptionValue::Text(text) => parse_duration_ms(&text),
+            _ => None,
+        })
+    }
+
+    /// Takes durations in ms: text with commas such as `'10s, 30s, 1m'`; none at all for the word `default`.
+    pub(crate) fn durations_ms(&mut self, key: &str) -> Result<Option<Vec<u64>>> {
+        self.convert(key, "durations such as '10s, 30s, 1m', or default", |value| match value {
+            OptionValue::Text(text) if text == DEFAULT => Some(Vec::new()),
+            OptionValue::Text(text) => text.split(',').map(parse_duration_ms).collect(),
+            _ => None,
+        })
+    }
+
+    /// Takes a whole number; 0 for the word `default`.
+    pub(crate) fn number_or_default(&mut self, key: &str) -> Result<Option<u64>> {
+        self.convert(key, "a whole number from 1 on, or default", |value| match value {
+            OptionValue::Text(text) if text == DEFAULT => Some(0),
+            OptionValue::Number(text) | OptionValue::Text(text) => {
+                text.trim().parse().ok().filter(|number: &u64| *number > 0)
+            }
             _ => None,
         })
     }

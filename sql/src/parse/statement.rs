@@ -110,6 +110,15 @@ pub(crate) enum Statement {
         if_exists: bool,
         force: bool,
     },
+    CreateGroup {
+        group: ObjectName,
+        if_not_exists: bool,
+        options: Options,
+    },
+    AlterGroup {
+        group: ObjectName,
+        options: Options,
+    },
     SetOffsets {
         group: ObjectName,
         to: Target,
@@ -131,6 +140,11 @@ pub(crate) enum Statement {
         id: String,
         table: ObjectName,
         commit: bool,
+    },
+    /// The messages of a table that a query gives, which are all of its columns.
+    Resend {
+        table: ObjectName,
+        query: Box<Query>,
     },
     RecallMessage {
         id: String,

@@ -1,7 +1,9 @@
 //! Which parser a statement goes to, by its first words.
 
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement as Ast, TableObject};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, ObjectName, Query, SetExpr, Statement as Ast, TableObject, Value,
+};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use millstream_engine::VersionStart;
 
@@ -45,6 +47,9 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
         let due = if cursor.words(&["DUE", "TIMESTAMP"]) { Some(cursor.string()?) } else { None };
         return Ok(Statement::RecallMessage { id, table, due });
     }
+    if cursor.words(&["RESEND"]) {
+        return parse_resend(cursor);
+    }
     for (verb, commit) in [("COMMIT", true), ("ROLLBACK", false)] {
         let is_one = cursor.peek_word(0, verb) && cursor.peek_word(1, "TRANSACTION");
         if is_one && matches!(cursor.sql().peek_nth_token(2).token, Token::SingleQuotedString(_)) {
@@ -64,6 +69,33 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
         return parse_set(cursor, start);
     }
     parse_other(cursor, start)
+}
+
+/// `RESEND MESSAGE 'id' FROM t`, `RESEND MESSAGES FROM t [WHERE …]`.
+fn parse_resend(cursor: &mut Cursor) -> Result<Statement> {
+    let id = match cursor.words(&["MESSAGES"]) {
+        true => None,
+        false => {
+            cursor.expect_words(&["MESSAGE"])?;
+            Some(cursor.string()?)
+        }
+    };
+    cursor.expect_words(&["FROM"])?;
+    let table = cursor.name()?;
+    let mut query = super::parse_query(&format!("SELECT * FROM {table}"))?;
+    let condition = match id {
+        Some(id) => Some(Expr::BinaryOp {
+            left: Box::new(Expr::Identifier(Ident::new("message_id"))),
+            op: BinaryOperator::Eq,
+            right: Box::new(Expr::value(Value::SingleQuotedString(id))),
+        }),
+        None if cursor.words(&["WHERE"]) => Some(cursor.with(|parser| parser.parse_expr())?),
+        None => None,
+    };
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.selection = condition;
+    }
+    Ok(Statement::Resend { table, query: Box::new(query) })
 }
 
 /// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m] [AT LATEST | AT offset]`.

@@ -1,14 +1,48 @@
-//! Consumer groups: moving, committing and dropping.
+//! Consumer groups: making, setting, moving, committing and dropping.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{Error as EngineError, OffsetReset, SeekTo};
+use millstream_engine::{Error as EngineError, GroupRetryChanges, OffsetReset, SeekTo};
 
 use super::{Scene, done};
 use crate::names::{position, resolve};
-use crate::parse::Target;
+use crate::parse::{Options, Target};
 use crate::{Error, Outcome, Result, values};
+
+const SETTINGS: [&str; 2] = ["max_attempts", "retry_steps"];
+
+pub(super) fn create_group(
+    scene: &Scene,
+    group: &ObjectName,
+    if_not_exists: bool,
+    options: Options,
+) -> Result<Outcome> {
+    let group = resolve(group, &scene.namespace)?;
+    let retries = retries(options, "CREATE CONSUMER GROUP")?;
+    match scene.engine().create_group(scene.who(), &group.namespace, &group.name, retries) {
+        Err(EngineError::AlreadyExists { .. }) if if_not_exists => {
+            done(format!("consumer group {:?} was there", group.name))
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => done(format!("consumer group {:?} created", group.name)),
+    }
+}
+
+pub(super) fn alter_group(scene: &Scene, group: &ObjectName, options: Options) -> Result<Outcome> {
+    let group = resolve(group, &scene.namespace)?;
+    let retries = retries(options, "ALTER CONSUMER GROUP … SET")?;
+    scene.engine().set_group_retries(scene.who(), &group.namespace, &group.name, retries)?;
+    done(format!("consumer group {:?} set", group.name))
+}
+
+fn retries(mut options: Options, statement: &str) -> Result<GroupRetryChanges> {
+    let attempts = options.number_or_default("max_attempts")?;
+    let max_attempts = attempts.map(|attempts| u32::try_from(attempts).unwrap_or(u32::MAX));
+    let changes = GroupRetryChanges { max_attempts, steps_ms: options.durations_ms("retry_steps")? };
+    options.finish(statement, &SETTINGS)?;
+    Ok(changes)
+}
 
 pub(super) fn set_offsets(
     scene: &Scene,

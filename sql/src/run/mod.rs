@@ -14,6 +14,7 @@ mod namespaces;
 mod new_file;
 mod plugins;
 mod reach;
+mod resend;
 mod tables;
 mod topic_reloads;
 mod topics;
@@ -28,6 +29,7 @@ use crate::{Error, Outcome, Result, SqlOptions};
 
 pub(crate) use copy_to::copy_to;
 pub(crate) use insert::{Appender, insert_columns};
+pub(crate) use resend::{message_table, resend};
 pub(crate) use topics::{explain_create_topic, explain_topic};
 
 /// What a statement acts on and for whom.
@@ -76,6 +78,10 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::PauseConsumer { name, paused } => consumers::pause_consumer(scene, &name, paused),
         Statement::ReloadConsumer { name, version, at } => consumers::reload_consumer(scene, &name, version, at),
         Statement::DropConsumer { name, if_exists, force } => consumers::drop_consumer(scene, &name, if_exists, force),
+        Statement::CreateGroup { group, if_not_exists, options } => {
+            groups::create_group(scene, &group, if_not_exists, options)
+        }
+        Statement::AlterGroup { group, options } => groups::alter_group(scene, &group, options),
         Statement::SetOffsets { group, to, topic, partition } => {
             groups::set_offsets(scene, &group, to, topic.as_ref(), partition)
         }

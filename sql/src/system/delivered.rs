@@ -3,7 +3,7 @@
 use millstream_engine::{GroupInfo, GroupMode, MemberInfo};
 
 use super::data::Kind::{Number, Text, Time};
-use super::data::{Columns, Rows, number, number_or_null, text, time};
+use super::data::{Columns, Rows, number, number_or_null, text, text_or_null, time};
 use crate::Result;
 use crate::query::{Reader, found};
 
@@ -15,6 +15,8 @@ pub(super) const GROUPS: Columns = &[
     ("generation", Number),
     ("members", Number),
     ("lag", Number),
+    ("max_attempts", Number),
+    ("retry_steps", Text),
 ];
 
 pub(super) fn groups(reader: &Reader) -> Result<Rows> {
@@ -32,9 +34,21 @@ pub(super) fn groups(reader: &Reader) -> Result<Rows> {
             number(group.generation),
             number(group.members.len()),
             number(lag),
+            number_or_null(group.retries.max_attempts),
+            text_or_null(steps(&group.retries.steps_ms)),
         ]);
     }
     Ok(rows)
+}
+
+/// As `ALTER CONSUMER GROUP` takes them, each in the largest unit that it is a whole number of.
+fn steps(steps_ms: &[u64]) -> Option<String> {
+    const UNITS: [(u64, &str); 4] = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let step = |ms: &u64| {
+        let unit = UNITS.iter().find(|(unit, _)| ms.is_multiple_of(*unit));
+        unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+    };
+    (!steps_ms.is_empty()).then(|| steps_ms.iter().map(step).collect::<Vec<_>>().join(","))
 }
 
 pub(super) const MEMBERS: Columns = &[

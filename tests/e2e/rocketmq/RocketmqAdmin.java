@@ -210,7 +210,9 @@ public final class RocketmqAdmin {
         say("messages");
 
         prints("updateSubGroup -c millstream -g java-admin-group", "success");
-        check(tool("updateSubGroup", "-c", "millstream", "-g", "java-admin-group", "-r", "3").contains("maxReconsumeTimes"), "a setting that is not served");
+        prints("updateSubGroup -c millstream -g java-admin-group -r 3", "success");
+        prints("getConsumerConfig -g java-admin-group", "retryMaxTimes", "3");
+        check(tool("updateSubGroup", "-c", "millstream", "-g", "java-admin-group", "-q", "2").contains("retryQueueNums"), "a setting that is not served");
         List<MessageExt> taken = Collections.synchronizedList(new ArrayList<>());
         DefaultMQPushConsumer consumer = pusher("java-admin-group", "java-admin", taken);
         await(30, "all", () -> taken.size() >= 12);

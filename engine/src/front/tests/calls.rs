@@ -11,8 +11,8 @@ use crate::access::{Action, ObjectKind};
 use crate::contract::{CheckVerdict, PluginSettings};
 use crate::cursor::ScanRequest;
 use crate::model::{
-    Assignment, ConsumerReload, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings, Principal, Result,
-    SeekTo, TableId, TopicId, TopicSpec, VersionStart,
+    Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings,
+    Principal, Result, SeekTo, TableId, TopicId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Operate, Produce, Read};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -169,6 +169,9 @@ fn rows() -> Vec<Call> {
         call("group_offsets", Read, Group, "g", |s, who| s.engine.group_offsets(who, NS, "g")),
         call("reset_offsets", Consume, Group, "g", |s, who| s.engine.reset_offsets(who, NS, "g", reset())),
         call("reset_offsets", Consume, Table, "t", |s, who| s.engine.reset_offsets(who, NS, "g", reset())),
+        call("create_group", Consume, Group, "new", |s, who| s.engine.create_group(who, NS, "new", no_retries())),
+        call("set_group_retries", Consume, Group, "g", |s, who| s.engine.set_group_retries(who, NS, "g", no_retries())),
+        call("group_retries", Read, Group, "g", |s, who| s.engine.group_retries(who, NS, "g")),
         call("drop_group", Consume, Group, "g", |s, who| s.engine.drop_group(who, NS, "g", true)),
         call("poll_named", Consume, Group, "g", |s, who| s.engine.poll_named(who, group("g"), "t", 1, Duration::ZERO)),
         call("begin_poll_named", Consume, Table, "t", |s, who| {
@@ -263,6 +266,10 @@ fn at(topic: TopicId) -> Assignment {
 
 fn first_row(store: &Store) -> Result<Lsn> {
     store.engine.lsn_of(&Principal::anonymous(), identity(store.table), 0, 0)
+}
+
+fn no_retries() -> GroupRetryChanges {
+    GroupRetryChanges::default()
 }
 
 fn no_limits() -> NamespaceLimitChanges {

@@ -204,5 +204,6 @@ pub(super) fn pop_request(group: &str, table: TableId) -> PopRequest {
         max_attempts: 1,
         in_order: false,
         start: PopStart::Earliest,
+        kept_by: None,
     }
 }

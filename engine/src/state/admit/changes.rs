@@ -134,6 +134,13 @@ impl Admitting<'_> {
                 free(self.groups.get(namespace, group).is_none(), "consumer group", group)?;
                 free(earlier.created_groups.insert((namespace, group)), "consumer group", group)
             }
+            Change::GroupRetriesSet { namespace, group, .. } => {
+                let is_there = self.groups.get(namespace, group).is_some();
+                match is_there || earlier.created_groups.contains(&(namespace, group)) {
+                    true => Ok(()),
+                    false => Err(Error::NotFound { what: "consumer group", name: group.clone() }),
+                }
+            }
             Change::GroupDropped { namespace, group } => {
                 if self.groups.get(namespace, group).is_none() {
                     return Err(Error::NotFound { what: "consumer group", name: group.clone() });

@@ -133,6 +133,7 @@ impl Catalog {
                 self.remove_checkback(*checkback);
             }
             Change::GroupCreated { .. }
+            | Change::GroupRetriesSet { .. }
             | Change::GroupDropped { .. }
             | Change::SegmentsChanged { .. }
             | Change::SegmentBegun { .. }

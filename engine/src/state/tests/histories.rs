@@ -9,8 +9,8 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::contract::PluginSuspension;
 use crate::model::{
-    Appended, EarlierVersion, GroupMode, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp, TransactionId,
-    UpcomingVersion,
+    Appended, EarlierVersion, GroupMode, GroupRetryChanges, NamespaceLimit, NamespaceLimits, PluginId, ProducerStamp,
+    TransactionId, UpcomingVersion,
 };
 use crate::state::StateStore;
 use crate::state::{
@@ -268,7 +268,15 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
     let consumers: Vec<_> = history.state.catalog().consumers().cloned().collect();
     let some_consumer = consumers.choose(random);
     let checkbacks: Vec<_> = history.state.catalog().checkbacks().cloned().collect();
-    match random.random_range(0..34) {
+    match random.random_range(0..35) {
+        34 => Change::GroupRetriesSet {
+            namespace,
+            group: format!("g{}", random.random_range(0..4)),
+            retries: GroupRetryChanges {
+                max_attempts: random.random_bool(0.7).then(|| random.random_range(0..3)),
+                steps_ms: random.random_bool(0.7).then(|| vec![1_000; random.random_range(0..3)]),
+            },
+        },
         30 => message_table(&name),
         31 => {
             let newest = history.state.catalog().plugin_named("public", "judge").map_or(0, |plugin| plugin.version);

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use millstream_engine::disk::{Fault, SimDisk};
 use millstream_engine::{
-    CheckVerdict, Engine, EngineOptions, ManualClock, MessageKind, PopAcked, TableInfo, TransactionId,
+    CheckVerdict, Durability, Engine, EngineOptions, ManualClock, MessageKind, PopAcked, TableInfo, TableOptions,
+    TableSpec, TransactionId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -105,6 +106,41 @@ fn every_acknowledged_message_comes_once_and_not_early() {
         assert!(twice.is_empty(), "{twice:?}");
         let lost: Vec<_> = sent.acknowledged.keys().filter(|id| !times.contains_key(*id)).collect();
         assert!(lost.is_empty(), "{lost:?} of {} were acknowledged and did not come", sent.acknowledged.len());
+    });
+}
+
+/// Rows that power loss has taken had LSNs that others get: no file of keys may know of them.
+#[test]
+fn keys_are_found_of_what_power_loss_has_left_and_of_nothing_else() {
+    for_each_seed(SEEDS, |seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW_US));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut disk = SimDisk::new(seed);
+        let mut engine = open(dir.path(), &disk, &clock);
+        let options = TableOptions { partitions: 2, durability: Durability::Os, ..TableOptions::default() };
+        let spec = TableSpec::of_messages("public", "orders", MessageKind::Any, options);
+        let table = engine.create_table(&who(), spec).unwrap();
+        for _ in 0..4 {
+            disk.fail_at(disk.operations() + chance.random_range(1..120), Fault::Crash);
+            for _ in 0..chance.random_range(5..60) {
+                let ids: Vec<String> = (0..30).map(|_| format!("{:016x}", chance.random::<u64>())).collect();
+                let messages: Vec<_> = ids.iter().take(chance.random_range(1..30)).map(|id| message(id)).collect();
+                let failed = match chance.random_range(0..4) {
+                    0 => engine.maintain(&who()).is_err(),
+                    _ => send(&engine, &table, &messages).is_err(),
+                };
+                if failed {
+                    break;
+                }
+            }
+            disk.power_off();
+            let _ = engine.close();
+            drop(engine);
+            disk = disk.crash(seed);
+            engine = open(dir.path(), &disk, &clock);
+            lookups::check(&engine, &table);
+        }
     });
 }
 

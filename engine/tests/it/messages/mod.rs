@@ -7,6 +7,8 @@ mod kinds;
 mod lookups;
 mod poppers;
 mod pops;
+mod retries;
+mod returned;
 pub(crate) mod transactions;
 
 use std::sync::Arc;

@@ -51,6 +51,7 @@ pub(super) fn request(table: &TableInfo) -> PopRequest {
         max_attempts: 3,
         in_order: false,
         start: PopStart::Earliest,
+        kept_by: None,
     }
 }
 
@@ -63,8 +64,8 @@ pub(super) fn pop_with(engine: &Engine, request: &PopRequest, choice: &mut Excep
     loop {
         match engine.pop(&who(), request, choice)? {
             PopOutcome::Taken(pending) => {
-                if let Some(popped) = block_on(pending.finish())?.filter(|popped| !popped.is_empty()) {
-                    return Ok(popped);
+                if let Some(handed) = block_on(pending.finish())?.filter(|handed| !handed.is_empty()) {
+                    return Ok(handed.received());
                 }
             }
             PopOutcome::Nothing { .. } => return Ok(Vec::new()),

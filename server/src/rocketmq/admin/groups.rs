@@ -3,20 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use millstream_engine::{ErrorKind, MessageClientRole};
+use millstream_engine::{ErrorKind, GroupRetries, GroupRetryChanges, MAX_GROUP_ATTEMPTS, MessageClientRole};
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{Answer, Answered, Refusal};
 use super::super::client::Client;
 use super::super::fields::Fields;
 use super::super::names::ScopedName;
-use super::super::retry;
+use super::super::tables::Tables;
 use super::super::wire::bodies as wire;
 use super::super::wire::codes;
 use super::super::wire::command::Command;
 use super::{bodies, topics};
 
-/// Makes the group's topic of messages to be consumed again. What a group can't be told here is refused.
+/// Steps of a policy whose waits grow by a factor, at most.
+const EXPONENTIAL_STEPS: usize = 32;
+
+/// Makes a group, or sets how its messages are tried again, and makes its topic of those. What a group can't be told here is refused.
 pub(super) fn create(client: &Client, command: &Command) -> Answered {
     let wanted: Value = wire::read("a group's configuration", &command.body)?;
     let name = wanted.get("groupName").and_then(Value::as_str).unwrap_or_default();
@@ -25,12 +28,10 @@ pub(super) fn create(client: &Client, command: &Command) -> Answered {
     if wanted.get("consumeEnable").and_then(Value::as_bool) == Some(false) {
         return refuse("consumeEnable=false: a group can't be kept from consuming here");
     }
-    let tries = wanted.get("retryMaxTimes").and_then(Value::as_i64);
-    if tries.is_some_and(|tries| tries != i64::from(retry::DEFAULT_MAX)) {
-        return refuse(
-            "retryMaxTimes: consumers say by themselves how often they take a message again (maxReconsumeTimes)",
-        );
-    }
+    let changes = match policy(&wanted, client.tables.settings.max_attempts) {
+        Ok(changes) => changes,
+        Err(why) => return refuse(&why),
+    };
     if wanted.get("retryQueueNums").and_then(Value::as_i64).is_some_and(|queues| queues != 1) {
         return refuse("retryQueueNums: messages to be consumed again are in one queue");
     }
@@ -38,7 +39,51 @@ pub(super) fn create(client: &Client, command: &Command) -> Answered {
     if client.tables.find(&retry)?.is_none() {
         client.tables.create(&retry, millstream_engine::MessageKind::Any, 1)?;
     }
+    let Tables { engine, who, .. } = &client.tables;
+    match engine.create_group(who, &group.namespace, &group.name, changes.clone()) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            engine.set_group_retries(who, &group.namespace, &group.name, changes)?;
+        }
+        made => made?,
+    }
     Ok(Answer::ok())
+}
+
+/// How messages are tried again, as a group's configuration says; what is as the server has it is not set for the group.
+fn policy(wanted: &Value, max_attempts: u32) -> Result<GroupRetryChanges, String> {
+    let times = match wanted.get("retryMaxTimes") {
+        None => None,
+        Some(times) => {
+            let attempts = times.as_u64().and_then(|times| u32::try_from(times).ok()?.checked_add(1));
+            let attempts = attempts.filter(|attempts| *attempts <= MAX_GROUP_ATTEMPTS);
+            Some(attempts.ok_or_else(|| format!("retryMaxTimes is {times}, and not 0 to {}", MAX_GROUP_ATTEMPTS - 1))?)
+        }
+    };
+    let changes = GroupRetryChanges {
+        max_attempts: times.map(|attempts| if attempts == max_attempts { 0 } else { attempts }),
+        steps_ms: steps(wanted.get("groupRetryPolicy").unwrap_or(&Value::Null)),
+    };
+    Ok(changes)
+}
+
+/// The steps of a policy of Apache's 5.x; `None` where it is not there, or is the usual one.
+fn steps(policy: &Value) -> Option<Vec<u64>> {
+    let own = policy.get("customizedRetryPolicy").and_then(|own| own.get("next")).and_then(Value::as_array);
+    match policy.get("type").and_then(Value::as_str) {
+        Some("CUSTOMIZED") => own.map(|next| next.iter().filter_map(Value::as_u64).collect()),
+        Some("EXPONENTIAL") => {
+            let of = policy.get("exponentialRetryPolicy");
+            let number = |name, or| of.and_then(|of| of.get(name)).and_then(Value::as_u64).unwrap_or(or);
+            let (mut wait, most) = (number("initial", 5_000), number("max", 7_200_000));
+            let mut next = Vec::new();
+            while next.len() < EXPONENTIAL_STEPS && next.last() != Some(&most) {
+                next.push(wait.min(most));
+                wait = wait.saturating_mul(number("multiplier", 2).max(2));
+            }
+            Some(next)
+        }
+        _ => None,
+    }
 }
 
 /// Forgets the group's offsets, and its topic of messages to be consumed again if nothing is in it. Refused while it has consumers.
@@ -67,7 +112,8 @@ pub(super) fn delete(client: &Client, command: &Command) -> Answered {
 }
 
 pub(super) fn all_configs(client: &Client, _: &Command) -> Answered {
-    let all: Map<String, Value> = all(client)?.into_iter().map(|group| (group.wire(), shown(&group))).collect();
+    let shown = |group: ScopedName| Ok::<_, Refusal>((group.wire(), shown(client, &group)?));
+    let all: Map<String, Value> = all(client)?.into_iter().map(shown).collect::<Result<_, Refusal>>()?;
     bodies::answer(&json!({ "dataVersion": topics::data_version(client), "subscriptionGroupTable": all }))
 }
 
@@ -77,7 +123,7 @@ pub(super) fn config(client: &Client, command: &Command) -> Answered {
     if !all(client)?.contains(&group) {
         return Err(Refusal::new(codes::GROUP_NOT_EXIST, format!("the group {:?} does not exist", group.wire())));
     }
-    bodies::answer(&shown(&group))
+    bodies::answer(&shown(client, &group)?)
 }
 
 /// 300: groups that consume a topic, or have.
@@ -156,11 +202,57 @@ fn check_group(name: &str, fields: Fields<'_>) -> Result<ScopedName, Refusal> {
     Ok(group)
 }
 
-fn shown(group: &ScopedName) -> Value {
-    json!({
+fn shown(client: &Client, group: &ScopedName) -> Result<Value, Refusal> {
+    let tables = &client.tables;
+    let GroupRetries { max_attempts, steps_ms } =
+        tables.engine.group_retries(&tables.who, &group.namespace, &group.name)?;
+    let retry_max_times = max_attempts.unwrap_or(tables.settings.max_attempts).saturating_sub(1);
+    let mut shown = json!({
         "attributes": {}, "brokerId": 0, "consumeBroadcastEnable": true, "consumeEnable": true, "consumeFromMinEnable": true,
         "consumeMessageOrderly": false, "consumeTimeoutMinute": 15, "groupName": group.wire(), "groupSysFlag": 0,
-        "notifyConsumerIdsChangedEnable": true, "retryMaxTimes": retry::DEFAULT_MAX, "retryQueueNums": 1,
+        "notifyConsumerIdsChangedEnable": true, "retryMaxTimes": retry_max_times, "retryQueueNums": 1,
         "whichBrokerWhenConsumeSlowly": 0,
-    })
+    });
+    if let (false, Some(shown)) = (steps_ms.is_empty(), shown.as_object_mut()) {
+        let own = json!({ "type": "CUSTOMIZED", "customizedRetryPolicy": { "next": steps_ms } });
+        shown.insert("groupRetryPolicy".to_owned(), own);
+    }
+    Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_of_groups_are_read() {
+        let check = |wanted: Value, expected: Result<(Option<u32>, Option<Vec<u64>>), &str>| match (
+            policy(&wanted, 17),
+            expected,
+        ) {
+            (Ok(read), Ok(expected)) => assert_eq!((read.max_attempts, read.steps_ms), expected, "{wanted}"),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (read, expected) => panic!("{wanted}: {read:?} instead of {expected:?}"),
+        };
+        check(json!({}), Ok((None, None)));
+        check(json!({ "retryMaxTimes": 16 }), Ok((Some(0), None)));
+        check(json!({ "retryMaxTimes": 3 }), Ok((Some(4), None)));
+        check(json!({ "retryMaxTimes": 0 }), Ok((Some(1), None)));
+        for wrong in [json!(-1), json!(10_000), json!(u64::MAX), json!("3"), json!(null)] {
+            check(json!({ "retryMaxTimes": wrong }), Err("not 0 to 9999"));
+        }
+        let own = |policy: Value| json!({ "groupRetryPolicy": policy });
+        let next = json!({ "type": "CUSTOMIZED", "customizedRetryPolicy": { "next": [1000, 5000] } });
+        check(own(next), Ok((None, Some(vec![1_000, 5_000]))));
+        check(own(json!({ "type": "CUSTOMIZED" })), Ok((None, None)));
+        let grows =
+            json!({ "type": "EXPONENTIAL", "exponentialRetryPolicy": { "initial": 100, "max": 900, "multiplier": 3 } });
+        check(own(grows), Ok((None, Some(vec![100, 300, 900]))));
+        let endless =
+            json!({ "type": "EXPONENTIAL", "exponentialRetryPolicy": { "initial": 0, "max": 900, "multiplier": 0 } });
+        assert_eq!(steps(&endless).unwrap().len(), EXPONENTIAL_STEPS);
+        for odd in [json!(null), json!([]), json!({ "type": 7 })] {
+            check(own(odd), Ok((None, None)));
+        }
+    }
 }

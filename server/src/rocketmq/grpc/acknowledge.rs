@@ -51,10 +51,6 @@ impl OfGroup {
         let ask = move |tables: &Tables| ask(tables, &group);
         Ok(settled((&caller.door.door, &caller.tables), ask).await?)
     }
-
-    fn release(&self, caller: &Caller, handle: &Handle) {
-        caller.door.held.release(&caller.client_id, &self.group, self.table.id, handle.receipt);
-    }
 }
 
 /// Each receipt's outcome.
@@ -76,7 +72,6 @@ pub(super) async fn acknowledge(caller: &Caller, request: AckMessageRequest) -> 
     }
     let outcomes = read.into_iter().map(|read| {
         let handle = read?;
-        of.release(caller, &handle);
         match found.next() {
             Some(PopAcked::Done) => Ok(()),
             _ => Err(receipts::stale(&handle)),
@@ -104,7 +99,6 @@ pub(super) async fn change(caller: &Caller, request: ChangeInvisibleDurationRequ
         tables.engine.change_invisible(&tables.who, &group.namespace, &group.name, table, (&receipt, after))
     };
     let (_, next) = of.settled(caller, ask).await?;
-    of.release(caller, &handle);
     let receipt = next.ok_or_else(|| receipts::stale(&handle))?;
     Ok(Handle { receipt, invisible_ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX) }.write())
 }
@@ -118,7 +112,6 @@ pub(super) async fn give_up(caller: &Caller, request: ForwardMessageToDeadLetter
         tables.engine.give_up_popped(&tables.who, &group.namespace, &group.name, table, &receipt)
     };
     let (found, _) = of.settled(caller, ask).await?;
-    of.release(caller, &handle);
     match found.first() {
         Some(PopAcked::Done) => Ok(()),
         _ => Err(receipts::stale(&handle)),

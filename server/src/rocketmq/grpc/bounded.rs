@@ -12,12 +12,8 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower_service::Service;
 
-use crate::net::arriving::Arriving;
 use crate::net::budgets::Net;
-use crate::net::leaving::Leaving;
-use crate::net::peer::Peer;
-use crate::net::receiving::Receiving;
-use crate::net::sent::Sent;
+use crate::net::call::BegunCall;
 use crate::net::whole::Whole;
 
 /// The largest message of a client. A body has 4 MiB, and there is more in a message.
@@ -68,19 +64,13 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let Ok(call) = Arc::clone(&self.net.calls).try_acquire_owned() else {
-            let message = "too many calls are under way (grpc_calls); try again later";
-            let refused = Status::unavailable(message).into_http();
-            return Box::pin(async move { Ok(refused) });
+        let (call, body, receiving) = match BegunCall::begin(&self.net, &mut request, refused) {
+            Ok(begun) => begun,
+            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
-        let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| Peer::new(&self.net, None));
-        let sent = Sent::new(Arc::clone(&peer));
-        request.extensions_mut().insert(Arc::clone(&sent));
         if let Some(authority) = request.uri().authority().cloned() {
             request.extensions_mut().insert(Dialled(authority));
         }
-        let body = Arriving::new(std::mem::take(request.body_mut()), Arc::clone(&peer));
-        let receiving = Receiving::new(peer, Arc::clone(&sent), refused);
         let mut kept = None;
         *request.body_mut() = if request.uri().path().ends_with(FOLLOWING) {
             Body::new(Whole::many(body, receiving, MAX_MESSAGE_BYTES))
@@ -93,7 +83,7 @@ where
         Box::pin(async move {
             let response = answer.await?;
             drop(kept);
-            Ok(response.map(|body| Body::new(Leaving::new(body, sent, Some(call)))))
+            Ok(call.answered(response))
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use super::held::HeldMessages;
 use super::sessions::Sessions;
 use crate::config::{Config, RocketmqSettings};
 use crate::door::Door;
@@ -14,13 +13,12 @@ pub(super) struct MessagingDoor {
     /// What messages say of where they are stored.
     pub(super) store_host: SocketAddr,
     pub(super) sessions: Sessions,
-    pub(super) held: HeldMessages,
 }
 
 impl MessagingDoor {
     pub(super) fn new(config: &Config, door: Door) -> MessagingDoor {
         let settings = config.rocketmq.clone();
         let store_host = settings.advertise.unwrap_or(config.grpc);
-        MessagingDoor { door, settings, store_host, sessions: Sessions::default(), held: HeldMessages::default() }
+        MessagingDoor { door, settings, store_host, sessions: Sessions::default() }
     }
 }

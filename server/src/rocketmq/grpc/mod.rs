@@ -7,7 +7,6 @@ mod acknowledge;
 mod bounded;
 mod caller;
 mod door;
-mod held;
 mod offsets;
 mod properties;
 mod proto;
@@ -47,8 +46,5 @@ pub(crate) fn open(
     let messaging = Arc::new(MessagingDoor::new(config, door.clone()));
     let service = MessagingServiceServer::new(Messaging::new(Arc::clone(&messaging)));
     let service = service.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(usize::MAX);
-    let beside = async move {
-        let ((), ()) = futures::join!(transactions::ask(Arc::clone(&messaging)), held::give_back(messaging));
-    };
-    (Bounded::new(service, net), beside)
+    (Bounded::new(service, net), transactions::ask(messaging))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{MAX_INVISIBLE, MAX_POPPED, MIN_INVISIBLE, MessageKind, Popped};
+use futures::stream::{self, Stream};
+use millstream_engine::{HandedMessages, MAX_INVISIBLE, MAX_POPPED, MIN_INVISIBLE, MessageKind, Popped};
 
 use super::caller::Caller;
-use super::held::KEPT;
 use super::proto::receive_message_response::Content;
 use super::proto::{Code, Message, ReceiveMessageRequest, ReceiveMessageResponse, Resource};
 use super::resources;
@@ -19,27 +19,46 @@ use crate::rocketmq::pop::{Handle, LONGEST_WAIT, PopHeader, Taking};
 use crate::rocketmq::stored::MessageRows;
 use crate::work::Waits;
 
+/// For how long messages are invisible to others that a push consumer keeps, who says neither for how long nor that it still works.
+const KEPT: Duration = Duration::from_secs(15 * 60);
 /// What an answer takes on its way, of the time that the client waits for it.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
-/// All that one call is answered, the status behind the messages.
-pub(super) async fn receive(caller: &Caller, request: ReceiveMessageRequest) -> Vec<ReceiveMessageResponse> {
+/// All that one call is answered, the status behind the messages; and what is given back if that is not taken.
+pub(super) async fn receive(
+    caller: &Caller,
+    request: ReceiveMessageRequest,
+) -> (Vec<ReceiveMessageResponse>, Option<HandedMessages>) {
     let of = |content| ReceiveMessageResponse { content: Some(content) };
     let status = |status| of(Content::Status(status));
     match taken(caller, request).await {
-        Ok(messages) if messages.is_empty() => {
-            vec![status(Failed::new(Code::MessageNotFound, "there is no new message").status())]
-        }
-        Ok(messages) => {
+        Ok(None) => (vec![status(Failed::new(Code::MessageNotFound, "there is no new message").status())], None),
+        Ok(Some((messages, handed))) => {
             let at = of(Content::DeliveryTimestamp(times::timestamp(caller.now_ms())));
             let messages = messages.into_iter().map(|message| of(Content::Message(message)));
-            [at].into_iter().chain(messages).chain([status(status::ok())]).collect()
+            ([at].into_iter().chain(messages).chain([status(status::ok())]).collect(), Some(handed))
         }
-        Err(failed) => vec![status(failed.status())],
+        Err(failed) => (vec![status(failed.status())], None),
     }
 }
 
-async fn taken(caller: &Caller, request: ReceiveMessageRequest) -> Done<Vec<Message>> {
+/// The answers one by one. Whoever takes the last one has received the messages.
+pub(super) fn answers(
+    answers: Vec<ReceiveMessageResponse>,
+    handed: Option<HandedMessages>,
+) -> impl Stream<Item = ReceiveMessageResponse> {
+    stream::unfold((answers.into_iter(), handed), |(mut answers, handed)| async move {
+        match answers.next() {
+            Some(answer) => Some((answer, (answers, handed))),
+            None => {
+                handed.map(HandedMessages::received);
+                None
+            }
+        }
+    })
+}
+
+async fn taken(caller: &Caller, request: ReceiveMessageRequest) -> Done<Option<(Vec<Message>, HandedMessages)>> {
     let named = request.message_queue.as_ref().and_then(|queue| queue.topic.clone());
     let (topic, group) = resources::consumed(caller, named.as_ref(), request.group.as_ref())?;
     let (kind, expression) = settings::expression(request.filter_expression.as_ref())?;
@@ -64,16 +83,17 @@ async fn taken(caller: &Caller, request: ReceiveMessageRequest) -> Done<Vec<Mess
     let door = &caller.door;
     let (of_all, tables, store_host) = (door.door.clone(), caller.tables.clone(), door.store_host);
     let sent = Arc::clone(&caller.sent);
-    let taking = Taking { door: of_all, tables, sent, header: Arc::clone(&header), table, store_host };
-    let Some((popped, room)) = taking.taken(request.filter_expression).await? else { return Ok(Vec::new()) };
-    if request.auto_renew {
-        door.held.keep(&caller.client_id, &header.group, taking.table.id, &popped);
-    }
+    let kept_by = request.auto_renew.then(|| caller.client_id.clone());
+    let taking = Taking { door: of_all, tables, sent, header, table, store_host, kept_by };
+    let Some((handed, room)) = taking.taken(request.filter_expression).await? else { return Ok(None) };
     let topic = named.unwrap_or_default();
-    let write = move || written(&topic, &popped, &store_host.to_string(), invisible);
-    let messages = door.door.work.run(Waits::ForRows, write).await??;
+    let write = move || {
+        let messages = written(&topic, handed.messages(), &store_host.to_string(), invisible)?;
+        Ok::<_, Failed>((messages, handed))
+    };
+    let written = door.door.work.run(Waits::ForRows, write).await??;
     caller.sent.hand_over(room);
-    Ok(messages)
+    Ok(Some(written))
 }
 
 fn written(topic: &Resource, popped: &[Popped], store_host: &str, invisible: Duration) -> Done<Vec<Message>> {

@@ -81,11 +81,9 @@ impl MessagingService for Messaging {
         request: Request<NotifyClientTerminationRequest>,
     ) -> Answered<NotifyClientTerminationResponse> {
         let (caller, _) = self.caller(request);
-        let left = caller.map(|caller| {
-            if let Some(session) = self.0.sessions.of(&caller.client_id) {
-                self.0.sessions.end(&session, &caller.tables);
-            }
-            self.0.held.leave(&caller.client_id);
+        let left = caller.and_then(|caller| match self.0.sessions.of(&caller.client_id) {
+            Some(session) => self.0.sessions.leave(&session, &caller.tables),
+            None => Ok(()),
         });
         Ok(Response::new(NotifyClientTerminationResponse { status: status(left) }))
     }
@@ -125,14 +123,14 @@ impl MessagingService for Messaging {
 
     async fn receive_message(&self, request: Request<ReceiveMessageRequest>) -> Answered<Self::ReceiveMessageStream> {
         let (caller, request) = self.caller(request);
-        let answers = match caller {
+        let (answers, handed) = match caller {
             Ok(caller) => receive::receive(&caller, request).await,
             Err(failed) => {
                 let content = receive_message_response::Content::Status(failed.status());
-                vec![ReceiveMessageResponse { content: Some(content) }]
+                (vec![ReceiveMessageResponse { content: Some(content) }], None)
             }
         };
-        Ok(Response::new(stream::iter(answers.into_iter().map(Ok)).boxed()))
+        Ok(Response::new(receive::answers(answers, handed).map(Ok).boxed()))
     }
 
     async fn ack_message(&self, request: Request<AckMessageRequest>) -> Answered<AckMessageResponse> {

@@ -76,6 +76,16 @@ impl Session {
         Ok(())
     }
 
+    /// It says that it goes.
+    fn leaves(&self, tables: &Tables) -> Done<()> {
+        let part = self.part().clone().unwrap_or_default();
+        for group in &part.groups {
+            let (namespace, name) = (&group.namespace, &group.name);
+            tables.engine.message_client_left(&tables.who, namespace, name, part.role(), &self.client_id)?;
+        }
+        Ok(())
+    }
+
     fn alive(&self, tables: &Tables, part: &Part) -> Done<()> {
         for group in &part.groups {
             let alive = MessageClient {
@@ -136,6 +146,13 @@ impl Sessions {
         known.by_number.insert(session.number, Arc::clone(&session));
         known.by_client.insert(session.client_id.clone(), Arc::clone(&session));
         (session, told)
+    }
+
+    /// A client says that it goes. Its stream ends by itself.
+    pub(super) fn leave(&self, session: &Session, tables: &Tables) -> Done<()> {
+        let left = session.leaves(tables);
+        self.end(session, tables);
+        left
     }
 
     /// A stream is over.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_engine::{MessageKind, MessageSubscription};
+use millstream_engine::{GroupRetries, MessageKind, MessageSubscription};
 
 use super::caller::Caller;
 use super::proto::retry_policy::Strategy;
@@ -84,7 +84,7 @@ pub(super) fn answer(caller: &Caller, mut settings: Settings) -> Done<Settings> 
             subscription.fifo = Some(is_in_order(caller, subscription)?);
             subscription.receive_batch_size = Some(RECEIVED_AT_ONCE);
             subscription.long_polling_timeout = prost_types::Duration::try_from(LONG_POLLING).ok();
-            settings.backoff_policy = Some(consumer_backoff(caller.tables.settings.max_attempts));
+            settings.backoff_policy = Some(consumer_backoff(caller, subscription)?);
         }
         None => {}
     }
@@ -117,11 +117,17 @@ fn producer_backoff() -> RetryPolicy {
     RetryPolicy { max_attempts: PRODUCER_ATTEMPTS, strategy: Some(Strategy::ExponentialBackoff(backoff)) }
 }
 
-/// The times of the levels of delay, from the first one on.
-fn consumer_backoff(max_attempts: u32) -> RetryPolicy {
-    let next = LEVELS_MS.iter().filter_map(|ms| milliseconds(u64::try_from(*ms).unwrap_or(0))).collect();
-    RetryPolicy {
-        max_attempts: i32::try_from(max_attempts).unwrap_or(i32::MAX),
+/// As the group is set; else as the server is, and the times of the levels of delay, from the first one on.
+fn consumer_backoff(caller: &Caller, subscription: &Subscription) -> Done<RetryPolicy> {
+    let (group, tables) = (resources::group(caller, subscription.group.as_ref())?, &caller.tables);
+    let GroupRetries { max_attempts, steps_ms } =
+        tables.engine.group_retries(&tables.who, &group.namespace, &group.name)?;
+    let next: Vec<_> = match steps_ms.is_empty() {
+        true => LEVELS_MS.iter().filter_map(|ms| milliseconds(u64::try_from(*ms).unwrap_or(0))).collect(),
+        false => steps_ms.into_iter().filter_map(milliseconds).collect(),
+    };
+    Ok(RetryPolicy {
+        max_attempts: i32::try_from(max_attempts.unwrap_or(tables.settings.max_attempts)).unwrap_or(i32::MAX),
         strategy: Some(Strategy::CustomizedBackoff(CustomizedBackoff { next })),
-    }
+    })
 }

@@ -51,13 +51,17 @@ pub(super) async fn consume(call: Call) -> Done<Response> {
     });
     let (door, tables, sent) = (call.door.clone(), call.tables.clone(), Arc::clone(&call.sent));
     let store_host = call.store_host;
-    let taking = Taking { door, tables, sent, header, table: Arc::clone(&table), store_host };
-    let Some((popped, room)) = taking.taken(()).await? else {
+    let taking = Taking { door, tables, sent, header, table: Arc::clone(&table), store_host, kept_by: None };
+    let Some((handed, room)) = taking.taken(()).await? else {
         return Err(Fault::new(fault::NO_MESSAGE, "there is no new message"));
     };
     let tables = call.tables.clone();
-    let write = move || written::messages((&tables, &table), store_host, in_order, popped);
-    let xml = call.door.work.run(Waits::ForRows, write).await??;
+    let write = move || {
+        let xml = written::messages((&tables, &table), store_host, in_order, handed.messages())?;
+        Ok::<_, Fault>((xml, handed))
+    };
+    let (xml, handed) = call.door.work.run(Waits::ForRows, write).await??;
     call.sent.hand_over(room);
+    handed.received();
     Ok(fault::answer(StatusCode::OK, Some(xml)))
 }

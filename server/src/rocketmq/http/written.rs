@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
-use millstream_engine::{Popped, TableInfo};
+use millstream_engine::{Assignment, Popped, TableInfo};
 
 use super::fault::Done;
 use super::xml::{Writer, is_writable};
 use crate::hex;
+use crate::rocketmq::physical::physical_offsets;
 use crate::rocketmq::pop::Handle;
-use crate::rocketmq::scan::MessageScan;
 use crate::rocketmq::stored::MessageRows;
-use crate::rocketmq::tables::Tables;
+use crate::rocketmq::tables::{Tables, topic_of};
 use crate::rocketmq::wire::message_id;
 use crate::rocketmq::wire::properties::{KEYS, SHARDING_KEY};
 
@@ -25,15 +25,17 @@ pub(super) fn messages(
     (tables, table): (&Tables, &TableInfo),
     store_host: SocketAddr,
     in_order: bool,
-    mut popped: Vec<Popped>,
+    popped: &[Popped],
 ) -> Done<String> {
+    let mut parts: Vec<&Popped> = popped.iter().collect();
     if in_order {
-        popped.sort_by_key(|popped| (popped.partition, popped.first));
+        parts.sort_by_key(|part| (part.partition, part.first));
     }
     let mut xml = Writer::begin("Messages");
-    for part in &popped {
+    for part in parts {
         let rows = MessageRows::of(&part.rows)?;
-        let physical = MessageScan { tables, table, queue: part.partition }.physical_offsets(&part.offsets)?;
+        let queue = Assignment { topic: topic_of(table), partition: part.partition };
+        let physical = physical_offsets(tables, queue, &part.offsets)?;
         for (row, (offset, physical)) in part.offsets.iter().zip(physical).enumerate() {
             let (body, encoding) = body(rows.body(row));
             let again = u32::try_from(rows.attempts(row)).unwrap_or(0);

@@ -4,45 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use millstream_engine::{Popped, TableInfo};
+use millstream_engine::{HandedMessages, Popped, TableInfo};
 
 use super::choice::write;
 use super::request::PopHeader;
 use super::taking::Taking;
 use crate::net::framed::Arrived;
-use crate::net::sent::Load;
-use crate::rocketmq::answer::{Answer, Refusal};
+use crate::rocketmq::answer::{Answer, Given, Refusal};
 use crate::rocketmq::client::Client;
 use crate::rocketmq::wire::codes;
 use crate::rocketmq::wire::command::Command;
 use crate::work::Waits;
 
-/// An answer, and the room of its messages.
 pub(in crate::rocketmq) async fn answer(
     client: Arc<Client>,
     command: Command,
     arrived: Arrived,
-) -> Result<(Answer, Option<Load>), Refusal> {
+) -> Result<Given, Refusal> {
     let header = Arc::new(PopHeader::read(&command)?);
     drop(command);
     let table = client.tables.existing(&header.topic)?;
     let (door, tables, store_host) = (client.door.clone(), client.tables.clone(), client.store_host);
     let sent = Arc::clone(client.outgoing.sent());
-    let taking = Taking { door, tables, sent, header: Arc::clone(&header), table: Arc::clone(&table), store_host };
+    let taking = Taking {
+        door,
+        tables,
+        sent,
+        header: Arc::clone(&header),
+        table: Arc::clone(&table),
+        store_host,
+        kept_by: None,
+    };
     match taking.taken(arrived).await? {
-        Some((popped, room)) => {
+        Some((handed, room)) => {
             let writer = Arc::clone(&client);
-            let written = move || found(&writer, &header, &table, popped);
-            Ok((client.door.work.run(Waits::ForRows, written).await??, Some(room)))
+            let write = move || found(&writer, &header, &table, &handed).map(|answer| (answer, handed));
+            let (answer, handed) = client.door.work.run(Waits::ForRows, write).await??;
+            Ok(Given { answer, room: Some(room), handed: Some(handed) })
         }
         None if header.wait.is_none() => {
-            Ok((nothing(&client, &header, codes::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE"), None))
+            Ok(nothing(&client, &header, codes::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE").into())
         }
-        None => Ok((nothing(&client, &header, codes::POLLING_TIMEOUT, "POLLING_TIMEOUT"), None)),
+        None => Ok(nothing(&client, &header, codes::POLLING_TIMEOUT, "POLLING_TIMEOUT").into()),
     }
 }
 
-fn found(client: &Client, header: &PopHeader, table: &TableInfo, mut popped: Vec<Popped>) -> Result<Answer, Refusal> {
+fn found(client: &Client, header: &PopHeader, table: &TableInfo, handed: &HandedMessages) -> Result<Answer, Refusal> {
+    let mut popped: Vec<&Popped> = handed.messages().iter().collect();
     if header.in_order {
         popped.sort_by_key(|popped| (popped.partition, popped.first));
     }
@@ -77,7 +85,7 @@ fn nothing(client: &Client, header: &PopHeader, code: i32, remark: &str) -> Answ
 }
 
 /// Messages behind those that were handed out, of the same queues.
-fn rest(client: &Client, table: &TableInfo, popped: &[Popped]) -> Result<u64, Refusal> {
+fn rest(client: &Client, table: &TableInfo, popped: &[&Popped]) -> Result<u64, Refusal> {
     let tables = &client.tables;
     let bounds = tables.engine.table_offsets(&tables.who, table.id)?;
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
@@ -93,7 +101,7 @@ fn rest(client: &Client, table: &TableInfo, popped: &[Popped]) -> Result<u64, Re
 }
 
 /// All offsets of each queue, rising.
-fn by_queue(popped: &[Popped]) -> BTreeMap<u32, Vec<u64>> {
+fn by_queue(popped: &[&Popped]) -> BTreeMap<u32, Vec<u64>> {
     let mut queues: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     popped.iter().for_each(|one| queues.entry(one.partition).or_default().extend(&one.offsets));
     queues.values_mut().for_each(|offsets| offsets.sort_unstable());
@@ -101,13 +109,13 @@ fn by_queue(popped: &[Popped]) -> BTreeMap<u32, Vec<u64>> {
 }
 
 /// `0 queue first`, for each queue. What clients make of it stands in each message already.
-fn starts(popped: &[Popped]) -> String {
+fn starts(popped: &[&Popped]) -> String {
     let first = |(queue, offsets): (u32, Vec<u64>)| format!("0 {queue} {}", offsets.first().copied().unwrap_or(0));
     by_queue(popped).into_iter().map(first).collect::<Vec<_>>().join(";")
 }
 
 /// `0 queue offset,offset`.
-fn offsets(popped: &[Popped]) -> String {
+fn offsets(popped: &[&Popped]) -> String {
     let all = |(queue, offsets): (u32, Vec<u64>)| {
         let offsets: Vec<String> = offsets.iter().map(u64::to_string).collect();
         format!("0 {queue} {}", offsets.join(","))
@@ -116,7 +124,7 @@ fn offsets(popped: &[Popped]) -> String {
 }
 
 /// `0 qo<queue>%<offset> times`, of messages that were handed out before.
-fn counts(popped: &[Popped]) -> String {
+fn counts(popped: &[&Popped]) -> String {
     let again = popped.iter().filter(|popped| popped.attempts > 1);
     let counts = again.flat_map(|popped| {
         let times = popped.attempts - 1;

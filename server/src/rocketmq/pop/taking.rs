@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Assignment, PopOutcome, PopRequest, Popped, TableInfo};
+use millstream_engine::{Assignment, HandedMessages, PopOutcome, PopRequest, TableInfo};
 use tokio::time::Instant;
 
 use super::choice::Choice;
@@ -32,6 +32,8 @@ pub(in crate::rocketmq) struct Taking {
     pub(in crate::rocketmq) header: Arc<PopHeader>,
     pub(in crate::rocketmq) table: Arc<TableInfo>,
     pub(in crate::rocketmq) store_host: SocketAddr,
+    /// The client that keeps them for as long as it is there.
+    pub(in crate::rocketmq) kept_by: Option<String>,
 }
 
 /// What a look has come to.
@@ -43,8 +45,8 @@ enum Seen {
 
 impl Taking {
     /// Messages, and the room of their answer; `None` if there were none in time. `arrived` is let go of once all of the request is
-    /// taken up.
-    pub(in crate::rocketmq) async fn taken<A>(&self, arrived: A) -> Result<Option<(Vec<Popped>, Load)>, Refusal> {
+    /// taken up. Whoever lets go of the messages, or of this, gives them back.
+    pub(in crate::rocketmq) async fn taken<A>(&self, arrived: A) -> Result<Option<(HandedMessages, Load)>, Refusal> {
         let Taking { door, tables, header, table, .. } = self;
         let mut waiting = Waiting::begin((door, tables), &header.group, table, header.in_order).await?;
         let filter = Arc::new(self.filter().await?);
@@ -74,8 +76,8 @@ impl Taking {
                 // Asked for while none is held.
                 Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
                 Seen::Outcome(PopOutcome::Taken(pending)) => {
-                    if let Some(popped) = pending.finish().await?.filter(|popped| !popped.is_empty()) {
-                        return Ok(Some((popped, room)));
+                    if let Some(handed) = pending.finish().await?.filter(|handed| !handed.is_empty()) {
+                        return Ok(Some((handed, room)));
                     }
                 }
                 Seen::Outcome(PopOutcome::Nothing { next_us }) => {
@@ -101,7 +103,7 @@ impl Taking {
         if let Some(pause) = filter.throttled() {
             return Ok(Seen::Throttled(pause));
         }
-        let Taking { tables, header, table, store_host, .. } = self;
+        let Taking { tables, header, table, store_host, kept_by, .. } = self;
         let group = &header.group;
         let request = PopRequest {
             namespace: group.namespace.clone(),
@@ -114,6 +116,7 @@ impl Taking {
             max_attempts: tables.settings.max_attempts,
             in_order: header.in_order,
             start: header.start(tables.engine.now_us()),
+            kept_by: kept_by.clone(),
         };
         let mut choice =
             Choice { filter, topic: &header.wire_topic, store_host: *store_host, failed: None, stopped: None };

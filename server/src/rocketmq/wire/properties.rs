@@ -17,6 +17,9 @@ pub(crate) const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 pub(crate) const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
 pub(crate) const RETRY_TOPIC: &str = "RETRY_TOPIC";
 pub(crate) const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+/// Of dead letters: the topic that they were in, and their ids there.
+pub(crate) const LETTER_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
+pub(crate) const LETTER_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 pub(crate) const REAL_TOPIC: &str = "REAL_TOPIC";
 pub(crate) const REAL_QUEUE_ID: &str = "REAL_QID";
 pub(crate) const TRANSACTION: &str = "TRAN_MSG";

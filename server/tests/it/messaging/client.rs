@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
 
 use super::proto::messaging_service_client::MessagingServiceClient;
@@ -62,6 +62,20 @@ pub(super) fn settings(settings: Settings) -> TelemetryCommand {
     TelemetryCommand { status: None, command: Some(telemetry_command::Command::Settings(settings)) }
 }
 
+/// What a push consumer of group `g` says of itself.
+pub(super) fn push_consumer(topic: &str) -> Settings {
+    let subscription = Subscription {
+        group: Some(resource("g")),
+        subscriptions: vec![SubscriptionEntry { topic: Some(resource(topic)), expression: None }],
+        ..Subscription::default()
+    };
+    Settings {
+        client_type: Some(ClientType::PushConsumer.into()),
+        pub_sub: Some(settings::PubSub::Subscription(subscription)),
+        ..Settings::default()
+    }
+}
+
 fn queue(topic: &str, id: i32) -> Option<MessageQueue> {
     Some(MessageQueue { topic: Some(resource(topic)), id, ..MessageQueue::default() })
 }
@@ -72,7 +86,17 @@ fn duration(duration: Duration) -> Option<prost_types::Duration> {
 
 impl Client {
     pub(super) async fn connect(server: &Server, id: &str) -> Client {
-        let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
+        Client::over(Channel::from_shared(format!("http://{}", server.grpc)).unwrap(), id).await
+    }
+
+    /// The server may send it 64 KiB of an answer before it has read some.
+    pub(super) async fn connect_slow(server: &Server, id: &str) -> Client {
+        let endpoint = Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
+        Client::over(endpoint.initial_stream_window_size(65_535), id).await
+    }
+
+    async fn over(endpoint: Endpoint, id: &str) -> Client {
+        let channel = endpoint.connect().await.unwrap();
         let calls = MessagingServiceClient::new(channel).max_encoding_message_size(usize::MAX);
         Client { calls, id: id.to_owned(), namespace: None }
     }
@@ -127,15 +151,7 @@ impl Client {
 
     /// As a consumer of group `g`.
     pub(super) async fn receive(&mut self, topic: &str, most: i32, wait: Duration) -> (Option<Status>, Vec<Message>) {
-        let request = self.call(ReceiveMessageRequest {
-            group: Some(resource("g")),
-            message_queue: queue(topic, 0),
-            batch_size: most,
-            invisible_duration: duration(Duration::from_secs(30)),
-            long_polling_timeout: duration(wait),
-            ..ReceiveMessageRequest::default()
-        });
-        let mut answers = self.calls.receive_message(request).await.unwrap().into_inner();
+        let mut answers = self.begin_receiving(topic, most, wait, false).await;
         let (mut status, mut messages) = (None, Vec::new());
         while let Some(answer) = answers.message().await.unwrap() {
             match answer.content.unwrap() {
@@ -145,6 +161,31 @@ impl Client {
             }
         }
         (status, messages)
+    }
+
+    /// The answers, none of which is read yet. `auto_renew`: the client keeps the messages for as long as it is there.
+    pub(super) async fn begin_receiving(
+        &mut self,
+        topic: &str,
+        most: i32,
+        wait: Duration,
+        auto_renew: bool,
+    ) -> Streaming<ReceiveMessageResponse> {
+        let request = self.call(ReceiveMessageRequest {
+            group: Some(resource("g")),
+            message_queue: queue(topic, 0),
+            batch_size: most,
+            invisible_duration: duration(Duration::from_secs(30)),
+            long_polling_timeout: duration(wait),
+            auto_renew,
+            ..ReceiveMessageRequest::default()
+        });
+        self.calls.receive_message(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn leave(&mut self) -> NotifyClientTerminationResponse {
+        let request = self.call(NotifyClientTerminationRequest { group: Some(resource("g")) });
+        self.calls.notify_client_termination(request).await.unwrap().into_inner()
     }
 
     pub(super) async fn acknowledge(&mut self, topic: &str, handles: &[String]) -> AckMessageResponse {

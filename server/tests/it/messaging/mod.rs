@@ -1,8 +1,10 @@
 //! RocketMQ's protocol over gRPC, message by message. What real clients do is in `tests/e2e`.
 
 mod client;
+mod given_back;
 mod hostile;
 mod proto;
+mod retries;
 
 use std::time::{Duration, Instant};
 
@@ -285,16 +287,7 @@ fn clients_tell_of_themselves_and_are_alive_as_long_as_their_stream() {
     run(async {
         let mut client = Client::connect(&server, "c").await;
         assert_eq!(code(&client.heartbeat().await.status), Code::UnrecognizedClientType);
-        let subscription = Subscription {
-            group: Some(resource("g")),
-            subscriptions: vec![SubscriptionEntry { topic: Some(resource("o")), expression: None }],
-            ..Subscription::default()
-        };
-        let settings = Settings {
-            client_type: Some(ClientType::PushConsumer.into()),
-            pub_sub: Some(settings::PubSub::Subscription(subscription)),
-            ..Settings::default()
-        };
+        let settings = client::push_consumer("o");
         let (commands, mut answers) = client.telemetry().await;
         commands.send(client::settings(settings.clone())).await.unwrap();
         let answer = answers.message().await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use arrow_schema::SchemaRef;
 
-use super::{Gathered, KeyEntry, KeyIndex, RUN_KEYS, Reach, RowKeys};
+use super::{GROWN_BY, Gathered, KeyEntry, KeyIndex, RUN_KEYS, Reach, RowKeys};
 use crate::log::rows::entry::{IndexEntry, PartitionKey};
 use crate::log::rows::extent_index::ExtentIndex;
 use crate::log::rows::extent_indexes::ExtentIndexes;
@@ -67,6 +67,9 @@ impl KeyIndex {
         };
         let pending = &mut gathered.pending;
         keys.each(key.0, frame.batch(schema)?, &mut |row, hash| {
+            if pending.len() == pending.capacity() {
+                pending.reserve_exact(GROWN_BY);
+            }
             pending.push(KeyEntry { hash, partition: key.1, offset: entry.base_offset + row as u64 });
         });
         Ok(())

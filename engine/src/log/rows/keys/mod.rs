@@ -22,8 +22,11 @@ use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableId};
 use crate::platform::Events;
 use crate::platform::disk::{Disk, remove_if_there};
 
-/// Keys that a run has, about, before an extent ends: what is in memory meanwhile is 16 bytes for each.
-const RUN_KEYS: usize = 1 << 19;
+/// Keys that a run has, about, before an extent ends. Each takes 16 bytes of memory until the run is written, and 24 more meanwhile: 10 MiB
+/// in all, and what the last frame has that is gathered.
+const RUN_KEYS: usize = 1 << 18;
+/// Room for so many more at a time.
+const GROWN_BY: usize = 1 << 14;
 
 /// A row that has a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

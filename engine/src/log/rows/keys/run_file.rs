@@ -18,29 +18,33 @@ const BLOCK_ENTRIES: usize = 256;
 /// The bytes of a run's file. Entries of one hash stay in their order.
 pub(super) fn encode(log_id: LogId, (from, to): (Lsn, Lsn), entries: &mut [KeyEntry]) -> Vec<u8> {
     entries.sort_by_key(|entry| entry.hash);
-    let (mut blocks, mut body) = (Vec::new(), Vec::with_capacity(entries.len() * ENTRY_LEN));
+    let body_at = HEADER_LEN + entries.len().div_ceil(BLOCK_ENTRIES) * BLOCK_LEN;
+    // All of it at once: runs are what most of this room's memory goes to.
+    let mut out = Vec::with_capacity(body_at + entries.len() * ENTRY_LEN);
+    out.resize(body_at, 0);
+    let mut blocks = Vec::with_capacity(body_at - HEADER_LEN);
     for block in entries.chunks(BLOCK_ENTRIES) {
-        let start = body.len();
+        let start = out.len();
         for entry in block {
-            body.extend_from_slice(&entry.hash.to_le_bytes());
-            body.extend_from_slice(&entry.partition.to_le_bytes());
-            body.extend_from_slice(&entry.offset.to_le_bytes());
+            out.extend_from_slice(&entry.hash.to_le_bytes());
+            out.extend_from_slice(&entry.partition.to_le_bytes());
+            out.extend_from_slice(&entry.offset.to_le_bytes());
         }
         blocks.extend_from_slice(&block.first().map_or(0, |entry| entry.hash).to_le_bytes());
-        blocks.extend_from_slice(&log_id.crc32c(body.get(start..).unwrap_or_default()).to_le_bytes());
+        blocks.extend_from_slice(&log_id.crc32c(out.get(start..).unwrap_or_default()).to_le_bytes());
     }
-    let mut out = Vec::with_capacity(HEADER_LEN + blocks.len() + body.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&from.0.to_le_bytes());
-    out.extend_from_slice(&to.0.to_le_bytes());
-    out.extend_from_slice(&(entries.len() as u64).to_le_bytes());
-    out.extend_from_slice(&log_id.crc32c(&blocks).to_le_bytes());
-    out.resize(HEADER_LEN - 4, 0);
-    let checksum = log_id.crc32c(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
-    out.extend_from_slice(&blocks);
-    out.extend_from_slice(&body);
+    let mut header = Vec::with_capacity(HEADER_LEN);
+    header.extend_from_slice(&MAGIC);
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&from.0.to_le_bytes());
+    header.extend_from_slice(&to.0.to_le_bytes());
+    header.extend_from_slice(&(entries.len() as u64).to_le_bytes());
+    header.extend_from_slice(&log_id.crc32c(&blocks).to_le_bytes());
+    header.resize(HEADER_LEN - 4, 0);
+    let checksum = log_id.crc32c(&header);
+    header.extend_from_slice(&checksum.to_le_bytes());
+    let front = header.iter().chain(&blocks);
+    out.iter_mut().zip(front).for_each(|(at, byte)| *at = *byte);
     out
 }
 

@@ -22,7 +22,7 @@ demo: build guests
 	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
 
 test: build guests
-	@scripts/setup python java s3
+	@scripts/setup python java clients s3
 	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
@@ -30,11 +30,17 @@ test: build guests
 # Every parser of bytes from outside, fed with mutated ones for FUZZ_SECONDS each; the tests whose names begin with "mutated", or that say so.
 FUZZ_SECONDS ?= 600
 
-soak:
-	@scripts/setup rust
+# Beside it the server is killed KILLS times under real clients, and compared with Apache RocketMQ.
+KILLS ?= 20
+
+soak: build guests
+	@scripts/setup python apache
 	MILLSTREAM_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --workspace --no-fail-fast mutated -- --test-threads=2
+	KILLS=$(KILLS) MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e/test_rocketmq_kills.py
+	MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e -m soak
 
 bench: guests
+	@scripts/setup apache
 	cargo build --locked --release -p millstream -p millstream-bench
 	$(CARGO_TARGET_DIR)/release/millstream-bench $(BENCH)
 

@@ -14,6 +14,7 @@ mod process;
 mod raw;
 mod remote;
 mod report;
+mod rocketmq;
 mod scale;
 mod segments;
 mod selectors;
@@ -69,6 +70,7 @@ const GROUPS: &[Group] = &[
     ("state_ten_million", state::run),
     ("timers_ten_million", timers::run),
     ("under_load", under_load::run),
+    ("rocketmq", rocketmq::run),
     ("plugin_calls", plugins::calls::run),
     ("plugin_languages", plugins::languages::run),
     ("plugin_starts", plugins::starts::run),

@@ -14,6 +14,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
     pub(crate) http: String,
+    pub(crate) remoting: String,
 }
 
 impl Server {
@@ -35,7 +36,12 @@ impl Server {
             let found = line.split_whitespace().find_map(|part| part.strip_prefix(key));
             Ok(found.ok_or_else(|| format!("the server said {line:?} instead of its addresses"))?.to_owned())
         };
-        Ok(Server { url: format!("grpc://{}", part("grpc=")?), http: part("http=")?, child })
+        Ok(Server {
+            url: format!("grpc://{}", part("grpc=")?),
+            http: part("http=")?,
+            remoting: part("remoting=")?,
+            child,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -48,7 +48,7 @@ async fn consumes(
         let retry = group.retry_topic();
         if client.tables.find(&retry)?.is_none() {
             let maker = Arc::clone(client);
-            client.door.work.run(Waits::ForLog, move || maker.tables.made(&retry, true)).await??;
+            client.door.work.run(Waits::ForLog, move || maker.tables.made(&retry, 1)).await??;
         }
     }
     let subscriptions = consumer.subscription_data_set.iter().map(|subscription| MessageSubscription {

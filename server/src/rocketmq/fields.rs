@@ -49,6 +49,15 @@ impl<'a> Fields<'a> {
         Ok(self.optional(name)?.unwrap_or(default))
     }
 
+    /// False where it is not there. Clients in C++ say 1 and 0.
+    pub(super) fn is_set(&self, name: &str) -> Result<bool, Refusal> {
+        match self.get(name) {
+            Some("1") => Ok(true),
+            Some("0") => Ok(false),
+            _ => self.or(name, false),
+        }
+    }
+
     /// A queue's number, as our partitions have them.
     pub(super) fn queue(&self) -> Result<u32, Refusal> {
         self.number("queueId")

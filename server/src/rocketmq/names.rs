@@ -3,6 +3,7 @@
 
 use super::answer::Refusal;
 use super::fields::Fields;
+use super::wire::codes;
 
 /// The topic that unknown topics are made after: who may make topics asks for it.
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
@@ -86,9 +87,8 @@ impl ScopedName {
         }
         if self.name.len() > MAX_TOPIC_BYTES {
             let bytes = self.name.len();
-            return Err(Refusal::illegal(format!(
-                "a topic's name has at most {MAX_TOPIC_BYTES} bytes; this one has {bytes}"
-            )));
+            let message = format!("a topic's name has at most {MAX_TOPIC_BYTES} bytes; this one has {bytes}");
+            return Err(Refusal::new(codes::INVALID_PARAMETER, message));
         }
         Ok(())
     }

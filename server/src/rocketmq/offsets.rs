@@ -81,6 +81,7 @@ pub(super) async fn committed(client: Arc<Client>, command: Command) -> Answered
     let fields = Fields::of(&command);
     let group = ScopedName::read(fields.text("consumerGroup")?, fields);
     let queue = Queue::read(&client, fields)?;
+    let or_zero = fields.get("setZeroIfNotFound").is_none_or(|said| said != "false");
     let work = client.door.work.clone();
     work.run(Waits::ForLog, move || {
         let tables = &client.tables;
@@ -90,7 +91,7 @@ pub(super) async fn committed(client: Arc<Client>, command: Command) -> Answered
         match committed {
             // What was committed may have been deleted since.
             Some(committed) => offset(committed.max(queue.start)),
-            None if queue.start == 0 && queue.end > 0 && is_new(&client, &queue)? => offset(0),
+            None if or_zero && queue.start == 0 && queue.end > 0 && is_new(&client, &queue)? => offset(0),
             None => Err(Refusal::new(
                 codes::QUERY_NOT_FOUND,
                 format!("Not found, group {name:?} has no offset on queue {} of {:?}", queue.number, queue.topic.name),

@@ -47,7 +47,7 @@ impl Query {
         let fields = Fields::of(command);
         let wire_topic = fields.text("topic")?.to_owned();
         let by_id = match fields.get("indexType").filter(|kind| !kind.is_empty()) {
-            None => fields.or("_UNIQUE_KEY_QUERY", false)?,
+            None => fields.is_set("_UNIQUE_KEY_QUERY")?,
             Some("K") => false,
             Some("U") => true,
             Some(other) => {

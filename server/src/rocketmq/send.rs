@@ -43,6 +43,8 @@ pub(super) struct SendHeader {
     reconsume_times: i32,
     max_reconsume_times: Option<i32>,
     is_batch: bool,
+    /// Among how many queues the producer chooses, if the topic is made by this send.
+    queues: u32,
     /// Of the producer.
     group: ScopedName,
     is_half: bool,
@@ -76,7 +78,9 @@ impl SendHeader {
             properties,
             reconsume_times: fields.or(name("reconsumeTimes", "j"), 0)?,
             max_reconsume_times: fields.optional(name("maxReconsumeTimes", "l"))?,
-            is_batch: command.code == codes::SEND_BATCH_MESSAGE || fields.or(name("batch", "m"), false)?,
+            // What is no such number is passed over: it matters only where the topic is not there.
+            queues: fields.optional(name("defaultTopicQueueNums", "d")).ok().flatten().unwrap_or(u32::MAX),
+            is_batch: command.code == codes::SEND_BATCH_MESSAGE || fields.is_set(name("batch", "m"))?,
         })
     }
 }
@@ -104,8 +108,8 @@ pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sen
         Some(table) => table,
         None => {
             let (client, topic) = (Arc::clone(client), topic.clone());
-            let one_queue = topic.name.starts_with('%');
-            client.door.work.clone().run(Waits::ForLog, move || client.tables.made(&topic, one_queue)).await??
+            let at_most = if topic.name.starts_with('%') { 1 } else { header.queues };
+            client.door.work.clone().run(Waits::ForLog, move || client.tables.made(&topic, at_most)).await??
         }
     };
     let half = header.is_half.then(|| header.group.clone());

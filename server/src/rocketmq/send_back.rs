@@ -14,7 +14,7 @@ use super::scan::MessageScan;
 use super::send;
 use super::wire::codes;
 use super::wire::command::Command;
-use super::wire::properties::{ORIGIN_MESSAGE_ID, RETRY_TOPIC};
+use super::wire::properties::{DELAY_LEVEL, ORIGIN_MESSAGE_ID, RETRY_TOPIC, WAIT};
 use crate::work::Waits;
 
 pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
@@ -40,8 +40,13 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
         message.set(ORIGIN_MESSAGE_ID, origin_id);
     }
     retry::delay(&mut message, &retry, now_ms);
+    // As Apache has them.
+    message.set(WAIT, "false".to_owned());
+    if retry.waits.is_none() {
+        message.set(DELAY_LEVEL, "0".to_owned());
+    }
     let maker = Arc::clone(&client);
-    let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, true)).await??;
+    let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, 1)).await??;
     let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message], None).await?;
     sending.finish(&client).await?;
     Ok(Answer::ok())

@@ -35,8 +35,11 @@ impl Tables {
         self.find(topic)?.ok_or_else(|| missing(topic))
     }
 
-    /// The same, made if it is not there: with as many queues as the settings say, or with one. Waits for the log then.
-    pub(super) fn made(&self, topic: &ScopedName, one_queue: bool) -> Result<Arc<TableInfo>, Refusal> {
+    /// The same, made if it is not there: with as many queues as the settings say, and no more than `at_most`. Waits for the log then.
+    ///
+    /// A producer shares its messages out among some queues before it knows the topic's; if they were more by and by, those of one key
+    /// would change their queue, and lose their order.
+    pub(super) fn made(&self, topic: &ScopedName, at_most: u32) -> Result<Arc<TableInfo>, Refusal> {
         if let Some(table) = self.find(topic)? {
             return Ok(table);
         }
@@ -50,7 +53,7 @@ impl Tables {
                 ),
             ));
         }
-        self.create(topic, MessageKind::Any, if one_queue { 1 } else { self.settings.partitions })
+        self.create(topic, MessageKind::Any, self.settings.partitions.min(at_most.max(1)))
     }
 
     /// Makes a topic, and its namespace if that is not there. Waits for the log.
@@ -91,7 +94,7 @@ pub(super) fn check_queue(topic: &str, queues: u32, queue: u32) -> Result<u32, R
         return Ok(queue);
     }
     Err(Refusal::new(
-        codes::SYSTEM_ERROR,
+        codes::INVALID_PARAMETER,
         format!("topic {topic:?} has {queues} queues, 0 to {}; there is no queue {queue}", queues.saturating_sub(1)),
     ))
 }

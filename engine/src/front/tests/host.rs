@@ -4,17 +4,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parking_lot::Mutex;
 
 use crate::contract::{
-    BatchConsumer, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput, KeyedState,
-    LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine,
-    PluginRequests, PluginSettings, PluginSuspension, Verdict, Volatility,
+    BatchConsumer, BatchOperator, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput,
+    KeyedState, LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits,
+    PluginLogLine, PluginRequests, PluginSettings, PluginSuspension, TopicCompiler, TopicPlugins, Verdict, Volatility,
 };
 use crate::lookups::{TableLookup, TableUse};
-use crate::model::{Error, OperatorError, PluginId, Result};
+use crate::model::{Error, OperatorError, PluginId, Result, TableInfo, TopicInfo};
 
 /// The name of the plugin that is a consumer.
 pub(super) const COPIES: &str = "copies";
@@ -103,6 +103,20 @@ impl PluginHost for CopyingHost {
     fn suspensions(&self) -> Vec<(PluginId, PluginSuspension)> {
         let why = || PluginSuspension { since_us: 0, reason: "it is a test's".to_owned() };
         self.loaded.lock().iter().map(|plugin| (plugin.id, why())).collect()
+    }
+}
+
+/// There are no topics to compile, and no values to cast.
+#[derive(Debug)]
+pub(super) struct NoTopics;
+
+impl TopicCompiler for NoTopics {
+    fn compile(&self, topic: &TopicInfo, _: &TableInfo, _: &TopicPlugins) -> Result<Arc<dyn BatchOperator>> {
+        Err(Error::Unsupported(format!("topic {:?} is none of a test's", topic.name)))
+    }
+
+    fn try_cast(&self, _: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+        Err(Error::Unsupported(format!("nothing is cast to {to}")))
     }
 }
 

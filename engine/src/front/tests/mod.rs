@@ -7,6 +7,7 @@ mod store;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use calls::{calls, listings};
@@ -162,6 +163,7 @@ fn consumers_that_are_plugins_act_as_their_owner() {
 fn checkbacks_act_as_their_owner() {
     let (owner, definer) = (Principal::named("checkbacks_owner"), Principal::named("checkbacks_definer"));
     let store = Store::new(&owner);
+    store.engine.set_topic_compiler(Arc::new(host::NoTopics));
     for (number, (action, object)) in
         [(Action::Produce, (ObjectKind::Table, "m")), (Action::Read, (ObjectKind::Plugin, host::JUDGES))]
             .into_iter()

@@ -18,7 +18,7 @@ use crate::work::Waits;
 pub(super) async fn running_info(client: &Arc<Client>, command: &Command) -> Answered {
     let fields = Fields::of(command);
     let (consumer, group) = consumer(client, fields)?;
-    let (client_id, stacks) = (fields.text("clientId")?.to_owned(), fields.or("jstackEnable", false)?);
+    let (client_id, stacks) = (fields.text("clientId")?.to_owned(), fields.is_set("jstackEnable")?);
     let asked = vec![("consumerGroup", group), ("clientId", client_id), ("jstackEnable", stacks.to_string())];
     relay(&consumer, codes::GET_CONSUMER_RUNNING_INFO, asked, &[]).await
 }

@@ -56,7 +56,7 @@ impl Reset {
             wire_topic,
             queue,
             to,
-            force: fields.or("isForce", false)?,
+            force: fields.is_set("isForce")?,
         })
     }
 

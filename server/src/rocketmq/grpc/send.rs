@@ -52,8 +52,8 @@ pub(super) async fn send(caller: &Caller, request: SendMessageRequest) -> Done<V
         Some(table) => table,
         None => {
             let (tables, topic) = (caller.tables.clone(), topic.clone());
-            let one_queue = topic.name.starts_with('%');
-            caller.door.door.work.run(Waits::ForLog, move || tables.made(&topic, one_queue)).await??
+            let at_most = if topic.name.starts_with('%') { 1 } else { u32::MAX };
+            caller.door.door.work.run(Waits::ForLog, move || tables.made(&topic, at_most)).await??
         }
     };
     sendable.iter().try_for_each(|one| takes(&table, one.message_type))?;

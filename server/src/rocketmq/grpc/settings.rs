@@ -8,8 +8,8 @@ use super::caller::Caller;
 use super::proto::retry_policy::Strategy;
 use super::proto::settings::PubSub;
 use super::proto::{
-    ClientType, Code, CustomizedBackoff, ExponentialBackoff, FilterExpression, FilterType, Metric, RetryPolicy,
-    Settings, Subscription,
+    ClientType, Code, CustomizedBackoff, ExponentialBackoff, FilterExpression, FilterType, Language, Metric,
+    RetryPolicy, Settings, Subscription,
 };
 use super::resources;
 use super::sessions::Part;
@@ -84,7 +84,8 @@ pub(super) fn answer(caller: &Caller, mut settings: Settings) -> Done<Settings> 
             subscription.fifo = Some(is_in_order(caller, subscription)?);
             subscription.receive_batch_size = Some(RECEIVED_AT_ONCE);
             subscription.long_polling_timeout = prost_types::Duration::try_from(LONG_POLLING).ok();
-            settings.backoff_policy = Some(consumer_backoff(caller, subscription)?);
+            let reads_lists = settings.user_agent.as_ref().is_none_or(|agent| agent.language() != Language::NodeJs);
+            settings.backoff_policy = Some(consumer_backoff(caller, subscription, reads_lists)?);
         }
         None => {}
     }
@@ -117,8 +118,9 @@ fn producer_backoff() -> RetryPolicy {
     RetryPolicy { max_attempts: PRODUCER_ATTEMPTS, strategy: Some(Strategy::ExponentialBackoff(backoff)) }
 }
 
-/// As the group is set; else as the server is, and the times of the levels of delay, from the first one on.
-fn consumer_backoff(caller: &Caller, subscription: &Subscription) -> Done<RetryPolicy> {
+/// As the group is set; else as the server is, and the times of the levels of delay, from the first one on. Node's client does not read
+/// lists of times, and gives a message of an ordered topic up at its first failure if it is given one: it is told times that double.
+fn consumer_backoff(caller: &Caller, subscription: &Subscription, reads_lists: bool) -> Done<RetryPolicy> {
     let (group, tables) = (resources::group(caller, subscription.group.as_ref())?, &caller.tables);
     let GroupRetries { max_attempts, steps_ms } =
         tables.engine.group_retries(&tables.who, &group.namespace, &group.name)?;
@@ -126,8 +128,14 @@ fn consumer_backoff(caller: &Caller, subscription: &Subscription) -> Done<RetryP
         true => LEVELS_MS.iter().filter_map(|ms| milliseconds(u64::try_from(*ms).unwrap_or(0))).collect(),
         false => steps_ms.into_iter().filter_map(milliseconds).collect(),
     };
+    let strategy = if reads_lists {
+        Strategy::CustomizedBackoff(CustomizedBackoff { next })
+    } else {
+        let (initial, max) = (next.first().copied(), next.last().copied());
+        Strategy::ExponentialBackoff(ExponentialBackoff { initial, max, multiplier: 2.0 })
+    };
     Ok(RetryPolicy {
         max_attempts: i32::try_from(max_attempts.unwrap_or(tables.settings.max_attempts)).unwrap_or(i32::MAX),
-        strategy: Some(Strategy::CustomizedBackoff(CustomizedBackoff { next })),
+        strategy: Some(strategy),
     })
 }

@@ -64,7 +64,7 @@ pub(super) fn status(done: Done<()>) -> Option<Status> {
 impl From<Refusal> for Failed {
     fn from(Refusal { code, remark }: Refusal) -> Failed {
         let code = match code {
-            codes::MESSAGE_ILLEGAL | codes::ILLEGAL_OPERATION => Code::BadRequest,
+            codes::MESSAGE_ILLEGAL | codes::ILLEGAL_OPERATION | codes::INVALID_PARAMETER => Code::BadRequest,
             codes::TOPIC_NOT_EXIST => Code::TopicNotFound,
             codes::SYSTEM_BUSY => Code::TooManyRequests,
             codes::NO_PERMISSION => Code::Forbidden,

@@ -1,11 +1,16 @@
 //! Messages that are handed out, and come again unless they are acknowledged.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use millstream_engine::MessageKind;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use millstream_engine::{HandedMessages, MessageKind};
 
 use super::call::Call;
 use super::fault::{self, Done, Fault};
@@ -62,6 +67,36 @@ pub(super) async fn consume(call: Call) -> Done<Response> {
     };
     let (xml, handed) = call.door.work.run(Waits::ForRows, write).await??;
     call.sent.hand_over(room);
-    handed.received();
-    Ok(fault::answer(StatusCode::OK, Some(xml)))
+    let answer = fault::answer(StatusCode::OK, Some(xml));
+    Ok(answer.map(|body| Body::new(HandedBody { body, handed: Some(handed) })))
+}
+
+/// An answer's body. Whoever takes all of it has received the messages.
+struct HandedBody {
+    body: Body,
+    handed: Option<HandedMessages>,
+}
+
+impl http_body::Body for HandedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            drop(self.handed.take().map(HandedMessages::received));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -27,8 +27,8 @@ pub(super) async fn publish(mut call: Call) -> Done<Response> {
         Some(table) => table,
         None => {
             let (tables, topic) = (call.tables.clone(), call.topic.clone());
-            let one_queue = topic.name.starts_with('%');
-            call.door.work.run(Waits::ForLog, move || tables.made(&topic, one_queue)).await??
+            let at_most = if topic.name.starts_with('%') { 1 } else { u32::MAX };
+            call.door.work.run(Waits::ForLog, move || tables.made(&topic, at_most)).await??
         }
     };
     if table.options.messages == Some(MessageKind::Ordered) && message.group.is_none() {

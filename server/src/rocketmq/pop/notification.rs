@@ -19,7 +19,7 @@ pub(in crate::rocketmq) async fn notification(client: Arc<Client>, command: Comm
     let group = ScopedName::read(fields.text("consumerGroup")?, fields);
     let topic = ScopedName::read(fields.text("topic")?, fields);
     same_namespace(&group, &topic)?;
-    let (queue, wait, in_order) = (any_queue(fields)?, wait(fields)?, fields.or("order", false)?);
+    let (queue, wait, in_order) = (any_queue(fields)?, wait(fields)?, fields.is_set("order")?);
     let table = client.tables.existing(&topic)?;
     let mut waiting = Waiting::begin((&client.door, &client.tables), &group, &table, in_order).await?;
     let deadline = Instant::now() + wait.unwrap_or_default();

@@ -52,7 +52,7 @@ impl PopHeader {
             messages,
             invisible: Duration::from_millis(fields.number("invisibleTime")?),
             wait: wait(fields)?,
-            in_order: fields.or("order", false)?,
+            in_order: fields.is_set("order")?,
             begins_at_end: fields.or("initMode", BEGIN_AT_END)? == BEGIN_AT_END,
             kind: FilterKind::read(fields.get("expType"))?,
             expression: fields.get("exp").unwrap_or("*").to_owned(),

@@ -171,6 +171,7 @@ pub(crate) const SUBSCRIPTION_NOT_LATEST: i32 = 25;
 /// The subscription's expression is wrong, and was taken by a heartbeat all the same.
 pub(crate) const FILTER_DATA_NOT_EXIST: i32 = 27;
 pub(crate) const GROUP_NOT_EXIST: i32 = 26;
+pub(crate) const INVALID_PARAMETER: i32 = 29;
 pub(crate) const CONSUMER_NOT_ONLINE: i32 = 206;
 pub(crate) const CONSUME_TIMEOUT: i32 = 207;
 pub(crate) const ILLEGAL_OPERATION: i32 = 604;

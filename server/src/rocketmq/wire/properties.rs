@@ -15,6 +15,8 @@ pub(crate) const START_DELIVER_TIME: &str = "__STARTDELIVERTIME";
 pub(crate) const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
 pub(crate) const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 pub(crate) const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+/// Whether the producer waits until the message is on disk.
+pub(crate) const WAIT: &str = "WAIT";
 pub(crate) const RETRY_TOPIC: &str = "RETRY_TOPIC";
 pub(crate) const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
 /// Of dead letters: the topic that they were in, and their ids there.

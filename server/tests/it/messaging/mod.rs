@@ -8,7 +8,7 @@ mod retries;
 
 use std::time::{Duration, Instant};
 
-use client::{Client, delayed, in_group, of, resource};
+use client::{Client, delayed, in_group, of};
 use proto::*;
 
 use crate::flight::wire::run;
@@ -295,6 +295,15 @@ fn clients_tell_of_themselves_and_are_alive_as_long_as_their_stream() {
         assert_eq!(told.backoff_policy.unwrap().max_attempts, 17);
         let Some(settings::PubSub::Subscription(told)) = told.pub_sub else { panic!("a consumer's") };
         assert_eq!((told.fifo, told.receive_batch_size), (Some(true), Some(32)));
+        // Node's clients read no list of times.
+        let agent = Ua { language: Language::NodeJs.into(), ..Ua::default() };
+        commands.send(client::settings(Settings { user_agent: Some(agent), ..settings.clone() })).await.unwrap();
+        let answer = answers.message().await.unwrap().unwrap();
+        let Some(telemetry_command::Command::Settings(told)) = answer.command else { panic!("{answer:?}") };
+        let policy = told.backoff_policy.unwrap();
+        assert_eq!(policy.max_attempts, 17);
+        let Some(retry_policy::Strategy::ExponentialBackoff(times)) = policy.strategy else { panic!("{policy:?}") };
+        assert_eq!((times.initial.unwrap().seconds, times.multiplier), (1, 2.0));
         assert_eq!(code(&client.heartbeat().await.status), Code::Ok);
         let shown = || server.ok(&["sql", "-c", "SELECT client_id FROM system.subscriptions", "--format", "csv"]);
         assert!(shown().contains('c'));

@@ -1,5 +1,8 @@
 //! The RocketMQ door, spoken to byte by byte. What real clients do is in `tests/e2e`.
 
+mod apache;
+mod cpp;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -345,7 +348,7 @@ fn what_is_not_served_says_so() {
         "none",
     );
     refused(&mut client, 34, json!({}), 13, "heartbeat");
-    refused(&mut client, 36, json!({"offset": 5, "group": "g"}), 17, "LSN");
+    refused(&mut client, 36, json!({"offset": 5, "group": "g"}), 1, "physical offset 5");
     refused(&mut client, 33, json!({"offset": 5}), 1, "physical offset 5");
     server.ok(&["sql", "-c", "CREATE TABLE plain (a BIGINT)"]);
     refused(&mut client, 310, message("plain", 0, ""), 13, "without messages");

@@ -31,12 +31,11 @@ fn topics_and_groups_are_made_once_and_what_fails_is_told() {
         "SELECT namespace, name, partitions, messages FROM system.tables WHERE messages IS NOT NULL ORDER BY 1, 2";
     let tables = || server.ok(&["sql", "--format", "csv", "-c", tables]);
     let head = "item,name,outcome,remark\n";
-    let attempts = "it had 3 attempts; here its consumers say how many";
     let taken = "it is a table without messages, which RocketMQ's clients can't send to";
     let list = |made: &str, remark: &str| {
         format!(
             "{head}topic,TBW102,skipped,a topic of RocketMQ's own\ntopic,orders,{made},{remark}\n\
-             topic,shop%paid,{made},{remark}\ntopic,taken,failed,\"{taken}\"\ngroup,workers,{made},{attempts}\n"
+             topic,shop%paid,{made},{remark}\ntopic,taken,failed,\"{taken}\"\ngroup,workers,{made},\n"
         )
         .replace(",\n", ",\"\"\n")
     };
@@ -50,6 +49,8 @@ fn topics_and_groups_are_made_once_and_what_fails_is_told() {
     let made =
         "namespace,name,partitions,messages\npublic,%RETRY%workers,1,any\npublic,orders,4,ordered\nshop,paid,2,any\n";
     assert_eq!(tables(), made);
+    let attempts = "SELECT max_attempts FROM system.consumer_groups WHERE group_id = 'workers'";
+    assert_eq!(server.ok(&["sql", "--format", "csv", "-c", attempts]), "max_attempts\n4\n");
     // Once more changes nothing.
     let again = server.run(&migrate);
     assert_eq!((code(&again), stdout(&again)), (1, list("is there", "").as_str()));

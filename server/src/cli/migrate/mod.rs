@@ -24,7 +24,7 @@ pub(crate) enum MigrateCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Files are those that mqadmin exportMetadata writes, or config/topics.json and config/subscriptionGroup.json of a broker's \
-store. Topics become message tables, consumer groups get their retry topics. What is there already stays as it is, and what \
+store. Topics become message tables, consumer groups get their retry topics and attempts. What is there already stays as it is, and what \
 can't be had as it was is told. With an item that failed the exit code is 1; the others are made all the same.
 
 Examples:

@@ -8,15 +8,15 @@ use arrow::datatypes::{DataType, Int64Type};
 use super::export::{Exported, Group, Topic};
 use crate::cli::client::Client;
 use crate::cli::exit::Failure;
-use crate::cli::quote::{name, text};
+use crate::cli::quote;
 
 const RETRY: &str = "%RETRY%";
 const DEAD_LETTERS: &str = "%DLQ%";
 /// Brokers let other topics inherit from such ones; they make them for themselves.
 const INHERITED: u32 = 1;
 const READ_AND_WRITE: u32 = 6;
-/// Attempts that a group has unless it says otherwise.
-const ATTEMPTS: i32 = 16;
+/// How often a group's messages come again unless it says otherwise.
+const RETRIES: i32 = 16;
 
 /// What is migrated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,12 +121,26 @@ fn of_group(named: &str, group: &Group, default_namespace: &str, there: &There) 
     if !group.consume_enable {
         remarks.push("it could not consume there; here it can".to_owned());
     }
-    if group.retry_max_times != ATTEMPTS {
-        remarks.push(format!("it had {} attempts; here its consumers say how many", group.retry_max_times));
-    }
-    item.remark = remarks.join("; ");
     let (namespace, name) = scoped(named, default_namespace);
-    of_table(item, (namespace, format!("{RETRY}{name}")), 1, "any", there)
+    let quoted = format!("{}.{}", quote::name(&namespace), quote::name(&name));
+    let set = match group.retry_max_times {
+        RETRIES => None,
+        // The first time counts here.
+        times @ 0.. => Some(format!(
+            "CREATE CONSUMER GROUP IF NOT EXISTS {quoted} WITH (max_attempts = {})",
+            times.saturating_add(1)
+        )),
+        times => {
+            remarks.push(format!("its retryMaxTimes was {times}; here it is as the server is set"));
+            None
+        }
+    };
+    item.remark = remarks.join("; ");
+    let mut step = of_table(item, (namespace, format!("{RETRY}{name}")), 1, "any", there);
+    if step.outcome == Outcome::Made {
+        step.statements.extend(set);
+    }
+    step
 }
 
 fn of_table(item: Item, place: (String, String), partitions: i64, kind: &str, there: &There) -> Step {
@@ -143,11 +157,11 @@ fn of_table(item: Item, place: (String, String), partitions: i64, kind: &str, th
     let (namespace, table) = place;
     let create = format!(
         "CREATE TABLE IF NOT EXISTS {}.{} OF MESSAGES WITH (kind = {}, partitions = {partitions})",
-        name(&namespace),
-        name(&table),
-        text(kind)
+        quote::name(&namespace),
+        quote::name(&table),
+        quote::text(kind)
     );
-    let statements = vec![format!("CREATE NAMESPACE IF NOT EXISTS {}", name(&namespace)), create];
+    let statements = vec![format!("CREATE NAMESPACE IF NOT EXISTS {}", quote::name(&namespace)), create];
     Step { item, outcome: Outcome::Made, statements }
 }
 
@@ -244,11 +258,9 @@ mod tests {
         let skipped = ["DefaultCluster", "%RETRY%g", "rmq_sys_wheel_timer", "TOOLS_CONSUMER"];
         assert!(skipped.iter().all(|name| matches!(of(name).outcome, Outcome::Skipped(_))));
         let group = of("shop%g");
+        assert_eq!(group.statements[2], "CREATE CONSUMER GROUP IF NOT EXISTS \"shop\".\"g\" WITH (max_attempts = 4)");
         assert!(group.statements[1].contains("\"shop\".\"%RETRY%g\" OF MESSAGES WITH (kind = 'any', partitions = 1)"));
-        assert_eq!(
-            group.item.remark,
-            "it could not consume there; here it can; it had 3 attempts; here its consumers say how many"
-        );
+        assert_eq!(group.item.remark, "it could not consume there; here it can");
         assert_eq!(steps.len(), 10);
     }
 }

@@ -1,4 +1,4 @@
-"""RocketMQ's clients of other languages, unchanged: Go over remoting, Node over gRPC, and two over remoting that are no longer made,
+"""RocketMQ's clients of other languages, unchanged: Go over remoting, Node over gRPC and over HTTP, and two over remoting that are no longer made,
 in Node (ali-ons) and in C++ (in the Python package rocketmq). What each of them can't do stands in docs/rocketmq.md.
 """
 
@@ -43,6 +43,7 @@ ONS = {
     "dead": ["given up after two tries"],
 }
 ONS_RETRIED = {"normal": "ons-group", "dead": "ons-dead-group"}
+NODE_HTTP = {"messages": ["published, consumed and acknowledged"], "ordered": ["consumed in order"]}
 CPP = {"sends": ["sent", "pulled by tags"], "delayed": ["none early"]}
 
 
@@ -97,6 +98,12 @@ def test_what_node_programs_do(serve, part):
         assert sql(server, "SELECT * FROM system.transactions") == []
     if part == "dead":
         check_dead_letter(server, "node-dead-group", "a", 2)
+
+
+@pytest.mark.parametrize("part", NODE_HTTP)
+def test_what_node_programs_do_over_http(serve, part):
+    server = serve()
+    run(server, ["node", PROGRAMS / "node/http_check.js", server.http, part], NODE_HTTP[part])
 
 
 @pytest.mark.parametrize("part", ONS)

@@ -44,7 +44,7 @@ ONS = {
 }
 ONS_RETRIED = {"normal": "ons-group", "dead": "ons-dead-group"}
 NODE_HTTP = {"messages": ["published, consumed and acknowledged"], "ordered": ["consumed in order"]}
-CPP = {"sends": ["sent", "pulled by tags"], "delayed": ["none early"]}
+CPP = {"sends": ["sent", "pulled by tags"], "delayed": ["none early"], "push": ["pushed by tags"]}
 
 
 def run(server, command: list, expected: list[str], timeout: int = 150) -> None:

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::loose;
 use super::reader::Malformed;
 
 /// What a client says of itself every 30 s.
@@ -20,11 +21,11 @@ pub(crate) struct Heartbeat {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ConsumerData {
     pub(crate) group_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::consume_type")]
     pub(crate) consume_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::consume_from_where")]
     pub(crate) consume_from_where: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::message_model")]
     pub(crate) message_model: Option<String>,
     #[serde(default)]
     pub(crate) subscription_data_set: Vec<SubscriptionData>,
@@ -42,7 +43,7 @@ pub(crate) struct SubscriptionData {
     pub(crate) topic: String,
     #[serde(default)]
     pub(crate) sub_string: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::number")]
     pub(crate) sub_version: i64,
     #[serde(default)]
     pub(crate) expression_type: Option<String>,
@@ -128,6 +129,24 @@ mod tests {
         );
         assert_eq!(heartbeat.producer_data_set[0].group_name, "CLIENT_INNER_PRODUCER");
         assert!(read::<Heartbeat>("a heartbeat", b"{}").is_err());
+    }
+
+    #[test]
+    fn heartbeats_of_clients_in_cpp_are_read() {
+        let body = br#"{"clientID":"c","consumerDataSet":[{"consumeFromWhere":4,"consumeType":1,"groupName":"g","messageModel":1,
+            "subscriptionDataSet":[{"codeSet":["97"],"subString":"a","subVersion":"1795889531769","tagsSet":["a"],"topic":"t"}]}]}"#;
+        let heartbeat: Heartbeat = read("a heartbeat", body).unwrap();
+        let consumer = &heartbeat.consumer_data_set[0];
+        let named =
+            [&consumer.consume_type, &consumer.message_model, &consumer.consume_from_where].map(Option::as_deref);
+        assert_eq!(named, [Some("CONSUME_PASSIVELY"), Some("CLUSTERING"), Some("CONSUME_FROM_FIRST_OFFSET")]);
+        assert_eq!(consumer.subscription_data_set[0].sub_version, 1_795_889_531_769);
+        for wrong in ["6", "-1", "1.5", "[]", "true"] {
+            let body = format!(
+                "{{\"clientID\":\"c\",\"consumerDataSet\":[{{\"groupName\":\"g\",\"consumeFromWhere\":{wrong}}}]}}"
+            );
+            assert!(read::<Heartbeat>("a heartbeat", body.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

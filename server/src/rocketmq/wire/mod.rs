@@ -4,6 +4,7 @@ pub(super) mod batch;
 pub(super) mod bodies;
 pub(super) mod codes;
 pub(super) mod command;
+mod loose;
 pub(super) mod message;
 pub(super) mod message_id;
 pub(super) mod popped;

@@ -137,8 +137,11 @@ fn of_group(named: &str, group: &Group, default_namespace: &str, there: &There) 
     };
     item.remark = remarks.join("; ");
     let mut step = of_table(item, (namespace, format!("{RETRY}{name}")), 1, "any", there);
-    if step.outcome == Outcome::Made {
-        step.statements.extend(set);
+    if step.outcome == Outcome::Made
+        && let Some(set) = set
+    {
+        // Before the table, by which a group is known to be there: what broke off in between is done when it is given again.
+        step.statements.insert(1, set);
     }
     step
 }
@@ -258,8 +261,8 @@ mod tests {
         let skipped = ["DefaultCluster", "%RETRY%g", "rmq_sys_wheel_timer", "TOOLS_CONSUMER"];
         assert!(skipped.iter().all(|name| matches!(of(name).outcome, Outcome::Skipped(_))));
         let group = of("shop%g");
-        assert_eq!(group.statements[2], "CREATE CONSUMER GROUP IF NOT EXISTS \"shop\".\"g\" WITH (max_attempts = 4)");
-        assert!(group.statements[1].contains("\"shop\".\"%RETRY%g\" OF MESSAGES WITH (kind = 'any', partitions = 1)"));
+        assert_eq!(group.statements[1], "CREATE CONSUMER GROUP IF NOT EXISTS \"shop\".\"g\" WITH (max_attempts = 4)");
+        assert!(group.statements[2].contains("\"shop\".\"%RETRY%g\" OF MESSAGES WITH (kind = 'any', partitions = 1)"));
         assert_eq!(group.item.remark, "it could not consume there; here it can");
         assert_eq!(steps.len(), 10);
     }

@@ -62,6 +62,7 @@ pub struct Server {
     shutdown_timeout: Duration,
     network: Runtime,
     queries: Runtime,
+    readers: Runtime,
 }
 
 /// A door that listens.
@@ -88,6 +89,13 @@ impl Server {
         check_roots(config)?;
         let network = runtime("millstream-net", config.network_threads)?;
         let queries = runtime("millstream-query", config.query_threads)?;
+        let reading = Work::readers(config.net.egress_bytes);
+        let readers = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(reading)
+            .thread_name("millstream-read")
+            .build()
+            .map_err(ServeError::Threads)?;
         let (sender, stop) = Stop::new();
         let net = Net::new(config.net);
         let rooms = Rooms::default();
@@ -107,13 +115,13 @@ impl Server {
             engine: engine.clone(),
             sql,
             queries: queries.handle().clone(),
-            work: Work::new(queries.handle().clone()),
+            work: Work::new(queries.handle().clone(), readers.handle().clone(), reading),
             stop,
             net,
             statement_timeout: config.statement_timeout,
             figures: Arc::default(),
         });
-        Ok(Server { engine, stop: sender, doors, shutdown_timeout: config.shutdown_timeout, network, queries })
+        Ok(Server { engine, stop: sender, doors, shutdown_timeout: config.shutdown_timeout, network, queries, readers })
     }
 
     /// The doors, and where they listen.
@@ -160,7 +168,7 @@ impl Server {
     /// Stops accepting, ends streams, waits for them at most the shutdown time-out, then closes the store with a
     /// clean-shutdown record.
     pub fn stop(self) -> Result<(), ServeError> {
-        let Server { engine, stop, doors, shutdown_timeout, network, queries, .. } = self;
+        let Server { engine, stop, doors, shutdown_timeout, network, queries, readers } = self;
         stop.send_replace(true);
         network.block_on(async {
             let all = doors.into_iter().map(|door| async move { (door.name, door.task.await) });
@@ -176,6 +184,7 @@ impl Server {
         // The network goes first, so that nobody is told of an end of his stream that is only ours.
         network.shutdown_timeout(Duration::from_millis(100));
         queries.shutdown_timeout(Duration::from_secs(1));
+        readers.shutdown_timeout(Duration::from_secs(1));
         engine.close().map_err(ServeError::Close)?;
         tracing::info!("closed in order");
         Ok(())

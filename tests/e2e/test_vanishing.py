@@ -8,11 +8,15 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import time
 import uuid
 
+import pyarrow.flight as flight
 from clients import consumer, ids, make_table, numbers, sql, take
 from conftest import ROOT, eventually
 from millstream import Producer
+from millstream._wire import millstream_v1_pb2 as wire
+from millstream.errors import ARROW_ERRORS
 
 MEMBER = """
 import json, sys
@@ -156,6 +160,27 @@ def test_a_consumer_that_freezes_loses_its_place_and_comes_back(serve):
     assert server.stop() == 0
 
 
+def test_a_server_that_stood_still_takes_nobody_for_dead(serve):
+    """A machine that was halted hears nothing meanwhile; its clients were alive all the time."""
+    server = serve()
+    make_table(server, "work", partitions=2)
+    member = Process(MEMBER, server.url, "group", "work", "1000000")
+    try:
+        fill(server, "work", 2, 1_000)
+        eventually(lambda: len(member.ids()) == 2_000, what="rows")
+        before = sql(server, "SELECT DISTINCT member_id FROM system.assignments")
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(9)  # the session's time-out is 6 s
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        assert sql(server, "SELECT DISTINCT member_id FROM system.assignments") == before and len(before) == 1
+        fill(server, "work", 2, 1_000)
+        eventually(lambda: len(member.ids()) == 4_000, what="rows behind it")
+    finally:
+        member.kill()
+    assert server.stop() == 0
+
+
 def test_a_producer_that_is_killed_between_two_batches(serve):
     server = serve()
     make_table(server, "log")
@@ -175,4 +200,33 @@ def test_a_producer_that_is_killed_between_two_batches(serve):
         acks = [producer.append(numbers(n * 10, 10))[0] for n in range(acknowledged, last)]
     assert [ack.duplicate for ack in acks] == [n * 10 < found["n"] for n in range(acknowledged, last)]
     assert sql(server, count) == [{"n": last * 10, "d": last * 10, "m": last * 10 - 1}]
+    assert server.stop() == 0
+
+
+def test_who_is_writing_hears_why_a_stream_has_ended(serve):
+    """gRPC's library for C++ throws away what was not read yet when a write fails, so a call must not end before it was heard."""
+    server = serve()
+    make_table(server, "work")
+    with flight.connect(server.url) as client:
+        writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"millstream.v1.consume"))
+        hello = wire.ConsumerRequest(hello=wire.Hello(version=1, group_id="group", topic="work", topics=["work"]))
+        for _ in range(2):  # the second one is an error
+            writer.write_metadata(hello.SerializeToString())
+        eventually(lambda: metric(server, "members") == 0, what="its place being given up")
+        heartbeat = wire.ConsumerRequest(heartbeat=wire.Heartbeat(request_id=1))
+        try:
+            for _ in range(10):
+                time.sleep(0.1)
+                writer.write_metadata(heartbeat.SerializeToString())
+        except ARROW_ERRORS:
+            pass  # what matters is what can still be read
+        heard = []
+        try:
+            while not heard or not heard[-1].HasField("end"):
+                heard.append(wire.ConsumerReply.FromString(reader.read_chunk().app_metadata.to_pybytes()))
+        except StopIteration:
+            pass
+        assert heard and "sent once" in heard[-1].end.error.message, heard
+        reader.cancel()
+    eventually(lambda: calls(server) == 0, what="the call going with its client")
     assert server.stop() == 0

@@ -19,7 +19,7 @@ impl MemberCore {
     /// Begins a call of the application's: the member is heard of. `Fenced` once it is a member no longer.
     pub(super) fn enter(&self, delivery: &Coordinator) -> Result<MutexGuard<'_, Membership>> {
         let mut inner = self.look(delivery)?;
-        self.state(&mut inner)?.last_seen = delivery.ledger.options.clock.monotonic();
+        self.state(&mut inner)?.last_seen = delivery.ledger.options.clock.awake();
         Ok(inner)
     }
 

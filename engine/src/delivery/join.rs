@@ -114,7 +114,7 @@ impl LiveGroup {
         for topic in topics.values() {
             delivery.listeners.add(&core, topic);
         }
-        let member = MemberState::new(core, topics, delivery.ledger.options.clock.monotonic());
+        let member = MemberState::new(core, topics, delivery.ledger.options.clock.awake());
         let number = member.core.number;
         delivery.deadlines.insert(member.deadline, number, Arc::downgrade(self));
         inner.members.insert(number, member);

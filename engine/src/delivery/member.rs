@@ -121,7 +121,7 @@ impl Member {
         let found = match found {
             Fetched::Delivery(delivery, _) => Some(*delivery),
             Fetched::Nothing { due_in } => {
-                *self.core.due.lock() = due_in.map(|wait| self.delivery.ledger.options.clock.monotonic() + wait);
+                *self.core.due.lock() = due_in.map(|wait| self.delivery.ledger.options.clock.awake() + wait);
                 None
             }
             Fetched::Full => None,
@@ -134,7 +134,7 @@ impl Member {
     pub fn polled(&self) -> Result<()> {
         let mut inner = self.core.enter(&self.delivery)?;
         let member = self.core.state(&mut inner)?;
-        member.last_polled = self.delivery.ledger.options.clock.monotonic();
+        member.last_polled = self.delivery.ledger.options.clock.awake();
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Member {
     /// When a fetch has found nothing although there are rows, how long until some are due: in a replay, or because the
     /// topic's plugins are over their share of the machine.
     pub fn due_in(&self) -> Option<Duration> {
-        let now = self.delivery.ledger.options.clock.monotonic();
+        let now = self.delivery.ledger.options.clock.awake();
         let held = self.core.due.lock().map(|due| due.saturating_sub(now));
         held.into_iter().chain(self.core.replay.lock().due_in(now)).min()
     }

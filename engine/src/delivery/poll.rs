@@ -134,7 +134,7 @@ impl Poll {
     /// processed.
     fn take_ready(&mut self) -> Result<Filled> {
         let enough = |poll: &Poll| matches!(poll.progress(0, None), Progress::Done);
-        let now = self.delivery.ledger.options.clock.monotonic();
+        let now = self.delivery.ledger.options.clock.awake();
         let (delivery, core) = (self.delivery.clone(), self.core.clone());
         let mut inner = core.enter(&delivery)?;
         let generation = inner.generation;
@@ -193,7 +193,7 @@ impl Poll {
             Stage::Handed(generation) => return generation,
             Stage::UnderWay => {}
         }
-        let now = self.delivery.ledger.options.clock.monotonic();
+        let now = self.delivery.ledger.options.clock.awake();
         let mut inner = self.core.group.lock();
         let Ok(member) = self.core.state(&mut inner) else { return 0 };
         member.hand_out(deliveries, now);
@@ -217,7 +217,7 @@ impl Drop for Poll {
         let mut inner = self.core.group.lock();
         if let Ok(member) = self.core.state(&mut inner) {
             member.busy -= 1;
-            member.last_seen = self.delivery.ledger.options.clock.monotonic();
+            member.last_seen = self.delivery.ledger.options.clock.awake();
         }
     }
 }

@@ -22,7 +22,7 @@ impl LiveGroup {
         if inner.members.len() <= SHARED_OUT_AT_ONCE || delay.is_zero() {
             self.rebalance(delivery, inner);
         } else if inner.due.is_none() {
-            let due = delivery.ledger.options.clock.monotonic() + delay;
+            let due = delivery.ledger.options.clock.awake() + delay;
             inner.due = Some(due);
             delivery.schedule(due, self);
         }

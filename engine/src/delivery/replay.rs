@@ -57,7 +57,7 @@ impl Replay {
         if !self.on {
             return Ok((Offset::MAX, None));
         }
-        let now = tables.ledger.options.clock.monotonic();
+        let now = tables.ledger.options.clock.awake();
         let key = (topic.table, partition);
         if !self.chunks.get(&key).is_some_and(|times| (times.base..times.next).contains(&position)) {
             match times_at(tables, topic.table, partition, position)? {

@@ -19,7 +19,7 @@ impl Coordinator {
     /// call do this; tests that move the clock may too. Whoever comes while another is at it waits, so that nobody acts on
     /// what is about to change.
     pub(crate) fn tick(&self) {
-        let now = self.ledger.options.clock.monotonic();
+        let now = self.ledger.options.clock.awake();
         let work = self.deadlines.any_due(now) || self.any_changed.load(Ordering::SeqCst);
         if !work && !self.ticking.load(Ordering::SeqCst) {
             return;
@@ -83,8 +83,9 @@ fn run(orders: &Orders, delivery: &Weak<Coordinator>) {
             }
         }
         let Some(delivery) = delivery.upgrade() else { return };
+        delivery.ledger.options.clock.beat();
         delivery.tick();
-        let next = delivery.deadlines.next_in(delivery.ledger.options.clock.monotonic());
+        let next = delivery.deadlines.next_in(delivery.ledger.options.clock.awake());
         nap = next.clamp(SHORTEST, INTERVAL);
     }
 }

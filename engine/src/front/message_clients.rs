@@ -23,7 +23,7 @@ impl Engine {
     ) -> Result<watch::Receiver<u64>> {
         self.session(who)?.group(acts(client.role), namespace, group)?;
         let name = client.client_id.clone();
-        let heard = self.rooms.message_clients.heard(namespace, group, client, self.monotonic())?;
+        let heard = self.rooms.message_clients.heard(namespace, group, client, self.awake())?;
         if let Some((other, topic)) = heard.differing {
             let message = format!(
                 "consumers {name:?} and {other:?} of group {group:?} subscribe to {topic:?} with different expressions: each of \
@@ -61,13 +61,13 @@ impl Engine {
     /// Consumers of a group that are alive, in the order of their names, then producers.
     pub fn message_clients(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<MessageClient>> {
         self.session(who)?.group(Action::Read, namespace, group)?;
-        Ok(self.rooms.message_clients.of_group(namespace, group, self.monotonic()))
+        Ok(self.rooms.message_clients.of_group(namespace, group, self.awake()))
     }
 
     /// Clients of all groups that are alive, each with its namespace and group, in the order of these.
     pub fn all_message_clients(&self, who: &Principal) -> Result<Vec<(String, String, MessageClient)>> {
         let session = self.session(who)?;
-        let all = self.rooms.message_clients.all(self.monotonic());
+        let all = self.rooms.message_clients.all(self.awake());
         Ok(session.allowed_of(Action::Read, all, |(namespace, group, _)| Object::group(namespace, group)))
     }
 
@@ -88,7 +88,7 @@ impl Engine {
     /// What consumers ask for, those that are alive, by group, client and topic.
     pub fn message_subscriptions(&self, who: &Principal) -> Result<Vec<LiveSubscription>> {
         let session = self.session(who)?;
-        let all = self.rooms.message_clients.subscriptions(self.monotonic());
+        let all = self.rooms.message_clients.subscriptions(self.awake());
         Ok(session.allowed_of(Action::Read, all, |one| Object::group(&one.namespace, &one.group)))
     }
 
@@ -126,7 +126,7 @@ impl Engine {
         queues: &[(TopicId, PartitionId)],
     ) -> Result<Vec<(TopicId, PartitionId)>> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.rooms.queue_locks.lock((namespace, group), client_id, queues, self.monotonic())
+        self.rooms.queue_locks.lock((namespace, group), client_id, queues, self.awake())
     }
 
     /// Gives back what the client has locked of these.
@@ -195,8 +195,8 @@ impl Engine {
         self.rooms.ledger.log.time().now_us()
     }
 
-    fn monotonic(&self) -> std::time::Duration {
-        self.rooms.ledger.options.clock.monotonic()
+    fn awake(&self) -> std::time::Duration {
+        self.rooms.ledger.options.clock.awake()
     }
 }
 

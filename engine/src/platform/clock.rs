@@ -4,12 +4,21 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
+
 /// Wall and monotonic time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Microseconds since the Unix epoch; may step in either direction.
     fn wall_us(&self) -> i64;
-    /// Time since an arbitrary point; never steps back. Sessions and locks use it.
+    /// Time since an arbitrary point; never steps back.
     fn monotonic(&self) -> Duration;
+    /// What passed of it while this process ran. A machine that was halted, or so busy that nobody had his turn, could hear of nobody, so
+    /// that others' silence says nothing of them: sessions and locks go by this. It knows by [`Self::beat`].
+    fn awake(&self) -> Duration {
+        self.monotonic()
+    }
+    /// To be called by one thread, several times a second.
+    fn beat(&self) {}
     /// For how long the machine has been on, if it says so: what passes between two openings of a store is known by this.
     fn boot(&self) -> Option<BootTime> {
         None
@@ -62,15 +71,38 @@ impl Patience {
     }
 }
 
+/// Beats that come later than this have been kept from coming.
+const LONGEST_BEAT: Duration = Duration::from_secs(1);
+
 /// The machine's clocks.
 #[derive(Debug)]
 pub struct SystemClock {
     origin: Stopwatch,
+    beats: Mutex<Beats>,
+}
+
+#[derive(Debug, Default)]
+struct Beats {
+    last: Duration,
+    /// What passed between them and was too long.
+    lost: Duration,
+}
+
+impl Beats {
+    /// Stands still where the next beat is late, and goes on from there after it.
+    fn awake(&self, now: Duration) -> Duration {
+        now.min(self.last + LONGEST_BEAT).saturating_sub(self.lost)
+    }
+
+    fn beat(&mut self, now: Duration) {
+        self.lost += now.saturating_sub(self.last + LONGEST_BEAT);
+        self.last = now;
+    }
 }
 
 impl Default for SystemClock {
     fn default() -> Self {
-        SystemClock { origin: Stopwatch::start() }
+        SystemClock { origin: Stopwatch::start(), beats: Mutex::default() }
     }
 }
 
@@ -85,6 +117,16 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    fn awake(&self) -> Duration {
+        let beats = self.beats.lock();
+        beats.awake(self.monotonic())
+    }
+
+    fn beat(&self) {
+        let mut beats = self.beats.lock();
+        beats.beat(self.monotonic());
     }
 
     /// As Linux tells it.
@@ -135,5 +177,26 @@ impl Clock for ManualClock {
     /// The machine is on as long as this clock is there.
     fn boot(&self) -> Option<BootTime> {
         Some(BootTime { id: 1, up: self.monotonic() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_nobody_ran_is_not_awake() {
+        let at = Duration::from_millis;
+        let mut beats = Beats::default();
+        beats.beat(at(250));
+        beats.beat(at(900));
+        assert_eq!(beats.awake(at(1_100)), at(1_100));
+        // Halted from 1,200 to 9,000 ms.
+        assert_eq!(beats.awake(at(9_000)), at(1_900));
+        beats.beat(at(9_000));
+        assert_eq!(beats.awake(at(9_000)), at(1_900));
+        assert_eq!(beats.awake(at(9_400)), at(2_300));
+        beats.beat(at(20_000));
+        assert_eq!(beats.awake(at(20_500)), at(3_400));
     }
 }

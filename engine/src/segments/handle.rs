@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::claims::Claims;
 use super::missing;
 use super::open::{Leases, Segment};
-use super::run::Pool;
+use super::pool::Pool;
 use super::store::{Ownership, SegmentFiles};
 use super::writing::Writing;
 use crate::log::Ledger;

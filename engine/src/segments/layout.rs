@@ -1,7 +1,7 @@
 //! How rows lie in a segment file: pages, row groups, runs, and what the footer says beyond Parquet's own.
 
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
@@ -21,7 +21,7 @@ pub(super) const ROW_GROUP_ROWS: usize = 8 * PAGE_ROWS;
 /// Log bytes of the rows at which a row group is closed before it is full.
 pub(super) const ROW_GROUP_BYTES: u64 = 16 << 20;
 
-/// Uncompressed bytes that a run of a row group should not pass.
+/// Bytes that a decoded run of a row group should not pass.
 const RUN_BYTES: u64 = 4 << 20;
 
 /// Dictionaries larger than this are given up, so that columns of many values don't pay for one.
@@ -69,7 +69,7 @@ pub(super) fn row_groups(metadata: &ParquetMetaData) -> Vec<RowGroupSpan> {
     let mut first_row = 0;
     let spans = metadata.row_groups().iter().map(|group| {
         let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-        let bytes = u64::try_from(group.total_byte_size()).unwrap_or(0);
+        let bytes: u64 = group.columns().iter().map(decoded_bytes).fold(0, u64::saturating_add);
         let mut run_rows = PAGE_ROWS as u64;
         while run_rows > 1 && bytes.saturating_mul(run_rows) > RUN_BYTES.saturating_mul(rows.max(1)) {
             run_rows /= 2;
@@ -79,6 +79,20 @@ pub(super) fn row_groups(metadata: &ParquetMetaData) -> Vec<RowGroupSpan> {
         span
     });
     spans.collect()
+}
+
+/// About what a column's values of a row group take in memory: dictionaries make the file's own figure smaller.
+fn decoded_bytes(column: &ColumnChunkMetaData) -> u64 {
+    let width = match column.column_type() {
+        Type::BOOLEAN => 0,
+        Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
+        Type::INT64 | Type::DOUBLE => 8,
+        Type::INT96 | Type::FIXED_LEN_BYTE_ARRAY => 16,
+    };
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    let values = number(column.num_values()).saturating_mul(width);
+    let texts = column.unencoded_byte_array_data_bytes().map_or(0, number);
+    values.saturating_add(texts).max(number(column.uncompressed_size()))
 }
 
 /// The value of a footer key.

@@ -12,6 +12,7 @@ mod merge;
 mod missing;
 mod name;
 mod open;
+mod pool;
 mod prune;
 mod read;
 mod record;

@@ -163,6 +163,12 @@ impl Footer {
         Sbbf::from_bytes(bytes.get(at..at.checked_add(usize::try_from(to - from).ok()?)?)?).ok()
     }
 
+    /// How many bytes [`Self::read_body`] reads for ranges.
+    pub(super) fn body_bytes(&self, ranges: &[Range<u64>]) -> usize {
+        let runs = self.block_runs(ranges.to_vec());
+        usize::try_from(runs.iter().map(|run| run.end - run.start).sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
     /// Ranges of the body that are likely to be read next.
     pub(super) fn will_read(&self, ranges: Vec<Range<u64>>) {
         self.file.will_read(&self.block_runs(ranges));

@@ -62,7 +62,7 @@ impl Segments {
             return view.assemble(base, rows, &[], &[]);
         }
         let columns = position.columns.clone();
-        let reader = RunReader::open(&footer, position, end)?;
+        let reader = RunReader::open(&self.pool, &footer, position, end)?;
         if end == span.rows {
             view.read_ahead(pruning, group, &columns);
         }

@@ -1,5 +1,4 @@
-//! Decoding runs of rows. A reader is opened on a stretch of a row group and gives one run after the other; between
-//! calls it waits in a pool, so that a cursor that goes on where it was does not fetch or decode anything twice.
+//! Decoding runs of rows. A reader is opened on a stretch of a row group and gives one run after the other.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,7 +6,6 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_select::concat::concat_batches;
 use bytes::{Buf, Bytes};
-use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -16,11 +14,8 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::open::Footer;
+use super::pool::{Pool, Room};
 use crate::model::{Error, Result};
-
-/// Waiting readers, and the fetched bytes they may hold together.
-const POOLED_READERS: usize = 16;
-const POOLED_BYTES: usize = 32 << 20;
 
 /// What a waiting reader would give next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +33,20 @@ pub(super) struct RunReader {
     position: Position,
     end: u64,
     run_rows: u64,
-    fetched_bytes: usize,
     reader: ParquetRecordBatchReader,
+    /// Of what it has fetched; goes last.
+    _room: Room,
 }
 
 impl RunReader {
-    /// Fetches the columns' pages that hold rows from `position.row` to `end` of the row group.
-    pub(super) fn open(footer: &Footer, position: Position, end: u64) -> Result<RunReader> {
+    /// Fetches the columns' pages that hold rows from `position.row` to `end` of the row group, once there is room for them.
+    pub(super) fn open(pool: &Pool, footer: &Footer, position: Position, end: u64) -> Result<RunReader> {
         let metadata = &footer.metadata;
         let run_rows = footer.row_groups.get(position.group).map_or(1, |group| group.run_rows);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), position.columns.iter().copied());
         let ranges = page_ranges(footer, position.group, &mask, position.row..end)?;
+        let room = pool.room(footer.body_bytes(&ranges));
         let fetched = Fetched(Arc::new(footer.read_body(ranges)?));
-        let fetched_bytes = fetched.0.iter().map(|(_, bytes)| bytes.len()).sum();
         let (skip, take) = (as_rows(position.row), as_rows(end - position.row));
         let selection = RowSelection::from(vec![RowSelector::skip(skip), RowSelector::select(take)]);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, metadata.clone())
@@ -60,7 +56,7 @@ impl RunReader {
             .with_row_selection(selection)
             .build()
             .map_err(|error| footer.undecodable(&error))?;
-        Ok(RunReader { position, end, run_rows, fetched_bytes, reader })
+        Ok(RunReader { position, end, run_rows, reader, _room: room })
     }
 
     /// Has the disk fetch a whole row group's pages of these columns while others are decoded; gives their bytes.
@@ -104,46 +100,12 @@ impl RunReader {
         }
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn position(&self) -> &Position {
+        &self.position
+    }
+
+    pub(super) fn is_done(&self) -> bool {
         self.position.row >= self.end
-    }
-}
-
-/// Readers between two calls, the least recently used first.
-#[derive(Default)]
-pub(super) struct Pool {
-    waiting: Mutex<Vec<RunReader>>,
-}
-
-impl Pool {
-    /// Takes the reader that stands at a position.
-    pub(super) fn take(&self, position: &Position) -> Option<RunReader> {
-        let mut waiting = self.waiting.lock();
-        let index = waiting.iter().position(|reader| reader.position == *position)?;
-        Some(waiting.remove(index))
-    }
-
-    pub(super) fn put(&self, reader: RunReader) {
-        if reader.is_done() {
-            return;
-        }
-        let mut waiting = self.waiting.lock();
-        waiting.push(reader);
-        let mut bytes: usize = waiting.iter().map(|reader| reader.fetched_bytes).sum();
-        while waiting.len() > POOLED_READERS || (bytes > POOLED_BYTES && waiting.len() > 1) {
-            bytes -= waiting.remove(0).fetched_bytes;
-        }
-    }
-
-    /// Lets go of every reader of a segment.
-    pub(super) fn forget(&self, segment: u64) {
-        self.waiting.lock().retain(|reader| reader.position.segment != segment);
-    }
-}
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("waiting", &self.waiting.lock().len()).finish()
     }
 }
 

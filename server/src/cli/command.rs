@@ -7,10 +7,12 @@ use super::args::{ExportArguments, ImportArguments, ProduceArguments, SqlArgumen
 use super::consume::ConsumeArguments;
 use super::demo::DemoArguments;
 use super::group::GroupCommand;
+use super::message::MessageCommand;
 use super::migrate::MigrateCommand;
 use super::plugin::PluginCommand;
 use super::serve::ServeArguments;
 use super::topic::TopicCommand;
+use super::transaction::TransactionCommand;
 
 /// A stream and subscription engine: SQL topics over a durable columnar log, filters in Wasm, Arrow batches to consumers.
 #[derive(Debug, Parser)]
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     /// List, show, reset and drop consumer groups
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Send, show, find, recall and resend messages
+    #[command(subcommand)]
+    Message(MessageCommand),
+    /// List transactions of messages, and end them by hand
+    #[command(subcommand)]
+    Transaction(TransactionCommand),
     /// Make, build, test, load and watch plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

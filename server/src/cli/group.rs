@@ -23,6 +23,22 @@ pub(crate) enum GroupCommand {
         /// The group
         group: String,
     },
+    /// Show a group's RocketMQ clients that are alive
+    #[command(after_help = "Examples:\n  millstream group clients shop")]
+    Clients {
+        #[command(flatten)]
+        listing: Listing,
+        /// The group
+        group: String,
+    },
+    /// Show what a group's RocketMQ consumers ask for, and whether they differ
+    #[command(after_help = "Examples:\n  millstream group subscriptions shop")]
+    Subscriptions {
+        #[command(flatten)]
+        listing: Listing,
+        /// The group
+        group: String,
+    },
     /// Move a group's offsets
     #[command(after_help = "\
 Members that are connected go on from the new place.
@@ -62,13 +78,10 @@ Examples:
 pub(crate) async fn run(command: GroupCommand) -> Result<(), Failure> {
     let (listing, statement) = match command {
         GroupCommand::List { listing } => (listing, "SHOW CONSUMER GROUPS".to_owned()),
-        GroupCommand::Show { listing, group } => {
-            let namespace = text(&listing.connection.namespace);
-            let group = text(&group);
-            let statement = format!(
-                "SELECT * FROM system.offsets WHERE namespace = {namespace} AND group_id = {group} ORDER BY topic, partition"
-            );
-            (listing, statement)
+        GroupCommand::Show { listing, group } => of_group(listing, "offsets", &group, "topic, partition"),
+        GroupCommand::Clients { listing, group } => of_group(listing, "message_clients", &group, "role, client_id"),
+        GroupCommand::Subscriptions { listing, group } => {
+            of_group(listing, "subscriptions", &group, "topic, client_id")
         }
         GroupCommand::Reset { listing, group, to, topic, partition } => {
             let topic = topic.map_or_else(String::new, |topic| format!(" ON {}", name(&topic)));
@@ -82,6 +95,13 @@ pub(crate) async fn run(command: GroupCommand) -> Result<(), Failure> {
         }
     };
     Client::connect(&listing.connection).await?.print(&statement, listing.format).await
+}
+
+/// What a system table has of a group.
+fn of_group(listing: Listing, table: &str, group: &str, order: &str) -> (Listing, String) {
+    let (namespace, group) = (text(&listing.connection.namespace), text(group));
+    let of = format!("namespace = {namespace} AND group_id = {group}");
+    (listing, format!("SELECT * FROM system.{table} WHERE {of} ORDER BY {order}"))
 }
 
 fn place(to: &str) -> String {

@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod group;
 mod import;
+mod message;
 mod migrate;
 mod output;
 mod plugin;
@@ -21,6 +22,7 @@ mod sql;
 mod statements;
 mod table;
 mod topic;
+mod transaction;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Consume(arguments) => on_runtime(consume::run(arguments)),
         Command::Topic(command) => on_runtime(topic::run(command)),
         Command::Group(command) => on_runtime(group::run(command)),
+        Command::Message(command) => on_runtime(message::run(command)),
+        Command::Transaction(command) => on_runtime(transaction::run(command)),
         Command::Plugin(command) => on_runtime(plugin::run(command)),
         Command::Migrate(command) => on_runtime(migrate::run(command)),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),

@@ -9,6 +9,7 @@ use millstream_engine::{Engine, EngineStats, Principal};
 
 use super::error::{HttpError, Kind};
 use super::exposition::{escape, header_lines, line};
+use super::message_metrics::messages;
 use super::plugin_metrics::plugins;
 use super::state::HttpDoor;
 use crate::door::Door;
@@ -102,6 +103,7 @@ fn render(door: &Door) -> millstream_engine::Result<String> {
     calls(&mut out, figures);
     memory(&mut out, net);
     lag(&mut out, engine)?;
+    messages(&mut out, engine)?;
     plugins(&mut out, engine)?;
     process(&mut out);
     Ok(out)

@@ -9,6 +9,7 @@ mod exposition;
 mod fuzz;
 mod gate;
 mod health;
+mod message_metrics;
 mod metrics;
 mod plugin_metrics;
 mod request;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::stream::{FuturesUnordered, StreamExt};
 use millstream_engine::Principal;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
 
 use super::answer::Refusal;
 use super::asking::{self, Asked};
@@ -18,6 +19,7 @@ use super::wire::command::{Header, HeaderForm};
 use crate::door::Door;
 use crate::net::framed::Outgoing;
 use crate::net::stop::Stop;
+use crate::work::{READ_BYTES, Waits};
 
 /// Groups of one connection whose consumers are told of others.
 const GROUPS: usize = 1_024;
@@ -139,6 +141,15 @@ impl Client {
         let header = Header { code, opaque, flag: 0, remark: None, fields };
         let message = header.write(HeaderForm::Json, body)?;
         self.asked.ask((code, opaque), message, &self.outgoing, &self.stop).await
+    }
+
+    /// Runs a call that reads rows, and holds room for what it looks at.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let _room = self.outgoing.room(READ_BYTES).await;
+        self.door.work.run(Waits::ForRows, call).await
     }
 
     pub(super) fn stopping(&self) -> bool {

@@ -125,7 +125,7 @@ pub(super) async fn check(client: Arc<Client>, command: Command) -> Answered {
     let namespace = ScopedName::read(&subscription.topic, Fields::of(&command)).namespace;
     let (asked, work) = (Arc::clone(&client), client.door.work.clone());
     let expression = subscription.sub_string.unwrap_or_default();
-    work.run(Waits::ForRows, move || Filter::read((&asked.door, &asked.tables.who), &namespace, kind, &expression))
+    work.run(Waits::ForState, move || Filter::read((&asked.door, &asked.tables.who), &namespace, kind, &expression))
         .await??;
     Ok(Answer::ok())
 }

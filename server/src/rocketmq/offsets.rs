@@ -67,12 +67,12 @@ pub(super) async fn at_time(client: Arc<Client>, command: Command) -> Answered {
 /// 32: when the oldest message was stored.
 pub(super) async fn earliest_time(client: Arc<Client>, command: Command) -> Answered {
     let queue = Queue::read(&client, Fields::of(&command))?;
-    let work = client.door.work.clone();
+    let tables = client.tables.clone();
     let look = move || {
-        let scan = MessageScan { tables: &client.tables, of: &queue.readable, queue: queue.number };
+        let scan = MessageScan { tables: &tables, of: &queue.readable, queue: queue.number };
         scan.stored_ms(queue.start)
     };
-    let time = work.run(Waits::ForRows, look).await??.unwrap_or(-1);
+    let time = client.reading(look).await??.unwrap_or(-1);
     Ok(Answer::with(vec![("timestamp", time.to_string())]))
 }
 

@@ -17,7 +17,7 @@ use super::scan::{Found, MessageScan, Wanted};
 use super::wire::codes;
 use super::wire::command::Command;
 use crate::net::framed::Arrived;
-use crate::work::Waits;
+use crate::work::{READ_BYTES, Waits};
 
 /// Of a pull's system flag: it may wait; the subscription stands in it.
 const MAY_WAIT: i32 = 0x2;
@@ -83,12 +83,13 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
     let (mut from, mut bytes, mut room) = (None, request.bytes, None);
     loop {
         if room.is_none() {
-            room = client.outgoing.try_room(bytes + HEADER_BYTES);
+            room = client.outgoing.try_room(READ_BYTES + bytes + HEADER_BYTES);
         }
         let (seer, asked, looked) = (Arc::clone(&client), Arc::clone(&request), Arc::clone(&of));
         let may_read = room.is_some();
         let look = move || see(&seer, &asked, &looked, from, may_read.then_some(bytes));
-        match client.door.work.run(Waits::ForRows, look).await?? {
+        let waits = if may_read { Waits::ForRows } else { Waits::ForState };
+        match client.door.work.run(waits, look).await?? {
             Seen::Answer(answer) => return Ok(answer.into()),
             // Its turn is waited for without a thread, and without room.
             Seen::Throttled(pause) => {
@@ -109,14 +110,15 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
                     // Room for all of it, asked for while none is held.
                     drop(held);
                     bytes = size;
-                    room = Some(client.outgoing.room(bytes + HEADER_BYTES).await);
+                    room = Some(client.outgoing.room(READ_BYTES + bytes + HEADER_BYTES).await);
                 }
                 (None, held) if found.messages > 0 => {
+                    let held = held.map(|mut held| held.split(found.body.len() + HEADER_BYTES));
                     let answer = with_bounds(codes::SUCCESS, found.next, bounds, "FOUND", found.body.freeze());
                     return Ok(Given { room: held, ..answer.into() });
                 }
                 // There is something to read, and no room for it yet.
-                (None, _) => room = Some(client.outgoing.room(bytes + HEADER_BYTES).await),
+                (None, _) => room = Some(client.outgoing.room(READ_BYTES + bytes + HEADER_BYTES).await),
             },
             Seen::Nothing(next, bounds) => {
                 room = None;

@@ -14,7 +14,7 @@ use super::scan::MessageScan;
 use super::stored::Place;
 use super::wire::codes;
 use super::wire::command::Command;
-use crate::work::Waits;
+use crate::work::{READ_BYTES, Waits};
 
 /// Messages of one answer, whatever is asked for; Apache's servers give as many.
 const MOST: usize = 64;
@@ -76,7 +76,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<Give
     drop(command);
     let mut bytes = MAX_BYTES;
     loop {
-        let room = client.outgoing.room(bytes + HEADER_BYTES).await;
+        let mut room = client.outgoing.room(READ_BYTES + bytes + HEADER_BYTES).await;
         let (reader, asked) = (Arc::clone(&client), Arc::clone(&query));
         match client.door.work.run(Waits::ForRows, move || look(&reader, &asked, bytes)).await?? {
             Found::Messages(body, newest) => {
@@ -85,7 +85,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Result<Give
                     ("indexLastUpdatePhyoffset", newest.to_string()),
                 ];
                 let answer = Answer { fields, body: body.freeze(), ..Answer::default() };
-                return Ok(Given { room: Some(room), ..answer.into() });
+                return Ok(Given { room: Some(room.split(bytes + HEADER_BYTES)), ..answer.into() });
             }
             // Asked for while none is held.
             Found::TooLong(size) => bytes = size,

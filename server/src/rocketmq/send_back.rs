@@ -28,7 +28,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let origin = origin.map(|topic| ScopedName::read(topic, fields));
     let work = client.door.work.clone();
     let reader = Arc::clone(&client);
-    let (mut message, topic) = work.run(Waits::ForRows, move || read(&reader, physical, origin.as_ref())).await??;
+    let (mut message, topic) = client.reading(move || read(&reader, physical, origin.as_ref())).await??;
 
     let now_ms = client.now_ms();
     let retry = policy.after(level, message.attempts);

@@ -125,7 +125,7 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
             // What is not asked now is asked another time.
             Ok(check) => {
                 let (remoting, engine) = (Arc::clone(&remoting), door.engine.clone());
-                let asked = door.work.run(Waits::ForRows, move || ask_one(&remoting, &engine, check)).await;
+                let asked = door.work.run(Waits::ForState, move || ask_one(&remoting, &engine, check)).await;
                 let refusal = asked.map_err(Refusal::from).and_then(|asked| asked.map_err(Refusal::from)).err();
                 if let Some(Refusal { remark, .. }) = refusal {
                     tracing::debug!(id = %check.id, "nobody was asked about a half message: {remark}");

@@ -12,15 +12,14 @@ use super::scan::MessageScan;
 use super::stored::Place;
 use super::wire::codes;
 use super::wire::command::Command;
-use crate::work::Waits;
 
 pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let fields = Fields::of(&command);
     let physical: u64 = fields.number("offset")?;
     // Clients of 4.x do not say.
     let topic = fields.get("topic").filter(|topic| !topic.is_empty()).map(|topic| ScopedName::read(topic, fields));
-    let work = client.door.work.clone();
-    work.run(Waits::ForRows, move || read(&client, physical, topic.as_ref())).await?
+    let reader = Arc::clone(&client);
+    client.reading(move || read(&reader, physical, topic.as_ref())).await?
 }
 
 /// One message, as an answer's body: as consumers of the named topic have it, or else as its table has it.

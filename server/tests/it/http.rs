@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use serde_json::json;
+
 use crate::plugin::guest;
 use crate::program::Server;
+use crate::remoting::Remoting;
 
 fn text(body: Vec<u8>) -> String {
     String::from_utf8(body).unwrap()
@@ -88,6 +91,12 @@ fn the_manual_lists_the_metrics_that_are_served() {
     let server = Server::over(dir.path(), &["--file-roots", late.parent().unwrap().to_str().unwrap()]);
     assert_eq!(sql(&server, &[], "CREATE TABLE t (a BIGINT)").0, 200);
     assert_eq!(sql(&server, &[], "SELECT * FROM poll('t', 'g', 1, 0)").0, 200);
+    // Messages have series once there are tables of them, letters that were given up, and clients.
+    assert_eq!(sql(&server, &[], "CREATE TABLE orders OF MESSAGES").0, 200);
+    assert_eq!(sql(&server, &[], "CREATE TABLE \"%DLQ%g\" OF MESSAGES").0, 200);
+    let mut client = Remoting::connect(server.remoting);
+    let body = r#"{"clientID":"c","consumerDataSet":[],"producerDataSet":[{"groupName":"shop"}]}"#;
+    assert_eq!(client.ask(34, &json!({}), body.as_bytes()).0, 0);
     // Plugins have series once one is loaded.
     let plugin = format!("CREATE PLUGIN late FROM '{}'", late.display());
     assert_eq!(sql(&server, &[], &plugin).0, 200);

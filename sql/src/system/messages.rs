@@ -2,7 +2,7 @@
 
 use super::data::Kind::{Flag, Number, Text, Time};
 use super::data::{Columns, Rows, flag, number, text, text_or_null, time, time_or_null};
-use millstream_engine::LiveSubscription;
+use millstream_engine::{LiveSubscription, MessageClient, MessageClientRole};
 
 use crate::Result;
 use crate::query::Reader;
@@ -122,6 +122,33 @@ pub(super) fn deliveries(reader: &Reader) -> Result<Rows> {
         })?;
     }
     Ok(rows)
+}
+
+pub(super) const CLIENTS: Columns = &[
+    ("namespace", Text),
+    ("group_id", Text),
+    ("role", Text),
+    ("client_id", Text),
+    ("client_address", Text),
+    ("subscriptions", Number),
+];
+
+pub(super) fn clients(reader: &Reader) -> Result<Rows> {
+    let all = reader.engine.all_message_clients(&reader.who)?.into_iter();
+    let row = |(namespace, group, one): (String, String, MessageClient)| {
+        vec![
+            text(namespace),
+            text(group),
+            text(match one.role {
+                MessageClientRole::Consumer => "consumer",
+                MessageClientRole::Producer => "producer",
+            }),
+            text(one.client_id),
+            text(one.address),
+            number(one.subscriptions.len()),
+        ]
+    };
+    Ok(all.map(row).collect())
 }
 
 pub(super) const SUBSCRIPTIONS: Columns = &[

@@ -43,7 +43,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 28] = [
+pub(crate) static TABLES: [SystemTable; 29] = [
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
@@ -54,6 +54,7 @@ pub(crate) static TABLES: [SystemTable; 28] = [
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },
     SystemTable { name: "members", columns: delivered::MEMBERS, rows: delivered::members },
+    SystemTable { name: "message_clients", columns: messages::CLIENTS, rows: messages::clients },
     SystemTable { name: "namespaces", columns: namespaces::NAMESPACES, rows: namespaces::namespaces },
     SystemTable { name: "offsets", columns: delivered::OFFSETS, rows: delivered::offsets },
     SystemTable { name: "partitions", columns: stored::PARTITIONS, rows: stored::partitions },

@@ -175,10 +175,14 @@ class TopicStream:
             _log.exception("the stream of %s broke on an error of this client's", self.topic)
             failure = MillstreamError(f"an error of this client's in the stream of {self.topic!r}: {error!r}")
         with self._changed:
-            rejoins = isinstance(failure, (Fenced, Unavailable)) and not isinstance(failure, SchemaChanged)
+            succeeded = isinstance(failure, SchemaChanged)
+            rejoins = isinstance(failure, (Fenced, Unavailable)) and not succeeded
             self.inbox.end(rejoins)
             self.failure = failure
             self._changed.notify_all()
+        if not succeeded:
+            # The server keeps the call open until we have heard how it ended.
+            self._reader.cancel()
 
     def _handle(self, reply: wire.ConsumerReply, data: pa.RecordBatch | None) -> None:
         """Takes one message in. Kinds that this client does not know are passed over."""

@@ -8,6 +8,7 @@ mod requests;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use millstream_engine::Principal;
@@ -29,6 +30,9 @@ use crate::work::Waits;
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
 /// for a client that does not read.
 const NETWORK_QUEUE: usize = 2;
+/// How long a call stays open for its client to hear why it has ended; and a stream's place is kept for the one that follows it when
+/// the topic's schema has changed.
+const HEARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves one stream in a task of its own; gives what is sent to the client.
 pub(super) fn serve(
@@ -60,6 +64,7 @@ async fn run(
     sender: mpsc::Sender<Result<Leaving, Status>>,
     sent: Arc<Sent>,
 ) {
+    let stopped = door.clone();
     let (end, session) = match begin(&door, &members, who, &mut incoming, sent).await {
         Ok(Some(mut session)) => (session.run(&mut incoming, &sender).await, Some(session)),
         Ok(None) => (Ok(ended(EndReason::Shutdown)), None),
@@ -67,13 +72,31 @@ async fn run(
     };
     let end = end.unwrap_or_else(|error| End { reason: EndReason::Error.into(), error: Some(error.to_wire()) });
     // In all other cases the place is given up before the client is told, who may take long to hear it.
-    let session = session.filter(|_| end.reason() == EndReason::SchemaChanged);
+    let mut session = session.filter(|_| end.reason() == EndReason::SchemaChanged);
     let _ = sender.send(Ok(Leaving { data: message(consumer_reply::Reply::End(end)), load: None })).await;
-    if let Some(session) = session {
-        // The call stays open: that its client has gone can be seen only while it is.
-        session.wait_for_successor(incoming).await;
+    // The call stays open until its client has heard the end. gRPC's library for C++, and so pyarrow, throws away what came and was
+    // not read when a write fails: a client that is about to send a heartbeat would never learn why the stream has ended. For a
+    // successor's sake, too: that its client has gone can be seen only while the call is open.
+    tokio::select! {
+        () = gone(&mut incoming) => {}
+        () = succeeded(session.as_mut()) => {}
+        () = stopped.stopped() => {}
+        () = tokio::time::sleep(HEARD_TIMEOUT) => {}
     }
     drop(sender);
+}
+
+/// Reads what the client sends to its end. Nobody listens any more.
+async fn gone(incoming: &mut Messages) {
+    while incoming.next().await.is_some_and(|data| data.is_ok()) {}
+}
+
+/// Completes when the client's next stream for the topic has taken the place of one that still has it.
+async fn succeeded(session: Option<&mut session::Session>) {
+    match session {
+        Some(session) => session.replaced().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes the hello and a place in the group; `None` when the server stops first.

@@ -25,7 +25,7 @@ use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
 use crate::flight::stream::STALLED;
 use crate::net::sent::{Load, Sent};
-use crate::work::Waits;
+use crate::work::{READ_BYTES, Waits};
 
 /// Answers that wait to be sent before no further requests are read.
 const MAX_ANSWERS: usize = 256;
@@ -33,10 +33,6 @@ const MAX_ANSWERS: usize = 256;
 const MAX_COMMITS: usize = 256;
 /// Rows that one visit to the engine takes at most.
 const MAX_FETCH_BYTES: usize = 8 << 20;
-/// What it takes where others wait for room to send too.
-const MIN_FETCH_BYTES: usize = 1 << 20;
-/// How long a stream's place is kept for the one that follows it when the topic's schema has changed.
-const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A visit to the engine under way: what it finds, and the room of what it gives.
 type Fetching = BoxFuture<'static, Result<(Visited, Option<Load>)>>;
@@ -192,9 +188,9 @@ impl Session {
     fn room(&self) -> BoxFuture<'static, Option<Load>> {
         let (sent, credit) = (Arc::clone(&self.sent), usize::try_from(self.credit).unwrap_or(0));
         Box::pin(async move {
-            match credit.min(MAX_FETCH_BYTES) {
+            match credit {
                 0 => None,
-                most => Some(sent.take_some(MIN_FETCH_BYTES, most).await),
+                credit => Some(sent.take_some(READ_BYTES, credit.clamp(READ_BYTES, MAX_FETCH_BYTES)).await),
             }
         })
     }
@@ -258,17 +254,9 @@ impl Session {
         end
     }
 
-    /// Keeps the place at the member until the client's next stream for the topic has taken it, or the client has gone.
-    pub(super) async fn wait_for_successor(self, mut incoming: Messages) {
-        let mut told_to_end = self.ended.clone();
-        let gone = async { while incoming.next().await.is_some_and(|data| data.is_ok()) {} };
-        let door = self.door.clone();
-        tokio::select! {
-            _ = told(&mut told_to_end) => {}
-            () = gone => {}
-            () = door.stopped() => {}
-            () = tokio::time::sleep(SUCCESSOR_TIMEOUT) => {}
-        }
+    /// Completes when the client's next stream for the topic has taken this one's place.
+    pub(super) async fn replaced(&mut self) {
+        told(&mut self.ended).await;
     }
 }
 

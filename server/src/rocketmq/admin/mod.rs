@@ -41,42 +41,46 @@ pub(super) async fn answer(client: &Arc<Client>, command: &Command) -> Option<An
     }
     let (waits, handler) = handler(command.code)?;
     let (asked, command) = (Arc::clone(client), command.clone());
-    let done = client.door.work.run(waits, move || handler(&asked, &command)).await;
+    let call = move || handler(&asked, &command);
+    let done = match waits {
+        Waits::ForRows => client.reading(call).await,
+        waits => client.door.work.run(waits, call).await,
+    };
     Some(done.unwrap_or_else(|error| Err(error.into())))
 }
 
 fn handler(code: i32) -> Option<(Waits, Handler)> {
-    use Waits::{ForLog, ForRows};
+    use Waits::{ForLog, ForRows, ForState};
     let found: (Waits, Handler) = match code {
         codes::UPDATE_AND_CREATE_TOPIC => (ForLog, topics::create),
         codes::UPDATE_AND_CREATE_TOPIC_LIST => (ForLog, topics::create_all),
         codes::DELETE_TOPIC_IN_BROKER => (ForLog, topics::delete),
         // The name server is the broker, which has deleted the topic, and keeps no values of others.
-        codes::DELETE_TOPIC_IN_NAMESRV | codes::DELETE_KV_CONFIG => (ForRows, nothing_to_do),
-        codes::GET_ALL_TOPIC_CONFIG => (ForRows, topics::all_configs),
-        codes::GET_TOPIC_CONFIG => (ForRows, topics::config),
-        codes::GET_ALL_TOPIC_LIST | codes::GET_TOPICS_BY_CLUSTER => (ForRows, topics::list),
-        codes::GET_SYSTEM_TOPICS_FROM_NS | codes::GET_SYSTEM_TOPICS_FROM_BROKER => (ForRows, topics::system_list),
+        codes::DELETE_TOPIC_IN_NAMESRV | codes::DELETE_KV_CONFIG => (ForState, nothing_to_do),
+        codes::GET_ALL_TOPIC_CONFIG => (ForState, topics::all_configs),
+        codes::GET_TOPIC_CONFIG => (ForState, topics::config),
+        codes::GET_ALL_TOPIC_LIST | codes::GET_TOPICS_BY_CLUSTER => (ForState, topics::list),
+        codes::GET_SYSTEM_TOPICS_FROM_NS | codes::GET_SYSTEM_TOPICS_FROM_BROKER => (ForState, topics::system_list),
         codes::GET_TOPIC_STATS => (ForRows, progress::topic_stats),
         codes::UPDATE_AND_CREATE_GROUP => (ForLog, groups::create),
         codes::DELETE_GROUP => (ForLog, groups::delete),
-        codes::GET_ALL_GROUP_CONFIGS => (ForRows, groups::all_configs),
-        codes::GET_GROUP_CONFIG => (ForRows, groups::config),
+        codes::GET_ALL_GROUP_CONFIGS => (ForState, groups::all_configs),
+        codes::GET_GROUP_CONFIG => (ForState, groups::config),
         codes::GET_CONSUME_STATS => (ForRows, progress::consume_stats),
         codes::QUERY_CONSUME_TIME_SPAN => (ForRows, progress::time_spans),
-        codes::GET_CONSUMER_CONNECTIONS => (ForRows, connections::consumers),
-        codes::GET_PRODUCER_CONNECTIONS => (ForRows, connections::producers),
-        codes::GET_ALL_PRODUCERS => (ForRows, connections::all_producers),
-        codes::QUERY_TOPIC_CONSUMERS => (ForRows, groups::of_topic),
-        codes::QUERY_TOPICS_OF_CONSUMER => (ForRows, groups::topics),
-        codes::QUERY_SUBSCRIPTION => (ForRows, groups::subscription),
+        codes::GET_CONSUMER_CONNECTIONS => (ForState, connections::consumers),
+        codes::GET_PRODUCER_CONNECTIONS => (ForState, connections::producers),
+        codes::GET_ALL_PRODUCERS => (ForState, connections::all_producers),
+        codes::QUERY_TOPIC_CONSUMERS => (ForState, groups::of_topic),
+        codes::QUERY_TOPICS_OF_CONSUMER => (ForState, groups::topics),
+        codes::QUERY_SUBSCRIPTION => (ForState, groups::subscription),
         codes::RESET_OFFSETS => (ForLog, reset::answer),
-        codes::GET_CLUSTER_INFO => (ForRows, broker::cluster),
-        codes::GET_BROKER_RUNTIME_INFO => (ForRows, broker::runtime),
-        codes::GET_BROKER_CONFIG | codes::GET_NAMESRV_CONFIG => (ForRows, broker::config),
-        codes::UPDATE_BROKER_CONFIG | codes::UPDATE_NAMESRV_CONFIG => (ForRows, broker::update_config),
-        codes::GET_KV_CONFIG => (ForRows, broker::no_value),
-        codes::VIEW_BROKER_STATS => (ForRows, broker::no_stats),
+        codes::GET_CLUSTER_INFO => (ForState, broker::cluster),
+        codes::GET_BROKER_RUNTIME_INFO => (ForState, broker::runtime),
+        codes::GET_BROKER_CONFIG | codes::GET_NAMESRV_CONFIG => (ForState, broker::config),
+        codes::UPDATE_BROKER_CONFIG | codes::UPDATE_NAMESRV_CONFIG => (ForState, broker::update_config),
+        codes::GET_KV_CONFIG => (ForState, broker::no_value),
+        codes::VIEW_BROKER_STATS => (ForState, broker::no_stats),
         _ => return None,
     };
     Some(found)

@@ -12,7 +12,6 @@ use super::super::names::{BROKER, ScopedName};
 use super::super::view;
 use super::super::wire::command::Command;
 use super::super::wire::{codes, message_id};
-use crate::work::Waits;
 
 /// 307: what a consumer is at.
 pub(super) async fn running_info(client: &Arc<Client>, command: &Command) -> Answered {
@@ -33,7 +32,7 @@ pub(super) async fn consume_directly(client: &Arc<Client>, command: &Command) ->
     let reader = Arc::clone(client);
     let topic = fields.get("topic").filter(|topic| !topic.is_empty()).map(|topic| ScopedName::read(topic, fields));
     let read = move || view::read(&reader, physical, topic.as_ref());
-    let message = client.door.work.run(Waits::ForRows, read).await??;
+    let message = client.reading(read).await??;
     let asked = vec![
         ("consumerGroup", group),
         ("clientId", client_id),

@@ -20,7 +20,7 @@ use crate::rocketmq::names::ScopedName;
 use crate::rocketmq::pop::LONGEST_WAIT;
 use crate::rocketmq::scan::MessageScan;
 use crate::rocketmq::tables::Tables;
-use crate::work::Waits;
+use crate::work::{READ_BYTES, Waits};
 
 /// What one answer holds, but for a message that is longer by itself.
 const MAX_BYTES: usize = 256 << 10;
@@ -73,7 +73,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
     let kind = FilterKind::read(Some(kind))?;
     let (reading, who, namespace) = (door.clone(), tables.who.clone(), queue.topic.namespace.clone());
     let read = move || Filter::read((&reading, &who), &namespace, kind, &expression);
-    let filter = door.work.run(Waits::ForRows, read).await??;
+    let filter = door.work.run(Waits::ForState, read).await??;
     let wait = request.long_polling_timeout.as_ref().and_then(times::duration).unwrap_or_default();
     let wait = wait.min(caller.timeout.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT);
     let deadline = Instant::now() + wait;
@@ -112,7 +112,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
 async fn look(caller: &Caller, looking: &Arc<Looking>, from: u64) -> Done<(Pulled, Load)> {
     let mut bytes = MAX_BYTES;
     loop {
-        let room = caller.sent.take(bytes).await;
+        let mut room = caller.sent.take(READ_BYTES + bytes).await;
         let (of, work) = (Arc::clone(looking), &caller.door.door.work);
         if let Some(pause) = looking.filter.throttled() {
             drop(room);
@@ -120,7 +120,7 @@ async fn look(caller: &Caller, looking: &Arc<Looking>, from: u64) -> Done<(Pulle
             continue;
         }
         match work.run(Waits::ForRows, move || see(&of, from, bytes)).await?? {
-            Seen::Pulled(pulled) => return Ok((pulled, room)),
+            Seen::Pulled(pulled) => return Ok((pulled, room.split(bytes))),
             // Asked for while none is held.
             Seen::TooLong => bytes = LONGEST_BYTES,
             Seen::Throttled(pause) => {

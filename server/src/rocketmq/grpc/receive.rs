@@ -91,7 +91,7 @@ async fn taken(caller: &Caller, request: ReceiveMessageRequest) -> Done<Option<(
         let messages = written(&topic, handed.messages(), &store_host.to_string(), invisible)?;
         Ok::<_, Failed>((messages, handed))
     };
-    let written = door.door.work.run(Waits::ForRows, write).await??;
+    let written = door.door.work.run(Waits::Computes, write).await??;
     caller.sent.hand_over(room);
     Ok(Some(written))
 }

@@ -67,7 +67,7 @@ pub(super) async fn ask(messaging: Arc<MessagingDoor>) {
             // What is not asked now is asked another time.
             Ok(check) => {
                 let (asking, engine) = (Arc::clone(&messaging), door.engine.clone());
-                let asked = door.work.run(Waits::ForRows, move || ask_one(&asking, &engine, check)).await;
+                let asked = door.work.run(Waits::ForState, move || ask_one(&asking, &engine, check)).await;
                 let failed = asked.map_err(Failed::from).and_then(|asked| asked).err();
                 if let Some(Failed { message, .. }) = failed {
                     tracing::debug!(id = %check.id, "nobody was asked about a half message: {message}");

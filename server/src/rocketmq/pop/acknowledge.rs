@@ -51,7 +51,7 @@ pub(in crate::rocketmq) async fn settled(
 ) -> Result<Finished, Refusal> {
     for _ in 0..ATTEMPTS {
         let (tables, ask) = (tables.clone(), ask.clone());
-        let pending = door.work.run(Waits::ForRows, move || ask(&tables)).await??;
+        let pending = door.work.run(Waits::ForState, move || ask(&tables)).await??;
         if let Some(finished) = pending.finish().await? {
             return Ok(finished);
         }

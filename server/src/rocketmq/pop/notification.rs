@@ -26,7 +26,7 @@ pub(in crate::rocketmq) async fn notification(client: Arc<Client>, command: Comm
     loop {
         let (seer, by, of) = (Arc::clone(&client), group.clone(), Arc::clone(&table));
         let look = move || look(&seer, &by, &of, queue);
-        let (is_there, next_us) = client.door.work.run(Waits::ForRows, look).await??;
+        let (is_there, next_us) = client.door.work.run(Waits::ForState, look).await??;
         if is_there || wait.is_none() || !waiting.comes(&client.door, next_us, deadline).await {
             return Ok(Answer::with(vec![("hasMsg", is_there.to_string()), ("pollingFull", "false".to_owned())]));
         }

@@ -16,7 +16,7 @@ use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::filter::Filter;
 use crate::rocketmq::tables::{Tables, topic_of};
 use crate::rocketmq::wire::codes;
-use crate::work::Waits;
+use crate::work::{READ_BYTES, Waits};
 
 /// What one answer holds, but for a message that is longer by itself.
 const MAX_BYTES: usize = 256 << 10;
@@ -57,7 +57,7 @@ impl Taking {
         let mut bytes = MAX_BYTES;
         loop {
             // Taken before the look: what is found is handed out.
-            let room = self.sent.take(bytes + HEADER_BYTES).await;
+            let mut room = self.sent.take(READ_BYTES + bytes + HEADER_BYTES).await;
             let (looking, by) = (self.clone(), Arc::clone(&filter));
             match door.work.run(Waits::ForRows, move || looking.see(&by, bytes)).await?? {
                 Seen::Throttled(pause) => {
@@ -77,7 +77,7 @@ impl Taking {
                 Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
                 Seen::Outcome(PopOutcome::Taken(pending)) => {
                     if let Some(handed) = pending.finish().await?.filter(|handed| !handed.is_empty()) {
-                        return Ok(Some((handed, room)));
+                        return Ok(Some((handed, room.split(bytes + HEADER_BYTES))));
                     }
                 }
                 Seen::Outcome(PopOutcome::Nothing { next_us }) => {
@@ -96,7 +96,7 @@ impl Taking {
     async fn filter(&self) -> Result<Filter, Refusal> {
         let (door, who, asked) = (self.door.clone(), self.tables.who.clone(), Arc::clone(&self.header));
         let make = move || Filter::read((&door, &who), &asked.topic.namespace, asked.kind, &asked.expression);
-        self.door.work.run(Waits::ForRows, make).await?
+        self.door.work.run(Waits::ForState, make).await?
     }
 
     fn see(&self, filter: &Filter, bytes: usize) -> Result<Seen, Refusal> {

@@ -157,3 +157,23 @@ fn streams_end_when_the_server_stops() {
     });
     assert_eq!(server.wait().0, Some(0));
 }
+
+#[test]
+fn a_call_stays_open_until_its_client_has_heard_its_end() {
+    let server = table("");
+    run(async {
+        let mut member = Exchange::open(&server, hello("g", "t")).await;
+        member.send(Request::Leave(Leave {})).await;
+        member.until(|reply| if let Reply::End(end) = reply { Some(end) } else { None }).await;
+        let calls = "flight_calls{call=\"do_exchange\"}";
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(
+            (server.metric("members"), server.metric(calls)),
+            (0.0, 1.0),
+            "its place is free, and it is not cut off"
+        );
+        member.send(Request::Heartbeat(Heartbeat { request_id: 1, polled: true })).await;
+        drop(member);
+        server.until_metric(calls, 0.0);
+    });
+}

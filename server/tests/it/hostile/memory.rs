@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use millstream_protocol::consumer_reply::Reply;
+use millstream_protocol::consumer_request::Request;
+use millstream_protocol::{Credit, Hello, Seek, seek};
 use tonic::Code;
 
 use super::attacks::Attacks;
 use super::raw::framed;
-use crate::flight::wire::{batch_message, connect, put, rows, run, schema, schema_message, stamp};
+use crate::flight::wire::{Exchange, batch_message, connect, hello, put, rows, run, schema, schema_message, stamp};
 use crate::program::Server;
 
 const CONNECTIONS: usize = 2000;
@@ -35,6 +38,15 @@ fn documented() -> u64 {
 fn send_keys(server: &Server) {
     let rows = "SELECT 'x', ['a' || value, 'b' || value, 'c' || value] FROM generate_series(1, 200000)";
     server.ok(&["sql", "-c", &format!("INSERT INTO keyed (body, keys) {rows}")]);
+}
+
+/// Messages of 2 kB each.
+fn send_large(server: &Server, table: &str, messages: usize) {
+    for first in (0..messages).step_by(5_000) {
+        let rows = format!("generate_series({}, {})", first + 1, first + 5_000);
+        let body = "repeat(md5(value::text), 60) || md5((value + 1)::text)";
+        server.ok(&["sql", "-c", &format!("INSERT INTO {table} (body) SELECT {body} FROM {rows}")]);
+    }
 }
 
 /// How many connections of the Flight door, and of the RocketMQ door, this process may have open.
@@ -83,7 +95,7 @@ fn thousands_of_hostile_connections_stay_within_the_documented_memory() {
     let server = Server::start();
     server.ok(&["sql", "-c", "CREATE TABLE t (id BIGINT NOT NULL, word VARCHAR)"]);
     server.ok(&["sql", "-c", "CREATE TABLE queue OF MESSAGES"]);
-    server.ok(&["sql", "-c", "INSERT INTO queue (body) VALUES ('x')"]);
+    send_large(&server, "queue", 10_000);
     server.ok(&["sql", "-c", "CREATE TABLE keyed OF MESSAGES"]);
     run(async {
         let mut messages = vec![schema_message(&schema(), "t")];
@@ -130,4 +142,42 @@ fn thousands_of_hostile_connections_stay_within_the_documented_memory() {
     let (peak, bound) = (peak >> 20, documented() >> 20);
     assert!(bound <= 1024, "the documented sum is {bound} MiB");
     assert!(peak <= bound, "the server took {peak} MiB, more than the documented {bound} MiB");
+}
+
+/// Rows of segments are looked at by many at once, each at another place.
+#[test]
+fn who_reads_history_stays_within_the_documented_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(dir.path(), &["--segment-age-ms", "100"]);
+    server.ok(&["sql", "-c", "CREATE TABLE history OF MESSAGES WITH (partitions = 1)"]);
+    send_large(&server, "history", 20_000);
+    let cut = "SELECT coalesce(sum(next_offset - first_offset), 0) AS n FROM system.segments";
+    let begun = Instant::now();
+    while server.ok(&["sql", "-c", cut, "--format", "csv"]) != "n\n20000\n" {
+        assert!(begun.elapsed() < PATIENCE, "rows are cut into segments");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let peak = Peak::of(server.pid());
+    std::thread::scope(|scope| {
+        for number in 0..32 {
+            let (remoting, server) = (server.remoting, &server);
+            scope.spawn(move || super::queues::search(remoting, "history", 20_000, number));
+            scope.spawn(move || {
+                run(async {
+                    let config = Hello { credit_bytes: 1, ..hello(&format!("g{number}"), "history") };
+                    let mut member = Exchange::open(server, config).await;
+                    for turn in 0..8 {
+                        let offset = (number * 7_919 + turn * 24_691) % 20_000;
+                        let to = Some(seek::To::Offset(offset));
+                        member.send(Request::Seek(Seek { request_id: turn, partition: 0, to })).await;
+                        member.send(Request::Credit(Credit { bytes: 64 << 10 })).await;
+                        member.until(|reply| if let Reply::SeekAck(ack) = reply { Some(ack) } else { None }).await;
+                        member.until(|reply| if let Reply::Batch(batch) = reply { Some(batch) } else { None }).await;
+                    }
+                });
+            });
+        }
+    });
+    let (peak, bound) = (peak.end() >> 20, documented() >> 20);
+    assert!(peak <= bound * 5 / 8, "the server took {peak} MiB of the documented {bound} MiB, for its readers alone");
 }

@@ -9,9 +9,9 @@ use super::client::{Client, print_done};
 use super::exit::Failure;
 use super::quote::{name, text};
 
-/// Columns of a message as people read them: the body as text, and where the message lies.
-const SHOWN: &str = "message_id, tag, keys, properties, TRY_CAST(body AS VARCHAR) AS body, octet_length(body) AS bytes, message_group, \
-                     born_ts, born_host, attempts, _partition, _offset, _append_ts";
+/// Columns of a message as people read them: its text, null where the body is none; and where the message lies.
+const SHOWN: &str = "message_id, tag, keys, properties, TRY_CAST(body AS VARCHAR) AS text, body, message_group, born_ts, born_host, \
+                     attempts, _partition, _offset, _append_ts";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MessageCommand {

@@ -1,6 +1,7 @@
 //! RocketMQ's protocol over gRPC, message by message. What real clients do is in `tests/e2e`.
 
 mod client;
+mod commands;
 mod given_back;
 mod hostile;
 mod proto;

@@ -45,7 +45,9 @@ pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::Engine;
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
-pub use messages::{LiveSubscription, MessageClient, MessageClientRole, MessageSubscription, sent_again};
+pub use messages::{
+    LiveSubscription, MessageClient, MessageClientRole, MessageNote, MessageStep, MessageSubscription, sent_again,
+};
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, CheckbackId, Chosen, ColumnSpec, ConsumerConfig, ConsumerId,
     ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats,

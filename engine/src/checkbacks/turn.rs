@@ -83,7 +83,7 @@ impl Checkbacks {
     /// Whom to ask about each, and whether a producer is there who may be asked as well.
     fn whom_to_ask(&self, info: &CheckbackInfo, halves: &[(DueKey, HalfEntry)]) -> Vec<(Asks, bool)> {
         let order = info.settings.order;
-        let now = self.ledger.options.clock.monotonic();
+        let now = self.ledger.options.clock.awake();
         let mut alive: HashMap<&str, bool> = HashMap::new();
         let mut is_alive = |group| {
             *alive.entry(group).or_insert_with(|| {

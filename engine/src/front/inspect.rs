@@ -68,6 +68,7 @@ impl Engine {
         (stats.thread_panics, stats.threads_down) = self.rooms.ledger.threads.figures();
         stats.members = groups.members;
         stats.offset_resets = groups.offset_resets;
+        stats.message_notes_lost = self.rooms.trace.lost();
         Ok(stats)
     }
 

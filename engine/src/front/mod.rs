@@ -10,6 +10,7 @@ mod functions;
 mod inspect;
 mod maintain;
 mod message_clients;
+mod message_trace;
 mod messages;
 mod names;
 mod namespaces;
@@ -49,7 +50,8 @@ const DEFINE_ATTEMPTS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Engine {
     rooms: Arc<Rooms>,
-    _closer: Arc<Closer>,
+    /// The engine's own threads have none: they keep no store open.
+    _closer: Option<Arc<Closer>>,
 }
 
 /// Closes the store when no [`Engine`] is left; the engine's own threads do not count.
@@ -73,9 +75,14 @@ impl Engine {
     /// Opens with settings of your own.
     pub fn open_with(options: EngineOptions) -> Result<Engine> {
         let rooms = open::open(options)?;
-        let engine = Engine { _closer: Arc::new(Closer(rooms.clone())), rooms };
+        let engine = Engine { _closer: Some(Arc::new(Closer(rooms.clone()))), rooms };
         open::start(&engine.rooms)?;
         Ok(engine)
+    }
+
+    /// For a thread of the engine's own.
+    fn within(rooms: &Arc<Rooms>) -> Engine {
+        Engine { rooms: Arc::clone(rooms), _closer: None }
     }
 
     /// Hands the engine what compiles topics. Topics can't be read before. The compiler must not keep a clone of this

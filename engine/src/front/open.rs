@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::message_trace;
 use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
 use crate::checkbacks::{Board, Checkbacks, LeavingChecks};
@@ -11,7 +12,7 @@ use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger, Log};
 use crate::maintenance::Maintenance;
-use crate::messages::{Messages, Presence, QueueLocks};
+use crate::messages::{MessageTrace, Messages, Presence, QueueLocks};
 use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
@@ -71,6 +72,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         watchers: Watchers::default(),
         message_clients,
         queue_locks: QueueLocks::default(),
+        trace: MessageTrace::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     }))
@@ -87,6 +89,7 @@ pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
     rooms.checkbacks.start()?;
     rooms.due.start()?;
     rooms.pop.start()?;
+    message_trace::start(rooms)?;
     rooms.evaluations.begin();
     rooms.maintenance.start()
 }

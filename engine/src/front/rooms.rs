@@ -13,7 +13,7 @@ use crate::due::DueTimes;
 use crate::evaluation::Evaluations;
 use crate::log::{CommitSink, Ledger};
 use crate::maintenance::Maintenance;
-use crate::messages::{Messages, Presence, QueueLocks};
+use crate::messages::{MessageTrace, Messages, Presence, QueueLocks};
 use crate::model::{GroupRetries, Result, TableId};
 use crate::platform::disk::DiskLock;
 use crate::plugins::{Plugins, suspensions};
@@ -42,6 +42,7 @@ pub(super) struct Rooms {
     pub watchers: Watchers,
     pub message_clients: Arc<Presence>,
     pub queue_locks: QueueLocks,
+    pub trace: MessageTrace,
     pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
     /// These very rooms.
@@ -78,6 +79,7 @@ impl Rooms {
             return answer.clone();
         }
         let Rooms { ledger, .. } = self;
+        self.trace.stop();
         ledger.begin_closing();
         self.runners.stop();
         self.due.stop();

@@ -11,6 +11,7 @@ mod locks;
 mod presence;
 mod stored;
 mod subscription;
+mod trace;
 mod transactions;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) use locks::QueueLocks;
 pub(crate) use presence::{ClientName, Presence};
 pub use presence::{MessageClient, MessageClientRole};
 pub use subscription::{LiveSubscription, MessageSubscription};
+pub use trace::{MessageNote, MessageStep};
+pub(crate) use trace::{MessageTrace, TRACE_TABLE, TraceOrders, trace_rows, trace_table};
 
 /// The messages of one engine.
 #[derive(Debug)]

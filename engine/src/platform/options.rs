@@ -61,6 +61,8 @@ pub struct EngineOptions {
     pub group_join_delay_ms: u64,
     /// When and how often half messages are asked about.
     pub transaction_checks: TransactionChecks,
+    /// Whether what becomes of messages is noted, in the table `message_trace` of their namespace.
+    pub message_trace: bool,
     /// Limits of namespaces that have none of their own.
     pub namespace_limits: NamespaceLimits,
 }
@@ -106,6 +108,7 @@ impl EngineOptions {
             max_groups_per_topic: 100,
             group_join_delay_ms: 100,
             transaction_checks: TransactionChecks::default(),
+            message_trace: false,
             namespace_limits: NamespaceLimits::default(),
         }
     }

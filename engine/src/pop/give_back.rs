@@ -45,7 +45,7 @@ impl Pop {
     }
 
     fn gone_clients(&self) -> Returned {
-        let now = self.ledger().options.clock.monotonic();
+        let now = self.ledger().options.clock.awake();
         let is_alive = |client: &ClientName| self.clients.is_alive(client, now);
         Returned::left_behind(self.kept.left_behind(is_alive, now, self.ledger().log.time().now_us()))
     }

@@ -40,6 +40,20 @@ Examples:
   millstream message query orders --key 4711
   millstream message query orders --tag paid --since 2026-01-01T00:00:00Z --limit 10 --format json")]
     Query(QueryArguments),
+    /// Show what has become of a message: produced, stored, and each delivery
+    #[command(after_help = "\
+Deliveries are noted where the server was started with --message-trace.
+
+Examples:
+  millstream message trace orders 7F0000010A2C18B4AAC27C2B8E3C0000")]
+    Trace {
+        #[command(flatten)]
+        listing: Listing,
+        /// The message table
+        table: String,
+        /// What the producer calls the message
+        id: String,
+    },
     /// Take a delayed message back that is not visible yet
     #[command(after_help = "Examples:\n  millstream message recall orders 7F0000010A2C18B4AAC27C2B8E3C0000")]
     Recall {
@@ -146,6 +160,7 @@ pub(crate) async fn run(command: MessageCommand) -> Result<(), Failure> {
             );
             (listing, statement)
         }
+        MessageCommand::Trace { listing, table, id } => return trace(listing, &table, &id).await,
         MessageCommand::Query(arguments) => {
             let statement = arguments.statement();
             (arguments.listing, statement)
@@ -194,6 +209,37 @@ async fn send(arguments: SendArguments) -> Result<(), Failure> {
     let statement = format!("INSERT INTO {} ({}) VALUES ({})", name(&table), names.join(", "), values.join(", "));
     Client::connect(&listing.connection).await?.run(&statement).await?;
     print_done(id, listing.format)
+}
+
+async fn trace(listing: Listing, table: &str, id: &str) -> Result<(), Failure> {
+    let client = Client::connect(&listing.connection).await?;
+    let of = format!("FROM {} WHERE message_id = {}", name(table), text(id));
+    let lies = "_partition AS partition, _offset AS lies_at";
+    let nobody = "'' AS group_id, '' AS client_id";
+    let mut parts = vec![
+        format!(
+            "SELECT born_ts AS at, 'produced' AS step, {lies}, {nobody}, coalesce(born_host, '') AS client_address, \
+             CAST(NULL AS BIGINT) AS attempt {of}"
+        ),
+        format!("SELECT _append_ts, 'stored', {lies}, {nobody}, '', CAST(NULL AS BIGINT) {of}"),
+    ];
+    let namespace = text(&listing.connection.namespace);
+    let notes = format!("SELECT 1 FROM system.tables WHERE namespace = {namespace} AND name = 'message_trace'");
+    // Nothing was noted yet where there is no table.
+    if client.run(&notes).await?.iter().any(|batch| batch.num_rows() > 0) {
+        parts.push(format!(
+            "SELECT t.at, t.step, t.partition, m.lies_at, t.group_id, t.client_id, t.client_address, t.attempt \
+             FROM message_trace AS t JOIN (SELECT {lies} {of}) AS m \
+             ON t.partition = m.partition AND t.first_offset <= m.lies_at AND m.lies_at < t.first_offset + t.messages \
+             WHERE t.table_name = {}",
+            text(table)
+        ));
+    }
+    let statement = format!(
+        "SELECT at, step, partition, lies_at AS \"offset\", group_id, client_id, client_address, attempt FROM ({}) ORDER BY at",
+        parts.join(" UNION ALL ")
+    );
+    client.print(&statement, listing.format).await
 }
 
 impl QueryArguments {

@@ -79,6 +79,12 @@ pub static SETTINGS: &[Setting] = &[
          dead letters"
     ),
     flag!(
+        "message_trace",
+        engine.message_trace,
+        "Whether deliveries of messages to RocketMQ consumers, and what becomes of them, are noted in the table \
+         message_trace of their namespace"
+    ),
+    flag!(
         "insecure",
         insecure,
         "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \

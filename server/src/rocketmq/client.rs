@@ -11,9 +11,11 @@ use tokio::task::JoinError;
 
 use super::answer::Refusal;
 use super::asking::{self, Asked};
+use super::names::ScopedName;
 use super::numbers;
 use super::shared::Remoting;
 use super::tables::Tables;
+use super::trace::Who;
 use super::wire::codes;
 use super::wire::command::{Header, HeaderForm};
 use crate::door::Door;
@@ -24,6 +26,8 @@ use crate::work::{READ_BYTES, Waits};
 /// Groups of one connection whose consumers are told of others.
 const GROUPS: usize = 1_024;
 
+/// No client is called by a longer name.
+const MAX_CLIENT_ID_BYTES: usize = 255;
 /// Notices that wait to be taken up.
 const NOTICES: usize = 64;
 
@@ -57,6 +61,7 @@ pub(super) struct Said(Mutex<SaidWords>);
 
 #[derive(Debug, Default)]
 struct SaidWords {
+    client_id: String,
     language: String,
     version: i32,
     /// How it consumes, by group as it writes it.
@@ -77,6 +82,18 @@ impl Said {
         // Words of clients are short.
         let words = Some(language).filter(|language| language.len() <= 16 && !language.is_empty());
         (said.language, said.version) = (words.unwrap_or("OTHER").to_owned(), version);
+    }
+
+    pub(super) fn is_called(&self, client_id: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if client_id.len() <= MAX_CLIENT_ID_BYTES && said.client_id != client_id {
+            client_id.clone_into(&mut said.client_id);
+        }
+    }
+
+    /// What the client calls itself, if it has said so.
+    pub(super) fn client_id(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).client_id.clone()
     }
 
     /// Language and version.
@@ -150,6 +167,11 @@ impl Client {
     ) -> Result<T, JoinError> {
         let _room = self.outgoing.room(READ_BYTES).await;
         self.door.work.run(Waits::ForRows, call).await
+    }
+
+    /// This client as a consumer of a group.
+    pub(super) fn as_consumer(&self, group: &ScopedName) -> Who {
+        Who::of(group, &self.said.client_id(), self.address)
     }
 
     pub(super) fn stopping(&self) -> bool {

@@ -25,6 +25,7 @@ pub(super) async fn heartbeat(client: Arc<Client>, command: Command) -> Answered
     let fields = Fields::of(&command);
     let heartbeat: Heartbeat = bodies::read("a heartbeat", &command.body)?;
     client.said.release(&command.language, command.version);
+    client.said.is_called(&heartbeat.client_id);
     for consumer in &heartbeat.consumer_data_set {
         consumes(&client, fields, &heartbeat.client_id, consumer).await?;
     }

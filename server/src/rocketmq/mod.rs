@@ -45,6 +45,7 @@ mod stored;
 mod stretches;
 mod tables;
 mod take;
+mod trace;
 mod transactions;
 mod view;
 mod wire;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millstream_engine::ErrorKind;
+use millstream_engine::{ErrorKind, MessageStep};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -114,6 +114,9 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
                 }
                 (None, held) if found.messages > 0 => {
                     let held = held.map(|mut held| held.split(found.body.len() + HEADER_BYTES));
+                    let (who, queue) = (|| client.as_consumer(&request.group), request.queue);
+                    let runs = || found.runs.iter().map(|run| (queue, run.clone(), None));
+                    client.tables.note(MessageStep::Delivered, of.source.id, who, runs);
                     let answer = with_bounds(codes::SUCCESS, found.next, bounds, "FOUND", found.body.freeze());
                     return Ok(Given { room: held, ..answer.into() });
                 }

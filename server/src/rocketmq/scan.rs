@@ -1,5 +1,6 @@
 //! Reading messages of one queue.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,6 +13,7 @@ use super::stored::{MessageRows, Place};
 use super::stretches::{Step, Stretch, Stretches};
 use super::tables::Tables;
 use super::take::Passing;
+use super::trace::runs;
 use super::wire::codes;
 use super::wire::command::MAX_MESSAGE_BYTES;
 
@@ -45,6 +47,8 @@ pub(super) struct Found {
     /// Messages one after the other.
     pub(super) body: BytesMut,
     pub(super) messages: usize,
+    /// Where they lie.
+    pub(super) runs: Vec<Range<u64>>,
     /// Where the next read goes on.
     pub(super) next: u64,
     /// The first message is longer than what was wanted: its bytes.
@@ -208,6 +212,7 @@ impl MessageScan<'_> {
         let offsets: Vec<u64> = taken.iter().map(|(_, offset, _)| *offset).collect();
         let physical = physical_offsets(self.tables, self.of.queue(self.queue), &offsets)?;
         found.body.reserve(bytes - found.body.len());
+        found.runs.extend(runs(offsets));
         for ((row, offset, properties), physical) in taken.iter().zip(physical) {
             rows.message(*row, self.place(*offset, physical, wanted), properties).write(&mut found.body)?;
             found.messages += 1;

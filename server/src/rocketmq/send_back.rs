@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_engine::PartitionChoice;
+use millstream_engine::{MessageStep, Offset, PartitionChoice, PartitionId, TableId};
 
 use super::answer::{Answer, Answered, Refusal};
 use super::client::Client;
@@ -17,18 +17,21 @@ use super::wire::command::Command;
 use super::wire::properties::{DELAY_LEVEL, ORIGIN_MESSAGE_ID, RETRY_TOPIC, WAIT};
 use crate::work::Waits;
 
+/// Table, partition and offset.
+type Lies = (TableId, PartitionId, Offset);
+
 pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let fields = Fields::of(&command);
     let physical: u64 = fields.number("offset")?;
     let group = ScopedName::read(fields.text("group")?, fields);
     let level: i32 = fields.or("delayLevel", 0)?;
-    let policy = RetryPolicy::of(&client.tables, group, fields.optional("maxReconsumeTimes")?)?;
+    let policy = RetryPolicy::of(&client.tables, group.clone(), fields.optional("maxReconsumeTimes")?)?;
     let origin_id = fields.get("originMsgId").unwrap_or_default().to_owned();
     let origin = fields.get("originTopic").filter(|topic| !topic.is_empty());
     let origin = origin.map(|topic| ScopedName::read(topic, fields));
     let work = client.door.work.clone();
-    let reader = Arc::clone(&client);
-    let (mut message, topic) = client.reading(move || read(&reader, physical, origin.as_ref())).await??;
+    let (reader, of) = (Arc::clone(&client), group.clone());
+    let (mut message, topic, lies) = client.reading(move || read(&reader, physical, origin.as_ref())).await??;
 
     let now_ms = client.now_ms();
     let retry = policy.after(level, message.attempts);
@@ -49,15 +52,18 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, 1)).await??;
     let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message], None).await?;
     sending.finish(&client).await?;
+    let (origin, partition, offset) = lies;
+    let run = || [(partition, offset..offset.saturating_add(1), None)];
+    client.tables.note(MessageStep::SentBack, origin, || client.as_consumer(&of), run);
     Ok(Answer::ok())
 }
 
-/// The message at a physical offset, as consumers of the named topic have it, and its topic's name.
-fn read(client: &Client, physical: u64, origin: Option<&ScopedName>) -> Result<(NewMessage, String), Refusal> {
+/// The message at a physical offset, as consumers of the named topic have it, its topic's name, and where it lies.
+fn read(client: &Client, physical: u64, origin: Option<&ScopedName>) -> Result<(NewMessage, String, Lies), Refusal> {
     let tables = &client.tables;
     let gone = || Refusal::new(codes::SYSTEM_ERROR, format!("the message at physical offset {physical} is gone"));
     let (readable, place) = tables.at_physical(physical, origin)?.ok_or_else(gone)?;
     let scan = MessageScan { tables, of: &readable, queue: place.partition };
     let message = scan.one(place.offset, |rows| Ok(rows.copied(0)))?.ok_or_else(gone)?;
-    Ok((message, readable.name().wire()))
+    Ok((message, readable.name().wire(), (readable.source.id, place.partition, place.offset)))
 }

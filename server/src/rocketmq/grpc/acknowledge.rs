@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{Error, MAX_INVISIBLE, PendingAck, PopAcked, PopReceipt, TableInfo};
+use millstream_engine::{Error, MAX_INVISIBLE, MessageStep, PendingAck, PopAcked, PopReceipt, TableInfo};
 
 use super::caller::Caller;
 use super::proto::{
@@ -61,7 +61,9 @@ pub(super) async fn acknowledge(caller: &Caller, request: AckMessageRequest) -> 
         return Err(Failed::new(Code::BadRequest, format!("a request has 1 to {MAX_ENTRIES} receipts, not {count}")));
     }
     let read: Vec<Done<Handle>> = request.entries.iter().map(|entry| of.receipt(&entry.receipt_handle)).collect();
-    let known: Arc<[PopReceipt]> = read.iter().flatten().map(|handle| handle.receipt).collect();
+    let acknowledged: Vec<Option<PopReceipt>> =
+        read.iter().map(|handle| handle.as_ref().ok().map(|handle| handle.receipt)).collect();
+    let known: Arc<[PopReceipt]> = acknowledged.iter().flatten().copied().collect();
     let mut found = Vec::new().into_iter();
     if !known.is_empty() {
         let table = of.table.id;
@@ -78,6 +80,9 @@ pub(super) async fn acknowledge(caller: &Caller, request: AckMessageRequest) -> 
         }
     });
     let outcomes: Vec<Done<()>> = outcomes.collect();
+    let done = acknowledged.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+    let who = || caller.as_consumer(&of.group);
+    caller.tables.note_receipts(MessageStep::Acknowledged, of.table.id, who, done.flat_map(|(receipt, _)| receipt));
     let entries = request.entries.into_iter().zip(outcomes).map(|(entry, outcome)| {
         let AckMessageEntry { message_id, receipt_handle, .. } = entry;
         AckMessageResultEntry { message_id, receipt_handle, status: status::status(outcome) }
@@ -99,7 +104,14 @@ pub(super) async fn change(caller: &Caller, request: ChangeInvisibleDurationRequ
         tables.engine.change_invisible(&tables.who, &group.namespace, &group.name, table, (&receipt, after))
     };
     let (_, next) = of.settled(caller, ask).await?;
-    let receipt = next.ok_or_else(|| receipts::stale(&handle))?;
+    let who = || caller.as_consumer(&of.group);
+    let receipt = match next {
+        Some(next) => {
+            caller.tables.note_receipts(MessageStep::MadeVisible, table, who, [&receipt]);
+            next
+        }
+        None => return Err(receipts::stale(&handle)),
+    };
     Ok(Handle { receipt, invisible_ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX) }.write())
 }
 
@@ -113,7 +125,11 @@ pub(super) async fn give_up(caller: &Caller, request: ForwardMessageToDeadLetter
     };
     let (found, _) = of.settled(caller, ask).await?;
     match found.first() {
-        Some(PopAcked::Done) => Ok(()),
+        Some(PopAcked::Done) => {
+            let who = || caller.as_consumer(&of.group);
+            caller.tables.note_receipts(MessageStep::GivenUp, table, who, [&receipt]);
+            Ok(())
+        }
         _ => Err(receipts::stale(&handle)),
     }
 }

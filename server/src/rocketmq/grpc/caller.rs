@@ -14,7 +14,9 @@ use super::door::MessagingDoor;
 use super::proto::{Address, AddressScheme, Code, Endpoints};
 use super::status::{Done, Failed};
 use crate::net::sent::Sent;
+use crate::rocketmq::names::ScopedName;
 use crate::rocketmq::tables::Tables;
+use crate::rocketmq::trace::Who;
 
 const CLIENT_ID: &str = "x-mq-client-id";
 const NAMESPACE: &str = "x-mq-namespace";
@@ -64,6 +66,11 @@ impl Caller {
             timeout: text(metadata, TIMEOUT)?.and_then(timeout),
             sent,
         })
+    }
+
+    /// This client as a consumer of a group.
+    pub(super) fn as_consumer(&self, group: &ScopedName) -> Who {
+        Who::of(group, &self.client_id, self.address)
     }
 
     /// By the log's time.

@@ -15,11 +15,14 @@ use super::status::{self, Done, Failed};
 use super::times;
 use super::written::{self, Place};
 use crate::net::sent::Load;
+use millstream_engine::MessageStep;
+
 use crate::rocketmq::filter::{Filter, FilterKind};
 use crate::rocketmq::names::ScopedName;
 use crate::rocketmq::pop::LONGEST_WAIT;
 use crate::rocketmq::scan::MessageScan;
 use crate::rocketmq::tables::Tables;
+use crate::rocketmq::trace::runs;
 use crate::work::{READ_BYTES, Waits};
 
 /// What one answer holds, but for a message that is longer by itself.
@@ -31,6 +34,7 @@ const MAX_MESSAGES: usize = 1_024;
 /// What was found, and where the next pull goes on.
 struct Pulled {
     messages: Vec<Message>,
+    offsets: Vec<u64>,
     next: u64,
 }
 
@@ -49,7 +53,7 @@ struct Looking {
 pub(super) async fn pull(caller: &Caller, request: PullMessageRequest) -> Vec<PullMessageResponse> {
     let of = |content| PullMessageResponse { content: Some(content) };
     match pulled(caller, request).await {
-        Ok(Pulled { messages, next }) => {
+        Ok(Pulled { messages, next, .. }) => {
             let status = match messages.is_empty() {
                 true => Failed::new(Code::MessageNotFound, "there is no new message").status(),
                 false => status::ok(),
@@ -90,6 +94,10 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
         if from < end {
             let (pulled, room) = look(caller, &looking, from).await?;
             if !pulled.messages.is_empty() {
+                let (number, source) = (looking.queue.number, looking.queue.readable.source.id);
+                let who = || caller.as_consumer(&looking.group);
+                let runs = || runs(pulled.offsets.iter().copied()).into_iter().map(|run| (number, run, None));
+                caller.tables.note(MessageStep::Delivered, source, who, runs);
                 caller.sent.hand_over(room);
                 return Ok(pulled);
             }
@@ -104,7 +112,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
             () = door.stopped() => false,
         };
         if !changed {
-            return Ok(Pulled { messages: Vec::new(), next: from });
+            return Ok(Pulled { messages: Vec::new(), offsets: Vec::new(), next: from });
         }
     }
 }
@@ -143,7 +151,7 @@ enum Seen {
 fn see(of: &Looking, from: u64, bytes: usize) -> Done<Seen> {
     let Looking { tables, queue, group, filter, topic, store_host, most } = of;
     let scan = MessageScan { tables, of: &queue.readable, queue: queue.number };
-    let (mut messages, mut left) = (Vec::new(), bytes);
+    let (mut messages, mut offsets, mut left) = (Vec::new(), Vec::new(), bytes);
     let mut too_long = None;
     let passed = scan.passing(from, (filter, *most, bytes), |rows, row, offset| {
         let place = Place { topic, queue: queue.number, offset: Some(offset), store_host, handed: None };
@@ -154,6 +162,7 @@ fn see(of: &Looking, from: u64, bytes: usize) -> Done<Seen> {
         }
         left -= size;
         messages.push(written::message(rows, row, place));
+        offsets.push(offset);
         true
     })?;
     if let Some((offset, size)) = too_long {
@@ -170,6 +179,6 @@ fn see(of: &Looking, from: u64, bytes: usize) -> Done<Seen> {
     }
     match passed.throttled.filter(|_| messages.is_empty()) {
         Some(pause) => Ok(Seen::Throttled(pause)),
-        None => Ok(Seen::Pulled(Pulled { messages, next: passed.next })),
+        None => Ok(Seen::Pulled(Pulled { messages, offsets, next: passed.next })),
     }
 }

@@ -84,7 +84,8 @@ async fn taken(caller: &Caller, request: ReceiveMessageRequest) -> Done<Option<(
     let (of_all, tables, store_host) = (door.door.clone(), caller.tables.clone(), door.store_host);
     let sent = Arc::clone(&caller.sent);
     let kept_by = request.auto_renew.then(|| caller.client_id.clone());
-    let taking = Taking { door: of_all, tables, sent, header, table, store_host, kept_by };
+    let client_id = caller.client_id.clone();
+    let taking = Taking { door: of_all, tables, sent, header, table, store_host, client_id, kept_by };
     let Some((handed, room)) = taking.taken(request.filter_expression).await? else { return Ok(None) };
     let topic = named.unwrap_or_default();
     let write = move || {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use millstream_engine::{PopAcked, PopReceipt};
+use millstream_engine::{MessageStep, PopAcked, PopReceipt};
 
 use super::call::Call;
 use super::fault::{self, Done, Fault, RECEIPT_HANDLE};
 use super::xml::Writer;
 use crate::rocketmq::pop::{Handle, settled};
 use crate::rocketmq::tables::Tables;
+use crate::rocketmq::trace::Who;
 
 /// Receipts of one request.
 const MAX_RECEIPTS: usize = 1_024;
@@ -41,11 +42,15 @@ pub(super) async fn acknowledge(mut call: Call) -> Done<Response> {
     let known: Arc<[PopReceipt]> = read.iter().flatten().copied().collect();
     let mut found = Vec::new().into_iter();
     if !known.is_empty() {
-        let table = table.id;
+        let (table, of, named) = (table.id, group.clone(), Arc::clone(&known));
         let ask = move |tables: &Tables| {
-            tables.engine.acknowledge_popped(&tables.who, &group.namespace, &group.name, table, &known)
+            tables.engine.acknowledge_popped(&tables.who, &of.namespace, &of.name, table, &named)
         };
-        found = settled((&call.door, &call.tables), ask).await?.0.into_iter();
+        let (outcomes, _) = settled((&call.door, &call.tables), ask).await?;
+        let done = known.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == PopAcked::Done);
+        let who = || Who::of(&group, "", call.sent.peer.address);
+        call.tables.note_receipts(MessageStep::Acknowledged, table, who, done.map(|(receipt, _)| receipt));
+        found = outcomes.into_iter();
     }
     let mut xml = Writer::begin("Errors");
     let mut failed = false;

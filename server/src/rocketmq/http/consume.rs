@@ -56,7 +56,8 @@ pub(super) async fn consume(call: Call) -> Done<Response> {
     });
     let (door, tables, sent) = (call.door.clone(), call.tables.clone(), Arc::clone(&call.sent));
     let store_host = call.store_host;
-    let taking = Taking { door, tables, sent, header, table: Arc::clone(&table), store_host, kept_by: None };
+    let (table_of, client_id) = (Arc::clone(&table), String::new());
+    let taking = Taking { door, tables, sent, header, table: table_of, store_host, client_id, kept_by: None };
     let Some((handed, room)) = taking.taken(()).await? else {
         return Err(Fault::new(fault::NO_MESSAGE, "there is no new message"));
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Error, PendingAck, PopAcked, PopReceipt, TableId};
+use millstream_engine::{Error, MessageStep, PendingAck, PopAcked, PopReceipt, TableId};
 
 use super::handle::Handle;
 use super::request::same_namespace;
@@ -77,7 +77,11 @@ pub(in crate::rocketmq) async fn acknowledge(client: Arc<Client>, command: Comma
         tables.engine.acknowledge_popped(&tables.who, &group.namespace, &group.name, table, &[receipt])
     };
     match settled((&client.door, &client.tables), ask).await?.0.first() {
-        Some(PopAcked::Done) => Ok(Answer::ok()),
+        Some(PopAcked::Done) => {
+            let who = || client.as_consumer(&named.group);
+            client.tables.note_receipts(MessageStep::Acknowledged, table, who, [&receipt]);
+            Ok(Answer::ok())
+        }
         _ => Err(stale(&named)),
     }
 }
@@ -99,10 +103,14 @@ pub(in crate::rocketmq) async fn acknowledge_all(client: Arc<Client>, command: C
     }
     for ((group, table), receipts) in receipts {
         let receipts: Arc<[PopReceipt]> = receipts.into();
+        let (of, named) = (group.clone(), Arc::clone(&receipts));
         let ask = move |tables: &Tables| {
-            tables.engine.acknowledge_popped(&tables.who, &group.namespace, &group.name, table, &receipts)
+            tables.engine.acknowledge_popped(&tables.who, &of.namespace, &of.name, table, &named)
         };
-        settled((&client.door, &client.tables), ask).await?;
+        let (outcomes, _) = settled((&client.door, &client.tables), ask).await?;
+        let done = receipts.iter().zip(outcomes).filter(|(_, outcome)| *outcome == PopAcked::Done);
+        let who = || client.as_consumer(&group);
+        client.tables.note_receipts(MessageStep::Acknowledged, table, who, done.map(|(receipt, _)| receipt));
     }
     Ok(Answer::ok())
 }
@@ -119,6 +127,7 @@ pub(in crate::rocketmq) async fn change(client: Arc<Client>, command: Command) -
     };
     let (_, next) = settled((&client.door, &client.tables), ask).await?;
     let next = next.ok_or_else(|| stale(&named))?;
+    client.tables.note_receipts(MessageStep::MadeVisible, table, || client.as_consumer(&named.group), [&receipt]);
     Ok(Answer::with(vec![
         ("popTime", next.handed_ms.to_string()),
         ("invisibleTime", after_ms.to_string()),

@@ -33,6 +33,7 @@ pub(in crate::rocketmq) async fn answer(
         header: Arc::clone(&header),
         table: Arc::clone(&table),
         store_host,
+        client_id: client.said.client_id(),
         kept_by: None,
     };
     match taking.taken(arrived).await? {

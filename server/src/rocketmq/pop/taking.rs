@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::{Assignment, HandedMessages, PopOutcome, PopRequest, TableInfo};
+use millstream_engine::{Assignment, HandedMessages, MessageStep, PopOutcome, PopRequest, TableInfo};
 use tokio::time::Instant;
 
 use super::choice::Choice;
@@ -15,6 +15,7 @@ use crate::net::sent::{Load, Sent};
 use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::filter::Filter;
 use crate::rocketmq::tables::{Tables, topic_of};
+use crate::rocketmq::trace::{Who, runs};
 use crate::rocketmq::wire::codes;
 use crate::work::{READ_BYTES, Waits};
 
@@ -32,6 +33,8 @@ pub(in crate::rocketmq) struct Taking {
     pub(in crate::rocketmq) header: Arc<PopHeader>,
     pub(in crate::rocketmq) table: Arc<TableInfo>,
     pub(in crate::rocketmq) store_host: SocketAddr,
+    /// What the client calls itself, if that is known.
+    pub(in crate::rocketmq) client_id: String,
     /// The client that keeps them for as long as it is there.
     pub(in crate::rocketmq) kept_by: Option<String>,
 }
@@ -77,6 +80,7 @@ impl Taking {
                 Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
                 Seen::Outcome(PopOutcome::Taken(pending)) => {
                     if let Some(handed) = pending.finish().await?.filter(|handed| !handed.is_empty()) {
+                        self.note(&handed);
                         return Ok(Some((handed, room.split(bytes + HEADER_BYTES))));
                     }
                 }
@@ -91,6 +95,17 @@ impl Taking {
                 }
             }
         }
+    }
+
+    fn note(&self, handed: &HandedMessages) {
+        let who = || Who::of(&self.header.group, &self.client_id, self.sent.peer.address);
+        let runs = || {
+            handed.messages().iter().flat_map(|part| {
+                let of = |run| (part.partition, run, Some(part.attempts));
+                runs(part.offsets.iter().copied()).into_iter().map(of)
+            })
+        };
+        self.tables.note(MessageStep::Delivered, self.table.id, who, runs);
     }
 
     async fn filter(&self) -> Result<Filter, Refusal> {

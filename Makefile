@@ -19,7 +19,9 @@ guests:
 	scripts/build-guests
 
 demo: build guests
+	@scripts/setup orders
 	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
+	MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests $(MILLSTREAM_CACHE)/orders/bin/python examples/orders/demo.py
 
 test: build guests
 	@scripts/setup python java clients s3

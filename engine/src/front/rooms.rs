@@ -16,6 +16,7 @@ use crate::maintenance::Maintenance;
 use crate::messages::{MessageTrace, Messages, Presence, QueueLocks};
 use crate::model::{GroupRetries, Result, TableId};
 use crate::platform::disk::DiskLock;
+use crate::platform::join;
 use crate::plugins::{Plugins, suspensions};
 use crate::pop::Pop;
 use crate::runners::Runners;
@@ -79,7 +80,7 @@ impl Rooms {
             return answer.clone();
         }
         let Rooms { ledger, .. } = self;
-        self.trace.stop();
+        self.trace.stop().into_iter().for_each(join);
         ledger.begin_closing();
         self.runners.stop();
         self.due.stop();

@@ -13,7 +13,6 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parking_lot::{Condvar, Mutex};
 
 use crate::model::{Error, Offset, PartitionId, Result, TableId, TableOptions, TableSpec};
-use crate::platform::join;
 
 /// What the table is called.
 pub(crate) const TRACE_TABLE: &str = "message_trace";
@@ -112,12 +111,11 @@ impl MessageTrace {
         self.orders.lost.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread, which writes what waits first, and waits for it.
-    pub(crate) fn stop(&self) {
+    /// Ends the thread, which writes what waits first: it is to be waited for.
+    pub(crate) fn stop(&self) -> Option<JoinHandle<()>> {
         self.orders.waiting.lock().stopped = true;
         self.orders.given.notify_all();
-        let thread = self.thread.lock().take();
-        thread.into_iter().for_each(join);
+        self.thread.lock().take()
     }
 }
 
@@ -214,7 +212,7 @@ mod tests {
         let trace = MessageTrace::default();
         trace.note(7, (0..40_000).map(|offset| note(1, offset)));
         assert_eq!(trace.lost(), 40_000 - 32_768);
-        trace.stop();
+        assert!(trace.stop().is_none());
         let (notes, is_last) = trace.orders().next();
         assert_eq!((notes.len(), is_last), (32_768, true));
         trace.note(7, [note(1, 1)]);

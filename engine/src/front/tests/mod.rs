@@ -19,16 +19,18 @@ use crate::delivery::Member;
 use crate::model::{Assignment, ErrorKind, Principal, Result, SeekTo};
 
 /// Calls that no principal makes: the embedding program's, and probes that tell nothing of objects.
-const WITHOUT_PRINCIPAL: [&str; 9] = [
+const WITHOUT_PRINCIPAL: [&str; 11] = [
     "check_ready",
     "check_writable",
     "close",
     "message_clients_disconnected",
+    "note_messages",
     "now_us",
     "segments_fenced_by",
     "set_plugin_host",
     "set_topic_compiler",
     "split_for_append",
+    "traces_messages",
 ];
 
 fn named((kind, name): (ObjectKind, &str)) -> Named {

@@ -47,32 +47,34 @@ fn run(orders: &TraceOrders, rooms: &Weak<Rooms>) {
     }
 }
 
+/// Notes of one namespace, and what their tables are called.
+#[derive(Default)]
+struct OfNamespace {
+    names: BTreeMap<TableId, String>,
+    notes: Vec<(i64, MessageNote)>,
+}
+
 /// By namespace, each in a submission of its own.
 fn write(rooms: &Arc<Rooms>, orders: &TraceOrders, notes: Vec<(i64, MessageNote)>) {
-    let mut by_namespace: BTreeMap<String, (BTreeMap<TableId, String>, Vec<(i64, MessageNote)>)> = BTreeMap::new();
+    let mut by_namespace: BTreeMap<String, OfNamespace> = BTreeMap::new();
     {
         let state = rooms.ledger.state.read();
         for note in notes {
             let Some(table) = state.table(note.1.table) else { continue };
-            let (names, notes) = by_namespace.entry(table.namespace.clone()).or_default();
+            let OfNamespace { names, notes } = by_namespace.entry(table.namespace.clone()).or_default();
             names.entry(table.id).or_insert_with(|| table.name.clone());
             notes.push(note);
         }
     }
-    for (namespace, (names, notes)) in by_namespace {
-        if let Err(error) = write_to(rooms, &namespace, &names, &notes) {
-            orders.lose(notes.len());
+    for (namespace, of) in by_namespace {
+        if let Err(error) = write_to(rooms, &namespace, &of) {
+            orders.lose(of.notes.len());
             tracing::warn!(namespace, "steps of messages could not be noted in {TRACE_TABLE}: {error}");
         }
     }
 }
 
-fn write_to(
-    rooms: &Arc<Rooms>,
-    namespace: &str,
-    names: &BTreeMap<TableId, String>,
-    notes: &[(i64, MessageNote)],
-) -> Result<()> {
+fn write_to(rooms: &Arc<Rooms>, namespace: &str, of: &OfNamespace) -> Result<()> {
     let (engine, who) = (Engine::within(rooms), Principal::anonymous());
     let table = match engine.table(&who, namespace, TRACE_TABLE) {
         Err(Error::NotFound { .. }) => match engine.create_table(&who, trace_table(namespace)) {
@@ -81,6 +83,7 @@ fn write_to(
         },
         found => found,
     }?;
-    let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch: trace_rows(notes, names)? };
+    let append =
+        Append { table: table.id, partition: PartitionChoice::ByKey, batch: trace_rows(&of.notes, &of.names)? };
     engine.append(&who, append, None)?.wait().map(drop)
 }

@@ -114,7 +114,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test joins them")]
     fn readers_together_have_no_more_than_there_is() {
         let pool = Pool::default();
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));

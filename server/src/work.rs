@@ -14,7 +14,7 @@ pub(crate) enum Waits {
     Never,
     /// For disks, the object store and plugins: fetches, which have room for [`READ_BYTES`], and seeks by time.
     ForRows,
-    /// For the state store, or for a plugin to be loaded: what is known of messages, and filters.
+    /// For the state store, for indexes of where rows lie, or for a plugin to be loaded: what is known of messages, and filters.
     ForState,
     /// For an answer of the log: joins.
     ForLog,

@@ -66,7 +66,7 @@ pub(super) async fn consume(call: Call) -> Done<Response> {
         let xml = written::messages((&tables, &table), store_host, in_order, handed.messages())?;
         Ok::<_, Fault>((xml, handed))
     };
-    let (xml, handed) = call.door.work.run(Waits::Computes, write).await??;
+    let (xml, handed) = call.door.work.run(Waits::ForState, write).await??;
     call.sent.hand_over(room);
     let answer = fault::answer(StatusCode::OK, Some(xml));
     Ok(answer.map(|body| Body::new(HandedBody { body, handed: Some(handed) })))

@@ -40,7 +40,7 @@ pub(in crate::rocketmq) async fn answer(
         Some((handed, room)) => {
             let writer = Arc::clone(&client);
             let write = move || found(&writer, &header, &table, &handed).map(|answer| (answer, handed));
-            let (answer, handed) = client.door.work.run(Waits::Computes, write).await??;
+            let (answer, handed) = client.door.work.run(Waits::ForState, write).await??;
             Ok(Given { answer, room: Some(room), handed: Some(handed) })
         }
         None if header.wait.is_none() => {

@@ -60,7 +60,7 @@ fn write<'a>(segments: &'a Segments, before: &Before, until: Offset) -> Result<O
     let version = first.schema_version;
     let begun = begin(segments, before, before.from)?;
     let name = begun.name.clone();
-    let mut writer = SegmentWriter::new(&segments.store, name, &before.table, before.partition, version, before.from)?;
+    let mut writer = SegmentWriter::new(segments, name, &before.table, before.partition, version, before.from)?;
     let mut extent = Extent::empty();
     let mut next = Some(first);
     while let Some(frame) = next.take() {

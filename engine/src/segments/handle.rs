@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::claims::Claims;
+use super::columns::Encoders;
 use super::missing;
 use super::open::{Leases, Segment};
 use super::pool::Pool;
@@ -22,6 +23,7 @@ pub(crate) struct Segments {
     pub(super) pool: Pool,
     pub(super) writing: Writing,
     pub(super) claims: Claims,
+    pub(super) encoders: Encoders,
     pub(super) last_id: AtomicU64,
     pub(super) figures: Figures,
 }
@@ -46,6 +48,7 @@ impl Segments {
             pool: Pool::default(),
             writing: Writing::default(),
             claims: Claims::default(),
+            encoders: Encoders::default(),
             last_id: AtomicU64::new(0),
             figures: Figures::default(),
         })

@@ -107,8 +107,6 @@ pub(super) fn writer_properties(table: &TableInfo, first_page: &RecordBatch) -> 
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("millstream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(zstd))
-        .set_max_row_group_row_count(None)
-        .set_max_row_group_bytes(None)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES);
     let schema = first_page.schema();

@@ -79,7 +79,7 @@ fn write<'a>(segments: &'a Segments, before: &Before, sources: &[Arc<Segment>]) 
     let projection = Projection::new(&before.table, &inputs)?;
     let begun = begin(segments, before, first.first_offset)?;
     let mut writer = SegmentWriter::new(
-        &segments.store,
+        segments,
         begun.name.clone(),
         &before.table,
         before.partition,

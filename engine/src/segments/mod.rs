@@ -4,6 +4,7 @@
 mod bounds;
 mod checksum;
 mod claims;
+mod columns;
 mod cut;
 mod handle;
 mod layout;

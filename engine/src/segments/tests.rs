@@ -74,7 +74,7 @@ pub(super) fn open(dir: &std::path::Path) -> Segments {
 /// Writes `rows` rows from offset [`FIRST`] on, in frames of random lengths. Frame `k` was appended at `k` ms.
 fn write(segments: &Segments, table: &Arc<TableInfo>, rows: i64, random: &mut StdRng) -> Arc<SegmentMeta> {
     let name = SegmentName::new(&segments.store, random.random(), table, 2, FIRST);
-    let mut writer = SegmentWriter::new(&segments.store, name, table, 2, 1, FIRST).unwrap();
+    let mut writer = SegmentWriter::new(segments, name, table, 2, 1, FIRST).unwrap();
     let (mut at, mut frames) = (0, 0);
     while at < rows {
         let longest = if random.random_bool(0.1) { 30_000 } else { 700 };
@@ -258,7 +258,7 @@ fn bounds_say_nothing_of_columns_with_nan() {
     let segments = open(dir.path());
     for (with_nan, id) in [(false, 1), (true, 2)] {
         let name = SegmentName::new(&segments.store, id, &table, 0, 0);
-        let mut writer = SegmentWriter::new(&segments.store, name, &table, 0, 1, 0).unwrap();
+        let mut writer = SegmentWriter::new(&segments, name, &table, 0, 1, 0).unwrap();
         let mut columns = batch(0..10).columns().to_vec();
         columns[2] = Arc::new(Float64Array::from_iter_values((0..10).map(|n| match with_nan && n == 3 {
             true => f64::NAN,

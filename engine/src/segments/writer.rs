@@ -8,15 +8,15 @@ use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
-use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
 use super::checksum::{CHECKSUMS_KEY, ChecksummedWriter};
+use super::columns::{ColumnsWriter, Encoders};
+use super::handle::Segments;
 use super::layout::{self, DESCRIPTION_KEY, Description, PAGE_ROWS, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 use super::lsns::{LSN_RUNS_KEY, LsnRuns};
 use super::name::SegmentName;
-use super::store::SegmentFiles;
 use crate::chunks::append_ts_type;
 use crate::model::{Error, Lsn, Offset, PartitionId, Result, TableInfo};
 use crate::state::SegmentMeta;
@@ -69,13 +69,14 @@ impl Extent {
 
 enum Sink {
     Waiting(ChecksummedWriter),
-    Writing(Box<ArrowWriter<ChecksummedWriter>>),
+    Writing(Box<ColumnsWriter>),
     /// Only between two states, and after a failure.
     Broken,
 }
 
 /// A segment being written.
-pub(super) struct SegmentWriter {
+pub(super) struct SegmentWriter<'a> {
+    encoders: &'a Encoders,
     name: SegmentName,
     display: PathBuf,
     table: Arc<TableInfo>,
@@ -96,19 +97,20 @@ pub(super) struct SegmentWriter {
     lsns: LsnRuns,
 }
 
-impl SegmentWriter {
+impl<'a> SegmentWriter<'a> {
     pub(super) fn new(
-        store: &SegmentFiles,
+        segments: &'a Segments,
         name: SegmentName,
         table: &Arc<TableInfo>,
         partition: PartitionId,
         schema_version: u32,
         first_offset: Offset,
-    ) -> Result<SegmentWriter> {
+    ) -> Result<SegmentWriter<'a>> {
         let schema = file_schema(table, schema_version)?;
-        let display = store.display(&name.path);
-        let writer = Sink::Waiting(ChecksummedWriter::new(store.create(&name.path)?));
+        let display = segments.store.display(&name.path);
+        let writer = Sink::Waiting(ChecksummedWriter::new(segments.store.create(&name.path)?));
         Ok(SegmentWriter {
+            encoders: &segments.encoders,
             name,
             display,
             table: table.clone(),
@@ -169,18 +171,17 @@ impl SegmentWriter {
         let Sink::Writing(mut writer) = self.writer else {
             return Err(Error::Internal(format!("{} has no rows", self.name.path)));
         };
-        let written = (|| {
-            writer.flush()?;
-            writer.sync()?;
-            let checksums = writer.inner_mut().seal_body();
-            writer.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
-            writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
-            if self.lsns.rows() > 0 {
-                writer.append_key_value_metadata(KeyValue::new(LSN_RUNS_KEY.to_owned(), self.lsns.text()));
-            }
-            writer.into_inner()
-        })();
-        let written = written.map_err(|error: ParquetError| failed(&self.display, &error))?;
+        let footer = |checksums| {
+            let lsns = (self.lsns.rows() > 0).then(|| KeyValue::new(LSN_RUNS_KEY.to_owned(), self.lsns.text()));
+            let mut pairs = vec![
+                KeyValue::new(DESCRIPTION_KEY.to_owned(), description),
+                KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums),
+            ];
+            pairs.extend(lsns);
+            pairs
+        };
+        let written = writer.end_group(self.encoders).and_then(|()| writer.finish(footer));
+        let written = written.map_err(|error| failed(&self.display, &error))?;
         let (upload, bytes, body_bytes, tail_crc32c) = written.into_parts();
         upload.finish()?;
         Ok(SegmentMeta {
@@ -238,19 +239,20 @@ impl SegmentWriter {
             self.group_rows = 0;
             self.group_bytes = 0;
         }
+        let encoders = self.encoders;
         let written = self.begin(&page).and_then(|writer| {
-            writer.write(&page)?;
-            if group_is_full { writer.flush() } else { Ok(()) }
+            writer.write(&page, encoders)?;
+            if group_is_full { writer.end_group(encoders) } else { Ok(()) }
         });
         written.map_err(|error| failed(&self.display, &error))
     }
 
-    fn begin(&mut self, first_page: &RecordBatch) -> Result<&mut ArrowWriter<ChecksummedWriter>, ParquetError> {
+    fn begin(&mut self, first_page: &RecordBatch) -> Result<&mut ColumnsWriter, ParquetError> {
         if let Sink::Waiting(_) = self.writer
             && let Sink::Waiting(upload) = std::mem::replace(&mut self.writer, Sink::Broken)
         {
             let properties = layout::writer_properties(&self.table, first_page);
-            self.writer = Sink::Writing(Box::new(ArrowWriter::try_new(upload, self.schema.clone(), Some(properties))?));
+            self.writer = Sink::Writing(Box::new(ColumnsWriter::begin(upload, self.schema.clone(), properties)?));
         }
         match &mut self.writer {
             Sink::Writing(writer) => Ok(writer),

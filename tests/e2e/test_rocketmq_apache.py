@@ -71,6 +71,23 @@ def rows_of_what_differs() -> set[str]:
     return {line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")}
 
 
+def check_migration(address: str, here) -> None:
+    """What the programs have left with Apache comes here by one command."""
+    done = here.cli("migrate", "rocketmq", "--from", address, "--messages", "--offsets", "--format", "json", check=False)
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    failed = [item for item in items if item["outcome"] == "failed"]
+    assert not failed, failed
+    copied = {item["name"]: int(item["remark"].split()[0]) for item in items if item["item"] == "messages"}
+    assert sum(copied.values()) > 100, copied
+    for topic, messages in copied.items():
+        if "%" not in topic:
+            rows = here.cli("sql", "--format", "csv", "-c", f'SELECT count(*) AS n, count(message_id) AS named FROM "{topic}"')
+            assert rows.splitlines()[1] == f"{messages},{messages}", topic
+    made = [item for item in items if (item["item"], item["outcome"]) == ("offsets", "made")]
+    offsets = here.cli("sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM system.offsets WHERE committed_offset > 0")
+    assert made and int(offsets.splitlines()[1]) >= len(made), (made, offsets)
+
+
 @pytest.mark.soak
 def test_the_same_programs_differ_only_where_it_is_written(serve, tmp_path):
     seed = seeded().randrange(2**31)
@@ -85,6 +102,7 @@ def test_the_same_programs_differ_only_where_it_is_written(serve, tmp_path):
         address = apache.stdout.readline().strip().removeprefix("ready remoting=")
         assert address, (tmp_path / "apache.log").read_text()[-2000:]
         theirs = lines(address, tmp_path / "home-apache", classes, seed)
+        check_migration(address, serve(name="migrated"))
     finally:
         apache.kill()
         apache.wait()

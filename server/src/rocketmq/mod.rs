@@ -10,6 +10,7 @@ mod answer;
 mod asking;
 mod client;
 mod clients;
+pub(crate) mod cluster;
 mod connection;
 mod converted;
 mod delay;

@@ -73,7 +73,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Exported, Failure> {
 }
 
 impl Exported {
-    fn add(&mut self, text: &str) -> Result<(), String> {
+    pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         let file: File =
             serde_json::from_str(text).map_err(|error| format!("it is not what RocketMQ's tools write: {error}"))?;
         if file.topic_config_table.is_none() && file.subscription_group_table.is_none() {

@@ -1,14 +1,20 @@
 //! `millstream migrate`: what another system has, made here.
 
+mod contents;
+mod copy;
 mod export;
+mod live;
+mod merge;
 mod plan;
 mod report;
+mod target;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use self::plan::{Outcome, Step, plan};
+use self::contents::{Wanted, carry};
+use self::plan::{Kinds, Outcome, Step, plan};
 use self::report::Report;
 use super::args::Connection;
 use super::client::Client;
@@ -27,17 +33,30 @@ Files are those that mqadmin exportMetadata writes, or config/topics.json and co
 store. Topics become message tables, consumer groups get their retry topics and attempts. What is there already stays as it is, and what \
 can't be had as it was is told. With an item that failed the exit code is 1; the others are made all the same.
 
+With --from a cluster that is alive is asked, and nothing of it is changed. --messages copies what its topics hold now, into tables that \
+have no messages yet; --offsets has groups go on here where they are there.
+
 Examples:
   millstream migrate rocketmq metadata.json --dry-run
   millstream migrate rocketmq /store/config/topics.json /store/config/subscriptionGroup.json
-  millstream migrate rocketmq metadata.json --namespace shop --format json")]
+  millstream migrate rocketmq metadata.json --namespace shop --format json
+  millstream migrate rocketmq --from 10.0.0.5:9876 --messages --offsets")]
 pub(crate) struct RocketmqArguments {
     /// Where names without a namespace of their own (ns%name) go
     #[command(flatten)]
     connection: Connection,
     /// What the cluster has
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "from", conflicts_with = "from", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A name server of the cluster
+    #[arg(long, value_name = "ADDR")]
+    from: Option<String>,
+    /// Copy messages too
+    #[arg(long, requires = "from", conflicts_with = "files")]
+    messages: bool,
+    /// Have groups go on where they are
+    #[arg(long, requires = "from", conflicts_with = "files")]
+    offsets: bool,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -47,11 +66,16 @@ pub(crate) struct RocketmqArguments {
 }
 
 pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
-    let MigrateCommand::Rocketmq(RocketmqArguments { connection, files, dry_run, format }) = command;
-    let exported = export::read(&files)?;
+    let MigrateCommand::Rocketmq(arguments) = command;
+    let RocketmqArguments { connection, files, from, messages, offsets, dry_run, format } = arguments;
+    let (mut brokers, exported) = match from {
+        Some(name_server) => live::read(&name_server).await?,
+        None => (Vec::new(), export::read(&files)?),
+    };
     let client = Client::connect(&connection).await?;
     let there = plan::there(&client).await?;
-    let steps = plan(&exported, &connection.namespace, &there);
+    let kinds = if messages { Kinds::TakeCopies } else { Kinds::AsTheyAre };
+    let steps = plan(&exported, &connection.namespace, &there, kinds);
     let mut report = Report::begin(steps.len());
     for Step { item, outcome, statements } in steps {
         let outcome = match outcome {
@@ -60,6 +84,10 @@ pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
             other => other,
         };
         report.add(item, outcome);
+    }
+    if messages || offsets {
+        let wanted = Wanted { messages, offsets, dry_run };
+        carry(&client, &mut brokers, &exported, &connection.namespace, wanted, &mut report).await?;
     }
     report.finish(format)
 }

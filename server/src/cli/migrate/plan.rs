@@ -71,14 +71,22 @@ fn read_tables(batch: &RecordBatch, there: &mut There) -> Option<()> {
     Some(())
 }
 
+/// Whether messages that were consumed elsewhere are to be appended to the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kinds {
+    AsTheyAre,
+    /// A table for transactions takes half messages alone.
+    TakeCopies,
+}
+
 /// Topics first, then groups, each by their names.
-pub(super) fn plan(exported: &Exported, default_namespace: &str, there: &There) -> Vec<Step> {
-    let topics = exported.topics.iter().map(|(named, topic)| of_topic(named, topic, default_namespace, there));
+pub(super) fn plan(exported: &Exported, default_namespace: &str, there: &There, kinds: Kinds) -> Vec<Step> {
+    let topics = exported.topics.iter().map(|(named, topic)| of_topic(named, topic, default_namespace, there, kinds));
     let groups = exported.groups.iter().map(|(named, group)| of_group(named, group, default_namespace, there));
     topics.chain(groups).collect()
 }
 
-fn of_topic(named: &str, topic: &Topic, default_namespace: &str, there: &There) -> Step {
+fn of_topic(named: &str, topic: &Topic, default_namespace: &str, there: &There, kinds: Kinds) -> Step {
     let mut item = Item { what: "topic", named: named.to_owned(), remark: String::new() };
     if let Some(why) = own_topic(named, topic) {
         return Step { item, outcome: Outcome::Skipped(why), statements: Vec::new() };
@@ -101,6 +109,12 @@ fn of_topic(named: &str, topic: &Topic, default_namespace: &str, there: &There) 
         Some("NORMAL") => "normal",
         Some("FIFO") => "ordered",
         Some("DELAY") => "delayed",
+        Some("TRANSACTION") if kinds == Kinds::TakeCopies => {
+            remarks.push(
+                "messages of all kinds are taken here, since those that were committed there are copied".to_owned(),
+            );
+            "any"
+        }
         Some("TRANSACTION") => "transactional",
         Some(other) => {
             remarks.push(format!("messages of type {other} are of any kind here"));
@@ -169,7 +183,7 @@ fn of_table(item: Item, place: (String, String), partitions: i64, kind: &str, th
 }
 
 /// `ns%name` is in a namespace of its own.
-fn scoped(named: &str, default_namespace: &str) -> (String, String) {
+pub(super) fn scoped(named: &str, default_namespace: &str) -> (String, String) {
     match named.split_once('%') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => (namespace.to_owned(), name.to_owned()),
         _ => (default_namespace.to_owned(), named.to_owned()),
@@ -177,7 +191,7 @@ fn scoped(named: &str, default_namespace: &str) -> (String, String) {
 }
 
 /// Why a topic is none of the cluster's users.
-fn own_topic(named: &str, topic: &Topic) -> Option<&'static str> {
+pub(super) fn own_topic(named: &str, topic: &Topic) -> Option<&'static str> {
     const OWN: [&str; 6] = [
         "TBW102",
         "SELF_TEST_TOPIC",
@@ -196,7 +210,7 @@ fn own_topic(named: &str, topic: &Topic) -> Option<&'static str> {
     (system || OWN.contains(&named) || topic.perm & INHERITED != 0).then_some("a topic of RocketMQ's own")
 }
 
-fn is_own_group(named: &str) -> bool {
+pub(super) fn is_own_group(named: &str) -> bool {
     const OWN: [&str; 8] = [
         "DEFAULT_CONSUMER",
         "TOOLS_CONSUMER",
@@ -228,6 +242,7 @@ mod tests {
             ("there", topic(8, 8, 6, None)),
             ("fewer", topic(8, 8, 6, None)),
             ("rows", topic(8, 8, 6, None)),
+            ("paying", topic(8, 8, 6, Some("TRANSACTION"))),
             ("DefaultCluster", topic(16, 16, 7, None)),
             ("%RETRY%g", topic(1, 1, 6, None)),
             ("rmq_sys_wheel_timer", topic(1, 1, 6, None)),
@@ -240,7 +255,7 @@ mod tests {
         let any = Some("any".to_owned());
         let there =
             There::from([(place("there"), (8, any.clone())), (place("fewer"), (2, any)), (place("rows"), (8, None))]);
-        let steps = plan(&exported, "main", &there);
+        let steps = plan(&exported, "main", &there, Kinds::AsTheyAre);
         let of = |name: &str| steps.iter().find(|step| step.item.named == name).expect(name);
         assert_eq!(
             of("orders").statements,
@@ -264,6 +279,10 @@ mod tests {
         assert_eq!(group.statements[1], "CREATE CONSUMER GROUP IF NOT EXISTS \"shop\".\"g\" WITH (max_attempts = 4)");
         assert!(group.statements[2].contains("\"shop\".\"%RETRY%g\" OF MESSAGES WITH (kind = 'any', partitions = 1)"));
         assert_eq!(group.item.remark, "it could not consume there; here it can");
-        assert_eq!(steps.len(), 10);
+        assert_eq!(steps.len(), 11);
+        assert!(of("paying").statements[1].contains("kind = 'transactional'"));
+        let copied = plan(&exported, "main", &there, Kinds::TakeCopies);
+        let paying = copied.iter().find(|step| step.item.named == "paying").unwrap();
+        assert!(paying.statements[1].contains("kind = 'any'") && paying.item.remark.contains("of all kinds"));
     }
 }

@@ -25,6 +25,11 @@ impl Report {
         Report { progress: ProgressBar::with_draw_target(u64::try_from(items).ok(), target), done: Vec::new() }
     }
 
+    /// So many items more.
+    pub(super) fn expect(&self, items: usize) {
+        self.progress.inc_length(u64::try_from(items).unwrap_or(0));
+    }
+
     pub(super) fn add(&mut self, item: Item, outcome: Outcome) {
         self.progress.inc(1);
         self.done.push((item, outcome));

@@ -46,3 +46,47 @@ pub(super) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error
     let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
     number.ok_or_else(|| D::Error::custom(format!("{value} is no whole number")))
 }
+
+/// JSON of brokers, whose maps have numbers for names (`{0:"10.0.0.5:10911"}`), as JSON.
+pub(crate) fn quoted_names(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let (mut in_text, mut escaped, mut may_be_name) = (false, false, false);
+    let mut rest = text.char_indices().peekable();
+    while let Some((at, letter)) = rest.next() {
+        let digits = || text[at..].len() - text[at..].trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+        if !in_text && may_be_name && letter.is_ascii_digit() && text[at + digits()..].trim_start().starts_with(':') {
+            let end = at + digits();
+            quoted.extend(["\"", &text[at..end], "\""]);
+            while rest.next_if(|(next, _)| *next < end).is_some() {}
+            may_be_name = false;
+            continue;
+        }
+        quoted.push(letter);
+        match letter {
+            '"' if !escaped => in_text = !in_text,
+            '{' | ',' if !in_text => may_be_name = true,
+            _ if !letter.is_whitespace() => may_be_name = false,
+            _ => {}
+        }
+        escaped = in_text && letter == '\\' && !escaped;
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_names_are_quoted_and_nothing_else() {
+        for (written, expected) in [
+            (r#"{0:"a",12 : {1:2}}"#, r#"{"0":"a","12" : {"1":2}}"#),
+            (r#"{"a":[1,2,3],"b":7,3:[4]}"#, r#"{"a":[1,2,3],"b":7,"3":[4]}"#),
+            (r#"{"{0:":"\",1:\\",2:"é"}"#, r#"{"{0:":"\",1:\\","2":"é"}"#),
+            ("{0", "{0"),
+            ("", ""),
+        ] {
+            assert_eq!(quoted_names(written), expected);
+        }
+    }
+}

@@ -16,13 +16,13 @@ use flate2::Crc;
 use super::properties::MAX_PROPERTIES_BYTES;
 use super::reader::Malformed;
 
-const MAGIC: i32 = 0xdaa3_20a7_u32 as i32;
-const MAGIC_LONG_TOPIC: i32 = 0xdaa3_20ab_u32 as i32;
+pub(super) const MAGIC: i32 = 0xdaa3_20a7_u32 as i32;
+pub(super) const MAGIC_LONG_TOPIC: i32 = 0xdaa3_20ab_u32 as i32;
 const LONGEST_SHORT_TOPIC: usize = 127;
 
 /// Of the system flag: what the body is packed with is not among them, since bodies are stored as they are.
-const BORN_HOST_V6: i32 = 0x10;
-const STORE_HOST_V6: i32 = 0x20;
+pub(super) const BORN_HOST_V6: i32 = 0x10;
+pub(super) const STORE_HOST_V6: i32 = 0x20;
 
 /// One message as it is stored.
 #[derive(Debug, Clone)]

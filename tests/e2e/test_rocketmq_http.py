@@ -1,6 +1,7 @@
 """RocketMQ's clients over HTTP (`mq-http-sdk`), unchanged, from PyPI."""
 
 import base64
+import socket
 import time
 import urllib.request
 
@@ -98,6 +99,31 @@ def test_order_delay_and_namespaces(serve):
     found = []
     eventually(lambda: found.extend(consume(consumer)) or found, 30, "it is due")
     assert found[0].message_body == "late" and time.time() * 1000 >= due
+
+
+def test_what_a_consumer_that_has_gone_was_given_goes_to_others(serve):
+    server = serve()
+    mq = client(server)
+    producer = mq.get_producer("", "orders")
+    consumer = mq.get_consumer("", "orders", "g")
+    producer.publish_message(message("first"))
+    consumer.ack_message([one.receipt_handle for one in consume(consumer)])
+    host, port = server.http.rsplit(":", 1)
+    for number in range(10):
+        # It waits for messages, and is gone at about the time when one comes.
+        with socket.create_connection((host, int(port))) as gone:
+            path = "/topics/orders/messages?consumer=g&numOfMessages=16&waitseconds=30"
+            gone.sendall(f"GET {path} HTTP/1.1\r\nHost: {server.http}\r\nx-mq-version: 2015-06-06\r\n\r\n".encode())
+            time.sleep(0.2)
+            if number % 2:
+                producer.publish_message(message(f"m{number}"))
+        if number % 2 == 0:
+            producer.publish_message(message(f"m{number}"))
+        found = []
+        # What is handed out is invisible for five minutes.
+        eventually(lambda: found.extend(consume(consumer)) or found, 60, "it is given to who is there")
+        assert [one.message_body for one in found] == [f"m{number}"]
+        consumer.ack_message([one.receipt_handle for one in found])
 
 
 def test_what_comes_another_way_and_what_is_refused(serve):

@@ -1,5 +1,6 @@
 """RocketMQ's own Java clients, unchanged, from Maven Central: a 4.x and a 5.x release."""
 
+import json
 import os
 import subprocess
 import threading
@@ -83,6 +84,40 @@ def test_what_java_programs_do(serve, version, part):
     if part == "selectors":
         server.cli("plugin", "load", "united_late", str(GUESTS / "carrier_filter.wasm"), "--config", "UA")
     run(version, server, part, "JSON")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_messages_are_tried_again_as_their_group_is_set(serve, version):
+    server = serve()
+    server.cli("sql", "-c", "CREATE CONSUMER GROUP \"java-steps-group\" WITH (max_attempts = 3, retry_steps = '1s, 3s')")
+    server.cli("sql", "-c", 'CREATE TABLE "%RETRY%java-steps-group" OF MESSAGES WITH (partitions = 1)')
+    done = subprocess.run(command(version, server, "steps"), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "tried by the group's steps" in done.stdout, f"{done.stdout}\n{done.stderr[-4000:]}"
+    there = "SELECT 1 FROM system.tables WHERE name = '%DLQ%java-steps-group' AND rows > 0"
+    eventually(lambda: sql(server, there), 30, "it is given up after three tries")
+    assert sql(server, 'SELECT CAST(body AS VARCHAR) AS body, attempts FROM "%DLQ%java-steps-group"') == [{"body": "fails", "attempts": 3}]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_becomes_of_a_message_is_noted_here_and_by_the_client(serve, version):
+    server = serve("--message-trace", "true")
+    done = subprocess.run(command(version, server, "traced"), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-4000:]}"
+    [message] = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("id ")]
+
+    def steps() -> list[dict]:
+        listed = server.cli("message", "trace", "java-traced", message, "--format", "json")
+        return [json.loads(line) for line in listed.splitlines()]
+
+    eventually(lambda: len(steps()) >= 3, 30, "the delivery is noted")
+    assert [step["step"] for step in steps()] == ["produced", "stored", "delivered"]
+    delivered = steps()[-1]
+    assert delivered["group_id"] == "java-traced-group" and delivered["client_address"].startswith("127.0.0.1")
+    # The client's own: of the send, and of what was consumed before and after.
+    own = "SELECT CAST(body AS VARCHAR) AS body FROM \"RMQ_SYS_TRACE_TOPIC\" WHERE array_has(keys, '%s')" % message
+    eventually(lambda: len(sql(server, own)) >= 2, 30, "the client's own trace")
+    kinds = {part.split("\x01")[0] for row in sql(server, own) for part in row["body"].split("\x02") if part}
+    assert kinds == {"Pub", "SubBefore", "SubAfter"}, kinds
 
 
 @pytest.mark.parametrize("part", ADMIN_PARTS)

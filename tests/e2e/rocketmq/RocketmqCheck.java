@@ -59,6 +59,8 @@ public final class RocketmqCheck {
             case "rebalance": rebalance(); break;
             case "lite": lite(); break;
             case "dead": dead(); break;
+            case "steps": steps(); break;
+            case "traced": traced(); break;
             case "refused": refused(); break;
             case "selectors": selectors(); break;
             case "lookups": lookups(); break;
@@ -494,6 +496,57 @@ public final class RocketmqCheck {
         ordered.shutdown();
         reader.shutdown();
         producer.shutdown();
+    }
+
+    /** The group is set to one second, then three, and to three tries; the server's own are 10 s and 30 s. */
+    private static void steps() throws Exception {
+        DefaultMQProducer producer = producer("java-steps-senders");
+        producer.send(message("java-steps", "t", "fails"));
+        List<Long> tries = Collections.synchronizedList(new ArrayList<>());
+        DefaultMQPushConsumer consumer = pusher("java-steps-group", "steps");
+        consumer.subscribe("java-steps", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            tries.add(System.nanoTime());
+            return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+        });
+        consumer.start();
+        await(60, "three tries", () -> tries.size() >= 3);
+        double first = (tries.get(1) - tries.get(0)) / 1e9;
+        double second = (tries.get(2) - tries.get(1)) / 1e9;
+        check(first >= 1 && first < 10 && second >= 3 && second < 30, "tries came after " + first + " s and " + second + " s");
+        say("tried by the group's steps");
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    /** With the client's own tracing on. Prints the message's id. */
+    private static void traced() throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("java-traced-senders", true, null);
+        producer.setNamesrvAddr(server);
+        producer.start();
+        SendResult sent = producer.send(message("java-traced", "t", "traced"));
+        AtomicInteger seen = new AtomicInteger();
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("java-traced-group", true, null);
+        consumer.setNamesrvAddr(server);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe("java-traced", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            seen.addAndGet(messages.size());
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        await(60, "the message", () -> seen.get() == 1);
+        // What was traced goes out with the end of the client, to a topic that is there: 5.3.3 does not wait until one is made.
+        await(60, "the topic of traces", () -> {
+            try {
+                return !producer.fetchPublishMessageQueues("RMQ_SYS_TRACE_TOPIC").isEmpty();
+            } catch (MQClientException notYet) {
+                return false;
+            }
+        });
+        consumer.shutdown();
+        producer.shutdown();
+        say("id " + sent.getMsgId());
     }
 
     private static void refused() throws Exception {

@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+mod truncated;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -55,7 +56,7 @@ impl Remoting {
         }
     }
 
-    fn heartbeat(&mut self, client: &str) {
+    pub(crate) fn heartbeat(&mut self, client: &str) {
         let body = format!(r#"{{"clientID":"{client}","consumerDataSet":[{CONSUMER}],"producerDataSet":[]}}"#);
         let (code, header, _) = self.ask(34, &json!({}), body.as_bytes());
         assert_eq!((code, header["version"].as_i64()), (0, Some(409)));

@@ -15,6 +15,7 @@ mod raw;
 mod remote;
 mod report;
 mod rocketmq;
+mod rocketmq_scale;
 mod scale;
 mod segments;
 mod selectors;
@@ -71,6 +72,7 @@ const GROUPS: &[Group] = &[
     ("timers_ten_million", timers::run),
     ("under_load", under_load::run),
     ("rocketmq", rocketmq::run),
+    ("rocketmq_scale", rocketmq_scale::run),
     ("plugin_calls", plugins::calls::run),
     ("plugin_languages", plugins::languages::run),
     ("plugin_starts", plugins::starts::run),

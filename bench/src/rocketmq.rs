@@ -1,6 +1,6 @@
 //! RocketMQ's own Java client against Millstream and against Apache RocketMQ, whose jars `scripts/setup apache` brings: the same
-//! program, one server after the other. What is compared with is Apache's SYNC_FLUSH, since an answered send is on the disk there too;
-//! its default, which answers out of memory, stands in the notes.
+//! program, one server after the other. What is durable here is compared with Apache's SYNC_FLUSH, where an answered send is on the disk
+//! too, and with its default, which answers out of memory.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -22,17 +22,53 @@ const OPENED: [&str; 5] = [
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
 ];
 
-/// The workloads of `Load.java`, and what their figures are called: messages per second, and the times of answers.
-const WORKLOADS: [(&str, &str, [&str; 3], &str); 4] = [
-    ("sync", "rocketmq_sync", ["rocketmq_sync_p50", "rocketmq_sync_p99", "rocketmq_sync_p999"], "1 KB, 64 threads"),
-    (
-        "async",
-        "rocketmq_async",
-        ["rocketmq_async_p50", "rocketmq_async_p99", "rocketmq_async_p999"],
-        "1 KB, 1,000 in flight",
-    ),
-    ("drain", "rocketmq_drain", [""; 3], "a group of one push consumer"),
-    ("fan_out", "rocketmq_fan_out", [""; 3], "ten groups of one push consumer each, all messages together"),
+/// A workload of `Load.java`, and what its figures are called.
+struct Workload {
+    /// As the program names it.
+    name: &'static str,
+    /// Messages per second, with Apache's SYNC_FLUSH as the limit, of which so much is to be reached.
+    figure: &'static str,
+    target: f64,
+    /// The same beside Apache's default, which is to be reached as it is.
+    default_figure: &'static str,
+    /// Times of answers: p50, p99, p99.9.
+    times: &'static [&'static str],
+    what: &'static str,
+}
+
+const WORKLOADS: [Workload; 4] = [
+    Workload {
+        name: "sync",
+        figure: "rocketmq_sync",
+        target: 3.0,
+        default_figure: "rocketmq_sync_default",
+        times: &["rocketmq_sync_p50", "rocketmq_sync_p99", "rocketmq_sync_p999"],
+        what: "1 KB, 64 threads",
+    },
+    Workload {
+        name: "async",
+        figure: "rocketmq_async",
+        target: 3.0,
+        default_figure: "rocketmq_async_default",
+        times: &["rocketmq_async_p50", "rocketmq_async_p99", "rocketmq_async_p999"],
+        what: "1 KB, 1,000 in flight",
+    },
+    Workload {
+        name: "drain",
+        figure: "rocketmq_drain",
+        target: 1.0,
+        default_figure: "rocketmq_drain_default",
+        times: &[],
+        what: "a group of one push consumer",
+    },
+    Workload {
+        name: "fan_out",
+        figure: "rocketmq_fan_out",
+        target: 1.0,
+        default_figure: "rocketmq_fan_out_default",
+        times: &[],
+        what: "ten groups of one push consumer each, all messages together",
+    },
 ];
 
 /// Messages per second, and three times in ms, of each workload.
@@ -48,21 +84,20 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
         default.push(apache("ASYNC_FLUSH", seconds, messages)?);
     }
     let mut figures = Vec::new();
-    for (workload, name, times, what) in WORKLOADS {
+    for Workload { name, figure, target, default_figure, times, what } in WORKLOADS {
         let of = |rounds: &[Measured], figure: usize| -> Result<f64> {
-            let each = rounds.iter().map(|round| round.get(workload).and_then(|figures| figures.get(figure)).copied());
-            Ok(median(each.collect::<Option<_>>().ok_or_else(|| format!("nothing was said of {workload}"))?))
+            let each = rounds.iter().map(|round| round.get(name).and_then(|figures| figures.get(figure)).copied());
+            Ok(median(each.collect::<Option<_>>().ok_or_else(|| format!("nothing was said of {name}"))?))
         };
-        let note = format!(
-            "{what}; medians of {} rounds; limit: Apache RocketMQ {RELEASE} with SYNC_FLUSH; with its default, which answers before \
-             the disk, {:.0} messages/s",
-            here.len(),
-            of(&default, 0)?
-        );
-        figures.push(Figure::reported(name, of(&here, 0)?, "messages/s", note).beside(of(&synced, 0)?));
-        for (place, name) in times.into_iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let note = format!("answers of `{workload}`; with Apache's default {:.2} ms", of(&default, place + 1)?);
-            figures.push(Figure::reported(name, of(&here, place + 1)?, "ms", note).beside(of(&synced, place + 1)?));
+        let rate = of(&here, 0)?;
+        let note =
+            format!("{what}; medians of {} rounds; limit: Apache RocketMQ {RELEASE} with SYNC_FLUSH", here.len());
+        figures.push(Figure::reported(figure, rate, "messages/s", note).at_least(of(&synced, 0)?, target));
+        let note = "the same; limit: Apache's default, which answers before the disk";
+        figures.push(Figure::reported(default_figure, rate, "messages/s", note).at_least(of(&default, 0)?, 1.0));
+        for (place, time) in times.iter().enumerate() {
+            let note = format!("answers of `{figure}`; with Apache's default {:.2} ms", of(&default, place + 1)?);
+            figures.push(Figure::reported(time, of(&here, place + 1)?, "ms", note).beside(of(&synced, place + 1)?));
         }
     }
     Ok(figures)

@@ -46,7 +46,7 @@ fn write(segments: &Segments, table: &Arc<TableInfo>) -> Arc<SegmentMeta> {
     });
     let batch = RecordBatch::try_new(message_schema(), columns.collect()).unwrap();
     let name = SegmentName::new(&segments.store, 1, table, 2, 0);
-    let mut writer = SegmentWriter::new(&segments, name, table, 2, 1, 0).unwrap();
+    let mut writer = SegmentWriter::new(segments, name, table, 2, 1, 0).unwrap();
     writer.push(RowsToWrite { batch: &batch, append_ts: constant_append_ts(1, ROWS), log_bytes: 1 }).unwrap();
     Arc::new(writer.finish(&Extent::empty()).unwrap())
 }

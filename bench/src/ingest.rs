@@ -83,7 +83,7 @@ pub(crate) fn run_with_segments(scale: Scale) -> Result<Vec<Figure>> {
         disk / 1e6
     );
     let mut figure = Figure::reported("ingest_columnar_with_segments", bytes as f64 / seconds, "B/s", note);
-    figure = figure.at_least(disk / (1.0 + c), 0.6);
+    figure = figure.at_least(disk / (1.0 + c), 0.65);
     // A backlog that has grown by more than two segments over the last two thirds is not kept up with.
     if backlogs.last().zip(backlogs.first()).is_some_and(|(last, first)| last - first > 128.0) {
         figure.met = Some(false);

@@ -30,5 +30,5 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     rates.remove(0); // not counted: it warms up
     let loopback = limits::loopback(Duration::from_secs(scale.pick(1, 5)))?;
     let note = format!("{rows} flights, hot, one consumer in another process; limit: one loopback TCP stream");
-    Ok(vec![Figure::reported("raw_topic_over_flight", median(rates), "B/s", note).at_least(loopback, 0.5)])
+    Ok(vec![Figure::reported("raw_topic_over_flight", median(rates), "B/s", note).at_least(loopback, 0.6)])
 }

@@ -14,6 +14,7 @@ use arrow_ipc::convert::try_schema_from_ipc_buffer;
 use arrow_ipc::reader::read_record_batch;
 use futures::{Stream, StreamExt};
 
+use super::flat;
 use crate::error::{Error, Result};
 
 /// The schema of an encapsulated message.
@@ -29,6 +30,9 @@ pub(crate) fn rows_of(data: &FlightData, schema: SchemaRef) -> Result<RecordBatc
         let header =
             message.header_as_record_batch().ok_or_else(|| Error::protocol("rows in a message of another kind"))?;
         let body = Buffer::from(data.data_body.clone());
+        if flat::is_flat(&schema) {
+            return flat::rows(&body, header, schema);
+        }
         read_record_batch(&body, header, schema, &HashMap::new(), None, &message.version()).map_err(Error::protocol)
     })
 }
@@ -64,11 +68,12 @@ fn malformed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
+    use arrow::array::{ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Int64Array, ListArray, StringArray};
     use arrow::datatypes::Int32Type;
     use arrow_flight::FlightDescriptor;
     use arrow_ipc::CompressionType;
     use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+    use bytes::Bytes;
     use futures::executor::block_on;
 
     use super::*;
@@ -76,12 +81,62 @@ mod tests {
 
     fn sample() -> RecordBatch {
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>((0..40).map(|i| Some(vec![Some(i), None])));
+        with(&flat_sample(), "l", Arc::new(list))
+    }
+
+    /// Of columns that are made as they lie.
+    fn flat_sample() -> RecordBatch {
         RecordBatch::try_from_iter([
             ("n", Arc::new(Int64Array::from_iter((0..40).map(|i| (i % 3 > 0).then_some(i)))) as ArrayRef),
             ("s", Arc::new(StringArray::from_iter_values((0..40).map(|i| format!("row {i}"))))),
-            ("l", Arc::new(list)),
+            ("e", Arc::new(StringArray::from_iter((0..40).map(|i| (i % 4 > 0).then(|| "é".repeat(i % 5)))))),
+            ("b", Arc::new(BinaryArray::from_iter((0..40).map(|i| (i % 2 > 0).then_some([0xff, i]))))),
+            ("t", Arc::new(BooleanArray::from_iter((0..40).map(|i| (i % 5 > 0).then_some(i % 2 > 0))))),
+            ("d", Arc::new(Decimal128Array::from_iter_values(0..40))),
+            ("none", Arc::new(StringArray::new_null(40))),
         ])
         .unwrap()
+    }
+
+    fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
+        let columns =
+            batch.schema_ref().fields().iter().map(|field| field.name().clone()).zip(batch.columns().to_vec());
+        RecordBatch::try_from_iter(columns.chain([(name.to_owned(), column)])).unwrap()
+    }
+
+    #[test]
+    fn flat_rows_are_those_that_arrow_reads() {
+        let batch = flat_sample();
+        assert!(flat::is_flat(&batch.schema()) && !flat::is_flat(&sample().schema()));
+        for rows in [batch.clone(), batch.slice(7, 20), batch.slice(0, 0), RecordBatch::new_empty(batch.schema())] {
+            let data = batch_message(&rows).unwrap();
+            for shift in [0, 1] {
+                // As the body comes, and where nothing is aligned.
+                let mut moved = vec![0; shift];
+                moved.extend_from_slice(&data.data_body);
+                let data = FlightData { data_body: Bytes::from(moved).slice(shift..), ..data.clone() };
+                assert_eq!(rows_of(&data, rows.schema()).unwrap(), rows);
+            }
+        }
+    }
+
+    /// A text that is cut within a letter, one that is no UTF-8, offsets that fall: refused, as arrow refuses them.
+    #[test]
+    fn texts_that_are_none_are_refused() {
+        let batch =
+            RecordBatch::try_from_iter([("s", Arc::new(StringArray::from(vec!["é", "éé"])) as ArrayRef)]).unwrap();
+        let data = batch_message(&batch).unwrap();
+        let (offsets, texts) = (find(&data.data_body, &[2, 0, 0, 0, 6]), find(&data.data_body, "éé".as_bytes()));
+        for (at, byte) in [(offsets, 1), (offsets, 7), (offsets + 4, 1), (offsets + 4, 200), (texts, 0xff)] {
+            let mut body = data.data_body.to_vec();
+            body[at] = byte;
+            let bad = FlightData { data_body: body.into(), ..data.clone() };
+            assert!(rows_of(&bad, batch.schema()).is_err(), "{byte} at {at}");
+        }
+    }
+
+    fn find(bytes: &[u8], part: &[u8]) -> usize {
+        bytes.windows(part.len()).position(|window| window == part).unwrap()
     }
 
     fn read(messages: Vec<FlightData>) -> Result<Vec<RecordBatch>, FlightError> {
@@ -92,7 +147,10 @@ mod tests {
     /// Whatever is cut off or flipped, the answer is rows or an error; at some places arrow's reader panics.
     #[test]
     fn damage_is_an_error() {
-        let batch = sample();
+        [sample(), flat_sample()].into_iter().for_each(damage);
+    }
+
+    fn damage(batch: RecordBatch) {
         let schema = schema_message(FlightDescriptor::default(), &batch.schema());
         let rows = batch_message(&batch).unwrap();
         assert_eq!(rows_of(&rows, batch.schema()).unwrap(), batch);

@@ -3,6 +3,7 @@
 mod cut;
 mod decode;
 mod encode;
+mod flat;
 mod size;
 mod unpack;
 

@@ -26,8 +26,16 @@ public final class Load {
     private static final int GROUPS = 10;
     private static String server;
 
+    public static void main(String[] arguments) {
+        try {
+            run(arguments);
+        } catch (Throwable failed) {
+            // Threads of consumers would keep the program.
+            fail(failed);
+        }
+    }
 
-    public static void main(String[] arguments) throws Exception {
+    private static void run(String[] arguments) throws Exception {
         server = arguments[0];
         double seconds = Double.parseDouble(arguments[1]);
         long messages = Long.parseLong(arguments[2]);
@@ -138,6 +146,7 @@ public final class Load {
         AtomicLong first = new AtomicLong();
         CountDownLatch left = new CountDownLatch(groups);
         List<DefaultMQPushConsumer> consumers = new ArrayList<>();
+        List<AtomicLong> counts = new ArrayList<>();
         for (int i = 0; i < groups; i++) {
             DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("drain-" + groups + "-" + i);
             consumer.setNamesrvAddr(server);
@@ -146,6 +155,7 @@ public final class Load {
             consumer.setConsumeMessageBatchMaxSize(32);
             consumer.subscribe("drained", "*");
             AtomicLong came = new AtomicLong();
+            counts.add(came);
             consumer.registerMessageListener((MessageListenerConcurrently) (batch, context) -> {
                 first.compareAndSet(0, System.nanoTime());
                 long now = came.addAndGet(batch.size());
@@ -155,7 +165,7 @@ public final class Load {
             consumers.add(consumer);
         }
         for (DefaultMQPushConsumer consumer : consumers) consumer.start();
-        if (!left.await(300, TimeUnit.SECONDS)) throw new IllegalStateException("messages are missing");
+        if (!left.await(300, TimeUnit.SECONDS)) throw new IllegalStateException("of " + messages + " messages came " + counts);
         double seconds = (System.nanoTime() - first.get()) / 1e9;
         for (DefaultMQPushConsumer consumer : consumers) consumer.shutdown();
         return new double[] {groups * messages / seconds, 0, 0, 0};

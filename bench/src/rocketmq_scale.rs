@@ -16,7 +16,9 @@ const HEART_BEAT: i32 = 34;
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let (topics, groups, connections) = (scale.pick(500, 10_000), scale.pick(100, 1_000), scale.pick(100, 2_000));
     let dir = tempfile::tempdir()?;
-    let server = Server::start(&dir.path().join("data"), &[])?;
+    // One more than there are, for the administrator, and some room.
+    let places = (connections + 64).to_string();
+    let server = Server::start(&dir.path().join("data"), &["--remoting-connections", &places])?;
     let used = || process::proc_value(server.pid(), "status", "RssAnon");
     let mut administrator = TcpStream::connect(&server.remoting)?;
     let empty = used()?;

@@ -10,6 +10,7 @@ use millstream_engine::{
     Append, CheckbackOrder, CheckbackSettings, CheckbackSpec, Clock, Engine, EngineOptions, ManualClock, MessageKind,
     PartitionChoice, PluginSettings, PluginSpec, Principal, SystemClock, TableOptions, TableSpec,
 };
+use millstream_sql::{SqlEngine, SqlOptions};
 
 use super::{host, module};
 use crate::report::{Figure, median};
@@ -46,6 +47,8 @@ fn round(count: usize) -> Result<f64> {
     options.clock = clock.clone();
     let engine = Engine::open_with(options)?;
     engine.set_plugin_host(host(&dir.path().join("cache"))?);
+    // What handlers read is converted by SQL's rule; without it nothing is asked.
+    let _sql = SqlEngine::new(engine.clone(), SqlOptions::default())?;
     let orders = define(&engine)?;
     for first in (0..count).step_by(BATCH) {
         let append = Append { table: orders, partition: PartitionChoice::ByKey, batch: halves(first..first + BATCH)? };

@@ -105,6 +105,7 @@ fn a_cluster_that_is_alive_is_copied_with_its_messages_and_offsets() {
 
     let dry = new.ok(&[&migrate[..], &["--dry-run"]].concat());
     assert!(dry.contains("messages,t,would be made,70 messages\n"), "{dry}");
+    assert!(dry.contains("offsets,g,would be made,2 queues of 1 topics\n"), "{dry}");
     assert_eq!(of(&new, "SELECT count(*) AS n FROM system.tables"), "n\n0\n");
     let done = new.ok(&migrate);
     let lines = [

@@ -335,10 +335,12 @@ public final class PopCheck {
             for (MessageExt message : messages) {
                 int number = Integer.parseInt(text(message));
                 if (number % each == 0) {
+                    // Whoever is killed in between does not know what has become of it.
+                    say(number + " 2000");
                     try {
-                        if (acked(topic, group, receipt(message))) say(number + " 1000");
-                    } catch (Exception error) {
-                        say(number + " 2000");
+                        say(number + (acked(topic, group, receipt(message)) ? " 1000" : " 3000"));
+                    } catch (Exception unanswered) {
+                        continue;
                     }
                 } else {
                     say(number + " " + message.getReconsumeTimes());

@@ -52,7 +52,9 @@ pub(super) async fn carry(
     let mut goals: BTreeMap<&str, Goal> = BTreeMap::new();
     let none = Marks::new();
     for (named, topic) in topics {
-        let target = targets.get(&scoped(named, default_namespace));
+        let place = scoped(named, default_namespace);
+        let planned = wanted.dry_run.then(|| Target::planned(&place, queues(topic)));
+        let target = targets.get(&place).or(planned.as_ref());
         let marks = marks.get(named.as_str()).unwrap_or(&none);
         let queues = Queues { topic: named, queues: queues(topic) };
         let positions = match wanted.messages {

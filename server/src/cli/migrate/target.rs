@@ -19,6 +19,19 @@ pub(super) struct Target {
     pub(super) is_empty: bool,
 }
 
+impl Target {
+    /// A table that would be made.
+    pub(super) fn planned((namespace, table): &(String, String), partitions: u32) -> Target {
+        Target {
+            namespace: namespace.clone(),
+            table: table.clone(),
+            kind: "any".to_owned(),
+            partitions,
+            is_empty: true,
+        }
+    }
+}
+
 /// All message tables, by namespace and name.
 pub(super) type Targets = HashMap<(String, String), Target>;
 

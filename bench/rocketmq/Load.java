@@ -9,6 +9,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
@@ -47,7 +48,7 @@ public final class Load {
         producer.setCompressMsgBodyOverHowmuch(1 << 22);
         producer.start();
         // The topics are there, and the code is compiled, once it counts.
-        for (String topic : new String[] {"load", "drained"}) producer.send(new Message(topic, body()));
+        for (String topic : new String[] {"load", "drained"}) first(producer, topic);
         sync(producer, seconds / 3);
         print("sync", sync(producer, seconds));
         async(producer, seconds / 3, Long.MAX_VALUE, "load");
@@ -56,6 +57,19 @@ public final class Load {
         print("drain", drain(1, messages));
         print("fan_out", drain(GROUPS, messages));
         Runtime.getRuntime().halt(0);
+    }
+
+    /** A broker of Apache's may be there before its name server knows of it. */
+    private static void first(DefaultMQProducer producer, String topic) throws Exception {
+        for (int attempt = 1; ; attempt++) {
+            try {
+                producer.send(new Message(topic, body()));
+                return;
+            } catch (MQClientException noRoute) {
+                if (attempt == 30) throw noRoute;
+                Thread.sleep(1000);
+            }
+        }
     }
 
     private static void print(String workload, double[] figures) {

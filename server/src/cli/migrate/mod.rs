@@ -85,11 +85,16 @@ pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
         };
         report.add(item, outcome);
     }
-    if messages || offsets {
-        let wanted = Wanted { messages, offsets, dry_run };
-        carry(&client, &mut brokers, &exported, &connection.namespace, wanted, &mut report).await?;
-    }
-    report.finish(format)
+    let carried = match messages || offsets {
+        true => {
+            let wanted = Wanted { messages, offsets, dry_run };
+            carry(&client, &mut brokers, &exported, &connection.namespace, wanted, &mut report).await
+        }
+        false => Ok(()),
+    };
+    // What was done is told, also where the rest could not be.
+    let listed = report.finish(format);
+    carried.and(listed)
 }
 
 /// Executes the statements of one item. A server that is gone ends the whole.

@@ -18,7 +18,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::checksum::ChecksummedWriter;
 use crate::platform::start_aside;
 
-/// More threads hardly help: the widest column of a page is encoded by one.
+/// A choice, and no measurement: a page's widest column is encoded by one of them, and rows come in meanwhile.
 const MOST_THREADS: usize = 4;
 
 /// The threads that encode, shared by all segments that are being written; started with the first of them.

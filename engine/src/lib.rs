@@ -10,11 +10,13 @@ mod access;
 mod checkbacks;
 mod chunks;
 mod contract;
+mod credentials;
 mod cursor;
 mod delivery;
 mod due;
 mod evaluation;
 mod front;
+mod identities;
 mod log;
 mod lookups;
 mod maintenance;
@@ -42,7 +44,11 @@ pub use contract::{
 };
 pub use cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
 pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
-pub use front::Engine;
+pub use credentials::{Credentials, SignatureAlgorithm};
+pub use front::{Engine, GrantAnswer, UserChanges, UserSpec};
+pub use identities::{
+    AccessKeyInfo, GrantInfo, PasswordHash, Right, Rights, RoleInfo, Scope, ScopeKind, TokenInfo, UserInfo, UserOptions,
+};
 pub use log::{Ticket, Tickets};
 pub use lookups::{FoundRows, LookupUnavailable, MAX_LOOKUP_KEYS, MemoryTables, TableLookup, TableUse};
 pub use messages::{

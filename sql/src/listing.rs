@@ -72,6 +72,18 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
              UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
              FROM system.functions {here} ORDER BY name"
         ),
+        Show::Users => "SELECT * FROM system.users ORDER BY name".to_owned(),
+        Show::Roles => "SELECT * FROM system.roles ORDER BY name".to_owned(),
+        Show::Tokens => "SELECT * FROM system.tokens ORDER BY user_name, name".to_owned(),
+        Show::AccessKeys => "SELECT * FROM system.access_keys ORDER BY user_name, access_key".to_owned(),
+        Show::Grants(of) => {
+            let of = of.as_deref().unwrap_or_else(|| reader.who.name());
+            let names: Vec<String> = reader.engine.roles_of(&reader.who, of)?.iter().map(|name| literal(name)).collect();
+            format!(
+                "SELECT grantee, rights, kind, namespace, name FROM system.grants WHERE grantee IN ({}) ORDER BY 1, 3, 4, 5",
+                names.join(", ")
+            )
+        }
         Show::Describe(name) => {
             let name = resolve(name, namespace)?;
             if !reader.exists(&name) {

@@ -12,7 +12,7 @@ use millstream_engine::TableInfo;
 
 use crate::convert::from_datafusion;
 use crate::names::{Name, SYSTEM, resolve_namespace};
-use crate::parse::{CreateTopic, Options, Show, Statement};
+use crate::parse::{CreateTopic, IdentityStatement, Options, Show, Statement};
 use crate::query::{
     Planner, Source, analyse, bind, bind_rows, interruptible, name_row, outgoing_schema, parameter_schema, physical,
     sources, stream,
@@ -58,6 +58,8 @@ enum Plan {
     ShowCreate(Show),
     ExplainCreateTopic(Box<CreateTopic>),
     ExplainTopic(datafusion::sql::sqlparser::ast::ObjectName),
+    /// Of those that give rows.
+    Identity(IdentityStatement),
     Use(String),
     Other(Statement),
 }
@@ -121,6 +123,9 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
         }
         Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
         Statement::ExplainTopic { name } => (Some(explain_schema()), none(), Plan::ExplainTopic(name)),
+        Statement::Identity(statement) if run::identity_schema(&statement).is_some() => {
+            (run::identity_schema(&statement), none(), Plan::Identity(statement))
+        }
         Statement::Use { namespace } => (None, none(), Plan::Use(resolve_namespace(&namespace)?)),
         other => (None, none(), Plan::Other(other)),
     };
@@ -236,6 +241,7 @@ impl Prepared {
                 let (_, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
                 run::resend(&scene, table, rows).await
             }
+            Plan::Identity(statement) => self.identity(&scene, statement).await,
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),
@@ -251,6 +257,14 @@ impl Prepared {
                 shares.run(purpose, run).await?
             }
         }
+    }
+
+    /// On a thread that may wait: it writes, and hashes passwords.
+    async fn identity(&self, scene: &Scene, statement: &IdentityStatement) -> Result<Outcome> {
+        let (shares, statement) = (Arc::clone(&scene.reader.shares), statement.clone());
+        let scene = scene.clone();
+        let batch = shares.run(Purpose::Statement, move || planning(|| run::identity_rows(&scene, &statement))).await??;
+        self.one_batch(batch)
     }
 
     /// Starts a query with one row of parameters.

@@ -44,6 +44,16 @@ impl<'a> Object<'a> {
         Object::unowned(ObjectKind::Namespace, name, name)
     }
 
+    /// For messages: as SQL has it.
+    pub(super) fn shown(&self) -> String {
+        let Object { kind, namespace, name, .. } = self;
+        match kind {
+            ObjectKind::Server => "SERVER".to_owned(),
+            ObjectKind::Namespace => format!("NAMESPACE {namespace}"),
+            kind => format!("{} {namespace}.{name}", format!("{kind:?}").to_uppercase()),
+        }
+    }
+
     pub(crate) fn group(namespace: &'a str, name: &'a str) -> Object<'a> {
         Object::unowned(ObjectKind::Group, namespace, name)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::handle::Checkbacks;
 use super::stoppable::Stoppable;
-use crate::access::{self, Action};
+use crate::access::Action;
 use crate::contract::{
     CheckVerdict, CheckbackHandler, CheckbackInfo, CheckbackOrder, CheckbackScope, Checked, PluginInfo, check,
 };
@@ -54,8 +54,9 @@ impl Checkbacks {
         if self.plugins.host.read().is_none() || self.plugins.compiler.read().is_none() {
             return Ok(Turned::Held(HOSTLESS));
         }
-        access::check(&info.owner, Action::Produce, &table.as_ref().into())?;
-        access::check(&info.owner, Action::Read, &plugin.as_ref().into())?;
+        let access = &self.ledger.access;
+        access.check_owner(&info.owner, Action::Produce, &table.as_ref().into())?;
+        access.check_owner(&info.owner, Action::Use, &plugin.as_ref().into())?;
         let (keys, more) = self.due.due_of(DueWhat::Check, from, BATCH)?;
         let max_bytes = self.ledger.options.max_commit_bytes / BATCH_SHARE;
         let (halves, seen) = self.messages.halves_of(&keys, max_bytes)?;

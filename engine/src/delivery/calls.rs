@@ -10,7 +10,7 @@ use super::assign::MemberNumber;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::group::{Entries, LiveGroup, MemberState, Membership};
-use crate::access::{self, Action};
+use crate::access::{Access, Action};
 use crate::log::Ticket;
 use crate::model::{PendingReceipt, Result};
 use crate::state::{OffsetsRecord, PopRecord, Record, Submission};
@@ -30,7 +30,7 @@ impl MemberCore {
         delivery.ledger.check_whole()?;
         delivery.tick();
         let mut inner = self.group.lock();
-        self.state(&mut inner)?.check_access()?;
+        self.state(&mut inner)?.check_access(&delivery.ledger.access)?;
         Ok(inner)
     }
 
@@ -44,10 +44,10 @@ impl MemberCore {
 }
 
 impl MemberState {
-    fn check_access(&self) -> Result<()> {
+    fn check_access(&self, access: &Access) -> Result<()> {
         let MemberCore { principal, config, .. } = self.core.as_ref();
-        access::check(principal, Action::Consume, &config.into())?;
-        self.topics.values().try_for_each(|topic| access::check(principal, Action::Consume, &topic.as_ref().into()))
+        access.check(principal, Action::Consume, &config.into())?;
+        self.topics.values().try_for_each(|topic| access.check(principal, Action::Consume, &topic.as_ref().into()))
     }
 }
 

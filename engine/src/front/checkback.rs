@@ -21,7 +21,7 @@ impl Engine {
         plugin: &str,
         half_messages: &RecordBatch,
     ) -> Result<Checked> {
-        let plugin = self.session(who)?.plugin(Action::Read, namespace, plugin)?;
+        let plugin = self.session(who)?.plugin(Action::Use, namespace, plugin)?;
         match self.rooms.plugins.loaded_plugin(&plugin)? {
             LoadedPlugin::Checkback(handler) => check(&handler, half_messages),
             _ => {

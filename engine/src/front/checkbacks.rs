@@ -24,7 +24,7 @@ impl Engine {
         check_name("checkback", &spec.name)?;
         check_settings(&spec.settings)?;
         let table = session.table(Action::Produce, &spec.namespace, &spec.table)?;
-        session.plugin(Action::Read, &spec.namespace, &spec.plugin)?;
+        session.plugin(Action::Use, &spec.namespace, &spec.plugin)?;
         self.refuse_letters(&table)?;
         let CheckbackSpec { namespace, name, plugin, settings, .. } = spec;
         let (id, table, owner, created) = (CheckbackId(0), table.id, who.clone(), Lsn(0));
@@ -40,14 +40,14 @@ impl Engine {
     }
 
     pub fn checkback(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<CheckbackInfo>> {
-        self.session(who)?.checkback(Action::Read, namespace, name)
+        self.session(who)?.checkback(Action::See, namespace, name)
     }
 
     /// All of them with how they fare, by namespace and name.
     pub fn checkbacks(&self, who: &Principal) -> Result<Vec<CheckbackStatus>> {
         let session = self.session(who)?;
         let all: Vec<_> = self.rooms.ledger.state.read().catalog().checkbacks().cloned().collect();
-        let mut found = session.allowed_of(Action::Read, all, |checkback| checkback.as_ref().into());
+        let mut found = session.allowed_of(Action::See, all, |checkback| checkback.as_ref().into());
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(found.into_iter().filter_map(|info| self.checkback_status(info)).collect())
     }

@@ -47,12 +47,12 @@ impl Engine {
         let session = self.session(who)?;
         let all: Vec<String> =
             self.rooms.ledger.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect();
-        Ok(session.allowed_of(Action::Read, all, |name| Object::namespace(name)))
+        Ok(session.allowed_of(Action::See, all, |name| Object::namespace(name)))
     }
 
     /// The limits that hold for a namespace: its own, and the server's defaults where it has none.
     pub fn namespace_limits(&self, who: &Principal, name: &str) -> Result<NamespaceLimits> {
-        self.session(who)?.namespace(Action::Read, name)?;
+        self.session(who)?.namespace(Action::See, name)?;
         Ok(self.rooms.plugins.namespace_limits(name))
     }
 
@@ -147,25 +147,25 @@ impl Engine {
     }
 
     pub fn table(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
-        self.session(who)?.table(Action::Read, namespace, name)
+        self.session(who)?.table(Action::See, namespace, name)
     }
 
     pub fn table_by_id(&self, who: &Principal, id: TableId) -> Result<Arc<TableInfo>> {
-        self.session(who)?.table_by_id(Action::Read, id)
+        self.session(who)?.table_by_id(Action::See, id)
     }
 
     /// All tables of all namespaces, by namespace and name.
     pub fn tables(&self, who: &Principal) -> Result<Vec<Arc<TableInfo>>> {
         let session = self.session(who)?;
         let all: Vec<_> = self.rooms.ledger.state.read().catalog().tables().cloned().collect();
-        let mut tables = session.allowed_of(Action::Read, all, |table| table.as_ref().into());
+        let mut tables = session.allowed_of(Action::See, all, |table| table.as_ref().into());
         tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(tables)
     }
 
     /// (start, end) offsets of every partition, in order.
     pub fn table_offsets(&self, who: &Principal, id: TableId) -> Result<Vec<(Offset, Offset)>> {
-        self.offsets_of(self.session(who)?.table_by_id(Action::Read, id)?.id)
+        self.offsets_of(self.session(who)?.table_by_id(Action::Follow, id)?.id)
     }
 
     pub(super) fn offsets_of(&self, id: TableId) -> Result<Vec<(Offset, Offset)>> {

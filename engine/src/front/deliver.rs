@@ -21,15 +21,15 @@ impl Engine {
     /// Every group, with its live members.
     pub fn groups(&self, who: &Principal) -> Result<Vec<GroupInfo>> {
         let session = self.session(who)?;
-        Ok(session.allowed_of(Action::Read, self.rooms.delivery.list(), |group| group.into()))
+        Ok(session.allowed_of(Action::See, self.rooms.delivery.list(), |group| group.into()))
     }
 
     /// Offsets of every partition the group has committed or is assigned; in a broadcast group, once for each client.
     pub fn group_offsets(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<PartitionOffsets>> {
         let session = self.session(who)?;
-        session.group(Action::Read, namespace, group)?;
+        session.group(Action::See, namespace, group)?;
         let mut offsets = self.rooms.delivery.offsets(namespace, group)?;
-        offsets.retain(|at| session.topic(Action::Read, namespace, &at.topic).is_ok());
+        offsets.retain(|at| session.topic(Action::See, namespace, &at.topic).is_ok());
         Ok(offsets)
     }
 
@@ -68,7 +68,7 @@ impl Engine {
 
     /// How messages of a group are tried again, as far as that is set; nothing of a group that is not known.
     pub fn group_retries(&self, who: &Principal, namespace: &str, group: &str) -> Result<GroupRetries> {
-        self.session(who)?.group(Action::Read, namespace, group)?;
+        self.session(who)?.group(Action::See, namespace, group)?;
         Ok(self.rooms.retries_of(namespace, group))
     }
 

@@ -17,7 +17,7 @@ impl Engine {
         session.create(ObjectKind::Function, &spec.namespace, &spec.name)?;
         check_namespace(&spec.namespace)?;
         check_name("function", &spec.name)?;
-        session.plugin(Action::Read, &spec.namespace, &spec.plugin)?;
+        session.plugin(Action::Use, &spec.namespace, &spec.plugin)?;
         let FunctionSpec { namespace, name, parameters, returns, plugin } = spec;
         let (id, owner, created) = (FunctionId(0), who.clone(), Lsn(0));
         let info = FunctionInfo { id, namespace, name, parameters, returns, plugin, owner, created };
@@ -32,14 +32,14 @@ impl Engine {
     }
 
     pub fn function(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
-        self.session(who)?.function(Action::Read, namespace, name)
+        self.session(who)?.function(Action::See, namespace, name)
     }
 
     /// All of them, by namespace and name.
     pub fn functions(&self, who: &Principal) -> Result<Vec<Arc<FunctionInfo>>> {
         let session = self.session(who)?;
         let all: Vec<_> = self.rooms.ledger.state.read().catalog().functions().cloned().collect();
-        let mut functions = session.allowed_of(Action::Read, all, |function| function.as_ref().into());
+        let mut functions = session.allowed_of(Action::See, all, |function| function.as_ref().into());
         functions.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(functions)
     }

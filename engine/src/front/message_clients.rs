@@ -60,7 +60,7 @@ impl Engine {
 
     /// Consumers of a group that are alive, in the order of their names, then producers.
     pub fn message_clients(&self, who: &Principal, namespace: &str, group: &str) -> Result<Vec<MessageClient>> {
-        self.session(who)?.group(Action::Read, namespace, group)?;
+        self.session(who)?.group(Action::See, namespace, group)?;
         Ok(self.rooms.message_clients.of_group(namespace, group, self.awake()))
     }
 
@@ -68,7 +68,7 @@ impl Engine {
     pub fn all_message_clients(&self, who: &Principal) -> Result<Vec<(String, String, MessageClient)>> {
         let session = self.session(who)?;
         let all = self.rooms.message_clients.all(self.awake());
-        Ok(session.allowed_of(Action::Read, all, |(namespace, group, _)| Object::group(namespace, group)))
+        Ok(session.allowed_of(Action::See, all, |(namespace, group, _)| Object::group(namespace, group)))
     }
 
     /// What consumers of a group ask for on a topic: the one behind the connection, or else the newest. `None` where none of them
@@ -89,7 +89,7 @@ impl Engine {
     pub fn message_subscriptions(&self, who: &Principal) -> Result<Vec<LiveSubscription>> {
         let session = self.session(who)?;
         let all = self.rooms.message_clients.subscriptions(self.awake());
-        Ok(session.allowed_of(Action::Read, all, |one| Object::group(&one.namespace, &one.group)))
+        Ok(session.allowed_of(Action::See, all, |one| Object::group(&one.namespace, &one.group)))
     }
 
     /// A group's filter has failed on a message, which therefore does not pass. Told of once for each topic, and again after the
@@ -171,8 +171,8 @@ impl Engine {
         partition: PartitionId,
     ) -> Result<Option<Offset>> {
         let session = self.session(who)?;
-        session.group(Action::Read, namespace, group)?;
-        let topic = session.topic(Action::Read, namespace, topic)?;
+        session.group(Action::See, namespace, group)?;
+        let topic = session.topic(Action::Follow, namespace, topic)?;
         self.rooms.delivery.committed_unowned(namespace, group, &topic, partition)
     }
 

@@ -7,7 +7,9 @@ mod define;
 mod deliver;
 mod drops;
 mod functions;
+mod identities;
 mod inspect;
+mod logins;
 mod maintain;
 mod message_clients;
 mod message_trace;
@@ -23,6 +25,7 @@ mod plugins;
 mod pop;
 mod read;
 mod rooms;
+mod secrets;
 mod session;
 mod shadows;
 #[cfg(test)]
@@ -36,6 +39,7 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::identities::{GrantAnswer, UserChanges, UserSpec};
 use self::rooms::Rooms;
 use crate::contract::{PluginHost, TopicCompiler};
 use crate::model::{Error, Lsn, Result};

@@ -6,6 +6,7 @@ use super::message_trace;
 use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
 use crate::checkbacks::{Board, Checkbacks, LeavingChecks};
+use crate::credentials::Authenticator;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
 use crate::due::DueTimes;
@@ -37,6 +38,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         return Err(store.ahead_of_log(state.applied(), log.durable()));
     }
     let modules = Modules::open(&options.dir, options.disk.clone())?;
+    let authenticator = Authenticator::open(&options.dir, &options.disk, options.clock.clone(), events.clone())?;
     let ledger = Arc::new(Ledger::new(options, state, store, log, events));
     let segments = Arc::new(Segments::open(&ledger)?);
     modules.sweep(&ledger.state, &ledger.events);
@@ -57,6 +59,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     Ok(Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
         ledger,
+        authenticator,
         segments,
         tables,
         appender,

@@ -21,7 +21,7 @@ impl Engine {
         let known = calls.into_iter().filter_map(|calls| Some((state.plugin(calls.plugin)?.clone(), calls)));
         let known: Vec<_> = known.collect();
         drop(state);
-        let mut known = session.allowed_of(Action::Read, known, |(plugin, _)| plugin.as_ref().into());
+        let mut known = session.allowed_of(Action::See, known, |(plugin, _)| plugin.as_ref().into());
         known.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name, a.version).cmp(&(&b.namespace, &b.name, b.version)));
         Ok(known)
     }
@@ -39,7 +39,7 @@ impl Engine {
         });
         let owned: Vec<_> = owned.collect();
         drop(state);
-        let seen = session.allowed_of(Action::Read, owned, |(line, owner)| Object {
+        let seen = session.allowed_of(Action::Operate, owned, |(line, owner)| Object {
             kind: ObjectKind::Plugin,
             namespace: &line.namespace,
             name: &line.plugin,
@@ -63,7 +63,7 @@ impl Engine {
         });
         let known: Vec<_> = known.collect();
         drop(state);
-        let mut known = session.allowed_of(Action::Read, known, |(plugin, _)| plugin.as_ref().into());
+        let mut known = session.allowed_of(Action::See, known, |(plugin, _)| plugin.as_ref().into());
         known.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name, a.version).cmp(&(&b.namespace, &b.name, b.version)));
         Ok(known)
     }

@@ -37,7 +37,7 @@ impl Engine {
             return Err(Error::InUse { what: "consumer group", name: group.clone(), by });
         }
         self.define(|engine| {
-            let plugin = session.plugin(Action::Read, &spec.namespace, &spec.plugin)?;
+            let plugin = session.plugin(Action::Use, &spec.namespace, &spec.plugin)?;
             let info = engine.plugin_consumer_info(&session, &spec, &plugin, group)?;
             let submission = engine.beginning(&spec, info)?;
             engine.rooms.ledger.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
@@ -47,12 +47,12 @@ impl Engine {
                 other => other,
             })
         })?;
-        session.consumer(Action::Read, &spec.namespace, &spec.name)
+        session.consumer(Action::See, &spec.namespace, &spec.name)
     }
 
     /// A consumer as it is defined.
     pub fn plugin_consumer(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
-        self.session(who)?.consumer(Action::Read, namespace, name)
+        self.session(who)?.consumer(Action::See, namespace, name)
     }
 
     /// Its state, its group, the group's offsets and its dead letters go with it; what it has written to its outputs stays.
@@ -81,7 +81,7 @@ impl Engine {
     pub fn plugin_consumers(&self, who: &Principal) -> Result<Vec<PluginConsumerStatus>> {
         let session = self.session(who)?;
         let all: Vec<_> = self.rooms.ledger.state.read().catalog().consumers().cloned().collect();
-        let mut found = session.allowed_of(Action::Read, all, |consumer| consumer.as_ref().into());
+        let mut found = session.allowed_of(Action::See, all, |consumer| consumer.as_ref().into());
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(found.into_iter().filter_map(|info| self.plugin_consumer_status(info)).collect())
     }

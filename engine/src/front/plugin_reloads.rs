@@ -34,8 +34,8 @@ impl Engine {
             let (old_plugin, old_outputs) = engine.version_now(&found, &topic, reload.at.is_some())?;
             let old = engine.rooms.ledger.plugin(old_plugin)?;
             let plugin = match reload.version {
-                Some(version) => owner.plugin_version(Action::Read, namespace, &old.name, version)?,
-                None => owner.plugin(Action::Read, namespace, &old.name)?,
+                Some(version) => owner.plugin_version(Action::Use, namespace, &old.name, version)?,
+                None => owner.plugin(Action::Use, namespace, &old.name)?,
             };
             let spec = PluginConsumerSpec {
                 namespace: namespace.to_owned(),

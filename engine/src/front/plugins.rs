@@ -79,7 +79,7 @@ impl Engine {
 
     /// The newest version.
     pub fn plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
-        self.session(who)?.plugin(Action::Read, namespace, name)
+        self.session(who)?.plugin(Action::See, namespace, name)
     }
 
     /// One version of a plugin. All of them stay until the plugin is dropped.
@@ -90,17 +90,17 @@ impl Engine {
         name: &str,
         version: u32,
     ) -> Result<Arc<PluginInfo>> {
-        self.session(who)?.plugin_version(Action::Read, namespace, name, version)
+        self.session(who)?.plugin_version(Action::See, namespace, name, version)
     }
 
     /// One version, by its id.
     pub fn plugin_by_id(&self, who: &Principal, id: PluginId) -> Result<Arc<PluginInfo>> {
-        self.session(who)?.plugin_by_id(Action::Read, id)
+        self.session(who)?.plugin_by_id(Action::See, id)
     }
 
     /// The module of a plugin version.
     pub fn plugin_module(&self, who: &Principal, plugin: &PluginInfo) -> Result<Arc<[u8]>> {
-        self.session(who)?.allow(Action::Read, plugin)?;
+        self.session(who)?.allow(Action::Use, plugin)?;
         self.rooms.plugins.modules.read(plugin).map(Arc::from)
     }
 
@@ -114,20 +114,20 @@ impl Engine {
         };
         let newest: Vec<_> = catalog.plugins().filter(is_newest).cloned().collect();
         drop(state);
-        let mut plugins = session.allowed_of(Action::Read, newest, |plugin| plugin.as_ref().into());
+        let mut plugins = session.allowed_of(Action::See, newest, |plugin| plugin.as_ref().into());
         plugins.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(plugins)
     }
 
     /// One plugin version, callable. All callers share it, and so its pool of instances.
     pub fn load_plugin(&self, who: &Principal, id: PluginId) -> Result<LoadedPlugin> {
-        let plugin = self.session(who)?.plugin_by_id(Action::Read, id)?;
+        let plugin = self.session(who)?.plugin_by_id(Action::Use, id)?;
         self.rooms.plugins.loaded_plugin(&plugin)
     }
 
     /// What a topic calls, at the versions that it records.
     pub fn topic_plugins(&self, who: &Principal, topic: &TopicInfo) -> Result<TopicPlugins> {
-        self.session(who)?.allow(Action::Read, topic)?;
+        self.session(who)?.allow(Action::See, topic)?;
         self.rooms.plugins.topic_plugins(topic)
     }
 

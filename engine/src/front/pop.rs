@@ -133,9 +133,9 @@ impl Engine {
     /// Messages of a table in flight, by group, partition and offset; `each` gives whether it wants more.
     pub fn in_flight(&self, who: &Principal, table: TableId, mut each: impl FnMut(InFlight) -> bool) -> Result<()> {
         let session = self.session(who)?;
-        let table = session.table_by_id(Action::Read, table)?;
+        let table = session.table_by_id(Action::See, table)?;
         self.rooms.pop.in_flight(table.id, |one| {
-            let is_shown = session.allow(Action::Read, Object::group(&one.namespace, &one.group)).is_ok();
+            let is_shown = session.allow(Action::See, Object::group(&one.namespace, &one.group)).is_ok();
             !is_shown || each(one)
         })
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::watchers::Watchers;
 use crate::checkbacks::Checkbacks;
+use crate::credentials::Authenticator;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
 use crate::due::DueTimes;
@@ -28,6 +29,7 @@ use crate::write::Appender;
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub ledger: Arc<Ledger>,
+    pub authenticator: Authenticator,
     pub segments: Arc<Segments>,
     pub tables: Arc<Tables>,
     pub appender: Arc<Appender>,

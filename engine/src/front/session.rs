@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::access::{self, Action, Object, ObjectKind};
+use crate::access::{Action, Object, ObjectKind};
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::front::Engine;
+use crate::identities::{Rights, Scope};
 use crate::log::Ledger;
 use crate::model::{
     ConsumerConfig, Error, FunctionId, PluginConsumerInfo, PluginId, Principal, Result, TableId, TableInfo, TopicId,
@@ -33,7 +34,7 @@ impl Engine {
 
 impl Session<'_> {
     pub(super) fn allow<'o>(&self, action: Action, object: impl Into<Object<'o>>) -> Result<()> {
-        access::check(self.who, action, &object.into())
+        self.ledger.access.check(self.who, action, &object.into())
     }
 
     /// What the principal may do this to, of a list. Not to be called while the state is locked.
@@ -44,6 +45,11 @@ impl Session<'_> {
         object: impl Fn(&T) -> Object<'_>,
     ) -> Vec<T> {
         list.into_iter().filter(|item| self.allow(action, object(item)).is_ok()).collect()
+    }
+
+    /// Refuses rights that the principal may not hand on.
+    pub(super) fn grant(&self, scope: &Scope, rights: Rights) -> Result<()> {
+        self.ledger.access.check_grant(self.who, scope, rights)
     }
 
     pub(super) fn server(&self, action: Action) -> Result<()> {
@@ -65,21 +71,21 @@ impl Session<'_> {
 
     pub(super) fn table(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<TableInfo>> {
         let found = self.ledger.state.read().catalog().table_named(namespace, name).cloned();
-        self.allowed(action, named(found, "table", name)?)
+        self.allowed(action, "table", found, name)
     }
 
     pub(super) fn table_by_id(&self, action: Action, id: TableId) -> Result<Arc<TableInfo>> {
-        self.allowed(action, self.ledger.table(id)?)
+        self.allowed_by_id(action, "table", self.ledger.table(id)?)
     }
 
     /// Identity topics included.
     pub(super) fn topic(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
         let found = self.ledger.state.read().catalog().topic_named(namespace, name).cloned();
-        self.allowed(action, named(found, "topic", name)?)
+        self.allowed(action, "topic", found, name)
     }
 
     pub(super) fn topic_by_id(&self, action: Action, id: TopicId) -> Result<Arc<TopicInfo>> {
-        self.allowed(action, self.ledger.topic(id)?)
+        self.allowed_by_id(action, "topic", self.ledger.topic(id)?)
     }
 
     /// Topics that a member is to read.
@@ -91,7 +97,7 @@ impl Session<'_> {
     /// The newest version.
     pub(super) fn plugin(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginInfo>> {
         let found = self.ledger.state.read().catalog().plugin_named(namespace, name).cloned();
-        self.allowed(action, named(found, "plugin", name)?)
+        self.allowed(action, "plugin", found, name)
     }
 
     pub(super) fn plugin_version(
@@ -111,37 +117,53 @@ impl Session<'_> {
     }
 
     pub(super) fn plugin_by_id(&self, action: Action, id: PluginId) -> Result<Arc<PluginInfo>> {
-        self.allowed(action, self.ledger.plugin(id)?)
+        self.allowed_by_id(action, "plugin", self.ledger.plugin(id)?)
     }
 
     pub(super) fn function(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {
         let found = self.ledger.state.read().catalog().function_named(namespace, name).cloned();
-        self.allowed(action, named(found, "function", name)?)
+        self.allowed(action, "function", found, name)
     }
 
     pub(super) fn function_by_id(&self, action: Action, id: FunctionId) -> Result<Arc<FunctionInfo>> {
-        self.allowed(action, self.ledger.function(id)?)
+        self.allowed_by_id(action, "function", self.ledger.function(id)?)
     }
 
     pub(super) fn consumer(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
         let found = self.ledger.state.read().catalog().consumer_named(namespace, name).cloned();
-        self.allowed(action, named(found, "consumer", name)?)
+        self.allowed(action, "consumer", found, name)
     }
 
     pub(super) fn checkback(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<CheckbackInfo>> {
         let found = self.ledger.state.read().catalog().checkback_named(namespace, name).cloned();
-        self.allowed(action, named(found, "checkback", name)?)
+        self.allowed(action, "checkback", found, name)
     }
 
-    fn allowed<T>(&self, action: Action, found: Arc<T>) -> Result<Arc<T>>
+    /// What there is by a name, if the principal may do this to it. What he may not even see is not there.
+    fn allowed<T>(&self, action: Action, what: &'static str, found: Option<Arc<T>>, name: &str) -> Result<Arc<T>>
     where
         for<'o> Object<'o>: From<&'o T>,
     {
-        self.allow(action, found.as_ref())?;
+        let missing = || Error::NotFound { what, name: name.to_owned() };
+        let found = found.ok_or_else(missing)?;
+        self.seen(action, found.as_ref(), missing)?;
         Ok(found)
     }
-}
 
-fn named<T>(found: Option<T>, what: &'static str, name: &str) -> Result<T> {
-    found.ok_or_else(|| Error::NotFound { what, name: name.to_owned() })
+    fn allowed_by_id<T>(&self, action: Action, what: &'static str, found: Arc<T>) -> Result<Arc<T>>
+    where
+        for<'o> Object<'o>: From<&'o T>,
+    {
+        self.seen(action, found.as_ref(), || Error::gone(what))?;
+        Ok(found)
+    }
+
+    fn seen<'o>(&self, action: Action, found: impl Into<Object<'o>>, missing: impl FnOnce() -> Error) -> Result<()> {
+        let object = found.into();
+        let access = &self.ledger.access;
+        match access.check(self.who, action, &object) {
+            Err(Error::PermissionDenied(_)) if !access.sees(self.who, &object) => Err(missing()),
+            checked => checked,
+        }
+    }
 }

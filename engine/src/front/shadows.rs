@@ -25,7 +25,7 @@ impl Engine {
     ) -> Result<()> {
         let session = self.session(who)?;
         let topic = session.topic(Action::Define, namespace, name)?;
-        let shadow = session.plugin_version(Action::Read, namespace, plugin, version)?;
+        let shadow = session.plugin_version(Action::Use, namespace, plugin, version)?;
         let others = self.shadowed_topics().iter().filter(|other| other.id != topic.id).count();
         if others >= MAX_SHADOWS {
             return Err(Error::FailedPrecondition(format!(
@@ -53,7 +53,7 @@ impl Engine {
     pub fn plugin_shadows(&self, who: &Principal) -> Result<Vec<PluginShadowStatus>> {
         let session = self.session(who)?;
         let mut found = Vec::new();
-        for topic in session.allowed_of(Action::Read, self.shadowed_topics(), |topic| topic.as_ref().into()) {
+        for topic in session.allowed_of(Action::See, self.shadowed_topics(), |topic| topic.as_ref().into()) {
             let Some(shadow) = topic.shadow.and_then(|id| self.rooms.ledger.plugin(id).ok()) else { continue };
             let TopicSource::Select { plugins, .. } = &topic.source else { continue };
             let called = plugins.iter().filter_map(|id| self.rooms.ledger.plugin(*id).ok());
@@ -71,7 +71,7 @@ impl Engine {
             let differences = self.rooms.evaluations.shadow_differences(&topic);
             (topic, differences)
         };
-        let seen = session.allowed_of(Action::Read, self.shadowed_topics(), |topic| topic.as_ref().into());
+        let seen = session.allowed_of(Action::See, self.shadowed_topics(), |topic| topic.as_ref().into());
         Ok(seen.into_iter().map(of).collect())
     }
 

@@ -59,21 +59,21 @@ impl Engine {
 
     /// Identity topics included.
     pub fn topic(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
-        self.session(who)?.topic(Action::Read, namespace, name)
+        self.session(who)?.topic(Action::See, namespace, name)
     }
 
     pub fn topic_by_id(&self, who: &Principal, id: TopicId) -> Result<Arc<TopicInfo>> {
-        self.session(who)?.topic_by_id(Action::Read, id)
+        self.session(who)?.topic_by_id(Action::See, id)
     }
 
     /// The table that a topic is over, for whoever may read the topic.
     pub fn topic_source(&self, who: &Principal, id: TopicId) -> Result<Arc<TableInfo>> {
-        self.rooms.ledger.table(self.session(who)?.topic_by_id(Action::Read, id)?.table)
+        self.rooms.ledger.table(self.session(who)?.topic_by_id(Action::Follow, id)?.table)
     }
 
     /// (start, end) offsets of every partition of a topic, in order: those of its source.
     pub fn topic_offsets(&self, who: &Principal, id: TopicId) -> Result<Vec<(Offset, Offset)>> {
-        self.offsets_of(self.session(who)?.topic_by_id(Action::Read, id)?.table)
+        self.offsets_of(self.session(who)?.topic_by_id(Action::Follow, id)?.table)
     }
 
     /// All topics but the identity ones, by namespace and name.
@@ -83,14 +83,14 @@ impl Engine {
         let all = state.catalog().topics().filter(|topic| topic.source != TopicSource::Identity);
         let all: Vec<_> = all.cloned().collect();
         drop(state);
-        let mut topics = session.allowed_of(Action::Read, all, |topic| topic.as_ref().into());
+        let mut topics = session.allowed_of(Action::See, all, |topic| topic.as_ref().into());
         topics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(topics)
     }
 
     /// The compiled topic; compiled once and kept while in use.
     pub fn topic_operator(&self, who: &Principal, id: TopicId) -> Result<Arc<dyn BatchOperator>> {
-        let topic = self.session(who)?.topic_by_id(Action::Read, id)?;
+        let topic = self.session(who)?.topic_by_id(Action::Follow, id)?;
         self.rooms.evaluations.operator(&topic)
     }
 
@@ -114,8 +114,8 @@ impl Session<'_> {
     /// The table, the plugins and the functions of a topic's definition. Its readers are not asked for them again.
     pub(super) fn used_by(&self, spec: &TopicSpec) -> Result<()> {
         self.table_by_id(Action::Read, spec.table)?;
-        spec.plugins.iter().try_for_each(|id| self.plugin_by_id(Action::Read, *id).map(drop))?;
-        spec.functions.iter().try_for_each(|id| self.function_by_id(Action::Read, *id).map(drop))
+        spec.plugins.iter().try_for_each(|id| self.plugin_by_id(Action::Use, *id).map(drop))?;
+        spec.functions.iter().try_for_each(|id| self.function_by_id(Action::Use, *id).map(drop))
     }
 }
 

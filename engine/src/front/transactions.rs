@@ -69,7 +69,7 @@ impl Engine {
     pub fn half_counts(&self, who: &Principal) -> Result<Vec<(TableId, u64)>> {
         let session = self.session(who)?;
         let counts: Vec<_> = self.rooms.ledger.state.read().half_counts().collect();
-        let readable = |(table, _): &(TableId, u64)| session.table_by_id(Action::Read, *table).is_ok();
+        let readable = |(table, _): &(TableId, u64)| session.table_by_id(Action::See, *table).is_ok();
         Ok(counts.into_iter().filter(readable).collect())
     }
 

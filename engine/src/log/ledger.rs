@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Log;
 use super::state_lock::StateLock;
+use crate::access::Access;
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::model::{CheckbackId, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 use crate::platform::{EngineOptions, Events, Threads};
@@ -29,6 +30,8 @@ pub(crate) struct Ledger {
     /// Where checkpoints of `state` go.
     pub store: StateStore,
     pub log: Log,
+    /// As of the last commit applied. It asks for no lock of the state.
+    pub access: Access,
     pub events: Arc<Events>,
     pub threads: Arc<Threads>,
     /// Closing has begun.
@@ -60,6 +63,7 @@ impl Ledger {
     ) -> Ledger {
         let threads = Threads::new(options.clock.clone(), events.clone());
         let stored = state.stored_entries();
+        let access = Access::new(options.clock.clone(), state.identities().clone());
         Ledger {
             options,
             state: StateLock::new(state),
@@ -67,6 +71,7 @@ impl Ledger {
             stored,
             store,
             log,
+            access,
             events,
             threads,
             closing: AtomicBool::new(false),
@@ -110,6 +115,10 @@ impl Ledger {
             applying.whole = true;
             state.unwritten_bytes()
         };
+        let mut changes = records.iter().filter_map(|(_, record)| record.identity()).peekable();
+        if changes.peek().is_some() {
+            self.access.apply(changes);
+        }
         if unwritten > HELD_UNWRITTEN_BYTES {
             self.log.hold(true);
         }

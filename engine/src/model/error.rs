@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Retry,
     /// A limit of memory, disk or size was reached.
     ResourceExhausted,
+    /// Nobody knows who asks, or his login has ended.
+    Unauthenticated,
     /// The principal may not do this.
     PermissionDenied,
     /// The request is understood but not offered.
@@ -86,6 +88,8 @@ pub enum Error {
     #[error("topic {topic:?} failed at partition {partition} offset {offset}: {source}")]
     Evaluation { topic: String, partition: PartitionId, offset: Offset, source: OperatorError },
     #[error("{0}")]
+    Unauthenticated(String),
+    #[error("{0}")]
     PermissionDenied(String),
     #[error("internal error: {0}")]
     Internal(String),
@@ -122,6 +126,7 @@ impl Error {
             Error::Busy(_) | Error::Throttled { .. } | Error::DiskFull { .. } => ErrorKind::Retry,
             Error::Io { .. } | Error::LogFailed { .. } | Error::ThreadDown { .. } | Error::Closed => ErrorKind::Reopen,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
+            Error::Unauthenticated(_) => ErrorKind::Unauthenticated,
             Error::PermissionDenied(_) => ErrorKind::PermissionDenied,
             Error::Internal(_) => ErrorKind::Internal,
         }

@@ -54,6 +54,7 @@ pub use pop::{
     Popped,
 };
 pub use principal::Principal;
+pub(crate) use principal::{Login, LoginBy};
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
 pub use retries::{GroupRetries, GroupRetryChanges, MAX_GROUP_ATTEMPTS};
 pub use row_offsets::RowOffsets;

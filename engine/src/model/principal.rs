@@ -1,37 +1,111 @@
 //! Who calls.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Who makes a call, and who owns what was created. Every engine call takes one; `access::check` is the one place that
-/// decides.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+use super::Lsn;
+
+const ANONYMOUS: &str = "anonymous";
+const SYSTEM: &str = "system";
+
+/// Who makes a call, and who owns what was created. Every engine call takes one; `crate::access` is the one place that
+/// decides. Two are the same if their names are: how somebody has logged in makes him nobody else.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Principal {
     name: Arc<str>,
+    /// How he has logged in. `None` of owners, as definitions name them, and of callers while nobody has to.
+    login: Option<Arc<Login>>,
+}
+
+/// What a login rests on: once that is gone, so is the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// Of the user's record; `None` of those who are users of somebody else's directory.
+    pub created: Option<Lsn>,
+    pub by: LoginBy,
+    /// µs since the Unix epoch.
+    pub expires_us: Option<i64>,
+    /// That a directory elsewhere says he has, beside those that he was given here.
+    pub roles: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginBy {
+    /// The password that was set by this record.
+    Password(Lsn),
+    /// By its digest.
+    Token([u8; 32]),
+    /// By its id and when its secret was made.
+    Key(Arc<str>, i64),
+    /// A certificate or a signed claim, which was checked before.
+    Vouched,
 }
 
 impl Principal {
-    /// Whoever connects without credentials. Definitions that were recorded without an owner are his.
+    /// Whoever connects without credentials. Definitions that were recorded while nobody needed any are his.
     pub fn anonymous() -> Principal {
-        Principal::named("anonymous")
+        Principal::named(ANONYMOUS)
     }
 
-    /// Whoever has been found to be this one.
+    /// The server itself, for what it does of its own accord. Nobody logs in as this one.
+    pub fn system() -> Principal {
+        Principal::named(SYSTEM)
+    }
+
+    /// An owner, or a caller where nobody has to log in.
     pub fn named(name: &str) -> Principal {
-        Principal { name: Arc::from(name) }
+        Principal { name: Arc::from(name), login: None }
+    }
+
+    pub(crate) fn logged_in(name: Arc<str>, login: Login) -> Principal {
+        Principal { name, login: Some(Arc::new(login)) }
     }
 
     /// The name shown in logs and system tables.
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
+    pub fn is_anonymous(&self) -> bool {
+        self.login.is_none() && self.name.as_ref() == ANONYMOUS
+    }
+
+    pub(crate) fn is_system(&self) -> bool {
+        self.login.is_none() && self.name.as_ref() == SYSTEM
+    }
+}
+
+impl PartialEq for Principal {
+    fn eq(&self, other: &Principal) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Principal {}
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Principal").field(&self.name).finish()
+    }
 }
 
 impl From<String> for Principal {
     fn from(name: String) -> Principal {
-        Principal { name: name.into() }
+        Principal { name: name.into(), login: None }
     }
 }
 

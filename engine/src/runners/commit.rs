@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 
 use super::handle::Runners;
-use crate::access::{self, Action};
+use crate::access::Action;
 use crate::contract::{StateEntries, StateSource, StateWrite};
 use crate::model::{
     Append, Durability, Error, Offset, PartitionChoice, PartitionId, PluginConsumerInfo, Result, TableId, TopicInfo,
@@ -72,7 +72,7 @@ fn submit(runners: &Runners, info: &PluginConsumerInfo, topic: &TopicInfo, advan
         let unknown =
             || Error::InvalidInput(format!("the plugin gave rows for output {output}, which it does not have"));
         let table = runners.ledger.table(*tables.get(output).ok_or_else(unknown)?)?;
-        access::check(&info.owner, Action::Produce, &table.as_ref().into())?;
+        runners.ledger.access.check_owner(&info.owner, Action::Produce, &table.as_ref().into())?;
         appended += batch.num_rows();
         let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
         let parts = runners.appender.prepare(&table, &append, &mut spare);

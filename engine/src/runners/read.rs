@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::handle::Runners;
-use crate::access::{self, Action, Object};
+use crate::access::{Access, Action, Object};
 use crate::evaluation::Parts;
 use crate::model::{Error, Offset, PartitionId, PluginConsumerInfo, Result, TopicInfo};
 
@@ -37,9 +37,9 @@ impl Taken {
 }
 
 /// Refuses what the consumer's owner may not consume any more.
-pub(super) fn check_access(info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<()> {
-    access::check(&info.owner, Action::Consume, &Object::group(&info.namespace, &info.group))?;
-    access::check(&info.owner, Action::Consume, &topic.into())
+pub(super) fn check_access(access: &Access, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<()> {
+    access.check_owner(&info.owner, Action::Consume, &Object::group(&info.namespace, &info.group))?;
+    access.check_owner(&info.owner, Action::Consume, &topic.into())
 }
 
 /// About `max_rows` rows from a position on and below `until`, small chunks joined. Rows of one offset stay together. `None` at the end of

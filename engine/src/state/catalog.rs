@@ -8,6 +8,7 @@ mod conditions;
 mod consumers;
 mod entry;
 mod known;
+mod owners;
 mod segments;
 mod stored;
 

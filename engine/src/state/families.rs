@@ -7,6 +7,7 @@ use super::due::DueFamily;
 use super::family::{Family, Fold};
 use super::groups::Groups;
 use super::halves::Halves;
+use super::identities::IdentityFamily;
 use super::keyed::Keyed;
 use super::letters::Letters;
 use super::pops::Pops;
@@ -63,6 +64,7 @@ families! {
     due: DueFamily,
     groups: Groups,
     halves: Halves,
+    identities: IdentityFamily,
     keyed: Keyed,
     letters: Letters,
     pops: Pops,

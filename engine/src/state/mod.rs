@@ -21,6 +21,7 @@ mod forgotten_streams;
 mod group_key;
 mod groups;
 mod halves;
+mod identities;
 mod keyed;
 mod kinds;
 mod letters;
@@ -48,6 +49,7 @@ use self::family::{Ahead, Fold};
 use self::paged::PageSource;
 use self::stored::{Entries, Restored};
 use crate::contract::PluginInfo;
+use crate::identities::Identities;
 use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 
 pub(crate) use admission::Admission;
@@ -59,6 +61,7 @@ pub(crate) use forgotten_streams::ForgottenStreams;
 pub(crate) use group_key::GroupKey;
 pub(crate) use groups::{CommittedOffset, GroupState};
 pub(crate) use halves::{HalfEntry, HalfReader};
+pub(crate) use identities::IdentityRecord;
 pub(crate) use keyed::KeptReader;
 pub(crate) use letters::Examined;
 pub(crate) use partition::PartitionState;
@@ -229,6 +232,11 @@ impl State {
     /// All that it keeps, as `state_bytes` counts it.
     pub(crate) fn kept_bytes(&self, consumer: ConsumerId) -> u64 {
         self.families.keyed.bytes(consumer)
+    }
+
+    /// Users, roles and what they were granted.
+    pub(crate) fn identities(&self) -> &Identities {
+        self.families.identities.identities()
     }
 
     /// What is due at some time, to be read without this state's lock: it may have to be read from the disk.

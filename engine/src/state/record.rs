@@ -12,6 +12,8 @@ use crate::model::{
     NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId,
     TopicInfo,
 };
+use crate::identities::IdentityChange;
+use crate::state::IdentityRecord;
 use crate::state::group_key::GroupKey;
 
 /// Where and when a record was committed; read from the commit header.
@@ -36,6 +38,7 @@ macro_rules! each_kind {
             Due($crate::state::DueRecord) = 8,
             Half($crate::state::HalfRecord) = 9,
             Pop($crate::state::PopRecord) = 10,
+            Identity($crate::state::IdentityRecord) = 11,
             #[cfg(test)]
             Tally($crate::state::tests::tallies::Tally) = 120,
         }
@@ -89,6 +92,14 @@ impl Record {
             Change::NamespaceCreated { name, .. }
             | Change::NamespaceLimited { name, .. }
             | Change::NamespaceDropped { name } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it says of users and roles.
+    pub(crate) fn identity(&self) -> Option<&IdentityChange> {
+        match self {
+            Record::Identity(IdentityRecord(change)) => Some(change),
             _ => None,
         }
     }

@@ -27,6 +27,7 @@ fn row(kind: ErrorKind) -> (protocol::ErrorKind, Code, &'static str) {
         ErrorKind::Fenced => (Wire::Fenced, Code::Aborted, "fenced"),
         ErrorKind::Retry => (Wire::Retry, Code::Unavailable, "retry"),
         ErrorKind::ResourceExhausted => (Wire::ResourceExhausted, Code::ResourceExhausted, "resource_exhausted"),
+        ErrorKind::Unauthenticated => (Wire::Unauthenticated, Code::Unauthenticated, "unauthenticated"),
         ErrorKind::PermissionDenied => (Wire::PermissionDenied, Code::PermissionDenied, "permission_denied"),
         ErrorKind::Unsupported => (Wire::Unsupported, Code::Unimplemented, "unsupported"),
         ErrorKind::Reopen => (Wire::Reopen, Code::Unavailable, "reopen"),

@@ -35,6 +35,7 @@ impl Kind {
             Kind::Engine(ErrorKind::Fenced) => (StatusCode::CONFLICT, "fenced"),
             Kind::Engine(ErrorKind::Retry) => (StatusCode::SERVICE_UNAVAILABLE, "retry"),
             Kind::Engine(ErrorKind::ResourceExhausted) => (StatusCode::INSUFFICIENT_STORAGE, "resource_exhausted"),
+            Kind::Engine(ErrorKind::Unauthenticated) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Kind::Engine(ErrorKind::PermissionDenied) => (StatusCode::FORBIDDEN, "permission_denied"),
             Kind::Engine(ErrorKind::Unsupported) => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
             Kind::Engine(ErrorKind::Reopen) => (StatusCode::SERVICE_UNAVAILABLE, "reopen"),

@@ -17,7 +17,7 @@ fn code(kind: ErrorKind) -> i32 {
         | ErrorKind::ResourceExhausted => codes::MESSAGE_ILLEGAL,
         ErrorKind::NotFound => codes::TOPIC_NOT_EXIST,
         ErrorKind::Retry => codes::SYSTEM_BUSY,
-        ErrorKind::PermissionDenied => codes::NO_PERMISSION,
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => codes::NO_PERMISSION,
         ErrorKind::Unsupported => codes::NOT_SUPPORTED,
         ErrorKind::Reopen => codes::SERVICE_NOT_AVAILABLE,
         ErrorKind::Corrupt | ErrorKind::Internal => codes::SYSTEM_ERROR,

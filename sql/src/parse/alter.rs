@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use millstream_engine::SeekTo;
 
-use super::{AlterTable, Cursor, Options, Statement, Target};
+use super::{AlterTable, Cursor, Options, Statement, Target, identities};
 use crate::{Error, Position, Result};
 
 pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statement> {
@@ -41,7 +41,10 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
         cursor.expect_words(&["SET"])?;
         return Ok(Statement::AlterNamespace { name, options: Options::parse_list(cursor)? });
     }
-    Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER, CONSUMER GROUP or NAMESPACE"))
+    if let Some(statement) = identities::parse_alter(cursor)? {
+        return Ok(statement);
+    }
+    Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER, CONSUMER GROUP, NAMESPACE, USER, TOKEN or ACCESS KEY"))
 }
 
 /// `ALTER TOPIC t SHADOW PLUGIN p VERSION n`, `ALTER TOPIC t DROP SHADOW`.
@@ -157,13 +160,16 @@ pub(super) fn parse_drop(cursor: &mut Cursor, start: Position) -> Result<Stateme
         let if_exists = cursor.words(&["IF", "EXISTS"]);
         return Ok(Statement::DropNamespace { name: cursor.name()?, if_exists });
     }
+    if let Some(statement) = identities::parse_drop(cursor)? {
+        return Ok(statement);
+    }
     let what = cursor.sql().peek_token().token.to_string().to_uppercase();
     match what.as_str() {
-        "VIEW" | "INDEX" | "USER" | "ROLE" | "SEQUENCE" | "MATERIALIZED" => Err(Error::Unsupported {
+        "VIEW" | "INDEX" | "SEQUENCE" | "MATERIALIZED" => Err(Error::Unsupported {
             message: format!("DROP {what} is not offered: Millstream has no such thing"),
             position: Some(start),
         }),
-        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA or CONSUMER GROUP")),
+        _ => Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA, CONSUMER GROUP, USER, ROLE, TOKEN or ACCESS KEY")),
     }
 }
 

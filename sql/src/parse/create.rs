@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
     CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable, CreateTopic, Cursor, Definition,
-    Options, PluginSource, Statement, TableColumns, TransformCall,
+    Options, PluginSource, Statement, TableColumns, TransformCall, identities,
 };
 use crate::{Error, Position, Result};
 
@@ -38,14 +38,16 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
         let name = cursor.name()?;
         return Ok(Statement::CreateNamespace { name, if_not_exists, options: Options::parse(cursor)? });
     }
+    if let Some(statement) = identities::parse_create(cursor)? {
+        return Ok(statement);
+    }
     let what = cursor.sql().peek_token().token.to_string().to_uppercase();
     let reason = match what.as_str() {
         "VIEW" | "MATERIALIZED" => "a topic is the stored form of a SELECT: CREATE TOPIC … AS SELECT …",
         "EXTERNAL" => "files are read by COPY table FROM 'file'",
         "INDEX" => "segments carry statistics and blooms of their own",
         "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
-        "USER" | "ROLE" => "there are no roles yet",
-        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK or SCHEMA")),
+        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA, USER, ROLE, TOKEN or ACCESS KEY")),
     };
     Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
 }

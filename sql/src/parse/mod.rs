@@ -6,6 +6,7 @@ mod alter;
 mod create;
 mod cursor;
 mod guard;
+mod identities;
 mod options;
 mod show;
 mod statement;
@@ -19,7 +20,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use crate::{Error, Position, Result};
 
 pub(crate) use cursor::Cursor;
-pub(crate) use options::{OptionValue, Options};
+pub(crate) use identities::{GrantOn, IdentityStatement};
+pub(crate) use options::{OptionValue, Options, parse_duration_ms as duration_ms};
 pub(crate) use statement::{
     AlterTable, CopyFrom, CopyTo, CreateCheckback, CreateConsumer, CreateFunction, CreatePlugin, CreateTable,
     CreateTopic, Definition, PluginSource, Show, Statement, TableColumns, Target, TransformCall,

@@ -236,7 +236,7 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 /// `'3 days'`, `'12h'`, `'500ms'`, `'90 seconds'`; a sum of parts such as `'1h 30m'`.
-fn parse_duration_ms(text: &str) -> Option<u64> {
+pub(crate) fn parse_duration_ms(text: &str) -> Option<u64> {
     let mut total = 0_u64;
     let mut rest = text.trim();
     if rest.is_empty() {

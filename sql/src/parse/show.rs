@@ -1,6 +1,6 @@
 //! SHOW, DESCRIBE and EXPLAIN of topics.
 
-use super::{Cursor, Show, Statement, create};
+use super::{Cursor, Show, Statement, create, identities};
 use crate::Result;
 
 /// Settings that tools ask for when they connect, by the names that PostgreSQL has for them.
@@ -27,7 +27,7 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Show(Show::Describe(cursor.name()?)));
     }
     cursor.expect_words(&["SHOW"])?;
-    let listings: [(&[&str], Show); 15] = [
+    let listings: [(&[&str], Show); 19] = [
         (&["TABLES"], Show::Tables),
         (&["TOPICS"], Show::Topics),
         (&["PLUGINS"], Show::Plugins),
@@ -43,11 +43,19 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         (&["SCHEMAS"], Show::Namespaces),
         (&["DATABASES"], Show::Namespaces),
         (&["CONSUMER", "SUBSCRIPTIONS"], Show::Subscriptions),
+        (&["USERS"], Show::Users),
+        (&["ROLES"], Show::Roles),
+        (&["TOKENS"], Show::Tokens),
+        (&["ACCESS", "KEYS"], Show::AccessKeys),
     ];
     for (words, show) in listings {
         if cursor.words(words) {
             return Ok(Statement::Show(show));
         }
+    }
+    if cursor.words(&["GRANTS"]) {
+        let of = if cursor.words(&["FOR"]) { Some(identities::identity(cursor)?) } else { None };
+        return Ok(Statement::Show(Show::Grants(of)));
     }
     if cursor.words(&["CREATE", "TABLE"]) {
         return Ok(Statement::Show(Show::CreateTable(cursor.name()?)));
@@ -70,7 +78,7 @@ pub(super) fn parse_show(cursor: &mut Cursor) -> Result<Statement> {
         }
     }
     Err(cursor.expected(
-        "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, CHECKBACKS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, \
+        "TABLES, TOPICS, PLUGINS, PLUGIN CONSUMERS, CHECKBACKS, NAMESPACES, CONSUMER GROUPS, CONSUMERS, SUBSCRIPTIONS, SEGMENTS, FUNCTIONS, USERS, ROLES, TOKENS, ACCESS KEYS, GRANTS, \
          COLUMNS FROM, CREATE TABLE, CREATE TOPIC, CREATE FUNCTION or CREATE CHECKBACK",
     ))
 }

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use millstream_engine::{SeekTo, VersionStart};
 
-use super::Options;
+use super::{IdentityStatement, Options};
 use crate::names::{fold, quote};
 
 /// A parsed statement.
@@ -91,6 +91,7 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    Identity(IdentityStatement),
     CreateConsumer(CreateConsumer),
     AlterConsumer {
         name: ObjectName,
@@ -316,6 +317,12 @@ pub(crate) enum Show {
     Subscriptions,
     Segments,
     Functions,
+    Users,
+    Roles,
+    Tokens,
+    AccessKeys,
+    /// Of a user or role, what he has through roles included; `None`: the caller's.
+    Grants(Option<String>),
     Describe(ObjectName),
     CreateTable(ObjectName),
     CreateTopic(ObjectName),

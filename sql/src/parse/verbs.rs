@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Token;
 use millstream_engine::VersionStart;
 
-use super::{CopyFrom, CopyTo, Cursor, Options, Statement, alter, create, show};
+use super::{CopyFrom, CopyTo, Cursor, Options, Statement, alter, create, identities, show};
 use crate::{Error, Position, Result};
 
 /// Parses the statement that begins at the cursor.
@@ -27,6 +27,15 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
     }
     if cursor.peek_word(0, "EXPLAIN") && (cursor.peek_word(1, "TOPIC") || cursor.peek_word(1, "CREATE")) {
         return show::parse_explain_topic(cursor);
+    }
+    if cursor.words(&["EXPLAIN", "GRANT"]) {
+        return identities::parse_explain(cursor);
+    }
+    if cursor.words(&["GRANT"]) {
+        return identities::parse_grant(cursor);
+    }
+    if cursor.words(&["REVOKE"]) {
+        return identities::parse_revoke(cursor);
     }
     if cursor.words(&["RELOAD", "TOPIC"]) {
         return parse_reload_topic(cursor);
@@ -187,7 +196,6 @@ fn refused(verb: &str) -> Option<&'static str> {
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "END" => {
             "there are no transactions over several statements; one INSERT up to the commit size is atomic"
         }
-        "GRANT" | "REVOKE" => "there are no roles yet",
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => "prepare statements through the client's protocol",
         "VACUUM" | "ANALYZE" | "OPTIMIZE" => "segments are kept in shape in the background",
         "LOCK" | "UNLOCK" | "CALL" | "KILL" | "FLUSH" | "LISTEN" | "NOTIFY" | "RESET" => "Millstream has no such thing",

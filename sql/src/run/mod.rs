@@ -8,6 +8,7 @@ mod define;
 mod files;
 mod functions;
 mod groups;
+mod identities;
 mod insert;
 mod messages;
 mod namespaces;
@@ -28,6 +29,7 @@ use crate::query::Reader;
 use crate::{Error, Outcome, Result, SqlOptions};
 
 pub(crate) use copy_to::copy_to;
+pub(crate) use identities::{rows as identity_rows, schema as identity_schema};
 pub(crate) use insert::{Appender, insert_columns};
 pub(crate) use resend::{message_table, resend};
 pub(crate) use topics::{explain_create_topic, explain_topic};
@@ -89,6 +91,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CommitOffsets { topic, group, client } => groups::commit_offsets(scene, &topic, &group, client),
         Statement::EndTransaction { id, table, commit } => messages::end_transaction(scene, &id, &table, commit),
         Statement::RecallMessage { id, table, due } => messages::recall_message(scene, &id, &table, due.as_deref()),
+        Statement::Identity(statement) => identities::run(scene, statement),
         Statement::CopyFrom(copy) => copy_from::copy_from(scene, copy),
         other => Err(Error::Internal(format!("statement {other:?} has a path of its own"))),
     }

@@ -7,6 +7,7 @@ mod consumers;
 mod data;
 mod defined;
 mod delivered;
+mod identities;
 mod messages;
 mod namespaces;
 mod shadows;
@@ -43,7 +44,8 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 29] = [
+pub(crate) static TABLES: [SystemTable; 35] = [
+    SystemTable { name: "access_keys", columns: identities::ACCESS_KEYS, rows: identities::access_keys },
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
@@ -51,6 +53,7 @@ pub(crate) static TABLES: [SystemTable; 29] = [
     SystemTable { name: "delayed_messages", columns: messages::DELAYED_MESSAGES, rows: messages::delayed_messages },
     SystemTable { name: "deliveries", columns: messages::DELIVERIES, rows: messages::deliveries },
     SystemTable { name: "functions", columns: callable::FUNCTIONS, rows: callable::functions },
+    SystemTable { name: "grants", columns: identities::GRANTS, rows: identities::grants },
     SystemTable { name: "groups", columns: delivered::GROUPS, rows: delivered::groups },
     SystemTable { name: "log", columns: stored::LOG, rows: stored::log },
     SystemTable { name: "members", columns: delivered::MEMBERS, rows: delivered::members },
@@ -66,13 +69,17 @@ pub(crate) static TABLES: [SystemTable; 29] = [
     SystemTable { name: "plugin_shadows", columns: shadows::SHADOWS, rows: shadows::shadows },
     SystemTable { name: "plugin_uses", columns: called::USES, rows: called::uses },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
+    SystemTable { name: "role_members", columns: identities::ROLE_MEMBERS, rows: identities::role_members },
+    SystemTable { name: "roles", columns: identities::ROLES, rows: identities::roles },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
     SystemTable { name: "subscriptions", columns: messages::SUBSCRIPTIONS, rows: messages::subscriptions },
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },
+    SystemTable { name: "tokens", columns: identities::TOKENS, rows: identities::tokens },
     SystemTable { name: "topic_versions", columns: versions::TOPIC_VERSIONS, rows: versions::topic_versions },
     SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },
     SystemTable { name: "transactions", columns: messages::TRANSACTIONS, rows: messages::transactions },
+    SystemTable { name: "users", columns: identities::USERS, rows: identities::users },
 ];
 
 /// The table of a name.

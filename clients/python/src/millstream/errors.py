@@ -89,7 +89,7 @@ class Timeout(Unavailable):
 #: What pyarrow raises; some of its errors are Python's own.
 ARROW_ERRORS = (pa.ArrowException, flight.FlightError, OSError)
 
-#: What no server says of itself: the token of a log-in is not known, or a password can't be checked.
+#: The name of a login that is missing, wrong or has ended.
 UNAUTHENTICATED = "unauthenticated"
 
 _BY_KIND: dict[str, type[MillstreamError]] = {

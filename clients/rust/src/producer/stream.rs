@@ -194,6 +194,7 @@ fn refuses_one_batch(error: &Error) -> bool {
         ErrorKind::NotFound,
         ErrorKind::OutOfRange,
         ErrorKind::ResourceExhausted,
+        ErrorKind::Unauthenticated,
         ErrorKind::PermissionDenied,
         ErrorKind::Unsupported,
     ];

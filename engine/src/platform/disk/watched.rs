@@ -50,6 +50,10 @@ impl<W: DiskWatch> Disk for WatchedDisk<W> {
         self.file(RealDisk.create(path))
     }
 
+    fn create_private(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.file(RealDisk.create_private(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.rename(from, to)
     }

@@ -27,6 +27,7 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::FailedPrecondition => Code::PreconditionFailed,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::Retry => Code::TooManyRequests,
+        ErrorKind::Unauthenticated => Code::Unauthorized,
         ErrorKind::PermissionDenied => Code::Forbidden,
         ErrorKind::Unsupported => Code::Unsupported,
         ErrorKind::Reopen => Code::HaNotAvailable,

@@ -42,7 +42,7 @@ fn code(kind: ErrorKind) -> Code {
         | ErrorKind::ResourceExhausted => INVALID_ARGUMENT,
         ErrorKind::NotFound => NO_TOPIC,
         ErrorKind::Retry => BUSY,
-        ErrorKind::PermissionDenied => ACCESS_DENIED,
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => ACCESS_DENIED,
         ErrorKind::Unsupported => UNSUPPORTED,
         ErrorKind::Reopen => UNAVAILABLE,
         ErrorKind::Corrupt | ErrorKind::Internal => INTERNAL,

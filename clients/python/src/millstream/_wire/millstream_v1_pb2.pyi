@@ -51,6 +51,7 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_UNSUPPORTED: _ClassVar[ErrorKind]
     ERROR_KIND_REOPEN: _ClassVar[ErrorKind]
     ERROR_KIND_CORRUPT: _ClassVar[ErrorKind]
+    ERROR_KIND_UNAUTHENTICATED: _ClassVar[ErrorKind]
 AUTO_OFFSET_RESET_LATEST: AutoOffsetReset
 AUTO_OFFSET_RESET_EARLIEST: AutoOffsetReset
 AUTO_OFFSET_RESET_NONE: AutoOffsetReset
@@ -79,6 +80,7 @@ ERROR_KIND_PERMISSION_DENIED: ErrorKind
 ERROR_KIND_UNSUPPORTED: ErrorKind
 ERROR_KIND_REOPEN: ErrorKind
 ERROR_KIND_CORRUPT: ErrorKind
+ERROR_KIND_UNAUTHENTICATED: ErrorKind
 
 class ConsumerRequest(_message.Message):
     __slots__ = ("hello", "credit", "commit", "seek", "pause", "resume", "heartbeat", "offsets", "leave")

@@ -1,0 +1,131 @@
+//! Failed attempts: after a few, an address must wait before it is listened to again, each time twice as long; so must all addresses for
+//! a user that many of them try.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// An address may fail so often in a row for one user, and for users of all names, before it has to wait.
+const FREE_FOR_USER: u32 = 5;
+const FREE_FOR_ADDRESS: u32 = 20;
+/// All addresses together for one user: then each waits a little, so that nobody can shut him out for long.
+const FREE_FROM_ALL: u32 = 100;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+const LONGEST_WAIT_OF_ALL: Duration = Duration::from_secs(2);
+/// What was last heard of so long ago is forgotten.
+const FORGOTTEN: Duration = Duration::from_mins(30);
+/// Of each kind; they name themselves.
+const MAX_KEPT: usize = 10_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// One user from one address.
+    Pair(String, Option<IpAddr>),
+    Address(Option<IpAddr>),
+    User(String),
+}
+
+impl Key {
+    fn free(&self) -> u32 {
+        match self {
+            Key::Pair(..) => FREE_FOR_USER,
+            Key::Address(_) => FREE_FOR_ADDRESS,
+            Key::User(_) => FREE_FROM_ALL,
+        }
+    }
+
+    fn longest(&self) -> Duration {
+        if matches!(self, Key::User(_)) { LONGEST_WAIT_OF_ALL } else { LONGEST_WAIT }
+    }
+
+    fn shown(&self) -> String {
+        let from = |address: &Option<IpAddr>| address.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+        match self {
+            Key::Pair(user, address) => format!("attempts to log in as {user:?} from {}", from(address)),
+            Key::Address(address) => format!("attempts to log in from {}", from(address)),
+            Key::User(user) => format!("attempts to log in as {user:?}, from all addresses together,"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    until: Duration,
+    last: Duration,
+}
+
+/// By the clock that does not step.
+#[derive(Debug, Default)]
+pub(super) struct Attempts(Mutex<HashMap<Key, Failures>>);
+
+/// A token names nobody: then there is no user whom others could be kept from.
+fn keys(user: &str, from: Option<IpAddr>) -> impl Iterator<Item = Key> {
+    // Names are as long as who tries them likes.
+    let user: String = user.chars().take(128).collect();
+    let named = (!user.is_empty()).then(|| Key::User(user.clone()));
+    [Key::Pair(user, from), Key::Address(from)].into_iter().chain(named)
+}
+
+impl Attempts {
+    /// For how long nothing is looked at.
+    pub(super) fn locked(&self, user: &str, from: Option<IpAddr>, now: Duration) -> Option<Duration> {
+        let known = self.0.lock();
+        let left = |key| known.get(&key).and_then(|failures| failures.until.checked_sub(now));
+        keys(user, from).filter_map(left).max().filter(|left| !left.is_zero())
+    }
+
+    /// Gives what an operator should hear of, when it has become too much.
+    pub(super) fn failed(&self, user: &str, from: Option<IpAddr>, now: Duration) -> Option<String> {
+        let mut known = self.0.lock();
+        let mut told = None;
+        for key in keys(user, from) {
+            if known.len() >= MAX_KEPT && !known.contains_key(&key) {
+                make_room(&mut known, now);
+            }
+            let failures = known.entry(key.clone()).or_insert(Failures { count: 0, until: now, last: now });
+            if now.saturating_sub(failures.last) > FORGOTTEN {
+                failures.count = 0;
+            }
+            failures.last = now;
+            failures.count = failures.count.saturating_add(1);
+            let Some(beyond) = failures.count.checked_sub(key.free()) else { continue };
+            let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(16)).min(key.longest());
+            failures.until = now.saturating_add(wait);
+            if beyond == 0 || beyond.is_power_of_two() {
+                told = Some(format!("{} {} have failed in a row", failures.count, key.shown()));
+            }
+        }
+        told
+    }
+
+    /// Of the user: others that the address tried stay counted.
+    pub(super) fn succeeded(&self, user: &str, from: Option<IpAddr>) {
+        let mut known = self.0.lock();
+        for key in keys(user, from).filter(|key| !matches!(key, Key::Address(_))) {
+            known.remove(&key);
+        }
+    }
+}
+
+/// Those go first that were heard of longest ago, a tenth of all.
+fn make_room(known: &mut HashMap<Key, Failures>, now: Duration) {
+    known.retain(|_, failures| now.saturating_sub(failures.last) <= FORGOTTEN);
+    if known.len() < MAX_KEPT {
+        return;
+    }
+    let mut times: Vec<Duration> = known.values().map(|failures| failures.last).collect();
+    times.sort_unstable();
+    let oldest = times.get(times.len() / 10).copied().unwrap_or(now);
+    known.retain(|_, failures| failures.last > oldest);
+}
+
+#[cfg(test)]
+impl Attempts {
+    pub(super) fn kept(&self) -> usize {
+        self.0.lock().len()
+    }
+}

@@ -155,7 +155,9 @@ impl Access {
 
     fn standing(&self, who: &Principal) -> Result<Arc<Standing>> {
         if who.is_anonymous() {
-            return Err(Error::Unauthenticated("log in first: this server wants a user and a password, or a token".to_owned()));
+            return Err(Error::Unauthenticated(
+                "log in first: this server wants a user and a password, or a token".to_owned(),
+            ));
         }
         let standing = self.gathered(who);
         match who.login() {
@@ -198,7 +200,8 @@ impl Access {
         let key = match roles {
             [] => who.name(),
             roles => {
-                joined = std::iter::once(who.name()).chain(roles.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join("\0");
+                joined =
+                    std::iter::once(who.name()).chain(roles.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join("\0");
                 &joined
             }
         };
@@ -227,5 +230,10 @@ fn names_of(who: &Principal) -> impl Iterator<Item = &str> {
 }
 
 fn denied(who: &Principal, action: Action, object: &Object<'_>) -> Error {
-    Error::PermissionDenied(format!("{:?} may not do this: it needs {} on {}", who.name(), action.wanted(), object.shown()))
+    Error::PermissionDenied(format!(
+        "{:?} may not do this: it needs {} on {}",
+        who.name(),
+        action.wanted(),
+        object.shown()
+    ))
 }

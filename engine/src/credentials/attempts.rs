@@ -42,7 +42,8 @@ impl Key {
     }
 
     fn shown(&self) -> String {
-        let from = |address: &Option<IpAddr>| address.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+        let from =
+            |address: &Option<IpAddr>| address.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
         match self {
             Key::Pair(user, address) => format!("attempts to log in as {user:?} from {}", from(address)),
             Key::Address(address) => format!("attempts to log in from {}", from(address)),

@@ -37,11 +37,22 @@ pub enum Credentials<'a> {
     },
     Token(&'a str),
     /// An HMAC over what was sent, by the secret of an access key. Whether the request is a new one is the door's matter.
-    Signature { key: &'a str, algorithm: SignatureAlgorithm, signed: &'a [u8], signature: &'a [u8] },
+    Signature {
+        key: &'a str,
+        algorithm: SignatureAlgorithm,
+        signed: &'a [u8],
+        signature: &'a [u8],
+    },
     /// A client certificate that the door has verified, by the name in it.
-    Certificate { name: &'a str },
+    Certificate {
+        name: &'a str,
+    },
     /// Claims that the door has verified.
-    Claims { name: &'a str, roles: &'a [String], expires_us: Option<i64> },
+    Claims {
+        name: &'a str,
+        roles: &'a [String],
+        expires_us: Option<i64>,
+    },
 }
 
 /// Of signatures.
@@ -83,7 +94,9 @@ impl Authenticator {
             return Ok(Principal::anonymous());
         }
         let Some(shown) = shown else {
-            return Err(Error::Unauthenticated("log in first: this server wants a user and a password, or a token".to_owned()));
+            return Err(Error::Unauthenticated(
+                "log in first: this server wants a user and a password, or a token".to_owned(),
+            ));
         };
         let name = shown.claimed();
         let now = self.clock.monotonic();

@@ -109,7 +109,8 @@ fn signatures() {
     let NewKey { id, secret } = new_key().unwrap();
     let sealed = gate.authenticator.seal.sealed(&id, &secret).unwrap();
     assert!(!sealed.0.windows(8).any(|part| secret.as_bytes().starts_with(part)));
-    let info = AccessKeyInfo { id: Arc::from(id.as_str()), user: Arc::from("ann"), sealed: sealed.clone(), created_us: 1 };
+    let info =
+        AccessKeyInfo { id: Arc::from(id.as_str()), user: Arc::from("ann"), sealed: sealed.clone(), created_us: 1 };
     gate.access.apply([&IdentityChange::KeyCreated(info)]);
     for (algorithm, ring) in [
         (SignatureAlgorithm::HmacSha1, ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),

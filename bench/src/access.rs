@@ -118,7 +118,10 @@ fn table_name(number: usize) -> String {
 
 fn table(engine: &Engine, name: &str) -> Result<()> {
     let (namespace, name, schema) = (NAMESPACE.to_owned(), name.to_owned(), data::kilobyte_row(0)?.schema());
-    engine.create_table(&Principal::anonymous(), TableSpec { namespace, name, schema, options: TableOptions::default() })?;
+    engine.create_table(
+        &Principal::anonymous(),
+        TableSpec { namespace, name, schema, options: TableOptions::default() },
+    )?;
     Ok(())
 }
 

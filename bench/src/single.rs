@@ -32,13 +32,7 @@ pub(crate) fn table(engine: &Engine, partitions: u32) -> Result<TableId> {
 }
 
 /// Appends rows one by one for `time`, keeping `IN_FLIGHT` unanswered; gives rows and seconds.
-pub(crate) fn drive(
-    engine: &Engine,
-    who: &Principal,
-    table: TableId,
-    time: Duration,
-    keys: i64,
-) -> Result<(u64, f64)> {
+pub(crate) fn drive(engine: &Engine, who: &Principal, table: TableId, time: Duration, keys: i64) -> Result<(u64, f64)> {
     let rows: Vec<_> = (0..keys).map(data::kilobyte_row).collect::<Result<_>>()?;
     let mut pending: VecDeque<PendingReceipt> = VecDeque::with_capacity(IN_FLIGHT);
     let start = Instant::now();

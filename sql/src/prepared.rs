@@ -120,7 +120,7 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
             let LogicalPlan::Dml(dml) = plan else {
                 return Err(Error::Internal("an INSERT was planned as something else".to_owned()));
             };
-            let source = own_columns(dml.input.as_ref().clone(), &table)?;
+            let source = run::own_columns(dml.input.as_ref().clone(), &table)?;
             let source = analysed(&state, source, &parameters)?;
             (None, parameters, Plan::Insert { state, source, table })
         }
@@ -190,20 +190,6 @@ fn expected_schema(state: &SessionState, plan: &LogicalPlan, parameters: &Schema
     }
 }
 
-/// The source of an INSERT without the pseudo-columns that the table may have been planned with.
-fn own_columns(source: LogicalPlan, table: &TableInfo) -> Result<LogicalPlan> {
-    let own = table.schema().fields().len();
-    if source.schema().fields().len() <= own {
-        return Ok(source);
-    }
-    let columns: Vec<_> = source.schema().columns().into_iter().take(own).map(Into::into).collect();
-    let narrowed: Vec<datafusion::logical_expr::Expr> = columns;
-    datafusion::logical_expr::LogicalPlanBuilder::from(source)
-        .project(narrowed)
-        .and_then(|builder| builder.build())
-        .map_err(|error| from_datafusion(error, 0))
-}
-
 impl Prepared {
     /// Executes with one row of parameters, columns by position. An INSERT takes any number of rows and inserts for each
     /// of them; every other statement takes exactly one. Nothing has an effect before this call.
@@ -257,7 +243,7 @@ impl Prepared {
                 let (_, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
                 run::resend(&scene, table, rows).await
             }
-            Plan::Identity(statement) => self.identity(&scene, statement).await,
+            Plan::Identity(statement) => self.one_batch(run::identity_rows(&scene, statement).await?),
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),
@@ -273,15 +259,6 @@ impl Prepared {
                 shares.run(purpose, run).await?
             }
         }
-    }
-
-    /// On a thread that may wait: it writes, and hashes passwords.
-    async fn identity(&self, scene: &Scene, statement: &IdentityStatement) -> Result<Outcome> {
-        let (shares, statement) = (Arc::clone(&scene.reader.shares), statement.clone());
-        let scene = scene.clone();
-        let batch =
-            shares.run(Purpose::Statement, move || planning(|| run::identity_rows(&scene, &statement))).await??;
-        self.one_batch(batch)
     }
 
     /// Starts a query with one row of parameters.

@@ -110,6 +110,15 @@ impl Access {
         }
     }
 
+    /// Whether `who` may know of all that is in the namespace.
+    pub(crate) fn sees_all_in(&self, who: &Principal, namespace: &str) -> bool {
+        match self.rights(who, &Object::namespace(namespace)) {
+            Ok(None) => true,
+            Ok(Some(rights)) => !rights.is_empty(),
+            Err(_) => false,
+        }
+    }
+
     /// Refuses what `who` may not grant: he needs GRANT OPTION and the rights themselves on all of the scope.
     pub(crate) fn check_grant(&self, who: &Principal, scope: &Scope, rights: Rights) -> Result<()> {
         if !self.is_on() || who.is_system() {

@@ -25,6 +25,7 @@ use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
 pub(crate) use passwords::hashed;
+pub use secrets::SignatureAlgorithm;
 pub(crate) use secrets::{NewKey, new_key, new_token};
 
 /// What a caller shows.
@@ -53,13 +54,6 @@ pub enum Credentials<'a> {
         roles: &'a [String],
         expires_us: Option<i64>,
     },
-}
-
-/// Of signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureAlgorithm {
-    HmacSha1,
-    HmacSha256,
 }
 
 /// Checks what callers show.

@@ -3,7 +3,6 @@
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
-use super::SignatureAlgorithm;
 use crate::identities::Digest;
 use crate::model::{Error, Result};
 
@@ -12,6 +11,13 @@ const TOKEN: &str = "mst_";
 const KEY: &str = "MSK";
 /// Without what looks alike; 32 of them, so that each takes five bits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Of signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    HmacSha1,
+    HmacSha256,
+}
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];

@@ -38,8 +38,9 @@ impl Engine {
 
     /// Refused while it holds anything.
     pub fn drop_namespace(&self, who: &Principal, name: &str) -> Result<()> {
-        self.session(who)?.namespace(Action::Define, name)?;
-        self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop)
+        let session = self.session(who)?;
+        session.namespace(Action::Define, name)?;
+        session.veiled(name, self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop))
     }
 
     /// In name order.
@@ -68,7 +69,7 @@ impl Engine {
     pub fn replace_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
         let session = self.session(who)?;
         let info = table_info(spec, who)?;
-        let (dropped, lsn) = self.define(|engine| {
+        let defined = self.define(|engine| {
             let old = session.table(Action::Define, &info.namespace, &info.name)?;
             engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
             // The new table's record is the last one, and its LSN is the submission's.
@@ -78,7 +79,8 @@ impl Engine {
                 }
                 recorded => Ok((TopicId(old.id.0), recorded?)),
             }
-        })?;
+        });
+        let (dropped, lsn) = session.veiled(&info.namespace, defined)?;
         self.forget(&[dropped]);
         self.rooms.ledger.table(TableId(lsn.0))
     }
@@ -131,17 +133,20 @@ impl Engine {
     /// and ends those members too, but no plugin's consumer.
     pub fn drop_table(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         let session = self.session(who)?;
-        let dropped = self.define(|engine| {
-            let table = session.table(Action::Define, namespace, name)?;
-            if !force {
-                engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
-                engine.record(vec![Change::TableDropped { table: table.id }])?;
-                return Ok(vec![TopicId(table.id.0)]);
-            }
-            let drops = engine.drops_of_table(table.id);
-            engine.refuse_consumers(&drops)?;
-            engine.drop_all(Vec::new(), drops)
-        })?;
+        let dropped = session.veiled(
+            namespace,
+            self.define(|engine| {
+                let table = session.table(Action::Define, namespace, name)?;
+                if !force {
+                    engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
+                    engine.record(vec![Change::TableDropped { table: table.id }])?;
+                    return Ok(vec![TopicId(table.id.0)]);
+                }
+                let drops = engine.drops_of_table(table.id);
+                engine.refuse_consumers(&drops)?;
+                engine.drop_all(Vec::new(), drops)
+            }),
+        )?;
         self.forget(&dropped);
         Ok(())
     }

@@ -74,8 +74,9 @@ impl Engine {
 
     /// Refused while it has members, unless `force`.
     pub fn drop_group(&self, who: &Principal, namespace: &str, group: &str, force: bool) -> Result<()> {
-        self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.rooms.delivery.drop_group(namespace, group, force)
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        session.veiled(namespace, self.rooms.delivery.drop_group(namespace, group, force))
     }
 
     /// `poll()` in SQL: one member per (group, client id), kept until its session times out. Waits up to `wait` for rows.

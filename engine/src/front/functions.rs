@@ -27,8 +27,9 @@ impl Engine {
 
     /// Refused while a topic calls it.
     pub fn drop_function(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        let function = self.session(who)?.function(Action::Define, namespace, name)?;
-        self.record(vec![Change::FunctionDropped { function: function.id }]).map(drop)
+        let session = self.session(who)?;
+        let function = session.function(Action::Define, namespace, name)?;
+        session.veiled(namespace, self.record(vec![Change::FunctionDropped { function: function.id }]).map(drop))
     }
 
     pub fn function(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {

@@ -72,7 +72,8 @@ impl Engine {
                 engine.refuse_readers(name, &drops)?;
             }
             engine.drop_all(changes, drops)
-        })?;
+        });
+        let dropped = session.veiled(namespace, dropped)?;
         self.forget(&dropped);
         Ok(())
     }

@@ -75,8 +75,9 @@ impl Engine {
 
     /// Refused while a topic or consumer calls any version of it, or a function is made of it.
     pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
-        let plugin = self.session(who)?.plugin(Action::Define, namespace, name)?;
-        self.record(vec![Change::PluginDropped { plugin: plugin.id }])?;
+        let session = self.session(who)?;
+        let plugin = session.plugin(Action::Define, namespace, name)?;
+        session.veiled(namespace, self.record(vec![Change::PluginDropped { plugin: plugin.id }]))?;
         self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
         Ok(())
     }

@@ -23,6 +23,7 @@ pub(super) struct Session<'a> {
 impl Engine {
     pub(super) fn session<'a>(&'a self, who: &'a Principal) -> Result<Session<'a>> {
         self.rooms.ledger.check_open()?;
+        self.rooms.ledger.access.check_login(who)?;
         Ok(self.observer(who))
     }
 
@@ -94,6 +95,16 @@ impl Session<'_> {
             self.ledger.check_topic(&topic)?;
         }
         Ok(topic)
+    }
+
+    /// What stands in the way is named to whoever sees all of the namespace.
+    pub(super) fn veiled<T>(&self, namespace: &str, answer: Result<T>) -> Result<T> {
+        match answer {
+            Err(Error::InUse { what, name, .. }) if !self.ledger.access.sees_all_in(self.who, namespace) => {
+                Err(Error::InUse { what, name, by: "what you may not see".to_owned() })
+            }
+            answer => answer,
+        }
     }
 
     /// Topics that a member is to read.

@@ -43,7 +43,7 @@ impl Engine {
     /// which goes with it; `force` ends the members, forgets the offsets and drops those topics.
     pub fn drop_topic(&self, who: &Principal, namespace: &str, name: &str, force: bool) -> Result<()> {
         let session = self.session(who)?;
-        let (source, dropped) = self.define(|engine| {
+        let defined = self.define(|engine| {
             let topic = session.topic(Action::Define, namespace, name)?;
             let drops = engine.drops_of_topic(&topic);
             engine.refuse_consumers(&drops)?;
@@ -51,7 +51,8 @@ impl Engine {
                 engine.refuse_drop(&topic, &drops)?;
             }
             Ok((topic.table, engine.drop_all(Vec::new(), drops)?))
-        })?;
+        });
+        let (source, dropped) = session.veiled(namespace, defined)?;
         self.forget(&dropped);
         self.rooms.watchers.wake([source]);
         Ok(())

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::changed::Changed;
 use super::codec::{self, KeyBytes, KeyParts};
 use super::earlier::Earlier;
@@ -11,14 +9,9 @@ use super::family::{Ahead, Family, Fold, RecordKind};
 use super::stored::{Entries, Stored};
 use crate::identities::{Entry, Identities, IdentityChange, Scope, ScopeKind, Value};
 use crate::model::{Error, Lsn, Result};
-use crate::state::Record;
+use crate::state::{IdentityRecord, Record};
 
 const TAG: u8 = b'U';
-
-/// One change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct IdentityRecord(pub IdentityChange);
 
 impl RecordKind for IdentityRecord {
     fn encode(&self) -> Result<Vec<u8>> {

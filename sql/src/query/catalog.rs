@@ -56,7 +56,8 @@ impl Reader {
         match permitted(self.engine.table_by_id(&self.who, topic.table))? {
             Some(_) => Ok(()),
             None => {
-                let message = format!("the definition of topic {:?} is told to whoever has rights on its table", topic.name);
+                let message =
+                    format!("the definition of topic {:?} is told to whoever has rights on its table", topic.name);
                 Err(EngineError::PermissionDenied(message).into())
             }
         }

@@ -11,6 +11,8 @@ use super::{Scene, done};
 use crate::names::Name;
 use crate::parse::{GrantOn, IdentityStatement, Options, duration_ms};
 use crate::query::Relation;
+use crate::shares::Purpose;
+use crate::threads::planning;
 use crate::{Error, Outcome, Result};
 
 const USER_OPTIONS: [&str; 2] = ["disabled", "certificate"];
@@ -30,8 +32,13 @@ pub(crate) fn schema(statement: &IdentityStatement) -> Option<SchemaRef> {
     Some(Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>())))
 }
 
-/// Carries one out that gives rows.
-pub(crate) fn rows(scene: &Scene, statement: &IdentityStatement) -> Result<RecordBatch> {
+/// Carries one out that gives rows, on a thread that may wait: it writes.
+pub(crate) async fn rows(scene: &Scene, statement: &IdentityStatement) -> Result<RecordBatch> {
+    let (shares, scene, statement) = (Arc::clone(&scene.reader.shares), scene.clone(), statement.clone());
+    shares.run(Purpose::Statement, move || planning(|| batch(&scene, &statement))).await?
+}
+
+fn batch(scene: &Scene, statement: &IdentityStatement) -> Result<RecordBatch> {
     let (engine, who) = (scene.engine(), scene.who());
     let rows: Vec<Vec<String>> = match statement {
         IdentityStatement::CreateToken { name, user, expires } => {

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Ident, Insert, ObjectName, TableObject};
 use millstream_engine::{
     Append, Engine, Error as EngineError, PartitionChoice, PendingReceipt, Principal, TableInfo, Tickets,
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use super::Scene;
 use super::define::writable;
+use crate::convert::from_datafusion;
 use crate::listing::missing;
 use crate::query::Relation;
 use crate::shares::{Purpose, Shares};
@@ -209,4 +211,18 @@ impl Appender {
         }
         Error::Partial { rows: self.rows, source: Box::new(error) }
     }
+}
+
+/// The source of an INSERT without the pseudo-columns that the table may have been planned with.
+pub(crate) fn own_columns(source: LogicalPlan, table: &TableInfo) -> Result<LogicalPlan> {
+    let own = table.schema().fields().len();
+    if source.schema().fields().len() <= own {
+        return Ok(source);
+    }
+    let columns: Vec<_> = source.schema().columns().into_iter().take(own).map(Into::into).collect();
+    let narrowed: Vec<datafusion::logical_expr::Expr> = columns;
+    datafusion::logical_expr::LogicalPlanBuilder::from(source)
+        .project(narrowed)
+        .and_then(|builder| builder.build())
+        .map_err(|error| from_datafusion(error, 0))
 }

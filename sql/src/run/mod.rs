@@ -30,7 +30,7 @@ use crate::{Error, Outcome, Result, SqlOptions};
 
 pub(crate) use copy_to::copy_to;
 pub(crate) use identities::{rows as identity_rows, schema as identity_schema};
-pub(crate) use insert::{Appender, insert_columns};
+pub(crate) use insert::{Appender, insert_columns, own_columns};
 pub(crate) use resend::{message_table, resend};
 pub(crate) use topics::{explain_create_topic, explain_topic};
 

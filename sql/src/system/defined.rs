@@ -34,7 +34,8 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
     let delayed: HashMap<_, _> = reader.engine.delayed_counts(&reader.who)?.into_iter().collect();
     for table in reader.engine.tables(&reader.who)? {
         let offsets = permitted(reader.engine.table_offsets(&reader.who, table.id))?;
-        let retained = offsets.map(|offsets| offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum::<u64>());
+        let retained =
+            offsets.map(|offsets| offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum::<u64>());
         let options = &table.options;
         rows.push(vec![
             text(&table.namespace),

@@ -202,10 +202,13 @@ async fn nothing_crosses_from_one_tenant_to_another() {
     ] {
         let (kind, answer) = refused(&red, &sql.replace("{}", there)).await;
         let (other_kind, other) = refused(&red, &sql.replace("{}", missing)).await;
-        let plain = |text: &str, name: &str| {
-            name.split('.').fold(text.to_owned(), |text, part| text.replace(part, "X"))
-        };
-        assert_eq!((kind, plain(&answer, there)), (other_kind, plain(&other, missing)), "{sql} of {there} and {missing}");
+        let plain =
+            |text: &str, name: &str| name.split('.').fold(text.to_owned(), |text, part| text.replace(part, "X"));
+        assert_eq!(
+            (kind, plain(&answer, there)),
+            (other_kind, plain(&other, missing)),
+            "{sql} of {there} and {missing}"
+        );
         assert!(!answer.contains("secret"), "{answer}");
     }
     // And all of it is there still, for who may.
@@ -222,7 +225,10 @@ async fn a_topic_shares_rows_without_its_table() {
         (server.session("admin", "public"), server.session("red_user", "red"), server.session("blue_user", "blue"));
     run(&red, "GRANT READ ON TOPIC red.big TO blue_team").await;
     assert_eq!(run(&blue, "SELECT id FROM red.big ORDER BY 1").await, ["2", "3"]);
-    assert_eq!(refused(&blue, "SELECT id FROM red.orders").await.0, refused(&blue, "SELECT id FROM red.no_such").await.0);
+    assert_eq!(
+        refused(&blue, "SELECT id FROM red.orders").await.0,
+        refused(&blue, "SELECT id FROM red.no_such").await.0
+    );
     assert_eq!(run(&blue, "SELECT name FROM system.topics WHERE namespace = 'red'").await, ["big"]);
     let definition = run(&blue, "SELECT definition FROM system.topics WHERE namespace = 'red'").await;
     assert!(!definition.join("").contains("orders"), "the table is not to be named: {definition:?}");

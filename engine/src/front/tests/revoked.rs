@@ -89,3 +89,21 @@ fn a_topic_is_read_by_its_own_grant_and_its_owners_right_to_the_table() {
     assert!(stopped.to_string().contains("\"ann\""), "{stopped}");
     assert!(engine.topic(&admin, NS, "hers").is_ok_and(|found| found.id == topic.id));
 }
+
+#[test]
+fn what_stands_in_the_way_is_not_named_to_whom_it_is_hidden() {
+    let (store, admin) = with_users(&["ann"]);
+    let engine = &store.engine;
+    let define = rights(&[Right::Define]);
+    engine.grant(&admin, "ann", &Scope::within(ScopeKind::Table, NS, "t"), define).expect("granted");
+    engine.grant(&admin, "ann", &Scope::within(ScopeKind::Plugin, NS, "p"), define).expect("granted");
+    let ann = logged_in(engine, "ann");
+    for (hidden, shown) in [
+        (engine.drop_table(&ann, NS, "t", false), engine.drop_table(&admin, NS, "t", false)),
+        (engine.drop_plugin(&ann, NS, "p"), engine.drop_plugin(&admin, NS, "p")),
+    ] {
+        let (hidden, shown) = (hidden.expect_err("in use").to_string(), shown.expect_err("in use").to_string());
+        assert!(hidden.contains("may not see") && !shown.contains("may not see"), "{hidden} {shown}");
+        assert!(!hidden.contains("sel") && !hidden.contains("\"c\""), "{hidden}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::run::{self, Appender, Scene};
 use crate::shares::Purpose;
 use crate::threads::{Stop, planned, planning};
 use crate::topic::explain_schema;
-use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse, poll};
+use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse};
 
 /// A statement that was parsed and planned once and may be executed many times. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Prepared {
     pub parameter_schema: SchemaRef,
     /// Whether it gives rows.
     pub is_query: bool,
-    session: SqlSession,
+    pub(crate) session: SqlSession,
     plan: Arc<Plan>,
     /// What the plan was made of, to make it anew when a name comes to stand for something else.
     origin: Option<Arc<Origin>>,
@@ -74,8 +74,7 @@ enum Plan {
     ShowCreate(Show),
     ExplainCreateTopic(Box<CreateTopic>),
     ExplainTopic(datafusion::sql::sqlparser::ast::ObjectName),
-    /// Of those that give rows.
-    Identity(IdentityStatement),
+    IdentityRows(IdentityStatement),
     Use(String),
     Other(Statement),
 }
@@ -140,7 +139,7 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
         Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
         Statement::ExplainTopic { name } => (Some(explain_schema()), none(), Plan::ExplainTopic(name)),
         Statement::Identity(statement) if run::identity_schema(&statement).is_some() => {
-            (run::identity_schema(&statement), none(), Plan::Identity(statement))
+            (run::identity_schema(&statement), none(), Plan::IdentityRows(statement))
         }
         Statement::Use { namespace } => (None, none(), Plan::Use(resolve_namespace(&namespace)?)),
         other => (None, none(), Plan::Other(other)),
@@ -233,11 +232,11 @@ impl Prepared {
         Ok(anew)
     }
 
-    /// Whether its rows come from `poll()`, which may wait long for the first one.
-    pub fn polls(&self) -> bool {
+    /// What a query does.
+    pub(crate) fn query(&self) -> Option<&LogicalPlan> {
         match self.plan.as_ref() {
-            Plan::Query { plan, .. } => planning(|| poll::is_in(plan)).unwrap_or(false),
-            _ => false,
+            Plan::Query { plan, .. } => Some(plan),
+            _ => None,
         }
     }
 
@@ -257,7 +256,7 @@ impl Prepared {
                 let (_, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
                 run::resend(&scene, table, rows).await
             }
-            Plan::Identity(statement) => self.identity(&scene, statement).await,
+            Plan::IdentityRows(statement) => self.identity(&scene, statement).await,
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),

@@ -74,7 +74,8 @@ enum Plan {
     ShowCreate(Show),
     ExplainCreateTopic(Box<CreateTopic>),
     ExplainTopic(datafusion::sql::sqlparser::ast::ObjectName),
-    IdentityRows(IdentityStatement),
+    /// Of those that give rows.
+    Identity(IdentityStatement),
     Use(String),
     Other(Statement),
 }
@@ -139,7 +140,7 @@ pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result
         Statement::ExplainCreateTopic(create) => (Some(explain_schema()), none(), Plan::ExplainCreateTopic(create)),
         Statement::ExplainTopic { name } => (Some(explain_schema()), none(), Plan::ExplainTopic(name)),
         Statement::Identity(statement) if run::identity_schema(&statement).is_some() => {
-            (run::identity_schema(&statement), none(), Plan::IdentityRows(statement))
+            (run::identity_schema(&statement), none(), Plan::Identity(statement))
         }
         Statement::Use { namespace } => (None, none(), Plan::Use(resolve_namespace(&namespace)?)),
         other => (None, none(), Plan::Other(other)),
@@ -256,7 +257,7 @@ impl Prepared {
                 let (_, rows) = self.rows(&scene, state, source, parameters.as_ref()).await?;
                 run::resend(&scene, table, rows).await
             }
-            Plan::IdentityRows(statement) => self.identity(&scene, statement).await,
+            Plan::Identity(statement) => self.identity(&scene, statement).await,
             Plan::Use(namespace) => self.switch(&scene, namespace),
             Plan::ShowCreate(show) => self.one_batch(listing::show_create(show, &scene.reader, &scene.namespace)?),
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),

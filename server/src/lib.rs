@@ -1,8 +1,8 @@
 //! The `millstream` program: settings, wiring, shutdown, one module for each front door, and the command line.
 //!
 //! A door is a translator: wire types stop at it, errors map to its protocol in one table, and it calls the engine and
-//! the SQL room by plain functions. The command line is a client: apart from `serve` it knows the server only through the
-//! client library. Which module may use which is written in `ARCHITECTURE.md`.
+//! the SQL room by plain functions. The command line is a client: apart from `serve`, and `passwd`, which is there for a store
+//! without a server, it knows the server only through the client library. Which module may use which is written in `ARCHITECTURE.md`.
 //!
 //! Start at [`serve::Server`] for the server, at `doors` for what it opens, and at [`cli::main`] for the program.
 
@@ -19,6 +19,7 @@ mod format;
 mod fuzz;
 mod hex;
 mod http;
+mod logins;
 mod net;
 mod rocketmq;
 pub mod serve;

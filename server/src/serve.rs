@@ -41,6 +41,8 @@ pub enum ServeError {
     Listen { door: &'static str, address: SocketAddr, source: io::Error },
     #[error("cannot open the store in {dir}: {source}")]
     Open { dir: String, source: millstream_engine::Error },
+    #[error("cannot make the administrator (MILLSTREAM_INIT_ADMIN_PASSWORD): {0}")]
+    Administrator(millstream_engine::Error),
     #[error("cannot set up SQL: {0}")]
     Sql(#[from] millstream_sql::Error),
     #[error("cannot set up plugins: {0}")]
@@ -250,6 +252,14 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     let options = config.engine_options()?;
     let dir = options.dir.display().to_string();
     let engine = Engine::open_with(options).map_err(|source| ServeError::Open { dir, source })?;
+    if let Some(password) = &config.init_admin_password {
+        match engine.init_administrator(password.told()).map_err(ServeError::Administrator)? {
+            true => tracing::info!("made the user admin, with all rights: from now on callers have to log in"),
+            false => {
+                tracing::info!("there are users: MILLSTREAM_INIT_ADMIN_PASSWORD is ignored, and may be taken away")
+            }
+        }
+    }
     // Compiled plugins belong to this machine, and are made anew wherever they are missing.
     let mut options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
     options.trust.clone_from(&config.plugin_trust);

@@ -20,6 +20,8 @@ pub(crate) enum Waits {
     ForLog,
     /// For nothing, and it takes the processor's time: decoding and encoding rows.
     Computes,
+    /// For its turn to hash a password, which is one's at a time.
+    Hashes,
 }
 
 /// What a call that reads rows has in memory at a time: a frame of the log, or a decoded run of a segment. Counts as on its way to the
@@ -30,6 +32,7 @@ pub(crate) const READ_BYTES: usize = 4 << 20;
 const FOR_STATE: usize = 128;
 const FOR_LOG: usize = 128;
 const COMPUTE: usize = 64;
+const HASH: usize = 8;
 
 /// Threads that block. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -42,6 +45,7 @@ pub(crate) struct Work {
     for_state: Arc<Semaphore>,
     for_log: Arc<Semaphore>,
     compute: Arc<Semaphore>,
+    hash: Arc<Semaphore>,
 }
 
 impl Work {
@@ -55,6 +59,7 @@ impl Work {
             for_state: share(FOR_STATE),
             for_log: share(FOR_LOG),
             compute: share(COMPUTE),
+            hash: share(HASH),
         }
     }
 
@@ -75,6 +80,7 @@ impl Work {
             Waits::ForState => (&self.threads, Some(&self.for_state)),
             Waits::ForLog => (&self.threads, Some(&self.for_log)),
             Waits::Computes => (&self.threads, Some(&self.compute)),
+            Waits::Hashes => (&self.threads, Some(&self.hash)),
         };
         let place = match share {
             // Shares are never closed.
@@ -111,12 +117,13 @@ mod tests {
         let work = Work::new(runtime.handle().clone(), runtime.handle().clone(), FOR_ROWS);
         let (open, gate) = mpsc::sync_channel::<()>(1);
         let gate = Arc::new(Mutex::new(gate));
-        let (begun, started) = mpsc::sync_channel(2 * (FOR_ROWS + FOR_STATE + FOR_LOG + COMPUTE));
+        let (begun, started) = mpsc::sync_channel(2 * (FOR_ROWS + FOR_STATE + FOR_LOG + COMPUTE + HASH));
         let kinds = [
             (Waits::ForRows, FOR_ROWS),
             (Waits::ForState, FOR_STATE),
             (Waits::ForLog, FOR_LOG),
             (Waits::Computes, COMPUTE),
+            (Waits::Hashes, HASH),
         ];
         for (waits, threads) in kinds {
             for _ in 0..2 * threads {
@@ -130,13 +137,13 @@ mod tests {
                 }));
             }
         }
-        let mut counts = [0; 4];
-        for _ in 0..FOR_ROWS + FOR_STATE + FOR_LOG + COMPUTE {
+        let mut counts = [0; 5];
+        for _ in 0..FOR_ROWS + FOR_STATE + FOR_LOG + COMPUTE + HASH {
             let waits = started.recv_timeout(limit).expect("a call begins");
             let kind = kinds.iter().position(|(kind, _)| *kind == waits).expect("it is one of them");
             counts[kind] += 1;
         }
-        assert_eq!(counts, [FOR_ROWS, FOR_STATE, FOR_LOG, COMPUTE], "each kind has its threads");
+        assert_eq!(counts, [FOR_ROWS, FOR_STATE, FOR_LOG, COMPUTE, HASH], "each kind has its threads");
         let (seen, answered) = mpsc::sync_channel(1);
         drop(runtime.spawn(async move {
             work.run(Waits::Never, move || seen.send(()).expect("the test goes on")).await.expect("it runs");

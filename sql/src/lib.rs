@@ -26,6 +26,7 @@ mod selector;
 mod session;
 mod shares;
 mod sql_engine;
+mod standing;
 mod system;
 mod threads;
 mod topic;

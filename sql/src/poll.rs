@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,7 +18,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::sql::sqlparser::ast::{Expr as Sql, FunctionArg, FunctionArgExpr, Value};
-use millstream_engine::{AutoOffsetReset, ConsumerConfig, Delivery, NamedPoll};
+use millstream_engine::{AutoOffsetReset, ConsumerConfig, Delivery, NamedPoll, TopicInfo};
 use tokio::runtime::Handle;
 
 use crate::convert::into_datafusion;
@@ -70,14 +70,20 @@ pub(crate) fn place_arguments(arguments: &mut Vec<FunctionArg>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a plan reads from the function.
-pub(crate) fn is_in(plan: &LogicalPlan) -> DfResult<bool> {
-    plan.exists(|node| match node {
-        LogicalPlan::TableScan(scan) => {
-            Ok(source_as_provider(&scan.source).is_ok_and(|provider| provider.downcast_ref::<PollTable>().is_some()))
+/// What the calls of the function in a plan consume, and as which members.
+pub(crate) fn members(plan: &LogicalPlan) -> Vec<(ConsumerConfig, Arc<TopicInfo>)> {
+    let mut found = Vec::new();
+    let walked = plan.apply_with_subqueries(|step| {
+        if let LogicalPlan::TableScan(scan) = step
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(poll) = provider.downcast_ref::<PollTable>()
+        {
+            found.push((poll.config.clone(), Arc::clone(&poll.topic)));
         }
-        _ => Ok(false),
-    })
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok(), "the walk itself cannot fail");
+    found
 }
 
 /// The table function, for one session.
@@ -140,10 +146,10 @@ impl PollFunction {
         if let Some(timeout) = number(6)? {
             config.session_timeout = Duration::from_millis(timeout);
         }
-        let info = self.reader.engine.topic(&self.reader.who, &self.namespace, &topic)?;
+        let topic = self.reader.engine.topic(&self.reader.who, &self.namespace, &topic)?;
         let schema = match self.with_pseudo {
-            true => Arc::new(extend(&info.output_schema)),
-            false => Arc::clone(&info.output_schema),
+            true => Arc::new(extend(&topic.output_schema)),
+            false => Arc::clone(&topic.output_schema),
         };
         let wait = Duration::from_millis(wait_ms).min(MAX_WAIT);
         Ok(Arc::new(PollTable { reader: self.reader.clone(), config, topic, wait, schema }))
@@ -161,7 +167,7 @@ fn extend(schema: &Schema) -> Schema {
 struct PollTable {
     reader: Reader,
     config: ConsumerConfig,
-    topic: String,
+    topic: Arc<TopicInfo>,
     wait: Duration,
     schema: SchemaRef,
 }
@@ -253,7 +259,7 @@ async fn poll(table: PollTable) -> Result<Vec<Delivery>> {
     let shares = Arc::clone(&reader.shares);
     let begin = move || {
         let rows = config.max_poll_rows;
-        let poll = reader.engine.begin_poll_named(&reader.who, config, &topic, rows, wait)?;
+        let poll = reader.engine.begin_poll_named(&reader.who, config, &topic.name, rows, wait)?;
         Ok::<_, Error>(UnderWay(Some(poll)))
     };
     // The first poll of a client joins the group, which waits for the log.
@@ -289,7 +295,7 @@ impl Drop for UnderWay {
 
 impl DisplayAs for PollExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Poll: topic={}, group={}", self.table.topic, self.table.config.group_id)
+        write!(f, "Poll: topic={}, group={}", self.table.topic.name, self.table.config.group_id)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::run::{self, Appender, Scene};
 use crate::shares::Purpose;
 use crate::threads::{Stop, planned, planning};
 use crate::topic::explain_schema;
-use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse, poll};
+use crate::{BatchStream, Error, Outcome, Result, SqlSession, listing, parse};
 
 /// A statement that was parsed and planned once and may be executed many times. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Prepared {
     pub parameter_schema: SchemaRef,
     /// Whether it gives rows.
     pub is_query: bool,
-    session: SqlSession,
+    pub(crate) session: SqlSession,
     plan: Arc<Plan>,
     /// What the plan was made of, to make it anew when a name comes to stand for something else.
     origin: Option<Arc<Origin>>,
@@ -219,11 +219,11 @@ impl Prepared {
         Ok(anew)
     }
 
-    /// Whether its rows come from `poll()`, which may wait long for the first one.
-    pub fn polls(&self) -> bool {
+    /// What a query does.
+    pub(crate) fn query(&self) -> Option<&LogicalPlan> {
         match self.plan.as_ref() {
-            Plan::Query { plan, .. } => planning(|| poll::is_in(plan)).unwrap_or(false),
-            _ => false,
+            Plan::Query { plan, .. } => Some(plan),
+            _ => None,
         }
     }
 

@@ -20,7 +20,9 @@ def on_partitions(consumer: Consumer, partitions: list[Partition]) -> None:
 
 def threads() -> None:
     assert_type(millstream.__version__, str)
-    with connect("grpc://127.0.0.1:8081", user="u", namespace="n") as connection:
+    connect(token="t").close()
+    connect(token=lambda: "t").close()
+    with connect("grpc://127.0.0.1:8081", user="u", password="p", namespace="n") as connection:
         assert_type(connection.query("SELECT $1", [1], timeout_s=1.0), Result)
         assert_type(connection.executemany("INSERT INTO t VALUES ($1)", [(1,)]), Result)
         assert_type(connection.create_plugin("CREATE PLUGIN p FROM UPLOAD", b""), str)

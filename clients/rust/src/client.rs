@@ -15,6 +15,7 @@ use prost::Message;
 use crate::batch::{batches_of, schema_of};
 use crate::connection::Connection;
 use crate::consumer::Consumer;
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::options::ConsumerOptions;
 use crate::producer::{Producer, ProducerOptions};
@@ -69,9 +70,18 @@ impl Client {
         Ok(Client { connection: self.connection.with_metadata(name, value)? })
     }
 
+    /// The same connection with what is shown with every call from here on: by statements, producers and consumers. What can't be
+    /// sent is refused here. Whether the server takes it is seen with the first call, whose error is then of the kind
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated).
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Client> {
+        let connection = self.connection.with_credentials(credentials);
+        connection.authorization().map_err(|status| self.failed(&status))?;
+        Ok(Client { connection })
+    }
+
     /// Runs one statement. A statement without rows gives what the server says of it, as one row.
     pub async fn query(&self, sql: &str) -> Result<Rows> {
-        let mut service = self.connection.sql_service();
+        let mut service = self.connection.sql_service().map_err(|status| self.failed(&status))?;
         let info = service.execute(sql.to_owned(), None).await.map_err(|error| self.connection.flight_error(error))?;
         let schema = schema_of(&info.schema)?;
         let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
@@ -98,8 +108,7 @@ impl Client {
             FlightData::new().with_app_metadata(module.slice(start..module.len().min(start + PIECE_BYTES)))
         });
         let messages = futures::stream::iter(std::iter::once(first).chain(pieces));
-        let request =
-            self.connection.request(messages).map_err(|status| Error::InvalidInput(status.message().to_owned()))?;
+        let request = self.connection.request(messages).map_err(|status| self.failed(&status))?;
         let answers = self.connection.service().do_put(request).await;
         let mut answers = answers.map_err(|status| self.failed(&status))?.into_inner();
         let answer = answers.message().await.map_err(|status| self.failed(&status))?;

@@ -8,6 +8,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightData, Ticket};
 use futures::Stream;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millstream_protocol::framing::Incoming;
 use millstream_protocol::{DEFAULT_NAMESPACE, NAMESPACE_METADATA};
@@ -16,6 +17,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::call::{Method, Requests, call};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
 /// Larger messages than any that the server sends.
@@ -34,12 +36,14 @@ pub(crate) struct Connection {
     namespace: Arc<str>,
     /// Sent with every call.
     metadata: HeaderMap,
+    credentials: Option<Credentials>,
 }
 
 impl Connection {
     pub(crate) async fn open(url: &str) -> Result<Connection> {
         let channel = endpoint(url)?.connect().await.map_err(|error| unreachable(url, &error))?;
-        Ok(Connection { channel, url: url.into(), namespace: DEFAULT_NAMESPACE.into(), metadata: HeaderMap::new() })
+        let (url, namespace) = (url.into(), DEFAULT_NAMESPACE.into());
+        Ok(Connection { channel, url, namespace, metadata: HeaderMap::new(), credentials: None })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -61,9 +65,31 @@ impl Connection {
         Ok(with)
     }
 
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Connection {
+        Connection { credentials: Some(credentials), ..self.clone() }
+    }
+
+    /// What a call that begins now shows for who makes it.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, Status> {
+        self.credentials.as_ref().map(Credentials::header).transpose()
+    }
+
+    /// Whether a call that was refused for what it had shown would show something else now.
+    pub(crate) fn has_other_than(&self, shown: Option<&HeaderValue>) -> bool {
+        self.authorization().is_ok_and(|now| now.as_ref() != shown)
+    }
+
+    fn headers(&self) -> Result<HeaderMap, Status> {
+        let mut headers = self.metadata.clone();
+        if let Some(authorization) = self.authorization()? {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        Ok(headers)
+    }
+
     /// The messages behind a ticket. Not by tonic's client, which takes a call that was cut off for one that has ended.
     pub(crate) async fn get(&self, ticket: &Ticket) -> Result<Incoming<FlightData>, Status> {
-        let mut metadata = self.metadata.clone();
+        let mut metadata = self.headers()?;
         if *self.namespace != *DEFAULT_NAMESPACE {
             metadata.insert(NAMESPACE_METADATA, self.namespace_value()?);
         }
@@ -76,13 +102,13 @@ impl Connection {
         method: Method,
         requests: impl Stream<Item = FlightData> + Send + 'static,
     ) -> Result<Incoming<M>, Status> {
-        let (channel, metadata) = (self.channel.clone(), self.metadata.clone());
+        let (channel, metadata) = (self.channel.clone(), self.headers()?);
         call(channel, method, metadata, Requests::stream(requests), MAX_MESSAGE_BYTES).await
     }
 
     /// A request of tonic's client.
     pub(crate) fn request<T>(&self, messages: T) -> Result<tonic::Request<T>, Status> {
-        let mut metadata = self.metadata.clone();
+        let mut metadata = self.headers()?;
         metadata.insert(NAMESPACE_METADATA, self.namespace_value()?);
         let metadata = tonic::metadata::MetadataMap::from_headers(metadata);
         Ok(tonic::Request::from_parts(metadata, tonic::Extensions::default(), messages))
@@ -94,16 +120,16 @@ impl Connection {
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    pub(crate) fn sql_service(&self) -> FlightSqlServiceClient<Channel> {
+    pub(crate) fn sql_service(&self) -> Result<FlightSqlServiceClient<Channel>, Status> {
         let mut service = FlightSqlServiceClient::new_from_inner(self.service());
-        for (name, value) in &self.metadata {
+        for (name, value) in &self.headers()? {
             // It was made of text.
             service.set_header(name.as_str(), value.to_str().unwrap_or_default());
         }
         if *self.namespace != *DEFAULT_NAMESPACE {
             service.set_header(NAMESPACE_METADATA, &*self.namespace);
         }
-        service
+        Ok(service)
     }
 
     fn namespace_value(&self) -> Result<HeaderValue, Status> {

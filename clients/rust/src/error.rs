@@ -60,6 +60,8 @@ impl Error {
             (Some(kind), _) => Error::Server { kind, message },
             (None, Code::InvalidArgument) => Error::Server { kind: ErrorKind::InvalidInput, message },
             (None, Code::NotFound) => Error::Server { kind: ErrorKind::NotFound, message },
+            (None, Code::Unauthenticated) => Error::Server { kind: ErrorKind::Unauthenticated, message },
+            (None, Code::PermissionDenied) => Error::Server { kind: ErrorKind::PermissionDenied, message },
             (None, Code::Unimplemented) => Error::Server { kind: ErrorKind::Unsupported, message },
             (None, Code::ResourceExhausted | Code::OutOfRange) => {
                 Error::Server { kind: ErrorKind::ResourceExhausted, message }

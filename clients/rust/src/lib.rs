@@ -19,6 +19,7 @@ mod call;
 mod client;
 mod connection;
 mod consumer;
+mod credentials;
 mod error;
 mod options;
 mod producer;
@@ -26,6 +27,7 @@ pub mod rows;
 
 pub use client::{BatchStream, Client, DEFAULT_URL, Rows};
 pub use consumer::{Batch, Consumer, Offsets, Partition, SeekTo};
+pub use credentials::{Credentials, TokenError};
 pub use error::{Error, Result};
 pub use options::ConsumerOptions;
 pub use producer::{Ack, Appended, PendingAck, Producer, ProducerOptions};

@@ -28,6 +28,7 @@ mod rooms;
 mod secrets;
 mod session;
 mod shadows;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod topic_reloads;

@@ -6,6 +6,7 @@ use clap::Args;
 use millstream_client::DEFAULT_URL;
 use millstream_protocol::DEFAULT_NAMESPACE;
 
+use super::login::Login;
 use crate::format::Format;
 
 /// Where the server is.
@@ -17,6 +18,8 @@ pub(crate) struct Connection {
     /// What unqualified names are looked up in
     #[arg(long, env = "MILLSTREAM_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) login: Login,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use super::demo::DemoArguments;
 use super::group::GroupCommand;
 use super::message::MessageCommand;
 use super::migrate::MigrateCommand;
+use super::passwd::PasswdArguments;
 use super::plugin::PluginCommand;
 use super::serve::ServeArguments;
 use super::topic::TopicCommand;
@@ -34,6 +35,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server
     Serve(ServeArguments),
+    /// Set a user's password while the server does not run
+    Passwd(PasswdArguments),
     /// Execute SQL statements
     Sql(SqlArguments),
     /// Put the rows of a file into a table

@@ -10,13 +10,16 @@ mod export;
 mod files;
 mod group;
 mod import;
+mod login;
 mod message;
 mod migrate;
 mod output;
+mod passwd;
 mod plugin;
 mod produce;
 mod quote;
 mod reading;
+mod secrets;
 mod serve;
 mod sql;
 mod statements;
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Sql(arguments) => on_runtime(sql::run(arguments)),
         Command::Import(arguments) => on_runtime(import::run(arguments)),
         Command::Export(arguments) => on_runtime(export::run(arguments)),

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this \
 order of precedence. Sizes may be written 64MiB. When all doors listen, one line goes to standard output:
   ready grpc=127.0.0.1:8081 http=127.0.0.1:8080 remoting=127.0.0.1:9876
+MILLSTREAM_INIT_ADMIN_PASSWORD makes the user admin where there is no user yet; from then on everybody has to log in.
 The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
 
 Examples:
@@ -78,10 +79,7 @@ impl FromArgMatches for ServeArguments {
 
 /// Runs a server until it is told to stop.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
-    // Names and values that are not text can't be ours.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = resolve(&arguments.0, environment).map_err(Failure::usage)?;
+    let config = resolve(&arguments.0, environment()).map_err(Failure::usage)?;
     log_to_stderr(&config.log_filter);
     let mut server = Server::start(&config).map_err(failure)?;
     let signals = server.catch_signals().map_err(failure)?;
@@ -90,16 +88,26 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     server.stop().and(ended).map_err(failure)
 }
 
+/// Names and values that are not text can't be ours.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 fn failure(error: ServeError) -> Failure {
     match error {
         ServeError::Config(error @ (ConfigError::Unknown { .. } | ConfigError::Value { .. })) => Failure::usage(error),
         error @ (ServeError::Exposed { .. } | ServeError::FileRoot { .. }) => Failure::usage(error),
+        ServeError::Administrator(error @ millstream_engine::Error::InvalidInput(_)) => {
+            Failure::usage(ServeError::Administrator(error))
+        }
         error => Failure::failed(error),
     }
 }
 
-/// The state store tells of every file it writes; whoever wants to know says so in the filter.
-const QUIET: &str = "fjall=warn,lsm_tree=warn";
+/// The state store tells of every file it writes, and others of what clients have sent, passwords in it; whoever wants to know says so in
+/// the filter.
+const QUIET: &str =
+    "fjall=warn,lsm_tree=warn,sqlparser=warn,datafusion=info,h2=info,hyper=info,hyper_util=info,tonic=info";
 
 fn log_to_stderr(filter: &str) {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));

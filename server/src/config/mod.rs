@@ -11,6 +11,7 @@ mod lists;
 mod namespace_limits;
 mod resolve;
 mod rocketmq;
+mod secret;
 mod segment_store;
 mod setting;
 mod settings;
@@ -28,6 +29,7 @@ use crate::net::limits::NetLimits;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use rocketmq::RocketmqSettings;
+pub use secret::Secret;
 pub use setting::Setting;
 pub use settings::SETTINGS;
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub(crate) http_name: Option<String>,
     /// Whether the doors may listen where other machines reach them, while nobody is asked who he is.
     pub insecure: bool,
+    /// The password of the administrator who is made where there is no user yet.
+    pub init_admin_password: Option<Secret>,
     /// Names that HTTP requests may be sent to, beside localhost and the address.
     pub http_hosts: Vec<String>,
     /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
@@ -86,6 +90,7 @@ impl Config {
             rocketmq: RocketmqSettings::default(),
             http_name: None,
             insecure: false,
+            init_admin_password: None,
             http_hosts: Vec::new(),
             log_filter: "info".to_owned(),
             engine: EngineOptions::new(data),

@@ -8,9 +8,12 @@ use super::{Config, ConfigError, SETTINGS};
 
 const PREFIX: &str = "MILLSTREAM_";
 /// Variables of clients, and of the build and its tests; the server takes no notice of them.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 9] = [
     "MILLSTREAM_URL",
     "MILLSTREAM_NAMESPACE",
+    "MILLSTREAM_USER",
+    "MILLSTREAM_PASSWORD",
+    "MILLSTREAM_TOKEN",
     "MILLSTREAM_CACHE",
     "MILLSTREAM_BIN",
     "MILLSTREAM_GUESTS_DIR",

@@ -2,6 +2,7 @@
 
 use super::forms::{bytes, flag, millis, number, text, verbatim};
 use super::lists;
+use super::secret::Secret;
 use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
 use super::values::{name_in, parse_address, parse_bool};
@@ -90,6 +91,11 @@ pub static SETTINGS: &[Setting] = &[
         "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \
          reaches a door may do everything"
     ),
+    Setting {
+        key: "init_admin_password",
+        help: "The password of the user admin, who is made where there is no user yet; by variable or file only",
+        access: Access::Secret { set: |config, text| config.init_admin_password = Some(Secret::new(text)) },
+    },
     text!(
         "http_hosts",
         "NAMES",

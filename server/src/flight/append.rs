@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use millstream_engine::{
-    Append, Appended, Durability, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt, TableInfo,
-    Tickets,
+    Append, Appended, Durability, ErrorKind, PartitionChoice, PendingReceipt, Principal, ProducerStamp, Receipt,
+    TableInfo, Tickets,
 };
 use millstream_protocol as protocol;
 use prost::Message;
@@ -23,6 +23,7 @@ use super::forward::Messages;
 use super::intake::{Intake, Taken};
 use crate::door::Door;
 use crate::net::sent::Sent;
+use crate::net::vigil::Vigil;
 use crate::work::Waits;
 
 /// Batches under way before no further ones are read.
@@ -45,12 +46,19 @@ pub(super) fn serve(
     sent: Arc<Sent>,
 ) -> BoxStream<'static, Result<PutResult, Status>> {
     let acks = Fed::by(MAX_UNREAD_ACKS, |sender| async move {
-        let stopped = door.clone();
+        let (stopped, engine) = (door.clone(), door.engine.clone());
+        let (appends_to, as_whom) = (Arc::clone(&table), who.clone());
+        let vigil = Vigil::begin(&door.net, move || engine.check_appends(&as_whom, &appends_to));
         let intake = Intake::new(&door.net);
         let appender = Appender { door, who, table, decoder: Decoder::default(), batches: 0 };
         let source = Source { appender, incoming, intake, next: None };
         let works = stream::unfold(Some(source), next_chunk).flat_map(stream::iter).boxed();
-        let mut acks = works.map(acknowledge).buffered(MAX_IN_FLIGHT).take_until(Box::pin(stopped.stopped()));
+        let mut acks = works.map(acknowledge).buffered(MAX_IN_FLIGHT).take_until(Box::pin(async move {
+            tokio::select! {
+                () = stopped.stopped() => DoorError::new(ErrorKind::Retry, "the server is stopping; send again later"),
+                refused = vigil.refused() => refused.into(),
+            }
+        }));
         while let Some((ack, failed)) = acks.next().await {
             let load = sent.take(ACK_BYTES).await;
             let put = PutResult { app_metadata: ack.encode_to_vec().into() };
@@ -62,8 +70,7 @@ pub(super) fn serve(
                 return;
             }
         }
-        if acks.take_result().is_some() {
-            let error = DoorError::new(millstream_engine::ErrorKind::Retry, "the server is stopping; send again later");
+        if let Some(error) = acks.take_result() {
             let _ = sender.send(Err(error.into())).await;
         }
     });

@@ -28,9 +28,9 @@ use super::forward::Messages;
 use super::members::Members;
 use super::prepared::PreparedStatements;
 use super::query::{self, Asked, Running};
-use super::sessions::{Caller, Sessions};
+use super::sessions::{Caller, Calling, Sessions};
 use super::upload::{self, Uploads};
-use super::{append, ingest, listing, stream as answer, update};
+use super::{append, forward, ingest, listing, stream as answer, update};
 use crate::deadline::Deadline;
 use crate::door::Door;
 use crate::net::sent::Sent;
@@ -64,8 +64,10 @@ impl FlightDoor {
         FlightDoor { inner: Arc::new(inner) }
     }
 
-    pub(super) fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
-        self.inner.sessions.caller(&self.inner.door.sql, metadata)
+    /// Who makes a call. What the future needs of the request it has when it is made.
+    pub(super) fn caller<T>(&self, request: &Request<T>) -> impl Future<Output = Result<Caller>> + Send + use<T> {
+        let (calling, inner) = (calling(request), Arc::clone(&self.inner));
+        async move { inner.sessions.caller(&inner.door, calling?).await }
     }
 
     pub(super) fn deadline(&self, metadata: &MetadataMap) -> Result<Deadline> {
@@ -79,7 +81,7 @@ impl FlightDoor {
         request: Request<FlightDescriptor>,
         asked: Asked,
     ) -> Result<FlightInfo, Status> {
-        let (caller, deadline) = (self.caller(request.metadata())?, self.deadline(request.metadata())?);
+        let (caller, deadline) = (self.caller(&request).await?, self.deadline(request.metadata())?);
         Ok(self.described(caller, request.into_inner(), asked, deadline).await?)
     }
 
@@ -103,7 +105,8 @@ impl FlightDoor {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = &statement.prepared_statement_handle;
-                query::plan_prepared(queries, &self.inner.statements, handle, descriptor, asked, deadline).await
+                let statement = self.inner.statements.get(handle, caller.session.principal())?;
+                query::plan_prepared(queries, statement, descriptor, asked, deadline).await
             }
             command => match self.list(caller, command).await? {
                 Some(batch) => query::info(&batch.schema(), descriptor.cmd.clone(), descriptor),
@@ -131,7 +134,8 @@ impl FlightDoor {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = &statement.prepared_statement_handle;
-                query::execute_prepared(&door.queries, statements, running, handle, sent, deadline).await
+                let statement = statements.get(handle, caller.session.principal())?;
+                query::execute_prepared(door, statement, running, handle, sent, deadline).await
             }
             command => {
                 let batch = self.list(caller, command).await?;
@@ -177,10 +181,12 @@ impl FlightDoor {
             Command::CommandStatementIngest(command) => ingest::ingest(door, &caller, command, incoming).await?,
             Command::CommandPreparedStatementUpdate(statement) => {
                 let handle = &statement.prepared_statement_handle;
-                update::prepared(door, statements, handle, incoming, deadline).await?
+                let statement = statements.get(handle, caller.session.principal())?;
+                update::prepared(door, statement, incoming, deadline).await?
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let handle = statement.prepared_statement_handle;
+                statements.get(&handle, caller.session.principal())?;
                 update::bind(door, statements, &handle, incoming).await?;
                 let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) };
                 return Ok(put_result(result.encode_to_vec()));
@@ -200,13 +206,14 @@ impl FlightDoor {
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = unpack(&action.body)?;
-                self.inner.statements.close(&request.prepared_statement_handle);
+                self.inner.statements.close(&request.prepared_statement_handle, caller.session.principal());
                 Ok(None)
             }
             "CancelFlightInfo" => {
                 let request = CancelFlightInfoRequest::decode(action.body)
                     .map_err(|error| DoorError::invalid(format!("the action's body is malformed: {error}")))?;
-                let cancelled = self.inner.running.cancel(&request.info.unwrap_or_default())?;
+                let cancelled =
+                    self.inner.running.cancel(&request.info.unwrap_or_default(), caller.session.principal())?;
                 let status = if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
                 Ok(Some(CancelFlightInfoResult { status: status.into() }.encode_to_vec().into()))
             }
@@ -257,6 +264,11 @@ impl FlightDoor {
         })
         .await
     }
+}
+
+/// What a request says of its caller.
+pub(super) fn calling<T>(request: &Request<T>) -> Result<Calling> {
+    Calling::read(request.metadata(), Arc::clone(&forward::sent(request)?.peer))
 }
 
 fn put_result(app_metadata: Vec<u8>) -> BoxStream<'static, Put> {

@@ -18,6 +18,7 @@ use super::forward::Messages;
 use super::intake::Intake;
 use super::sessions::Caller;
 use crate::door::Door;
+use crate::net::vigil::Vigil;
 use crate::work::Waits;
 
 /// Appends under way before the next is waited for.
@@ -33,18 +34,14 @@ pub(super) async fn ingest(
 ) -> Result<i64> {
     let target = Arc::new(Target::new(caller, command)?);
     let who = caller.session.principal().clone();
-    let made = Arc::new(Made {
-        engine: door.engine.clone(),
-        who: who.clone(),
-        queries: door.queries.clone(),
-        table: Mutex::default(),
-    });
+    let (engine, queries) = (door.engine.clone(), door.queries.clone());
+    let made = Arc::new(Made { engine, queries, table: Mutex::default() });
     let taken = take_all(door, who, target, incoming, &made).await;
     let table = made.take();
     if taken.is_err() {
         let made = Arc::clone(&made);
         let drop_it = move || {
-            table.iter().for_each(|table| drop_made(&made.engine, &made.who, table));
+            table.iter().for_each(|table| drop_made(&made.engine, table));
             Ok(())
         };
         blocking(door, Waits::ForLog, drop_it).await?;
@@ -55,7 +52,6 @@ pub(super) async fn ingest(
 /// The table that was made for an ingest. It goes with this, too, if the call is broken off.
 struct Made {
     engine: Engine,
-    who: Principal,
     queries: Handle,
     table: Mutex<Option<Arc<TableInfo>>>,
 }
@@ -73,12 +69,14 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         let Some(table) = self.take() else { return };
-        let (engine, who) = (self.engine.clone(), self.who.clone());
-        self.queries.spawn_blocking(move || drop_made(&engine, &who, &table));
+        let engine = self.engine.clone();
+        self.queries.spawn_blocking(move || drop_made(&engine, &table));
     }
 }
 
-fn drop_made(engine: &Engine, who: &Principal, table: &TableInfo) {
+/// By the server itself: the caller may have lost his rights, and the rest of his rows for that.
+fn drop_made(engine: &Engine, table: &TableInfo) {
+    let who = &Principal::system();
     let found = engine.table(who, &table.namespace, &table.name);
     if found.is_ok_and(|found| found.id == table.id)
         && let Err(error) = engine.drop_table(who, &table.namespace, &table.name, false)
@@ -98,7 +96,14 @@ async fn take_all(
     let mut table: Option<Arc<TableInfo>> = None;
     let mut under_way: VecDeque<PendingReceipt> = VecDeque::new();
     let (mut rows, mut intake) = (0i64, Intake::new(&door.net));
-    while let Some(data) = intake.next(&mut incoming).await {
+    let (mut vigil, as_whom): (Option<Arc<Vigil>>, _) = (None, who.clone());
+    loop {
+        let next = async { Ok::<_, DoorError>(intake.next(&mut incoming).await) };
+        let data = match &vigil {
+            Some(vigil) => vigil.within(next).await,
+            None => next.await,
+        };
+        let Some(data) = data? else { break };
         let data = intake.room(&decoder, data?).await?;
         // What has arrived keeps its room until the log has taken its rows.
         let arrived = data.data.data_body.clone();
@@ -109,6 +114,12 @@ async fn take_all(
         let step = blocking(door, waits, move || step(&engine, &who, &target, &made, known, decoder, &data.data));
         let mut taken = step.await?;
         (decoder, table) = (taken.decoder, taken.table);
+        if vigil.is_none()
+            && let Some(table) = table.clone()
+        {
+            let (engine, who) = (door.engine.clone(), as_whom.clone());
+            vigil = Some(Vigil::begin(&door.net, move || engine.check_appends(&who, &table)));
+        }
         rows += taken.rows;
         while let Some(admitted) = taken.tickets.next().await {
             under_way.push_back(admitted?);

@@ -20,6 +20,7 @@ pub(super) struct Members {
 pub(super) struct LiveMember {
     pub(super) member: Arc<Member>,
     pub(super) config: ConsumerConfig,
+    who: Principal,
     topics: HashMap<String, TopicId>,
     /// Tells each topic's stream to end. The sender's identity tells a stream from the one that took its place.
     streams: Mutex<HashMap<TopicId, watch::Sender<Option<EndReason>>>>,
@@ -46,7 +47,7 @@ impl Members {
         let live = if hello.member_id.is_empty() {
             self.join(engine, who, hello, config)?
         } else {
-            self.find(&hello.member_id, &config)?
+            self.find(&hello.member_id, who, &config)?
         };
         let topic = live.topics.get(&hello.topic).copied().ok_or_else(|| {
             DoorError::invalid(format!("the member did not subscribe to topic {:?} when it joined", hello.topic))
@@ -67,7 +68,7 @@ impl Members {
         }
         let member = Arc::new(engine.join(who, config.clone(), &topics)?);
         let topics = member.topics().iter().map(|topic| (topic.name.clone(), topic.id)).collect();
-        let live = Arc::new(LiveMember { member, config, topics, streams: Mutex::default() });
+        let live = Arc::new(LiveMember { member, config, who: who.clone(), topics, streams: Mutex::default() });
         let mut known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // Swept before it grows: the cost of a join stays the same however many members there are.
         if known.len() == known.capacity() {
@@ -77,14 +78,17 @@ impl Members {
         Ok(live)
     }
 
-    fn find(&self, member_id: &str, config: &ConsumerConfig) -> Result<Arc<LiveMember>> {
+    fn find(&self, member_id: &str, who: &Principal, config: &ConsumerConfig) -> Result<Arc<LiveMember>> {
         let known = self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let live = known.get(member_id).and_then(Weak::upgrade);
-        live.filter(|live| live.config.namespace == config.namespace && live.config.group_id == config.group_id)
-            .ok_or_else(|| {
-                let message = format!("group {:?} has no live member {member_id:?}; join anew", config.group_id);
-                DoorError::new(ErrorKind::Fenced, message)
-            })
+        let is_meant = |live: &Arc<LiveMember>| {
+            let of = &live.config;
+            live.who == *who && of.namespace == config.namespace && of.group_id == config.group_id
+        };
+        live.filter(is_meant).ok_or_else(|| {
+            let message = format!("group {:?} has no live member {member_id:?}; join anew", config.group_id);
+            DoorError::new(ErrorKind::Fenced, message)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use millstream_engine::ErrorKind;
+use millstream_engine::{ErrorKind, Principal};
 use millstream_sql::Prepared;
 
 use super::error::{DoorError, Result};
@@ -25,19 +25,26 @@ pub(super) struct PreparedStatements {
     open: Mutex<HashMap<Bytes, Entry>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Entry {
-    prepared: Prepared,
-    caller: Caller,
+    statement: PreparedStatement,
     text_bytes: usize,
-    parameters: Option<RecordBatch>,
     used: Instant,
+}
+
+/// A statement, who has prepared it, and the parameters last bound.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedStatement {
+    pub(super) prepared: Prepared,
+    pub(super) caller: Caller,
+    pub(super) parameters: Option<RecordBatch>,
 }
 
 impl PreparedStatements {
     /// Keeps a statement and gives its handle.
     pub(super) fn open(&self, prepared: Prepared, caller: Caller, text_bytes: usize) -> Result<Bytes> {
-        let entry = Entry { prepared, caller, text_bytes, parameters: None, used: Instant::now() };
+        let statement = PreparedStatement { prepared, caller, parameters: None };
+        let entry = Entry { statement, text_bytes, used: Instant::now() };
         let handle = Bytes::from(uuid::Uuid::new_v4().simple().to_string());
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         make_room(&mut open, cost(&entry))?;
@@ -45,38 +52,49 @@ impl PreparedStatements {
         Ok(handle)
     }
 
-    /// The statement of a handle, who prepared it, and the parameters last bound.
-    pub(super) fn get(&self, handle: &Bytes) -> Result<(Prepared, Caller, Option<RecordBatch>)> {
+    /// The statement of a handle, for whoever has prepared it.
+    pub(super) fn get(&self, handle: &Bytes, who: &Principal) -> Result<PreparedStatement> {
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let entry = open.get_mut(handle).ok_or_else(unknown)?;
+        let entry = open.get_mut(handle).filter(|entry| entry.is_of(who)).ok_or_else(unknown)?;
         entry.used = Instant::now();
-        Ok((entry.prepared.clone(), entry.caller.clone(), entry.parameters.clone()))
+        Ok(entry.statement.clone())
     }
 
     /// Keeps parameters for the next executions.
     pub(super) fn bind(&self, handle: &Bytes, parameters: Option<RecordBatch>) -> Result<()> {
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut entry = open.remove(handle).ok_or_else(unknown)?;
-        entry.parameters = None;
+        entry.statement.parameters = None;
         entry.used = Instant::now();
         let bytes = parameters.as_ref().map_or(0, RecordBatch::get_array_memory_size);
         let room = make_room(&mut open, cost(&entry) + bytes);
         if room.is_ok() {
-            entry.parameters = parameters;
+            entry.statement.parameters = parameters;
         }
         open.insert(handle.clone(), entry);
         room
     }
 
     /// Closing a handle that is not open is no error: it may have expired.
-    pub(super) fn close(&self, handle: &Bytes) {
-        self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(handle);
+    pub(super) fn close(&self, handle: &Bytes, who: &Principal) {
+        let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if open.get(handle).is_some_and(|entry| entry.is_of(who)) {
+            open.remove(handle);
+        }
+    }
+}
+
+impl Entry {
+    fn is_of(&self, who: &Principal) -> bool {
+        self.statement.caller.session.principal() == who
     }
 }
 
 /// About what an entry takes: a plan is many times its text.
 fn cost(entry: &Entry) -> usize {
-    16 * 1024 + 16 * entry.text_bytes + entry.parameters.as_ref().map_or(0, RecordBatch::get_array_memory_size)
+    16 * 1024
+        + 16 * entry.text_bytes
+        + entry.statement.parameters.as_ref().map_or(0, RecordBatch::get_array_memory_size)
 }
 
 fn make_room(open: &mut HashMap<Bytes, Entry>, needed: usize) -> Result<()> {

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
-use millstream_engine::ErrorKind;
+use millstream_engine::{ErrorKind, Principal};
 use millstream_protocol::StatementDone;
 use millstream_sql::{Outcome, Prepared};
 use prost::Message;
@@ -20,13 +20,14 @@ use tokio::task::AbortHandle;
 use super::blocking::computing;
 use super::encode;
 use super::error::{DoorError, Result};
-use super::prepared::PreparedStatements;
+use super::prepared::PreparedStatement;
 use super::sessions::Caller;
 use super::stream::{self, Answer};
 use crate::deadline::Deadline;
 use crate::door::Door;
 use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
+use crate::net::vigil::Vigil;
 
 /// Of one statement's text.
 pub(super) const MAX_STATEMENT_BYTES: usize = 1 << 20;
@@ -49,7 +50,13 @@ struct Statement {
 
 /// Executions under way, by what cancels them.
 #[derive(Debug, Default)]
-pub(super) struct Running(Arc<Mutex<HashMap<Bytes, AbortHandle>>>);
+pub(super) struct Running(Arc<Mutex<HashMap<Bytes, Execution>>>);
+
+#[derive(Debug)]
+struct Execution {
+    who: Principal,
+    handle: AbortHandle,
+}
 
 /// How far a call goes with a statement that is no query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +92,12 @@ pub(super) async fn plan(
 /// The same for a prepared statement, with the parameters last bound.
 pub(super) async fn plan_prepared(
     queries: &Handle,
-    statements: &PreparedStatements,
-    handle: &Bytes,
+    statement: PreparedStatement,
     descriptor: FlightDescriptor,
     asked: Asked,
     deadline: Deadline,
 ) -> Result<FlightInfo> {
-    let (prepared, caller, parameters) = statements.get(handle)?;
+    let PreparedStatement { prepared, caller, parameters } = statement;
     let schema = match &parameters {
         // Where a parameter may be of any type, the schema is known only now.
         Some(row) if prepared.is_query => {
@@ -154,27 +160,30 @@ pub(super) async fn execute_ticket(
     let session = caller.session.clone();
     let planned = computing(queries, async move { Ok(session.prepare(&statement.sql).await?) });
     let prepared = deadline.within(planned).await?;
-    let outcome = deadline.within(execute_query(queries, caller, prepared, None, &sent)).await?;
-    Ok(running.watch(statement.id, stream::send(queries, deadline.bound(outcome), sent)))
+    let who = caller.session.principal().clone();
+    let outcome = deadline.within(execute_query(door, caller, prepared, None, &sent)).await?;
+    Ok(running.watch(statement.id, who, stream::send(queries, deadline.bound(outcome), sent)))
 }
 
 /// Executes the query of a prepared handle with the parameters last bound.
 pub(super) async fn execute_prepared(
-    queries: &Handle,
-    statements: &PreparedStatements,
+    door: &Door,
+    statement: PreparedStatement,
     running: &Running,
     handle: &Bytes,
     sent: Arc<Sent>,
     deadline: Deadline,
 ) -> Result<Answer> {
-    let (prepared, caller, parameters) = statements.get(handle)?;
-    let outcome = deadline.within(execute_query(queries, caller, prepared, parameters, &sent)).await?;
-    Ok(running.watch(handle.clone(), stream::send(queries, deadline.bound(outcome), sent)))
+    let PreparedStatement { prepared, caller, parameters } = statement;
+    let who = caller.session.principal().clone();
+    let outcome = deadline.within(execute_query(door, caller, prepared, parameters, &sent)).await?;
+    Ok(running.watch(handle.clone(), who, stream::send(&door.queries, deadline.bound(outcome), sent)))
 }
 
-/// A ticket may be brought again and again, so what it stands for must not change anything.
+/// A ticket may be brought again and again, so what it stands for must not change anything. The rows end when the caller may no
+/// longer read them.
 async fn execute_query(
-    queries: &Handle,
+    door: &Door,
     caller: Caller,
     prepared: Prepared,
     parameters: Option<RecordBatch>,
@@ -185,9 +194,9 @@ async fn execute_query(
                        ticket that GetFlightInfo gives then says what it did";
         return Err(DoorError::new(ErrorKind::FailedPrecondition, message));
     }
-    let polls = prepared.polls();
-    let outcome = execute_as(queries, caller, prepared, parameters).await?;
-    Ok(if polls { outcome } else { in_turn(outcome, reader) })
+    let (polls, vigil) = (prepared.polls(), Vigil::begin(&door.net, prepared.standing()));
+    let outcome = vigil.within(execute_as(&door.queries, caller, prepared, parameters)).await?;
+    Ok(vigil.bound(if polls { outcome } else { in_turn(outcome, reader) }))
 }
 
 /// Executes a statement of any kind.
@@ -242,19 +251,19 @@ pub(super) fn check_length(sql: &str) -> Result<()> {
 
 impl Running {
     /// Remembers an answer until it is dropped.
-    fn watch(&self, id: Bytes, mut answer: Answer) -> Answer {
-        let lock = |map: &Mutex<HashMap<Bytes, AbortHandle>>, change: &dyn Fn(&mut HashMap<Bytes, AbortHandle>)| {
+    fn watch(&self, id: Bytes, who: Principal, mut answer: Answer) -> Answer {
+        let lock = |map: &Mutex<HashMap<Bytes, Execution>>, change: &dyn Fn(&mut HashMap<Bytes, Execution>)| {
             change(&mut map.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
         };
         let handle = answer.abort_handle();
         lock(&self.0, &|map| {
-            map.insert(id.clone(), handle.clone());
+            map.insert(id.clone(), Execution { who: who.clone(), handle: handle.clone() });
         });
         let map = Arc::clone(&self.0);
         answer.on_drop(move || {
             lock(&map, &|map| {
                 // A later execution of the same prepared statement may have taken the place.
-                if map.get(&id).is_some_and(|known| known.id() == handle.id()) {
+                if map.get(&id).is_some_and(|known| known.handle.id() == handle.id()) {
                     map.remove(&id);
                 }
             });
@@ -262,14 +271,14 @@ impl Running {
         answer
     }
 
-    /// Ends the executions that read from this flight's tickets; false if none is under way.
-    pub(super) fn cancel(&self, flight: &FlightInfo) -> Result<bool> {
+    /// Ends the caller's executions that read from this flight's tickets; false if none is under way.
+    pub(super) fn cancel(&self, flight: &FlightInfo, who: &Principal) -> Result<bool> {
         let mut cancelled = false;
         for ticket in flight.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
             let id = ticket_id(ticket)?;
             let map = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(handle) = map.get(&id) {
-                handle.abort();
+            if let Some(execution) = map.get(&id).filter(|execution| execution.who == *who) {
+                execution.handle.abort();
                 cancelled = true;
             }
         }

@@ -13,13 +13,14 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::calls::{DO_GET, DO_PUT};
-use super::dispatch::FlightDoor;
+use super::dispatch::{FlightDoor, calling};
 use super::error::DoorError;
 use super::forward::Messages;
 use super::query::Asked;
 use super::{exchange, forward};
 use crate::figures::Counted;
 use crate::net::limits::FIRST_MESSAGE_TIMEOUT;
+use crate::net::vigil::Vigil;
 
 /// The stream, counted as long as it lasts.
 fn counting<T>(stream: impl Stream<Item = T> + Send + 'static, counted: Counted) -> BoxStream<'static, T>
@@ -39,17 +40,18 @@ impl FlightService for FlightDoor {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
     type DoExchangeStream = Messages;
 
-    /// There is no authentication: any name is taken, and no password; the token is what binds a session.
+    /// The token that it gives stands for the login from here on, and binds a session.
     async fn handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let (metadata, _, mut messages) = request.into_parts();
+        let calling = calling(&request)?;
+        let mut messages = request.into_inner();
         // Those who log in by metadata may send no message, and may leave the stream open.
         let first = tokio::time::timeout(self.inner.door.net.limits.header_timeout, messages.message())
             .await
             .unwrap_or(Ok(None))?;
-        let token = self.inner.sessions.open(&metadata, first.as_ref())?;
+        let token = self.inner.sessions.open(&self.inner.door, calling, first.as_ref()).await?;
         let answer = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let mut response = Response::new(stream::iter([Ok(answer)]).boxed());
         let bearer = MetadataValue::try_from(format!("Bearer {token}"))
@@ -59,7 +61,7 @@ impl FlightService for FlightDoor {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let flights = self.flights(self.caller(request.metadata())?).await?;
+        let flights = self.flights(self.caller(&request).await?).await?;
         Ok(Response::new(stream::iter(flights.into_iter().map(Ok)).boxed()))
     }
 
@@ -76,42 +78,48 @@ impl FlightService for FlightDoor {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = self.caller(request.metadata())?;
+        let caller = self.caller(&request).await?;
         let (counted, sent) = (self.inner.door.figures.count(DO_GET), forward::sent(&request)?);
         let deadline = self.deadline(request.metadata())?;
         Ok(forward::response(counting(self.get(caller, request.into_inner(), sent, deadline).await?, counted)))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let caller = self.caller(request.metadata())?;
+        let caller = self.caller(&request).await?;
         let (counted, sent) = (self.inner.door.figures.count(DO_PUT), forward::sent(&request)?);
         let deadline = self.deadline(request.metadata())?;
+        let who = caller.session.principal().clone();
         let mut incoming = forward::incoming(request);
         let first = tokio::time::timeout(FIRST_MESSAGE_TIMEOUT, incoming.next()).await;
         let first =
             first.map_err(|_| DoorError::new(ErrorKind::Retry, "the first message of DoPut did not come in time"))?;
         let first = first.ok_or_else(|| DoorError::invalid("the DoPut stream is empty"))??;
-        Ok(Response::new(counting(self.put(caller, first, incoming, sent, deadline).await?, counted)))
+        // What an append may go on with is looked at there.
+        let engine = self.inner.door.engine.clone();
+        let vigil = Vigil::begin(&self.inner.door.net, move || engine.check_login(&who));
+        let acks = vigil.within(self.put(caller, first, incoming, sent, deadline)).await?;
+        Ok(Response::new(counting(acks, counted)))
     }
 
     async fn do_exchange(
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        let caller = self.caller(request.metadata())?;
+        let caller = self.caller(&request).await?;
         let (door, members) = (self.inner.door.clone(), Arc::clone(&self.inner.members));
         let (who, sent) = (caller.session.principal().clone(), forward::sent(&request)?);
         Ok(forward::response(exchange::serve(door, members, who, forward::incoming(request), sent)))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = self.caller(request.metadata())?;
+        let caller = self.caller(&request).await?;
         let (metadata, _, action) = request.into_parts();
         let body = self.act(caller, action, &metadata).await?;
         Ok(Response::new(stream::iter(body.map(|body| Ok(arrow_flight::Result { body }))).boxed()))
     }
 
-    async fn list_actions(&self, _request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.caller(&request).await?;
         let action = |name: &str, what: &str| Ok(ActionType { r#type: name.to_owned(), description: what.to_owned() });
         let actions = [
             action("CreatePreparedStatement", "Parses and plans a statement, and keeps it under a handle"),

@@ -1,24 +1,29 @@
 //! Who calls, and in which namespace.
 //!
-//! gRPC calls stand alone. A client that shook hands has a bearer token, and with it a SQL session in which `USE` lasts;
-//! without one each call starts in the namespace that its metadata names.
+//! gRPC calls stand alone, and each may show a password or a token. A client that shook hands has a bearer token of this door's, which
+//! stands for the login that it shook hands with, and a SQL session in which `USE` lasts. It ends with that login. All others start each
+//! call in the namespace that its metadata names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_flight::{BasicAuth, HandshakeRequest};
-use millstream_engine::{ErrorKind, Principal};
+use millstream_engine::{Engine, ErrorKind, Principal};
 use millstream_protocol::{DEFAULT_NAMESPACE, NAMESPACE_METADATA};
 use millstream_sql::{SqlEngine, SqlSession};
 use prost::Message;
-use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::error::{DoorError, Result};
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Shown};
+use crate::door::Door;
+use crate::logins::log_in;
+use crate::net::peer::Peer;
 
 /// Metadata in which Flight's older log-in has the token.
 const TOKEN_METADATA: &str = "auth-token-bin";
+/// What this door's own tokens begin with, so that one it has forgotten is not taken for an attempt to guess another.
+const SESSION: &str = "mss_";
 /// The session that was used least lately makes room for one more.
 const MAX_SESSIONS: usize = 10_000;
 
@@ -29,7 +34,7 @@ pub(super) struct Sessions {
 }
 
 /// Sessions by token; only tokens that were given out are here.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Known {
     sessions: HashMap<String, Entry>,
     /// Tokens in the order of their last use.
@@ -37,11 +42,27 @@ struct Known {
     uses: u64,
 }
 
+/// Without the tokens.
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
+    who: Principal,
     /// Made by the first call.
     session: Option<SqlSession>,
     used: u64,
+}
+
+/// What a call says of its caller.
+#[derive(Debug)]
+pub(super) struct Calling {
+    shown: Shown,
+    namespace: String,
+    peer: Arc<Peer>,
 }
 
 /// One call's session.
@@ -52,45 +73,76 @@ pub(super) struct Caller {
     kept: bool,
 }
 
-impl Sessions {
-    /// The session of a call. A token that this server has not given out, or has forgotten since, is refused.
-    pub(super) fn caller(&self, sql: &SqlEngine, metadata: &MetadataMap) -> Result<Caller, Status> {
+impl Calling {
+    pub(super) fn read(metadata: &MetadataMap, peer: Arc<Peer>) -> Result<Calling> {
         let namespace = match metadata.get(NAMESPACE_METADATA) {
             None => DEFAULT_NAMESPACE,
             Some(value) => value
                 .to_str()
                 .map_err(|_| DoorError::invalid(format!("the metadata {NAMESPACE_METADATA} is not ASCII text")))?,
         };
-        let session = || sql.session(Principal::anonymous(), namespace);
-        let Some(token) = token(metadata)? else { return Ok(Caller { session: session(), kept: false }) };
-        let mut known = self.lock();
-        let entry = known.touch(&token).ok_or_else(|| {
-            unauthenticated(
-                "the bearer token is none of this server's, or was forgotten since: log in again".to_owned(),
-            )
-        })?;
-        Ok(Caller { session: entry.session.get_or_insert_with(session).clone(), kept: true })
+        Ok(Calling { shown: shown(metadata)?, namespace: namespace.to_owned(), peer })
+    }
+}
+
+impl Sessions {
+    /// The session of a call.
+    pub(super) async fn caller(&self, door: &Door, calling: Calling) -> Result<Caller> {
+        let Calling { shown, namespace, peer } = calling;
+        match shown {
+            Shown::Token(token) if token.starts_with(SESSION) => {
+                let session = self.known_session(&token, &door.engine, |who| door.sql.session(who, &namespace))?;
+                Ok(Caller { session, kept: true })
+            }
+            shown => {
+                let who = log_in(door, shown, &peer).await?;
+                Ok(Caller { session: door.sql.session(who, &namespace), kept: false })
+            }
+        }
     }
 
-    /// A token for a client that shakes hands; its session begins with its first call.
-    pub(super) fn open(&self, metadata: &MetadataMap, first: Option<&HandshakeRequest>) -> Result<String, Status> {
-        stated(metadata)?;
-        // Flight's older log-in sends name and password in the message.
-        if let Some(login) = first.filter(|first| !first.payload.is_empty()) {
-            let login = BasicAuth::decode(login.payload.as_ref())
-                .map_err(|error| DoorError::invalid(format!("the handshake is malformed: {error}")))?;
-            credentials::check_password(&login.password).map_err(unauthenticated)?;
-        }
-        let token = uuid::Uuid::new_v4().simple().to_string();
-        self.lock().insert(token.clone(), MAX_SESSIONS);
+    /// A token for a client that shakes hands; its session begins with its first call. It is always a new one, whatever the client shows.
+    pub(super) async fn open(&self, door: &Door, calling: Calling, first: Option<&HandshakeRequest>) -> Result<String> {
+        let Calling { shown, peer, .. } = calling;
+        let who = match (shown, first) {
+            (Shown::Token(token), _) if token.starts_with(SESSION) => self.who(&token, &door.engine)?,
+            (Shown::Nothing, Some(first)) => log_in(door, logged_in_by(first)?, &peer).await?,
+            (shown, _) => log_in(door, shown, &peer).await?,
+        };
+        // 244 random bits.
+        let [first, second] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+        let token = format!("{SESSION}{}{}", first.simple(), second.simple());
+        self.lock().insert(token.clone(), who, MAX_SESSIONS);
         Ok(token)
     }
 
     /// Forgets the session of a call.
     pub(super) fn close(&self, metadata: &MetadataMap) {
-        if let Ok(Some(token)) = token(metadata) {
+        if let Ok(Shown::Token(token)) = shown(metadata) {
             self.lock().remove(&token);
         }
+    }
+
+    fn known_session(
+        &self,
+        token: &str,
+        engine: &Engine,
+        session: impl FnOnce(Principal) -> SqlSession,
+    ) -> Result<SqlSession> {
+        let who = self.who(token, engine)?;
+        let mut known = self.lock();
+        let entry = known.touch(token).ok_or_else(forgotten)?;
+        Ok(entry.session.get_or_insert_with(|| session(who)).clone())
+    }
+
+    /// Who has shaken hands for a token. A session whose login has ended is none.
+    fn who(&self, token: &str, engine: &Engine) -> Result<Principal> {
+        let who = self.lock().touch(token).ok_or_else(forgotten)?.who.clone();
+        if let Err(ended) = engine.check_login(&who) {
+            self.lock().remove(token);
+            return Err(ended.into());
+        }
+        Ok(who)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -99,10 +151,10 @@ impl Sessions {
 }
 
 impl Known {
-    fn insert(&mut self, token: String, most: usize) {
+    fn insert(&mut self, token: String, who: Principal, most: usize) {
         self.uses += 1;
         self.by_use.insert(self.uses, token.clone());
-        self.sessions.insert(token, Entry { session: None, used: self.uses });
+        self.sessions.insert(token, Entry { who, session: None, used: self.uses });
         while self.sessions.len() > most {
             let Some((_, oldest)) = self.by_use.pop_first() else { return };
             self.sessions.remove(&oldest);
@@ -127,24 +179,37 @@ impl Known {
     }
 }
 
-fn stated(metadata: &MetadataMap) -> Result<Credentials, Status> {
-    credentials::read(metadata.get("authorization").map(|value| value.as_bytes())).map_err(unauthenticated)
-}
-
-/// The token that a call names.
-fn token(metadata: &MetadataMap) -> Result<Option<String>, Status> {
-    if let Credentials::Token(token) = stated(metadata)? {
-        return Ok(Some(token));
+/// What the metadata of a call shows.
+fn shown(metadata: &MetadataMap) -> Result<Shown> {
+    let headers = metadata.get_all("authorization");
+    let shown = credentials::read(headers.iter().map(|value| value.as_bytes())).map_err(unauthenticated)?;
+    match metadata.get_bin(TOKEN_METADATA) {
+        Some(token) if shown == Shown::Nothing => {
+            let token = token.to_bytes().ok().and_then(|token| String::from_utf8(token.to_vec()).ok());
+            token
+                .map(Shown::Token)
+                .ok_or_else(|| unauthenticated(format!("the metadata {TOKEN_METADATA} is malformed")))
+        }
+        _ => Ok(shown),
     }
-    let Some(token) = metadata.get_bin(TOKEN_METADATA) else { return Ok(None) };
-    let token = token.to_bytes().map_err(|error| DoorError::invalid(format!("{TOKEN_METADATA}: {error}")))?;
-    Ok(Some(String::from_utf8_lossy(&token).into_owned()))
 }
 
-/// The protocols have a code for it, and the engine, which knows no log-in, has no kind.
-fn unauthenticated(message: String) -> Status {
-    let refused = Status::from(DoorError::new(ErrorKind::PermissionDenied, message));
-    Status::with_metadata(tonic::Code::Unauthenticated, refused.message(), refused.metadata().clone())
+/// Flight's older log-in sends name and password in the message.
+fn logged_in_by(handshake: &HandshakeRequest) -> Result<Shown> {
+    if handshake.payload.is_empty() {
+        return Ok(Shown::Nothing);
+    }
+    let BasicAuth { username, password } = BasicAuth::decode(handshake.payload.as_ref())
+        .map_err(|_| DoorError::invalid("the handshake is malformed: its payload is no BasicAuth message"))?;
+    Ok(Shown::Password { user: username, password })
+}
+
+fn forgotten() -> DoorError {
+    unauthenticated("the session of the bearer token is none of this server's, or was forgotten since: log in again")
+}
+
+fn unauthenticated(message: impl Into<String>) -> DoorError {
+    DoorError::new(ErrorKind::Unauthenticated, message)
 }
 
 impl Caller {
@@ -163,7 +228,7 @@ impl Caller {
         }
         Err(DoorError::new(
             ErrorKind::FailedPrecondition,
-            format!("USE needs a session: connect with a user name, or send the metadata {NAMESPACE_METADATA} instead"),
+            format!("USE needs a session: log in by a handshake, or send the metadata {NAMESPACE_METADATA} instead"),
         ))
     }
 }
@@ -171,24 +236,35 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::fuzz;
 
     #[test]
     fn the_session_used_least_lately_makes_room() {
         let mut known = Known::default();
         for number in 0..4 {
-            known.insert(number.to_string(), 4);
+            known.insert(number.to_string(), Principal::anonymous(), 4);
         }
         assert!(known.touch("0").is_some() && known.touch("2").is_some());
         known.remove("3");
         for number in 4..6 {
-            known.insert(number.to_string(), 4);
+            known.insert(number.to_string(), Principal::anonymous(), 4);
         }
         let kept: Vec<bool> = (0..6).map(|number| known.touch(&number.to_string()).is_some()).collect();
         assert_eq!(kept, [true, false, true, false, true, true]);
         for number in 6..1000 {
-            known.insert(number.to_string(), 4);
+            known.insert(number.to_string(), Principal::anonymous(), 4);
         }
         assert_eq!((known.sessions.len(), known.by_use.len()), (4, 4));
         assert!(known.touch("invented").is_none());
+    }
+
+    #[test]
+    fn mutated_handshakes_log_in_or_are_malformed() {
+        const PIECES: &[&str] = &["\u{0}", "\n", "\u{12}", "\u{1}", "\u{7f}", "\u{ff}", "ann", ":"];
+        let login = BasicAuth { username: "ann".to_owned(), password: "some secret".to_owned() };
+        fuzz(&login.encode_to_vec(), PIECES, |bytes| {
+            let handshake = HandshakeRequest { protocol_version: 0, payload: bytes.to_vec().into() };
+            logged_in_by(&handshake).is_ok_and(|shown| shown != Shown::Nothing)
+        });
     }
 }

@@ -11,7 +11,7 @@ use super::decode::{Decoded, Decoder};
 use super::error::{DoorError, Result};
 use super::forward::Messages;
 use super::intake::{Intake, Taken};
-use super::prepared::PreparedStatements;
+use super::prepared::{PreparedStatement, PreparedStatements};
 use super::query;
 use super::sessions::Caller;
 use crate::deadline::Deadline;
@@ -30,12 +30,11 @@ pub(super) async fn statement(door: &Door, caller: Caller, sql: String) -> Resul
 /// Executes a prepared statement once for each batch of parameters, or once without.
 pub(super) async fn prepared(
     door: &Door,
-    statements: &PreparedStatements,
-    handle: &Bytes,
+    statement: PreparedStatement,
     incoming: Messages,
     deadline: Deadline,
 ) -> Result<i64> {
-    let (prepared, caller, bound) = statements.get(handle)?;
+    let PreparedStatement { prepared, caller, parameters: bound } = statement;
     let sent = parameters(door, incoming).await?;
     let executed = async {
         let outcome = query::execute_as(&door.queries, caller, prepared, sent.or(bound)).await?;

@@ -1,9 +1,16 @@
 //! Errors of the HTTP door: `{"error":{"kind":"not_found","message":"…"}}`. The one table from error kinds to statuses.
 
 use axum::Json;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use millstream_engine::ErrorKind;
+
+/// How a client may say who it is.
+const CHALLENGES: [(HeaderName, &str); 2] = [
+    (WWW_AUTHENTICATE, "Basic realm=\"millstream\", charset=\"UTF-8\""),
+    (WWW_AUTHENTICATE, "Bearer realm=\"millstream\""),
+];
 
 /// What went wrong, as clients see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +92,11 @@ impl IntoResponse for HttpError {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(kind, message = self.message, "an HTTP request failed");
         }
-        (status, Json(serde_json::json!({ "error": { "kind": kind, "message": self.message } }))).into_response()
+        let body = Json(serde_json::json!({ "error": { "kind": kind, "message": self.message } }));
+        match status {
+            StatusCode::UNAUTHORIZED => (status, AppendHeaders(CHALLENGES), body).into_response(),
+            _ => (status, body).into_response(),
+        }
     }
 }
 

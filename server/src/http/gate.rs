@@ -1,14 +1,13 @@
-//! Who may ask. There is no authentication, but the browsers of this machine reach what other machines can't, and so do the pages
-//! they show. A request is refused before anything of it is looked at if its `Host` is none of this server's names, as where
-//! a page's own name was made to point here (DNS rebinding), if it comes from a page that this server has not served, or if
-//! it has credentials, which would only seem to protect something.
+//! Where requests may come from: the browsers of this machine reach what other machines can't, browsers send passwords that
+//! they were told once, and so do the pages that they show. A request is refused before anything of it is looked at if its `Host` is
+//! none of this server's names, as where a page's own name was made to point here (DNS rebinding), or if it comes from a page
+//! that this server has not served.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, Uri, Version, header};
 
 use crate::config::Config;
-use crate::credentials::{self, Credentials};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -25,16 +24,8 @@ impl Gate {
         Gate { bound: config.http.ip().to_canonical(), names }
     }
 
+    /// Whether a request was sent to this server, and by no page of another's.
     pub(super) fn admits(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
-        self.admits_page(version, uri, headers)?;
-        match credentials::read(headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()))? {
-            Credentials::Anyone => Ok(()),
-            Credentials::Token(_) => Err("this door gives out no tokens, and can't check one; send none".to_owned()),
-        }
-    }
-
-    /// Whether a request was sent to this server, and by no page of another's. Of its credentials nothing is said.
-    pub(super) fn admits_page(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
         let host = self.host(version, uri, headers)?;
         match one(headers, SEC_FETCH_SITE)? {
             None | Some("none" | "same-origin") => {}
@@ -220,15 +211,6 @@ mod tests {
         check(&[("referer", "http://localhost:8080@evil.example/")], false);
         // The user came from there and typed it himself, as the browser vouches.
         check(&[("referer", "http://evil.example/"), ("sec-fetch-site", "none")], true);
-    }
-
-    #[test]
-    fn credentials_are_refused_where_nobody_checks_them() {
-        let with = |value| admits("127.0.0.1:8080", &[], &[("host", "localhost"), ("authorization", value)]);
-        // "user:" and "user:secret".
-        assert!(with("Basic dXNlcjo=").is_ok());
-        assert!(with("Basic dXNlcjpzZWNyZXQ=").unwrap_err().contains("no passwords"));
-        assert!(with("Bearer secret").unwrap_err().contains("no tokens"));
     }
 
     #[test]

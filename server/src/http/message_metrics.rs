@@ -11,15 +11,14 @@ const SHOWN: usize = 200;
 /// How the tables of dead letters are called.
 const DEAD_LETTERS: &str = "%DLQ%";
 
-pub(super) fn messages(out: &mut String, engine: &Engine) -> Result<()> {
-    let who = Principal::anonymous();
-    let mut tables = engine.tables(&who)?;
+pub(super) fn messages(out: &mut String, engine: &Engine, who: &Principal) -> Result<()> {
+    let mut tables = engine.tables(who)?;
     tables.retain(|table| table.options.messages.is_some());
     let (letters, tables): (Vec<_>, Vec<_>) =
         tables.into_iter().partition(|table| table.name.starts_with(DEAD_LETTERS));
     let ends = |id: TableId| {
         // Of a table that was dropped since it was listed there are none.
-        let bounds = engine.table_offsets(&who, id).unwrap_or_default();
+        let bounds = engine.table_offsets(who, id).unwrap_or_default();
         bounds.iter().map(|(_, end)| *end).sum::<u64>() as f64
     };
 
@@ -28,8 +27,8 @@ pub(super) fn messages(out: &mut String, engine: &Engine) -> Result<()> {
         line(out, "messages_total", &of_table(table), ends(table.id));
     }
     for (name, help, counts) in [
-        ("messages_delayed", "messages of a table that wait for their time", engine.delayed_counts(&who)?),
-        ("transactions_open", "half messages of a table that nobody has ended yet", engine.half_counts(&who)?),
+        ("messages_delayed", "messages of a table that wait for their time", engine.delayed_counts(who)?),
+        ("transactions_open", "half messages of a table that nobody has ended yet", engine.half_counts(who)?),
     ] {
         let counts: BTreeMap<TableId, u64> = counts.into_iter().collect();
         header_lines(out, name, "gauge", help);
@@ -46,8 +45,8 @@ pub(super) fn messages(out: &mut String, engine: &Engine) -> Result<()> {
     let left_out = |tables: &[_]| tables.len().saturating_sub(SHOWN);
     line(out, "message_tables_without_series", "", (left_out(&tables) + left_out(&letters)) as f64);
 
-    consumed(out, engine, &who)?;
-    clients(out, engine, &who)
+    consumed(out, engine, who)?;
+    clients(out, engine, who)
 }
 
 /// How far groups are with each topic.

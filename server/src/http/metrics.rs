@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderName, header};
 use millstream_engine::{Engine, EngineStats, Principal};
 
@@ -84,20 +84,22 @@ const METRICS: [Metric; 38] = [
 
 pub(crate) async fn metrics(
     State(http): State<Arc<HttpDoor>>,
+    Extension(who): Extension<Principal>,
 ) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
     let door = http.rooms()?.clone();
     let work = door.work.clone();
     // Lag walks the groups' offsets, which may wait for the state's lock.
-    let text = work.run(Waits::Never, move || render(&door)).await;
+    let text = work.run(Waits::Never, move || render(&door, &who)).await;
     let text =
         text.map_err(|error| HttpError::new(Kind::Engine(millstream_engine::ErrorKind::Internal), error.to_string()))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
-fn render(door: &Door) -> millstream_engine::Result<String> {
+/// Whoever may see the server's own figures sees those of the tables, groups and plugins that he may see.
+fn render(door: &Door, who: &Principal) -> millstream_engine::Result<String> {
     let Door { engine, figures, net, .. } = door;
     let mut out = String::new();
-    let stats = engine.stats(&Principal::anonymous())?;
+    let stats = engine.stats(who)?;
     for (name, kind, help, value) in METRICS {
         header_lines(&mut out, name, kind, help);
         line(&mut out, name, "", value(&stats));
@@ -105,9 +107,9 @@ fn render(door: &Door) -> millstream_engine::Result<String> {
     connections(&mut out, net);
     calls(&mut out, figures);
     memory(&mut out, net);
-    lag(&mut out, engine)?;
-    messages(&mut out, engine)?;
-    plugins(&mut out, engine)?;
+    lag(&mut out, engine, who)?;
+    messages(&mut out, engine, who)?;
+    plugins(&mut out, engine, who)?;
     process(&mut out);
     Ok(out)
 }
@@ -156,13 +158,12 @@ fn memory(out: &mut String, net: &Net) {
 }
 
 /// Rows that each group has yet to commit, summed over its partitions.
-fn lag(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
-    let who = Principal::anonymous();
-    let groups = engine.groups(&who)?;
+fn lag(out: &mut String, engine: &Engine, who: &Principal) -> millstream_engine::Result<()> {
+    let groups = engine.groups(who)?;
     header_lines(out, "group_lag_rows", "gauge", "rows between the committed offsets of a group and the end offsets");
     for group in groups.iter().take(GROUPS_SHOWN) {
         // A group that was dropped since it was listed has no lag.
-        let Ok(offsets) = engine.group_offsets(&who, &group.namespace, &group.group_id) else { continue };
+        let Ok(offsets) = engine.group_offsets(who, &group.namespace, &group.group_id) else { continue };
         let lag: u64 = offsets
             .iter()
             .map(|partition| partition.end.saturating_sub(partition.committed.unwrap_or(partition.start)))

@@ -3,6 +3,7 @@
 //! `GET /healthz`, `GET /readyz`, `GET /metrics`, `POST /v1/sql`.
 
 mod answer;
+mod caller;
 mod error;
 mod exposition;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use millstream_engine::ErrorKind;
 use crate::config::Config;
 use crate::door::Opening;
 use crate::net::http1::{self, Site};
+use caller::caller;
 #[cfg(test)]
 pub(crate) use error::shown as error_shown;
 use error::{HttpError, Kind};
@@ -64,7 +66,7 @@ pub(crate) fn serve(
 fn router(door: Arc<HttpDoor>, guest: Guest) -> Router {
     let (gate, refused) = (Arc::clone(&door), guest.refused);
     let guests = guest.router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
-        let admitted = gate.gate.admits_page(request.version(), request.uri(), request.headers());
+        let admitted = gate.gate.admits(request.version(), request.uri(), request.headers());
         async move {
             match admitted {
                 Ok(()) => next.run(request).await,
@@ -89,12 +91,17 @@ fn router(door: Arc<HttpDoor>, guest: Guest) -> Router {
         .merge(guests)
 }
 
-/// Lets a request through, or answers it.
-async fn check(State(http): State<Arc<HttpDoor>>, request: Request, next: Next) -> Response {
-    if !FOR_ALL.contains(&request.uri().path())
-        && let Err(message) = http.gate.admits(request.version(), request.uri(), request.headers())
-    {
+/// Lets a request through, with the principal who sends it, or answers it.
+async fn check(State(http): State<Arc<HttpDoor>>, mut request: Request, next: Next) -> Response {
+    if FOR_ALL.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    if let Err(message) = http.gate.admits(request.version(), request.uri(), request.headers()) {
         return HttpError::new(Kind::Engine(ErrorKind::PermissionDenied), message).into_response();
     }
+    match caller(&http, &request).await {
+        Ok(who) => request.extensions_mut().insert(who),
+        Err(refused) => return refused.into_response(),
+    };
     next.run(request).await
 }

@@ -50,8 +50,8 @@ const USE_FIGURES: [UseFigure; 10] = [
     ("plugin_use_bytes_out_total", "bytes copied out of them by use", |u| u.bytes_out as f64),
 ];
 
-pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
-    let all = engine.plugin_calls(&Principal::anonymous())?;
+pub(super) fn plugins(out: &mut String, engine: &Engine, who: &Principal) -> millstream_engine::Result<()> {
+    let all = engine.plugin_calls(who)?;
     let left_out = all.len().saturating_sub(VERSIONS_SHOWN);
     let shown: Vec<(String, PluginCalls)> =
         all.into_iter().take(VERSIONS_SHOWN).map(|(plugin, calls)| (labels(&plugin), calls)).collect();
@@ -70,7 +70,7 @@ pub(super) fn plugins(out: &mut String, engine: &Engine) -> millstream_engine::R
         }
     }
     uses(out, &shown);
-    namespaces(out, engine)?;
+    namespaces(out, engine, who)?;
     header_lines(out, "plugins_without_series", "gauge", "plugin versions left out of plugin_* to bound its size");
     line(out, "plugins_without_series", "", left_out as f64);
     Ok(())
@@ -136,8 +136,8 @@ const NAMESPACE_FIGURES: [NamespaceFigure; 9] = [
     }),
 ];
 
-fn namespaces(out: &mut String, engine: &Engine) -> millstream_engine::Result<()> {
-    let all = engine.namespace_usage(&Principal::anonymous())?;
+fn namespaces(out: &mut String, engine: &Engine, who: &Principal) -> millstream_engine::Result<()> {
+    let all = engine.namespace_usage(who)?;
     for (name, kind, help, value) in NAMESPACE_FIGURES {
         header_lines(out, name, kind, help);
         for usage in all.iter().take(NAMESPACES_SHOWN) {

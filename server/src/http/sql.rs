@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use millstream_protocol::{DEFAULT_NAMESPACE, STATEMENT_TIMEOUT_METADATA};
 use millstream_sql::Outcome;
 
 use super::answer::{Answer, Format};
+use super::caller::sent;
 use super::error::{HttpError, Kind};
 use super::request::{SqlRequest, parameters};
 use super::state::HttpDoor;
@@ -21,6 +22,7 @@ use crate::net::collect::{Collected, NotCollected, collect};
 use crate::net::ingress::NoRoom;
 use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
+use crate::net::vigil::Vigil;
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
@@ -29,7 +31,11 @@ const WHOLE_ANSWER_BYTES: usize = 4 << 20;
 
 /// Executes one statement. Rows that were sent before an error are followed by the end of the connection without the last
 /// chunk, which every client reports as a broken answer.
-pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request) -> Result<Response, HttpError> {
+pub(crate) async fn execute(
+    State(http): State<Arc<HttpDoor>>,
+    Extension(who): Extension<Principal>,
+    request: Request,
+) -> Result<Response, HttpError> {
     let door = http.rooms()?.clone();
     let (headers, version) = (request.headers().clone(), request.version());
     let format = accepted(&headers)?;
@@ -38,15 +44,13 @@ pub(crate) async fn execute(State(http): State<Arc<HttpDoor>>, request: Request)
     let (sent, body) = collected(request, http.body_limit_bytes).await?;
     let queries = door.queries.clone();
     // The task ends with its request: it is aborted when this future is dropped.
-    let task = AbortOnDrop(queries.spawn(run(door, (headers, body), (format, version), deadline, sent)));
+    let task = AbortOnDrop(queries.spawn(run(door, who, (headers, body), (format, version), deadline, sent)));
     task.join().await
 }
 
 /// The body of a request, for which there was room, and the answer to come.
 async fn collected(request: Request, limit: usize) -> Result<(Arc<Sent>, Collected), HttpError> {
-    let sent = request.extensions().get::<Arc<Sent>>().cloned();
-    let sent =
-        sent.ok_or_else(|| HttpError::new(Kind::Engine(ErrorKind::Internal), "the request has come around the door"))?;
+    let sent = sent(&request)?;
     let body = collect(request.into_body(), &sent.peer, limit).await.map_err(|refused| match refused {
         NotCollected::TooLarge => {
             HttpError::new(Kind::BodyTooLarge, format!("the body has more than {limit} bytes (http_body_limit_bytes)"))
@@ -95,6 +99,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Result<Format, HttpError> {
 
 async fn run(
     door: Door,
+    who: Principal,
     (headers, body): (HeaderMap, Collected),
     (format, version): (Format, Version),
     deadline: Deadline,
@@ -102,12 +107,13 @@ async fn run(
 ) -> Result<Response, HttpError> {
     let request = SqlRequest::read(&headers, &body.bytes)?;
     let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let session = door.sql.session(Principal::anonymous(), namespace);
+    let session = door.sql.session(who, namespace);
     let prepared = deadline.within(session.prepare(&request.sql)).await?;
     let row = parameters(&request.parameters, &prepared.parameter_schema)?;
-    let outcome = deadline.within(prepared.execute(row)).await?;
+    let vigil = Vigil::begin(&door.net, prepared.standing());
+    let outcome = vigil.within(deadline.within(prepared.execute(row))).await?;
     let outcome = if prepared.polls() { outcome } else { in_turn(outcome, &sent) };
-    match deadline.bound(outcome) {
+    match deadline.bound(vigil.bound(outcome)) {
         Outcome::Done { rows, message } => {
             Ok(axum::Json(serde_json::json!({ "rows": rows, "message": message })).into_response())
         }

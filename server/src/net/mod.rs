@@ -35,5 +35,6 @@ pub(crate) mod receiving;
 pub(crate) mod sent;
 pub(crate) mod stop;
 pub(crate) mod turns;
+pub(crate) mod vigil;
 mod watch;
 pub(crate) mod whole;

@@ -51,6 +51,11 @@ impl Peer {
         })
     }
 
+    /// The name in the client's certificate, if it has shown one that was verified.
+    pub(crate) fn certificate_name(&self) -> Option<&str> {
+        None
+    }
+
     /// Closes the connection, with all that is under way on it.
     pub(crate) fn end(&self, reason: &'static str) {
         if self.reason.set(reason).is_ok() {

@@ -8,6 +8,7 @@ mod flight;
 mod help;
 mod hostile;
 mod http;
+mod logins;
 mod messaging;
 mod migrate;
 mod plugin;

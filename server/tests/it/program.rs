@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A command of the binary, without the variables of whoever runs the tests.
@@ -36,6 +37,8 @@ pub(crate) fn example(name: &str) -> PathBuf {
 pub(crate) struct Server {
     child: Child,
     out: BufReader<ChildStdout>,
+    /// Reads its log to the end.
+    log: Option<JoinHandle<std::io::Result<String>>>,
     pub(crate) ready: String,
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
@@ -54,7 +57,13 @@ impl Server {
     }
 
     pub(crate) fn over(dir: &Path, options: &[&str]) -> Server {
+        Server::over_with(dir, options, &[])
+    }
+
+    /// With variables.
+    pub(crate) fn over_with(dir: &Path, options: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut command = millstream();
+        command.envs(variables.iter().copied());
         command.arg("serve").arg("--data").arg(dir.join("data"));
         for door in ["--grpc", "--http", "--remoting"].into_iter().filter(|door| !options.contains(door)) {
             command.args([door, "127.0.0.1:0"]);
@@ -90,7 +99,15 @@ impl Server {
             let _ = child.kill();
             panic!("no ready line but {ready:?}; the log: {}", log.join().unwrap().unwrap());
         };
-        Server { child, out, ready, grpc, http, remoting, _dir: None }
+        Server { child, out, log: Some(log), ready, grpc, http, remoting, _dir: None }
+    }
+
+    /// Ends it in order, and gives what it has logged.
+    pub(crate) fn ended_log(mut self) -> String {
+        self.signal("TERM");
+        let log = self.log.take().unwrap();
+        assert_eq!(self.wait().0, Some(0));
+        log.join().unwrap().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -23,5 +23,5 @@ pub(crate) use parameters::{bind, bind_rows, parameter_schema};
 pub(crate) use planner::{Planner, analyse, base_state, physical, runtime};
 pub(crate) use session_functions::VERSION;
 pub(crate) use shape::check_shape;
-pub(crate) use sources::{Source, sources};
+pub(crate) use sources::{Source, relations, sources};
 pub(crate) use values_rows::name_row;

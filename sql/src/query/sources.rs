@@ -33,13 +33,22 @@ impl Source {
 
 /// The tables and topics that a plan reads.
 pub(crate) fn sources(plan: &LogicalPlan) -> Vec<Source> {
+    found(plan, StreamTable::source)
+}
+
+/// The same, as rights on them are asked for.
+pub(crate) fn relations(plan: &LogicalPlan) -> Vec<Relation> {
+    found(plan, StreamTable::relation)
+}
+
+fn found<T>(plan: &LogicalPlan, what: impl Fn(&StreamTable) -> T) -> Vec<T> {
     let mut found = Vec::new();
     let walked = plan.apply_with_subqueries(|step| {
         if let LogicalPlan::TableScan(scan) = step
             && let Ok(provider) = source_as_provider(&scan.source)
         {
             let provider: &dyn Any = provider.as_ref();
-            found.extend(provider.downcast_ref::<StreamTable>().map(StreamTable::source));
+            found.extend(provider.downcast_ref::<StreamTable>().map(&what));
         }
         Ok(TreeNodeRecursion::Continue)
     });

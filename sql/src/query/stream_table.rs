@@ -14,7 +14,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Op, TableProviderFi
 use datafusion::physical_plan::ExecutionPlan;
 use millstream_engine::{BatchOperator, OnError, TableInfo, TopicId, TopicInfo, VersionRange};
 
-use super::catalog::Reader;
+use super::catalog::{Reader, Relation};
 use super::growth::terms;
 use super::scan_exec::{Part, ScanExec};
 use super::sources::Source;
@@ -83,6 +83,15 @@ impl StreamTable {
         };
         let name = Name { namespace: namespace.clone(), name: name.clone() };
         Source { name, table: self.table.id, topic: self.topic.as_ref().map(|topic| topic.id) }
+    }
+
+    /// What its rows are read from.
+    pub(super) fn relation(&self) -> Relation {
+        let table = Arc::clone(&self.table);
+        match &self.topic {
+            Some(topic) => Relation::Topic(Arc::clone(topic), table),
+            None => Relation::Table(table),
+        }
     }
 
     /// Of a table its identity topic.

@@ -17,7 +17,7 @@ public final class JdbcCheck {
             errors(connection);
             update(connection);
         }
-        // Nobody checks passwords yet: a user without one is taken, and a password is refused.
+        // Without users nobody checks passwords: a user without one is taken, and a password is refused.
         try (Connection connection = DriverManager.getConnection(url, "somebody", "")) {
             query(connection);
         }

@@ -13,6 +13,7 @@ DEFAULTS: dict[str, Any] = {
     "namespace": "public",
     "user": None,
     "password": None,
+    "token": None,
     "ssl.ca.location": None,
     "group.id": None,
     "client.id": "",

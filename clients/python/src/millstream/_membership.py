@@ -127,7 +127,8 @@ class Membership:
             except MillstreamError as failed:
                 error = failed
         rejoins = isinstance(error, Fenced) and self._settings["group.mode"] == "shared"
-        if not isinstance(error, Unavailable) and not rejoins:
+        logs_in_anew = error.kind == UNAUTHENTICATED and self._log_in.forget()
+        if not (isinstance(error, Unavailable) or rejoins or logs_in_anew):
             raise error
         self._lose_streams(error, keep_positions)
 

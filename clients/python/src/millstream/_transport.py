@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.flight as flight
 
 from ._calls import Call, Calls
-from .errors import ARROW_ERRORS, InvalidInput, MillstreamError, Timeout, Unavailable, from_arrow
+from .errors import (
+    ARROW_ERRORS,
+    UNAUTHENTICATED,
+    InvalidInput,
+    MillstreamError,
+    Timeout,
+    Unauthenticated,
+    Unavailable,
+    from_arrow,
+)
 
 DEFAULT_URL = "grpc://127.0.0.1:8081"
 _SCHEMES = {"grpc": "grpc+tcp", "grpc+tcp": "grpc+tcp", "http": "grpc+tcp", "grpc+tls": "grpc+tls", "https": "grpc+tls"}
@@ -23,6 +33,9 @@ _OPTIONS = [
 #: The server ends a statement by itself, too, should the call's end not reach it; a little later, so that it is the call's
 #: end that is told.
 _SERVER_LATER_S = 1.0
+
+#: One of ``CREATE TOKEN``, or what gives the one of the moment; asked with each call, from any thread.
+Token = str | Callable[[], str]
 
 _log = logging.getLogger("millstream")
 
@@ -70,15 +83,24 @@ class Deadline:
 
 
 class LogIn:
-    """Who calls, and in which namespace. The server's token for a user is asked for when it is needed, and again once it was
-    forgotten, which a server that was started anew has done."""
+    """Who calls, and in which namespace. A user logs in when that is needed, and again once the server has forgotten it, which
+    one that was started anew has done; a token of the user's is shown with each call."""
 
     def __init__(
-        self, user: str | None, password: str | None, client: flight.FlightClient, namespace: str | None = None
+        self,
+        user: str | None,
+        password: str | None,
+        token: Token | None,
+        client: flight.FlightClient,
+        namespace: str | None = None,
     ) -> None:
+        if token is not None and (user is not None or password is not None):
+            raise InvalidInput("a token says who it is of: give it without user and password", "invalid_input")
         self._user = user
         self._password = password or ""
+        self._given = token
         self._client = client
+        #: What calls show now.
         self._token: tuple[bytes, bytes] | None = None
         if namespace is not None and not (namespace.isascii() and namespace.isprintable()):
             raise InvalidInput(f"the namespace {namespace!r} is not ASCII text; USE it in a statement", "invalid_input")
@@ -88,7 +110,9 @@ class LogIn:
         """What a call takes along. Raises ``Unavailable`` where the server can't be asked."""
         left = deadline.left() if deadline is not None else None
         headers: list[tuple[bytes, bytes]] = []
-        if self._user is not None and self._token is None:
+        if self._given is not None:
+            self._token = _bearer(self._given)
+        elif self._user is not None and self._token is None:
             self._token = self._log_in(left)
         if self._token is not None:
             headers.append(self._token)
@@ -99,11 +123,14 @@ class LogIn:
         return flight.FlightCallOptions(timeout=left, headers=headers)
 
     def forget(self) -> bool:
-        """The next call logs in anew; False for those who have no user to do it with."""
-        if self._user is None:
-            return False
-        self._token = None
-        return True
+        """The next call logs in anew; False for those who have nothing else to do it with."""
+        if self._given is not None:
+            try:
+                return _bearer(self._given) != self._token
+            except MillstreamError:
+                return False
+        shown, self._token = self._token, None
+        return shown is not None
 
     def _log_in(self, timeout_s: float | None) -> tuple[bytes, bytes]:
         call = Call()
@@ -119,3 +146,16 @@ class LogIn:
             raise raised from error
         _log.debug("logged in as %s", self._user)
         return token
+
+
+def _bearer(given: Token) -> tuple[bytes, bytes]:
+    if isinstance(given, str):
+        token = given
+    else:
+        try:
+            token = given()
+        except Exception as error:
+            raise Unauthenticated(f"there is no token: {error!r}", UNAUTHENTICATED) from error
+    if not (isinstance(token, str) and token.isascii() and token.isprintable()):
+        raise InvalidInput("the token is not ASCII text", "invalid_input")
+    return (b"authorization", b"Bearer " + token.encode())

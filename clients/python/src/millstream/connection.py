@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 
 from . import _flight_sql, _parameters
 from ._calls import Call
-from ._transport import DEFAULT_URL, Deadline, LogIn, open_client
+from ._transport import DEFAULT_URL, Deadline, LogIn, Token, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .errors import ARROW_ERRORS, FailedPrecondition, MillstreamError
 from .result import Result
@@ -31,11 +31,12 @@ def connect(
     *,
     user: str | None = None,
     password: str | None = None,
+    token: Token | None = None,
     namespace: str | None = None,
     ca_file: str | None = None,
 ) -> Connection:
     """Opens a connection for SQL statements; see :class:`Connection`."""
-    return Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
+    return Connection(url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file)
 
 
 class Running:
@@ -65,11 +66,14 @@ class Connection:
     """Runs statements; use it as a context manager, and from as many threads as you like.
 
     :param url: ``grpc://host:port``, or ``grpc+tls://`` where a proxy before the server has TLS.
-    :param user: with one, the connection is a session, so that ``USE`` lasts. The server checks no passwords yet, and
-        refuses any but an empty one.
+    :param user: with one, the connection is a session, so that ``USE`` lasts. A server without users takes any name, and no
+        password but an empty one.
+    :param password: the user's, or a token of his.
+    :param token: in place of both: one that ``CREATE TOKEN`` has given, or a function that gives the one of the moment, which is
+        asked with each call. There is no session then.
     :param namespace: where names without one are looked for; ``public`` unless given.
     :param ca_file: certificates to trust with ``grpc+tls://``, where the machine's own don't do.
-    :raises InvalidInput: the URL is none. Nothing is connected to before the first statement."""
+    :raises InvalidInput: the URL is none, or both a user and a token are given. Nothing is connected to before the first statement."""
 
     def __init__(
         self,
@@ -77,11 +81,12 @@ class Connection:
         *,
         user: str | None = None,
         password: str | None = None,
+        token: Token | None = None,
         namespace: str | None = None,
         ca_file: str | None = None,
     ) -> None:
         self._client = open_client(url, ca_file)
-        self._log_in = LogIn(user, password, self._client, namespace)
+        self._log_in = LogIn(user, password, token, self._client, namespace)
         self._closed = False
 
     def query(self, sql: str, parameters: Sequence[Any] | None = None, *, timeout_s: float | None = None) -> Result:
@@ -93,6 +98,8 @@ class Connection:
         :raises InvalidInput: the statement is wrong, or its values are (``1 / 0``).
         :raises NotFound, AlreadyExists, FailedPrecondition, Unsupported, ResourceExhausted: what a statement that defines
             or changes something was refused for.
+        :raises Unauthenticated: the server wants a login, or does not take this one, or it has ended.
+        :raises PermissionDenied: the caller may not do that.
         :raises Timeout: ``timeout_s`` is over. Whether a statement that changes something has done it is not known.
         :raises Busy: the server can't do it now.
         :raises Unavailable: the server can't be reached."""

@@ -38,14 +38,14 @@ class Consumer:
     Every method that asks the server raises ``FailedPrecondition`` before :meth:`subscribe` and after :meth:`close`, and
     ``Unavailable`` if the server does not answer.
 
-    :param config: ``group.id`` and the other parameters of docs/delivery.md, and ``url``, ``user``, ``password`` and
+    :param config: ``group.id`` and the other parameters of docs/delivery.md, and ``url``, ``user`` and ``password`` or ``token`` (see :class:`Connection`), and
         ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://`` where the machine's own don't do).
     :raises InvalidInput: a parameter that does not exist, or a value outside of its range."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._settings = _config.read(config)
         self._client = open_client(self._settings["url"], self._settings["ssl.ca.location"])
-        log_in = LogIn(self._settings["user"], self._settings["password"], self._client)
+        log_in = LogIn(self._settings["user"], self._settings["password"], self._settings["token"], self._client)
         self._member = Membership(self._settings, self._client, log_in)
         self._changed = self._member.changed
         self._closed = threading.Event()

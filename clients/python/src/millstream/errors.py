@@ -58,7 +58,8 @@ class PermissionDenied(MillstreamError):
 
 
 class Unauthenticated(PermissionDenied):
-    """The server does not know the log-in: a token that it has not given out, or a password."""
+    """The server wants a login, does not take the one that it was shown (a wrong password, a token that there is not, too many
+    failed attempts), or that login has ended: the user was dropped or disabled, the password set, the token dropped or expired."""
 
 
 class Unsupported(MillstreamError):

@@ -27,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "namespace": "public",
     "user": None,
     "password": None,
+    "token": None,
     "ssl.ca.location": None,
     "producer.id": None,
     "producer.epoch": 0,
@@ -61,7 +62,7 @@ class Producer:
     Dictionaries, runs, views and Large* columns are sent as their plain types.
 
     :param table: its name.
-    :param config: ``url``, ``namespace``, ``user``, ``password``, ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://``
+    :param config: ``url``, ``namespace``, ``user`` and ``password`` or ``token`` (see :class:`Connection`), ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://``
         where the machine's own don't do), ``producer.id`` (a UUID; give your own, with ``producer.first.sequence``, to go on after
         a crash without doubled rows), ``producer.epoch``, ``max.in.flight``, ``delivery.timeout.ms``, ``reconnect.interval.ms``,
         ``reconnect.max.interval.ms``, ``reconnect.count``.
@@ -80,7 +81,7 @@ class Producer:
         self._attempts = None if settings["reconnect.count"] is None else int(settings["reconnect.count"])
         self._timeout_s = int(settings["delivery.timeout.ms"]) / 1000
         self._client = open_client(settings["url"], settings["ssl.ca.location"])
-        self._log_in = LogIn(settings["user"], settings["password"], self._client)
+        self._log_in = LogIn(settings["user"], settings["password"], settings["token"], self._client)
         self._changed = threading.Condition()
         self._queue = Queue(self._id, int(settings["producer.epoch"]), int(settings["producer.first.sequence"]))
         self._refused: list[tuple[Answer, MillstreamError]] = []

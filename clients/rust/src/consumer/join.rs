@@ -48,7 +48,7 @@ impl Consumer {
             },
         };
         let rejoins = error.kind() == ErrorKind::Fenced && self.options.mode == GroupMode::Shared;
-        if !error.is_retryable() && !rejoins {
+        if !error.is_retryable() && !rejoins && !self.may_log_in_anew(&error) {
             return Err(error);
         }
         self.lose_streams(error, keep_positions);
@@ -76,7 +76,7 @@ impl Consumer {
             self.mending.not_before = Some(Instant::now() + wait);
             match self.open_streams().await {
                 Ok(()) => {}
-                Err(error) if error.is_retryable() || error.kind() == ErrorKind::Fenced => {
+                Err(error) if self.is_passing(&error) => {
                     self.mending.problem = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -84,7 +84,7 @@ impl Consumer {
         }
         match self.go_on().await {
             Ok(()) => self.mending.attempts = 0,
-            Err(error) if error.is_retryable() || error.kind() == ErrorKind::Fenced => {
+            Err(error) if self.is_passing(&error) => {
                 self.lose_streams(error.clone(), error.kind() != ErrorKind::Fenced);
             }
             Err(error) => return Err(error),
@@ -93,9 +93,20 @@ impl Consumer {
         Ok(true)
     }
 
+    fn is_passing(&self, error: &Error) -> bool {
+        error.is_retryable() || error.kind() == ErrorKind::Fenced || self.may_log_in_anew(error)
+    }
+
+    /// Whether the login has ended and there is another one to go on with.
+    fn may_log_in_anew(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Unauthenticated && self.connection.has_other_than(self.shown.as_ref())
+    }
+
     /// Joins as a new member.
     pub(super) async fn open_streams(&mut self) -> Result<()> {
         self.streams.clear();
+        let shown = self.connection.authorization();
+        self.shown = shown.map_err(|status| Error::from_status(self.connection.url(), &status))?;
         let mut streams = Vec::with_capacity(self.topics.len());
         let mut member_id = String::new();
         for topic in &self.topics {

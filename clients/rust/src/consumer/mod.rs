@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use http::HeaderValue;
 use millstream_protocol::{AutoOffsetReset, ErrorKind};
 use tokio::time::Instant;
 
@@ -35,7 +36,8 @@ use crate::options::ConsumerOptions;
 /// * After a broken connection it joins again and goes on where the last poll ended, unless the group's offset has been
 ///   moved since; then it goes on from there.
 /// * A member that the group has gone on without (its session timed out, or it did not poll in time) joins as a new one, and
-///   goes on from the committed offsets. In a broadcast group it gets the error: its place may be another's.
+///   goes on from the committed offsets. So it does when its token has ended and its [`Credentials`](crate::Credentials) give
+///   another one. In a broadcast group it gets the error: its place may be another's.
 /// * When a table's columns have changed, later batches have the new schema; nothing is repeated.
 ///
 /// Within one ownership of a partition rows come in order, without a gap and without a repeat.
@@ -50,6 +52,8 @@ pub struct Consumer {
     next_stream: usize,
     mending: Mending,
     last_commit: Instant,
+    /// What the streams have shown for who the consumer is.
+    shown: Option<HeaderValue>,
 }
 
 /// What there is for a poll.
@@ -87,6 +91,7 @@ impl Consumer {
             next_stream: 0,
             mending: Mending::default(),
             last_commit: Instant::now(),
+            shown: None,
         };
         consumer.open_streams().await?;
         Ok(consumer)

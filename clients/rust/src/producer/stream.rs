@@ -3,6 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::StreamExt;
+use http::HeaderValue;
 use millstream_protocol as protocol;
 use millstream_protocol::ErrorKind;
 use millstream_protocol::framing::Incoming;
@@ -40,6 +41,8 @@ pub(super) struct Task {
     queue: Queue,
     /// So many of the queue's first parts are on the current stream.
     sent: usize,
+    /// What the current stream has shown for who sends it.
+    shown: Option<HeaderValue>,
 }
 
 impl Task {
@@ -51,7 +54,7 @@ impl Task {
     ) -> Task {
         let path = vec![options.namespace.clone(), table.to_owned()];
         let queue = Queue::new(options.producer_id, options.epoch, options.first_sequence);
-        Task { connection, path, options, receiver, queue, sent: 0 }
+        Task { connection, path, options, receiver, queue, sent: 0, shown: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -66,7 +69,7 @@ impl Task {
             let error = match stopped {
                 _ if self.queue.is_empty() => None, // nothing is lost with the stream
                 Ok(()) => None,
-                Err(Stopped::Broken(error)) if refuses_one_batch(&error) => {
+                Err(Stopped::Broken(error)) if refuses_one_batch(&error) && !self.may_log_in_anew(&error) => {
                     self.queue.refuse(&error);
                     None
                 }
@@ -81,7 +84,8 @@ impl Task {
             }
             let Some(error) = error else { continue };
             failures = failures.saturating_add(1);
-            if !error.is_retryable() || failures > self.options.reconnect_count {
+            let passing = error.is_retryable() || error.kind() == ErrorKind::Unauthenticated;
+            if !passing || failures > self.options.reconnect_count {
                 return self.fail(&error).await;
             }
             let ProducerOptions { reconnect_interval, reconnect_max_interval, .. } = self.options;
@@ -94,6 +98,11 @@ impl Task {
             }
             trouble = Some(error);
         }
+    }
+
+    /// Whether the login has ended and there is another one to go on with.
+    fn may_log_in_anew(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Unauthenticated && self.connection.has_other_than(self.shown.as_ref())
     }
 
     /// When the oldest part has waited for too long; `None` if nothing waits, or for ever.
@@ -127,6 +136,7 @@ impl Task {
         self.sent = 0;
         let url = self.connection.url().to_owned();
         let failed = |status: Status| Stopped::Broken(Error::from_status(&url, &status));
+        self.shown = self.connection.authorization().map_err(failed)?;
         let connection = self.connection.clone();
         let mut opening = Box::pin(async move { connection.call(Method::DoPut, ReceiverStream::new(messages)).await });
         let mut acks: Option<Incoming<PutResult>> = None;

@@ -1,5 +1,6 @@
 //! Every call of the front with each object that it names, and every listing with what it may show.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::host::{COPIES, JUDGES};
@@ -12,7 +13,7 @@ use crate::contract::{CheckVerdict, PluginSettings};
 use crate::cursor::ScanRequest;
 use crate::model::{
     Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings,
-    Principal, Result, SeekTo, TableId, TopicId, TopicSpec, VersionStart,
+    Principal, Result, SeekTo, TableId, TableInfo, TopicId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Follow, Operate, Produce, Read, See, Use};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -42,10 +43,25 @@ pub(super) fn calls() -> Vec<Call> {
     let mut all = definitions();
     all.extend(plugins());
     all.extend(rows());
+    all.extend(standing());
     all.extend(message_clients());
     all.extend(unseen_messages());
     all.extend(pops());
     all
+}
+
+fn standing() -> Vec<Call> {
+    vec![
+        call("check_appends", Produce, Table, "t", |s, who| s.engine.check_appends(who, &*table(s)?)),
+        call("check_reads", Read, Table, "t", |s, who| s.engine.check_reads(who, &*table(s)?)),
+        call("check_reads_topic", Read, Topic, "sel", |s, who| s.engine.check_reads_topic(who, &s.topic)),
+        call("check_consumes", Consume, Group, "g", |s, who| s.engine.check_consumes(who, &group("g"), &s.topic)),
+        call("check_consumes", Consume, Topic, "sel", |s, who| s.engine.check_consumes(who, &group("g"), &s.topic)),
+    ]
+}
+
+fn table(store: &Store) -> Result<Arc<TableInfo>> {
+    store.engine.table(&Principal::anonymous(), NS, "t")
 }
 
 fn definitions() -> Vec<Call> {

@@ -25,6 +25,7 @@ use super::forward::Messages;
 use super::members::Members;
 use crate::door::Door;
 use crate::net::sent::Sent;
+use crate::net::vigil::Vigil;
 use crate::work::Waits;
 
 /// Messages handed to the network ahead of the client. Together with one fetch they are all that a stream holds in memory
@@ -66,7 +67,7 @@ async fn run(
 ) {
     let stopped = door.clone();
     let (end, session) = match begin(&door, &members, who, &mut incoming, sent).await {
-        Ok(Some(mut session)) => (session.run(&mut incoming, &sender).await, Some(session)),
+        Ok(Some((mut session, vigil))) => (vigil.within(session.run(&mut incoming, &sender)).await, Some(session)),
         Ok(None) => (Ok(ended(EndReason::Shutdown)), None),
         Err(error) => (Err(error), None),
     };
@@ -106,7 +107,7 @@ async fn begin(
     who: Principal,
     incoming: &mut Messages,
     sent: Arc<Sent>,
-) -> Result<Option<session::Session>> {
+) -> Result<Option<(session::Session, Arc<Vigil>)>> {
     let hello = tokio::select! {
         hello = hello::receive(incoming) => hello?,
         () = door.stopped() => return Ok(None),
@@ -114,8 +115,12 @@ async fn begin(
     let config = hello::config(&hello)?;
     hello::message_bytes(&hello)?;
     let place = {
-        let (members, engine, hello) = (Arc::clone(members), door.engine.clone(), hello.clone());
+        let (members, engine, hello, who) = (Arc::clone(members), door.engine.clone(), hello.clone(), who.clone());
         blocking(door, Waits::ForLog, move || members.attach(&engine, &who, &hello, config)).await?
     };
-    session::Session::new(door, hello, place, sent).map(Some)
+    let (engine, config) = (door.engine.clone(), place.live.config.clone());
+    let topic = Arc::clone(place.subscription.topic());
+    let vigil = Vigil::begin(&door.net, move || engine.check_consumes(&who, &config, &topic));
+    let session = session::Session::new(door, hello, place, sent)?;
+    Ok(Some((session, vigil)))
 }

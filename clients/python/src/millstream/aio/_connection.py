@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from .. import connection as sync
-from .._transport import DEFAULT_URL
+from .._transport import DEFAULT_URL, Token
 from ..errors import FailedPrecondition
 from ..result import Result
 
@@ -25,11 +25,12 @@ def connect(
     *,
     user: str | None = None,
     password: str | None = None,
+    token: Token | None = None,
     namespace: str | None = None,
     ca_file: str | None = None,
 ) -> Connection:
     """A connection for SQL statements; see :class:`millstream.Connection`. Waits for nothing."""
-    return Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
+    return Connection(url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file)
 
 
 class Connection:
@@ -47,10 +48,13 @@ class Connection:
         *,
         user: str | None = None,
         password: str | None = None,
+        token: Token | None = None,
         namespace: str | None = None,
         ca_file: str | None = None,
     ) -> None:
-        self._sync = sync.Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
+        self._sync = sync.Connection(
+            url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file
+        )
         self._threads = ThreadPoolExecutor(_AT_ONCE, "millstream-aio-sql")
         self._closed = False
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from .._transport import Token
 from ..connection import Connection
 from ..errors import Unavailable
 
@@ -108,9 +109,16 @@ class Server:
         named = dict(address.split("=", 1) for address in addresses)
         self.url, self.http_url = f"grpc://{named['grpc']}", f"http://{named['http']}"
 
-    def connect(self, *, namespace: str | None = None) -> Connection:
+    def connect(
+        self,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        token: Token | None = None,
+        namespace: str | None = None,
+    ) -> Connection:
         """A connection for SQL."""
-        return Connection(self.url, namespace=namespace)
+        return Connection(self.url, user=user, password=password, token=token, namespace=namespace)
 
     def kill(self) -> None:
         """Ends it at once, as a crash would."""

@@ -110,6 +110,11 @@ impl Access {
         }
     }
 
+    /// Whether `who` was granted this on something in a namespace. False while there are no users: then nothing is granted.
+    pub(crate) fn is_granted_within(&self, who: &Principal, action: Action, namespace: &str) -> bool {
+        self.is_on() && self.standing(who).is_ok_and(|standing| standing.rights.has_within(action.rights(), namespace))
+    }
+
     /// Refuses what `who` may not grant: he needs GRANT OPTION and the rights themselves on all of the scope.
     pub(crate) fn check_grant(&self, who: &Principal, scope: &Scope, rights: Rights) -> Result<()> {
         if !self.is_on() || who.is_system() {
@@ -155,7 +160,9 @@ impl Access {
 
     fn standing(&self, who: &Principal) -> Result<Arc<Standing>> {
         if who.is_anonymous() {
-            return Err(Error::Unauthenticated("log in first: this server wants a user and a password, or a token".to_owned()));
+            return Err(Error::Unauthenticated(
+                "log in first: this server wants a user and a password, or a token".to_owned(),
+            ));
         }
         let standing = self.gathered(who);
         match who.login() {
@@ -198,7 +205,8 @@ impl Access {
         let key = match roles {
             [] => who.name(),
             roles => {
-                joined = std::iter::once(who.name()).chain(roles.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join("\0");
+                joined =
+                    std::iter::once(who.name()).chain(roles.iter().map(AsRef::as_ref)).collect::<Vec<_>>().join("\0");
                 &joined
             }
         };
@@ -227,5 +235,10 @@ fn names_of(who: &Principal) -> impl Iterator<Item = &str> {
 }
 
 fn denied(who: &Principal, action: Action, object: &Object<'_>) -> Error {
-    Error::PermissionDenied(format!("{:?} may not do this: it needs {} on {}", who.name(), action.wanted(), object.shown()))
+    Error::PermissionDenied(format!(
+        "{:?} may not do this: it needs {} on {}",
+        who.name(),
+        action.wanted(),
+        object.shown()
+    ))
 }

@@ -14,7 +14,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use attempts::Attempts;
+use attempts::{Attempt, Attempts};
 use remembered::Remembered;
 use seal::SealKey;
 
@@ -25,6 +25,7 @@ use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
 pub(crate) use passwords::hashed;
+pub use secrets::is_token;
 pub(crate) use secrets::{NewKey, new_key, new_token};
 
 /// What a caller shows.
@@ -37,11 +38,22 @@ pub enum Credentials<'a> {
     },
     Token(&'a str),
     /// An HMAC over what was sent, by the secret of an access key. Whether the request is a new one is the door's matter.
-    Signature { key: &'a str, algorithm: SignatureAlgorithm, signed: &'a [u8], signature: &'a [u8] },
+    Signature {
+        key: &'a str,
+        algorithm: SignatureAlgorithm,
+        signed: &'a [u8],
+        signature: &'a [u8],
+    },
     /// A client certificate that the door has verified, by the name in it.
-    Certificate { name: &'a str },
+    Certificate {
+        name: &'a str,
+    },
     /// Claims that the door has verified.
-    Claims { name: &'a str, roles: &'a [String], expires_us: Option<i64> },
+    Claims {
+        name: &'a str,
+        roles: &'a [String],
+        expires_us: Option<i64>,
+    },
 }
 
 /// Of signatures.
@@ -83,11 +95,15 @@ impl Authenticator {
             return Ok(Principal::anonymous());
         }
         let Some(shown) = shown else {
-            return Err(Error::Unauthenticated("log in first: this server wants a user and a password, or a token".to_owned()));
+            return Err(Error::Unauthenticated(
+                "log in first: this server wants a user and a password, or a token".to_owned(),
+            ));
         };
         let name = shown.claimed();
+        // Each request is signed: programs that share an address with one whose secret is wrong would wait with it.
+        let by = Attempt { user: name, from, counts_for_all: !matches!(shown, Credentials::Signature { .. }) };
         let now = self.clock.monotonic();
-        if let Some(left) = self.attempts.locked(name, from, now) {
+        if let Some(left) = self.attempts.locked(by, now) {
             return Err(Error::Unauthenticated(format!(
                 "too many failed attempts; the next one is looked at in {} s",
                 left.as_secs().saturating_add(1)
@@ -96,11 +112,11 @@ impl Authenticator {
         match self.check(access, shown) {
             Some(principal) => {
                 access.check_login(&principal)?;
-                self.attempts.succeeded(name, from);
+                self.attempts.succeeded(by);
                 Ok(principal)
             }
             None => {
-                if let Some(told) = self.attempts.failed(name, from, now) {
+                if let Some(told) = self.attempts.failed(by, now) {
                     self.events.push("login_failed", told);
                 }
                 Err(Error::Unauthenticated("the credentials are wrong, or have expired".to_owned()))

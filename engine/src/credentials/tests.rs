@@ -109,7 +109,8 @@ fn signatures() {
     let NewKey { id, secret } = new_key().unwrap();
     let sealed = gate.authenticator.seal.sealed(&id, &secret).unwrap();
     assert!(!sealed.0.windows(8).any(|part| secret.as_bytes().starts_with(part)));
-    let info = AccessKeyInfo { id: Arc::from(id.as_str()), user: Arc::from("ann"), sealed: sealed.clone(), created_us: 1 };
+    let info =
+        AccessKeyInfo { id: Arc::from(id.as_str()), user: Arc::from("ann"), sealed: sealed.clone(), created_us: 1 };
     gate.access.apply([&IdentityChange::KeyCreated(info)]);
     for (algorithm, ring) in [
         (SignatureAlgorithm::HmacSha1, ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
@@ -163,16 +164,21 @@ fn who_fails_often_waits() {
 #[test]
 fn what_is_kept_of_attempts_is_bounded() {
     let attempts = Attempts::default();
+    fn by(user: &str, from: Option<IpAddr>) -> Attempt<'_> {
+        Attempt { user, from, counts_for_all: true }
+    }
     for number in 0..100_000_u32 {
         let from = IpAddr::V4(Ipv4Addr::from(number));
-        attempts.failed(&number.to_string(), Some(from), Duration::from_millis(number.into()));
+        attempts.failed(by(&number.to_string(), Some(from)), Duration::from_millis(number.into()));
     }
     assert!(attempts.kept() <= 10_003, "{}", attempts.kept());
     // Whoever goes on is not forgotten for it.
     let now = Duration::from_secs(200);
-    (0..30).for_each(|_| drop(attempts.failed("ann", FROM, now)));
-    (0..9_000).for_each(|number| drop(attempts.failed(&format!("n{number}"), FROM, now)));
-    assert!(attempts.locked("another", FROM, now).is_some());
+    (0..30).for_each(|_| drop(attempts.failed(by("ann", FROM), now)));
+    (0..9_000).for_each(|number| drop(attempts.failed(by(&format!("n{number}"), FROM), now)));
+    assert!(attempts.locked(by("another", FROM), now).is_some());
+    let signed = Attempt { counts_for_all: false, ..by("another", FROM) };
+    assert!(attempts.locked(signed, now).is_none(), "other keys of the address");
 }
 
 #[test]

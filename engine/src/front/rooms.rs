@@ -123,7 +123,12 @@ impl CommitSink for Rooms {
     }
 
     fn wake(&self, records: &[(RecordContext, Record)]) {
-        let touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
+        let mut touched: BTreeSet<TableId> = records.iter().filter_map(|(_, record)| record.table()).collect();
+        // Whoever waits is to hear at once that he may not any more.
+        if records.iter().any(|(_, record)| record.identity().is_some()) {
+            touched.extend(self.ledger.state.read().catalog().tables().map(|table| table.id));
+            self.recheck_clients(None);
+        }
         self.delivery.wake(&touched);
         self.runners.wake(&touched);
         self.watchers.wake(touched);

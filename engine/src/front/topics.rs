@@ -68,7 +68,7 @@ impl Engine {
 
     /// The table that a topic is over, for whoever may read the topic.
     pub fn topic_source(&self, who: &Principal, id: TopicId) -> Result<Arc<TableInfo>> {
-        self.rooms.ledger.table(self.session(who)?.topic_by_id(Action::Follow, id)?.table)
+        self.rooms.ledger.table(self.session(who)?.topic_by_id(Action::See, id)?.table)
     }
 
     /// (start, end) offsets of every partition of a topic, in order: those of its source.

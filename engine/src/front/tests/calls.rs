@@ -45,6 +45,7 @@ pub(super) fn calls() -> Vec<Call> {
     all.extend(message_clients());
     all.extend(unseen_messages());
     all.extend(pops());
+    all.extend(consumers());
     all
 }
 
@@ -228,6 +229,30 @@ fn message_clients() -> Vec<Call> {
         call("committed_offset", Read, Table, "t", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
         call("take_offset_reset", Consume, Group, "g", |s, who| {
             s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
+        }),
+    ]
+}
+
+/// What doors of message queues ask before they do something for a client.
+fn consumers() -> Vec<Call> {
+    use crate::messages::MessageClientRole::Producer;
+    vec![
+        call("check_operate", Operate, Server, "", |s, who| s.engine.check_operate(who)),
+        call("scan_for_consumer", Action::Follow, Table, "t", |s, who| {
+            let topic = identity(s.table);
+            let operator = s.engine.topic_operator(&Principal::anonymous(), topic)?;
+            s.engine.scan_for_consumer(who, ScanRequest { topic, ranges: None, event_time_us: None, operator })
+        }),
+        call("take_offset_reset", Consume, Table, "t", |s, who| {
+            s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
+        }),
+        call("check_consumes", Consume, Group, "g", |s, who| s.engine.check_consumes(who, NS, "g", identity(s.table))),
+        call("check_consumes", Consume, Table, "t", |s, who| s.engine.check_consumes(who, NS, "g", identity(s.table))),
+        call("check_message_client", Produce, Group, "g", |s, who| {
+            s.engine.check_message_client(who, Producer, NS, "g")
+        }),
+        call("transaction_producers", Operate, Server, "", |s, who| {
+            s.engine.transaction_producers(who, NS, "g", s.messages)
         }),
     ]
 }

@@ -49,13 +49,13 @@ struct TopicList {
 
 impl Broker {
     /// Connects with the first request.
-    pub(crate) fn at(name: String, address: &str) -> Broker {
-        Broker { name, connection: Connection::new(address) }
+    pub(super) fn at(name: String, connection: Connection) -> Broker {
+        Broker { name, connection }
     }
 
     /// Over a connection of its own.
     pub(crate) fn another(&self) -> Broker {
-        Broker::at(self.name.clone(), self.connection.address())
+        Broker::at(self.name.clone(), self.connection.another())
     }
 
     pub(crate) fn name(&self) -> &str {

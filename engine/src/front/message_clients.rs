@@ -7,11 +7,10 @@ use tokio::sync::watch;
 
 use crate::access::{Action, Object};
 use crate::front::Engine;
-use crate::front::rooms::Rooms;
-use crate::front::session::Session;
-use crate::log::{Ledger, Ticket};
+use crate::front::message_members::{may_be_client, subscribed};
+use crate::log::Ticket;
 use crate::messages::{ClientName, LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
-use crate::model::{Assignment, Error, Offset, PartitionId, Principal, Result, TableId, TableInfo, TopicId};
+use crate::model::{Assignment, Offset, PartitionId, Principal, Result, TableId, TopicId};
 
 impl Engine {
     /// A client of a group is alive, and says this of itself; it counts as gone 120 s after the last time. The receiver changes
@@ -248,66 +247,5 @@ impl Engine {
 
     fn awake(&self) -> std::time::Duration {
         self.rooms.ledger.options.clock.awake()
-    }
-}
-
-impl Rooms {
-    fn client_leaves(&self, client: &ClientName) {
-        self.message_clients.left(client);
-        self.pop.client_left(client);
-    }
-
-    /// Clients leave whose logins have ended, or who may not be in their groups any more: those of a connection, or all.
-    pub(super) fn recheck_clients(&self, over: Option<u64>) {
-        for (client, who) in self.message_clients.whose(over) {
-            let ClientName { namespace, group, role, .. } = &client;
-            if may_be_client(&self.ledger, &who, *role, namespace, group).is_err() {
-                self.client_leaves(&client);
-            }
-        }
-    }
-}
-
-fn may_be_client(
-    ledger: &Ledger,
-    who: &Principal,
-    role: MessageClientRole,
-    namespace: &str,
-    group: &str,
-) -> Result<()> {
-    let checked = ledger.access.check(who, acts(role), &Object::group(namespace, group));
-    let sends = || {
-        let owns = |table: &Arc<TableInfo>| table.namespace == namespace && table.owner == *who;
-        ledger.access.is_granted_within(who, Action::Produce, namespace)
-            || ledger.access.is_on() && ledger.state.read().catalog().tables().any(owns)
-    };
-    match checked {
-        Err(Error::PermissionDenied(_)) if role == MessageClientRole::Producer && sends() => Ok(()),
-        checked => checked,
-    }
-}
-
-/// What a consumer may ask for. What he may not see is left out, as if it were not there, so that it is not held to be consumed.
-fn subscribed(
-    session: &Session<'_>,
-    namespace: &str,
-    asked: Vec<MessageSubscription>,
-) -> Result<Vec<MessageSubscription>> {
-    let mut subscribed = Vec::with_capacity(asked.len());
-    for one in asked {
-        match session.topic(Action::Consume, namespace, &one.topic) {
-            Ok(_) => subscribed.push(one),
-            Err(Error::NotFound { .. }) if session.has_topic(namespace, &one.topic) => {}
-            Err(Error::NotFound { .. }) => subscribed.push(one),
-            Err(refused) => return Err(refused),
-        }
-    }
-    Ok(subscribed)
-}
-
-fn acts(role: MessageClientRole) -> Action {
-    match role {
-        MessageClientRole::Consumer => Action::Consume,
-        MessageClientRole::Producer => Action::Produce,
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Given, Refusal};
-use super::client::{Client, ClientConnection, Notice, tell};
+use super::client::{ClientConnection, Notice, tell};
 use super::shared::Remoting;
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
@@ -74,6 +74,7 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
         let (who, command) = match sender(client, command).await {
             Ok(sender) => sender,
             Err(refusal) => {
+                // Who is in groups over this connection may have come to his end by the clock, of which nobody else hears.
                 client.door.engine.recheck_message_clients(client.number);
                 client.door.net.count_unauthenticated();
                 reply(client, asked, Answer::from(refusal).into()).await;
@@ -116,7 +117,7 @@ async fn sender(client: &Arc<ClientConnection>, command: Command) -> Result<(Pri
     if command.body.len() <= SMALL_BODY_BYTES || !engine.has_users() {
         return Ok((signature::sender(&engine, &command, from)?, command));
     }
-    let find = move || Ok((signature::sender(&engine, &command, from)?, command));
+    let find = move || Ok::<_, Refusal>((signature::sender(&engine, &command, from)?, command));
     client.door.work.run(Waits::Computes, find).await?
 }
 

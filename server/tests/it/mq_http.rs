@@ -97,7 +97,11 @@ fn requests_are_signed_while_there_are_users() {
     let wrong = denied("SignatureDoesNotMatch");
     assert_eq!(publish().signed("ann-key", "bob-secret").ask(&tenants), wrong);
     assert_eq!(publish().signed("nobody", "bob-secret").ask(&tenants), wrong);
-    assert_eq!(Sent { path: "/topics/u/messages?ns=ann".to_owned(), ..right.clone() }.ask(&tenants), wrong, "another path");
+    assert_eq!(
+        Sent { path: "/topics/u/messages?ns=ann".to_owned(), ..right.clone() }.ask(&tenants),
+        wrong,
+        "another path"
+    );
     assert_eq!(right.clone().with("x-mq-more", "1").ask(&tenants), wrong, "another header");
     for authorization in ["MQ ann-key:?", "MQ ann-key", "Basic x", ""] {
         let (status, code) = publish().with("authorization", authorization).ask(&tenants);

@@ -8,7 +8,7 @@ use http::Extensions;
 use tonic::metadata::MetadataMap;
 
 use super::bounded::Dialled;
-use super::credentials;
+use super::credentials::{self, text};
 use super::door::MessagingDoor;
 use super::proto::{Address, AddressScheme, Code, Endpoints};
 use super::status::{Done, Failed};
@@ -68,6 +68,11 @@ impl Caller {
         })
     }
 
+    /// The user, and what the client calls itself.
+    pub(super) fn name(&self) -> (&str, &str) {
+        (self.tables.who.name(), &self.client_id)
+    }
+
     /// This client as a consumer of a group.
     pub(super) fn as_consumer(&self, group: &ScopedName) -> Who {
         Who::of(group, &self.client_id, self.address)
@@ -77,11 +82,6 @@ impl Caller {
     pub(super) fn now_ms(&self) -> i64 {
         self.tables.engine.now_us().div_euclid(1_000)
     }
-}
-
-pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Done<Option<&'a str>> {
-    let read = metadata.get(name).map(|value| value.to_str());
-    read.transpose().map_err(|_| Failed::new(Code::BadRequest, format!("{name} is not ASCII text")))
 }
 
 fn dialled(extensions: &Extensions) -> Option<Endpoints> {

@@ -11,7 +11,6 @@ use chrono::NaiveDateTime;
 use millstream_engine::{Credentials, Principal};
 use tonic::metadata::MetadataMap;
 
-use super::caller::text;
 use super::proto::Code;
 use super::status::{Done, Failed};
 use crate::door::Door;
@@ -73,6 +72,11 @@ pub(super) async fn caller(door: &Door, metadata: &MetadataMap, from: Option<IpA
             Ok(door.work.run(Waits::Computes, check).await??)
         }
     }
+}
+
+pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Done<Option<&'a str>> {
+    let read = metadata.get(name).map(|value| value.to_str());
+    read.transpose().map_err(|_| Failed::new(Code::BadRequest, format!("{name} is not ASCII text")))
 }
 
 fn unauthorized(message: String) -> Failed {

@@ -67,7 +67,7 @@ impl MessagingService for Messaging {
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answered<HeartbeatResponse> {
         let (caller, _) = self.caller(request).await;
-        let heard = caller.and_then(|caller| match self.0.sessions.of(&caller) {
+        let heard = caller.and_then(|caller| match self.0.sessions.of(caller.name()) {
             Some(session) if session.is_heard(&caller.tables)? => Ok(()),
             _ => Err(Failed::new(
                 Code::UnrecognizedClientType,
@@ -82,7 +82,7 @@ impl MessagingService for Messaging {
         request: Request<NotifyClientTerminationRequest>,
     ) -> Answered<NotifyClientTerminationResponse> {
         let (caller, _) = self.caller(request).await;
-        let left = caller.and_then(|caller| match self.0.sessions.of(&caller) {
+        let left = caller.and_then(|caller| match self.0.sessions.of(caller.name()) {
             Some(session) => self.0.sessions.leave(&session, &caller.tables),
             None => Ok(()),
         });

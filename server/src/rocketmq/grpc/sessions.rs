@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millstream_engine::{Error, ErrorKind, MessageClient, MessageClientRole, MessageSubscription};
 use tokio::sync::mpsc;
 
-use super::caller::Caller;
 use super::proto::TelemetryCommand;
 use super::status::Done;
 use crate::net::sent::{Load, Sent};
@@ -149,16 +148,21 @@ struct Known {
 
 impl Sessions {
     /// A client's stream begins, in place of an older one of his.
-    pub(super) fn begin(&self, caller: &Caller) -> (Arc<Session>, mpsc::Receiver<Command>) {
+    pub(super) fn begin(
+        &self,
+        (user, client_id): (&str, &str),
+        address: Option<SocketAddr>,
+        sent: &Arc<Sent>,
+    ) -> (Arc<Session>, mpsc::Receiver<Command>) {
         let (commands, told) = mpsc::channel(COMMANDS);
         let session = Arc::new(Session {
-            user: caller.tables.who.name().to_owned(),
-            client_id: caller.client_id.clone(),
+            user: user.to_owned(),
+            client_id: client_id.to_owned(),
             number: numbers::next_connection(),
-            address: caller.address,
+            address,
             part: Mutex::default(),
             commands,
-            sent: Arc::clone(&caller.sent),
+            sent: Arc::clone(sent),
         });
         let mut known = self.known();
         known.by_number.insert(session.number, Arc::clone(&session));
@@ -186,8 +190,8 @@ impl Sessions {
         tables.engine.message_clients_disconnected(session.number);
     }
 
-    pub(super) fn of(&self, caller: &Caller) -> Option<Arc<Session>> {
-        let place = (caller.tables.who.name().to_owned(), caller.client_id.clone());
+    pub(super) fn of(&self, (user, client_id): (&str, &str)) -> Option<Arc<Session>> {
+        let place = (user.to_owned(), client_id.to_owned());
         self.known().by_client.get(&place).cloned()
     }
 

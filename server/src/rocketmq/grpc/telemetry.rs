@@ -36,7 +36,7 @@ pub(super) fn serve(
     caller: Caller,
     incoming: Streaming<TelemetryCommand>,
 ) -> impl Stream<Item = Result<TelemetryCommand, tonic::Status>> + Send + 'static {
-    let (session, told) = caller.door.sessions.begin(&caller);
+    let (session, told) = caller.door.sessions.begin(caller.name(), caller.address, &caller.sent);
     let telemetry = Telemetry { caller, session, incoming, told, is_over: false };
     stream::unfold(telemetry, |mut telemetry| async move {
         let next = telemetry.next().await?;

@@ -69,8 +69,8 @@ impl Call {
         let who = credentials::caller(&engine, &parts, from).inspect_err(|_| door.net.count_unauthenticated())?;
         let (tables, headers) = (Tables { engine, who, settings: mq.settings.clone() }, parts.headers);
         let (store_host, body_limit_bytes) = (mq.store_host, mq.body_limit_bytes);
-        let topic_of = ScopedName::parse("");
-        let mut call = Call { door, tables, topic: topic_of, store_host, sent, query, body_limit_bytes, headers, body };
+        let unread = ScopedName::parse("");
+        let mut call = Call { door, tables, topic: unread, store_host, sent, query, body_limit_bytes, headers, body };
         call.topic = call.scoped("topic", &topic)?;
         Ok(call)
     }

@@ -95,7 +95,8 @@ fn what_callers_show_is_checked() {
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(8), "c").await).await, Code::Ok);
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(-24), "c").await).await, Code::Unauthorized);
         // A signature counts for the time that was signed.
-        let shown = [("x-mq-date-time", "20261201T000000Z"), ("authorization", &authorization("ann-key", "ann-secret", "x"))];
+        let shown =
+            [("x-mq-date-time", "20261201T000000Z"), ("authorization", &authorization("ann-key", "ann-secret", "x"))];
         assert_eq!(ok(Client::to(address, "c").await.showing(&shown)).await, Code::Unauthorized);
         // Tokens, in each place where one may stand, and passwords.
         assert_eq!(ok(signing(&tenants, &token, "ann", zero, "c").await).await, Code::Ok);
@@ -216,7 +217,7 @@ fn producers_are_asked_who_may_send_to_a_topic() {
         let Some(telemetry_command::Command::RecoverOrphanedTransactionCommand(asked)) = command else {
             panic!("{command:?}")
         };
-        let mut end = async |client: &mut Client| {
+        let end = async |client: &mut Client| {
             code(&client.end("t", "1", &asked.transaction_id, TransactionResolution::Commit).await.status)
         };
         assert_eq!(end(&mut olga).await, Code::TopicNotFound);

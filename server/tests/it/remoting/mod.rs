@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+mod rights;
 mod signed;
 mod truncated;
 

@@ -1,6 +1,7 @@
 //! `make bench`: one JSON line a figure, each limit measured in the same run. `millstream-bench [--quick] [NAME…]` runs the
 //! groups of figures whose names are given.
 
+mod access;
 mod cold;
 mod data;
 mod groups;
@@ -61,6 +62,7 @@ const GROUPS: &[Group] = &[
     ("selectors", selectors::run),
     ("message_lookup", message_lookup::run),
     ("raw", raw::run),
+    ("access", access::run),
     ("cold", cold::run),
     ("groups", groups::run),
     ("open", open::run),

@@ -21,7 +21,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     Ok(vec![in_process(time)?, over_flight(time)?, amplification(time)?])
 }
 
-fn table(engine: &Engine, partitions: u32) -> Result<TableId> {
+pub(crate) fn table(engine: &Engine, partitions: u32) -> Result<TableId> {
     let spec = TableSpec {
         namespace: "public".to_owned(),
         name: format!("rows_{partitions}"),
@@ -32,8 +32,13 @@ fn table(engine: &Engine, partitions: u32) -> Result<TableId> {
 }
 
 /// Appends rows one by one for `time`, keeping `IN_FLIGHT` unanswered; gives rows and seconds.
-fn drive(engine: &Engine, table: TableId, time: Duration, keys: i64) -> Result<(u64, f64)> {
-    let who = Principal::anonymous();
+pub(crate) fn drive(
+    engine: &Engine,
+    who: &Principal,
+    table: TableId,
+    time: Duration,
+    keys: i64,
+) -> Result<(u64, f64)> {
     let rows: Vec<_> = (0..keys).map(data::kilobyte_row).collect::<Result<_>>()?;
     let mut pending: VecDeque<PendingReceipt> = VecDeque::with_capacity(IN_FLIGHT);
     let start = Instant::now();
@@ -44,7 +49,7 @@ fn drive(engine: &Engine, table: TableId, time: Duration, keys: i64) -> Result<(
                 pending.pop_front().ok_or("nothing pending")?.wait()?;
             }
             let append = Append { table, partition: PartitionChoice::ByKey, batch: row.clone() };
-            pending.push_back(engine.append(&who, append, None)?);
+            pending.push_back(engine.append(who, append, None)?);
             sent += 1;
         }
     }
@@ -58,7 +63,7 @@ fn in_process(time: Duration) -> Result<Figure> {
     let store = Store::open(|options| options.segment_threads = 0)?;
     let table = table(&store.engine, 1)?;
     let before = store.engine.stats(&Principal::anonymous())?;
-    let (rows, seconds) = drive(&store.engine, table, time, 1_000)?;
+    let (rows, seconds) = drive(&store.engine, &Principal::anonymous(), table, time, 1_000)?;
     let after = store.engine.stats(&Principal::anonymous())?;
     let row_bytes = data::bytes_of(&data::kilobyte_row(0)?) as f64;
     let commits = (after.commits - before.commits).max(1);
@@ -90,7 +95,7 @@ fn amplification(time: Duration) -> Result<Figure> {
     let table = table(&store.engine, 1_000)?;
     let pid = std::process::id();
     let before = process::proc_value(pid, "io", "write_bytes")?;
-    let (rows, _) = drive(&store.engine, table, time, 10_000)?;
+    let (rows, _) = drive(&store.engine, &Principal::anonymous(), table, time, 10_000)?;
     store.engine.cut_segments(&Principal::anonymous(), table)?;
     let written = process::proc_value(pid, "io", "write_bytes")? - before;
     let stats = store.engine.stats(&Principal::anonymous())?;
@@ -108,7 +113,7 @@ pub(crate) fn run_latency(scale: Scale) -> Result<Vec<Figure>> {
     let time = Duration::from_secs(scale.pick(2, 15));
     let store = Store::open(|options| options.segment_threads = 0)?;
     let table = table(&store.engine, 1)?;
-    let (rows, seconds) = drive(&store.engine, table, time / 3, 1_000)?;
+    let (rows, seconds) = drive(&store.engine, &Principal::anonymous(), table, time / 3, 1_000)?;
     let interval = Duration::from_secs_f64(2.0 * seconds / rows as f64);
     let before = store.engine.stats(&Principal::anonymous())?;
     let mut latencies = paced(&store, table, interval, time)?;

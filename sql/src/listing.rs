@@ -78,7 +78,8 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
         Show::AccessKeys => "SELECT * FROM system.access_keys ORDER BY user_name, access_key".to_owned(),
         Show::Grants(of) => {
             let of = of.as_deref().unwrap_or_else(|| reader.who.name());
-            let names: Vec<String> = reader.engine.roles_of(&reader.who, of)?.iter().map(|name| literal(name)).collect();
+            let names: Vec<String> =
+                reader.engine.roles_of(&reader.who, of)?.iter().map(|name| literal(name)).collect();
             format!(
                 "SELECT grantee, rights, kind, namespace, name FROM system.grants WHERE grantee IN ({}) ORDER BY 1, 3, 4, 5",
                 names.join(", ")
@@ -146,7 +147,10 @@ pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Resu
         Show::CreateTopic(name) => {
             let name = resolve(name, namespace)?;
             match reader.relation(&name)? {
-                Some(Relation::Topic(topic, _)) => (name, create_topic(&topic)),
+                Some(Relation::Topic(topic, _)) => {
+                    reader.check_definition(&topic)?;
+                    (name, create_topic(&topic))
+                }
                 Some(Relation::Table(table)) => {
                     let text =
                         format!("-- the identity topic of table {}: every row, every column", quote(&table.name));

@@ -51,10 +51,26 @@ struct Origin {
 /// What executing does. Plans without parameters are analysed, the others are once their parameters are known.
 #[derive(Debug)]
 enum Plan {
-    Query { state: SessionState, plan: LogicalPlan },
-    Insert { state: SessionState, source: LogicalPlan, table: Arc<TableInfo> },
-    CopyTo { state: SessionState, source: LogicalPlan, path: String, options: Options },
-    Resend { state: SessionState, source: LogicalPlan, table: Arc<TableInfo> },
+    Query {
+        state: SessionState,
+        plan: LogicalPlan,
+    },
+    Insert {
+        state: SessionState,
+        source: LogicalPlan,
+        table: Arc<TableInfo>,
+    },
+    CopyTo {
+        state: SessionState,
+        source: LogicalPlan,
+        path: String,
+        options: Options,
+    },
+    Resend {
+        state: SessionState,
+        source: LogicalPlan,
+        table: Arc<TableInfo>,
+    },
     ShowCreate(Show),
     ExplainCreateTopic(Box<CreateTopic>),
     ExplainTopic(datafusion::sql::sqlparser::ast::ObjectName),
@@ -263,7 +279,8 @@ impl Prepared {
     async fn identity(&self, scene: &Scene, statement: &IdentityStatement) -> Result<Outcome> {
         let (shares, statement) = (Arc::clone(&scene.reader.shares), statement.clone());
         let scene = scene.clone();
-        let batch = shares.run(Purpose::Statement, move || planning(|| run::identity_rows(&scene, &statement))).await??;
+        let batch =
+            shares.run(Purpose::Statement, move || planning(|| run::identity_rows(&scene, &statement))).await??;
         self.one_batch(batch)
     }
 

@@ -95,7 +95,8 @@ fn owners_have_all_rights_on_what_is_theirs() {
 #[test]
 fn a_login_ends_with_what_it_rests_on() {
     let digest = crate::identities::Digest([3; 32]);
-    let token = TokenInfo { user: Arc::from("ann"), name: Arc::from("t"), sha256: digest, created_us: 0, expires_us: None };
+    let token =
+        TokenInfo { user: Arc::from("ann"), name: Arc::from("t"), sha256: digest, created_us: 0, expires_us: None };
     let all = granted("ann", Scope::SERVER, &Right::ALL);
     let begin = || access(&[user("ann"), all.clone(), IdentityChange::TokenCreated(token.clone())]);
     let by_token = |expires_us| {
@@ -174,8 +175,11 @@ fn nobody_hands_on_what_he_has_not() {
         granted("ann", Scope::within(ScopeKind::Table, "m", "t"), &[Right::Read]),
     ]);
     let ann = by_password("ann");
-    let may = |scope: Scope, rights: &[Right]| access.check_grant(&ann, &scope, rights.iter().copied().collect()).is_ok();
-    assert!(may(Scope::within(ScopeKind::Table, "n", "t*"), &[Right::Read]) && may(Scope::namespace("n"), &[Right::Read]));
+    let may =
+        |scope: Scope, rights: &[Right]| access.check_grant(&ann, &scope, rights.iter().copied().collect()).is_ok();
+    assert!(
+        may(Scope::within(ScopeKind::Table, "n", "t*"), &[Right::Read]) && may(Scope::namespace("n"), &[Right::Read])
+    );
     assert!(may(Scope::within(ScopeKind::Group, "n", "g"), &[Right::GrantOption]));
     assert!(!may(Scope::namespace("n*"), &[Right::Read]) && !may(Scope::SERVER, &[Right::Read]));
     assert!(!may(Scope::namespace("n"), &[Right::Produce]));

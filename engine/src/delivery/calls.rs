@@ -10,8 +10,8 @@ use super::assign::MemberNumber;
 use super::coordinator::Coordinator;
 use super::core::MemberCore;
 use super::group::{Entries, LiveGroup, MemberState, Membership};
-use crate::access::{Access, Action};
-use crate::log::Ticket;
+use crate::access::Action;
+use crate::log::{Ledger, Ticket};
 use crate::model::{PendingReceipt, Result};
 use crate::state::{OffsetsRecord, PopRecord, Record, Submission};
 
@@ -30,7 +30,7 @@ impl MemberCore {
         delivery.ledger.check_whole()?;
         delivery.tick();
         let mut inner = self.group.lock();
-        self.state(&mut inner)?.check_access(&delivery.ledger.access)?;
+        self.state(&mut inner)?.check_access(&delivery.ledger)?;
         Ok(inner)
     }
 
@@ -44,10 +44,13 @@ impl MemberCore {
 }
 
 impl MemberState {
-    fn check_access(&self, access: &Access) -> Result<()> {
+    fn check_access(&self, ledger: &Ledger) -> Result<()> {
         let MemberCore { principal, config, .. } = self.core.as_ref();
-        access.check(principal, Action::Consume, &config.into())?;
-        self.topics.values().try_for_each(|topic| access.check(principal, Action::Consume, &topic.as_ref().into()))
+        ledger.access.check(principal, Action::Consume, &config.into())?;
+        self.topics.values().try_for_each(|topic| {
+            ledger.access.check(principal, Action::Consume, &topic.as_ref().into())?;
+            ledger.check_topic(topic)
+        })
     }
 }
 

@@ -121,9 +121,11 @@ impl Engine {
     /// By name. Who may not manage users sees himself.
     pub fn users(&self, who: &Principal) -> Result<Vec<Arc<UserInfo>>> {
         let all = self.manages(who)?;
-        Ok(self.rooms.ledger.access.of(|known| {
-            known.users().filter(|user| all || user.name.as_ref() == who.name()).cloned().collect()
-        }))
+        Ok(self
+            .rooms
+            .ledger
+            .access
+            .of(|known| known.users().filter(|user| all || user.name.as_ref() == who.name()).cloned().collect()))
     }
 
     /// By name. Who may not manage users sees those that he has.
@@ -158,7 +160,8 @@ impl Engine {
     pub fn roles_of(&self, who: &Principal, name: &str) -> Result<Vec<String>> {
         let all = self.manages(who)?;
         self.rooms.ledger.access.of(|known| {
-            if !all && !known.closure([who.name()]).contains(&name) {
+            let is_there = known.user(name).is_some() || known.role(name).is_some();
+            if !is_there || (!all && !known.closure([who.name()]).contains(&name)) {
                 return Err(Error::NotFound { what: "user or role", name: name.to_owned() });
             }
             Ok(known.closure([name]).into_iter().map(str::to_owned).collect())

@@ -63,7 +63,9 @@ impl Engine {
         }
         if user == ADMINISTRATOR {
             let missing = self.rooms.ledger.access.of(|identities| {
-                let all = identities.grants_of(user).any(|(scope, rights)| *scope == Scope::SERVER && rights.has(Right::GrantOption));
+                let all = identities
+                    .grants_of(user)
+                    .any(|(scope, rights)| *scope == Scope::SERVER && rights.has(Right::GrantOption));
                 !all
             });
             if missing {

@@ -6,6 +6,11 @@ use crate::model::Principal;
 use crate::model::{Result, TableId};
 
 impl Engine {
+    /// Refuses who may not read and write the server's files, in the directories that are allowed.
+    pub fn check_files(&self, who: &Principal) -> Result<()> {
+        self.session(who)?.server(Action::Operate)
+    }
+
     /// Cuts everything durable of a table into segments now, and trims the log behind it.
     pub fn cut_segments(&self, who: &Principal, id: TableId) -> Result<()> {
         self.rooms.maintenance.cut_table(self.session(who)?.table_by_id(Action::Operate, id)?.id)

@@ -21,9 +21,13 @@ impl Engine {
             Some(plugin) => session.allow(Action::Define, plugin.as_ref())?,
             None => session.create(ObjectKind::Plugin, &spec.namespace, &spec.name)?,
         }
+        let settings = &spec.settings;
+        // What it may reach beside its rows is the operator's to say.
+        if !settings.grants.is_empty() || !settings.http_hosts.is_empty() {
+            session.namespace(Action::Operate, &spec.namespace)?;
+        }
         check_namespace(&spec.namespace)?;
         check_name("plugin", &spec.name)?;
-        let settings = &spec.settings;
         if settings.config.len() > MAX_CONFIG_BYTES {
             let size = settings.config.len() as u64;
             let hint = "keep large settings in the module";

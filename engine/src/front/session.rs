@@ -81,7 +81,7 @@ impl Session<'_> {
     /// Identity topics included.
     pub(super) fn topic(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<TopicInfo>> {
         let found = self.ledger.state.read().catalog().topic_named(namespace, name).cloned();
-        self.allowed(action, "topic", found, name)
+        self.standing(action, self.allowed(action, "topic", found, name)?)
     }
 
     /// Whether there is a topic of that name at all.
@@ -90,7 +90,15 @@ impl Session<'_> {
     }
 
     pub(super) fn topic_by_id(&self, action: Action, id: TopicId) -> Result<Arc<TopicInfo>> {
-        self.allowed_by_id(action, "topic", self.ledger.topic(id)?)
+        self.standing(action, self.allowed_by_id(action, "topic", self.ledger.topic(id)?)?)
+    }
+
+    /// A topic whose rows are asked for gives them by its owner's right to its table.
+    fn standing(&self, action: Action, topic: Arc<TopicInfo>) -> Result<Arc<TopicInfo>> {
+        if matches!(action, Action::Read | Action::Consume) {
+            self.ledger.check_topic(&topic)?;
+        }
+        Ok(topic)
     }
 
     /// Topics that a member is to read.

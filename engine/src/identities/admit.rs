@@ -12,12 +12,13 @@ use crate::model::{Error, Result};
 impl Identities {
     /// Those who can log in and manage all others.
     fn administrators(&self) -> impl Iterator<Item = &Arc<UserInfo>> {
-        self.users().filter(|user| !user.options.disabled && 
-self.administers(&user.name))
+        self.users().filter(|user| !user.options.disabled && self.administers(&user.name))
     }
 
     fn administers(&self, name: &str) -> bool {
-        let grants = |name| self.grants_of(name).any(|(scope, rights)| *scope == Scope::SERVER && rights.has(Right::GrantOption));
+        let grants = |name| {
+            self.grants_of(name).any(|(scope, rights)| *scope == Scope::SERVER && rights.has(Right::GrantOption))
+        };
         self.closure([name]).into_iter().any(grants)
     }
 
@@ -42,7 +43,9 @@ self.administers(&user.name))
                 self.known_role(role)?;
                 self.known(to)?;
                 match self.closure([role.as_ref()]).contains(&to.as_ref()) {
-                    true => Err(Error::InvalidInput(format!("role {role:?} has role {to:?} already: it would have itself"))),
+                    true => {
+                        Err(Error::InvalidInput(format!("role {role:?} has role {to:?} already: it would have itself")))
+                    }
                     false => Ok(()),
                 }
             }
@@ -64,9 +67,7 @@ self.administers(&user.name))
                 }
             }
             IdentityChange::TokenRotated(TokenInfo { user, name, .. })
-            | IdentityChange::TokenDropped { user, name } => {
-                found(self.token(user, name).is_some(), "token", name)
-            }
+            | IdentityChange::TokenDropped { user, name } => found(self.token(user, name).is_some(), "token", name),
             IdentityChange::KeyCreated(key) => {
                 self.known_user(&key.user)?;
                 match self.key(&key.id) {
@@ -121,7 +122,8 @@ self.administers(&user.name))
             return Ok(());
         }
         Err(Error::FailedPrecondition(
-            "nobody who can log in would have GRANT OPTION on the server any more; grant it to somebody else first".to_owned(),
+            "nobody who can log in would have GRANT OPTION on the server any more; grant it to somebody else first"
+                .to_owned(),
         ))
     }
 }

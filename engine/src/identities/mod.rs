@@ -19,5 +19,5 @@ pub(crate) use entries::{Digest, SealedSecret};
 pub(crate) use names::check_identity_name;
 pub(crate) use registry::{Entry, Identities, Value};
 pub use rights::{Right, Rights};
-pub use scope::{Scope, ScopeKind};
 pub(crate) use scope::prefix_of;
+pub use scope::{Scope, ScopeKind};

@@ -141,9 +141,7 @@ impl Identities {
                 }
                 changed
             }
-            IdentityChange::UserAltered { user, options } => {
-                self.edit(user, |user| user.options = options.clone())
-            }
+            IdentityChange::UserAltered { user, options } => self.edit(user, |user| user.options = options.clone()),
             IdentityChange::PasswordSet { user, password, set } => self.edit(user, |user| {
                 user.password = password.clone();
                 user.password_set = *set;
@@ -154,7 +152,8 @@ impl Identities {
                 changed.extend(self.forget_grantee(user));
                 let tokens: Vec<_> = self.tokens.keys().filter(|(of, _)| of == user).cloned().collect();
                 changed.extend(tokens.into_iter().map(|(user, name)| self.drop_token(&user, &name)));
-                let keys: Vec<_> = self.keys.values().filter(|key| key.user == *user).map(|key| key.id.clone()).collect();
+                let keys: Vec<_> =
+                    self.keys.values().filter(|key| key.user == *user).map(|key| key.id.clone()).collect();
                 for id in keys {
                     self.keys.remove(&id);
                     changed.push(Entry::Key(id));

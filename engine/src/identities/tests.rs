@@ -76,7 +76,9 @@ fn what_is_stored_of_it_makes_it_anew() {
     assert_eq!(known.path("ann", "readers"), [Arc::from("ann"), Arc::from("readers")]);
 
     let dropped = known.apply(&IdentityChange::UserDropped { user: Arc::from("ann") });
-    assert!(known.token_of(&Digest([1; 32])).is_none() && known.key("k").is_none() && known.given("ann").next().is_none());
+    assert!(
+        known.token_of(&Digest([1; 32])).is_none() && known.key("k").is_none() && known.given("ann").next().is_none()
+    );
     touched.extend(dropped);
     touched.extend(known.apply(&IdentityChange::RoleDropped { role: Arc::from("readers") }));
     let mut again = Identities::default();
@@ -120,7 +122,10 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn somebody_can_always_manage_the_others() {
     let mut known = Identities::default();
-    apply(&mut known, &[created("admin", vec![(Scope::SERVER, Rights::ALL)]), created("ann", Vec::new()), role("admins")]);
+    apply(
+        &mut known,
+        &[created("admin", vec![(Scope::SERVER, Rights::ALL)]), created("ann", Vec::new()), role("admins")],
+    );
     let options = UserOptions { disabled: true, ..UserOptions::default() };
     let rights = Rights::NONE.with(Right::GrantOption);
     let admin = || Arc::<str>::from("admin");

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Log;
 use super::state_lock::StateLock;
-use crate::access::Access;
+use crate::access::{Access, Action};
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
-use crate::model::{CheckbackId, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
+use crate::model::{
+    CheckbackId, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+};
 use crate::platform::{EngineOptions, Events, Threads};
 use crate::state::{Record, RecordContext, State, StateStore, StoredEntries};
 
@@ -141,6 +143,21 @@ impl Ledger {
     /// Whether more is in memory than should wait for the log to roll.
     pub(crate) fn is_checkpoint_due(&self) -> bool {
         self.state.read().unwritten_bytes() > MAX_UNWRITTEN_BYTES
+    }
+
+    /// Refuses a topic whose owner may not read its table any more: it shows others what he may.
+    pub(crate) fn check_topic(&self, topic: &TopicInfo) -> Result<()> {
+        if topic.source == TopicSource::Identity || !self.access.is_on() {
+            return Ok(());
+        }
+        let table = self.table(topic.table)?;
+        self.access.check_owner(&topic.owner, Action::Read, &table.as_ref().into()).map_err(|_| {
+            Error::PermissionDenied(format!(
+                "topic {:?} stands still: its owner {:?} may not read its table any more",
+                topic.name,
+                topic.owner.name()
+            ))
+        })
     }
 
     pub(crate) fn table(&self, id: TableId) -> Result<Arc<TableInfo>> {

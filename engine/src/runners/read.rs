@@ -4,8 +4,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::handle::Runners;
-use crate::access::{Access, Action, Object};
+use crate::access::{Action, Object};
 use crate::evaluation::Parts;
+use crate::log::Ledger;
 use crate::model::{Error, Offset, PartitionId, PluginConsumerInfo, Result, TopicInfo};
 
 /// Bytes of one batch, about; a single row may have more.
@@ -37,9 +38,11 @@ impl Taken {
 }
 
 /// Refuses what the consumer's owner may not consume any more.
-pub(super) fn check_access(access: &Access, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<()> {
+pub(super) fn check_access(ledger: &Ledger, info: &PluginConsumerInfo, topic: &TopicInfo) -> Result<()> {
+    let access = &ledger.access;
     access.check_owner(&info.owner, Action::Consume, &Object::group(&info.namespace, &info.group))?;
-    access.check_owner(&info.owner, Action::Consume, &topic.into())
+    access.check_owner(&info.owner, Action::Consume, &topic.into())?;
+    ledger.check_topic(topic)
 }
 
 /// About `max_rows` rows from a position on and below `until`, small chunks joined. Rows of one offset stay together. `None` at the end of

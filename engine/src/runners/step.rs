@@ -33,7 +33,7 @@ impl ConsumerWorker {
     ) -> Result<RunnerStep> {
         let (expected, position) = self.position(runners, topic, partition)?;
         let info = self.info.clone();
-        read::check_access(&runners.ledger.access, &info, topic)?;
+        read::check_access(&runners.ledger, &info, topic)?;
         let running = info.version_at(partition, position);
         let consumer = self.consumer(running.plugin)?;
         let rows = {

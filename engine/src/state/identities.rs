@@ -13,7 +13,7 @@ use crate::identities::{Entry, Identities, IdentityChange, Scope, ScopeKind, Val
 use crate::model::{Error, Lsn, Result};
 use crate::state::Record;
 
-const TAG: u8 = b'I';
+const TAG: u8 = b'U';
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl Family for IdentityFamily {
 
 impl Stored for IdentityFamily {
     fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"I"]
+        &[b"U"]
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {

@@ -7,12 +7,12 @@ use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
+use crate::identities::IdentityChange;
 use crate::model::{
     Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, GroupRetryChanges, Lsn, NamespaceLimitChanges,
     NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId,
     TopicInfo,
 };
-use crate::identities::IdentityChange;
 use crate::state::IdentityRecord;
 use crate::state::group_key::GroupKey;
 

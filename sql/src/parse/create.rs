@@ -47,7 +47,11 @@ pub(super) fn parse_create(cursor: &mut Cursor, start: Position) -> Result<State
         "EXTERNAL" => "files are read by COPY table FROM 'file'",
         "INDEX" => "segments carry statistics and blooms of their own",
         "TEMPORARY" | "TEMP" | "UNLOGGED" => "every table is durable",
-        _ => return Err(cursor.expected("TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA, USER, ROLE, TOKEN or ACCESS KEY")),
+        _ => {
+            return Err(cursor.expected(
+                "TABLE, TOPIC, PLUGIN, FUNCTION, CONSUMER, CHECKBACK, SCHEMA, USER, ROLE, TOKEN or ACCESS KEY",
+            ));
+        }
     };
     Err(Error::Unsupported { message: format!("CREATE {what} is not offered: {reason}"), position: Some(start) })
 }

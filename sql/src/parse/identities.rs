@@ -10,24 +10,82 @@ use crate::names::fold;
 /// A statement about who may do what.
 #[derive(Clone)]
 pub(crate) enum IdentityStatement {
-    CreateUser { name: String, if_not_exists: bool, password: Option<String>, options: Options },
-    AlterUser { name: String, options: Options },
+    CreateUser {
+        name: String,
+        if_not_exists: bool,
+        password: Option<String>,
+        options: Options,
+    },
+    AlterUser {
+        name: String,
+        options: Options,
+    },
     /// `None` refuses passwords.
-    SetPassword { name: String, password: Option<String> },
-    DropUser { name: String, if_exists: bool },
-    CreateRole { name: String, if_not_exists: bool },
-    DropRole { name: String, if_exists: bool },
-    CreateToken { name: String, user: String, expires: Option<String> },
-    RotateToken { name: String, user: String, expires: Option<String> },
-    DropToken { name: String, user: String, if_exists: bool },
-    CreateAccessKey { user: String, options: Options },
-    RotateAccessKey { id: String },
-    DropAccessKey { id: String, if_exists: bool },
-    GiveRoles { roles: Vec<String>, to: Vec<String> },
-    TakeRoles { roles: Vec<String>, from: Vec<String> },
-    Grant { rights: Rights, on: Vec<GrantOn>, to: Vec<String> },
-    Revoke { rights: Rights, on: Vec<GrantOn>, from: Vec<String> },
-    ExplainGrant { user: String, right: Right, on: GrantOn },
+    SetPassword {
+        name: String,
+        password: Option<String>,
+    },
+    DropUser {
+        name: String,
+        if_exists: bool,
+    },
+    CreateRole {
+        name: String,
+        if_not_exists: bool,
+    },
+    DropRole {
+        name: String,
+        if_exists: bool,
+    },
+    CreateToken {
+        name: String,
+        user: String,
+        expires: Option<String>,
+    },
+    RotateToken {
+        name: String,
+        user: String,
+        expires: Option<String>,
+    },
+    DropToken {
+        name: String,
+        user: String,
+        if_exists: bool,
+    },
+    CreateAccessKey {
+        user: String,
+        options: Options,
+    },
+    RotateAccessKey {
+        id: String,
+    },
+    DropAccessKey {
+        id: String,
+        if_exists: bool,
+    },
+    GiveRoles {
+        roles: Vec<String>,
+        to: Vec<String>,
+    },
+    TakeRoles {
+        roles: Vec<String>,
+        from: Vec<String>,
+    },
+    Grant {
+        rights: Rights,
+        on: Vec<GrantOn>,
+        to: Vec<String>,
+    },
+    Revoke {
+        rights: Rights,
+        on: Vec<GrantOn>,
+        from: Vec<String>,
+    },
+    ExplainGrant {
+        user: String,
+        right: Right,
+        on: GrantOn,
+    },
 }
 
 /// What rights are about, as written.
@@ -175,7 +233,11 @@ fn parse_granted(cursor: &mut Cursor) -> Result<Granted> {
         match Right::named(name) {
             Some(right) => rights = rights.with(right),
             None if name.eq_ignore_ascii_case("ALL") => rights = Rights::ALL,
-            None => return Err(cursor.expected(&format!("rights before ON: ALL, or some of {}; not {name:?}, here", Rights::ALL))),
+            None => {
+                return Err(
+                    cursor.expected(&format!("rights before ON: ALL, or some of {}; not {name:?}, here", Rights::ALL))
+                );
+            }
         }
     }
     let Some(kind) = scope_kind(cursor) else {

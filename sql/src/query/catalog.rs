@@ -51,6 +51,17 @@ impl Reader {
         Ok(Some(Relation::Topic(topic, table)))
     }
 
+    /// Refuses a topic's definition to whom its table is hidden: a topic shares rows, and not what they are taken from.
+    pub(crate) fn check_definition(&self, topic: &TopicInfo) -> Result<()> {
+        match permitted(self.engine.table_by_id(&self.who, topic.table))? {
+            Some(_) => Ok(()),
+            None => {
+                let message = format!("the definition of topic {:?} is told to whoever has rights on its table", topic.name);
+                Err(EngineError::PermissionDenied(message).into())
+            }
+        }
+    }
+
     /// Whether there is a table, topic or system table of a name.
     pub(crate) fn exists(&self, name: &Name) -> bool {
         match name.namespace.as_str() {
@@ -145,6 +156,14 @@ pub(crate) fn found<T>(answer: millstream_engine::Result<T>) -> Result<Option<T>
         Ok(thing) => Ok(Some(thing)),
         Err(EngineError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// `None` for what does not exist, and for what may be seen and no more.
+pub(crate) fn permitted<T>(answer: millstream_engine::Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(EngineError::PermissionDenied(_)) => Ok(None),
+        answer => found(answer),
     }
 }
 

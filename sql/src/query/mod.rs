@@ -16,7 +16,7 @@ mod sources;
 mod stream_table;
 mod values_rows;
 
-pub(crate) use catalog::{Reader, Relation, found};
+pub(crate) use catalog::{Reader, Relation, found, permitted};
 pub(crate) use interrupt::interruptible;
 pub(crate) use outgoing::{outgoing_schema, stream};
 pub(crate) use parameters::{bind, bind_rows, parameter_schema};

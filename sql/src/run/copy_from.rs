@@ -31,6 +31,7 @@ pub(super) fn copy_from(scene: &Scene, copy: CopyFrom) -> Result<Outcome> {
     let delimiter = delimiter(options.text("delimiter")?)?;
     options.finish("COPY … FROM", &["format", "header", "delimiter"])?;
     let columns: Vec<String> = copy.columns.iter().map(fold).collect();
+    scene.engine().check_files(scene.who())?;
     let (file, path) = files::open(&scene.options, &copy.path)?;
     let mut appender = Appender::new(scene, Arc::clone(&table));
     let target = Target { table, columns, path };

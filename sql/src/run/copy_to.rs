@@ -30,6 +30,7 @@ pub(crate) async fn copy_to(
     let delimiter = delimiter(options.text("delimiter")?)?;
     let overwrite = options.boolean("overwrite")?.unwrap_or(false);
     options.finish("COPY … TO", &["format", "header", "delimiter", "overwrite"])?;
+    scene.engine().check_files(scene.who())?;
     let shares = &scene.reader.shares;
     let (sql, named) = (Arc::clone(&scene.options), path.to_owned());
     let begin = move || -> Result<(NewFile, Writer<BufWriter<File>>)> {

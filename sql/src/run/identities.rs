@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream_engine::{
-    Error as EngineError, Rights, Scope, ScopeKind, UserChanges, UserOptions, UserSpec,
-};
+use millstream_engine::{Error as EngineError, Rights, Scope, ScopeKind, UserChanges, UserOptions, UserSpec};
 
 use super::groups::micros;
 use super::{Scene, done};
@@ -29,9 +27,7 @@ pub(crate) fn schema(statement: &IdentityStatement) -> Option<SchemaRef> {
         IdentityStatement::ExplainGrant { .. } => &["grantee", "rights", "scope", "through"],
         _ => return None,
     };
-    Some(Arc::new(Schema::new(
-        names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>(),
-    )))
+    Some(Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>())))
 }
 
 /// Carries one out that gives rows.
@@ -84,10 +80,8 @@ pub(super) fn run(scene: &Scene, statement: IdentityStatement) -> Result<Outcome
         IdentityStatement::CreateUser { name, if_not_exists, password, mut options } => {
             let changes = user_changes(&mut options)?;
             options.finish("CREATE USER", &USER_OPTIONS)?;
-            let options = UserOptions {
-                disabled: changes.disabled.unwrap_or(false),
-                certificate: changes.certificate.flatten(),
-            };
+            let options =
+                UserOptions { disabled: changes.disabled.unwrap_or(false), certificate: changes.certificate.flatten() };
             let spec = UserSpec { name: name.clone(), options };
             made("user", &name, engine.create_user(who, spec, password.as_deref()), if_not_exists)
         }

@@ -71,7 +71,10 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
     let module: Arc<[u8]> = match (create.source, &former) {
         (_, Some(former)) => scene.engine().plugin_module(scene.who(), former)?,
         (PluginSource::Bytes(bytes), _) => bytes,
-        (PluginSource::Path(path), _) => Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?),
+        (PluginSource::Path(path), _) => {
+            scene.engine().check_files(scene.who())?;
+            Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?)
+        }
         (PluginSource::Version(_), None) => return Err(Error::Internal("no version was looked up".to_owned())),
         (PluginSource::Upload, _) => {
             let message = "FROM UPLOAD takes the module that is sent beside the statement, and none was: load it with \

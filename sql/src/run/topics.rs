@@ -46,6 +46,7 @@ pub(crate) fn explain_topic(scene: &Scene, name: &ObjectName) -> Result<RecordBa
             (TopicPlan::identity(table.schema()), Arc::clone(&table), table.schema_version(), OnError::Stop)
         }
         Some(Relation::Topic(topic, table)) => {
+            scene.reader.check_definition(&topic)?;
             let plan = scene.reader.topic_plan(&topic, &table)?;
             (plan, table, topic.table_schema_version, topic.on_error)
         }

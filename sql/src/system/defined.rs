@@ -9,7 +9,7 @@ use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
 use crate::Result;
 use crate::listing::on_error;
-use crate::query::Reader;
+use crate::query::{Reader, permitted};
 use crate::types::to_sql;
 
 pub(super) const TABLES: Columns = &[
@@ -33,8 +33,8 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     let delayed: HashMap<_, _> = reader.engine.delayed_counts(&reader.who)?.into_iter().collect();
     for table in reader.engine.tables(&reader.who)? {
-        let offsets = reader.engine.table_offsets(&reader.who, table.id)?;
-        let retained: u64 = offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum();
+        let offsets = permitted(reader.engine.table_offsets(&reader.who, table.id))?;
+        let retained = offsets.map(|offsets| offsets.iter().map(|(start, end)| end.saturating_sub(*start)).sum::<u64>());
         let options = &table.options;
         rows.push(vec![
             text(&table.namespace),
@@ -50,7 +50,7 @@ pub(super) fn tables(reader: &Reader) -> Result<Rows> {
                 Durability::Os => "os",
             }),
             number(table.schema_version()),
-            number(retained),
+            number_or_null(retained),
             text(table.owner.name()),
             text_or_null(options.messages.map(MessageKind::name)),
             number_or_null(options.messages.map(|_| delayed.get(&table.id).copied().unwrap_or(0))),
@@ -112,16 +112,18 @@ pub(super) const TOPICS: Columns = &[
 pub(super) fn topics(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
     for topic in reader.engine.topics(&reader.who)? {
-        let table = reader.engine.topic_source(&reader.who, topic.id)?;
+        // A topic shares rows, and not that there is a table.
+        let table = permitted(reader.engine.table_by_id(&reader.who, topic.table))?;
         let (definition, plugins) = match &topic.source {
             TopicSource::Identity => (None, 0),
             TopicSource::Select { definition, plugins, .. } => (Some(definition.as_str()), plugins.len()),
         };
+        let definition = definition.filter(|_| table.is_some());
         rows.push(vec![
             text(&topic.namespace),
             text(&topic.name),
             number(topic.id.0),
-            text(&table.name),
+            text_or_null(table.map(|table| table.name.clone())),
             number(topic.table_schema_version),
             number(topic.version),
             text(on_error(topic.on_error)),

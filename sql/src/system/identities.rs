@@ -5,13 +5,8 @@ use super::data::{Columns, Rows, flag, text, text_or_null, time, time_or_null};
 use crate::Result;
 use crate::query::Reader;
 
-pub(super) const USERS: Columns = &[
-    ("name", Text),
-    ("disabled", Flag),
-    ("has_password", Flag),
-    ("certificate", Text),
-    ("created_at", Time),
-];
+pub(super) const USERS: Columns =
+    &[("name", Text), ("disabled", Flag), ("has_password", Flag), ("certificate", Text), ("created_at", Time)];
 
 pub(super) fn users(reader: &Reader) -> Result<Rows> {
     let rows = reader.engine.users(&reader.who)?.into_iter().map(|user| {
@@ -57,12 +52,16 @@ pub(super) fn grants(reader: &Reader) -> Result<Rows> {
     Ok(rows.collect())
 }
 
-pub(super) const TOKENS: Columns =
-    &[("user_name", Text), ("name", Text), ("created_at", Time), ("expires_at", Time)];
+pub(super) const TOKENS: Columns = &[("user_name", Text), ("name", Text), ("created_at", Time), ("expires_at", Time)];
 
 pub(super) fn tokens(reader: &Reader) -> Result<Rows> {
     let rows = reader.engine.tokens(&reader.who)?.into_iter().map(|token| {
-        vec![text(token.user.as_ref()), text(token.name.as_ref()), time(token.created_us), time_or_null(token.expires_us)]
+        vec![
+            text(token.user.as_ref()),
+            text(token.name.as_ref()),
+            time(token.created_us),
+            time_or_null(token.expires_us),
+        ]
     });
     Ok(rows.collect())
 }

@@ -5,7 +5,7 @@ use super::data::{Columns, Rows, flag, number, text, text_or_null, time, time_or
 use millstream_engine::{LiveSubscription, MessageClient, MessageClientRole};
 
 use crate::Result;
-use crate::query::Reader;
+use crate::query::{Reader, permitted};
 
 /// Messages of one table that are shown, those that come first: there may be millions.
 const SHOWN: usize = 10_000;
@@ -27,7 +27,7 @@ pub(super) fn delayed_messages(reader: &Reader) -> Result<Rows> {
     for (table, _) in engine.delayed_counts(who)? {
         let table = engine.table_by_id(who, table)?;
         let mut left = SHOWN;
-        engine.delayed_messages(who, table.id, |message| {
+        permitted(engine.delayed_messages(who, table.id, |message| {
             rows.push(vec![
                 text(&table.namespace),
                 text(&table.name),
@@ -40,7 +40,7 @@ pub(super) fn delayed_messages(reader: &Reader) -> Result<Rows> {
             ]);
             left -= 1;
             left > 0
-        })?;
+        }))?;
     }
     Ok(rows)
 }
@@ -64,7 +64,7 @@ pub(super) fn transactions(reader: &Reader) -> Result<Rows> {
     for (table, _) in engine.half_counts(who)? {
         let table = engine.table_by_id(who, table)?;
         let mut left = SHOWN;
-        engine.half_messages(who, table.id, |half| {
+        permitted(engine.half_messages(who, table.id, |half| {
             rows.push(vec![
                 text(&table.namespace),
                 text(&table.name),
@@ -79,7 +79,7 @@ pub(super) fn transactions(reader: &Reader) -> Result<Rows> {
             ]);
             left -= 1;
             left > 0
-        })?;
+        }))?;
     }
     Ok(rows)
 }

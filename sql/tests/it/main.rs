@@ -6,6 +6,7 @@ mod depth;
 mod equality;
 mod files;
 mod fuzz;
+mod identities;
 mod statements;
 mod support;
 mod values;

@@ -14,7 +14,7 @@ use crate::model::{
     Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings,
     Principal, Result, SeekTo, TableId, TopicId, TopicSpec, VersionStart,
 };
-use Action::{Consume, Define, Operate, Produce, Read};
+use Action::{Consume, Define, Follow, Operate, Produce, Read, See, Use};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
 
 type Made = dyn Fn(&Store, &Principal) -> Result<()>;
@@ -56,38 +56,38 @@ fn definitions() -> Vec<Call> {
         }),
         call("limit_namespace", Define, Namespace, NS, |s, who| s.engine.limit_namespace(who, NS, no_limits())),
         call("drop_namespace", Define, Namespace, "other", |s, who| s.engine.drop_namespace(who, "other")),
-        call("namespace_limits", Read, Namespace, NS, |s, who| s.engine.namespace_limits(who, NS)),
-        call("default_plugin_limits", Read, Namespace, NS, |s, who| s.engine.default_plugin_limits(who, NS)),
+        call("namespace_limits", See, Namespace, NS, |s, who| s.engine.namespace_limits(who, NS)),
+        call("default_plugin_limits", See, Namespace, NS, |s, who| s.engine.default_plugin_limits(who, NS)),
         call("create_table", Define, Table, "new", |s, who| s.engine.create_table(who, table_spec("new"))),
         call("replace_table", Define, Table, "t", |s, who| s.engine.replace_table(who, table_spec("t"))),
         call("add_columns", Define, Table, "t", |s, who| s.engine.add_columns(who, NS, "t", Vec::new())),
         call("set_partitions", Define, Table, "t", |s, who| s.engine.set_partitions(who, NS, "t", 2)),
         call("drop_table", Define, Table, "t", |s, who| s.engine.drop_table(who, NS, "t", true)),
-        call("table", Read, Table, "t", |s, who| s.engine.table(who, NS, "t")),
-        call("table_by_id", Read, Table, "t", |s, who| s.engine.table_by_id(who, s.table)),
+        call("table", See, Table, "t", |s, who| s.engine.table(who, NS, "t")),
+        call("table_by_id", See, Table, "t", |s, who| s.engine.table_by_id(who, s.table)),
         call("create_topic", Define, Topic, "new", |s, who| s.engine.create_topic(who, new_topic(s))),
         call("create_topic", Read, Table, "t", |s, who| s.engine.create_topic(who, new_topic(s))),
-        call("create_topic", Read, Plugin, "p", |s, who| s.engine.create_topic(who, new_topic(s))),
-        call("create_topic", Read, Function, "f", |s, who| s.engine.create_topic(who, new_topic(s))),
+        call("create_topic", Use, Plugin, "p", |s, who| s.engine.create_topic(who, new_topic(s))),
+        call("create_topic", Use, Function, "f", |s, who| s.engine.create_topic(who, new_topic(s))),
         call("replace_topic", Define, Topic, "sel", |s, who| s.engine.replace_topic(who, sel(s))),
         call("replace_topic", Read, Table, "t", |s, who| s.engine.replace_topic(who, sel(s))),
         call("replace_topic_from", Define, Topic, "sel", |s, who| {
             s.engine.replace_topic_from(who, &sel(s), VersionStart::Latest)
         }),
-        call("replace_topic_from", Read, Plugin, "p", |s, who| {
+        call("replace_topic_from", Use, Plugin, "p", |s, who| {
             s.engine.replace_topic_from(who, &sel(s), VersionStart::Latest)
         }),
         call("drop_topic", Define, Topic, "sel", |s, who| s.engine.drop_topic(who, NS, "sel", true)),
-        call("topic", Read, Topic, "sel", |s, who| s.engine.topic(who, NS, "sel")),
-        call("topic", Read, Table, "t", |s, who| s.engine.topic(who, NS, "t")),
-        call("topic_by_id", Read, Topic, "sel", |s, who| s.engine.topic_by_id(who, s.topic.id)),
-        call("topic_by_id", Read, Table, "t", |s, who| s.engine.topic_by_id(who, identity(s.table))),
-        call("topic_source", Read, Topic, "sel", |s, who| s.engine.topic_source(who, s.topic.id)),
-        call("topic_offsets", Read, Topic, "sel", |s, who| s.engine.topic_offsets(who, s.topic.id)),
-        call("topic_operator", Read, Topic, "sel", |s, who| s.engine.topic_operator(who, s.topic.id)),
-        call("topic_plugins", Read, Topic, "sel", |s, who| s.engine.topic_plugins(who, &s.topic)),
+        call("topic", See, Topic, "sel", |s, who| s.engine.topic(who, NS, "sel")),
+        call("topic", See, Table, "t", |s, who| s.engine.topic(who, NS, "t")),
+        call("topic_by_id", See, Topic, "sel", |s, who| s.engine.topic_by_id(who, s.topic.id)),
+        call("topic_by_id", See, Table, "t", |s, who| s.engine.topic_by_id(who, identity(s.table))),
+        call("topic_source", See, Topic, "sel", |s, who| s.engine.topic_source(who, s.topic.id)),
+        call("topic_offsets", Follow, Topic, "sel", |s, who| s.engine.topic_offsets(who, s.topic.id)),
+        call("topic_operator", Follow, Topic, "sel", |s, who| s.engine.topic_operator(who, s.topic.id)),
+        call("topic_plugins", See, Topic, "sel", |s, who| s.engine.topic_plugins(who, &s.topic)),
         call("shadow_topic", Define, Topic, "sel", |s, who| s.engine.shadow_topic(who, NS, "sel", ("p", 2))),
-        call("shadow_topic", Read, Plugin, "p", |s, who| s.engine.shadow_topic(who, NS, "sel", ("p", 2))),
+        call("shadow_topic", Use, Plugin, "p", |s, who| s.engine.shadow_topic(who, NS, "sel", ("p", 2))),
         call("unshadow_topic", Define, Topic, "sel", |s, who| s.engine.unshadow_topic(who, NS, "sel")),
     ]
 }
@@ -102,24 +102,29 @@ fn plugins() -> Vec<Call> {
             spec.settings = PluginSettings { tables, ..PluginSettings::default() };
             s.engine.create_plugin(who, spec, false)
         }),
+        call("create_plugin", Operate, Namespace, NS, |s, who| {
+            let mut spec = plugin_spec("new");
+            spec.settings.http_hosts = vec!["example.com".to_owned()];
+            s.engine.create_plugin(who, spec, false)
+        }),
         call("drop_plugin", Define, Plugin, "p", |s, who| s.engine.drop_plugin(who, NS, "p")),
-        call("plugin", Read, Plugin, "p", |s, who| s.engine.plugin(who, NS, "p")),
-        call("plugin_version", Read, Plugin, "p", |s, who| s.engine.plugin_version(who, NS, "p", 1)),
-        call("plugin_by_id", Read, Plugin, "p", |s, who| s.engine.plugin_by_id(who, s.plugin.id)),
-        call("plugin_module", Read, Plugin, "p", |s, who| s.engine.plugin_module(who, &s.plugin)),
-        call("load_plugin", Read, Plugin, "p", |s, who| s.engine.load_plugin(who, s.plugin.id)),
+        call("plugin", See, Plugin, "p", |s, who| s.engine.plugin(who, NS, "p")),
+        call("plugin_version", See, Plugin, "p", |s, who| s.engine.plugin_version(who, NS, "p", 1)),
+        call("plugin_by_id", See, Plugin, "p", |s, who| s.engine.plugin_by_id(who, s.plugin.id)),
+        call("plugin_module", Use, Plugin, "p", |s, who| s.engine.plugin_module(who, &s.plugin)),
+        call("load_plugin", Use, Plugin, "p", |s, who| s.engine.load_plugin(who, s.plugin.id)),
         call("resume_plugin", Define, Plugin, "p", |s, who| s.engine.resume_plugin(who, NS, "p")),
-        call("check_half_messages", Read, Plugin, "p", |s, who| s.engine.check_half_messages(who, NS, "p", &row())),
+        call("check_half_messages", Use, Plugin, "p", |s, who| s.engine.check_half_messages(who, NS, "p", &row())),
         call("create_function", Define, Function, "new", |s, who| s.engine.create_function(who, function_spec("new"))),
-        call("create_function", Read, Plugin, "p", |s, who| s.engine.create_function(who, function_spec("new"))),
+        call("create_function", Use, Plugin, "p", |s, who| s.engine.create_function(who, function_spec("new"))),
         call("drop_function", Define, Function, "f", |s, who| s.engine.drop_function(who, NS, "f")),
-        call("function", Read, Function, "f", |s, who| s.engine.function(who, NS, "f")),
+        call("function", See, Function, "f", |s, who| s.engine.function(who, NS, "f")),
         call("create_plugin_consumer", Define, Consumer, "new", create_consumer),
         call("create_plugin_consumer", Consume, Group, "new", create_consumer),
         call("create_plugin_consumer", Consume, Table, "t", create_consumer),
         call("create_plugin_consumer", Produce, Table, "out", create_consumer),
-        call("create_plugin_consumer", Read, Plugin, COPIES, create_consumer),
-        call("plugin_consumer", Read, Consumer, "c", |s, who| s.engine.plugin_consumer(who, NS, "c")),
+        call("create_plugin_consumer", Use, Plugin, COPIES, create_consumer),
+        call("plugin_consumer", See, Consumer, "c", |s, who| s.engine.plugin_consumer(who, NS, "c")),
         call("drop_plugin_consumer", Define, Consumer, "c", |s, who| s.engine.drop_plugin_consumer(who, NS, "c", true)),
         call("reload_plugin_consumer", Define, Consumer, "c", |s, who| {
             s.engine.reload_plugin_consumer(who, NS, "c", ConsumerReload::default())
@@ -149,30 +154,31 @@ fn rows() -> Vec<Call> {
             let operator = s.engine.topic_operator(&Principal::anonymous(), identity(s.table))?;
             s.engine.scan(who, ScanRequest { topic: s.topic.id, ranges: None, event_time_us: None, operator })
         }),
-        call("table_offsets", Read, Table, "t", |s, who| s.engine.table_offsets(who, s.table)),
-        call("offset_at", Read, Table, "t", |s, who| s.engine.offset_at(who, identity(s.table), 0, 0)),
-        call("offset_at", Read, Topic, "sel", |s, who| s.engine.offset_at(who, s.topic.id, 0, 0)),
-        call("lsn_of", Read, Table, "t", |s, who| s.engine.lsn_of(who, identity(s.table), 0, 0)),
-        call("lsn_of", Read, Topic, "sel", |s, who| s.engine.lsn_of(who, s.topic.id, 0, 0)),
-        call("row_at", Read, Table, "t", |s, who| s.engine.row_at(who, first_row(s)?)),
-        call("topic_row_at", Read, Topic, "sel", |s, who| s.engine.topic_row_at(who, s.topic.id, first_row(s)?)),
-        call("watch_topic", Read, Table, "t", |s, who| s.engine.watch_topic(who, identity(s.table))),
-        call("watch_topic", Read, Topic, "sel", |s, who| s.engine.watch_topic(who, s.topic.id)),
+        call("table_offsets", Follow, Table, "t", |s, who| s.engine.table_offsets(who, s.table)),
+        call("offset_at", Follow, Table, "t", |s, who| s.engine.offset_at(who, identity(s.table), 0, 0)),
+        call("offset_at", Follow, Topic, "sel", |s, who| s.engine.offset_at(who, s.topic.id, 0, 0)),
+        call("lsn_of", Follow, Table, "t", |s, who| s.engine.lsn_of(who, identity(s.table), 0, 0)),
+        call("lsn_of", Follow, Topic, "sel", |s, who| s.engine.lsn_of(who, s.topic.id, 0, 0)),
+        call("row_at", Follow, Table, "t", |s, who| s.engine.row_at(who, first_row(s)?)),
+        call("topic_row_at", Follow, Topic, "sel", |s, who| s.engine.topic_row_at(who, s.topic.id, first_row(s)?)),
+        call("watch_topic", Follow, Table, "t", |s, who| s.engine.watch_topic(who, identity(s.table))),
+        call("watch_topic", Follow, Topic, "sel", |s, who| s.engine.watch_topic(who, s.topic.id)),
         call("read_topic", Consume, Table, "t", |s, who| s.engine.read_topic(who, at(identity(s.table)), 0, 1, 1)),
         call("read_topic", Consume, Topic, "sel", |s, who| s.engine.read_topic(who, at(s.topic.id), 0, 1, 1)),
         call("cut_segments", Operate, Table, "t", |s, who| s.engine.cut_segments(who, s.table)),
+        call("check_files", Operate, Server, "", |s, who| s.engine.check_files(who)),
         call("maintain", Operate, Server, "", |s, who| s.engine.maintain(who)),
         call("stats", Operate, Server, "", |s, who| s.engine.stats(who)),
         call("events", Operate, Server, "", |s, who| s.engine.events(who)),
         call("join", Consume, Group, "g", |s, who| s.engine.join(who, group("g"), &both())),
         call("join", Consume, Table, "t", |s, who| s.engine.join(who, group("g"), &both())),
         call("join", Consume, Topic, "sel", |s, who| s.engine.join(who, group("g"), &both())),
-        call("group_offsets", Read, Group, "g", |s, who| s.engine.group_offsets(who, NS, "g")),
+        call("group_offsets", See, Group, "g", |s, who| s.engine.group_offsets(who, NS, "g")),
         call("reset_offsets", Consume, Group, "g", |s, who| s.engine.reset_offsets(who, NS, "g", reset())),
         call("reset_offsets", Consume, Table, "t", |s, who| s.engine.reset_offsets(who, NS, "g", reset())),
         call("create_group", Consume, Group, "new", |s, who| s.engine.create_group(who, NS, "new", no_retries())),
         call("set_group_retries", Consume, Group, "g", |s, who| s.engine.set_group_retries(who, NS, "g", no_retries())),
-        call("group_retries", Read, Group, "g", |s, who| s.engine.group_retries(who, NS, "g")),
+        call("group_retries", See, Group, "g", |s, who| s.engine.group_retries(who, NS, "g")),
         call("drop_group", Consume, Group, "g", |s, who| s.engine.drop_group(who, NS, "g", true)),
         call("poll_named", Consume, Group, "g", |s, who| s.engine.poll_named(who, group("g"), "t", 1, Duration::ZERO)),
         call("begin_poll_named", Consume, Table, "t", |s, who| {
@@ -185,7 +191,7 @@ fn rows() -> Vec<Call> {
 
 fn unseen_messages() -> Vec<Call> {
     vec![
-        call("find_messages", Read, Table, "m", |s, who| {
+        call("find_messages", Follow, Table, "m", |s, who| {
             s.engine.find_messages(who, s.messages, crate::model::MessageKey::Id("x"), 0..1, 1)
         }),
         call("delayed_messages", Read, Table, "m", |s, who| s.engine.delayed_messages(who, s.messages, |_| true)),
@@ -201,8 +207,8 @@ fn unseen_messages() -> Vec<Call> {
         }),
         call("create_checkback", Define, Checkback, "new", create_checkback),
         call("create_checkback", Produce, Table, "n", create_checkback),
-        call("create_checkback", Read, Plugin, JUDGES, create_checkback),
-        call("checkback", Read, Checkback, "k", |s, who| s.engine.checkback(who, NS, "k")),
+        call("create_checkback", Use, Plugin, JUDGES, create_checkback),
+        call("checkback", See, Checkback, "k", |s, who| s.engine.checkback(who, NS, "k")),
         call("drop_checkback", Define, Checkback, "k", |s, who| s.engine.drop_checkback(who, NS, "k")),
         call("transaction_checks", Operate, Server, "", |s, who| s.engine.transaction_checks(who)),
     ]
@@ -217,7 +223,7 @@ fn message_clients() -> Vec<Call> {
         call("message_client_left", Produce, Group, "g", |s, who| {
             s.engine.message_client_left(who, NS, "g", Producer, "c")
         }),
-        call("message_clients", Read, Group, "g", |s, who| s.engine.message_clients(who, NS, "g")),
+        call("message_clients", See, Group, "g", |s, who| s.engine.message_clients(who, NS, "g")),
         call("message_subscription", Consume, Group, "g", |s, who| s.engine.message_subscription(who, NS, "g", "t", 1)),
         call("message_filter_failed", Consume, Group, "g", filter_failed),
         call("message_filter_failed", Consume, Table, "t", filter_failed),
@@ -225,8 +231,8 @@ fn message_clients() -> Vec<Call> {
         call("unlock_queues", Consume, Group, "g", |s, who| s.engine.unlock_queues(who, NS, "g", "c", &[])),
         call("commit_unowned", Consume, Group, "new", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
         call("commit_unowned", Consume, Table, "t", |s, who| s.engine.commit_unowned(who, NS, "new", "t", 0, 0)),
-        call("committed_offset", Read, Group, "g", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
-        call("committed_offset", Read, Table, "t", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
+        call("committed_offset", See, Group, "g", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
+        call("committed_offset", Follow, Table, "t", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
         call("take_offset_reset", Consume, Group, "g", |s, who| {
             s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
         }),
@@ -238,7 +244,7 @@ fn consumers() -> Vec<Call> {
     use crate::messages::MessageClientRole::Producer;
     vec![
         call("check_operate", Operate, Server, "", |s, who| s.engine.check_operate(who)),
-        call("scan_for_consumer", Action::Follow, Table, "t", |s, who| {
+        call("scan_for_consumer", Follow, Table, "t", |s, who| {
             let topic = identity(s.table);
             let operator = s.engine.topic_operator(&Principal::anonymous(), topic)?;
             s.engine.scan_for_consumer(who, ScanRequest { topic, ranges: None, event_time_us: None, operator })
@@ -272,7 +278,7 @@ fn pops() -> Vec<Call> {
         }),
         ("give_up_popped", |s, who| s.engine.give_up_popped(who, NS, "g", s.messages, &RECEIPT).map(drop)),
     ];
-    let mut calls = vec![call("in_flight", Read, Table, "m", |s, who| s.engine.in_flight(who, s.messages, |_| true))];
+    let mut calls = vec![call("in_flight", See, Table, "m", |s, who| s.engine.in_flight(who, s.messages, |_| true))];
     for (name, made) in all {
         calls.push(call(name, Consume, Group, "g", made));
         calls.push(call(name, Consume, Table, "m", made));
@@ -341,59 +347,59 @@ fn messages_of(store: &Store, counts: &[(TableId, u64)]) -> Vec<String> {
 pub(super) fn listings() -> Vec<Listing> {
     let listing = |name, action, kind, object, names| Listing { name, action, object: (kind, object), names };
     vec![
-        listing("namespaces", Read, Namespace, "other", |s, who| s.engine.namespaces(who)),
-        listing("namespace_usage", Read, Namespace, "other", |s, who| {
+        listing("namespaces", See, Namespace, "other", |s, who| s.engine.namespaces(who)),
+        listing("namespace_usage", See, Namespace, "other", |s, who| {
             Ok(s.engine.namespace_usage(who)?.into_iter().map(|usage| usage.namespace).collect())
         }),
-        listing("tables", Read, Table, "t", |s, who| {
+        listing("tables", See, Table, "t", |s, who| {
             Ok(s.engine.tables(who)?.iter().map(|table| table.name.clone()).collect())
         }),
-        listing("all_message_clients", Read, Group, "g", |s, who| {
+        listing("all_message_clients", See, Group, "g", |s, who| {
             Ok(s.engine.all_message_clients(who)?.into_iter().map(|(_, group, _)| group).collect())
         }),
-        listing("message_subscriptions", Read, Group, "g", |s, who| {
+        listing("message_subscriptions", See, Group, "g", |s, who| {
             Ok(s.engine.message_subscriptions(who)?.into_iter().map(|one| one.group).collect())
         }),
-        listing("delayed_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.delayed_counts(who)?))),
-        listing("half_counts", Read, Table, "m", |s, who| Ok(messages_of(s, &s.engine.half_counts(who)?))),
+        listing("delayed_counts", See, Table, "m", |s, who| Ok(messages_of(s, &s.engine.delayed_counts(who)?))),
+        listing("half_counts", See, Table, "m", |s, who| Ok(messages_of(s, &s.engine.half_counts(who)?))),
         listing("segments", Operate, Table, "t", |s, who| {
             let segments = s.engine.segments(who)?.into_iter().filter(|segment| segment.table == s.table);
             Ok(segments.map(|_| "t".to_owned()).collect())
         }),
-        listing("topics", Read, Topic, "sel", |s, who| {
+        listing("topics", See, Topic, "sel", |s, who| {
             Ok(s.engine.topics(who)?.iter().map(|topic| topic.name.clone()).collect())
         }),
-        listing("plugin_shadows", Read, Topic, "sel", |s, who| {
+        listing("plugin_shadows", See, Topic, "sel", |s, who| {
             Ok(s.engine.plugin_shadows(who)?.iter().map(|shadow| shadow.topic.name.clone()).collect())
         }),
-        listing("shadow_differences", Read, Topic, "sel", |s, who| {
+        listing("shadow_differences", See, Topic, "sel", |s, who| {
             Ok(s.engine.shadow_differences(who)?.iter().map(|(topic, _)| topic.name.clone()).collect())
         }),
-        listing("plugins", Read, Plugin, "p", |s, who| {
+        listing("plugins", See, Plugin, "p", |s, who| {
             Ok(s.engine.plugins(who)?.iter().map(|plugin| plugin.name.clone()).collect())
         }),
-        listing("plugin_calls", Read, Plugin, COPIES, |s, who| {
+        listing("plugin_calls", See, Plugin, COPIES, |s, who| {
             Ok(s.engine.plugin_calls(who)?.iter().map(|(plugin, _)| plugin.name.clone()).collect())
         }),
-        listing("plugin_log", Read, Plugin, COPIES, |s, who| {
+        listing("plugin_log", Operate, Plugin, COPIES, |s, who| {
             Ok(s.engine.plugin_log(who)?.into_iter().map(|line| line.plugin).collect())
         }),
-        listing("suspended_plugins", Read, Plugin, COPIES, |s, who| {
+        listing("suspended_plugins", See, Plugin, COPIES, |s, who| {
             Ok(s.engine.suspended_plugins(who)?.iter().map(|(plugin, _)| plugin.name.clone()).collect())
         }),
-        listing("functions", Read, Function, "f", |s, who| {
+        listing("functions", See, Function, "f", |s, who| {
             Ok(s.engine.functions(who)?.iter().map(|function| function.name.clone()).collect())
         }),
-        listing("plugin_consumers", Read, Consumer, "c", |s, who| {
+        listing("plugin_consumers", See, Consumer, "c", |s, who| {
             Ok(s.engine.plugin_consumers(who)?.iter().map(|status| status.info.name.clone()).collect())
         }),
-        listing("checkbacks", Read, Checkback, "k", |s, who| {
+        listing("checkbacks", See, Checkback, "k", |s, who| {
             Ok(s.engine.checkbacks(who)?.iter().map(|status| status.info.name.clone()).collect())
         }),
-        listing("groups", Read, Group, "g", |s, who| {
+        listing("groups", See, Group, "g", |s, who| {
             Ok(s.engine.groups(who)?.into_iter().map(|group| group.group_id).collect())
         }),
-        listing("group_offsets", Read, Table, "t", |s, who| {
+        listing("group_offsets", See, Table, "t", |s, who| {
             Ok(s.engine.group_offsets(who, NS, "g")?.into_iter().map(|at| at.topic).collect())
         }),
     ]

@@ -45,7 +45,7 @@ pub(crate) async fn brokers(name_server: &str, key: Option<&AccessKey>) -> Resul
         bodies::read("the list of brokers", text.as_bytes()).map_err(|why| connection.wrong(why))?;
     let masters = info.broker_addr_table.into_iter().filter_map(|(name, mut addresses)| {
         let address = addresses.broker_addrs.remove(MASTER)?;
-        Some(Broker::at(name, Connection::new(&address, key)))
+        Some(Broker::at(name, &address, key))
     });
     let masters: Vec<Broker> = masters.collect();
     match masters.is_empty() {

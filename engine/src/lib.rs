@@ -42,7 +42,7 @@ pub use contract::{
     ShadowDifference, ShadowFigures, StateEntries, StateLimit, StateSource, StateWrite, TopicCompiler, TopicPlugins,
     Verdict, Volatility, check, current_evaluation,
 };
-pub use credentials::{Credentials, SignatureAlgorithm};
+pub use credentials::{Credentials, SignatureAlgorithm, is_token};
 pub use cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
 pub use delivery::{Handed, Member, NamedPoll, PollWait, Subscription};
 pub use front::{Engine, GrantAnswer, UserChanges, UserSpec};

@@ -14,7 +14,7 @@ pub(crate) enum Action {
     Consume,
     /// Read rows as history.
     Read,
-    /// Know which offsets there are, and hear of new rows.
+    /// Know which offsets there are, hear of new rows, and read rows by their places or their keys, as consumers do.
     Follow,
     /// Let a plugin or a function work in what one defines.
     Use,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::object::{Object, ObjectKind};
-use crate::identities::{Rights, Scope, ScopeKind, prefix_of};
+use crate::identities::{Right, Rights, Scope, ScopeKind, prefix_of};
 
 /// Rights by names and beginnings of names.
 #[derive(Debug, Default)]
@@ -27,6 +27,10 @@ impl Patterns {
         };
         let held = map.entry(Box::from(key)).or_default();
         *held = held.union(rights);
+    }
+
+    fn has_any(&self, rights: Rights) -> bool {
+        self.whole.values().chain(self.beginnings.values()).any(|held| held.has_any(rights))
     }
 
     fn of(&self, name: &str) -> Rights {
@@ -95,7 +99,23 @@ impl Compiled {
         let rights = self.server.union(self.namespaces.of(object.namespace));
         let within = scope_kind(object.kind).and_then(place).and_then(|place| self.within.get(place));
         let own = within.and_then(|within| within.get(object.namespace)).map(|patterns| patterns.of(object.name));
-        rights.union(own.unwrap_or_default())
+        let rights = rights.union(own.unwrap_or_default());
+        match object.kept_for() {
+            // Whoever consumes in a group has messages come again, and sees which it has given up.
+            Some(group) if self.on(&group).has(Right::Consume) => {
+                let own = [Right::Produce, Right::Consume, Right::Read, Right::Define];
+                rights.union(own.into_iter().collect())
+            }
+            _ => rights,
+        }
+    }
+
+    /// Whether one of the rights was granted on the namespace, or on a table or topic in it.
+    pub(super) fn has_within(&self, rights: Rights, namespace: &str) -> bool {
+        let of_rows = [ScopeKind::Table, ScopeKind::Topic].into_iter().filter_map(place);
+        let mut within = of_rows.filter_map(|place| self.within.get(place)?.get(namespace));
+        self.server.union(self.namespaces.of(namespace)).has_any(rights)
+            || within.any(|patterns| patterns.has_any(rights))
     }
 
     /// Whether anything was granted on the namespace or in it.

@@ -119,6 +119,11 @@ impl Access {
         }
     }
 
+    /// Whether `who` was granted this on something in a namespace. False while there are no users: then nothing is granted.
+    pub(crate) fn is_granted_within(&self, who: &Principal, action: Action, namespace: &str) -> bool {
+        self.is_on() && self.standing(who).is_ok_and(|standing| standing.rights.has_within(action.rights(), namespace))
+    }
+
     /// Refuses what `who` may not grant: he needs GRANT OPTION and the rights themselves on all of the scope.
     pub(crate) fn check_grant(&self, who: &Principal, scope: &Scope, rights: Rights) -> Result<()> {
         if !self.is_on() || who.is_system() {

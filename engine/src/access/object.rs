@@ -20,6 +20,9 @@ pub(crate) enum ObjectKind {
     Checkback,
 }
 
+/// Tables of a group's own begin so.
+const OF_GROUPS: [&str; 2] = ["%RETRY%", "%DLQ%"];
+
 /// What a principal is about to do something to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Object<'a> {
@@ -56,6 +59,12 @@ impl<'a> Object<'a> {
 
     pub(crate) fn group(namespace: &'a str, name: &'a str) -> Object<'a> {
         Object::unowned(ObjectKind::Group, namespace, name)
+    }
+
+    /// Of a table in which a group keeps messages that it is to be handed again, or has given up: the group.
+    pub(super) fn kept_for(&self) -> Option<Object<'a>> {
+        let group = OF_GROUPS.iter().find_map(|prefix| self.name.strip_prefix(prefix))?;
+        (self.kind == ObjectKind::Table).then(|| Object::group(self.namespace, group))
     }
 }
 

@@ -198,3 +198,36 @@ fn what_is_gathered_follows_each_change() {
         access.apply([&IdentityChange::Revoked { from: Arc::from("ann"), scope: Scope::namespace("n"), rights }]);
     }
 }
+
+#[test]
+fn who_consumes_in_a_group_has_what_the_group_keeps() {
+    let (access, _) = access(&[
+        user("ann"),
+        granted("ann", Scope::within(ScopeKind::Group, "n", "g"), &[Right::Consume]),
+        granted("ann", Scope::within(ScopeKind::Group, "n", "h"), &[Right::Produce]),
+    ]);
+    let ann = by_password("ann");
+    let may = |action, object: Object<'_>| access.check(&ann, action, &object).is_ok();
+    for own in ["%RETRY%g", "%DLQ%g"] {
+        for action in [Action::See, Action::Produce, Action::Consume, Action::Read, Action::Define] {
+            assert!(may(action, table("n", own)), "{action:?} of {own}");
+        }
+        assert!(!may(Action::Operate, table("n", own)) && !may(Action::See, table("m", own)));
+    }
+    assert!(!may(Action::See, table("n", "%RETRY%h")) && !may(Action::See, table("n", "%RETRY%gg")));
+    assert!(!may(Action::See, Object::unowned(ObjectKind::Topic, "n", "%RETRY%g")), "another kind");
+}
+
+#[test]
+fn what_is_granted_in_a_namespace_is_known() {
+    let (access, _) = access(&[
+        user("ann"),
+        granted("ann", Scope::within(ScopeKind::Table, "n", "orders*"), &[Right::Produce]),
+        granted("ann", Scope::within(ScopeKind::Group, "m", "g"), &[Right::Produce]),
+        granted("ann", Scope::namespace("o"), &[Right::Produce]),
+    ]);
+    let within = |namespace| access.is_granted_within(&by_password("ann"), Action::Produce, namespace);
+    assert!(within("n") && within("o"));
+    assert!(!within("m"), "groups have no rows");
+    assert!(!within("p") && !access.is_granted_within(&by_password("bob"), Action::Produce, "n"));
+}

@@ -63,27 +63,39 @@ struct Failures {
 #[derive(Debug, Default)]
 pub(super) struct Attempts(Mutex<HashMap<Key, Failures>>);
 
-/// A token names nobody: then there is no user whom others could be kept from.
-fn keys(user: &str, from: Option<IpAddr>) -> impl Iterator<Item = Key> {
-    // Names are as long as who tries them likes.
-    let user: String = user.chars().take(128).collect();
-    let named = (!user.is_empty()).then(|| Key::User(user.clone()));
-    [Key::Pair(user, from), Key::Address(from)].into_iter().chain(named)
+/// Who tries, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub user: &'a str,
+    pub from: Option<IpAddr>,
+    /// Whether the address waits with all users that it tries, and not only with this one.
+    pub counts_for_all: bool,
+}
+
+impl Attempt<'_> {
+    /// A token names nobody: then there is no user whom others could be kept from.
+    fn keys(self) -> impl Iterator<Item = Key> {
+        // Names are as long as who tries them likes.
+        let user: String = self.user.chars().take(128).collect();
+        let named = (!user.is_empty()).then(|| Key::User(user.clone()));
+        let address = self.counts_for_all.then_some(Key::Address(self.from));
+        [Some(Key::Pair(user, self.from)), address, named].into_iter().flatten()
+    }
 }
 
 impl Attempts {
     /// For how long nothing is looked at.
-    pub(super) fn locked(&self, user: &str, from: Option<IpAddr>, now: Duration) -> Option<Duration> {
+    pub(super) fn locked(&self, by: Attempt<'_>, now: Duration) -> Option<Duration> {
         let known = self.0.lock();
         let left = |key| known.get(&key).and_then(|failures| failures.until.checked_sub(now));
-        keys(user, from).filter_map(left).max().filter(|left| !left.is_zero())
+        by.keys().filter_map(left).max().filter(|left| !left.is_zero())
     }
 
     /// Gives what an operator should hear of, when it has become too much.
-    pub(super) fn failed(&self, user: &str, from: Option<IpAddr>, now: Duration) -> Option<String> {
+    pub(super) fn failed(&self, by: Attempt<'_>, now: Duration) -> Option<String> {
         let mut known = self.0.lock();
         let mut told = None;
-        for key in keys(user, from) {
+        for key in by.keys() {
             if known.len() >= MAX_KEPT && !known.contains_key(&key) {
                 make_room(&mut known, now);
             }
@@ -104,9 +116,9 @@ impl Attempts {
     }
 
     /// Of the user: others that the address tried stay counted.
-    pub(super) fn succeeded(&self, user: &str, from: Option<IpAddr>) {
+    pub(super) fn succeeded(&self, by: Attempt<'_>) {
         let mut known = self.0.lock();
-        for key in keys(user, from).filter(|key| !matches!(key, Key::Address(_))) {
+        for key in by.keys().filter(|key| !matches!(key, Key::Address(_))) {
             known.remove(&key);
         }
     }

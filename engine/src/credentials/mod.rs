@@ -14,7 +14,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use attempts::Attempts;
+use attempts::{Attempt, Attempts};
 use remembered::Remembered;
 use seal::SealKey;
 
@@ -25,7 +25,7 @@ use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
 pub(crate) use passwords::hashed;
-pub use secrets::SignatureAlgorithm;
+pub use secrets::{SignatureAlgorithm, is_token};
 pub(crate) use secrets::{NewKey, new_key, new_token};
 
 /// What a caller shows.
@@ -93,8 +93,10 @@ impl Authenticator {
             ));
         };
         let name = shown.claimed();
+        // Each request is signed: programs that share an address with one whose secret is wrong would wait with it.
+        let by = Attempt { user: name, from, counts_for_all: !matches!(shown, Credentials::Signature { .. }) };
         let now = self.clock.monotonic();
-        if let Some(left) = self.attempts.locked(name, from, now) {
+        if let Some(left) = self.attempts.locked(by, now) {
             return Err(Error::Unauthenticated(format!(
                 "too many failed attempts; the next one is looked at in {} s",
                 left.as_secs().saturating_add(1)
@@ -103,11 +105,11 @@ impl Authenticator {
         match self.check(access, shown) {
             Some(principal) => {
                 access.check_login(&principal)?;
-                self.attempts.succeeded(name, from);
+                self.attempts.succeeded(by);
                 Ok(principal)
             }
             None => {
-                if let Some(told) = self.attempts.failed(name, from, now) {
+                if let Some(told) = self.attempts.failed(by, now) {
                     self.events.push("login_failed", told);
                 }
                 Err(Error::Unauthenticated("the credentials are wrong, or have expired".to_owned()))

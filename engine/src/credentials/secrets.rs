@@ -37,7 +37,8 @@ pub(crate) fn new_token() -> Result<(String, Digest)> {
     Ok((token, digest))
 }
 
-pub(super) fn is_token(text: &str) -> bool {
+/// Whether a text looks like a token of ours, for doors where one may stand in the place of something else.
+pub fn is_token(text: &str) -> bool {
     text.starts_with(TOKEN)
 }
 

@@ -164,16 +164,21 @@ fn who_fails_often_waits() {
 #[test]
 fn what_is_kept_of_attempts_is_bounded() {
     let attempts = Attempts::default();
+    fn by(user: &str, from: Option<IpAddr>) -> Attempt<'_> {
+        Attempt { user, from, counts_for_all: true }
+    }
     for number in 0..100_000_u32 {
         let from = IpAddr::V4(Ipv4Addr::from(number));
-        attempts.failed(&number.to_string(), Some(from), Duration::from_millis(number.into()));
+        attempts.failed(by(&number.to_string(), Some(from)), Duration::from_millis(number.into()));
     }
     assert!(attempts.kept() <= 10_003, "{}", attempts.kept());
     // Whoever goes on is not forgotten for it.
     let now = Duration::from_secs(200);
-    (0..30).for_each(|_| drop(attempts.failed("ann", FROM, now)));
-    (0..9_000).for_each(|number| drop(attempts.failed(&format!("n{number}"), FROM, now)));
-    assert!(attempts.locked("another", FROM, now).is_some());
+    (0..30).for_each(|_| drop(attempts.failed(by("ann", FROM), now)));
+    (0..9_000).for_each(|number| drop(attempts.failed(by(&format!("n{number}"), FROM), now)));
+    assert!(attempts.locked(by("another", FROM), now).is_some());
+    let signed = Attempt { counts_for_all: false, ..by("another", FROM) };
+    assert!(attempts.locked(signed, now).is_none(), "other keys of the address");
 }
 
 #[test]

@@ -35,6 +35,11 @@ impl Engine {
         Ok(segments)
     }
 
+    /// Refuses who may not see how the server is set, and what it does.
+    pub fn check_operate(&self, who: &Principal) -> Result<()> {
+        self.session(who)?.server(Action::Operate)
+    }
+
     /// Figures for `system.log` and `/metrics`.
     pub fn stats(&self, who: &Principal) -> Result<EngineStats> {
         self.observer(who).server(Action::Operate)?;

@@ -7,13 +7,15 @@ use tokio::sync::watch;
 
 use crate::access::{Action, Object};
 use crate::front::Engine;
+use crate::front::message_members::{may_be_client, subscribed};
 use crate::log::Ticket;
 use crate::messages::{ClientName, LiveSubscription, MessageClient, MessageClientRole, MessageSubscription};
-use crate::model::{Assignment, Offset, PartitionId, Principal, Result, TopicId};
+use crate::model::{Assignment, Offset, PartitionId, Principal, Result, TableId, TopicId};
 
 impl Engine {
     /// A client of a group is alive, and says this of itself; it counts as gone 120 s after the last time. The receiver changes
-    /// whenever consumers of the group come or go.
+    /// whenever consumers of the group come or go. A producer needs the right on the group, or on any
+    /// table of the namespace: he is asked only about messages of those that he may send to.
     pub fn message_client_alive(
         &self,
         who: &Principal,
@@ -21,9 +23,16 @@ impl Engine {
         group: &str,
         client: MessageClient,
     ) -> Result<watch::Receiver<u64>> {
-        self.session(who)?.group(acts(client.role), namespace, group)?;
-        let name = client.client_id.clone();
-        let heard = self.rooms.message_clients.heard(namespace, group, client, self.awake())?;
+        let session = self.session(who)?;
+        may_be_client(&self.rooms.ledger, who, client.role, namespace, group)?;
+        let subscriptions = subscribed(&session, namespace, client.subscriptions)?;
+        let client = MessageClient { subscriptions, ..client };
+        let (name, role, connection) = (client.client_id.clone(), client.role, client.connection);
+        let heard = self.rooms.message_clients.heard((namespace, group), client, who, self.awake())?;
+        // What has changed since it was asked for the first time has found nobody here.
+        may_be_client(&self.rooms.ledger, who, role, namespace, group).inspect_err(|_| {
+            self.recheck_message_clients(connection);
+        })?;
         if let Some((other, topic)) = heard.differing {
             let message = format!(
                 "consumers {name:?} and {other:?} of group {group:?} subscribe to {topic:?} with different expressions: each of \
@@ -45,12 +54,54 @@ impl Engine {
         role: MessageClientRole,
         client_id: &str,
     ) -> Result<()> {
-        self.session(who)?.group(acts(role), namespace, group)?;
+        self.check_message_client(who, role, namespace, group)?;
         let (namespace, group, client_id) = (Arc::from(namespace), Arc::from(group), Arc::from(client_id));
-        let client = ClientName { namespace, group, role, client_id };
-        self.rooms.message_clients.left(&client);
-        self.rooms.pop.client_left(&client);
+        self.rooms.client_leaves(&ClientName { namespace, group, role, client_id });
         Ok(())
+    }
+
+    /// Clients that were heard of over a connection leave their groups whose logins have ended, or who may not be in them any more. A change of
+    /// users and grants does so of all clients by itself, the time does not.
+    pub fn recheck_message_clients(&self, connection: u64) {
+        self.rooms.recheck_clients(Some(connection));
+    }
+
+    /// Refuses who may not be a client of the group.
+    pub fn check_message_client(
+        &self,
+        who: &Principal,
+        role: MessageClientRole,
+        namespace: &str,
+        group: &str,
+    ) -> Result<()> {
+        self.session(who)?;
+        may_be_client(&self.rooms.ledger, who, role, namespace, group)
+    }
+
+    /// Refuses who may not consume the topic in the group.
+    pub fn check_consumes(&self, who: &Principal, namespace: &str, group: &str, topic: TopicId) -> Result<()> {
+        let session = self.session(who)?;
+        session.group(Action::Consume, namespace, group)?;
+        session.topic_by_id(Action::Consume, topic).map(drop)
+    }
+
+    /// Producers of a group that are alive and may send to a table, in the order of their names: those who can be asked about its half
+    /// messages.
+    pub fn transaction_producers(
+        &self,
+        who: &Principal,
+        namespace: &str,
+        group: &str,
+        table: TableId,
+    ) -> Result<Vec<MessageClient>> {
+        self.session(who)?.server(Action::Operate)?;
+        let (ledger, table) = (&self.rooms.ledger, self.rooms.ledger.table(table)?);
+        let mut alive = self.rooms.message_clients.with_whose(namespace, group, self.awake());
+        alive.retain(|(client, whose)| {
+            let sends = || ledger.access.check(whose, Action::Produce, &Object::from(table.as_ref())).is_ok();
+            client.role == MessageClientRole::Producer && sends()
+        });
+        Ok(alive.into_iter().map(|(client, _)| client).collect())
     }
 
     /// What was heard of over a connection is gone with it.
@@ -185,8 +236,7 @@ impl Engine {
         topic: TopicId,
         partition: PartitionId,
     ) -> Result<Option<Offset>> {
-        let session = self.session(who)?;
-        session.group(Action::Consume, namespace, group)?;
+        self.check_consumes(who, namespace, group, topic)?;
         Ok(self.rooms.delivery.take_untold_reset(namespace, group, topic, partition))
     }
 
@@ -197,12 +247,5 @@ impl Engine {
 
     fn awake(&self) -> std::time::Duration {
         self.rooms.ledger.options.clock.awake()
-    }
-}
-
-fn acts(role: MessageClientRole) -> Action {
-    match role {
-        MessageClientRole::Consumer => Action::Consume,
-        MessageClientRole::Producer => Action::Produce,
     }
 }

@@ -19,7 +19,7 @@ impl Engine {
         appended_us: Range<i64>,
         most: usize,
     ) -> Result<Vec<FoundMessage>> {
-        let table = self.session(who)?.table_by_id(Action::Read, table)?;
+        let table = self.session(who)?.table_by_id(Action::Follow, table)?;
         if table.options.messages.is_none() {
             return Err(Error::FailedPrecondition(format!("table {:?} holds no messages", table.name)));
         }

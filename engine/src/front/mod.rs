@@ -12,6 +12,7 @@ mod inspect;
 mod logins;
 mod maintain;
 mod message_clients;
+mod message_members;
 mod message_trace;
 mod messages;
 mod names;

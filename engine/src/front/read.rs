@@ -16,6 +16,12 @@ impl Engine {
         crate::cursor::scan(&self.rooms.tables, request)
     }
 
+    /// As [`Self::scan`], for consumers that keep their places by themselves: the right to consume will do.
+    pub fn scan_for_consumer(&self, who: &Principal, request: ScanRequest) -> Result<Scan> {
+        self.session(who)?.topic_by_id(Action::Follow, request.topic)?;
+        crate::cursor::scan(&self.rooms.tables, request)
+    }
+
     /// A topic's rows of one partition from an offset on, for consumers that keep their places by themselves: about so many and so
     /// many bytes at most, but all of one source offset at least. Where none pass for a long stretch, or at the end, a delivery without
     /// rows. `OffsetOutOfRange` below the start and behind the end; `Evaluation` where the row at `from`, or one behind it that
@@ -51,13 +57,13 @@ impl Engine {
     pub fn row_at(&self, who: &Principal, lsn: Lsn) -> Result<RowPlace> {
         let session = self.session(who)?;
         let place = crate::cursor::row_at(&self.rooms.tables, lsn)?;
-        session.table_by_id(Action::Read, place.table)?;
+        session.table_by_id(Action::Follow, place.table)?;
         Ok(place)
     }
 
     /// The same of a row of a topic's source, for whoever may read the topic; `NotFound` of another's.
     pub fn topic_row_at(&self, who: &Principal, topic: TopicId, lsn: Lsn) -> Result<RowPlace> {
-        let topic = self.session(who)?.topic_by_id(Action::Read, topic)?;
+        let topic = self.session(who)?.topic_by_id(Action::Follow, topic)?;
         let place = crate::cursor::row_at(&self.rooms.tables, lsn)?;
         if place.table == topic.table {
             return Ok(place);

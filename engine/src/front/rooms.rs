@@ -127,6 +127,7 @@ impl CommitSink for Rooms {
         // Whoever waits is to hear at once that he may not any more.
         if records.iter().any(|(_, record)| record.identity().is_some()) {
             touched.extend(self.ledger.state.read().catalog().tables().map(|table| table.id));
+            self.recheck_clients(None);
         }
         self.delivery.wake(&touched);
         self.runners.wake(&touched);

@@ -85,6 +85,11 @@ impl Session<'_> {
         self.standing(action, self.allowed(action, "topic", found, name)?)
     }
 
+    /// Whether there is a topic of that name at all.
+    pub(super) fn has_topic(&self, namespace: &str, name: &str) -> bool {
+        self.ledger.state.read().catalog().topic_named(namespace, name).is_some()
+    }
+
     pub(super) fn topic_by_id(&self, action: Action, id: TopicId) -> Result<Arc<TopicInfo>> {
         self.standing(action, self.allowed_by_id(action, "topic", self.ledger.topic(id)?)?)
     }

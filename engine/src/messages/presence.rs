@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::subscription::{LiveSubscription, MessageSubscription};
-use crate::model::{Error, Result, TopicId};
+use crate::model::{Error, Principal, Result, TopicId};
 
 /// A client that was not heard of for this long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -71,6 +71,8 @@ struct Group {
 #[derive(Debug)]
 struct Alive {
     client: MessageClient,
+    /// Who has said so.
+    who: Principal,
     heard: Duration,
     bytes: usize,
 }
@@ -85,8 +87,14 @@ pub(crate) struct Heard {
 }
 
 impl Presence {
-    /// A client is alive, and says this of itself.
-    pub(crate) fn heard(&self, namespace: &str, group: &str, client: MessageClient, now: Duration) -> Result<Heard> {
+    /// A client is alive, and `who` says this of it.
+    pub(crate) fn heard(
+        &self,
+        (namespace, group): (&str, &str),
+        client: MessageClient,
+        who: &Principal,
+        now: Duration,
+    ) -> Result<Heard> {
         let mut inner = self.inner.lock();
         let name = ClientName {
             namespace: Arc::from(namespace),
@@ -110,7 +118,7 @@ impl Presence {
         let found = inner.groups.entry(key).or_default();
         let differing = found.differing(&client);
         let asked = client.subscriptions.clone();
-        let was = found.clients.insert(place, Alive { client, heard: now, bytes });
+        let was = found.clients.insert(place, Alive { client, who: who.clone(), heard: now, bytes });
         let is_changed = match (&was, name.role) {
             (None, MessageClientRole::Consumer) => true,
             (Some(was), MessageClientRole::Consumer) => was.client.connection != connection,
@@ -150,6 +158,16 @@ impl Presence {
         }
     }
 
+    /// Whom clients are there for: those that were heard of over a connection, or all.
+    pub(crate) fn whose(&self, over: Option<u64>) -> Vec<(ClientName, Principal)> {
+        let inner = self.inner.lock();
+        let names: Vec<&ClientName> = match over {
+            Some(connection) => inner.by_connection.get(&connection).into_iter().flatten().collect(),
+            None => inner.by_connection.values().flatten().collect(),
+        };
+        names.into_iter().filter_map(|name| Some((name.clone(), inner.alive(name)?.who.clone()))).collect()
+    }
+
     /// All that was heard of over a connection has gone with it.
     pub(crate) fn disconnected(&self, connection: u64) {
         let mut inner = self.inner.lock();
@@ -159,10 +177,16 @@ impl Presence {
 
     /// Those of a group, in the order of their names.
     pub(crate) fn of_group(&self, namespace: &str, group: &str, now: Duration) -> Vec<MessageClient> {
+        self.with_whose(namespace, group, now).into_iter().map(|(client, _)| client).collect()
+    }
+
+    /// The same, each with whom it is there for.
+    pub(crate) fn with_whose(&self, namespace: &str, group: &str, now: Duration) -> Vec<(MessageClient, Principal)> {
         let mut inner = self.inner.lock();
         inner.expire(&(Arc::from(namespace), Arc::from(group)), now);
         let found = inner.groups.get(&(Arc::from(namespace), Arc::from(group)));
-        found.map_or_else(Vec::new, |group| group.clients.values().map(|alive| alive.client.clone()).collect())
+        let of = |alive: &Alive| (alive.client.clone(), alive.who.clone());
+        found.map_or_else(Vec::new, |group| group.clients.values().map(of).collect())
     }
 
     /// Those of all groups, each with its namespace and group, in the order of these and of their names.

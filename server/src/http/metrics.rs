@@ -151,6 +151,12 @@ fn memory(out: &mut String, net: &Net) {
             "connections closed because their clients held memory and did nothing",
             ended(&net.ended),
         ),
+        (
+            "requests_unauthenticated_total",
+            "counter",
+            "requests of RocketMQ's clients refused because it is not known who sends them",
+            ended(&net.unauthenticated),
+        ),
     ] {
         header_lines(out, name, kind, help);
         line(out, name, "", value);

@@ -27,6 +27,8 @@ pub(crate) struct Net {
     pub(crate) late: AtomicU64,
     /// Connections that were ended because their client took nothing, or sent half of something.
     pub(crate) ended: AtomicU64,
+    /// Requests of RocketMQ's clients that were refused because they did not show who sends them, those that want no answer among them.
+    pub(crate) unauthenticated: AtomicU64,
 }
 
 impl Net {
@@ -41,11 +43,16 @@ impl Net {
             doors: Mutex::default(),
             late: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            unauthenticated: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn count_late(&self) {
         self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_unauthenticated(&self) {
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The places of one more door.

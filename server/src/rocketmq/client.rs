@@ -1,11 +1,12 @@
-//! One client, as those know it who carry out its requests.
+//! One client, as those know it who carry out its requests: its connection, and for whom each request is carried out.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use millstream_engine::Principal;
+use millstream_engine::{MessageClientRole, Principal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
@@ -33,15 +34,23 @@ const NOTICES: usize = 64;
 
 /// Groups that a client is told of.
 pub(super) enum Notice {
-    Watch(String, watch::Receiver<u64>),
+    Watch(Watched, watch::Receiver<u64>),
     Forget(String),
 }
 
-/// What requests of one connection are carried out with.
-pub(super) struct Client {
+/// A group, and who consumes in it.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    /// As the client writes it.
+    pub(super) wire: String,
+    pub(super) group: ScopedName,
+    pub(super) who: Principal,
+}
+
+/// One client's connection.
+pub(super) struct ClientConnection {
     pub(super) remoting: Arc<Remoting>,
     pub(super) door: Door,
-    pub(super) tables: Tables,
     pub(super) outgoing: Outgoing,
     pub(super) stop: Stop,
     /// No other connection has it.
@@ -53,6 +62,20 @@ pub(super) struct Client {
     pub(super) asked: Asked,
     pub(super) said: Said,
     notices: mpsc::Sender<Notice>,
+}
+
+/// What one request is carried out with: the connection over which it came, and the way to tables of whom it is carried out for.
+pub(super) struct Client {
+    connection: Arc<ClientConnection>,
+    pub(super) tables: Tables,
+}
+
+impl Deref for Client {
+    type Target = ClientConnection;
+
+    fn deref(&self) -> &ClientConnection {
+        &self.connection
+    }
 }
 
 /// What a client says of itself beside what the engine knows of it.
@@ -115,36 +138,39 @@ impl Said {
     }
 }
 
-impl Client {
+impl ClientConnection {
     /// With the notices that [`tell`] is to be given.
     pub(super) fn new(
         remoting: Arc<Remoting>,
         door: Door,
         outgoing: Outgoing,
         stop: Stop,
-    ) -> (Client, mpsc::Receiver<Notice>) {
+    ) -> (ClientConnection, mpsc::Receiver<Notice>) {
         let (notices, noticed) = mpsc::channel(NOTICES);
-        let tables =
-            Tables { engine: door.engine.clone(), who: Principal::anonymous(), settings: remoting.settings.clone() };
-        let client = Client {
+        let connection = ClientConnection {
             number: numbers::next_connection(),
             address: outgoing.peer().address,
             store_host: remoting.address(outgoing.local),
             remoting,
             door,
-            tables,
             outgoing,
             stop,
             asked: Asked::default(),
             said: Said::default(),
             notices,
         };
-        (client, noticed)
+        (connection, noticed)
+    }
+
+    /// For a request that is carried out for this principal.
+    pub(super) fn client(self: &Arc<Self>, who: Principal) -> Arc<Client> {
+        let (engine, settings) = (self.door.engine.clone(), self.remoting.settings.clone());
+        Arc::new(Client { connection: Arc::clone(self), tables: Tables { engine, who, settings } })
     }
 
     /// By the log's time.
     pub(super) fn now_ms(&self) -> i64 {
-        self.tables.engine.now_us().div_euclid(1_000)
+        self.door.engine.now_us().div_euclid(1_000)
     }
 
     /// Asks the client, and waits for what it says: its answer, with the room of that.
@@ -178,55 +204,58 @@ impl Client {
         futures::FutureExt::now_or_never(self.stop.stopped()).is_some()
     }
 
-    /// From now on the client is told when consumers of the group come and go: it shares out queues anew then. `group` is as it
-    /// writes it.
-    pub(super) fn watch_group(&self, group: &str, changes: watch::Receiver<u64>) {
+    /// From now on the client is told when consumers of the group come and go: it shares out queues anew then.
+    pub(super) fn watch_group(&self, watched: Watched, changes: watch::Receiver<u64>) {
         // Where many come at once, a later heartbeat brings it up again.
-        drop(self.notices.try_send(Notice::Watch(group.to_owned(), changes)));
+        drop(self.notices.try_send(Notice::Watch(watched, changes)));
     }
 
     pub(super) fn forget_group(&self, group: &str) {
         drop(self.notices.try_send(Notice::Forget(group.to_owned())));
     }
 
-    /// 40.
-    fn notify(&self, group: &str) {
-        let fields = vec![("consumerGroup", group.to_owned())];
+    /// 40, to who may still consume in the group; false of others.
+    fn notify(&self, Watched { wire, group, who }: &Watched) -> bool {
+        let ScopedName { namespace, name } = group;
+        if self.door.engine.check_message_client(who, MessageClientRole::Consumer, namespace, name).is_err() {
+            return false;
+        }
+        let fields = vec![("consumerGroup", wire.clone())];
         let header = Header::one_way(codes::NOTIFY_CONSUMER_IDS_CHANGED, self.remoting.next_opaque(), fields);
         if let Ok(message) = header.write(HeaderForm::Json, &[]) {
             self.outgoing.notify(message);
         }
+        true
     }
 }
 
 /// Tells the client of its groups: at once of one that is new, then with every change.
-pub(super) async fn tell(client: Arc<Client>, mut noticed: mpsc::Receiver<Notice>) {
+pub(super) async fn tell(client: Arc<ClientConnection>, mut noticed: mpsc::Receiver<Notice>) {
     let (mut groups, mut changes) = (HashSet::new(), FuturesUnordered::new());
     loop {
         tokio::select! {
             notice = noticed.recv() => match notice {
                 None => return,
                 Some(Notice::Forget(group)) => drop(groups.remove(&group)),
-                Some(Notice::Watch(group, receiver)) => {
-                    if groups.len() < GROUPS && groups.insert(group.clone()) {
-                        client.notify(&group);
-                        changes.push(changed(group, receiver));
+                Some(Notice::Watch(watched, receiver)) => {
+                    if groups.len() < GROUPS && groups.insert(watched.wire.clone()) {
+                        client.notify(&watched);
+                        changes.push(changed(watched, receiver));
                     }
                 }
             },
-            Some((group, receiver)) = changes.next(), if !changes.is_empty() => match receiver {
-                Some(receiver) if groups.contains(&group) => {
-                    client.notify(&group);
-                    changes.push(changed(group, receiver));
+            Some((watched, receiver)) = changes.next(), if !changes.is_empty() => match receiver {
+                Some(receiver) if groups.contains(&watched.wire) && client.notify(&watched) => {
+                    changes.push(changed(watched, receiver));
                 }
-                // All of its consumers have gone.
-                _ => drop(groups.remove(&group)),
+                // All of its consumers have gone, or this one may not consume any more.
+                _ => drop(groups.remove(&watched.wire)),
             },
         }
     }
 }
 
-async fn changed(group: String, mut receiver: watch::Receiver<u64>) -> (String, Option<watch::Receiver<u64>>) {
+async fn changed(watched: Watched, mut receiver: watch::Receiver<u64>) -> (Watched, Option<watch::Receiver<u64>>) {
     let changed = receiver.changed().await;
-    (group, changed.is_ok().then_some(receiver))
+    (watched, changed.is_ok().then_some(receiver))
 }

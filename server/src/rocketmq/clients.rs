@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use millstream_engine::{MessageClient, MessageClientRole, MessageSubscription};
+use millstream_engine::{ErrorKind, MessageClient, MessageClientRole, MessageSubscription};
 
 use super::answer::{Answer, Answered, Refusal};
-use super::client::{Client, Consuming};
+use super::client::{Client, Consuming, Watched};
 use super::fields::Fields;
 use super::filter::{Filter, FilterKind};
 use super::names::ScopedName;
+use super::tables::Tables;
 use super::wire::bodies::{self, ClientConfig, ConsumerData, ConsumerList, Heartbeat};
 use super::wire::codes;
 use super::wire::command::Command;
@@ -26,15 +27,34 @@ pub(super) async fn heartbeat(client: Arc<Client>, command: Command) -> Answered
     let heartbeat: Heartbeat = bodies::read("a heartbeat", &command.body)?;
     client.said.release(&command.language, command.version);
     client.said.is_called(&heartbeat.client_id);
+    // What is refused of one group keeps nobody out of the others.
+    let mut outcome = Ok(Answer::ok());
     for consumer in &heartbeat.consumer_data_set {
-        consumes(&client, fields, &heartbeat.client_id, consumer).await?;
+        if let Err(refusal) = consumes(&client, fields, &heartbeat.client_id, consumer).await {
+            outcome = outcome.and(Err(refusal));
+        }
     }
     for producer in &heartbeat.producer_data_set {
-        let group = group(&producer.group_name, fields)?;
-        let alive = of_client(&client, &heartbeat.client_id, MessageClientRole::Producer, Vec::new());
-        client.tables.engine.message_client_alive(&client.tables.who, &group.namespace, &group.name, alive)?;
+        if let Err(refusal) = produces(&client, fields, &heartbeat.client_id, &producer.group_name) {
+            outcome = outcome.and(Err(refusal));
+        }
     }
-    Ok(Answer::ok())
+    if outcome.is_err() {
+        client.door.engine.recheck_message_clients(client.number);
+    }
+    outcome
+}
+
+/// Java's consumers name a group of producers, too, that they send with what they give back: who may send nothing is none of it, and his
+/// heartbeat is well.
+fn produces(client: &Client, fields: Fields<'_>, client_id: &str, wire: &str) -> Result<(), Refusal> {
+    let group = group(wire, fields)?;
+    let alive = of_client(client, client_id, MessageClientRole::Producer, Vec::new());
+    let Tables { engine, who, .. } = &client.tables;
+    match engine.message_client_alive(who, &group.namespace, &group.name, alive) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        heard => Ok(heard.map(drop)?),
+    }
 }
 
 async fn consumes(
@@ -44,6 +64,8 @@ async fn consumes(
     consumer: &ConsumerData,
 ) -> Result<(), Refusal> {
     let group = group(&consumer.group_name, fields)?;
+    let Tables { engine, who, .. } = &client.tables;
+    engine.check_message_client(who, MessageClientRole::Consumer, &group.namespace, &group.name)?;
     if consumer.message_model.as_deref() != Some(BROADCASTING) && client.tables.settings.create_topics {
         // Its consumers pull from there without asking whether it is there.
         let retry = group.retry_topic();
@@ -59,13 +81,12 @@ async fn consumes(
         version: subscription.sub_version,
     });
     let alive = of_client(client, client_id, MessageClientRole::Consumer, subscriptions.collect());
-    let tables = &client.tables;
-    let changes = tables.engine.message_client_alive(&tables.who, &group.namespace, &group.name, alive)?;
+    let changes = engine.message_client_alive(who, &group.namespace, &group.name, alive)?;
     let word = |word: &Option<String>| word.clone().filter(|word| word.len() <= MAX_WORD_BYTES);
     let (kind, model, from) = (&consumer.consume_type, &consumer.message_model, &consumer.consume_from_where);
     let consuming = Consuming { kind: word(kind), model: word(model), from: word(from) };
     client.said.consumes(&group.wire(), consuming);
-    client.watch_group(&consumer.group_name, changes);
+    client.watch_group(Watched { wire: consumer.group_name.clone(), group, who: who.clone() }, changes);
     Ok(())
 }
 
@@ -99,7 +120,11 @@ pub(super) async fn unregister(client: Arc<Client>, command: Command) -> Answere
                 client.forget_group(wire);
             }
             let tables = &client.tables;
-            tables.engine.message_client_left(&tables.who, &group.namespace, &group.name, role, client_id)?;
+            match tables.engine.message_client_left(&tables.who, &group.namespace, &group.name, role, client_id) {
+                // He was none of it.
+                Err(error) if role == MessageClientRole::Producer && error.kind() == ErrorKind::PermissionDenied => {}
+                left => left?,
+            }
         }
     }
     Ok(Answer::ok())

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use millstream_engine::Principal;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Given, Refusal};
-use super::client::{Client, Notice, tell};
+use super::client::{ClientConnection, Notice, tell};
 use super::shared::Remoting;
 use super::wire::codes;
 use super::wire::command::{Command, Header, HeaderForm};
-use super::{dispatch, send};
+use super::{dispatch, send, signature};
 use crate::net::framed::{Ended, Incoming, Outgoing};
 use crate::net::stop::Stop;
+use crate::work::Waits;
+
+/// Bodies above this are hashed where computing does not hold up other connections.
+const SMALL_BODY_BYTES: usize = 32 << 10;
 
 /// Requests of one connection that are under way at once, long polls among them.
 const REQUESTS: usize = 4_096;
@@ -23,12 +28,12 @@ pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: O
         () = stop.stopped() => return,
         door = remoting.rooms.opened() => door.clone(),
     };
-    let (client, noticed) = Client::new(remoting, door, outgoing, stop);
+    let (client, noticed) = ClientConnection::new(remoting, door, outgoing, stop);
     let client = Arc::new(client);
     client.remoting.askable.add(&client);
     let ended = serve(&client, incoming, noticed).await;
     client.remoting.askable.remove(&client);
-    client.tables.engine.message_clients_disconnected(client.number);
+    client.door.engine.message_clients_disconnected(client.number);
     match ended {
         Ended::Closed | Ended::Gone => {}
         Ended::Malformed | Ended::Late | Ended::NoRoom => {
@@ -37,7 +42,7 @@ pub(super) async fn run(remoting: Arc<Remoting>, incoming: Incoming, outgoing: O
     }
 }
 
-async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Receiver<Notice>) -> Ended {
+async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: mpsc::Receiver<Notice>) -> Ended {
     let mut requests = JoinSet::new();
     // Ends with the connection.
     let mut telling = JoinSet::new();
@@ -66,7 +71,17 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
             reply(client, asked, Answer::from(busy).into()).await;
             continue;
         };
-        let client = Arc::clone(client);
+        let (who, command) = match sender(client, command).await {
+            Ok(sender) => sender,
+            Err(refusal) => {
+                // Who is in groups over this connection may have come to his end by the clock, of which nobody else hears.
+                client.door.engine.recheck_message_clients(client.number);
+                client.door.net.count_unauthenticated();
+                reply(client, asked, Answer::from(refusal).into()).await;
+                continue;
+            }
+        };
+        let client = client.client(who);
         if dispatch::is_send(&command) {
             let begun = send::begin(&client, &command).await;
             drop((arrived, command));
@@ -96,6 +111,16 @@ async fn serve(client: &Arc<Client>, mut incoming: Incoming, noticed: mpsc::Rece
     ended
 }
 
+/// Whom a request is carried out for; with the request. Long ones are not hashed where that holds up other connections.
+async fn sender(client: &Arc<ClientConnection>, command: Command) -> Result<(Principal, Command), Refusal> {
+    let (engine, from) = (client.door.engine.clone(), client.address.map(|address| address.ip()));
+    if command.body.len() <= SMALL_BODY_BYTES || !engine.has_users() {
+        return Ok((signature::sender(&engine, &command, from)?, command));
+    }
+    let find = move || Ok::<_, Refusal>((signature::sender(&engine, &command, from)?, command));
+    client.door.work.run(Waits::Computes, find).await?
+}
+
 /// What an answer has to say of its request.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
@@ -110,7 +135,7 @@ impl Asked {
     }
 }
 
-async fn reply(client: &Client, asked: Asked, Given { answer, room, handed }: Given) {
+async fn reply(client: &ClientConnection, asked: Asked, Given { answer, room, handed }: Given) {
     if asked.one_way {
         if answer.code != codes::SUCCESS {
             tracing::debug!(peer = ?client.address, code = answer.code, remark = answer.remark, "refused, one way");

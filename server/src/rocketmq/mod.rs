@@ -13,6 +13,7 @@ mod clients;
 pub(crate) mod cluster;
 mod connection;
 mod converted;
+mod credentials;
 mod delay;
 mod dispatch;
 mod error;
@@ -42,6 +43,7 @@ mod scan;
 mod send;
 mod send_back;
 mod shared;
+mod signature;
 mod stored;
 mod stretches;
 mod tables;
@@ -67,6 +69,7 @@ pub(crate) use grpc::open as grpc;
 pub(crate) use http::error_shown as http_error_shown;
 pub(crate) use http::{refused as http_refused, router as http};
 use shared::Remoting;
+pub(crate) use signature::AccessKey;
 use wire::command::MAX_MESSAGE_BYTES;
 
 /// A client that sends nothing for this long is gone; clients send a heartbeat every 30 s.

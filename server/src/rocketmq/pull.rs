@@ -160,7 +160,11 @@ async fn comes(
         if !changed {
             return false;
         }
-        // Of all queues of the table one has more; or the topic is gone, which the next look tells.
+        // Of all queues of the table one has more; or the topic is gone, or the login, or a right: the next look tells.
+        let ScopedName { namespace, name } = &request.group;
+        if tables.engine.check_consumes(&tables.who, namespace, name, of.topic.id).is_err() {
+            return true;
+        }
         match of.bounds_of(tables, request.queue) {
             Ok(Some((_, end))) if end == next => {}
             _ => return true,

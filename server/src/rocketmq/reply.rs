@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_engine::MessageClientRole;
 
 use super::answer::{Answer, Answered, Refusal};
-use super::client::Client;
+use super::client::{Client, ClientConnection};
 use super::fields::Fields;
 use super::wire::codes;
 use super::wire::command::Command;
@@ -59,8 +59,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     Ok(Answer::with(vec![("msgId", "0".to_owned()), ("queueId", queue), ("queueOffset", "0".to_owned())]))
 }
 
-/// A producer of this id, whatever its group.
-fn producer(client: &Client, id: &str) -> Result<Option<Arc<Client>>, Refusal> {
+/// A producer of this id, in whichever of the groups that the caller may see.
+fn producer(client: &Client, id: &str) -> Result<Option<Arc<ClientConnection>>, Refusal> {
     let tables = &client.tables;
     let all = tables.engine.all_message_clients(&tables.who)?;
     let mut named =

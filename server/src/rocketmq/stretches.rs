@@ -193,5 +193,5 @@ fn columns(scan: &MessageScan<'_>, range: Range<Offset>, inputs: Vec<InputColumn
         event_time_us: None,
         operator: Arc::new(PlainColumns::of(&of.source, inputs)?),
     };
-    Ok(tables.engine.scan(&tables.who, request)?)
+    Ok(tables.engine.scan_for_consumer(&tables.who, request)?)
 }

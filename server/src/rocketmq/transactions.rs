@@ -7,13 +7,13 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use bytes::BytesMut;
 use millstream_engine::{
-    Append, CheckVerdict, Engine, Error, HalfMessage, Lsn, MessageClient, MessageClientRole, PartitionChoice,
-    Principal, TableInfo, Ticket, TransactionCheck, TransactionId,
+    Append, CheckVerdict, Engine, Error, HalfMessage, Lsn, MessageClient, PartitionChoice, Principal, TableInfo,
+    Ticket, TransactionCheck, TransactionId,
 };
 use tokio::sync::broadcast::error::RecvError;
 
 use super::answer::{Answer, Answered, Refusal};
-use super::client::Client;
+use super::client::{Client, ClientConnection};
 use super::fields::Fields;
 use super::names::ScopedName;
 use super::rows::{self, NewMessage};
@@ -89,30 +89,30 @@ fn end_now(client: &Client, command: &Command) -> Answered {
 
 /// Connections whose clients can be asked.
 #[derive(Debug, Default)]
-pub(super) struct Askable(Mutex<HashMap<u64, Weak<Client>>>);
+pub(super) struct Askable(Mutex<HashMap<u64, Weak<ClientConnection>>>);
 
 impl Askable {
-    pub(super) fn add(&self, client: &Arc<Client>) {
+    pub(super) fn add(&self, client: &Arc<ClientConnection>) {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         clients.insert(client.number, Arc::downgrade(client));
     }
 
-    pub(super) fn remove(&self, client: &Client) {
+    pub(super) fn remove(&self, client: &ClientConnection) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&client.number);
     }
 
-    pub(super) fn get(&self, connection: u64) -> Option<Arc<Client>> {
+    pub(super) fn get(&self, connection: u64) -> Option<Arc<ClientConnection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&connection)?.upgrade()
     }
 }
 
-/// Asks producers until the server stops.
+/// Asks producers until the server stops: of the server's own accord, and for nobody else.
 pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
     let door = tokio::select! {
         () = stop.stopped() => return,
         door = remoting.rooms.opened() => door.clone(),
     };
-    let mut checks = match door.engine.transaction_checks(&Principal::anonymous()) {
+    let mut checks = match door.engine.transaction_checks(&Principal::system()) {
         Ok(checks) => checks,
         Err(error) => return tracing::error!(%error, "nobody can be asked about half messages"),
     };
@@ -137,18 +137,17 @@ pub(super) async fn ask(remoting: Arc<Remoting>, stop: Stop) {
     }
 }
 
-/// The producer that is asked now, of whichever door: each one of the group in turn.
+/// The producer that is asked now, of whichever door: each one of the group in turn that may send to the message's table.
 pub(super) fn whose_turn(engine: &Engine, who: &Principal, half: &HalfMessage) -> Result<Option<MessageClient>, Error> {
     let group = ScopedName::parse(&half.group);
-    let alive = engine.message_clients(who, &group.namespace, &group.name)?;
-    let mut producers: Vec<_> = alive.into_iter().filter(|client| client.role == MessageClientRole::Producer).collect();
+    let mut producers = engine.transaction_producers(who, &group.namespace, &group.name, half.table)?;
     let turn = usize::try_from(half.checks).unwrap_or(0) % producers.len().max(1);
     Ok((turn < producers.len()).then(|| producers.swap_remove(turn)))
 }
 
 /// Asks the producer whose turn it is, if he is one of this door's.
 fn ask_one(remoting: &Remoting, engine: &Engine, check: TransactionCheck) -> Result<(), Error> {
-    let who = Principal::anonymous();
+    let who = Principal::system();
     let half = engine.half_message(&who, check.id)?;
     let Some(producer) = whose_turn(engine, &who, &half)? else { return Ok(()) };
     let Some(client) = remoting.askable.get(producer.connection) else { return Ok(()) };
@@ -165,7 +164,7 @@ fn ask_one(remoting: &Remoting, engine: &Engine, check: TransactionCheck) -> Res
 /// 39.
 fn question(
     remoting: &Remoting,
-    client: &Client,
+    client: &ClientConnection,
     table: &TableInfo,
     half: &HalfMessage,
     message: &RecordBatch,

@@ -15,8 +15,10 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
 import org.apache.rocketmq.client.apis.ClientException;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
 import org.apache.rocketmq.client.apis.consumer.FilterExpressionType;
@@ -39,8 +41,13 @@ public final class GrpcCheck {
     private static ClientConfiguration configuration;
 
     public static void main(String[] arguments) throws Exception {
-        configuration = ClientConfiguration.newBuilder()
-            .setEndpoints(arguments[0]).enableSsl(false).setRequestTimeout(Duration.ofSeconds(10)).build();
+        ClientConfigurationBuilder settings = ClientConfiguration.newBuilder()
+            .setEndpoints(arguments[0]).enableSsl(false).setRequestTimeout(Duration.ofSeconds(10));
+        String key = System.getenv("ROCKETMQ_ACCESS_KEY");
+        if (key != null) {
+            settings.setCredentialProvider(new StaticSessionCredentialsProvider(key, System.getenv("ROCKETMQ_SECRET_KEY")));
+        }
+        configuration = settings.build();
         String[] rest = Arrays.copyOfRange(arguments, 2, arguments.length);
         switch (arguments[1]) {
             case "sends": sends(); break;

@@ -10,9 +10,12 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
@@ -21,6 +24,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.remoting.protocol.admin.ConsumeStats;
 import org.apache.rocketmq.remoting.protocol.admin.TopicOffset;
 import org.apache.rocketmq.remoting.protocol.body.CMResult;
@@ -50,7 +54,7 @@ public final class RocketmqAdmin {
 
     private static void run(String[] arguments) throws Exception {
         server = arguments[0];
-        admin = new DefaultMQAdminExt(15_000);
+        admin = new DefaultMQAdminExt(hook(), 15_000);
         admin.setNamesrvAddr(server);
         admin.setInstanceName("admin");
         admin.start();
@@ -91,7 +95,7 @@ public final class RocketmqAdmin {
             String[] all = Arrays.copyOf(command, command.length + 2);
             all[command.length] = "-n";
             all[command.length + 1] = server;
-            MQAdminStartup.main0(all, null);
+            MQAdminStartup.main0(all, hook());
         } finally {
             System.setOut(OUT);
             System.setErr(errors);
@@ -107,8 +111,14 @@ public final class RocketmqAdmin {
         return printed;
     }
 
+    /** Signs by the key of the environment, if there is one. */
+    private static RPCHook hook() {
+        String key = System.getenv("ROCKETMQ_ACCESS_KEY");
+        return key == null ? null : new AclClientRPCHook(new SessionCredentials(key, System.getenv("ROCKETMQ_SECRET_KEY")));
+    }
+
     private static DefaultMQProducer producer(String group) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(group);
+        DefaultMQProducer producer = new DefaultMQProducer(group, hook());
         producer.setNamesrvAddr(server);
         producer.setInstanceName(group);
         producer.start();
@@ -116,7 +126,7 @@ public final class RocketmqAdmin {
     }
 
     private static DefaultMQPushConsumer pusher(String group, String topic, List<MessageExt> taken) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, hook(), new AllocateMessageQueueAveragely());
         consumer.setNamesrvAddr(server);
         consumer.setInstanceName(group);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

@@ -14,6 +14,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -24,6 +26,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -42,6 +45,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.RPCHook;
 
 /** What Java programs do with RocketMQ's own client, one part a run. Prints a line a check; any failure throws. */
 public final class RocketmqCheck {
@@ -91,8 +95,14 @@ public final class RocketmqCheck {
         }
     }
 
+    /** Signs by the key of the environment, if there is one. */
+    private static RPCHook hook() {
+        String key = System.getenv("ROCKETMQ_ACCESS_KEY");
+        return key == null ? null : new AclClientRPCHook(new SessionCredentials(key, System.getenv("ROCKETMQ_SECRET_KEY")));
+    }
+
     private static DefaultMQProducer producer(String group) throws MQClientException {
-        DefaultMQProducer producer = new DefaultMQProducer(group);
+        DefaultMQProducer producer = new DefaultMQProducer(group, hook());
         producer.setNamesrvAddr(server);
         producer.setInstanceName(group);
         producer.start();
@@ -100,7 +110,7 @@ public final class RocketmqCheck {
     }
 
     private static DefaultMQPushConsumer pusher(String group, String instance) {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, hook(), new AllocateMessageQueueAveragely());
         consumer.setNamesrvAddr(server);
         consumer.setInstanceName(instance);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -315,7 +325,7 @@ public final class RocketmqCheck {
 
     private static void transactions() throws Exception {
         Map<String, Integer> asked = new ConcurrentHashMap<>();
-        TransactionMQProducer producer = new TransactionMQProducer("java-deal-senders");
+        TransactionMQProducer producer = new TransactionMQProducer("java-deal-senders", hook());
         producer.setNamesrvAddr(server);
         producer.setInstanceName("java-deal-senders");
         producer.setTransactionListener(new TransactionListener() {
@@ -410,7 +420,7 @@ public final class RocketmqCheck {
         DefaultMQProducer producer = producer("java-lite-senders");
         for (int i = 0; i < 50; i++) producer.send(message("java-lite", i % 2 == 0 ? "even" : "odd", "m" + i));
         Set<String> got = new HashSet<>();
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer("java-lite-group");
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer("java-lite-group", hook());
         consumer.setNamesrvAddr(server);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAutoCommit(false);
@@ -426,7 +436,7 @@ public final class RocketmqCheck {
         consumer.shutdown();
         say("polled by tag");
 
-        consumer = new DefaultLitePullConsumer("java-lite-group");
+        consumer = new DefaultLitePullConsumer("java-lite-group", hook());
         consumer.setNamesrvAddr(server);
         consumer.setInstanceName("assigned");
         consumer.setAutoCommit(false);

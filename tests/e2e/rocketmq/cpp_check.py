@@ -10,11 +10,18 @@ import time
 from rocketmq.client import Message, Producer, PullConsumer, PushConsumer
 
 server = sys.argv[1]
+key, secret = os.environ.get("ROCKETMQ_ACCESS_KEY"), os.environ.get("ROCKETMQ_SECRET_KEY")
+
+
+def begun(made):
+    made.set_namesrv_addr(server)
+    if key:
+        made.set_session_credentials(key, secret, "")
+    return made
 
 
 def producer(group: str) -> Producer:
-    made = Producer(group)
-    made.set_namesrv_addr(server)
+    made = begun(Producer(group))
     made.start()
     return made
 
@@ -34,8 +41,7 @@ def taken(one) -> dict:
 
 
 def puller(group: str) -> PullConsumer:
-    made = PullConsumer(group)
-    made.set_namesrv_addr(server)
+    made = begun(PullConsumer(group))
     made.start()
     return made
 
@@ -99,8 +105,7 @@ def push() -> None:
     sender = producer("cpp-push-senders")
     sender.send_sync(message(topic, "c", "of another tag"))
     came: list[dict] = []
-    reader = PushConsumer("cpp-push-group")
-    reader.set_namesrv_addr(server)
+    reader = begun(PushConsumer("cpp-push-group"))
     # What its handler raises is lost: this package has no way to have a message come again.
     reader.subscribe(topic, lambda one: came.append(taken(one)), "a || b")
     reader.start()

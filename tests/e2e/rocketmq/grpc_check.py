@@ -1,5 +1,6 @@
 """What Python programs do with RocketMQ's client over gRPC, one part a run. Prints a line a check; any failure raises."""
 
+import os
 import queue
 import sys
 import time
@@ -9,7 +10,9 @@ from rocketmq import (
     SimpleConsumer, TransactionChecker, TransactionResolution,
 )
 
-configuration = ClientConfiguration(sys.argv[1], Credentials())
+# Without keys nothing is signed with.
+keys = os.environ.get("ROCKETMQ_ACCESS_KEY", ""), os.environ.get("ROCKETMQ_SECRET_KEY", "")
+configuration = ClientConfiguration(sys.argv[1], Credentials(*keys))
 
 
 def message(topic: str, body: str) -> Message:

@@ -47,6 +47,7 @@ pub(super) fn calls() -> Vec<Call> {
     all.extend(message_clients());
     all.extend(unseen_messages());
     all.extend(pops());
+    all.extend(consumers());
     all
 }
 
@@ -174,8 +175,8 @@ fn rows() -> Vec<Call> {
         call("offset_at", Follow, Topic, "sel", |s, who| s.engine.offset_at(who, s.topic.id, 0, 0)),
         call("lsn_of", Follow, Table, "t", |s, who| s.engine.lsn_of(who, identity(s.table), 0, 0)),
         call("lsn_of", Follow, Topic, "sel", |s, who| s.engine.lsn_of(who, s.topic.id, 0, 0)),
-        call("row_at", Read, Table, "t", |s, who| s.engine.row_at(who, first_row(s)?)),
-        call("topic_row_at", Read, Topic, "sel", |s, who| s.engine.topic_row_at(who, s.topic.id, first_row(s)?)),
+        call("row_at", Follow, Table, "t", |s, who| s.engine.row_at(who, first_row(s)?)),
+        call("topic_row_at", Follow, Topic, "sel", |s, who| s.engine.topic_row_at(who, s.topic.id, first_row(s)?)),
         call("watch_topic", Follow, Table, "t", |s, who| s.engine.watch_topic(who, identity(s.table))),
         call("watch_topic", Follow, Topic, "sel", |s, who| s.engine.watch_topic(who, s.topic.id)),
         call("read_topic", Consume, Table, "t", |s, who| s.engine.read_topic(who, at(identity(s.table)), 0, 1, 1)),
@@ -206,7 +207,7 @@ fn rows() -> Vec<Call> {
 
 fn unseen_messages() -> Vec<Call> {
     vec![
-        call("find_messages", Read, Table, "m", |s, who| {
+        call("find_messages", Follow, Table, "m", |s, who| {
             s.engine.find_messages(who, s.messages, crate::model::MessageKey::Id("x"), 0..1, 1)
         }),
         call("delayed_messages", Read, Table, "m", |s, who| s.engine.delayed_messages(who, s.messages, |_| true)),
@@ -250,6 +251,30 @@ fn message_clients() -> Vec<Call> {
         call("committed_offset", Follow, Table, "t", |s, who| s.engine.committed_offset(who, NS, "g", "t", 0)),
         call("take_offset_reset", Consume, Group, "g", |s, who| {
             s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
+        }),
+    ]
+}
+
+/// What doors of message queues ask before they do something for a client.
+fn consumers() -> Vec<Call> {
+    use crate::messages::MessageClientRole::Producer;
+    vec![
+        call("check_operate", Operate, Server, "", |s, who| s.engine.check_operate(who)),
+        call("scan_for_consumer", Follow, Table, "t", |s, who| {
+            let topic = identity(s.table);
+            let operator = s.engine.topic_operator(&Principal::anonymous(), topic)?;
+            s.engine.scan_for_consumer(who, ScanRequest { topic, ranges: None, event_time_us: None, operator })
+        }),
+        call("take_offset_reset", Consume, Table, "t", |s, who| {
+            s.engine.take_offset_reset(who, NS, "g", identity(s.table), 0)
+        }),
+        call("check_consumes", Consume, Group, "g", |s, who| s.engine.check_consumes(who, NS, "g", identity(s.table))),
+        call("check_consumes", Consume, Table, "t", |s, who| s.engine.check_consumes(who, NS, "g", identity(s.table))),
+        call("check_message_client", Produce, Group, "g", |s, who| {
+            s.engine.check_message_client(who, Producer, NS, "g")
+        }),
+        call("transaction_producers", Operate, Server, "", |s, who| {
+            s.engine.transaction_producers(who, NS, "g", s.messages)
         }),
     ]
 }

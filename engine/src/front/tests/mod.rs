@@ -22,7 +22,7 @@ use crate::delivery::Member;
 use crate::model::{Assignment, ErrorKind, Principal, Result, SeekTo};
 
 /// Calls that no principal makes: the embedding program's, and probes that tell nothing of objects.
-const WITHOUT_PRINCIPAL: [&str; 15] = [
+const WITHOUT_PRINCIPAL: [&str; 16] = [
     "authenticate",
     "check_ready",
     "check_writable",
@@ -32,6 +32,7 @@ const WITHOUT_PRINCIPAL: [&str; 15] = [
     "message_clients_disconnected",
     "note_messages",
     "now_us",
+    "recheck_message_clients",
     "recover",
     "segments_fenced_by",
     "set_plugin_host",

@@ -25,17 +25,25 @@ fn names(presence: &Presence, now: u64) -> Vec<String> {
 fn clients_come_and_go_and_the_group_is_told() {
     let presence = Presence::default();
     let at = Duration::from_secs;
-    let mut first = presence.heard("n", "g", consumer("a", 1, "*"), at(0)).unwrap();
+    let mut first = presence.heard(("n", "g"), consumer("a", 1, "*"), &Principal::anonymous(), at(0)).unwrap();
     assert!(!first.changes.has_changed().unwrap());
-    let second = presence.heard("n", "g", consumer("b", 2, "x"), at(0)).unwrap();
+    let second = presence.heard(("n", "g"), consumer("b", 2, "x"), &Principal::anonymous(), at(0)).unwrap();
     assert_eq!(second.differing, Some(("a".to_owned(), "t".to_owned())));
     assert!(first.changes.has_changed().unwrap());
     first.changes.mark_unchanged();
-    assert!(presence.heard("n", "g", consumer("b", 2, "x"), at(1)).unwrap().differing.is_none(), "told once");
+    assert!(
+        presence.heard(("n", "g"), consumer("b", 2, "x"), &Principal::anonymous(), at(1)).unwrap().differing.is_none(),
+        "told once"
+    );
     assert!(!first.changes.has_changed().unwrap(), "a heartbeat changes nothing");
     assert_eq!(names(&presence, 1), ["a", "b"]);
     presence
-        .heard("m", "z", MessageClient { role: MessageClientRole::Producer, ..consumer("p", 3, "") }, at(1))
+        .heard(
+            ("m", "z"),
+            MessageClient { role: MessageClientRole::Producer, ..consumer("p", 3, "") },
+            &Principal::anonymous(),
+            at(1),
+        )
         .unwrap();
     let all: Vec<_> = presence.all(at(1)).into_iter().map(|(_, group, client)| (group, client.client_id)).collect();
     let pair = |group: &str, client: &str| (group.to_owned(), client.to_owned());
@@ -56,7 +64,7 @@ fn clients_come_and_go_and_the_group_is_told() {
 #[test]
 fn who_asks_for_what_is_shown_and_differences_are_told() {
     let presence = Presence::default();
-    let heard = |client| presence.heard("n", "g", client, Duration::ZERO).unwrap().differing;
+    let heard = |client| presence.heard(("n", "g"), client, &Principal::anonymous(), Duration::ZERO).unwrap().differing;
     let shown = || -> Vec<(String, String, bool)> {
         let all = presence.subscriptions(Duration::ZERO).into_iter();
         all.map(|one| (one.client_id, one.subscription.expression, one.differs)).collect()
@@ -78,8 +86,8 @@ fn who_asks_for_what_is_shown_and_differences_are_told() {
 #[test]
 fn an_old_connection_does_not_take_a_client_with_it() {
     let presence = Presence::default();
-    presence.heard("n", "g", consumer("a", 1, "*"), Duration::ZERO).unwrap();
-    presence.heard("n", "g", consumer("a", 2, "*"), Duration::ZERO).unwrap();
+    presence.heard(("n", "g"), consumer("a", 1, "*"), &Principal::anonymous(), Duration::ZERO).unwrap();
+    presence.heard(("n", "g"), consumer("a", 2, "*"), &Principal::anonymous(), Duration::ZERO).unwrap();
     presence.disconnected(1);
     assert_eq!(names(&presence, 0), ["a"]);
     presence.disconnected(2);
@@ -91,10 +99,26 @@ fn what_clients_say_is_bounded() {
     let presence = Presence::default();
     let long = "x".repeat(MAX_BYTES / 4);
     for client in 0..3 {
-        presence.heard("n", "g", consumer(&client.to_string(), client, &long), Duration::ZERO).unwrap();
+        presence
+            .heard(("n", "g"), consumer(&client.to_string(), client, &long), &Principal::anonymous(), Duration::ZERO)
+            .unwrap();
     }
-    let refused = presence.heard("n", "g", consumer("9", 9, &long), Duration::ZERO);
+    let refused = presence.heard(("n", "g"), consumer("9", 9, &long), &Principal::anonymous(), Duration::ZERO);
     assert!(matches!(refused, Err(Error::Busy(_))));
-    presence.heard("n", "g", consumer("9", 9, &long), Duration::from_secs(200)).unwrap();
+    presence.heard(("n", "g"), consumer("9", 9, &long), &Principal::anonymous(), Duration::from_secs(200)).unwrap();
     assert_eq!(names(&presence, 200), ["9"]);
+}
+
+#[test]
+fn who_a_client_is_there_for_is_kept() {
+    let presence = Presence::default();
+    let ann = Principal::named("ann");
+    presence.heard(("n", "g"), consumer("a", 1, "*"), &ann, Duration::ZERO).unwrap();
+    for over in [None, Some(1)] {
+        let [(name, who)] = presence.whose(over).try_into().unwrap();
+        assert_eq!((name.client_id.as_ref(), who), ("a", ann.clone()));
+    }
+    assert!(presence.whose(Some(2)).is_empty());
+    presence.disconnected(1);
+    assert!(presence.whose(None).is_empty());
 }

@@ -2,11 +2,12 @@
 
 use super::export::Exported;
 use crate::cli::exit::Failure;
+use crate::rocketmq::AccessKey;
 use crate::rocketmq::cluster::{self, Broker, ClusterError};
 
 /// Its brokers, and the topics and groups of all of them.
-pub(super) async fn read(name_server: &str) -> Result<(Vec<Broker>, Exported), Failure> {
-    let mut brokers = cluster::brokers(name_server).await?;
+pub(super) async fn read(name_server: &str, key: Option<&AccessKey>) -> Result<(Vec<Broker>, Exported), Failure> {
+    let mut brokers = cluster::brokers(name_server, key).await?;
     let mut exported = Exported::default();
     for broker in &mut brokers {
         for definitions in broker.definitions().await? {

@@ -137,7 +137,7 @@ mod tests {
 
     fn source(messages: &[(u64, i64)], marks: &[(&str, u64)]) -> Source {
         let marks = marks.iter().map(|(group, offset)| Mark { group: (*group).to_owned(), offset: *offset });
-        let broker = Broker::at("b".to_owned(), "127.0.0.1:1");
+        let broker = Broker::at("b".to_owned(), "127.0.0.1:1", None);
         let mut source = Source::new(broker, "t", 0, QueueBounds { start: 0, end: 0 }, marks.collect());
         source.waiting.messages.extend(messages.iter().map(|(offset, stored_ms)| message(*offset, *stored_ms)));
         source

@@ -20,6 +20,7 @@ use super::args::Connection;
 use super::client::Client;
 use super::exit::Failure;
 use crate::format::Format;
+use crate::rocketmq::AccessKey;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MigrateCommand {
@@ -51,6 +52,12 @@ pub(crate) struct RocketmqArguments {
     /// A name server of the cluster
     #[arg(long, value_name = "ADDR")]
     from: Option<String>,
+    /// An access key of the cluster, where that has ACL on
+    #[arg(long, env = "ROCKETMQ_ACCESS_KEY", requires = "secret_key", value_name = "KEY")]
+    access_key: Option<String>,
+    /// Its secret
+    #[arg(long, env = "ROCKETMQ_SECRET_KEY", hide_env_values = true, requires = "access_key", value_name = "SECRET")]
+    secret_key: Option<String>,
     /// Copy messages too
     #[arg(long, requires = "from", conflicts_with = "files")]
     messages: bool,
@@ -67,9 +74,11 @@ pub(crate) struct RocketmqArguments {
 
 pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
     let MigrateCommand::Rocketmq(arguments) = command;
-    let RocketmqArguments { connection, files, from, messages, offsets, dry_run, format } = arguments;
+    let RocketmqArguments { connection, files, from, access_key, secret_key, messages, offsets, dry_run, format } =
+        arguments;
+    let key = access_key.zip(secret_key).map(|(id, secret)| AccessKey { id, secret });
     let (mut brokers, exported) = match from {
-        Some(name_server) => live::read(&name_server).await?,
+        Some(name_server) => live::read(&name_server, key.as_ref()).await?,
         None => (Vec::new(), export::read(&files)?),
     };
     let client = Client::connect(&connection).await?;

@@ -57,6 +57,7 @@ pub(super) fn runtime(client: &Client, _: &Command) -> Answered {
 
 /// 26 and 319: what clients look at of the settings, one a line.
 pub(super) fn config(client: &Client, _: &Command) -> Answered {
+    client.tables.engine.check_operate(&client.tables.who)?;
     let (settings, address) = (&client.tables.settings, client.store_host);
     let lines = [
         ("brokerName", BROKER.to_owned()),

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use millstream_engine::MessageClientRole;
 
 use super::super::answer::{Answer, Answered, Refusal};
-use super::super::client::Client;
+use super::super::client::{Client, ClientConnection};
 use super::super::fields::Fields;
 use super::super::names::{BROKER, ScopedName};
+use super::super::tables::Tables;
 use super::super::view;
 use super::super::wire::command::Command;
 use super::super::wire::{codes, message_id};
@@ -43,11 +44,13 @@ pub(super) async fn consume_directly(client: &Arc<Client>, command: &Command) ->
     relay(&consumer, codes::CONSUME_MESSAGE_DIRECTLY, asked, &message.body).await
 }
 
-/// The consumer that a request names, and its group as it writes it.
-fn consumer(client: &Client, fields: Fields<'_>) -> Result<(Arc<Client>, String), Refusal> {
+/// The consumer that a request names, and its group as it writes it: for whoever could be one of them himself.
+fn consumer(client: &Client, fields: Fields<'_>) -> Result<(Arc<ClientConnection>, String), Refusal> {
     let (group, id) = (fields.text("consumerGroup")?, fields.text("clientId")?);
     let ScopedName { namespace, name } = ScopedName::read(group, fields);
-    let alive = client.tables.engine.message_clients(&client.tables.who, &namespace, &name)?;
+    let Tables { engine, who, .. } = &client.tables;
+    engine.check_message_client(who, MessageClientRole::Consumer, &namespace, &name)?;
+    let alive = engine.message_clients(who, &namespace, &name)?;
     let mut named = alive.iter().filter(|one| one.role == MessageClientRole::Consumer && one.client_id == id);
     let found = named.find_map(|one| client.remoting.askable.get(one.connection));
     let missing =
@@ -55,7 +58,7 @@ fn consumer(client: &Client, fields: Fields<'_>) -> Result<(Arc<Client>, String)
     Ok((found.ok_or_else(missing)?, group.to_owned()))
 }
 
-async fn relay(consumer: &Client, code: i32, fields: Vec<(&'static str, String)>, body: &[u8]) -> Answered {
+async fn relay(consumer: &ClientConnection, code: i32, fields: Vec<(&'static str, String)>, body: &[u8]) -> Answered {
     let (said, _room) = consumer.ask(code, fields, body).await?;
     // A copy, whose room is the administrator's: the consumer's goes back now.
     let body = Bytes::copy_from_slice(&said.body);

@@ -182,14 +182,18 @@ pub(super) fn system_list(client: &Client, _: &Command) -> Answered {
     bodies::answer(&json!({ "brokerAddr": client.store_host.to_string(), "topicList": [CLUSTER] }))
 }
 
-/// All that can be consumed, by name.
+/// All that can be consumed, by name, as far as the caller may know how it lies.
 pub(super) fn all(client: &Client) -> Result<Vec<Readable>, Refusal> {
     let Tables { engine, who, .. } = &client.tables;
     let name = |namespace: &str, name: &str| ScopedName { namespace: namespace.to_owned(), name: name.to_owned() };
     let mut names: Vec<_> = engine.tables(who)?.iter().map(|table| name(&table.namespace, &table.name)).collect();
     names.extend(engine.topics(who)?.iter().map(|topic| name(&topic.namespace, &topic.name)));
     names.sort_by_cached_key(ScopedName::wire);
-    let found = names.iter().map(|name| client.tables.readable(name));
+    let found = names.iter().map(|name| match client.tables.readable(name) {
+        // A SQL topic whose rows he may not read.
+        Err(refusal) if refusal.code == codes::NO_PERMISSION => Ok(None),
+        found => found,
+    });
     found.filter_map(Result::transpose).collect()
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::super::send::MAX_BODY_BYTES;
+use super::super::signature::AccessKey;
 use super::super::stored::ADDED;
 use super::super::wire::command::Command;
 use super::super::wire::found::{self, FoundMessage};
@@ -49,13 +50,13 @@ struct TopicList {
 
 impl Broker {
     /// Connects with the first request.
-    pub(crate) fn at(name: String, address: &str) -> Broker {
-        Broker { name, connection: Connection::new(address) }
+    pub(crate) fn at(name: String, address: &str, key: Option<&AccessKey>) -> Broker {
+        Broker { name, connection: Connection::new(address, key) }
     }
 
     /// Over a connection of its own.
     pub(crate) fn another(&self) -> Broker {
-        Broker::at(self.name.clone(), self.connection.address())
+        Broker { name: self.name.clone(), connection: self.connection.another() }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::super::signature::AccessKey;
 use super::super::wire::codes;
 use super::super::wire::command::{Command, Header, HeaderForm};
 use super::super::wire::reader::Malformed;
@@ -33,17 +34,20 @@ pub(crate) enum ClusterError {
 
 pub(super) struct Connection {
     address: String,
+    /// What requests are signed with, where the cluster wants that.
+    key: Option<AccessKey>,
     stream: Option<TcpStream>,
     opaque: i32,
 }
 
 impl Connection {
-    pub(super) fn new(address: &str) -> Connection {
-        Connection { address: address.to_owned(), stream: None, opaque: 0 }
+    pub(super) fn new(address: &str, key: Option<&AccessKey>) -> Connection {
+        Connection { address: address.to_owned(), key: key.cloned(), stream: None, opaque: 0 }
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    /// Another to the same address.
+    pub(super) fn another(&self) -> Connection {
+        Connection::new(&self.address, self.key.as_ref())
     }
 
     pub(super) fn wrong(&self, why: Malformed) -> ClusterError {
@@ -101,7 +105,8 @@ impl Connection {
             Some(stream) => stream,
             none => none.insert(TcpStream::connect(&self.address).await?),
         };
-        let header = Header { code, opaque, fields: fields.to_vec(), ..Header::default() };
+        let fields = self.key.as_ref().map_or_else(|| fields.to_vec(), |key| key.sign(fields));
+        let header = Header { code, opaque, fields, ..Header::default() };
         let request = match header.write(HeaderForm::Json, &[]) {
             Ok(request) => request,
             Err(why) => return Ok(Err(why)),

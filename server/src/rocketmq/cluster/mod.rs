@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use self::connection::Connection;
+use super::signature::AccessKey;
 use super::wire::bodies;
 use super::wire::codes;
 use super::wire::loose;
@@ -36,15 +37,15 @@ struct BrokerAddresses {
 }
 
 /// Opens a connection to each broker's master, in the order of their names, as a name server knows them.
-pub(crate) async fn brokers(name_server: &str) -> Result<Vec<Broker>, ClusterError> {
-    let mut connection = Connection::new(name_server);
+pub(crate) async fn brokers(name_server: &str, key: Option<&AccessKey>) -> Result<Vec<Broker>, ClusterError> {
+    let mut connection = Connection::new(name_server, key);
     let answer = connection.ask(codes::GET_CLUSTER_INFO, &[]).await?;
     let text = loose::quoted_names(&String::from_utf8_lossy(&answer.body));
     let info: ClusterInfo =
         bodies::read("the list of brokers", text.as_bytes()).map_err(|why| connection.wrong(why))?;
     let masters = info.broker_addr_table.into_iter().filter_map(|(name, mut addresses)| {
         let address = addresses.broker_addrs.remove(MASTER)?;
-        Some(Broker::at(name, &address))
+        Some(Broker::at(name, &address, key))
     });
     let masters: Vec<Broker> = masters.collect();
     match masters.is_empty() {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Extensions;
-use millstream_engine::Principal;
-use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use super::bounded::Dialled;
+use super::credentials::{self, text};
 use super::door::MessagingDoor;
 use super::proto::{Address, AddressScheme, Code, Endpoints};
 use super::status::{Done, Failed};
@@ -40,8 +39,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn of<T>(door: &Arc<MessagingDoor>, request: &Request<T>) -> Done<Caller> {
-        let (metadata, extensions) = (request.metadata(), request.extensions());
+    pub(super) async fn of(door: &Arc<MessagingDoor>, metadata: &MetadataMap, extensions: &Extensions) -> Done<Caller> {
         let client_id = text(metadata, CLIENT_ID)?.unwrap_or_default();
         if client_id.is_empty() {
             return Err(Failed::new(Code::ClientIdRequired, format!("the call has no {CLIENT_ID} in its metadata")));
@@ -52,13 +50,15 @@ impl Caller {
         }
         let sent = extensions.get::<Arc<Sent>>().cloned();
         let sent = sent.ok_or_else(|| Failed::new(Code::InternalServerError, "the call has come around the door"))?;
+        let from = sent.peer.address.map(|address| address.ip());
+        let who = credentials::caller(&door.door, metadata, from).await.inspect_err(|failed| {
+            if failed.code == Code::Unauthorized {
+                door.door.net.count_unauthenticated();
+            }
+        })?;
         Ok(Caller {
             door: Arc::clone(door),
-            tables: Tables {
-                engine: door.door.engine.clone(),
-                who: Principal::anonymous(),
-                settings: door.settings.clone(),
-            },
+            tables: Tables { engine: door.door.engine.clone(), who, settings: door.settings.clone() },
             client_id: client_id.to_owned(),
             namespace: text(metadata, NAMESPACE)?.unwrap_or_default().to_owned(),
             address: sent.peer.address,
@@ -66,6 +66,11 @@ impl Caller {
             timeout: text(metadata, TIMEOUT)?.and_then(timeout),
             sent,
         })
+    }
+
+    /// The user, and what the client calls itself.
+    pub(super) fn name(&self) -> (&str, &str) {
+        (self.tables.who.name(), &self.client_id)
     }
 
     /// This client as a consumer of a group.
@@ -77,11 +82,6 @@ impl Caller {
     pub(super) fn now_ms(&self) -> i64 {
         self.tables.engine.now_us().div_euclid(1_000)
     }
-}
-
-fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Done<Option<&'a str>> {
-    let read = metadata.get(name).map(|value| value.to_str());
-    read.transpose().map_err(|_| Failed::new(Code::BadRequest, format!("{name} is not ASCII text")))
 }
 
 fn dialled(extensions: &Extensions) -> Option<Endpoints> {

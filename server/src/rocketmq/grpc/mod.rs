@@ -6,6 +6,7 @@
 mod acknowledge;
 mod bounded;
 mod caller;
+mod credentials;
 mod door;
 mod offsets;
 mod properties;

@@ -87,6 +87,9 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
     let store_host = caller.door.store_host.to_string();
     let looking = Arc::new(Looking { tables, queue, group, filter, topic, store_host, most });
     loop {
+        // Each time: the login may have ended meanwhile, or a right.
+        let (ScopedName { namespace, name }, tables) = (&looking.group, &looking.tables);
+        tables.engine.check_consumes(&tables.who, namespace, name, looking.queue.readable.topic.id)?;
         let (start, end) = looking.queue.bounds(&looking.tables)?;
         if from < start || from > end {
             return Err(illegal(request.offset));

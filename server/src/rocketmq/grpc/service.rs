@@ -25,8 +25,9 @@ impl Messaging {
         Messaging(door)
     }
 
-    fn caller<T>(&self, request: Request<T>) -> (Done<Caller>, T) {
-        (Caller::of(&self.0, &request), request.into_inner())
+    async fn caller<T>(&self, request: Request<T>) -> (Done<Caller>, T) {
+        let (metadata, extensions, message) = request.into_parts();
+        (Caller::of(&self.0, &metadata, &extensions).await, message)
     }
 }
 
@@ -41,7 +42,7 @@ impl MessagingService for Messaging {
     type PullMessageStream = Answers<PullMessageResponse>;
 
     async fn query_route(&self, request: Request<QueryRouteRequest>) -> Answered<QueryRouteResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let queues = caller.and_then(|caller| route::route(&caller, &request));
         Ok(Response::new(match queues {
             Ok(message_queues) => QueryRouteResponse { status: Some(ok()), message_queues },
@@ -50,7 +51,7 @@ impl MessagingService for Messaging {
     }
 
     async fn query_assignment(&self, request: Request<QueryAssignmentRequest>) -> Answered<QueryAssignmentResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let assigned = caller.and_then(|caller| route::assignment(&caller, &request));
         Ok(Response::new(match assigned {
             Ok(assignments) => QueryAssignmentResponse { status: Some(ok()), assignments },
@@ -59,14 +60,14 @@ impl MessagingService for Messaging {
     }
 
     async fn telemetry(&self, request: Request<Streaming<TelemetryCommand>>) -> Answered<Self::TelemetryStream> {
-        let (caller, incoming) = self.caller(request);
-        let caller = caller.map_err(|failed| Status::invalid_argument(failed.message))?;
+        let (caller, incoming) = self.caller(request).await;
+        let caller = caller.map_err(|failed| telemetry::ended(&failed))?;
         Ok(Response::new(telemetry::serve(caller, incoming).boxed()))
     }
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answered<HeartbeatResponse> {
-        let (caller, _) = self.caller(request);
-        let heard = caller.and_then(|caller| match self.0.sessions.of(&caller.client_id) {
+        let (caller, _) = self.caller(request).await;
+        let heard = caller.and_then(|caller| match self.0.sessions.of(caller.name()) {
             Some(session) if session.is_heard(&caller.tables)? => Ok(()),
             _ => Err(Failed::new(
                 Code::UnrecognizedClientType,
@@ -80,8 +81,8 @@ impl MessagingService for Messaging {
         &self,
         request: Request<NotifyClientTerminationRequest>,
     ) -> Answered<NotifyClientTerminationResponse> {
-        let (caller, _) = self.caller(request);
-        let left = caller.and_then(|caller| match self.0.sessions.of(&caller.client_id) {
+        let (caller, _) = self.caller(request).await;
+        let left = caller.and_then(|caller| match self.0.sessions.of(caller.name()) {
             Some(session) => self.0.sessions.leave(&session, &caller.tables),
             None => Ok(()),
         });
@@ -89,7 +90,7 @@ impl MessagingService for Messaging {
     }
 
     async fn send_message(&self, request: Request<SendMessageRequest>) -> Answered<SendMessageResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let sent = match caller {
             Ok(caller) => send::send(&caller, request).await,
             Err(failed) => Err(failed),
@@ -101,7 +102,7 @@ impl MessagingService for Messaging {
     }
 
     async fn end_transaction(&self, request: Request<EndTransactionRequest>) -> Answered<EndTransactionResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let ended = match caller {
             Ok(caller) => transactions::end(&caller, request).await,
             Err(failed) => Err(failed),
@@ -110,7 +111,7 @@ impl MessagingService for Messaging {
     }
 
     async fn recall_message(&self, request: Request<RecallMessageRequest>) -> Answered<RecallMessageResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let recalled = match caller {
             Ok(caller) => recall::recall(&caller, request).await,
             Err(failed) => Err(failed),
@@ -122,7 +123,7 @@ impl MessagingService for Messaging {
     }
 
     async fn receive_message(&self, request: Request<ReceiveMessageRequest>) -> Answered<Self::ReceiveMessageStream> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let (answers, handed) = match caller {
             Ok(caller) => receive::receive(&caller, request).await,
             Err(failed) => {
@@ -134,7 +135,7 @@ impl MessagingService for Messaging {
     }
 
     async fn ack_message(&self, request: Request<AckMessageRequest>) -> Answered<AckMessageResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let acknowledged = match caller {
             Ok(caller) => acknowledge::acknowledge(&caller, request).await,
             Err(failed) => Err(failed),
@@ -149,7 +150,7 @@ impl MessagingService for Messaging {
         &self,
         request: Request<ChangeInvisibleDurationRequest>,
     ) -> Answered<ChangeInvisibleDurationResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let changed = match caller {
             Ok(caller) => acknowledge::change(&caller, request).await,
             Err(failed) => Err(failed),
@@ -166,7 +167,7 @@ impl MessagingService for Messaging {
         &self,
         request: Request<ForwardMessageToDeadLetterQueueRequest>,
     ) -> Answered<ForwardMessageToDeadLetterQueueResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let given_up = match caller {
             Ok(caller) => acknowledge::give_up(&caller, request).await,
             Err(failed) => Err(failed),
@@ -176,14 +177,15 @@ impl MessagingService for Messaging {
 
     async fn sync_lite_subscription(
         &self,
-        _: Request<SyncLiteSubscriptionRequest>,
+        request: Request<SyncLiteSubscriptionRequest>,
     ) -> Answered<SyncLiteSubscriptionResponse> {
-        let status = Some(not_served("SyncLiteSubscription").status());
-        Ok(Response::new(SyncLiteSubscriptionResponse { status }))
+        let (caller, _) = self.caller(request).await;
+        let failed = caller.err().unwrap_or_else(|| not_served("SyncLiteSubscription"));
+        Ok(Response::new(SyncLiteSubscriptionResponse { status: Some(failed.status()) }))
     }
 
     async fn pull_message(&self, request: Request<PullMessageRequest>) -> Answered<Self::PullMessageStream> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let answers = match caller {
             Ok(caller) => pull::pull(&caller, request).await,
             Err(failed) => {
@@ -194,7 +196,7 @@ impl MessagingService for Messaging {
     }
 
     async fn query_offset(&self, request: Request<QueryOffsetRequest>) -> Answered<QueryOffsetResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let found = match caller {
             Ok(caller) => offsets::query(&caller, request).await,
             Err(failed) => Err(failed),
@@ -204,7 +206,7 @@ impl MessagingService for Messaging {
     }
 
     async fn get_offset(&self, request: Request<GetOffsetRequest>) -> Answered<GetOffsetResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let found = match caller {
             Ok(caller) => offsets::committed(&caller, request).await,
             Err(failed) => Err(failed),
@@ -214,7 +216,7 @@ impl MessagingService for Messaging {
     }
 
     async fn update_offset(&self, request: Request<UpdateOffsetRequest>) -> Answered<UpdateOffsetResponse> {
-        let (caller, request) = self.caller(request);
+        let (caller, request) = self.caller(request).await;
         let committed = match caller {
             Ok(caller) => offsets::commit(&caller, request).await,
             Err(failed) => Err(failed),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_engine::{MessageClient, MessageClientRole, MessageSubscription};
+use millstream_engine::{Error, ErrorKind, MessageClient, MessageClientRole, MessageSubscription};
 use tokio::sync::mpsc;
 
 use super::proto::TelemetryCommand;
@@ -31,6 +31,8 @@ pub(super) struct Part {
 
 /// One client.
 pub(super) struct Session {
+    /// Whose client it is: another's of the same id is another.
+    user: String,
     pub(super) client_id: String,
     /// No other connection has it, of whichever door.
     pub(super) number: u64,
@@ -71,7 +73,9 @@ impl Session {
         let before = self.part().replace(part.clone());
         for group in before.iter().flat_map(|before| &before.groups).filter(|group| !part.groups.contains(group)) {
             let role = before.as_ref().map_or(MessageClientRole::Producer, Part::role);
-            tables.engine.message_client_left(&tables.who, &group.namespace, &group.name, role, &self.client_id)?;
+            let left =
+                tables.engine.message_client_left(&tables.who, &group.namespace, &group.name, role, &self.client_id);
+            unless_no_producer(role, left)?;
         }
         Ok(())
     }
@@ -81,7 +85,8 @@ impl Session {
         let part = self.part().clone().unwrap_or_default();
         for group in &part.groups {
             let (namespace, name) = (&group.namespace, &group.name);
-            tables.engine.message_client_left(&tables.who, namespace, name, part.role(), &self.client_id)?;
+            let left = tables.engine.message_client_left(&tables.who, namespace, name, part.role(), &self.client_id);
+            unless_no_producer(part.role(), left)?;
         }
         Ok(())
     }
@@ -95,9 +100,16 @@ impl Session {
                 address: self.address.map(|address| address.to_string()).unwrap_or_default(),
                 subscriptions: part.consumes.clone().unwrap_or_default(),
             };
-            tables.engine.message_client_alive(&tables.who, &group.namespace, &group.name, alive)?;
+            let heard = tables.engine.message_client_alive(&tables.who, &group.namespace, &group.name, alive);
+            unless_no_producer(part.role(), heard.map(drop)).inspect_err(|_| {
+                tables.engine.recheck_message_clients(self.number);
+            })?;
         }
         Ok(())
+    }
+
+    fn place(&self) -> (String, String) {
+        (self.user.clone(), self.client_id.clone())
     }
 
     /// Room to tell it something of so many bytes, if there is some now.
@@ -115,13 +127,22 @@ impl Session {
     }
 }
 
+/// A producer that may not send to one of its topics is not asked about its messages, and that is all.
+fn unless_no_producer(role: MessageClientRole, done: Result<(), Error>) -> Done<()> {
+    match done {
+        Err(error) if role == MessageClientRole::Producer && error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 /// All clients.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    by_client: HashMap<String, Arc<Session>>,
+    /// By user and id.
+    by_client: HashMap<(String, String), Arc<Session>>,
     by_number: HashMap<u64, Arc<Session>>,
 }
 
@@ -129,12 +150,13 @@ impl Sessions {
     /// A client's stream begins, in place of an older one of his.
     pub(super) fn begin(
         &self,
-        client_id: &str,
+        (user, client_id): (&str, &str),
         address: Option<SocketAddr>,
         sent: &Arc<Sent>,
     ) -> (Arc<Session>, mpsc::Receiver<Command>) {
         let (commands, told) = mpsc::channel(COMMANDS);
         let session = Arc::new(Session {
+            user: user.to_owned(),
             client_id: client_id.to_owned(),
             number: numbers::next_connection(),
             address,
@@ -144,7 +166,7 @@ impl Sessions {
         });
         let mut known = self.known();
         known.by_number.insert(session.number, Arc::clone(&session));
-        known.by_client.insert(session.client_id.clone(), Arc::clone(&session));
+        known.by_client.insert(session.place(), Arc::clone(&session));
         (session, told)
     }
 
@@ -160,15 +182,17 @@ impl Sessions {
         {
             let mut known = self.known();
             known.by_number.remove(&session.number);
-            if known.by_client.get(&session.client_id).is_some_and(|newest| newest.number == session.number) {
-                known.by_client.remove(&session.client_id);
+            let place = session.place();
+            if known.by_client.get(&place).is_some_and(|newest| newest.number == session.number) {
+                known.by_client.remove(&place);
             }
         }
         tables.engine.message_clients_disconnected(session.number);
     }
 
-    pub(super) fn of(&self, client_id: &str) -> Option<Arc<Session>> {
-        self.known().by_client.get(client_id).cloned()
+    pub(super) fn of(&self, (user, client_id): (&str, &str)) -> Option<Arc<Session>> {
+        let place = (user.to_owned(), client_id.to_owned());
+        self.known().by_client.get(&place).cloned()
     }
 
     pub(super) fn by_number(&self, number: u64) -> Option<Arc<Session>> {

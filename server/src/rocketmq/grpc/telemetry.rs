@@ -1,6 +1,7 @@
 //! The stream on which client and server tell each other what is new.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use tokio::sync::mpsc;
@@ -12,6 +13,9 @@ use super::proto::{Code, TelemetryCommand};
 use super::sessions::{Command, Session};
 use super::settings;
 use super::status::{self, Done, Failed};
+
+/// How often it is looked whether the client's login still stands: the stream ends with it.
+const CHECKED_EACH: Duration = Duration::from_millis(500);
 
 /// One client's stream. The session ends with it.
 struct Telemetry {
@@ -32,7 +36,7 @@ pub(super) fn serve(
     caller: Caller,
     incoming: Streaming<TelemetryCommand>,
 ) -> impl Stream<Item = Result<TelemetryCommand, tonic::Status>> + Send + 'static {
-    let (session, told) = caller.door.sessions.begin(&caller.client_id, caller.address, &caller.sent);
+    let (session, told) = caller.door.sessions.begin(caller.name(), caller.address, &caller.sent);
     let telemetry = Telemetry { caller, session, incoming, told, is_over: false };
     stream::unfold(telemetry, |mut telemetry| async move {
         let next = telemetry.next().await?;
@@ -48,8 +52,15 @@ impl Telemetry {
             return None;
         }
         let door = Arc::clone(&self.caller.door);
+        let mut checks = tokio::time::interval(CHECKED_EACH);
         loop {
             tokio::select! {
+                _ = checks.tick() => {
+                    let tables = &self.caller.tables;
+                    if let Err(error) = tables.engine.check_login(&tables.who) {
+                        return Some(Err(ended(&error.into())));
+                    }
+                }
                 () = door.door.stopped() => return None,
                 Some((command, room)) = self.told.recv() => {
                     self.caller.sent.hand_over(room);
@@ -97,10 +108,11 @@ fn refused(failed: Failed) -> TelemetryCommand {
 }
 
 /// A failure as the end of a call.
-fn ended(failed: &Failed) -> tonic::Status {
+pub(super) fn ended(failed: &Failed) -> tonic::Status {
     let message = format!("{} ({}): {}", failed.code.as_str_name(), i32::from(failed.code), failed.message);
     match failed.code {
         Code::Unsupported => tonic::Status::unimplemented(message),
+        Code::Unauthorized => tonic::Status::unauthenticated(message),
         Code::Forbidden => tonic::Status::permission_denied(message),
         Code::TooManyRequests | Code::HaNotAvailable => tonic::Status::unavailable(message),
         code if i32::from(code) >= i32::from(Code::InternalError) => tonic::Status::internal(message),

@@ -51,10 +51,10 @@ pub(super) async fn end(caller: &Caller, request: EndTransactionRequest) -> Done
     caller.door.door.work.run(Waits::ForLog, end).await?
 }
 
-/// Asks producers until the server stops.
+/// Asks producers until the server stops: of the server's own accord, and for nobody else.
 pub(super) async fn ask(messaging: Arc<MessagingDoor>) {
     let door = &messaging.door;
-    let mut checks = match door.engine.transaction_checks(&Principal::anonymous()) {
+    let mut checks = match door.engine.transaction_checks(&Principal::system()) {
         Ok(checks) => checks,
         Err(error) => return tracing::error!(%error, "nobody can be asked about half messages over gRPC"),
     };
@@ -81,7 +81,7 @@ pub(super) async fn ask(messaging: Arc<MessagingDoor>) {
 
 /// Asks the producer whose turn it is, if he is one of this door's.
 fn ask_one(messaging: &MessagingDoor, engine: &Engine, check: TransactionCheck) -> Done<()> {
-    let who = Principal::anonymous();
+    let who = Principal::system();
     let half = engine.half_message(&who, check.id)?;
     let Some(producer) = whose_turn(engine, &who, &half)? else { return Ok(()) };
     let Some(session) = messaging.sessions.by_number(producer.connection) else { return Ok(()) };

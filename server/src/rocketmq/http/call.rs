@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query, Request};
-use axum::http::Uri;
-use millstream_engine::Principal;
+use axum::http::{HeaderMap, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::credentials;
 use super::fault::{Done, Fault, MALFORMED_XML};
 use super::xml;
 use crate::config::{Config, RocketmqSettings};
@@ -50,6 +50,7 @@ pub(super) struct Call {
     pub(super) sent: Arc<Sent>,
     query: Vec<(String, String)>,
     body_limit_bytes: usize,
+    headers: HeaderMap,
     body: Body,
 }
 
@@ -62,12 +63,14 @@ impl Call {
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let Query(query) = query.map_err(|error| Fault::invalid(format!("the query of the URL: {error}")))?;
         let topic = topic(request.uri());
+        let (parts, body) = request.into_parts();
         let engine = door.engine.clone();
-        let tables = Tables { engine, who: Principal::anonymous(), settings: mq.settings.clone() };
+        let from = sent.peer.address.map(|address| address.ip());
+        let who = credentials::caller(&engine, &parts, from).inspect_err(|_| door.net.count_unauthenticated())?;
+        let (tables, headers) = (Tables { engine, who, settings: mq.settings.clone() }, parts.headers);
         let (store_host, body_limit_bytes) = (mq.store_host, mq.body_limit_bytes);
-        let body = request.into_body();
-        let mut call =
-            Call { door, tables, topic: ScopedName::parse(""), store_host, sent, query, body_limit_bytes, body };
+        let unread = ScopedName::parse("");
+        let mut call = Call { door, tables, topic: unread, store_host, sent, query, body_limit_bytes, headers, body };
         call.topic = call.scoped("topic", &topic)?;
         Ok(call)
     }
@@ -119,7 +122,9 @@ impl Call {
     /// The texts within the root of the document that is the body.
     pub(super) async fn texts(&mut self, root: &'static str) -> Done<Vec<(String, String)>> {
         let body = self.collected().await?;
+        let headers = std::mem::take(&mut self.headers);
         let read = move || {
+            credentials::check_body(&headers, &body.bytes)?;
             let wrong = |why: String| Fault::new(MALFORMED_XML, format!("the request is no <{root}>: {why}"));
             let text = std::str::from_utf8(&body.bytes).map_err(|error| wrong(error.to_string()))?;
             xml::texts(text, root).map_err(wrong)

@@ -23,6 +23,8 @@ pub(super) const RECEIPT_HANDLE: Code = Code(StatusCode::NOT_FOUND, "ReceiptHand
 /// There is none to be had now.
 pub(super) const NO_MESSAGE: Code = Code(StatusCode::NOT_FOUND, "MessageNotExist");
 pub(super) const ACCESS_DENIED: Code = Code(StatusCode::FORBIDDEN, "AccessDenied");
+pub(super) const SIGNATURE: Code = Code(StatusCode::FORBIDDEN, "SignatureDoesNotMatch");
+pub(super) const INVALID_DIGEST: Code = Code(StatusCode::BAD_REQUEST, "InvalidDigest");
 const NO_TOPIC: Code = Code(StatusCode::NOT_FOUND, "TopicNotExist");
 const METHOD: Code = Code(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed");
 const TOO_LARGE: Code = Code(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge");

@@ -6,6 +6,7 @@
 mod acknowledge;
 mod call;
 mod consume;
+mod credentials;
 mod fault;
 mod publish;
 mod written;

@@ -1,5 +1,6 @@
 //! A client that is nothing but messages.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use prost_types::Timestamp;
@@ -16,6 +17,8 @@ pub(super) struct Client {
     calls: MessagingServiceClient<Channel>,
     id: String,
     namespace: Option<&'static str>,
+    /// What each call has in its metadata besides.
+    shown: Vec<(&'static str, String)>,
 }
 
 pub(super) fn resource(name: &str) -> Resource {
@@ -98,7 +101,15 @@ impl Client {
     async fn over(endpoint: Endpoint, id: &str) -> Client {
         let channel = endpoint.connect().await.unwrap();
         let calls = MessagingServiceClient::new(channel).max_encoding_message_size(usize::MAX);
-        Client { calls, id: id.to_owned(), namespace: None }
+        Client { calls, id: id.to_owned(), namespace: None, shown: Vec::new() }
+    }
+
+    pub(super) async fn to(address: SocketAddr, id: &str) -> Client {
+        Client::over(Channel::from_shared(format!("http://{address}")).unwrap(), id).await
+    }
+
+    pub(super) fn showing(self, shown: &[(&'static str, &str)]) -> Client {
+        Client { shown: shown.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), ..self }
     }
 
     pub(super) fn within(self, namespace: &'static str) -> Client {
@@ -112,6 +123,9 @@ impl Client {
         }
         if let Some(namespace) = self.namespace {
             request.metadata_mut().insert("x-mq-namespace", namespace.parse().unwrap());
+        }
+        for (name, value) in &self.shown {
+            request.metadata_mut().insert(*name, value.parse().unwrap());
         }
         request
     }
@@ -275,6 +289,34 @@ impl Client {
     pub(super) async fn heartbeat(&mut self) -> HeartbeatResponse {
         let request = self.call(HeartbeatRequest::default());
         self.calls.heartbeat(request).await.unwrap().into_inner()
+    }
+
+    /// Of the first queue's end.
+    pub(super) async fn query_offset(&mut self, topic: &str) -> QueryOffsetResponse {
+        let request = self.call(QueryOffsetRequest {
+            message_queue: queue(topic, 0),
+            query_offset_policy: QueryOffsetPolicy::End.into(),
+            timestamp: None,
+        });
+        self.calls.query_offset(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn assignment(&mut self, topic: &str) -> QueryAssignmentResponse {
+        let (topic, group) = (Some(resource(topic)), Some(resource("g")));
+        let request = self.call(QueryAssignmentRequest { topic, group, endpoints: None });
+        self.calls.query_assignment(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn lite(&mut self) -> SyncLiteSubscriptionResponse {
+        let request = self.call(SyncLiteSubscriptionRequest::default());
+        self.calls.sync_lite_subscription(request).await.unwrap().into_inner()
+    }
+
+    /// Why there is no stream.
+    pub(super) async fn no_telemetry(&mut self) -> tonic::Status {
+        let (_commands, sent) = mpsc::channel::<TelemetryCommand>(4);
+        let request = self.call(ReceiverStream::new(sent));
+        self.calls.telemetry(request).await.unwrap_err()
     }
 
     pub(super) async fn telemetry(&mut self) -> (mpsc::Sender<TelemetryCommand>, Streaming<TelemetryCommand>) {

@@ -6,6 +6,7 @@ mod given_back;
 mod hostile;
 mod proto;
 mod retries;
+mod signed;
 mod trace;
 
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 
 mod apache;
 mod cpp;
+mod rights;
+mod signed;
 mod truncated;
 
 use std::io::{Read, Write};

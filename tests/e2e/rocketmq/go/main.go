@@ -62,9 +62,15 @@ func servers() primitive.NsResolver {
 	return primitive.NewPassthroughResolver([]string{server})
 }
 
+// Of the environment, if there are some.
+func credentials() primitive.Credentials {
+	return primitive.Credentials{AccessKey: os.Getenv("ROCKETMQ_ACCESS_KEY"), SecretKey: os.Getenv("ROCKETMQ_SECRET_KEY")}
+}
+
 // The client keeps one connection for each instance, and looks routes up by it.
 func newProducer(group string, options ...producer.Option) rocketmq.Producer {
-	options = append(options, producer.WithNsResolver(servers()), producer.WithGroupName(group), producer.WithInstanceName(group))
+	options = append(options, producer.WithNsResolver(servers()), producer.WithGroupName(group), producer.WithInstanceName(group),
+		producer.WithCredentials(credentials()))
 	made, err := rocketmq.NewProducer(options...)
 	must(err, "producer "+group)
 	must(made.Start(), "start of producer "+group)
@@ -74,7 +80,7 @@ func newProducer(group string, options ...producer.Option) rocketmq.Producer {
 func newPusher(group, instance string, options ...consumer.Option) rocketmq.PushConsumer {
 	options = append([]consumer.Option{
 		consumer.WithNsResolver(servers()), consumer.WithGroupName(group), consumer.WithInstance(instance),
-		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset), consumer.WithCredentials(credentials()),
 	}, options...)
 	made, err := rocketmq.NewPushConsumer(options...)
 	must(err, "consumer "+group)

@@ -47,7 +47,8 @@ func transactions() {
 	const topic = "go-halves"
 	listener := &decides{asked: map[string]*primitive.MessageExt{}}
 	sender, err := rocketmq.NewTransactionProducer(listener, producer.WithNsResolver(servers()),
-		producer.WithGroupName("go-halves-senders"), producer.WithInstanceName("go-halves-senders"))
+		producer.WithGroupName("go-halves-senders"), producer.WithInstanceName("go-halves-senders"),
+		producer.WithCredentials(credentials()))
 	must(err, "producer")
 	must(sender.Start(), "start")
 	for _, body := range []string{"commit now", "rollback now", "later commit", "later rollback"} {
@@ -84,7 +85,8 @@ func transactions() {
 
 func newPuller(group string) rocketmq.PullConsumer {
 	made, err := rocketmq.NewPullConsumer(consumer.WithNsResolver(servers()), consumer.WithGroupName(group),
-		consumer.WithInstance(group), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
+		consumer.WithInstance(group), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithCredentials(credentials()))
 	must(err, "puller "+group)
 	return made
 }
@@ -189,7 +191,7 @@ func requests() {
 }
 
 func topics() {
-	administrator, err := admin.NewAdmin(admin.WithResolver(servers()))
+	administrator, err := admin.NewAdmin(admin.WithResolver(servers()), admin.WithCredentials(credentials()))
 	must(err, "admin")
 	ctx := context.Background()
 	must(administrator.CreateTopic(ctx, admin.WithTopicCreate("go-made"), admin.WithBrokerAddrCreate(server),

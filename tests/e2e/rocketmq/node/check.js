@@ -1,6 +1,9 @@
 'use strict';
 // What both programs in this folder check with. Prints a line a check; any failure ends a program with 1.
 
+/** Of the environment, if there are some. */
+const { ROCKETMQ_ACCESS_KEY: accessKey, ROCKETMQ_SECRET_KEY: secretKey } = process.env;
+
 const say = line => console.log(line);
 
 function check(holds, what) {
@@ -34,4 +37,4 @@ function run(parts) {
   });
 }
 
-module.exports = { say, check, sleep, eventually, expectBodies, run };
+module.exports = { accessKey, secretKey, say, check, sleep, eventually, expectBodies, run };

@@ -4,9 +4,10 @@
 const { Producer, PushConsumer, SimpleConsumer, FilterExpression, ConsumeResult } = require('rocketmq-client-nodejs');
 // The package does not name these two.
 const { FilterType, TransactionResolution } = require('rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb');
-const { say, check, sleep, eventually, expectBodies, run } = require('./check');
+const { accessKey, secretKey, say, check, sleep, eventually, expectBodies, run } = require('./check');
 
 const common = { endpoints: process.argv[2], namespace: '', requestTimeout: 10000 };
+if (accessKey) common.sessionCredentials = { accessKey, accessSecret: secretKey };
 
 async function producer(options) {
   const made = new Producer({ ...common, ...options });

@@ -2,9 +2,9 @@
 // What Node programs do with RocketMQ's client over HTTP (@aliyunmq/mq-http-sdk), one part a run.
 
 const { MQClient, MessageProperties } = require('@aliyunmq/mq-http-sdk');
-const { say, check, run } = require('./check');
+const { accessKey, secretKey, say, check, run } = require('./check');
 
-const client = new MQClient(`http://${process.argv[2]}`, 'key', 'secret');
+const client = new MQClient(`http://${process.argv[2]}`, accessKey || 'key', secretKey || 'secret');
 
 /** Messages, or none. */
 async function take(reader, how = 'consumeMessage') {

@@ -2,10 +2,10 @@
 // What Node programs do with ali-ons, a client of the remoting protocol by others than Apache, one part a run.
 
 const { Producer, Consumer, Message } = require('ali-ons');
-const { say, check, sleep, eventually, expectBodies, run } = require('./check');
+const { accessKey, secretKey, say, check, sleep, eventually, expectBodies, run } = require('./check');
 
 // It looks addresses up by HTTP unless it is given one.
-const common = { nameSrv: process.argv[2], httpclient: {}, clientIP: '127.0.0.1' };
+const common = { nameSrv: process.argv[2], httpclient: {}, clientIP: '127.0.0.1', accessKey, secretKey };
 
 async function producer(producerGroup, options) {
   const made = new Producer({ ...common, producerGroup, ...options });

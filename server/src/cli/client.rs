@@ -23,7 +23,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(connection: &Connection) -> Result<Client, Failure> {
-        let inner = millstream_client::Client::connect(&connection.url).await?;
+        let inner = millstream_client::Client::connect_with(&connection.url, &connection.tls.options()).await?;
         Ok(Client { inner: inner.with_namespace(&connection.namespace) })
     }
 

@@ -14,6 +14,7 @@ mod rocketmq;
 mod segment_store;
 mod setting;
 mod settings;
+mod tls;
 mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,7 @@ use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
 use crate::net::limits::NetLimits;
+use crate::net::tls::TlsSettings;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use rocketmq::RocketmqSettings;
@@ -46,6 +48,8 @@ pub struct Config {
     pub(crate) http_name: Option<String>,
     /// Whether the doors may listen where other machines reach them, while nobody is asked who he is.
     pub insecure: bool,
+    /// Which certificate the doors show, and to whom.
+    pub tls: TlsSettings,
     /// Names that HTTP requests may be sent to, beside localhost and the address.
     pub http_hosts: Vec<String>,
     /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
@@ -86,6 +90,7 @@ impl Config {
             rocketmq: RocketmqSettings::default(),
             http_name: None,
             insecure: false,
+            tls: TlsSettings::default(),
             http_hosts: Vec::new(),
             log_filter: "info".to_owned(),
             engine: EngineOptions::new(data),

@@ -4,6 +4,7 @@ use super::forms::{bytes, flag, millis, number, text, verbatim};
 use super::lists;
 use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
+use super::tls;
 use super::values::{name_in, parse_address, parse_bool};
 
 const KIB: u64 = 1 << 10;
@@ -90,6 +91,13 @@ pub static SETTINGS: &[Setting] = &[
         "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \
          reaches a door may do everything"
     ),
+    tls::MODE,
+    tls::CERTIFICATE,
+    tls::KEY,
+    tls::CLIENT_CA,
+    tls::CLIENT_CERTIFICATES,
+    tls::MIN_VERSION,
+    tls::REQUIRED,
     text!(
         "http_hosts",
         "NAMES",

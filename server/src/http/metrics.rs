@@ -149,6 +149,12 @@ fn memory(out: &mut String, net: &Net) {
             "connections closed because their clients held memory and did nothing",
             ended(&net.ended),
         ),
+        (
+            "tls_handshakes_refused_total",
+            "counter",
+            "connections that ended before TLS had begun, or came without and were turned away",
+            ended(&net.refused_handshakes),
+        ),
     ] {
         header_lines(out, name, kind, help);
         line(out, name, "", value);

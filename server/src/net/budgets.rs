@@ -27,6 +27,8 @@ pub(crate) struct Net {
     pub(crate) late: AtomicU64,
     /// Connections that were ended because their client took nothing, or sent half of something.
     pub(crate) ended: AtomicU64,
+    /// Connections that ended before TLS had begun, or were turned away because they came without.
+    pub(crate) refused_handshakes: AtomicU64,
 }
 
 impl Net {
@@ -41,6 +43,7 @@ impl Net {
             doors: Mutex::default(),
             late: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            refused_handshakes: AtomicU64::new(0),
         })
     }
 

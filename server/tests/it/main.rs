@@ -17,3 +17,4 @@ mod readable;
 mod readiness;
 mod remoting;
 mod serve;
+mod tls;

@@ -40,7 +40,7 @@ public final class GrpcCheck {
 
     public static void main(String[] arguments) throws Exception {
         configuration = ClientConfiguration.newBuilder()
-            .setEndpoints(arguments[0]).enableSsl(false).setRequestTimeout(Duration.ofSeconds(10)).build();
+            .setEndpoints(arguments[0]).enableSsl(Boolean.getBoolean("millstream.ssl")).setRequestTimeout(Duration.ofSeconds(10)).build();
         String[] rest = Arrays.copyOfRange(arguments, 2, arguments.length);
         switch (arguments[1]) {
             case "sends": sends(); break;

@@ -27,9 +27,15 @@ def connect(
     password: str | None = None,
     namespace: str | None = None,
     ca_file: str | None = None,
+    fingerprint: str | None = None,
+    certificate_file: str | None = None,
+    key_file: str | None = None,
 ) -> Connection:
     """A connection for SQL statements; see :class:`millstream.Connection`. Waits for nothing."""
-    return Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
+    return Connection(
+        url, user=user, password=password, namespace=namespace, ca_file=ca_file, fingerprint=fingerprint,
+        certificate_file=certificate_file, key_file=key_file,
+    )
 
 
 class Connection:
@@ -49,8 +55,14 @@ class Connection:
         password: str | None = None,
         namespace: str | None = None,
         ca_file: str | None = None,
+        fingerprint: str | None = None,
+        certificate_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
-        self._sync = sync.Connection(url, user=user, password=password, namespace=namespace, ca_file=ca_file)
+        self._sync = sync.Connection(
+            url, user=user, password=password, namespace=namespace, ca_file=ca_file, fingerprint=fingerprint,
+            certificate_file=certificate_file, key_file=key_file,
+        )
         self._threads = ThreadPoolExecutor(_AT_ONCE, "millstream-aio-sql")
         self._closed = False
 

@@ -23,6 +23,7 @@ mod single;
 mod state;
 mod store;
 mod timers;
+mod tls;
 mod topics;
 mod under_load;
 
@@ -61,6 +62,7 @@ const GROUPS: &[Group] = &[
     ("selectors", selectors::run),
     ("message_lookup", message_lookup::run),
     ("raw", raw::run),
+    ("tls", tls::run),
     ("cold", cold::run),
     ("groups", groups::run),
     ("open", open::run),

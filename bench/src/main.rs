@@ -24,6 +24,7 @@ mod single;
 mod state;
 mod store;
 mod timers;
+mod tls;
 mod topics;
 mod under_load;
 
@@ -63,6 +64,7 @@ const GROUPS: &[Group] = &[
     ("message_lookup", message_lookup::run),
     ("raw", raw::run),
     ("access", access::run),
+    ("tls", tls::run),
     ("cold", cold::run),
     ("groups", groups::run),
     ("open", open::run),

@@ -156,7 +156,11 @@ pub(crate) struct Taken {
 
 /// Reads a one-partition topic from its start to source offset `end`, in a group of its own.
 pub(crate) async fn read_to_end(url: &str, topic: &str, group: &str, end: u64) -> Result<Taken> {
-    let client = connect(url).await?;
+    read_all(&connect(url).await?, topic, group, end).await
+}
+
+/// The same over a connection that is there.
+pub(crate) async fn read_all(client: &Client, topic: &str, group: &str, end: u64) -> Result<Taken> {
     let options = ConsumerOptions {
         auto_offset_reset: AutoOffsetReset::Earliest,
         enable_auto_commit: false,

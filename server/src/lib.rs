@@ -26,3 +26,4 @@ pub mod serve;
 mod work;
 
 pub use net::limits::NetLimits;
+pub use net::tls::{ClientCertificates, TlsError, TlsMode, TlsRequired, TlsSettings, TlsVersion};

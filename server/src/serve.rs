@@ -18,8 +18,9 @@ use crate::door::{Door, Opening, Rooms};
 use crate::doors::{DOORS, Entry};
 use crate::net::accept::Listener;
 use crate::net::budgets::Net;
-use crate::net::exposure::is_exposed;
+use crate::net::exposure;
 use crate::net::stop::Stop;
+use crate::net::tls::{Tls, TlsError};
 use crate::work::Work;
 
 /// Where compiled plugins are kept, under the data directory.
@@ -31,10 +32,12 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(
-        "other machines can reach {address} ({door}), and there is no authentication yet: listen on a loopback address such \
-         as 127.0.0.1, or say --insecure (insecure = true) if everybody who reaches it may do everything"
+        "other machines can reach {address} ({door}), and it has no {lacks}: listen on a loopback address such as 127.0.0.1, or \
+         say --insecure (insecure = true) if everybody who reaches it may do, and read, everything"
     )]
-    Exposed { door: &'static str, address: SocketAddr },
+    Exposed { door: &'static str, address: SocketAddr, lacks: &'static str },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{root} (file_roots): {message}")]
     FileRoot { root: String, message: String },
     #[error("cannot listen on {address} ({door}): {source}")]
@@ -61,6 +64,7 @@ pub struct Server {
     engine: Engine,
     stop: watch::Sender<bool>,
     doors: Vec<OpenDoor>,
+    tls: Option<Arc<Tls>>,
     shutdown_timeout: Duration,
     network: Runtime,
     queries: Runtime,
@@ -87,8 +91,10 @@ impl Server {
     ///
     /// Doors listen while the store is still being opened; that of HTTP answers `/healthz` and `/readyz` meanwhile.
     pub fn start(config: &Config) -> Result<Server, ServeError> {
-        check_exposure(config)?;
+        // Whether there are users is known once the store is open.
+        check_exposure(config, true)?;
         check_roots(config)?;
+        let tls = Tls::open(&config.tls, &config.engine.dir, &names(config))?;
         let network = runtime("millstream-net", config.network_threads)?;
         let queries = runtime("millstream-query", config.query_threads)?;
         let reading = Work::readers(config.net.egress_bytes);
@@ -101,7 +107,7 @@ impl Server {
         let (sender, stop) = Stop::new();
         let net = Net::new(config.net);
         let rooms = Rooms::default();
-        let listening = DOORS.iter().map(|door| Ok((door, listen(&network, &net, door, config)?)));
+        let listening = DOORS.iter().map(|door| Ok((door, listen(&network, &net, tls.clone(), door, config)?)));
         let doors =
             listening.collect::<Result<Vec<_>, ServeError>>()?.into_iter().map(|(door, (listener, address))| {
                 let opening = Opening { listener, rooms: rooms.clone(), stop: stop.clone() };
@@ -113,6 +119,11 @@ impl Server {
         network.spawn(async move { of_all.watched.run(stopping).await });
 
         let (engine, sql) = open(config)?;
+        if let Some(tls) = tls.clone() {
+            let (clock, told, stopping) = (engine.clone(), engine.clone(), stop.clone());
+            let now_s = move || u64::try_from(clock.now_us() / 1_000_000).unwrap_or(0);
+            network.spawn(tls.watch(stopping, now_s, move |kind, message| told.report(kind, message)));
+        }
         rooms.open(Door {
             engine: engine.clone(),
             sql,
@@ -123,7 +134,8 @@ impl Server {
             statement_timeout: config.statement_timeout,
             figures: Arc::default(),
         });
-        Ok(Server { engine, stop: sender, doors, shutdown_timeout: config.shutdown_timeout, network, queries, readers })
+        let shutdown_timeout = config.shutdown_timeout;
+        Ok(Server { engine, stop: sender, doors, tls, shutdown_timeout, network, queries, readers })
     }
 
     /// The doors, and where they listen.
@@ -134,6 +146,11 @@ impl Server {
     /// Where a door listens.
     pub fn address(&self, door: &str) -> Option<SocketAddr> {
         self.addresses().find(|(name, _)| *name == door).map(|(_, address)| address)
+    }
+
+    /// The fingerprint of the certificate that the doors show, if they have TLS: `SHA256:` and 64 hexadecimal digits.
+    pub fn tls_fingerprint(&self) -> Option<String> {
+        self.tls.as_ref().map(|tls| tls.fingerprint())
     }
 
     /// The store behind the doors.
@@ -170,7 +187,7 @@ impl Server {
     /// Stops accepting, ends streams, waits for them at most the shutdown time-out, then closes the store with a
     /// clean-shutdown record.
     pub fn stop(self) -> Result<(), ServeError> {
-        let Server { engine, stop, doors, shutdown_timeout, network, queries, readers } = self;
+        let Server { engine, stop, doors, tls: _, shutdown_timeout, network, queries, readers } = self;
         stop.send_replace(true);
         network.block_on(async {
             let all = doors.into_iter().map(|door| async move { (door.name, door.task.await) });
@@ -210,13 +227,34 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, ServeError> {
         .map_err(ServeError::Threads)
 }
 
-fn check_exposure(config: &Config) -> Result<(), ServeError> {
-    let exposed =
-        DOORS.iter().map(|door| (door.name, (door.address)(config))).find(|(_, address)| is_exposed(*address));
-    match exposed {
-        Some((door, address)) if !config.insecure => Err(ServeError::Exposed { door, address }),
-        _ => Ok(()),
+/// Refuses addresses that other machines can reach where they are not protected, unless that is wanted.
+fn check_exposure(config: &Config, authentication: bool) -> Result<(), ServeError> {
+    for entry in DOORS {
+        let (door, address) = (entry.name, (entry.address)(config));
+        match exposure::lacks(address, authentication, config.tls.protects()) {
+            None => {}
+            Some(lacks) if config.insecure => {
+                tracing::warn!(door, %address, "other machines can reach this address, and it has no {lacks}");
+            }
+            Some(lacks) => return Err(ServeError::Exposed { door, address, lacks }),
+        }
     }
+    Ok(())
+}
+
+/// What clients may know this server by, for a certificate that it makes for itself.
+fn names(config: &Config) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    // Linux tells it so; elsewhere an operator names it in http_hosts.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    names.push(host.trim().to_owned());
+    let bound = DOORS.iter().map(|door| (door.address)(config)).chain(config.rocketmq.advertise);
+    names.extend(bound.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()));
+    names.extend(config.http_name.iter().chain(&config.http_hosts).cloned());
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !name.is_empty() && name.is_ascii());
+    names
 }
 
 /// Statements never reach the server's own files, so that a root among them is a mistake.
@@ -238,12 +276,14 @@ fn check_roots(config: &Config) -> Result<(), ServeError> {
 fn listen(
     network: &Runtime,
     net: &Arc<Net>,
+    tls: Option<Arc<Tls>>,
     door: &Entry,
     config: &Config,
 ) -> Result<(Listener, SocketAddr), ServeError> {
     let (name, address) = (door.name, (door.address)(config));
     let failed = |source| ServeError::Listen { door: name, address, source };
-    let listener = network.block_on(Listener::bind(net, name, address, (door.capacity)(config))).map_err(failed)?;
+    let bound = Listener::bind(net, tls, name, address, (door.capacity)(config));
+    let listener = network.block_on(bound).map_err(failed)?;
     let address = listener.address().map_err(failed)?;
     Ok((listener, address))
 }
@@ -260,6 +300,7 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
             }
         }
     }
+    check_exposure(config, engine.has_users())?;
     // Compiled plugins belong to this machine, and are made anew wherever they are missing.
     let mut options = HostOptions::new(config.engine.dir.join(COMPILED_PLUGINS));
     options.trust.clone_from(&config.plugin_trust);

@@ -39,6 +39,7 @@ class Server:
         assert line and line[0] == "ready", f"no ready line; {Path(f'{self.data}.log').read_text()[-2000:]}"
         addresses = dict(part.split("=", 1) for part in line[1:])
         self.grpc, self.http, self.remoting = addresses["grpc"], addresses["http"], addresses["remoting"]
+        self.fingerprint = addresses.get("tls")
 
     @property
     def url(self) -> str:

@@ -13,7 +13,7 @@ def test_the_stock_jdbc_driver(flights_server):
     cache = Path(os.environ.get("MILLSTREAM_CACHE", Path.home() / ".cache/millstream"))
     done = subprocess.run(
         ["java", "--add-opens=java.base/java.nio=ALL-UNNAMED", "-cp", str(cache / "jdbc/driver.jar"),
-         str(ROOT / "tests/e2e/jdbc/JdbcCheck.java"), flights_server.grpc],
+         str(ROOT / "tests/e2e/jdbc/JdbcCheck.java"), flights_server.grpc, "useEncryption=false"],
         capture_output=True, text=True, timeout=300,
     )
     assert done.returncode == 0, done.stderr[-4000:]

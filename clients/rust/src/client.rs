@@ -19,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::options::ConsumerOptions;
 use crate::producer::{Producer, ProducerOptions};
+use crate::tls::TlsOptions;
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_URL: &str = "grpc://127.0.0.1:8081";
@@ -49,9 +50,14 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Client {
-    /// Connects to `grpc://host:port`.
+    /// Connects to `grpc://host:port`, or by TLS to `grpc+tls://host:port`, whose certificate a CA of this machine has issued.
     pub async fn connect(url: &str) -> Result<Client> {
-        Ok(Client { connection: Connection::open(url).await? })
+        Client::connect_with(url, &TlsOptions::default()).await
+    }
+
+    /// The same with other certificates to trust, or one to show. Options with a URL that is not by TLS are an error.
+    pub async fn connect_with(url: &str, tls: &TlsOptions) -> Result<Client> {
+        Ok(Client { connection: Connection::open(url, tls).await? })
     }
 
     /// The address it was given.

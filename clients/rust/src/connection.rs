@@ -19,6 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::call::{Method, Requests, call};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use crate::tls::{Dial, TlsOptions};
 
 /// Larger messages than any that the server sends.
 const MAX_MESSAGE_BYTES: usize = 128 << 20;
@@ -40,8 +41,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(url: &str) -> Result<Connection> {
-        let channel = endpoint(url)?.connect().await.map_err(|error| unreachable(url, &error))?;
+    pub(crate) async fn open(url: &str, tls: &TlsOptions) -> Result<Connection> {
+        let (secure, endpoint) = endpoint(url)?;
+        let opened = match secure {
+            true => endpoint.connect_with_connector(Dial::new(tls)?).await,
+            false => {
+                tls.refuse_in_plaintext(url)?;
+                endpoint.connect().await
+            }
+        };
+        let channel = opened.map_err(|error| unreachable(url, &error))?;
         let (url, namespace) = (url.into(), DEFAULT_NAMESPACE.into());
         Ok(Connection { channel, url, namespace, metadata: HeaderMap::new(), credentials: None })
     }
@@ -161,21 +170,28 @@ impl Connection {
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint> {
-    let address = ["grpc://", "grpc+tcp://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-    let address = address.filter(|address| !address.is_empty());
-    let address =
-        address.ok_or_else(|| Error::InvalidInput(format!("url {url:?} is not of the form grpc://host:port")))?;
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+/// What URLs begin with, and whether that is TLS.
+const SCHEMES: [(&str, bool); 5] =
+    [("grpc://", false), ("grpc+tcp://", false), ("http://", false), ("grpc+tls://", true), ("https://", true)];
+
+/// Whether the server is reached by TLS, and where.
+fn endpoint(url: &str) -> Result<(bool, Endpoint)> {
+    let found = SCHEMES.iter().find_map(|(scheme, secure)| Some((*secure, url.strip_prefix(scheme)?)));
+    let (secure, address) = found.filter(|(_, address)| !address.is_empty()).ok_or_else(|| {
+        Error::InvalidInput(format!("url {url:?} is not of the form grpc://host:port or grpc+tls://host:port"))
+    })?;
+    let scheme = if secure { "https" } else { "http" };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
         .map_err(|error| Error::InvalidInput(format!("url {url:?}: {error}")))?;
-    Ok(endpoint
+    let endpoint = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .max_frame_size(MAX_FRAME_BYTES)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_while_idle(true)
         .initial_stream_window_size(8 << 20)
-        .initial_connection_window_size(16 << 20))
+        .initial_connection_window_size(16 << 20);
+    Ok((secure, endpoint))
 }
 
 fn unreachable(url: &str, error: &tonic::transport::Error) -> Error {

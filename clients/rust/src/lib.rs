@@ -24,6 +24,7 @@ mod error;
 mod options;
 mod producer;
 pub mod rows;
+mod tls;
 
 pub use client::{BatchStream, Client, DEFAULT_URL, Rows};
 pub use consumer::{Batch, Consumer, Offsets, Partition, SeekTo};
@@ -32,6 +33,7 @@ pub use error::{Error, Result};
 pub use options::ConsumerOptions;
 pub use producer::{Ack, Appended, PendingAck, Producer, ProducerOptions};
 pub use protocol::{Durability, ErrorKind};
+pub use tls::TlsOptions;
 
 /// What options and answers are made of.
 pub mod protocol {

@@ -25,8 +25,8 @@ use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
 pub(crate) use passwords::hashed;
-pub use secrets::{SignatureAlgorithm, is_token};
 pub(crate) use secrets::{NewKey, new_key, new_token};
+pub use secrets::{SignatureAlgorithm, is_token};
 
 /// What a caller shows.
 #[derive(Clone, Copy)]

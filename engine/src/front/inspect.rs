@@ -96,6 +96,11 @@ impl Engine {
         self.rooms.segments.ownership().and_then(|ownership| ownership.fenced_by())
     }
 
+    /// Adds to [`Self::events`] what whoever has opened the engine found worth telling; `kind` is its name in `system.log`.
+    pub fn report(&self, kind: &'static str, message: impl Into<String>) {
+        self.rooms.ledger.events.push(kind, message);
+    }
+
     /// What opening and running found worth telling an operator: cut tails, raised epochs, skipped rows.
     pub fn events(&self, who: &Principal) -> Result<Vec<EngineEvent>> {
         self.observer(who).server(Action::Operate)?;

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use millstream_client::DEFAULT_URL;
+use millstream_client::{DEFAULT_URL, TlsOptions};
 use millstream_protocol::DEFAULT_NAMESPACE;
 
 use super::login::Login;
 use crate::format::Format;
+
+/// What these options stand under in the help.
+const TLS: &str = "TLS";
 
 /// Where the server is.
 #[derive(Debug, Clone, Args)]
@@ -20,6 +23,36 @@ pub(crate) struct Connection {
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) login: Login,
+    #[command(flatten)]
+    pub(crate) tls: TlsArguments,
+}
+
+/// Whom to trust with `grpc+tls://` URLs, and what to show.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TlsArguments {
+    /// With a URL grpc+tls://HOST:PORT, a PEM file of certificates to trust in place of the machine's
+    #[arg(long, env = "MILLSTREAM_TLS_CA", value_name = "FILE", help_heading = TLS)]
+    tls_ca: Option<PathBuf>,
+    /// The SHA-256 of the server's certificate, as the server says it at its start, to know the server by that alone
+    #[arg(long, env = "MILLSTREAM_TLS_FINGERPRINT", value_name = "SHA256", help_heading = TLS)]
+    tls_fingerprint: Option<String>,
+    /// A PEM file of the certificate to show to the server
+    #[arg(long, env = "MILLSTREAM_TLS_CLIENT_CERT", value_name = "FILE", requires = "tls_client_key", help_heading = TLS)]
+    tls_client_cert: Option<PathBuf>,
+    /// A PEM file of its key
+    #[arg(long, env = "MILLSTREAM_TLS_CLIENT_KEY", value_name = "FILE", requires = "tls_client_cert", help_heading = TLS)]
+    tls_client_key: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    pub(crate) fn options(&self) -> TlsOptions {
+        TlsOptions {
+            ca_file: self.tls_ca.clone(),
+            fingerprint: self.tls_fingerprint.clone(),
+            certificate_file: self.tls_client_cert.clone(),
+            key_file: self.tls_client_key.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

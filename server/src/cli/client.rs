@@ -24,7 +24,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(connection: &Connection) -> Result<Client, Failure> {
         let credentials = connection.login.credentials()?;
-        let inner = millstream_client::Client::connect(&connection.url).await?;
+        let inner = millstream_client::Client::connect_with(&connection.url, &connection.tls.options()).await?;
         let inner = match credentials {
             Some(credentials) => inner.with_credentials(credentials)?,
             None => inner,

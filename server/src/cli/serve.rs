@@ -16,13 +16,14 @@ const EXAMPLES: &str = "\
 Every setting is a flag, a variable (--tail-bytes is MILLSTREAM_TAIL_BYTES) or a key of the TOML file (tail_bytes), in this \
 order of precedence. Sizes may be written 64MiB. When all doors listen, one line goes to standard output:
   ready grpc=127.0.0.1:8081 http=127.0.0.1:8080 remoting=127.0.0.1:9876
-MILLSTREAM_INIT_ADMIN_PASSWORD makes the user admin where there is no user yet; from then on everybody has to log in.
-The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
+With TLS the certificate's fingerprint stands behind them, as tls=SHA256:... MILLSTREAM_INIT_ADMIN_PASSWORD makes the user admin where there is \
+no user yet; from then on everybody has to log in. The log goes to standard error. SIGTERM or Ctrl-C ends the server in order.
 
 Examples:
   millstream serve --data ./data
   millstream serve --data /var/lib/millstream --config /etc/millstream.toml
   millstream serve --data ./data --grpc 127.0.0.1:0 --http 127.0.0.1:0 --remoting 127.0.0.1:0
+  millstream serve --data ./data --tls self-signed
   millstream serve --data ./data --segment-url s3://bucket/segments --s3-region eu-west-1";
 
 /// The flags of `serve`, one for each of [`SETTINGS`].
@@ -96,7 +97,9 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 fn failure(error: ServeError) -> Failure {
     match error {
         ServeError::Config(error @ (ConfigError::Unknown { .. } | ConfigError::Value { .. })) => Failure::usage(error),
-        error @ (ServeError::Exposed { .. } | ServeError::FileRoot { .. }) => Failure::usage(error),
+        error @ (ServeError::Exposed { .. } | ServeError::FileRoot { .. } | ServeError::Tls(_)) => {
+            Failure::usage(error)
+        }
         ServeError::Administrator(error @ millstream_engine::Error::InvalidInput(_)) => {
             Failure::usage(ServeError::Administrator(error))
         }
@@ -119,5 +122,6 @@ fn log_to_stderr(filter: &str) {
 
 fn announce(server: &Server) -> Result<(), Failure> {
     let doors: String = server.addresses().map(|(door, address)| format!(" {door}={address}")).collect();
-    say(&format!("ready{doors}\n"))
+    let tls = server.tls_fingerprint().map(|fingerprint| format!(" tls={fingerprint}")).unwrap_or_default();
+    say(&format!("ready{doors}{tls}\n"))
 }

@@ -15,6 +15,7 @@ mod secret;
 mod segment_store;
 mod setting;
 mod settings;
+mod tls;
 mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +27,7 @@ use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
 use crate::net::limits::NetLimits;
+use crate::net::tls::TlsSettings;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use rocketmq::RocketmqSettings;
@@ -50,6 +52,8 @@ pub struct Config {
     pub insecure: bool,
     /// The password of the administrator who is made where there is no user yet.
     pub init_admin_password: Option<Secret>,
+    /// Which certificate the doors show, and to whom.
+    pub tls: TlsSettings,
     /// Names that HTTP requests may be sent to, beside localhost and the address.
     pub http_hosts: Vec<String>,
     /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
@@ -91,6 +95,7 @@ impl Config {
             http_name: None,
             insecure: false,
             init_admin_password: None,
+            tls: TlsSettings::default(),
             http_hosts: Vec::new(),
             log_filter: "info".to_owned(),
             engine: EngineOptions::new(data),

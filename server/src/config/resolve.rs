@@ -8,12 +8,16 @@ use super::{Config, ConfigError, SETTINGS};
 
 const PREFIX: &str = "MILLSTREAM_";
 /// Variables of clients, and of the build and its tests; the server takes no notice of them.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 13] = [
     "MILLSTREAM_URL",
     "MILLSTREAM_NAMESPACE",
     "MILLSTREAM_USER",
     "MILLSTREAM_PASSWORD",
     "MILLSTREAM_TOKEN",
+    "MILLSTREAM_TLS_CA",
+    "MILLSTREAM_TLS_FINGERPRINT",
+    "MILLSTREAM_TLS_CLIENT_CERT",
+    "MILLSTREAM_TLS_CLIENT_KEY",
     "MILLSTREAM_CACHE",
     "MILLSTREAM_BIN",
     "MILLSTREAM_GUESTS_DIR",
@@ -171,8 +175,12 @@ mod tests {
 
     #[test]
     fn other_variables_with_our_prefix_that_are_not_settings_are_left_alone() {
-        let environment =
-            [("MILLSTREAM_URL", "grpc://h:1"), ("MILLSTREAM_PORT_8081_TCP", "x"), ("MILLSTREAM_SERVICE_HOST", "y")];
+        let environment = [
+            ("MILLSTREAM_URL", "grpc://h:1"),
+            ("MILLSTREAM_TLS_CA", "ca.pem"),
+            ("MILLSTREAM_PORT_8081_TCP", "x"),
+            ("MILLSTREAM_SERVICE_HOST", "y"),
+        ];
         resolve(&flags(&[]), variables(&environment)).unwrap();
     }
 

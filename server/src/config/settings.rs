@@ -5,6 +5,7 @@ use super::lists;
 use super::secret::Secret;
 use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
+use super::tls;
 use super::values::{name_in, parse_address, parse_bool};
 
 const KIB: u64 = 1 << 10;
@@ -96,6 +97,13 @@ pub static SETTINGS: &[Setting] = &[
         help: "The password of the user admin, who is made where there is no user yet; by variable or file only",
         access: Access::Secret { set: |config, text| config.init_admin_password = Some(Secret::new(text)) },
     },
+    tls::MODE,
+    tls::CERTIFICATE,
+    tls::KEY,
+    tls::CLIENT_CA,
+    tls::CLIENT_CERTIFICATES,
+    tls::MIN_VERSION,
+    tls::REQUIRED,
     text!(
         "http_hosts",
         "NAMES",

@@ -157,6 +157,12 @@ fn memory(out: &mut String, net: &Net) {
             "requests of RocketMQ's clients refused because it is not known who sends them",
             ended(&net.unauthenticated),
         ),
+        (
+            "tls_handshakes_refused_total",
+            "counter",
+            "connections that ended before TLS had begun, or came without and were turned away",
+            ended(&net.refused_handshakes),
+        ),
     ] {
         header_lines(out, name, kind, help);
         line(out, name, "", value);

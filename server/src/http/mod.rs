@@ -60,7 +60,9 @@ pub(crate) fn serve(
     let Opening { listener, rooms, stop } = opening;
     let router = router(Arc::new(HttpDoor::new(config, rooms)), guest);
     let refuse = |message: String| HttpError::new(Kind::Unavailable, message).into_response();
-    http1::serve(listener, Site { router, probes: &PROBES, refuse }, stop)
+    let needs_tls =
+        || HttpError::invalid("this server takes requests by TLS only (tls_required); ask by https://").into_response();
+    http1::serve(listener, Site { router, probes: &PROBES, refuse, needs_tls }, stop)
 }
 
 fn router(door: Arc<HttpDoor>, guest: Guest) -> Router {

@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 
 use super::budgets::Net;
 use super::connection::Connection;
-use super::exposure::is_exposed;
 use super::peer::Peer;
 use super::places::{Capacity, Places};
+use super::tls::{Speaking, Tls};
 
 /// Rest after a failed accept (too many open files, say), which would otherwise fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -23,24 +23,19 @@ pub(crate) struct Listener {
     socket: TcpListener,
     pub(super) net: Arc<Net>,
     places: Arc<Places>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
     pub(crate) async fn bind(
         net: &Arc<Net>,
+        tls: Option<Arc<Tls>>,
         door: &'static str,
         address: SocketAddr,
         capacity: Capacity,
     ) -> io::Result<Listener> {
-        if is_exposed(address) {
-            tracing::warn!(
-                door,
-                %address,
-                "this address is reachable from other machines, and there is no authentication yet"
-            );
-        }
         let socket = TcpListener::bind(address).await?;
-        Ok(Listener { socket, net: Arc::clone(net), places: net.open(door, capacity) })
+        Ok(Listener { socket, net: Arc::clone(net), places: net.open(door, capacity), tls })
     }
 
     /// Where it listens.
@@ -53,8 +48,8 @@ impl Listener {
         self.places.connections()
     }
 
-    /// The next client that has a place.
-    pub(super) async fn accept(&self) -> Connection {
+    /// The next client that has a place. By TLS or not, what it speaks is this.
+    pub(super) async fn accept(&self, speaking: Speaking) -> Connection {
         let door = self.places.door();
         loop {
             let (stream, address) = match self.socket.accept().await {
@@ -69,13 +64,16 @@ impl Listener {
                 tracing::warn!(peer = %address, door, "connection refused: the limit of connections is reached");
                 continue;
             };
+            // It can be gone already.
+            let Ok(local) = stream.local_addr() else { continue };
             // Answers are small, or already gathered in large pieces; waiting for more only adds delay.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(peer = %address, %error, "cannot set TCP_NODELAY");
             }
             let peer = Peer::new(&self.net, Some(address));
             self.net.watched.add(&peer);
-            return Connection::new(stream, peer, place);
+            let terms = self.tls.as_ref().map(|tls| tls.terms(speaking, local, address));
+            return Connection::new(stream, terms, local, peer, place);
         }
     }
 }

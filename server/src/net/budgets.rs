@@ -29,6 +29,8 @@ pub(crate) struct Net {
     pub(crate) ended: AtomicU64,
     /// Requests of RocketMQ's clients that were refused because they did not show who sends them, those that want no answer among them.
     pub(crate) unauthenticated: AtomicU64,
+    /// Connections that ended before TLS had begun, or were turned away because they came without.
+    pub(crate) refused_handshakes: AtomicU64,
 }
 
 impl Net {
@@ -44,6 +46,7 @@ impl Net {
             late: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             unauthenticated: AtomicU64::new(0),
+            refused_handshakes: AtomicU64::new(0),
         })
     }
 

@@ -16,22 +16,35 @@ use super::arrivals::Asking;
 use super::frames::PREFACE_BYTES;
 use super::peer::Peer;
 use super::places::Place;
+use super::tls::wire::{Terms, Wire};
 
 /// One connection; dropping it makes room for another.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
+    local: SocketAddr,
     peer: Arc<Peer>,
     asking: Asking,
     /// Whether HTTP's own buffers have no bound of their own.
     metered: bool,
-    /// Until the preface has come: when to give up, and how many bytes of it are missing.
-    deadline: Option<(Pin<Box<Sleep>>, usize)>,
+    /// Until TLS has begun and the preface has come: when to give up.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Of the preface, how many bytes have not come.
+    missing: usize,
     place: Place,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, place: Place) -> Connection {
-        Connection { stream, peer, asking: None, metered: false, deadline: None, place }
+    /// With terms it begins by them, and has as long for that as for a request's header.
+    pub(super) fn new(
+        stream: TcpStream,
+        terms: Option<Terms>,
+        local: SocketAddr,
+        peer: Arc<Peer>,
+        place: Place,
+    ) -> Connection {
+        let deadline = terms.is_some().then(|| Box::pin(tokio::time::sleep(peer.net.limits.header_timeout)));
+        let wire = Wire::new(stream, terms);
+        Connection { wire, local, peer, asking: None, metered: false, deadline, missing: 0, place }
     }
 
     pub(super) fn peer(&self) -> &Arc<Peer> {
@@ -44,27 +57,34 @@ impl Connection {
     }
 
     /// Where the client has connected to.
-    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+    pub(super) fn local_address(&self) -> SocketAddr {
+        self.local
     }
 
     /// For HTTP/2: the preface must come in time; after that, keepalive pings watch over the peer.
     pub(super) fn with_preface_by(mut self, timeout: Duration) -> Connection {
         self.metered = true;
-        self.deadline = Some((Box::pin(tokio::time::sleep(timeout)), PREFACE_BYTES));
+        self.deadline = Some(Box::pin(tokio::time::sleep(timeout)));
+        self.missing = PREFACE_BYTES;
         self
     }
 
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+    /// Completes once bytes may pass.
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.peer.is_ended(context) {
-            return Err(io::ErrorKind::TimedOut.into());
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if let Some((sleep, _)) = &mut self.deadline
-            && sleep.as_mut().poll(context).is_ready()
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
         {
-            return Err(io::ErrorKind::TimedOut.into());
+            self.wire.give_up(&self.peer);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Ok(())
+        ready!(self.wire.poll_open(context, &self.peer))?;
+        if self.missing == 0 {
+            self.deadline = None;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -79,7 +99,7 @@ impl Connected for Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check(context)?;
+        ready!(this.poll_open(context))?;
         let allowed = match this.metered {
             true => this.peer.arrivals.allowed(&this.peer.net.ingress.arrived, &mut this.asking, context),
             false => usize::MAX,
@@ -89,10 +109,10 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         if allowed >= buffer.remaining() {
-            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+            ready!(Pin::new(&mut this.wire).poll_read(context, buffer))?;
         } else {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
-            ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+            ready!(Pin::new(&mut this.wire).poll_read(context, &mut part))?;
             let read = part.filled().len();
             buffer.advance(read);
         }
@@ -100,11 +120,9 @@ impl AsyncRead for Connection {
         if this.metered {
             this.peer.arrivals.came(&buffer.filled()[before..]);
         }
-        if let Some((_, missing)) = &mut this.deadline {
-            *missing = missing.saturating_sub(read);
-            if *missing == 0 {
-                this.deadline = None;
-            }
+        this.missing = this.missing.saturating_sub(read);
+        if this.missing == 0 {
+            this.deadline = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -113,16 +131,16 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.check(context)?;
-        Pin::new(&mut this.stream).poll_write(context, bytes)
+        ready!(this.poll_open(context))?;
+        Pin::new(&mut this.wire).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        Pin::new(&mut self.get_mut().wire).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().wire).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -131,11 +149,11 @@ impl AsyncWrite for Connection {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.check(context)?;
-        Pin::new(&mut this.stream).poll_write_vectored(context, bytes)
+        ready!(this.poll_open(context))?;
+        Pin::new(&mut this.wire).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 }

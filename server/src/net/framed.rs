@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::progress::{Progress, TICK};
 use super::sent::{Load, Sent};
 use super::stop::Stop;
+use super::tls::Speaking;
 
 /// Messages of up to this are taken without room where there is none, one at a time of each connection: heartbeats get through
 /// where much waits.
@@ -97,9 +98,9 @@ where
         let accepted = tokio::select! {
             () = stop.stopped() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(Speaking::Frames) => accepted,
         };
-        let Ok(local) = accepted.local_address() else { continue };
+        let local = accepted.local_address();
         let sent = Sent::new(Arc::clone(accepted.peer()));
         let (read, write) = tokio::io::split(accepted);
         let (queue, answers) = mpsc::channel(ANSWERS);
@@ -251,6 +252,8 @@ async fn write_all(
 async fn write(half: &mut WriteHalf<Connection>, bytes: &[u8], sent: &Arc<Sent>) -> io::Result<()> {
     for piece in bytes.chunks(PIECE_BYTES) {
         half.write_all(piece).await?;
+        // TLS keeps what does not go at once.
+        half.flush().await?;
         sent.progressed();
     }
     Ok(())

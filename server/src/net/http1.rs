@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +23,7 @@ use super::leaving::Leaving;
 use super::peer::Peer;
 use super::sent::Sent;
 use super::stop::Stop;
+use super::tls::Speaking;
 
 /// How long a request on a probe's place may take, from its connection on.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) probes: &'static [&'static str],
     /// How the door says that it takes no more connections.
     pub(crate) refuse: fn(String) -> Response,
+    /// How it says that a request must come by TLS.
+    pub(crate) needs_tls: fn() -> Response,
 }
 
 /// Serves until `stop`; then lets requests under way end.
@@ -46,7 +51,7 @@ pub(crate) async fn serve(listener: Listener, site: Site, stop: Stop) -> io::Res
         let accepted = tokio::select! {
             () = stop.stopped() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(Speaking::Http1) => accepted,
         };
         let only_probes = accepted.is_probe().then_some(limit);
         let served = connection(accepted, site.clone(), only_probes, header_timeout, stop.clone());
@@ -94,6 +99,11 @@ async fn answer(
     only_probes: Option<usize>,
     request: hyper::Request<hyper::body::Incoming>,
 ) -> Result<Response, Infallible> {
+    if peer.is_turned_away() {
+        let mut response = (site.needs_tls)();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return Ok(response);
+    }
     let probe = site.probes.contains(&request.uri().path());
     if let Some(limit) = only_probes.filter(|_| !probe) {
         return Ok((site.refuse)(format!("{limit} connections are open, which is the limit; come back later")));

@@ -9,6 +9,7 @@ use super::accept::Listener;
 use super::connection::Connection;
 use super::frames::MAX_FRAME_BYTES;
 use super::limits::NetLimits;
+use super::tls::Speaking;
 
 /// Calls under way on one connection.
 const MAX_STREAMS: u32 = 1024;
@@ -34,7 +35,8 @@ pub(crate) fn server(limits: &NetLimits) -> Server {
 /// The connections of a listener, as they come.
 pub(crate) fn connections(listener: Listener) -> impl Stream<Item = io::Result<Connection>> {
     futures::stream::unfold(listener, |listener| async move {
-        let connection = listener.accept().await.with_preface_by(listener.net.limits.header_timeout);
+        let accepted = listener.accept(Speaking::Http2).await;
+        let connection = accepted.with_preface_by(listener.net.limits.header_timeout);
         Some((Ok(connection), listener))
     })
 }

@@ -1,5 +1,5 @@
-//! The one policy of all doors towards the network: where they may listen, who may connect, how much of what clients have sent or are being sent
-//! lies in memory, and how long a peer that does nothing may hold any of it.
+//! The one policy of all doors towards the network: where they may listen, who may connect, by TLS or without ([`tls`]), how much of what
+//! clients have sent or are being sent lies in memory, and how long a peer that does nothing may hold any of it.
 //!
 //! Limits on each thing do not bound their sum, so there are budgets over all connections of all doors:
 //!
@@ -34,6 +34,7 @@ mod progress;
 pub(crate) mod receiving;
 pub(crate) mod sent;
 pub(crate) mod stop;
+pub(crate) mod tls;
 pub(crate) mod turns;
 pub(crate) mod vigil;
 mod watch;

@@ -12,10 +12,20 @@ use super::arrivals::Arrivals;
 use super::budgets::Net;
 use super::ingress::LARGE_TURNS;
 use super::pool::Pool;
+use super::tls::CertificateNames;
 use super::watch::{WANTED_IDLE, Watching};
 
 /// What a connection may have of each budget, as its part of the whole.
 const SHARES: usize = 4;
+
+/// How a client has come to a server that has TLS.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// In plaintext, where TLS is required: it is told so, and nothing else.
+    TurnedAway,
+    /// By TLS, perhaps with a certificate, which was verified.
+    Tls(Option<CertificateNames>),
+}
 
 /// One client's connection. It is held by its socket and by everything that is under way for it.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub(crate) struct Peer {
     /// Its share of what is being sent.
     pub(crate) egress: Pool,
     pub(crate) arrivals: Arrivals,
+    /// Not set where it came in plaintext and is served.
+    arrival: OnceLock<Arrival>,
     /// Why it is to end.
     ended: AtomicBool,
     reason: OnceLock<&'static str>,
@@ -45,15 +57,43 @@ impl Peer {
             large: Arc::new(Semaphore::new(LARGE_TURNS as usize)),
             egress: Pool::new(net.egress.pool.bytes() / SHARES),
             arrivals: Arrivals::default(),
+            arrival: OnceLock::new(),
             ended: AtomicBool::new(false),
             reason: OnceLock::new(),
             task: AtomicWaker::new(),
         })
     }
 
-    /// The name in the client's certificate, if it has shown one that was verified.
+    /// Before anything that it sends is looked at.
+    pub(super) fn arrives(&self, arrival: Arrival) {
+        // Once a connection.
+        let _ = self.arrival.set(arrival);
+        if self.certificate().is_some() {
+            let (name, alternatives) = (self.certificate_name(), self.certificate_alternatives());
+            tracing::debug!(peer = ?self.address, name, ?alternatives, "a client has shown a certificate that holds");
+        }
+    }
+
+    /// Whether it came in plaintext and must not.
+    pub(super) fn is_turned_away(&self) -> bool {
+        matches!(self.arrival.get(), Some(Arrival::TurnedAway))
+    }
+
+    /// The common name in the certificate that the client has shown, which one of `tls_client_ca` has issued to it.
     pub(crate) fn certificate_name(&self) -> Option<&str> {
-        None
+        self.certificate()?.common.as_deref()
+    }
+
+    /// The alternative names in it: hosts, mail addresses and URIs.
+    pub(crate) fn certificate_alternatives(&self) -> &[String] {
+        self.certificate().map_or(&[], |names| &names.alternatives)
+    }
+
+    fn certificate(&self) -> Option<&CertificateNames> {
+        match self.arrival.get()? {
+            Arrival::Tls(names) => names.as_ref(),
+            Arrival::TurnedAway => None,
+        }
     }
 
     /// Closes the connection, with all that is under way on it.

@@ -20,3 +20,4 @@ mod readiness;
 mod remoting;
 mod serve;
 mod tenants;
+mod tls;

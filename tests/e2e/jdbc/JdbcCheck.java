@@ -9,7 +9,7 @@ import java.sql.Statement;
 /** What a Java program does with the stock Flight SQL JDBC driver. Prints one line a check; any failure throws. */
 public final class JdbcCheck {
     public static void main(String[] arguments) throws Exception {
-        String url = "jdbc:arrow-flight-sql://" + arguments[0] + "/?useEncryption=false";
+        String url = "jdbc:arrow-flight-sql://" + arguments[0] + "/?" + arguments[1];
         try (Connection connection = DriverManager.getConnection(url)) {
             listings(connection.getMetaData());
             query(connection);

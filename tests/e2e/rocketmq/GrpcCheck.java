@@ -41,8 +41,8 @@ public final class GrpcCheck {
     private static ClientConfiguration configuration;
 
     public static void main(String[] arguments) throws Exception {
-        ClientConfigurationBuilder settings = ClientConfiguration.newBuilder()
-            .setEndpoints(arguments[0]).enableSsl(false).setRequestTimeout(Duration.ofSeconds(10));
+        ClientConfigurationBuilder settings = ClientConfiguration.newBuilder().setEndpoints(arguments[0])
+            .enableSsl(Boolean.getBoolean("millstream.ssl")).setRequestTimeout(Duration.ofSeconds(10));
         String key = System.getenv("ROCKETMQ_ACCESS_KEY");
         if (key != null) {
             settings.setCredentialProvider(new StaticSessionCredentialsProvider(key, System.getenv("ROCKETMQ_SECRET_KEY")));

@@ -13,6 +13,7 @@ from rocketmq import (
 # Without keys nothing is signed with.
 keys = os.environ.get("ROCKETMQ_ACCESS_KEY", ""), os.environ.get("ROCKETMQ_SECRET_KEY", "")
 configuration = ClientConfiguration(sys.argv[1], Credentials(*keys))
+tls = sys.argv[3:] == ["tls"]
 
 
 def message(topic: str, body: str) -> Message:
@@ -32,10 +33,10 @@ def take(consumer: SimpleConsumer, count: int) -> list[Message]:
 
 
 def simple() -> None:
-    producer = Producer(configuration, ("python-simple",))
+    producer = Producer(configuration, ("python-simple",), tls_enable=tls)
     producer.startup()
     receipts = [producer.send(message("python-simple", f"message {number}")) for number in range(10)]
-    consumer = SimpleConsumer(configuration, "python-simple-group", {"python-simple": FilterExpression("a")})
+    consumer = SimpleConsumer(configuration, "python-simple-group", {"python-simple": FilterExpression("a")}, tls_enable=tls)
     consumer.startup()
     taken = take(consumer, 10)
     assert {one.message_id for one in taken} == {receipt.message_id for receipt in receipts}

@@ -37,6 +37,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tonic", &["millstream", "millstream-protocol", "millstream-client"]),
     ("fjall", &["millstream-engine"]),
     ("reqwest", &["millstream-plugin-host"]),
+    ("rustls", &["millstream", "millstream-client"]),
+    ("tokio-rustls", &["millstream", "millstream-client"]),
+    ("rcgen", &["millstream"]),
+    ("x509-cert", &["millstream"]),
 ];
 
 /// Packages that measure and test the others.

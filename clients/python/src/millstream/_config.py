@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import _tls
 from ._transport import DEFAULT_URL
 from .errors import InvalidInput
 
@@ -14,7 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "user": None,
     "password": None,
     "token": None,
-    "ssl.ca.location": None,
+    **_tls.DEFAULTS,
     "group.id": None,
     "client.id": "",
     "auto.offset.reset": "latest",

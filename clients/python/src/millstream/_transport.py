@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pyarrow.flight as flight
 
 from ._calls import Call, Calls
+from ._tls import Tls
 from .errors import (
     ARROW_ERRORS,
     UNAUTHENTICATED,
@@ -40,22 +41,31 @@ Token = str | Callable[[], str]
 _log = logging.getLogger("millstream")
 
 
-def open_client(url: str, ca_file: str | None = None) -> flight.FlightClient:
-    """A Flight client for ``grpc://host:port`` (or ``grpc+tls://``). Does not connect yet."""
+def open_client(url: str, tls: Tls) -> flight.FlightClient:
+    """A Flight client for ``grpc://host:port`` (or ``grpc+tls://``). Does not connect yet, but to look at the certificate of a
+    server that is known by its fingerprint."""
     scheme, separator, address = url.partition("://")
     if not separator or scheme not in _SCHEMES or not address:
         raise InvalidInput(f"url {url!r} is not of the form grpc://host:port", "invalid_input")
-    trusted: dict[str, bytes] = {}
-    if ca_file is not None:
-        try:
-            trusted["tls_root_certs"] = Path(ca_file).read_bytes()
-        except OSError as error:
-            raise InvalidInput(f"the certificates can't be read: {error}", "invalid_input") from error
+    address = address.rstrip("/")
+    secured: dict[str, Any] = {}
+    if _SCHEMES[scheme] == "grpc+tls":
+        host, port = _parts(url, address)
+        secured = tls.arguments(host, port)
+    elif tls != Tls():
+        raise InvalidInput(f"there are TLS options, and {url} is not of the form grpc+tls://host:port", "invalid_input")
     try:
-        location = f"{_SCHEMES[scheme]}://{address.rstrip('/')}"
-        return flight.connect(location, generic_options=_OPTIONS, middleware=[Calls()], **trusted)
+        location = f"{_SCHEMES[scheme]}://{address}"
+        return flight.connect(location, generic_options=_OPTIONS, middleware=[Calls()], **secured)
     except ARROW_ERRORS as error:
         raise from_arrow(error) from error
+
+
+def _parts(url: str, address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InvalidInput(f"url {url!r} has no port", "invalid_input")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class Deadline:

@@ -13,6 +13,7 @@ from google.protobuf import any_pb2
 
 from . import _flight_sql, _parameters
 from ._calls import Call
+from ._tls import Tls
 from ._transport import DEFAULT_URL, Deadline, LogIn, Token, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .errors import ARROW_ERRORS, FailedPrecondition, MillstreamError
@@ -34,9 +35,15 @@ def connect(
     token: Token | None = None,
     namespace: str | None = None,
     ca_file: str | None = None,
+    fingerprint: str | None = None,
+    certificate_file: str | None = None,
+    key_file: str | None = None,
 ) -> Connection:
     """Opens a connection for SQL statements; see :class:`Connection`."""
-    return Connection(url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file)
+    return Connection(
+        url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file, fingerprint=fingerprint,
+        certificate_file=certificate_file, key_file=key_file,
+    )
 
 
 class Running:
@@ -65,7 +72,7 @@ class Running:
 class Connection:
     """Runs statements; use it as a context manager, and from as many threads as you like.
 
-    :param url: ``grpc://host:port``, or ``grpc+tls://`` where a proxy before the server has TLS.
+    :param url: ``grpc://host:port``, or ``grpc+tls://host:port`` where the server has TLS.
     :param user: with one, the connection is a session, so that ``USE`` lasts. A server without users takes any name, and no
         password but an empty one.
     :param password: the user's, or a token of his.
@@ -73,7 +80,11 @@ class Connection:
         asked with each call. There is no session then.
     :param namespace: where names without one are looked for; ``public`` unless given.
     :param ca_file: certificates to trust with ``grpc+tls://``, where the machine's own don't do.
-    :raises InvalidInput: the URL is none, or both a user and a token are given. Nothing is connected to before the first statement."""
+    :param fingerprint: the SHA-256 of the server's certificate, by which alone the server is known then, without ``ca_file``.
+    :param certificate_file: the certificate that this client shows, and ``key_file`` its key.
+    :raises InvalidInput: the URL is none, a file can't be used, or both a user and a token are given. Nothing is connected to before
+        the first statement, but with a fingerprint.
+    :raises Unavailable: with a fingerprint: the server can't be reached, or shows another certificate."""
 
     def __init__(
         self,
@@ -84,8 +95,11 @@ class Connection:
         token: Token | None = None,
         namespace: str | None = None,
         ca_file: str | None = None,
+        fingerprint: str | None = None,
+        certificate_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
-        self._client = open_client(url, ca_file)
+        self._client = open_client(url, Tls(ca_file, fingerprint, certificate_file, key_file))
         self._log_in = LogIn(user, password, token, self._client, namespace)
         self._closed = False
 

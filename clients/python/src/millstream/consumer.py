@@ -14,6 +14,7 @@ from ._membership import Membership
 from ._partition import Partition
 from ._polls import Polls, commit_of
 from ._stream import TopicStream
+from ._tls import Tls
 from ._transport import LogIn, open_client
 from ._wire import millstream_v1_pb2 as wire
 from .batch import Batch
@@ -38,13 +39,16 @@ class Consumer:
     Every method that asks the server raises ``FailedPrecondition`` before :meth:`subscribe` and after :meth:`close`, and
     ``Unavailable`` if the server does not answer.
 
-    :param config: ``group.id`` and the other parameters of docs/delivery.md, and ``url``, ``user`` and ``password`` or ``token`` (see :class:`Connection`), and
-        ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://`` where the machine's own don't do).
-    :raises InvalidInput: a parameter that does not exist, or a value outside of its range."""
+    :param config: ``group.id`` and the other parameters of docs/delivery.md, and ``url``, ``user`` and ``password`` or ``token`` (see
+        :class:`Connection`). With ``grpc+tls://`` URLs also ``ssl.ca.location`` (a file of certificates, where the machine's own
+        don't do), ``ssl.fingerprint`` (of the server's certificate, which is looked at now), ``ssl.certificate.location`` and
+        ``ssl.key.location`` (what this client shows).
+    :raises InvalidInput: a parameter that does not exist, or a value outside of its range.
+    :raises Unavailable: with a fingerprint: the server can't be reached, or shows another certificate."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._settings = _config.read(config)
-        self._client = open_client(self._settings["url"], self._settings["ssl.ca.location"])
+        self._client = open_client(self._settings["url"], Tls.of(self._settings))
         log_in = LogIn(self._settings["user"], self._settings["password"], self._settings["token"], self._client)
         self._member = Membership(self._settings, self._client, log_in)
         self._changed = self._member.changed

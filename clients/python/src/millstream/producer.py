@@ -18,6 +18,8 @@ from ._backoff import wait_s
 from ._batches import parts, to_batches
 from ._put import END_TIMEOUT_S, PutStream
 from ._queue import Ack, Answer, Appended, Queue
+from ._tls import DEFAULTS as _TLS_DEFAULTS
+from ._tls import Tls
 from ._transport import DEFAULT_URL, LogIn, open_client
 from .errors import UNAUTHENTICATED, FailedPrecondition, InvalidInput, MillstreamError, Timeout, Unavailable
 
@@ -28,7 +30,7 @@ _DEFAULTS: dict[str, Any] = {
     "user": None,
     "password": None,
     "token": None,
-    "ssl.ca.location": None,
+    **_TLS_DEFAULTS,
     "producer.id": None,
     "producer.epoch": 0,
     "producer.first.sequence": 0,
@@ -62,11 +64,12 @@ class Producer:
     Dictionaries, runs, views and Large* columns are sent as their plain types.
 
     :param table: its name.
-    :param config: ``url``, ``namespace``, ``user`` and ``password`` or ``token`` (see :class:`Connection`), ``ssl.ca.location`` (a file of certificates, for ``grpc+tls://``
-        where the machine's own don't do), ``producer.id`` (a UUID; give your own, with ``producer.first.sequence``, to go on after
+    :param config: ``url``, ``namespace``, ``user`` and ``password`` or ``token`` (see :class:`Connection`), ``ssl.ca.location``,
+        ``ssl.fingerprint``, ``ssl.certificate.location`` and ``ssl.key.location`` (as a consumer's), ``producer.id`` (a UUID; give your own, with ``producer.first.sequence``, to go on after
         a crash without doubled rows), ``producer.epoch``, ``max.in.flight``, ``delivery.timeout.ms``, ``reconnect.interval.ms``,
         ``reconnect.max.interval.ms``, ``reconnect.count``.
-    :raises InvalidInput: a parameter that does not exist."""
+    :raises InvalidInput: a parameter that does not exist.
+    :raises Unavailable: with a fingerprint: the server can't be reached, or shows another certificate."""
 
     def __init__(self, table: str, config: Mapping[str, Any] | None = None):
         settings = {**_DEFAULTS, **(config or {})}
@@ -80,7 +83,7 @@ class Producer:
         self._waits_ms = (int(settings["reconnect.interval.ms"]), int(settings["reconnect.max.interval.ms"]))
         self._attempts = None if settings["reconnect.count"] is None else int(settings["reconnect.count"])
         self._timeout_s = int(settings["delivery.timeout.ms"]) / 1000
-        self._client = open_client(settings["url"], settings["ssl.ca.location"])
+        self._client = open_client(settings["url"], Tls.of(settings))
         self._log_in = LogIn(settings["user"], settings["password"], settings["token"], self._client)
         self._changed = threading.Condition()
         self._queue = Queue(self._id, int(settings["producer.epoch"]), int(settings["producer.first.sequence"]))

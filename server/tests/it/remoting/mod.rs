@@ -19,7 +19,7 @@ const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","me
     [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
 
 /// One connection.
-pub(crate) struct Remoting(TcpStream);
+pub(crate) struct Remoting<S = TcpStream>(S);
 
 /// A header, and what follows it.
 pub(crate) type Message = (Value, Vec<u8>);
@@ -28,6 +28,12 @@ impl Remoting {
     pub(crate) fn connect(address: SocketAddr) -> Remoting {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Remoting(stream)
+    }
+}
+
+impl<S: Read + Write> Remoting<S> {
+    pub(crate) fn over(stream: S) -> Remoting<S> {
         Remoting(stream)
     }
 

@@ -28,9 +28,15 @@ def connect(
     token: Token | None = None,
     namespace: str | None = None,
     ca_file: str | None = None,
+    fingerprint: str | None = None,
+    certificate_file: str | None = None,
+    key_file: str | None = None,
 ) -> Connection:
     """A connection for SQL statements; see :class:`millstream.Connection`. Waits for nothing."""
-    return Connection(url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file)
+    return Connection(
+        url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file, fingerprint=fingerprint,
+        certificate_file=certificate_file, key_file=key_file,
+    )
 
 
 class Connection:
@@ -51,9 +57,13 @@ class Connection:
         token: Token | None = None,
         namespace: str | None = None,
         ca_file: str | None = None,
+        fingerprint: str | None = None,
+        certificate_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
         self._sync = sync.Connection(
-            url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file
+            url, user=user, password=password, token=token, namespace=namespace, ca_file=ca_file, fingerprint=fingerprint,
+            certificate_file=certificate_file, key_file=key_file,
         )
         self._threads = ThreadPoolExecutor(_AT_ONCE, "millstream-aio-sql")
         self._closed = False

@@ -1,6 +1,5 @@
 //! Reading topics: operators compiled once, canonical chunks evaluated once for all groups that read them.
 
-mod cache;
 mod chunk;
 mod compact;
 mod evaluate;

@@ -8,8 +8,8 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::EvaluatedChunk;
-use super::chunk::EvaluatedPlace;
+use super::chunk::{EvaluatedChunk, EvaluatedPlace};
+
 use super::compact::compact;
 use super::evaluate::{Outcome, evaluate};
 use crate::chunks::{SharedRead, SharedReads};

@@ -43,7 +43,9 @@ impl<'a> PartitionRows<'a> {
         let Some(last) = offsets.last() else { return Err(Error::Internal("no rows were asked for".to_owned())) };
         let (mut parts, mut left) = (Vec::new(), offsets);
         while let Some(next) = left.first() {
-            let Some(ScannedBatch { range, batch, .. }) = self.stretch(&(*next..last.saturating_add(1)))? else { break };
+            let Some(ScannedBatch { range, batch, .. }) = self.stretch(&(*next..last.saturating_add(1)))? else {
+                break;
+            };
             let (here, behind) = left.split_at(left.partition_point(|offset| *offset < range.end));
             let rows: Vec<usize> =
                 here.iter().filter_map(|offset| usize::try_from(offset - range.start).ok()).collect();

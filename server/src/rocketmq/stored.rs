@@ -143,9 +143,8 @@ impl<'a> MessageRows<'a> {
         if let Some(id) = text(self.message_id, row) {
             all.put(UNIQUE_KEY, id);
         }
-        let is_added = |name: &str| {
-            [POP_RECEIPT, FIRST_POP_TIME].contains(&name) || ADDED.iter().any(|(added, _)| *added == name)
-        };
+        let is_added =
+            |name: &str| [POP_RECEIPT, FIRST_POP_TIME].contains(&name) || ADDED.iter().any(|(added, _)| *added == name);
         self.other_properties(row).filter(|(name, _)| !is_added(name)).for_each(|(name, value)| all.put(name, value));
         if let Some(group) = text(self.group, row) {
             all.put(SHARDING_KEY, group);
@@ -208,9 +207,9 @@ impl<'a> MessageRows<'a> {
 pub(super) fn properties_of(column: &MapArray, row: usize) -> impl Iterator<Item = (&str, &str)> {
     let pairs = column.keys().as_string_opt::<i32>().zip(column.values().as_string_opt::<i32>());
     let range = if column.is_null(row) { 0..0 } else { places(column.value_offsets(), row) };
-    pairs.into_iter().flat_map(move |(names, values)| {
-        range.clone().map(move |at| (names.value(at), text(values, at).unwrap_or("")))
-    })
+    pairs
+        .into_iter()
+        .flat_map(move |(names, values)| range.clone().map(move |at| (names.value(at), text(values, at).unwrap_or(""))))
 }
 
 /// The same of a list.

@@ -72,7 +72,13 @@ impl LogRows {
         let keys = KeyIndex::open(disk, dir, log_id, (first, next.lsn), events.clone())?;
         let active = replayed.of(next.extent);
         let indexes = ExtentIndexes::new(journal, directory, active, events);
-        Ok(LogRows { tail: Tail::new(tail_bytes), indexes, by_lsn: LsnIndexes::default(), keys, read: AtomicU64::new(0) })
+        Ok(LogRows {
+            tail: Tail::new(tail_bytes),
+            indexes,
+            by_lsn: LsnIndexes::default(),
+            keys,
+            read: AtomicU64::new(0),
+        })
     }
 
     /// Makes the rows of a commit readable. Gives its records, which make readers look for them.

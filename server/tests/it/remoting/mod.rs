@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+mod together;
 mod truncated;
 
 use std::io::{Read, Write};

@@ -22,7 +22,7 @@ pub struct SqlOptions {
 impl Default for SqlOptions {
     fn default() -> Self {
         SqlOptions {
-            memory_limit_bytes: 116 << 20,
+            memory_limit_bytes: 92 << 20,
             file_roots: Vec::new(),
             own_dirs: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),

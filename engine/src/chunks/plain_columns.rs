@@ -10,32 +10,33 @@ use crate::model::{OperatorError, Result, TableInfo};
 /// Gives back the columns that it asks for, of every row.
 #[derive(Debug)]
 pub struct PlainColumns {
-    inputs: Vec<InputColumn>,
-    schema: SchemaRef,
+    projection: Projection,
     is_identity: bool,
 }
 
 impl PlainColumns {
     /// Of a table. A field that its newest schema does not have is refused.
     pub fn of(table: &TableInfo, inputs: Vec<InputColumn>) -> Result<PlainColumns> {
-        let schema = Projection::new(table, &inputs)?.schema().clone();
-        Ok(PlainColumns { inputs, schema, is_identity: false })
+        Ok(PlainColumns { projection: Projection::new(table, &inputs)?, is_identity: false })
     }
 
     /// A table's own topic with this schema. Columns that were added to the table since are left out.
     pub(crate) fn identity(schema: SchemaRef) -> PlainColumns {
-        let inputs = (0..schema.fields().len()).map(InputColumn::Field).collect();
-        PlainColumns { inputs, schema, is_identity: true }
+        PlainColumns { projection: Projection::all(schema), is_identity: true }
+    }
+
+    pub(crate) fn projection(&self) -> &Projection {
+        &self.projection
     }
 }
 
 impl BatchOperator for PlainColumns {
     fn inputs(&self) -> &[InputColumn] {
-        &self.inputs
+        self.projection.inputs()
     }
 
     fn output_schema(&self) -> &SchemaRef {
-        &self.schema
+        self.projection.schema()
     }
 
     fn prune(&self, chunks: &[ChunkStatistics]) -> Vec<bool> {

@@ -36,8 +36,18 @@ impl Projection {
         Ok(Projection { inputs: inputs.into(), schema: Arc::new(Schema::new(chosen)) })
     }
 
-    pub(crate) fn inputs(&self) -> &[InputColumn] {
+    /// The columns of a table as they are.
+    pub(crate) fn all(schema: SchemaRef) -> Projection {
+        Projection { inputs: (0..schema.fields().len()).map(InputColumn::Field).collect(), schema }
+    }
+
+    pub(crate) fn inputs(&self) -> &Arc<[InputColumn]> {
         &self.inputs
+    }
+
+    /// Whether any column is one of the table's own.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, InputColumn::Field(_)))
     }
 
     /// The schema of the batches, a field for each input.

@@ -17,7 +17,7 @@ use crate::model::{NamespaceLimits, NamespaceUsage, PluginId, Result, TableInfo,
 use crate::platform::ThreadPanic;
 
 /// A column that an operator reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InputColumn {
     /// A field of the table's newest schema, by position. Rows older than the field read as null.
     Field(usize),

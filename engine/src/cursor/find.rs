@@ -122,7 +122,7 @@ impl Look<'_> {
         let inputs = [InputColumn::Field(self.key.column()), InputColumn::AppendTs];
         let projection = Projection::new(self.table, &inputs)?;
         let has_text = HasText { text: self.key.text().to_owned(), inputs, schema: projection.schema().clone() };
-        let pruning = Pruning { operator: Some(&has_text), event_time_us: None };
+        let pruning = Pruning { operator: Some(&has_text), ..Pruning::default() };
         for (_, partition, offsets) in ranges {
             if !self.in_range(&projection, &pruning, partition, offsets, each)? {
                 return Ok(());

@@ -8,6 +8,7 @@ mod lsns;
 mod scan;
 mod scanned;
 mod seek;
+mod stretch;
 mod tables;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) use lsns::{lsn_of, row_at};
 pub(crate) use scan::scan;
 pub use scanned::{OffsetRange, Scan, ScanRequest, ScannedBatch};
 pub(crate) use seek::offset_at;
+pub(crate) use stretch::stretch_at;
 
 /// How often a lookup is repeated when rows move from the log into segments under it.
 const ATTEMPTS: usize = 8;
@@ -42,7 +44,7 @@ pub(crate) fn chunk_at(
     offset: Offset,
     pruner: Option<&dyn BatchOperator>,
 ) -> Result<Option<Chunk>> {
-    let pruning = Pruning { operator: pruner, event_time_us: None };
+    let pruning = Pruning { operator: pruner, ..Pruning::default() };
     pruned_chunk_at(tables, projection, table, partition, offset, &pruning)
 }
 
@@ -81,6 +83,11 @@ pub(crate) fn pruned_chunk_at(
                     && pruning.rules_out(entry.min_event_us, entry.max_event_us)
                 {
                     return Ok(Some(pruned_frame(&entry)));
+                }
+                if !projection.has_fields()
+                    && let Some(entry) = tables.ledger.log.entry_at(table, partition, offset)?
+                {
+                    return entry_chunk(partition, &entry, projection).map(Some);
                 }
                 if let Some(frame) = tables.ledger.log.frame_at(table, partition, offset)? {
                     return frame_chunk(&frame, &info, projection).map(Some);
@@ -149,6 +156,14 @@ fn frame_chunk(frame: &Frame, info: &TableInfo, projection: &Projection) -> Resu
         || Ok(constant_append_ts(frame.append_us, rows)),
     )?;
     Ok(chunk_of(frame, info, batch))
+}
+
+/// Of columns that no frame holds: none is read for them.
+fn entry_chunk(partition: PartitionId, entry: &IndexEntry, projection: &Projection) -> Result<Chunk> {
+    let rows = usize::try_from(entry.rows).unwrap_or(usize::MAX);
+    let times = || Ok(constant_append_ts(entry.append_us, rows));
+    let batch = projection.batch(partition, entry.base_offset, rows, |_| Ok(None), times)?;
+    Ok(Chunk { rows: ChunkRows::Batch(batch), ..pruned_frame(entry) })
 }
 
 fn chunk_of(frame: &Frame, info: &TableInfo, batch: RecordBatch) -> Chunk {

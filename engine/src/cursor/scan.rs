@@ -88,7 +88,11 @@ impl Iterator for Chunks {
 impl Chunks {
     /// Reads and evaluates what stands at the front; `None` if all of it was pruned.
     fn step(&mut self, partition: PartitionId, range: OffsetRange) -> Result<Option<ScannedBatch>> {
-        let pruning = Pruning { operator: Some(self.operator.as_ref()), event_time_us: self.event_time_us.as_ref() };
+        let pruning = Pruning {
+            operator: Some(self.operator.as_ref()),
+            event_time_us: self.event_time_us.as_ref(),
+            ..Pruning::default()
+        };
         let (from, until) = (range.start, range.end);
         let Some(chunk) =
             joined_chunk_at(&self.tables, &self.projection, self.table, partition, from, until, &pruning)?

@@ -6,11 +6,19 @@ use arrow_schema::SchemaRef;
 use super::compact::compact;
 use super::evaluate::Outcome;
 use super::evaluate::offset;
-use crate::chunks::Chunk;
+use crate::chunks::{Chunk, SharedRead};
 use crate::contract::RowMap;
 use crate::log::sliced_bytes;
-use crate::model::{Assignment, Delivery, EncodedBatch, Offset, RowOffsets};
+use crate::model::{Assignment, Delivery, EncodedBatch, Offset, PartitionId, RowOffsets, TopicId};
 use crate::model::{FailureKind, OperatorError};
+
+/// One partition of one version of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct EvaluatedPlace {
+    pub topic: TopicId,
+    pub version: u32,
+    pub partition: PartitionId,
+}
 
 /// A topic's rows of one canonical chunk, shared by everyone who reads it.
 #[derive(Debug)]
@@ -98,12 +106,6 @@ impl EvaluatedChunk {
         }
     }
 
-    /// Whether a reader at `position` finds its answer here. Past a fault it does not.
-    pub(super) fn answers(&self, position: Offset) -> bool {
-        let end = self.fault.as_ref().map_or(self.next, |(at, _)| at + 1);
-        self.base <= position && position < end
-    }
-
     /// Rows from `from` up to `until` (an offset, not included), at most `max_rows` of them and at most `max_bytes`, but one
     /// row at least if there is any. Rows of one offset are never parted: more than asked for are given where they are more,
     /// because no position lies between them.
@@ -146,6 +148,26 @@ impl EvaluatedChunk {
             0 => of(last + 1).min(ready),
             before => before,
         }
+    }
+}
+
+impl SharedRead for EvaluatedChunk {
+    fn base(&self) -> Offset {
+        self.base
+    }
+
+    /// Past a fault there is no answer here.
+    fn answers(&self, position: Offset) -> bool {
+        let end = self.fault.as_ref().map_or(self.next, |(at, _)| at + 1);
+        self.base <= position && position < end
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_kept(&self) -> bool {
+        self.keep
     }
 }
 

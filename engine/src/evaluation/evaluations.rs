@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunks::ChunkRows;
+use crate::chunks::{ChunkRows, SharedReads};
 use crate::contract::Scope;
 use crate::contract::{BatchOperator, EvaluationPlace, PluginInfo, ShadowDifference, ShadowFigures};
 use crate::model::{Error, Offset, OnError, PartitionId, Result, TopicId, TopicInfo};
@@ -11,8 +11,7 @@ use crate::model::{FailureKind, OperatorError};
 use crate::plugins::Plugins;
 use crate::write::Appender;
 
-use super::cache::{Cache, CacheKey};
-use super::chunk::EvaluatedChunk;
+use super::chunk::{EvaluatedChunk, EvaluatedPlace};
 use super::evaluate::{evaluate, offset, same_types};
 use super::letters::DeadLetters;
 use super::operators::{Compiled, Operators};
@@ -25,7 +24,7 @@ use super::versions::{Input, VersionTurns, present};
 pub(crate) struct Evaluations {
     plugins: Arc<Plugins>,
     operators: Operators,
-    cache: Cache,
+    shared: SharedReads<EvaluatedPlace, EvaluatedChunk>,
     rows_skipped: AtomicU64,
     skip_events: SkipEvents,
     dead_letters: DeadLetters,
@@ -47,7 +46,7 @@ impl Evaluations {
         Evaluations {
             plugins: plugins.clone(),
             operators: Operators::default(),
-            cache: Cache::new(cache_bytes),
+            shared: SharedReads::new(cache_bytes),
             rows_skipped: AtomicU64::new(0),
             skip_events: SkipEvents::default(),
             dead_letters: DeadLetters::new(&plugins.tables, appender),
@@ -110,8 +109,8 @@ impl Evaluations {
         // A version that begins at this very moment makes the entry one that nobody asks for any more, and no other harm: the
         // rows are evaluated by what answers for them when they are read.
         let version = present(&self.plugins.ledger, topic).version_at(partition, position).version;
-        let place = CacheKey { topic: topic.id, version, partition };
-        let evaluated = self.cache.get(place, position, || self.evaluate_at(topic, partition, position))?;
+        let place = EvaluatedPlace { topic: topic.id, version, partition };
+        let evaluated = self.shared.get(&place, position, || self.evaluate_at(topic, partition, position))?;
         match evaluated.as_ref().and_then(|chunk| chunk.fault.as_ref()) {
             Some((offset, source)) if *offset <= position => {
                 Err(Error::Evaluation { topic: topic.name.clone(), partition, offset: *offset, source: source.clone() })
@@ -123,14 +122,14 @@ impl Evaluations {
     /// Frees what is held for a topic that was dropped or replaced.
     pub(crate) fn forget(&self, topic: TopicId) {
         self.operators.forget(topic);
-        self.cache.forget(topic);
+        self.shared.forget(|place| place.topic == topic);
         self.skip_events.forget(topic);
         self.dead_letters.forget(topic);
         self.shadows.forget(topic);
     }
 
     pub(crate) fn figures(&self) -> EvaluationFigures {
-        let (hits, misses) = self.cache.figures();
+        let (hits, misses) = self.shared.figures();
         EvaluationFigures { hits, misses, rows_skipped: self.rows_skipped.load(Ordering::Relaxed) }
     }
 

@@ -1,6 +1,5 @@
 //! Reading topics: operators compiled once, canonical chunks evaluated once for all groups that read them.
 
-mod cache;
 mod chunk;
 mod compact;
 mod evaluate;
@@ -15,7 +14,7 @@ mod skips;
 mod tests;
 mod versions;
 
-pub(crate) use chunk::{EvaluatedChunk, Part};
+pub(crate) use chunk::Part;
 pub(crate) use evaluations::Evaluations;
 pub(crate) use identity::identity_in_memory;
 pub(crate) use parts::Parts;

@@ -8,10 +8,11 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::EvaluatedChunk;
-use super::cache::{Cache, CacheKey};
+use super::chunk::{EvaluatedChunk, EvaluatedPlace};
+
 use super::compact::compact;
 use super::evaluate::{Outcome, evaluate};
+use crate::chunks::{SharedRead, SharedReads};
 use crate::contract::{BatchOperator, ChunkStatistics, Evaluated, InputColumn, RowMap};
 use crate::log::sliced_bytes;
 use crate::model::{Error, Offset, OnError, TopicId};
@@ -180,18 +181,18 @@ fn a_chunk_answers_up_to_its_fault() {
     assert_eq!(chunk.part(100, Offset::MAX, 10, 1_000).next, 102);
 }
 
-const PLACE: CacheKey = CacheKey { topic: TopicId(1), version: 1, partition: 0 };
+const PLACE: EvaluatedPlace = EvaluatedPlace { topic: TopicId(1), version: 1, partition: 0 };
 
 #[test]
 fn the_cache_is_bounded_and_spares_what_is_used() {
-    let cache = Cache::new(3_000);
+    let cache = SharedReads::new(3_000);
     let calls = AtomicUsize::new(0);
     let get = |base: Offset| {
         let evaluate = || {
             calls.fetch_add(1, Ordering::Relaxed);
             Ok(Some(chunk(base, &[0], base + 10, None)))
         };
-        cache.get(PLACE, base, evaluate).expect("it evaluates").expect("there are rows")
+        cache.get(&PLACE, base, evaluate).expect("it evaluates").expect("there are rows")
     };
     for base in [0, 10, 20, 30, 40] {
         get(base);
@@ -205,19 +206,19 @@ fn the_cache_is_bounded_and_spares_what_is_used() {
     assert_eq!(calls.load(Ordering::Relaxed), 7, "what was used all the time is still there");
     get(10);
     assert_eq!(calls.load(Ordering::Relaxed), 8, "what was not has gone");
-    cache.forget(TopicId(1));
+    cache.forget(|place| place.topic == TopicId(1));
     assert_eq!(cache.bytes(), 0);
 }
 
 #[test]
 fn errors_ends_and_panics_are_not_kept_and_strand_nobody() {
-    let cache = Cache::new(3_000);
-    assert!(cache.get(PLACE, 0, || Ok(None)).expect("it is the end").is_none());
-    assert!(cache.get(PLACE, 0, || Err(Error::Closed)).is_err());
+    let cache = SharedReads::new(3_000);
+    assert!(cache.get(&PLACE, 0, || Ok(None::<EvaluatedChunk>)).expect("it is the end").is_none());
+    assert!(cache.get(&PLACE, 0, || Err(Error::Closed)).is_err());
     let panicked =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cache.get(PLACE, 0, || panic!("on purpose"))));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cache.get(&PLACE, 0, || panic!("on purpose"))));
     assert!(panicked.is_err());
-    assert!(cache.get(PLACE, 3, || Ok(Some(chunk(0, &[0], 10, None)))).expect("it evaluates").is_some());
+    assert!(cache.get(&PLACE, 3, || Ok(Some(chunk(0, &[0], 10, None)))).expect("it evaluates").is_some());
     let (hits, misses) = cache.figures();
     assert_eq!((hits, misses), (0, 4));
 }

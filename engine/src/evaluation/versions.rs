@@ -74,7 +74,7 @@ impl VersionTurns {
             let Compiled { operator, projection, topic, .. } = &*compiled;
             // Rows that are forwarded as they lie in the log stay as they lie there.
             let until = if operator.is_identity() { position } else { answers.offsets.end };
-            let pruning = Pruning { operator: Some(operator.as_ref()), event_time_us: None };
+            let pruning = Pruning { operator: Some(operator.as_ref()), ..Pruning::default() };
             let chunk =
                 joined_chunk_at(&plugins.tables, projection, topic.table, partition, position, until, &pruning)?;
             return Ok(chunk.map(|chunk| Input { chunk: chunk.within(&answers.offsets), compiled }));

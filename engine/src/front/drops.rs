@@ -88,6 +88,7 @@ impl Engine {
         for topic in dropped {
             self.rooms.evaluations.forget(*topic);
             self.rooms.appender.forget(TableId(topic.0));
+            self.rooms.tables.forget(TableId(topic.0));
         }
     }
 }

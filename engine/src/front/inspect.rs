@@ -65,6 +65,7 @@ impl Engine {
         }
         let written = &self.rooms.segments.figures().bytes_written;
         stats.segment_bytes_written = written.load(std::sync::atomic::Ordering::Relaxed);
+        stats.rows_read = self.rooms.tables.rows_read();
         let evaluations = self.rooms.evaluations.figures();
         stats.evaluation_hits = evaluations.hits;
         stats.evaluation_misses = evaluations.misses;

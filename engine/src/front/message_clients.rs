@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// Refuses who may not consume the topic in the group.
-    pub fn check_consumes(&self, who: &Principal, namespace: &str, group: &str, topic: TopicId) -> Result<()> {
+    pub fn check_consumer_of(&self, who: &Principal, namespace: &str, group: &str, topic: TopicId) -> Result<()> {
         let session = self.session(who)?;
         session.group(Action::Consume, namespace, group)?;
         session.topic_by_id(Action::Consume, topic).map(drop)
@@ -236,7 +236,7 @@ impl Engine {
         topic: TopicId,
         partition: PartitionId,
     ) -> Result<Option<Offset>> {
-        self.check_consumes(who, namespace, group, topic)?;
+        self.check_consumer_of(who, namespace, group, topic)?;
         Ok(self.rooms.delivery.take_untold_reset(namespace, group, topic, partition))
     }
 

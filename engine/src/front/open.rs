@@ -42,7 +42,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let ledger = Arc::new(Ledger::new(options, state, store, log, events));
     let segments = Arc::new(Segments::open(&ledger)?);
     modules.sweep(&ledger.state, &ledger.events);
-    let tables = Arc::new(Tables { ledger: ledger.clone(), segments: segments.clone() });
+    let tables = Arc::new(Tables::new(&ledger, &segments));
     let appender = Arc::new(Appender::new(ledger.options.clone()));
     let plugins = Arc::new(Plugins::new(tables.clone(), modules));
     let evaluations = Arc::new(Evaluations::new(&plugins, &appender));

@@ -3,7 +3,8 @@
 use tokio::sync::watch;
 
 use crate::access::Action;
-use crate::cursor::{Scan, ScanRequest};
+use crate::chunks::PlainColumns;
+use crate::cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
 use crate::evaluation::Parts;
 use crate::front::Engine;
 use crate::model::Principal;
@@ -16,10 +17,18 @@ impl Engine {
         crate::cursor::scan(&self.rooms.tables, request)
     }
 
-    /// As [`Self::scan`], for consumers that keep their places by themselves: the right to consume will do.
-    pub fn scan_for_consumer(&self, who: &Principal, request: ScanRequest) -> Result<Scan> {
-        self.session(who)?.topic_by_id(Action::Follow, request.topic)?;
-        crate::cursor::scan(&self.rooms.tables, request)
+    /// Columns of the rows of a topic's source from the beginning of a range on: as many as lie together, none behind the range. `None`
+    /// at the end; `OffsetOutOfRange` below the start. For whoever wants a few rows and comes again for the next: what was read for
+    /// one is kept a while for all who ask for the same columns. The right to consume will do.
+    pub fn read_stretch(
+        &self,
+        who: &Principal,
+        at: Assignment,
+        range: &OffsetRange,
+        columns: &PlainColumns,
+    ) -> Result<Option<ScannedBatch>> {
+        let source = self.session(who)?.topic_by_id(Action::Follow, at.topic)?.table;
+        crate::cursor::stretch_at(&self.rooms.tables, columns.projection(), (source, at.partition), range)
     }
 
     /// A topic's rows of one partition from an offset on, for consumers that keep their places by themselves: about so many and so

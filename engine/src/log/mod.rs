@@ -123,6 +123,11 @@ impl Log {
         self.rows.entry_at((table, partition), offset)
     }
 
+    /// Rows that were read from the log's files since opening.
+    pub(crate) fn rows_read(&self) -> u64 {
+        self.rows.rows_read()
+    }
+
     /// Which row has an LSN, as far as the log reaches. To be asked only for what has been applied.
     pub(crate) fn row_at(&self, lsn: Lsn) -> Result<LsnPlace> {
         self.rows.row_at(lsn)

@@ -64,6 +64,8 @@ pub struct EngineStats {
     pub segment_store_fenced_by: u64,
     /// Objects of lower epochs are kept, since other data directories may need them; 0 where there are none.
     pub segment_store_kept_below: u64,
+    /// From files of the log and from segments, for whatever purpose; not those that were in memory.
+    pub rows_read: u64,
     pub evaluation_hits: u64,
     pub evaluation_misses: u64,
     pub rows_skipped: u64,

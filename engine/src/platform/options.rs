@@ -37,6 +37,8 @@ pub struct EngineOptions {
     pub queue_bytes: usize,
     /// Recent batches kept in memory for readers.
     pub tail_bytes: usize,
+    /// Rows read from files kept for readers that take a little of them at a time.
+    pub read_cache_bytes: usize,
     /// Evaluated topic batches kept for the groups that read the same range.
     pub evaluation_cache_bytes: usize,
     /// A partition's unsegmented bytes at which it is cut into a segment.
@@ -96,6 +98,7 @@ impl EngineOptions {
             max_commit_bytes: 8 << 20,
             queue_bytes: 32 << 20,
             tail_bytes: 64 << 20,
+            read_cache_bytes: 24 << 20,
             evaluation_cache_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             segment_age_ms: 10 * 60 * 1000,

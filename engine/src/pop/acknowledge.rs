@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::begin::ended;
 use super::pending::PendingAck;
+use super::rows::PartitionRows;
 use super::take::check_invisible;
 use super::{Pop, SPAN};
 use crate::model::{Offset, PopAcked, PopReceipt, Result, TableInfo};
@@ -93,7 +94,7 @@ impl Pop {
             Named::Gone(acked) => return self.settle(table, Vec::new(), Vec::new(), vec![acked], None),
         };
         let record = self.moved(key.queue, vec![done(&key, vec![receipt.offset])], Vec::new())?;
-        let rows = self.rows_of(table, receipt.partition, &[receipt.offset])?;
+        let rows = PartitionRows::of(self, table, receipt.partition)?.at(&[receipt.offset])?;
         let mut submission = Submission { durability: table.options.durability, ..Submission::of([record]) };
         self.bury(&mut submission, table, Some(letters), vec![(rows, held.attempts)])?;
         self.enqueue(submission, vec![key.queue], vec![PopAcked::Done], None)

@@ -1,7 +1,5 @@
 //! Rows of messages that are handed out.
 
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, UInt64Array};
 use arrow_schema::SchemaRef;
@@ -12,49 +10,51 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Pop;
 use crate::chunks::PlainColumns;
 use crate::contract::{BatchOperator, InputColumn};
-use crate::cursor::{ScanRequest, ScannedBatch, scan};
-use crate::model::{Error, Offset, PartitionId, Result, TableInfo, TopicId, message_columns, message_schema};
+use crate::cursor::{OffsetRange, ScannedBatch, stretch_at};
+use crate::model::{Error, Offset, PartitionId, Result, TableInfo, message_columns, message_schema};
 
-impl Pop {
-    /// Rows of a range, batch by batch: the columns of messages, and when they were appended.
-    pub(super) fn scan(
-        &self,
-        table: &TableInfo,
-        partition: PartitionId,
-        range: std::ops::Range<Offset>,
-    ) -> Result<(SchemaRef, impl Iterator<Item = Result<ScannedBatch>>)> {
+/// A partition's rows: the columns of messages, and when they were appended.
+#[derive(Debug)]
+pub(super) struct PartitionRows<'a> {
+    pop: &'a Pop,
+    table: &'a TableInfo,
+    partition: PartitionId,
+    columns: PlainColumns,
+}
+
+impl<'a> PartitionRows<'a> {
+    pub(super) fn of(pop: &'a Pop, table: &'a TableInfo, partition: PartitionId) -> Result<PartitionRows<'a>> {
         let mut inputs: Vec<InputColumn> = (0..message_schema().fields().len()).map(InputColumn::Field).collect();
         inputs.push(InputColumn::AppendTs);
-        let operator = Arc::new(PlainColumns::of(table, inputs)?);
-        let schema = operator.output_schema().clone();
-        let request = ScanRequest {
-            topic: TopicId(table.id.0),
-            ranges: Some(vec![(partition, range)]),
-            event_time_us: None,
-            operator,
-        };
-        Ok((schema, scan(&self.tables, request)?))
+        Ok(PartitionRows { pop, table, partition, columns: PlainColumns::of(table, inputs)? })
     }
 
-    /// The rows of these offsets, which rise and are all retained.
-    pub(super) fn rows_of(&self, table: &TableInfo, partition: PartitionId, offsets: &[Offset]) -> Result<RecordBatch> {
-        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
-            return Err(Error::Internal("no rows were asked for".to_owned()));
-        };
-        let (schema, batches) = self.scan(table, partition, *first..last.saturating_add(1))?;
-        let mut parts = Vec::new();
-        for scanned in batches {
-            let ScannedBatch { range, batch, .. } = scanned?;
-            let here = offsets.iter().filter(|offset| range.contains(offset));
-            let rows: Vec<usize> = here.filter_map(|offset| usize::try_from(offset - range.start).ok()).collect();
-            if !rows.is_empty() {
-                parts.push(taken(&batch, &rows)?);
-            }
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.columns.output_schema()
+    }
+
+    /// Those from the beginning of a range on that lie together; `None` at the end.
+    pub(super) fn stretch(&self, range: &OffsetRange) -> Result<Option<ScannedBatch>> {
+        stretch_at(&self.pop.tables, self.columns.projection(), (self.table.id, self.partition), range)
+    }
+
+    /// Those of these offsets, which rise and are all retained.
+    pub(super) fn at(&self, offsets: &[Offset]) -> Result<RecordBatch> {
+        let Some(last) = offsets.last() else { return Err(Error::Internal("no rows were asked for".to_owned())) };
+        let (mut parts, mut left) = (Vec::new(), offsets);
+        while let Some(next) = left.first() {
+            let Some(ScannedBatch { range, batch, .. }) = self.stretch(&(*next..last.saturating_add(1)))? else {
+                break;
+            };
+            let (here, behind) = left.split_at(left.partition_point(|offset| *offset < range.end));
+            let rows: Vec<usize> =
+                here.iter().filter_map(|offset| usize::try_from(offset - range.start).ok()).collect();
+            parts.push(taken(&batch, &rows)?);
+            left = behind;
         }
-        let rows = joined(&schema, &parts)?;
-        match rows.num_rows() == offsets.len() {
-            true => Ok(rows),
-            false => Err(Error::Internal(format!("of {} rows {} are there", offsets.len(), rows.num_rows()))),
+        match left.len() {
+            0 => joined(self.schema(), &parts),
+            missing => Err(Error::Internal(format!("of {} rows {missing} are not there", offsets.len()))),
         }
     }
 }

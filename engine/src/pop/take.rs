@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::order::Order;
 use super::pending::{PendingPop, PopOutcome};
-use super::rows::{group_hashes, joined, taken};
+use super::rows::{PartitionRows, group_hashes, joined, taken};
 use super::taking::{Taken, Taking};
 use super::{Pop, SPAN, check_messages};
 use crate::cursor::ScannedBatch;
@@ -194,7 +194,7 @@ impl Pop {
             mine.done(key.first, key.number, leaving);
             return Ok(());
         }
-        let rows = self.rows_of(table, mine.partition, &offsets)?;
+        let rows = PartitionRows::of(self, table, mine.partition)?.at(&offsets)?;
         let mut fitting = 0;
         while fitting < offsets.len() && taking.fits(choice.bytes(&rows, fitting)?) {
             fitting += 1;
@@ -229,7 +229,7 @@ impl Pop {
         let (mut gone, offsets): (Vec<Offset>, Vec<Offset>) = all.partition(|offset| *offset < start);
         taking.forgets(gone.len());
         if !offsets.is_empty() {
-            let rows = self.rows_of(table, mine.partition, &offsets)?;
+            let rows = PartitionRows::of(self, table, mine.partition)?.at(&offsets)?;
             let mut fitting = 0;
             while fitting < offsets.len() && taking.buries(choice.bytes(&rows, fitting)?) {
                 fitting += 1;
@@ -258,10 +258,11 @@ impl Pop {
         if range.is_empty() {
             return Ok(());
         }
-        let (schema, batches) = self.scan(table, mine.partition, range)?;
+        let rows_here = PartitionRows::of(self, table, mine.partition)?;
         let (mut offsets, mut groups, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-        for scanned in batches {
-            let ScannedBatch { range, batch, .. } = scanned?;
+        let mut left = range;
+        while let Some(ScannedBatch { range, batch, .. }) = rows_here.stretch(&left)? {
+            left.start = range.end;
             let Chosen { rows, looked_at, ends } = choice.choose(mine.partition, range.start, &batch, taking.left())?;
             let hashes = if order.is_some() { group_hashes(&batch)? } else { Vec::new() };
             let (mut here, mut stop) = (Vec::new(), None);
@@ -290,7 +291,7 @@ impl Pop {
             }
         }
         if !offsets.is_empty() {
-            let rows = joined(&schema, &parts)?;
+            let rows = joined(rows_here.schema(), &parts)?;
             let now_us = taking.now_us;
             taking.hand_out(mine, (1, 1, now_us), offsets, groups, rows);
         }

@@ -33,6 +33,7 @@ pub(crate) struct Segments {
 pub(crate) struct Figures {
     pub bytes_written: AtomicU64,
     pub runs_read: AtomicU64,
+    pub(super) rows_read: AtomicU64,
     pub runs_pruned: AtomicU64,
 }
 
@@ -75,6 +76,10 @@ impl Segments {
 }
 
 impl Figures {
+    pub(crate) fn rows_read(&self) -> u64 {
+        self.rows_read.load(Ordering::Relaxed)
+    }
+
     pub(super) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
     }

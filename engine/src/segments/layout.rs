@@ -21,8 +21,9 @@ pub(super) const ROW_GROUP_ROWS: usize = 8 * PAGE_ROWS;
 /// Log bytes of the rows at which a row group is closed before it is full.
 pub(super) const ROW_GROUP_BYTES: u64 = 16 << 20;
 
-/// Bytes that a decoded run of a row group should not pass.
+/// Bytes that a decoded run of a row group should not pass, and a piece of one.
 const RUN_BYTES: u64 = 4 << 20;
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// Dictionaries larger than this are given up, so that columns of many values don't pay for one.
 const DICTIONARY_BYTES: usize = 64 << 10;
@@ -56,6 +57,8 @@ pub(super) struct RowGroupSpan {
     pub rows: u64,
     /// Its rows are read in runs of this many, counted from its first.
     pub run_rows: u64,
+    /// Or in pieces of this many, of which runs are made, by those who want a few rows at a time.
+    pub piece_rows: u64,
 }
 
 impl RowGroupSpan {
@@ -70,11 +73,14 @@ pub(super) fn row_groups(metadata: &ParquetMetaData) -> Vec<RowGroupSpan> {
     let spans = metadata.row_groups().iter().map(|group| {
         let rows = u64::try_from(group.num_rows()).unwrap_or(0);
         let bytes: u64 = group.columns().iter().map(decoded_bytes).fold(0, u64::saturating_add);
-        let mut run_rows = PAGE_ROWS as u64;
-        while run_rows > 1 && bytes.saturating_mul(run_rows) > RUN_BYTES.saturating_mul(rows.max(1)) {
-            run_rows /= 2;
-        }
-        let span = RowGroupSpan { first_row, rows, run_rows };
+        let within = |most: u64| {
+            let mut run_rows = PAGE_ROWS as u64;
+            while run_rows > 1 && bytes.saturating_mul(run_rows) > most.saturating_mul(rows.max(1)) {
+                run_rows /= 2;
+            }
+            run_rows
+        };
+        let span = RowGroupSpan { first_row, rows, run_rows: within(RUN_BYTES), piece_rows: within(PIECE_BYTES) };
         first_row += rows;
         span
     });

@@ -23,6 +23,8 @@ pub(crate) struct Pruning<'a> {
     pub operator: Option<&'a dyn BatchOperator>,
     /// Rows outside are not wanted, µs.
     pub event_time_us: Option<&'a Range<i64>>,
+    /// The reader wants a few rows, and comes again for the next ones: it gets a piece of a run.
+    pub piecemeal: bool,
 }
 
 impl Pruning<'_> {

@@ -12,6 +12,9 @@ use crate::chunks::{Chunk, ChunkRows, Projection};
 use crate::contract::InputColumn;
 use crate::model::{Error, Offset, PartitionId, Result, TableInfo};
 
+/// Pieces that are fetched together: whoever reads on finds the next ones there, and nobody fetches a row group for a few rows.
+const PIECES_AT_A_TIME: u64 = 4;
+
 /// The disk fetches the row groups that begin within so many bytes while one is decoded.
 const BYTES_AHEAD: u64 = 2 << 20;
 
@@ -40,9 +43,10 @@ impl Segments {
             Some(span) if row < span.first_row + span.rows => *span,
             _ => return Err(Error::Internal(format!("segment {} does not hold {offset}", segment.meta.path))),
         };
-        let run = (row - span.first_row) / span.run_rows;
+        let run_rows = if pruning.piecemeal { span.piece_rows } else { span.run_rows };
+        let run = (row - span.first_row) / run_rows;
         let columns = file_columns(&footer, projection);
-        let position = Position { segment: segment.meta.id, group, columns, row: run * span.run_rows };
+        let position = Position { segment: segment.meta.id, group, columns, row: run * run_rows, run_rows };
         let base = segment.meta.first_offset + span.first_row + position.row;
         if let Some(reader) = self.pool.take(&position) {
             return self.read(&view, reader, base);
@@ -57,8 +61,11 @@ impl Segments {
             }
             end = span.rows.min((run + survivors) * span.run_rows);
         }
+        if pruning.piecemeal {
+            end = end.min((run + PIECES_AT_A_TIME) * run_rows);
+        }
         if position.columns.is_empty() {
-            let rows = span.run_rows.min(span.rows - position.row);
+            let rows = run_rows.min(span.rows - position.row);
             return view.assemble(base, rows, &[], &[]);
         }
         let columns = position.columns.clone();
@@ -74,6 +81,7 @@ impl Segments {
         let (rows, arrays) = reader.next_run(view.footer)?;
         self.pool.put(reader);
         Figures::add(&self.figures.runs_read, 1);
+        Figures::add(&self.figures.rows_read, rows);
         view.assemble(base, rows, &columns, &arrays)
     }
 }

@@ -26,13 +26,14 @@ pub(super) struct Position {
     pub columns: Arc<[usize]>,
     /// Within the row group.
     pub row: u64,
+    /// How many it gives at a time.
+    pub run_rows: u64,
 }
 
 /// A reader within a stretch of one row group.
 pub(super) struct RunReader {
     position: Position,
     end: u64,
-    run_rows: u64,
     reader: ParquetRecordBatchReader,
     /// Of what it has fetched; goes last.
     _room: Room,
@@ -42,7 +43,6 @@ impl RunReader {
     /// Fetches the columns' pages that hold rows from `position.row` to `end` of the row group, once there is room for them.
     pub(super) fn open(pool: &Pool, footer: &Footer, position: Position, end: u64) -> Result<RunReader> {
         let metadata = &footer.metadata;
-        let run_rows = footer.row_groups.get(position.group).map_or(1, |group| group.run_rows);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), position.columns.iter().copied());
         let ranges = page_ranges(footer, position.group, &mask, position.row..end)?;
         let room = pool.room(footer.body_bytes(&ranges));
@@ -52,11 +52,11 @@ impl RunReader {
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, metadata.clone())
             .with_row_groups(vec![position.group])
             .with_projection(mask)
-            .with_batch_size(as_rows(run_rows))
+            .with_batch_size(as_rows(position.run_rows))
             .with_row_selection(selection)
             .build()
             .map_err(|error| footer.undecodable(&error))?;
-        Ok(RunReader { position, end, run_rows, reader, _room: room })
+        Ok(RunReader { position, end, reader, _room: room })
     }
 
     /// Has the disk fetch a whole row group's pages of these columns while others are decoded; gives their bytes.
@@ -76,7 +76,7 @@ impl RunReader {
 
     /// The next run: its rows, and a column for each of [`Self::columns`].
     pub(super) fn next_run(&mut self, footer: &Footer) -> Result<(u64, Vec<ArrayRef>)> {
-        let rows = self.run_rows.min(self.end - self.position.row);
+        let rows = self.position.run_rows.min(self.end - self.position.row);
         let mut batches: Vec<RecordBatch> = Vec::with_capacity(1);
         let mut missing = as_rows(rows);
         while missing > 0 {

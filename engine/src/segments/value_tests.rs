@@ -82,7 +82,7 @@ fn what_lacks_a_key_is_not_read() {
     let runs_read = |column: usize, text: &'static str| {
         let inputs = [InputColumn::Field(column)];
         let has = Has(text, inputs, message_schema());
-        let pruning = Pruning { operator: Some(&has), event_time_us: None };
+        let pruning = Pruning { operator: Some(&has), ..Pruning::default() };
         let before = segments.figures().runs_read.load(Ordering::Relaxed);
         chunks(&segments, &table, &meta, &inputs, &pruning).unwrap();
         segments.figures().runs_read.load(Ordering::Relaxed) - before

@@ -144,6 +144,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     bytes!("tail_bytes", 0..=TIB, engine.tail_bytes as usize, "Recent rows kept in memory for readers"),
     bytes!(
+        "read_cache_bytes",
+        0..=TIB,
+        engine.read_cache_bytes as usize,
+        "Rows read from files that are kept for consumers who take a few of them at a time"
+    ),
+    bytes!(
         "evaluation_cache_bytes",
         0..=TIB,
         engine.evaluation_cache_bytes as usize,

@@ -23,7 +23,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 38] = [
+const METRICS: [Metric; 39] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -51,6 +51,7 @@ const METRICS: [Metric; 38] = [
     ("segment_store_kept_below", "gauge", "objects of epochs below are kept for other data directories", |s| {
         s.segment_store_kept_below as f64
     }),
+    ("rows_read_total", "counter", "rows read from files of the log and from segments", |s| s.rows_read as f64),
     ("evaluation_hits_total", "counter", "topic batches shared with another group", |s| s.evaluation_hits as f64),
     ("evaluation_misses_total", "counter", "topic batches evaluated", |s| s.evaluation_misses as f64),
     ("rows_skipped_total", "counter", "rows that topics left out because they failed to evaluate", |s| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -28,6 +28,9 @@ use super::tls::Speaking;
 const SMALL_BYTES: usize = 4 << 10;
 /// Answers that wait for the socket, of one connection. Each has its room, or is a small notice.
 const ANSWERS: usize = 64;
+/// What is taken from the socket at a time where messages are small. They have no room of their own until they are looked at, and count as
+/// the connection's.
+const READ_AHEAD_BYTES: usize = 16 << 10;
 /// What is handed to the network at a time: a reader that takes this much is not stalled.
 const PIECE_BYTES: usize = 128 << 10;
 /// A buffer for small answers that leave together.
@@ -66,7 +69,7 @@ pub(crate) enum Ended {
 
 /// What comes in over one connection.
 pub(crate) struct Incoming {
-    half: ReadHalf<Connection>,
+    half: BufReader<ReadHalf<Connection>>,
     sent: Arc<Sent>,
     framing: Framing,
     stop: Stop,
@@ -104,6 +107,7 @@ where
         let sent = Sent::new(Arc::clone(accepted.peer()));
         let (read, write) = tokio::io::split(accepted);
         let (queue, answers) = mpsc::channel(ANSWERS);
+        let read = BufReader::with_capacity(READ_AHEAD_BYTES, read);
         let incoming = Incoming { half: read, sent: Arc::clone(&sent), framing, stop: stop.clone(), begun: false };
         let working = door(incoming, Outgoing { queue, sent: Arc::clone(&sent), local });
         connections.spawn(async move {

@@ -1,18 +1,22 @@
 //! One client's connection.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use millstream_engine::Principal;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::answer::{Answer, Given, Refusal};
-use super::client::{ClientConnection, Notice, tell};
+use super::answer::{Answer, Refusal};
+use super::client::{Client, ClientConnection, Notice, tell};
+use super::joined_sends::{JoinedSends, SendRequest};
+use super::replies::{Asked, reply};
+use super::sending::NewSend;
 use super::shared::Remoting;
 use super::wire::codes;
-use super::wire::command::{Command, Header, HeaderForm};
+use super::wire::command::Command;
 use super::{dispatch, send, signature};
-use crate::net::framed::{Ended, Incoming, Outgoing};
+use crate::net::framed::{Arrived, Ended, Incoming, Outgoing};
 use crate::net::stop::Stop;
 use crate::work::Waits;
 
@@ -47,8 +51,9 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
     // Ends with the connection.
     let mut telling = JoinSet::new();
     telling.spawn(tell(Arc::clone(client), noticed));
+    let mut sends = JoinedSends::default();
     let ended = loop {
-        let arrived = match incoming.next().await {
+        let arrived = match next(&mut incoming, &mut sends, &mut requests).await {
             Ok(arrived) => arrived,
             Err(ended) => break ended,
         };
@@ -83,24 +88,29 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
         };
         let client = client.client(who);
         if dispatch::is_send(&command) {
-            let begun = send::begin(&client, &command).await;
-            drop((arrived, command));
-            requests.spawn(async move {
-                let answer = match begun {
-                    Ok(sending) => sending.finish(&client).await,
-                    Err(refusal) => Err(refusal),
-                };
-                reply(&client, asked, answer.unwrap_or_else(Answer::from).into()).await;
-                drop(place);
-            });
-        } else {
-            requests.spawn(async move {
-                let answered = dispatch::answer(Arc::clone(&client), command, arrived).await;
-                reply(&client, asked, answered.unwrap_or_else(|refusal| Answer::from(refusal).into())).await;
-                drop(place);
-            });
+            let read = send::read(&client, &command).await;
+            drop(command);
+            let request = SendRequest { asked, place, arrived };
+            let apart = match read {
+                Ok(send) => sends.add(&client, send, request).err().map(|(send, request)| (Ok(send), request)),
+                Err(refusal) => Some((Err(refusal), request)),
+            };
+            if apart.is_some() || sends.is_full() {
+                sends.queue(&mut requests).await;
+            }
+            if let Some((read, request)) = apart {
+                send_apart(&client, &mut requests, read, request).await;
+            }
+            continue;
         }
+        sends.queue(&mut requests).await;
+        requests.spawn(async move {
+            let answered = dispatch::answer(Arc::clone(&client), command, arrived).await;
+            reply(&client, asked, answered.unwrap_or_else(|refusal| Answer::from(refusal).into())).await;
+            drop(place);
+        });
     };
+    sends.queue(&mut requests).await;
     telling.abort_all();
     if ended == Ended::Closed {
         // Who has closed his side may still read; long polls end when the server does.
@@ -121,42 +131,37 @@ async fn sender(client: &Arc<ClientConnection>, command: Command) -> Result<(Pri
     client.door.work.run(Waits::Computes, find).await?
 }
 
-/// What an answer has to say of its request.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    form: HeaderForm,
-    opaque: i32,
-    one_way: bool,
+/// The next message. Sends that have come together are queued before it is waited for.
+async fn next(incoming: &mut Incoming, sends: &mut JoinedSends, requests: &mut JoinSet<()>) -> Result<Arrived, Ended> {
+    let mut next = std::pin::pin!(incoming.next());
+    if !sends.is_empty() {
+        if let Poll::Ready(arrived) = futures::poll!(next.as_mut()) {
+            return arrived;
+        }
+        sends.queue(requests).await;
+    }
+    next.await
 }
 
-impl Asked {
-    fn of(command: &Command) -> Asked {
-        Asked { form: command.form, opaque: command.opaque, one_way: command.wants_no_answer() }
-    }
-}
-
-async fn reply(client: &ClientConnection, asked: Asked, Given { answer, room, handed }: Given) {
-    if asked.one_way {
-        if answer.code != codes::SUCCESS {
-            tracing::debug!(peer = ?client.address, code = answer.code, remark = answer.remark, "refused, one way");
-        }
-        return;
-    }
-    let Answer { code, remark, fields, body } = answer;
-    let message = match Header::answer(code, asked.opaque, remark, fields).write(asked.form, &body) {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
-            return;
-        }
+/// Queues a send that does not go with others, and answers it once it is durable; or says why it is not taken.
+async fn send_apart(
+    client: &Arc<Client>,
+    requests: &mut JoinSet<()>,
+    read: Result<NewSend, Refusal>,
+    SendRequest { asked, place, arrived }: SendRequest,
+) {
+    let queued = match read {
+        Ok(send) => send.queue(client).await,
+        Err(refusal) => Err(refusal),
     };
-    let room = match room {
-        Some(mut held) => held.split(message.len()),
-        None => client.outgoing.room(message.len()).await,
-    };
-    if client.outgoing.send(message, room).await
-        && let Some(handed) = handed
-    {
-        handed.received();
-    }
+    drop(arrived);
+    let client = Arc::clone(client);
+    requests.spawn(async move {
+        let answer = match queued {
+            Ok(sending) => sending.finish(&client).await,
+            Err(refusal) => Err(refusal),
+        };
+        reply(&client, asked, answer.unwrap_or_else(Answer::from).into()).await;
+        drop(place);
+    });
 }

@@ -98,7 +98,8 @@ impl<'a> MessageColumns<'a> {
         let ms = |column: Option<&TimestampMicrosecondArray>| {
             value(column?, rows, |column, row| column.value(row).div_euclid(1_000))
         };
-        let keys = self.keys.and_then(|column| value(column, rows, keys_of));
+        let owned = |column: &ListArray, row| keys_of(column, row).map(str::to_owned).collect::<Vec<_>>();
+        let keys = self.keys.and_then(|column| value(column, rows, owned));
         let message = NewMessage::with_properties(self.all_properties(rows));
         NewMessage {
             message_id: texts(self.message_id).or(message.message_id),
@@ -118,7 +119,7 @@ impl<'a> MessageColumns<'a> {
     /// Those that messages had, and other columns.
     fn all_properties(&self, rows: &Range<usize>) -> Vec<(String, String)> {
         let owned = |column: &MapArray, row| -> Vec<(String, String)> {
-            properties_of(column, row).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+            properties_of(column, row).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         };
         let mut all = self.properties.and_then(|column| value(column, rows, owned)).unwrap_or_default();
         let own: usize = all.iter().map(|(name, value)| name.len() + value.len()).sum();

@@ -162,7 +162,7 @@ async fn comes(
         }
         // Of all queues of the table one has more; or the topic is gone, or the login, or a right: the next look tells.
         let ScopedName { namespace, name } = &request.group;
-        if tables.engine.check_consumes(&tables.who, namespace, name, of.topic.id).is_err() {
+        if tables.engine.check_consumer_of(&tables.who, namespace, name, of.topic.id).is_err() {
             return true;
         }
         match of.bounds_of(tables, request.queue) {

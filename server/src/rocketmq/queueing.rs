@@ -23,13 +23,13 @@ pub(super) async fn queue_up(
     who: &Principal,
     table: &Arc<TableInfo>,
     partition: PartitionChoice,
-    messages: Vec<NewMessage>,
+    messages: Arc<[NewMessage]>,
     half: Option<ScopedName>,
 ) -> Result<Queued, Refusal> {
     let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     let (engine, who, table) = (door.engine.clone(), who.clone(), Arc::clone(table));
     let queue = move || {
-        if let (Some(group), [message]) = (&half, messages.as_slice()) {
+        if let (Some(group), [message]) = (&half, &*messages) {
             return transactions::begin(&engine, &who, &table, partition, message, group);
         }
         let batch = rows::batch(&messages).map_err(|error| Refusal::illegal(error.to_string()))?;

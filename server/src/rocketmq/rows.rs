@@ -15,6 +15,9 @@ use millstream_engine::message_schema;
 
 use super::wire::properties::{KEYS, SHARDING_KEY, TAGS, UNIQUE_KEY};
 
+/// What a row takes beside its texts and its body, about.
+const ROW_BYTES: usize = 128;
+
 /// A message that is to be appended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct NewMessage {
@@ -46,6 +49,14 @@ impl NewMessage {
             }
         }
         message
+    }
+
+    /// About what it takes in the log.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.message_id, &self.tag, &self.group].into_iter().flatten().map(String::len);
+        let pairs = self.properties.iter().map(|(name, value)| name.len() + value.len());
+        let keys = self.keys.iter().map(String::len);
+        ROW_BYTES + self.body.len() + texts.chain(pairs).chain(keys).sum::<usize>()
     }
 
     /// Sets one of the other properties.

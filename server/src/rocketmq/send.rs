@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_engine::{PartitionChoice, Receipt, TableInfo};
+use millstream_engine::PartitionChoice;
 
-use super::answer::{Answer, Answered, Refusal};
+use super::answer::Refusal;
 use super::client::Client;
 use super::delay;
 use super::fields::Fields;
 use super::names::ScopedName;
-use super::queueing::{self, Queued};
 use super::recall::Handle;
 use super::retry::{self, RetryPolicy};
 use super::rows::NewMessage;
+use super::sending::NewSend;
 use super::tables::Tables;
-use super::transactions;
 use super::wire::batch::{self, BatchedMessage};
 use super::wire::codes;
 use super::wire::command::Command;
 use super::wire::properties::{self, DELAY_LEVEL, REAL_QUEUE_ID, REAL_TOPIC, TRANSACTION};
-use super::wire::{message_id, unpack};
+use super::wire::unpack;
 use crate::work::Waits;
 
 /// The longest body, unpacked.
@@ -85,21 +84,8 @@ impl SendHeader {
     }
 }
 
-/// A send that is in the log's queue.
-#[derive(Debug)]
-pub(super) struct Sending {
-    receipt: Queued,
-    table: Arc<TableInfo>,
-    queue: u32,
-    /// As clients have given them.
-    ids: Vec<String>,
-    is_half: bool,
-    /// Of a delayed message.
-    recall: Option<Handle>,
-}
-
-/// Queues what is sent. Sends of one connection are queued in their order.
-pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sending, Refusal> {
+/// Makes out what is sent, and where to. A topic may be made for it.
+pub(super) async fn read(client: &Arc<Client>, command: &Command) -> Result<NewSend, Refusal> {
     let header = SendHeader::read(command)?;
     let now_ms = client.now_ms();
     let body = unpacked(client, &header, &command.body).await?;
@@ -113,7 +99,7 @@ pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sen
         }
     };
     let half = header.is_half.then(|| header.group.clone());
-    let queue = match u32::try_from(header.queue) {
+    let partition = match u32::try_from(header.queue) {
         // Dead letters have one queue whatever the client has chosen among those of another topic.
         Ok(_) if topic != header.topic => PartitionChoice::Named(0),
         Ok(queue) => PartitionChoice::Named(Tables::check_queue(&table, queue)?),
@@ -125,53 +111,7 @@ pub(super) async fn begin(client: &Arc<Client>, command: &Command) -> Result<Sen
         }
         _ => None,
     };
-    Ok(Sending { recall, ..enqueue(client, table, queue, messages, half).await? })
-}
-
-/// Queues messages for a table; of a half message `half` names the producers.
-pub(super) async fn enqueue(
-    client: &Arc<Client>,
-    table: Arc<TableInfo>,
-    partition: PartitionChoice,
-    messages: Vec<NewMessage>,
-    half: Option<ScopedName>,
-) -> Result<Sending, Refusal> {
-    let is_half = half.is_some();
-    let ids = messages.iter().map(|message| message.message_id.clone().unwrap_or_default()).collect();
-    let receipt = queueing::queue_up(&client.door, &client.tables.who, &table, partition, messages, half).await?;
-    let queue = match partition {
-        PartitionChoice::Named(queue) => queue,
-        PartitionChoice::ByKey => 0,
-    };
-    Ok(Sending { receipt, table, queue, ids, is_half, recall: None })
-}
-
-impl Sending {
-    /// Waits until it is as durable as its table says, and tells where it lies.
-    pub(super) async fn finish(self, client: &Client) -> Answered {
-        let Sending { receipt, table, queue, ids, is_half, recall } = self;
-        let Receipt { lsn, appended, .. } = receipt.await?;
-        if is_half {
-            return Ok(transactions::answer(client, lsn, queue, &ids.join(",")));
-        }
-        let place = appended.iter().find(|appended| appended.table == table.id);
-        let (queue, offset) = place.map_or((queue, 0), |place| (place.partition, place.first_offset));
-        let count = u64::try_from(ids.len()).unwrap_or(1).max(1);
-        // Rows of one submission and partition lie in one frame, whose last LSN is the submission's.
-        let first = (lsn.0 + 1).saturating_sub(count);
-        let physical = (first..=lsn.0).map(|lsn| i64::try_from(lsn).unwrap_or(i64::MAX));
-        let written: Vec<String> = physical.map(|lsn| message_id::write(client.store_host, lsn)).collect();
-        let mut fields = vec![
-            ("msgId", written.join(",")),
-            ("queueId", queue.to_string()),
-            ("queueOffset", offset.to_string()),
-            ("transactionId", ids.join(",")),
-            ("MSG_REGION", "DefaultRegion".to_owned()),
-            ("TRACE_ON", "true".to_owned()),
-        ];
-        fields.extend(recall.map(|handle| ("recallHandle", handle.write())));
-        Ok(Answer::with(fields))
-    }
+    Ok(NewSend { table, partition, messages, half, recall })
 }
 
 /// The body as it was before it was compressed.

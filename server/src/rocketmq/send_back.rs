@@ -11,7 +11,7 @@ use super::names::ScopedName;
 use super::retry::{self, RetryPolicy};
 use super::rows::NewMessage;
 use super::scan::MessageScan;
-use super::send;
+use super::sending::NewSend;
 use super::wire::codes;
 use super::wire::command::Command;
 use super::wire::properties::{DELAY_LEVEL, ORIGIN_MESSAGE_ID, RETRY_TOPIC, WAIT};
@@ -50,8 +50,8 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
     }
     let maker = Arc::clone(&client);
     let table = work.run(Waits::ForLog, move || maker.tables.made(&retry.topic, 1)).await??;
-    let sending = send::enqueue(&client, table, PartitionChoice::Named(0), vec![message], None).await?;
-    sending.finish(&client).await?;
+    let send = NewSend::of(table, PartitionChoice::Named(0), message);
+    send.queue(&client).await?.finish(&client).await?;
     let (origin, partition, offset) = lies;
     let run = || [(partition, offset..offset.saturating_add(1), None)];
     client.tables.note(MessageStep::SentBack, origin, || client.as_consumer(&of), run);

@@ -1,6 +1,7 @@
 //! Rows with the columns of a message table as stored messages.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 
 use arrow::array::{
     Array, AsArray, BinaryArray, Int32Array, ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -120,19 +121,19 @@ impl<'a> MessageRows<'a> {
     }
 
     /// Those that have no column of their own.
-    pub(super) fn other_properties(&self, row: usize) -> Vec<(&'a str, &'a str)> {
+    pub(super) fn other_properties(&self, row: usize) -> impl Iterator<Item = (&'a str, &'a str)> {
         properties_of(self.properties, row)
     }
 
-    pub(super) fn keys(&self, row: usize) -> Vec<String> {
+    pub(super) fn keys(&self, row: usize) -> impl Iterator<Item = &'a str> {
         keys_of(self.keys, row)
     }
 
     /// About what a row takes with all that is said of it.
     pub(super) fn bytes(&self, row: usize) -> usize {
-        let others = self.other_properties(row).into_iter().map(|(name, value)| name.len() + value.len() + 8);
+        let others = self.other_properties(row).map(|(name, value)| name.len() + value.len() + 8);
         let texts = [self.message_id(row), self.tag(row), self.group(row)].into_iter().flatten().map(str::len);
-        let keys = self.keys(row).iter().map(|key| key.len() + 2).sum::<usize>();
+        let keys = self.keys(row).map(|key| key.len() + 2).sum::<usize>();
         OTHER_BYTES + self.body(row).len() + keys + others.sum::<usize>() + texts.sum::<usize>()
     }
 
@@ -142,18 +143,15 @@ impl<'a> MessageRows<'a> {
         if let Some(id) = text(self.message_id, row) {
             all.put(UNIQUE_KEY, id);
         }
-        let added = ADDED.iter().map(|(name, _)| *name).chain([POP_RECEIPT, FIRST_POP_TIME]);
-        for (name, value) in self.other_properties(row) {
-            if !added.clone().any(|other| other == name) {
-                all.put(name, value);
-            }
-        }
+        let is_added =
+            |name: &str| [POP_RECEIPT, FIRST_POP_TIME].contains(&name) || ADDED.iter().any(|(added, _)| *added == name);
+        self.other_properties(row).filter(|(name, _)| !is_added(name)).for_each(|(name, value)| all.put(name, value));
         if let Some(group) = text(self.group, row) {
             all.put(SHARDING_KEY, group);
         }
-        let keys = self.keys(row);
-        if !keys.is_empty() {
-            all.put(KEYS, &keys.join(" "));
+        let mut keys = self.keys(row).peekable();
+        if keys.peek().is_some() {
+            all.put_words(KEYS, keys);
         }
         if let Some(tag) = self.tag(row) {
             all.put(TAGS, tag);
@@ -188,11 +186,11 @@ impl<'a> MessageRows<'a> {
 
     /// A row as a new message, which it is to become.
     pub(super) fn copied(&self, row: usize) -> NewMessage {
-        let others = self.other_properties(row).into_iter();
+        let others = self.other_properties(row);
         NewMessage {
             message_id: text(self.message_id, row).map(str::to_owned),
             tag: self.tag(row).map(str::to_owned),
-            keys: self.keys(row),
+            keys: self.keys(row).map(str::to_owned).collect(),
             group: text(self.group, row).map(str::to_owned),
             properties: others.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: Bytes::copy_from_slice(self.body.value(row)),
@@ -206,21 +204,25 @@ impl<'a> MessageRows<'a> {
 }
 
 /// Texts of a row; a map of others has none.
-pub(super) fn properties_of(column: &MapArray, row: usize) -> Vec<(&str, &str)> {
-    let pairs = (column.keys().as_string_opt::<i32>(), column.values().as_string_opt::<i32>());
-    let (false, (Some(names), Some(values))) = (column.is_null(row), pairs) else { return Vec::new() };
-    let offsets = column.value_offsets();
-    let range = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
-    (range(row)..range(row + 1)).map(|at| (names.value(at), text(values, at).unwrap_or(""))).collect()
+pub(super) fn properties_of(column: &MapArray, row: usize) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = column.keys().as_string_opt::<i32>().zip(column.values().as_string_opt::<i32>());
+    let range = if column.is_null(row) { 0..0 } else { places(column.value_offsets(), row) };
+    pairs
+        .into_iter()
+        .flat_map(move |(names, values)| range.clone().map(move |at| (names.value(at), text(values, at).unwrap_or(""))))
 }
 
 /// The same of a list.
-pub(super) fn keys_of(column: &ListArray, row: usize) -> Vec<String> {
-    if column.is_null(row) {
-        return Vec::new();
-    }
-    let keys = column.value(row);
-    keys.as_string_opt::<i32>().into_iter().flatten().flatten().map(str::to_owned).collect()
+pub(super) fn keys_of(column: &ListArray, row: usize) -> impl Iterator<Item = &str> {
+    let keys = column.values().as_string_opt::<i32>();
+    let range = if column.is_null(row) { 0..0 } else { places(column.value_offsets(), row) };
+    keys.into_iter().flat_map(move |keys| range.clone().filter_map(move |at| text(keys, at)))
+}
+
+/// Where the values of a row lie.
+fn places(offsets: &[i32], row: usize) -> Range<usize> {
+    let place = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+    place(row)..place(row + 1)
 }
 
 fn text(column: &StringArray, row: usize) -> Option<&str> {

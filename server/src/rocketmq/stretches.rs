@@ -7,9 +7,7 @@ use std::time::Duration;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use millstream_engine::{
-    Error, InputColumn, Offset, PlainColumns, RowOffsets, Scan, ScanRequest, ScannedBatch, message_schema,
-};
+use millstream_engine::{Error, InputColumn, Offset, PlainColumns, RowOffsets, ScannedBatch, message_schema};
 
 use super::answer::Refusal;
 use super::converted::{Converted, converted};
@@ -53,8 +51,8 @@ pub(super) struct Stretches<'a> {
 }
 
 enum Kind {
-    /// A message table's rows.
-    Messages(Scan),
+    /// A message table's rows, with these columns.
+    Messages(PlainColumns),
     /// Rows that become messages: about so many and so many bytes at a time.
     Others { rows: usize, bytes: usize },
 }
@@ -71,7 +69,7 @@ impl<'a> Stretches<'a> {
                 let mut inputs: Vec<InputColumn> =
                     (0..message_schema().fields().len()).map(InputColumn::Field).collect();
                 inputs.push(InputColumn::AppendTs);
-                Kind::Messages(columns(scan, range.clone(), inputs)?)
+                Kind::Messages(scan.columns(inputs)?)
             }
             false => Kind::Others { rows: rows.max(1), bytes },
         };
@@ -85,9 +83,9 @@ impl<'a> Stretches<'a> {
             return Ok(Step::End);
         }
         let (rows, bytes) = match &mut self.of {
-            Kind::Messages(scan) => {
-                let Some(scanned) = scan.next() else { return Ok(Step::End) };
-                let ScannedBatch { range, batch, .. } = scanned?;
+            Kind::Messages(columns) => {
+                let Some(read) = self.scan.stretch(begun..self.until, columns)? else { return Ok(Step::End) };
+                let ScannedBatch { range, batch, .. } = read;
                 self.at = range.end;
                 return Ok(Step::Rows(Stretch { batch, offsets: RowOffsets::Dense(range.clone()), next: range.end }));
             }
@@ -136,10 +134,9 @@ impl MessageScan<'_> {
 
     /// When the message at an offset was stored, ms.
     pub(super) fn stored_ms(&self, offset: Offset) -> Result<Option<i64>, Refusal> {
-        let range = offset..offset.saturating_add(1);
-        let Some(scanned) = columns(self, range, vec![InputColumn::AppendTs])?.next() else { return Ok(None) };
-        let times = scanned?.batch;
-        let times = times.columns().first().and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+        let columns = self.columns(vec![InputColumn::AppendTs])?;
+        let Some(read) = self.stretch(offset..offset.saturating_add(1), &columns)? else { return Ok(None) };
+        let times = read.batch.columns().first().and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
         Ok(times.filter(|times| !times.is_empty()).map(|times| times.value(0).div_euclid(1_000)))
     }
 
@@ -166,9 +163,11 @@ impl MessageScan<'_> {
     fn append_times(&self, offsets: &[Offset]) -> Result<Vec<i64>, Refusal> {
         let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(Vec::new()) };
         let mut found = Vec::with_capacity(offsets.len());
+        let columns = self.columns(vec![InputColumn::AppendTs])?;
         let mut wanted = offsets.iter().copied().peekable();
-        for scanned in columns(self, *first..last.saturating_add(1), vec![InputColumn::AppendTs])? {
-            let ScannedBatch { range, batch, .. } = scanned?;
+        while let Some(next) = wanted.peek().copied() {
+            let Some(read) = self.stretch(next..last.saturating_add(1), &columns)? else { break };
+            let ScannedBatch { range, batch, .. } = read;
             let times = batch.columns().first().and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
             let Some(times) = times else { break };
             while let Some(offset) = wanted.next_if(|offset| *offset < range.end) {
@@ -182,16 +181,14 @@ impl MessageScan<'_> {
         let queue = self.queue;
         Err(Refusal::new(codes::SYSTEM_ERROR, format!("rows of queue {queue} from offset {first} on have no times")))
     }
-}
 
-/// Columns of the rows that a queue's messages come from.
-fn columns(scan: &MessageScan<'_>, range: Range<Offset>, inputs: Vec<InputColumn>) -> Result<Scan, Refusal> {
-    let MessageScan { tables, of, queue } = scan;
-    let request = ScanRequest {
-        topic: of.topic.id,
-        ranges: Some(vec![(*queue, range)]),
-        event_time_us: None,
-        operator: Arc::new(PlainColumns::of(&of.source, inputs)?),
-    };
-    Ok(tables.engine.scan_for_consumer(&tables.who, request)?)
+    /// Columns of the rows that a queue's messages come from.
+    fn columns(&self, inputs: Vec<InputColumn>) -> Result<PlainColumns, Refusal> {
+        Ok(PlainColumns::of(&self.of.source, inputs)?)
+    }
+
+    fn stretch(&self, range: Range<Offset>, columns: &PlainColumns) -> Result<Option<ScannedBatch>, Refusal> {
+        let MessageScan { tables, of, queue } = self;
+        Ok(tables.engine.read_stretch(&tables.who, of.queue(*queue), &range, columns)?)
+    }
 }

@@ -5,6 +5,7 @@ mod host;
 mod identities;
 mod locks;
 mod matrix;
+mod message_calls;
 mod revoked;
 mod store;
 

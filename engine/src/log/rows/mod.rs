@@ -18,6 +18,7 @@ mod tail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::by_lsn::LsnIndexes;
 use self::extent_indexes::ExtentIndexes;
@@ -49,6 +50,8 @@ pub(super) struct LogRows {
     indexes: ExtentIndexes,
     by_lsn: LsnIndexes,
     keys: KeyIndex,
+    /// From the journal, since opening.
+    read: AtomicU64,
 }
 
 impl LogRows {
@@ -69,7 +72,13 @@ impl LogRows {
         let keys = KeyIndex::open(disk, dir, log_id, (first, next.lsn), events.clone())?;
         let active = replayed.of(next.extent);
         let indexes = ExtentIndexes::new(journal, directory, active, events);
-        Ok(LogRows { tail: Tail::new(tail_bytes), indexes, by_lsn: LsnIndexes::default(), keys })
+        Ok(LogRows {
+            tail: Tail::new(tail_bytes),
+            indexes,
+            by_lsn: LsnIndexes::default(),
+            keys,
+            read: AtomicU64::new(0),
+        })
     }
 
     /// Makes the rows of a commit readable. Gives its records, which make readers look for them.
@@ -103,7 +112,9 @@ impl LogRows {
             return Ok(Some(frame));
         }
         let Some((index, entry)) = self.indexes.locate(key, offset)? else { return Ok(None) };
-        read_frame(index.extent.as_ref(), key, &entry, self.indexes.log_id()).map(|frame| Some(Arc::new(frame)))
+        let frame = read_frame(index.extent.as_ref(), key, &entry, self.indexes.log_id())?;
+        self.read.fetch_add(u64::from(frame.rows), Ordering::Relaxed);
+        Ok(Some(Arc::new(frame)))
     }
 
     pub(super) fn tail_frame_at(&self, key: PartitionKey, offset: Offset) -> Option<Arc<Frame>> {
@@ -143,6 +154,11 @@ impl LogRows {
             Some(first) => self.keys.forget_below(first.first()),
             None => Ok(()),
         }
+    }
+
+    /// Rows of frames that were read from the journal since opening.
+    pub(super) fn rows_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Memory of the frames held.

@@ -89,7 +89,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
     loop {
         // Each time: the login may have ended meanwhile, or a right.
         let (ScopedName { namespace, name }, tables) = (&looking.group, &looking.tables);
-        tables.engine.check_consumes(&tables.who, namespace, name, looking.queue.readable.topic.id)?;
+        tables.engine.check_consumer_of(&tables.who, namespace, name, looking.queue.readable.topic.id)?;
         let (start, end) = looking.queue.bounds(&looking.tables)?;
         if from < start || from > end {
             return Err(illegal(request.offset));

@@ -64,7 +64,7 @@ pub(super) async fn send(caller: &Caller, request: SendMessageRequest) -> Done<V
         let partition = PartitionChoice::ByKey;
         let recall =
             message.deliver_ms.map(|deliver_ms| Handle { topic: topic.wire(), deliver_ms, message_id: id.clone() });
-        let queued = queueing::queue_up(&caller.door.door, who, &table, partition, vec![message], half).await?;
+        let queued = queueing::queue_up(&caller.door.door, who, &table, partition, [message].into(), half).await?;
         sending.push((id, message_type, recall, queued));
     }
     let mut entries = Vec::with_capacity(count);

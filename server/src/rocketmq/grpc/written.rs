@@ -55,7 +55,7 @@ pub(super) fn message(rows: &MessageRows<'_>, row: usize, place: Place<'_>) -> M
     let attempts = place.handed.as_ref().map(|handed| handed.attempts.saturating_add(again));
     let system_properties = SystemProperties {
         tag: rows.tag(row).map(str::to_owned),
-        keys: rows.keys(row),
+        keys: rows.keys(row).map(str::to_owned).collect(),
         message_id: rows.message_id(row).unwrap_or_default().to_owned(),
         body_digest: Some(Digest { r#type: DigestType::Md5.into(), checksum: md5(body) }),
         body_encoding: Encoding::Identity.into(),

@@ -39,7 +39,7 @@ pub(super) async fn publish(mut call: Call) -> Done<Response> {
     }
     let (id, md5) = (message.message_id.clone().unwrap_or_default(), md5(&message.body));
     let who = &call.tables.who;
-    let queued = queueing::queue_up(&call.door, who, &table, PartitionChoice::ByKey, vec![message], None).await?;
+    let queued = queueing::queue_up(&call.door, who, &table, PartitionChoice::ByKey, [message].into(), None).await?;
     queued.await?;
     let mut xml = Writer::begin("Message");
     xml.text("MessageId", &id).text("MessageBodyMD5", &md5);

@@ -73,10 +73,10 @@ fn body(body: &[u8]) -> (std::borrow::Cow<'_, str>, Option<&'static str>) {
 
 /// `name:value|`, for each. Those that would read as others, for what they have in them, are left out.
 fn properties(rows: &MessageRows<'_>, row: usize, encoding: Option<&str>) -> String {
-    let keys = rows.keys(row).join(" ");
+    let keys = rows.keys(row).collect::<Vec<_>>().join(" ");
     let own = [(KEYS, Some(keys.as_str())), (SHARDING_KEY, rows.group(row)), (ENCODING, encoding)];
     let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let all = rows.other_properties(row).into_iter().filter(|(name, _)| *name != ENCODING).chain(own);
+    let all = rows.other_properties(row).filter(|(name, _)| *name != ENCODING).chain(own);
     let fits = |text: &str| !text.is_empty() && !text.contains([':', '|']) && is_writable(text);
     let all = all.filter(|(name, value)| fits(name) && fits(value));
     all.map(|(name, value)| format!("{name}:{value}|")).collect()

@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
+use super::json_header::{self, JsonHeader};
 use super::reader::{Malformed, Reader};
 
 /// The longest message, without the four bytes before it.
@@ -19,7 +18,7 @@ const ONE_WAY: i32 = 2;
 /// 4.9.8. Java clients refuse SQL filters to servers below 4.1.0 (232), which they learn from heartbeats.
 pub(crate) const VERSION: i32 = 409;
 /// As every client knows it, whatever its release.
-const LANGUAGE: &str = "OTHER";
+pub(super) const LANGUAGE: &str = "OTHER";
 const LANGUAGE_NUMBER: u8 = 7;
 
 /// How a header is written.
@@ -54,23 +53,6 @@ pub(crate) struct Header {
     pub(crate) fields: Vec<(&'static str, String)>,
 }
 
-#[derive(Deserialize)]
-struct JsonHeader {
-    code: i32,
-    #[serde(default)]
-    language: Value,
-    #[serde(default)]
-    version: i32,
-    #[serde(default)]
-    opaque: i32,
-    #[serde(default)]
-    flag: i32,
-    #[serde(default)]
-    remark: Value,
-    #[serde(default, rename = "extFields")]
-    fields: Option<Map<String, Value>>,
-}
-
 impl Command {
     /// Of a message without the four bytes before it.
     pub(crate) fn read(message: &Bytes) -> Result<Command, Malformed> {
@@ -90,29 +72,8 @@ impl Command {
     }
 
     fn from_json(header: &[u8], body: Bytes) -> Result<Command, Malformed> {
-        let header: JsonHeader = serde_json::from_slice(header)
-            .map_err(|error| Malformed(format!("the header is not the JSON that it should be: {error}")))?;
-        let mut fields = HashMap::new();
-        for (name, value) in header.fields.unwrap_or_default() {
-            let value = match value {
-                Value::String(text) => text,
-                // Clients in C++ and Go send numbers as such.
-                Value::Number(number) => number.to_string(),
-                Value::Bool(value) => value.to_string(),
-                Value::Null => continue,
-                Value::Array(_) | Value::Object(_) => return Err(Malformed(format!("extFields: {name} is no text"))),
-            };
-            fields.insert(name, value);
-        }
-        let language = match header.language {
-            Value::String(language) => language,
-            _ => String::new(),
-        };
-        let remark = match header.remark {
-            Value::String(remark) => Some(remark),
-            _ => None,
-        };
-        let JsonHeader { code, version, opaque, flag, .. } = header;
+        let JsonHeader { code, language, version, opaque, flag, remark, fields } = json_header::read(header)?;
+        let language = language.unwrap_or_default();
         Ok(Command { form: HeaderForm::Json, code, language, version, opaque, flag, remark, fields, body })
     }
 
@@ -165,7 +126,7 @@ impl Header {
     /// The whole message, the four bytes before it included.
     pub(crate) fn write(&self, form: HeaderForm, body: &[u8]) -> Result<Bytes, Malformed> {
         let (number, header) = match form {
-            HeaderForm::Json => (0, self.json()?),
+            HeaderForm::Json => (0, json_header::write(self)?),
             HeaderForm::Binary => (1, self.binary()?),
         };
         let length = count(4 + header.len() + body.len())?;
@@ -175,18 +136,6 @@ impl Header {
         message.put_slice(&header);
         message.put_slice(body);
         Ok(message.freeze())
-    }
-
-    fn json(&self) -> Result<Vec<u8>, Malformed> {
-        let mut fields = Map::new();
-        for (name, value) in &self.fields {
-            fields.insert((*name).to_owned(), Value::String(value.clone()));
-        }
-        let header = json!({
-            "code": self.code, "extFields": fields, "flag": self.flag, "language": LANGUAGE, "opaque": self.opaque,
-            "remark": self.remark, "serializeTypeCurrentRPC": "JSON", "version": VERSION,
-        });
-        serde_json::to_vec(&header).map_err(|error| Malformed(error.to_string()))
     }
 
     fn binary(&self) -> Result<Vec<u8>, Malformed> {

@@ -5,6 +5,7 @@ pub(super) mod bodies;
 pub(super) mod codes;
 pub(super) mod command;
 pub(super) mod found;
+mod json_header;
 pub(super) mod loose;
 pub(super) mod message;
 pub(super) mod message_id;

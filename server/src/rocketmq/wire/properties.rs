@@ -44,11 +44,29 @@ pub(crate) struct PropertiesText(String);
 impl PropertiesText {
     /// Adds a pair; what would read as the end of one becomes a space.
     pub(crate) fn put(&mut self, name: &str, value: &str) {
-        let clean = |text: &str| text.replace([NAME_END, PROPERTY_END], " ");
-        self.0.push_str(&clean(name));
+        self.put_words(name, std::iter::once(value));
+    }
+
+    /// The same of a value in words, with spaces between them.
+    pub(crate) fn put_words<'a>(&mut self, name: &str, words: impl IntoIterator<Item = &'a str>) {
+        self.put_clean(name);
         self.0.push(NAME_END);
-        self.0.push_str(&clean(value));
+        for (place, word) in words.into_iter().enumerate() {
+            if place > 0 {
+                self.0.push(' ');
+            }
+            self.put_clean(word);
+        }
         self.0.push(PROPERTY_END);
+    }
+
+    fn put_clean(&mut self, text: &str) {
+        for (place, part) in text.split([NAME_END, PROPERTY_END]).enumerate() {
+            if place > 0 {
+                self.0.push(' ');
+            }
+            self.0.push_str(part);
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -71,6 +89,7 @@ mod tests {
         assert_eq!(read("last\u{1}without end").len(), 1);
         let mut text = PropertiesText::default();
         text.put("a\u{1}b", "c\u{2}d");
-        assert_eq!(text.as_str(), "a b\u{1}c d\u{2}");
+        text.put_words("k", ["e", "f\u{1}g"]);
+        assert_eq!(text.as_str(), "a b\u{1}c d\u{2}k\u{1}e f g\u{2}");
     }
 }

@@ -4,6 +4,7 @@ mod apache;
 mod cpp;
 mod rights;
 mod signed;
+mod together;
 mod truncated;
 
 use std::io::{Read, Write};

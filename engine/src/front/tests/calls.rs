@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::host::{COPIES, JUDGES};
+use super::host::COPIES;
 use super::message_calls;
 use super::store::{
-    NAMESPACE as NS, Nothing, RECEIPT, Store, append, checkback_spec, consumer_spec, function_spec, group, identity,
-    message, message_client, plugin_spec, pop_request, row, table_spec, topic_spec,
+    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, plugin_spec, row, table_spec, topic_spec,
 };
 use crate::access::{Action, ObjectKind};
-use crate::contract::{CheckVerdict, PluginSettings};
+use crate::contract::PluginSettings;
 use crate::cursor::ScanRequest;
 use crate::model::{
     Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings,

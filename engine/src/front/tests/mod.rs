@@ -23,7 +23,7 @@ use crate::delivery::Member;
 use crate::model::{Assignment, ErrorKind, Principal, Result, SeekTo};
 
 /// Calls that no principal makes: the embedding program's, and probes that tell nothing of objects.
-const WITHOUT_PRINCIPAL: [&str; 16] = [
+const WITHOUT_PRINCIPAL: [&str; 17] = [
     "authenticate",
     "check_ready",
     "check_writable",
@@ -35,6 +35,7 @@ const WITHOUT_PRINCIPAL: [&str; 16] = [
     "now_us",
     "recheck_message_clients",
     "recover",
+    "report",
     "segments_fenced_by",
     "set_plugin_host",
     "set_topic_compiler",

@@ -95,7 +95,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "init_admin_password",
         help: "The password of the user admin, who is made where there is no user yet; by variable or file only",
-        access: Access::Secret { set: |config, text| config.init_admin_password = Some(Secret::new(text)) },
+        access: Access::Secret { set: |config, text| config.init_admin_password = Secret::given(text) },
     },
     tls::MODE,
     tls::CERTIFICATE,

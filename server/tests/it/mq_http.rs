@@ -43,7 +43,8 @@ impl Sent {
     }
 
     fn signed(self, key: &str, secret: &str) -> Sent {
-        let of = |name: &str| self.headers.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value);
+        let of =
+            |name: &str| self.headers.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value.as_str());
         let signed = format!(
             "{}\n{}\n{}\n{}\nx-mq-version:{}\n{}",
             self.method,

@@ -95,8 +95,8 @@ fn what_callers_show_is_checked() {
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(8), "c").await).await, Code::Ok);
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(-24), "c").await).await, Code::Unauthorized);
         // A signature counts for the time that was signed.
-        let shown =
-            [("x-mq-date-time", "20261201T000000Z"), ("authorization", &authorization("ann-key", "ann-secret", "x"))];
+        let (now, of_another) = (time(zero), authorization("ann-key", "ann-secret", &time(hours(1))));
+        let shown = [("x-mq-date-time", now.as_str()), ("authorization", of_another.as_str())];
         assert_eq!(ok(Client::to(address, "c").await.showing(&shown)).await, Code::Unauthorized);
         // Tokens, in each place where one may stand, and passwords.
         assert_eq!(ok(signing(&tenants, &token, "ann", zero, "c").await).await, Code::Ok);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use md5::{Digest as _, Md5};
 use millstream_engine::{Right, UserChanges};
 
@@ -23,12 +23,12 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(method: &'static str, path: &str, body: &str) -> Sent {
-        Sent::at(method, path, body, TimeDelta::zero())
+    fn new(tenants: &Tenants, method: &'static str, path: &str, body: &str) -> Sent {
+        Sent::at(tenants, TimeDelta::zero(), method, path, body)
     }
 
-    fn at(method: &'static str, path: &str, body: &str, ahead: TimeDelta) -> Sent {
-        let now: DateTime<Utc> = std::time::SystemTime::now().into();
+    fn at(tenants: &Tenants, ahead: TimeDelta, method: &'static str, path: &str, body: &str) -> Sent {
+        let now = DateTime::from_timestamp_micros(tenants.engine().now_us()).unwrap();
         let date = (now + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let mut headers = vec![("date", date), ("x-mq-version", "2015-06-06".to_owned())];
         if !body.is_empty() {
@@ -43,7 +43,8 @@ impl Sent {
     }
 
     fn signed(self, key: &str, secret: &str) -> Sent {
-        let of = |name: &str| self.headers.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value);
+        let of =
+            |name: &str| self.headers.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value.as_str());
         let signed = format!(
             "{}\n{}\n{}\n{}\nx-mq-version:{}\n{}",
             self.method,
@@ -87,9 +88,9 @@ fn requests_are_signed_while_there_are_users() {
     let tenants = Tenants::start();
     let token = tenants.engine().create_token(tenants.admin(), "ann", "phone", None).unwrap();
     let path = "/topics/t/messages?ns=ann";
-    let publish = || Sent::new("POST", path, MESSAGE);
+    let publish = || Sent::new(&tenants, "POST", path, MESSAGE);
     for method in ["GET", "POST", "DELETE"] {
-        let sent = Sent::new(method, "/topics/t/messages?ns=ann&consumer=g&numOfMessages=1", "");
+        let sent = Sent::new(&tenants, method, "/topics/t/messages?ns=ann&consumer=g&numOfMessages=1", "");
         assert_eq!(sent.ask(&tenants), denied("AccessDenied"), "{method}");
     }
     let right = publish().by("ann");
@@ -109,7 +110,7 @@ fn requests_are_signed_while_there_are_users() {
     }
     // A time that is not now.
     for minutes in [-16, 16] {
-        let late = Sent::at("POST", path, MESSAGE, TimeDelta::try_minutes(minutes).unwrap()).by("ann");
+        let late = Sent::at(&tenants, TimeDelta::try_minutes(minutes).unwrap(), "POST", path, MESSAGE).by("ann");
         assert_eq!(late.ask(&tenants), denied("AccessDenied"), "{minutes}");
     }
     // The body, where its digest is signed: its digits in base 64, as Node's client has it.
@@ -133,9 +134,9 @@ fn each_needs_his_rights_and_sees_nothing_of_others() {
     let tenants = Tenants::start();
     tenants.topic("ann", "t");
     tenants.user("carl", &[(table("ann", "t"), &[Right::Consume]), (group("ann", "g"), &[Right::Consume])]);
-    let publish = |topic: &str| Sent::new("POST", &format!("/topics/{topic}/messages?ns=ann"), MESSAGE);
+    let publish = |topic: &str| Sent::new(&tenants, "POST", &format!("/topics/{topic}/messages?ns=ann"), MESSAGE);
     let consume = |topic: &str, group: &str| {
-        Sent::new("GET", &format!("/topics/{topic}/messages?ns=ann&consumer={group}&numOfMessages=1"), "")
+        Sent::new(&tenants, "GET", &format!("/topics/{topic}/messages?ns=ann&consumer={group}&numOfMessages=1"), "")
     };
     assert_eq!(publish("t").by("ann").ask(&tenants).0, 201);
     assert_eq!(publish("t").by("carl").ask(&tenants), denied("AccessDenied"));

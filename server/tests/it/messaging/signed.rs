@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use millstream_engine::Right;
 
 use super::client::{self, Client};
@@ -16,8 +16,8 @@ use crate::tenants::{Tenants, group, hmac, secret, table};
 /// The service as it is defined.
 const SERVICE: &str = include_str!("../../../proto/rocketmq.v2.proto");
 
-fn time(ahead: TimeDelta) -> String {
-    let now: DateTime<Utc> = std::time::SystemTime::now().into();
+fn time(tenants: &Tenants, ahead: TimeDelta) -> String {
+    let now = DateTime::from_timestamp_micros(tenants.engine().now_us()).unwrap();
     (now + ahead).format("%Y%m%dT%H%M%SZ").to_string()
 }
 
@@ -27,7 +27,7 @@ fn authorization(key: &str, secret: &str, time: &str) -> String {
 }
 
 async fn signing(tenants: &Tenants, key: &str, secret: &str, ahead: TimeDelta, id: &str) -> Client {
-    let time = time(ahead);
+    let time = time(tenants, ahead);
     let authorization = authorization(key, secret, &time);
     let shown = [("x-mq-date-time", time.as_str()), ("authorization", authorization.as_str())];
     Client::to(tenants.address("grpc"), id).await.showing(&shown)
@@ -95,8 +95,9 @@ fn what_callers_show_is_checked() {
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(8), "c").await).await, Code::Ok);
         assert_eq!(ok(signing(&tenants, "ann-key", "ann-secret", hours(-24), "c").await).await, Code::Unauthorized);
         // A signature counts for the time that was signed.
-        let shown =
-            [("x-mq-date-time", "20261201T000000Z"), ("authorization", &authorization("ann-key", "ann-secret", "x"))];
+        let (now, of_another) =
+            (time(&tenants, zero), authorization("ann-key", "ann-secret", &time(&tenants, hours(1))));
+        let shown = [("x-mq-date-time", now.as_str()), ("authorization", of_another.as_str())];
         assert_eq!(ok(Client::to(address, "c").await.showing(&shown)).await, Code::Unauthorized);
         // Tokens, in each place where one may stand, and passwords.
         assert_eq!(ok(signing(&tenants, &token, "ann", zero, "c").await).await, Code::Ok);
@@ -131,11 +132,12 @@ fn streams_and_calls_that_wait_end_with_the_login() {
         let members = || tenants.engine().message_clients(tenants.admin(), "ann", "g").unwrap().len();
         assert_eq!(members(), 1);
         let mut waiting = of(&tenants, "carl", "w").await.within("ann");
-        let waits = tokio::spawn(async move { waiting.receive("t", 1, Duration::from_secs(20)).await.0 });
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let ended = Instant::now();
-        tenants.engine().drop_user(tenants.admin(), "carl").unwrap();
-        let status = waits.await.unwrap();
+        let ending = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            tenants.engine().drop_user(tenants.admin(), "carl").unwrap();
+            Instant::now()
+        };
+        let ((status, _), ended) = tokio::join!(waiting.receive("t", 1, Duration::from_secs(20)), ending);
         assert!(matches!(code(&status), Code::Unauthorized | Code::Forbidden), "{status:?}");
         assert_eq!(answers.message().await.unwrap_err().code(), tonic::Code::Unauthenticated);
         assert!(ended.elapsed() < Duration::from_secs(1), "{:?}", ended.elapsed());

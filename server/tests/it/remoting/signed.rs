@@ -32,8 +32,9 @@ fn signed_by(key: &str, secret: &str, fields: &Value, body: &[u8]) -> Value {
     let mut all = fields.as_object().unwrap().clone();
     all.insert("AccessKey".to_owned(), json!(key));
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    // A map of serde_json is in the order of its names.
-    let mut content: Vec<u8> = all.values().map(text).collect::<String>().into_bytes();
+    let mut fields: Vec<(&String, &Value)> = all.iter().collect();
+    fields.sort_by_key(|(name, _)| *name);
+    let mut content: Vec<u8> = fields.into_iter().map(|(_, value)| text(value)).collect::<String>().into_bytes();
     content.extend_from_slice(body);
     all.insert("Signature".to_owned(), json!(signature(secret, &content)));
     Value::Object(all)

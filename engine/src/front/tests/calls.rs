@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::host::COPIES;
 use super::message_calls;
 use super::store::{
-    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, plugin_spec, row, table_spec, topic_spec,
+    NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, plugin_spec, row, table_spec,
+    topic_spec,
 };
 use crate::access::{Action, ObjectKind};
 use crate::contract::PluginSettings;

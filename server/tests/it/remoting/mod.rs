@@ -19,10 +19,9 @@ use crate::program::Server;
 const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":
     [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
 
-/// One connection.
 pub(crate) struct Remoting<S = TcpStream>(S);
 
-/// A header, and what follows it.
+/// With what follows it.
 pub(crate) type Message = (Value, Vec<u8>);
 
 impl Remoting {

@@ -91,8 +91,6 @@ impl Server {
     ///
     /// Doors listen while the store is still being opened; that of HTTP answers `/healthz` and `/readyz` meanwhile.
     pub fn start(config: &Config) -> Result<Server, ServeError> {
-        // Whether there are users is known once the store is open.
-        check_exposure(config, true)?;
         check_roots(config)?;
         let tls = Tls::open(&config.tls, &config.engine.dir, &names(config))?;
         let network = runtime("millstream-net", config.network_threads)?;

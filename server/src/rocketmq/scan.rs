@@ -13,7 +13,7 @@ use super::stored::{MessageRows, Place};
 use super::stretches::{Step, Stretch, Stretches};
 use super::tables::Tables;
 use super::take::Passing;
-use super::trace::runs;
+use super::trace::add_to_runs;
 use super::wire::codes;
 use super::wire::command::MAX_MESSAGE_BYTES;
 
@@ -212,7 +212,7 @@ impl MessageScan<'_> {
         let offsets: Vec<u64> = taken.iter().map(|(_, offset, _)| *offset).collect();
         let physical = physical_offsets(self.tables, self.of.queue(self.queue), &offsets)?;
         found.body.reserve(bytes - found.body.len());
-        found.runs.extend(runs(offsets));
+        add_to_runs(&mut found.runs, offsets);
         for ((row, offset, properties), physical) in taken.iter().zip(physical) {
             rows.message(*row, self.place(*offset, physical, wanted), properties).write(&mut found.body)?;
             found.messages += 1;

@@ -67,14 +67,19 @@ impl Tables {
 
 /// Offsets that rise, as runs.
 pub(super) fn runs(offsets: impl IntoIterator<Item = Offset>) -> Vec<Range<Offset>> {
-    let mut runs: Vec<Range<Offset>> = Vec::new();
+    let mut runs = Vec::new();
+    add_to_runs(&mut runs, offsets);
+    runs
+}
+
+/// Offsets that rise behind those that are there.
+pub(super) fn add_to_runs(runs: &mut Vec<Range<Offset>>, offsets: impl IntoIterator<Item = Offset>) {
     for offset in offsets {
         match runs.last_mut() {
             Some(last) if last.end == offset => last.end = offset.saturating_add(1),
             _ => runs.push(offset..offset.saturating_add(1)),
         }
     }
-    runs
 }
 
 #[cfg(test)]
@@ -85,5 +90,8 @@ mod tests {
     fn offsets_that_follow_one_another_are_one_run() {
         assert_eq!(runs([3, 4, 5, 9, 11, 12]), [3..6, 9..10, 11..13]);
         assert_eq!(runs([]), []);
+        let mut known = runs([3, 4]);
+        add_to_runs(&mut known, [5, 7]);
+        assert_eq!(known, [3..6, 7..8]);
     }
 }

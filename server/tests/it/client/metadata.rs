@@ -16,7 +16,7 @@ fn metadata_goes_with_every_call() {
         let with = client.with_metadata("authorization", CREDENTIALS).unwrap();
         assert!(!format!("{with:?}").contains(CREDENTIALS), "credentials are not printed");
         let refused = |error: Error| {
-            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
             assert!(error.to_string().contains("empty password"), "{error}");
         };
         refused(with.sql("SELECT 1").await.unwrap_err());

@@ -107,7 +107,7 @@ with millstream.connect({millstream_server.url!r}) as connection:
 def test_the_page_works_as_typed(tmp_path):
     """Every block of Python of the client's README, one after the other."""
     blocks = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src"), "MILLSTREAM_BIN": BIN}
     with testing.server() as server:
         for block in blocks:

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::alphabet;
+use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// With padding or without: Go's Flight client leaves it out.
-const BASIC: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
+/// Flight's clients in Go leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
@@ -55,7 +55,7 @@ pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Sh
 
 fn basic(encoded: &str) -> Result<Shown, String> {
     let malformed = || "the header authorization is malformed: behind Basic stands name:password in base64".to_owned();
-    let decoded = BASIC.decode(encoded).map_err(|_| malformed())?;
+    let decoded = BASE64.decode(encoded).map_err(|_| malformed())?;
     let text = String::from_utf8(decoded).map_err(|_| malformed())?;
     let (user, password) = text.split_once(':').ok_or_else(malformed)?;
     Ok(Shown::Password { user: user.to_owned(), password: password.to_owned() })
@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn basic(text: &str) -> Result<Shown, String> {
-        header(format!("Basic {}", BASIC.encode(text)))
+        header(format!("Basic {}", BASE64.encode(text)))
     }
 
     fn password(user: &str, password: &str) -> Result<Shown, String> {
@@ -82,10 +82,11 @@ mod tests {
     fn names_with_passwords_and_tokens_are_read() {
         assert_eq!(read([]), Ok(Shown::Nothing));
         assert_eq!(header(" "), Ok(Shown::Nothing));
-        assert_eq!(header("Basic YW5uOmFi"), password("ann", "ab"));
-        assert_eq!(header("Basic YW5uOmE"), header("Basic YW5uOmE="), "without padding");
         assert_eq!(basic("ann:"), password("ann", ""));
         assert_eq!(basic("ann:a:b\u{fc}"), password("ann", "a:b\u{fc}"));
+        for padded in ["Basic YW5uOmE=", "Basic YW5uOmE"] {
+            assert_eq!(header(padded), password("ann", "a"));
+        }
         assert_eq!(header("bearer t1"), Ok(Shown::Token("t1".to_owned())));
         assert_eq!(header("BEARER  t1 "), Ok(Shown::Token("t1".to_owned())));
         assert!(read([&b"Bearer a"[..], b"Bearer b"]).unwrap_err().contains("twice"));
@@ -109,7 +110,7 @@ mod tests {
     fn mutated_headers_show_somebody_or_are_refused() {
         const PIECES: &[&str] =
             &["Basic ", "Bearer ", "=", "==", ":", "Og==", " ", "\u{e9}", "\u{0}", "\t", "/w==", "\n"];
-        for sample in [format!("Basic {}", BASIC.encode("ann:some secret")), "Bearer mst_abcdefgh".to_owned()] {
+        for sample in [format!("Basic {}", BASE64.encode("ann:some secret")), "Bearer mst_abcdefgh".to_owned()] {
             fuzz(sample.as_bytes(), PIECES, |bytes| header(bytes).is_ok());
         }
     }

@@ -57,7 +57,7 @@ fn nothing_secret_is_logged_or_shown() {
     });
     let arguments = std::fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
     let log = server.ended_log();
-    assert!(log.contains(" DEBUG "), "it is a log at debug: {log}");
+    assert!(log.contains(" DEBUG "), "{log}");
     let all = [log, shown.join("\n"), String::from_utf8_lossy(&arguments).into_owned()];
     for secret in [ADMIN, ANN, &token, &key, "chosen by somebody", "$argon2"] {
         for place in &all {

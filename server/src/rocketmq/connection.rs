@@ -91,15 +91,17 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
             let read = send::read(&client, &command).await;
             drop(command);
             let request = SendRequest { asked, place, arrived };
-            let apart = match read {
-                Ok(send) => sends.add(&client, send, request).err().map(|(send, request)| (Ok(send), request)),
-                Err(refusal) => Some((Err(refusal), request)),
-            };
-            if apart.is_some() || sends.is_full() {
-                sends.queue(&mut requests).await;
-            }
-            if let Some((read, request)) = apart {
-                send_apart(&client, &mut requests, read, request).await;
+            match read {
+                Ok(send) if JoinedSends::takes(&send) => {
+                    sends.add(&client, send, request);
+                    if sends.is_full() {
+                        sends.queue(&mut requests).await;
+                    }
+                }
+                apart => {
+                    sends.queue(&mut requests).await;
+                    send_apart(&client, &mut requests, apart, request).await;
+                }
             }
             continue;
         }

@@ -43,7 +43,8 @@ pub(super) struct JoinedSends {
 struct QueueSends {
     client: Arc<Client>,
     table: Arc<TableInfo>,
-    queue: u32,
+    /// A queue that was named.
+    partition: PartitionChoice,
     messages: Vec<NewMessage>,
     requests: Vec<SendRequest>,
     bytes: usize,
@@ -54,38 +55,32 @@ impl JoinedSends {
         self.queues.is_empty()
     }
 
-    /// Takes a send up. What does not go with others is given back, with its request.
-    pub(super) fn add(
-        &mut self,
-        client: &Arc<Client>,
-        send: NewSend,
-        request: SendRequest,
-    ) -> Result<(), (NewSend, SendRequest)> {
-        let (table, queue, message) = match send.into_plain() {
-            Ok(plain) => plain,
-            Err(send) => return Err((send, request)),
-        };
-        let bytes = message.bytes();
-        if bytes > LONGEST {
-            return Err((NewSend::of(table, PartitionChoice::Named(queue), message), request));
-        }
+    /// Whether a send goes with others.
+    pub(super) fn takes(send: &NewSend) -> bool {
+        send.is_plain() && send.bytes() <= LONGEST
+    }
+
+    /// Takes a send up that goes with others.
+    pub(super) fn add(&mut self, client: &Arc<Client>, send: NewSend, request: SendRequest) {
+        let bytes = send.bytes();
         self.bytes += bytes;
+        let NewSend { table, partition, messages, .. } = send;
         let same = |sends: &&mut QueueSends| {
-            Arc::ptr_eq(&sends.table, &table) && sends.queue == queue && sends.client.tables.who == client.tables.who
+            Arc::ptr_eq(&sends.table, &table)
+                && sends.partition == partition
+                && sends.client.tables.who == client.tables.who
         };
         match self.queues.iter_mut().find(same) {
             Some(sends) => {
                 sends.bytes += bytes;
-                sends.messages.push(message);
+                sends.messages.extend(messages);
                 sends.requests.push(request);
             }
             None => {
-                let (messages, requests) = (vec![message], vec![request]);
-                let client = Arc::clone(client);
-                self.queues.push(QueueSends { client, table, queue, messages, requests, bytes });
+                let (client, requests) = (Arc::clone(client), vec![request]);
+                self.queues.push(QueueSends { client, table, partition, messages, requests, bytes });
             }
         }
-        Ok(())
     }
 
     /// Whether they should be queued before more come.
@@ -97,9 +92,8 @@ impl JoinedSends {
     /// Queues them all.
     pub(super) async fn queue(&mut self, under_way: &mut JoinSet<()>) {
         self.bytes = 0;
-        for QueueSends { client, table, queue, messages, requests, .. } in self.queues.drain(..) {
+        for QueueSends { client, table, partition, messages, requests, .. } in self.queues.drain(..) {
             let messages: Arc<[NewMessage]> = messages.into();
-            let partition = PartitionChoice::Named(queue);
             match sending::queue(&client, &table, partition, Arc::clone(&messages), None).await {
                 Ok(sending) => answer(&client, under_way, requests, Ok(sending)),
                 // Perhaps only one of them is at fault.

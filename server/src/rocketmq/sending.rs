@@ -42,17 +42,17 @@ impl NewSend {
         NewSend { table, partition, messages: vec![message], half: None, recall: None }
     }
 
-    /// The table, the queue and the message of a send that is nothing else: it may be appended with others.
-    pub(super) fn into_plain(mut self) -> Result<(Arc<TableInfo>, u32, NewMessage), NewSend> {
-        let PartitionChoice::Named(queue) = self.partition else { return Err(self) };
-        let is_plain = match self.messages.as_slice() {
-            [message] => message.deliver_ms.is_none() && self.half.is_none(),
+    /// Whether it is one message for a queue that was named, and nothing else: it may be appended with others.
+    pub(super) fn is_plain(&self) -> bool {
+        match (self.partition, self.messages.as_slice()) {
+            (PartitionChoice::Named(_), [message]) => message.deliver_ms.is_none() && self.half.is_none(),
             _ => false,
-        };
-        match self.messages.pop_if(|_| is_plain) {
-            Some(message) => Ok((self.table, queue, message)),
-            None => Err(self),
         }
+    }
+
+    /// About what its messages take in the log.
+    pub(super) fn bytes(&self) -> usize {
+        self.messages.iter().map(NewMessage::bytes).sum()
     }
 
     /// Queues it. Sends of one connection are queued in their order.

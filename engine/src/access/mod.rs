@@ -95,7 +95,7 @@ impl Access {
             rehearsal::note(owner, action, object)?;
             return Ok(());
         }
-        self.check(owner, action, object)
+        self.check(&owner.as_owner(), action, object)
     }
 
     /// Whether `who` may know that the object is there.

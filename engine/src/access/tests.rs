@@ -90,6 +90,11 @@ fn owners_have_all_rights_on_what_is_theirs() {
     access.check_owner(&before, Action::Produce, &table("n", "t")).unwrap();
     access.check_owner(&ann, Action::Produce, &table("n", "t")).unwrap_err();
     access.check_owner(&Principal::named("gone"), Action::Produce, &owned).unwrap_err();
+    // However she had logged in when she made it.
+    let logged_in = by_password("ann");
+    access.apply([&IdentityChange::PasswordSet { user: Arc::from("ann"), password: None, set: Lsn(9) }]);
+    access.check(&logged_in, Action::Define, &owned).unwrap_err();
+    access.check_owner(&logged_in, Action::Define, &owned).unwrap();
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl Principal {
         self.login.as_deref()
     }
 
+    /// As definitions name him: what he made stays his, however he had logged in when he made it.
+    pub(crate) fn as_owner(&self) -> Principal {
+        Principal { name: self.name.clone(), login: None }
+    }
+
     pub fn is_anonymous(&self) -> bool {
         self.login.is_none() && self.name.as_ref() == ANONYMOUS
     }

@@ -73,7 +73,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// A token names nobody: then there is no user whom others could be kept from.
+    /// A token names nobody: then only the address counts, so that one program's old token does not keep its neighbours out.
     fn keys(self) -> impl Iterator<Item = Key> {
         // Names are as long as who tries them likes.
         let user: String = self.user.chars().take(128).collect();

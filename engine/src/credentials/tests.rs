@@ -152,7 +152,11 @@ fn who_fails_often_waits() {
     }
     let told = refused(gate.password("ann", "correct horse"));
     assert!(told.contains("too many"), "{told}");
-    // Others are none the worse.
+    // Programs with tokens at the same address are none the worse for it, nor for one whose token has ended.
+    let token = gate.token("t", None);
+    (0..10).for_each(|_| drop(refused(gate.ask(Credentials::Token("mst_ended")))));
+    gate.ask(Credentials::Token(&token)).unwrap();
+    // Nor are others.
     let other = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)));
     let right = || Credentials::Password { user: "ann", password: "correct horse" };
     gate.authenticator.authenticate(&gate.access, Some(right()), other).unwrap();

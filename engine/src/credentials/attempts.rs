@@ -77,7 +77,6 @@ impl Attempt<'_> {
     fn keys(self) -> impl Iterator<Item = Key> {
         // Names are as long as who tries them likes.
         let user: String = self.user.chars().take(128).collect();
-        // A token names nobody: then only the address counts, so that one program's old token does not keep its neighbours out.
         let named = (!user.is_empty()).then(|| [Key::Pair(user.clone(), self.from), Key::User(user)]);
         let address = self.counts_for_all.then_some(Key::Address(self.from));
         address.into_iter().chain(named.into_iter().flatten())

@@ -183,8 +183,11 @@ mod tests {
         fuzz(b"20261201T120000Z", &["T", "Z", "9", "-", "é"], |bytes| {
             std::str::from_utf8(bytes).is_ok_and(|time| check_time(time, 1_796_126_400_000_000).is_ok())
         });
-        fuzz(b"Basic YW5uOmE6Yg==", &["=", " ", "Bearer", "é"], |bytes| {
+        fuzz(b"Bearer mst_abcdefghijkmnpqrstuvwxyz23456789abcdefgh", &["=", " ", "Basic", "é"], |bytes| {
             std::str::from_utf8(bytes).is_ok_and(|header| read(header).is_ok())
+        });
+        fuzz(b"ann:a password of hers", &[":", "\u{0}", "é"], |bytes| {
+            read(&format!("Basic {}", BASE64_STANDARD.encode(bytes))).is_ok()
         });
     }
 }

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn mutated_dates_are_read_or_refused() {
-        fuzz(b"Tue, 01 Dec 2026 12:00:00 GMT", &["GMT", "+0000", ":", "99", "é"], |bytes| {
+        let date = b"Tue, 01 Dec 2026 12:00:00 GMT (with words behind it, which mean nothing and may be any)";
+        fuzz(date, &["GMT", "+0000", ":", "99", "é"], |bytes| {
             std::str::from_utf8(bytes).is_ok_and(|date| check_date(date, 1_796_126_400_000_000).is_ok())
         });
     }

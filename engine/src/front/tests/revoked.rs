@@ -22,14 +22,16 @@ fn a_member_that_waits_is_out_within_a_second() {
     let ann = logged_in(engine, "ann");
     let member = engine.join(&ann, group("g"), &["t".to_owned()]).expect("she may");
     member.poll(1 << 20, Duration::ZERO).expect("she may");
-    let waits = std::thread::spawn(move || {
-        let begun = std::time::Instant::now();
-        let polled = member.poll(1 << 20, Duration::from_secs(30));
-        (polled.map(|batches| batches.len()), begun.elapsed())
+    let (polled, took) = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let begun = std::time::Instant::now();
+            let polled = member.poll(1 << 20, Duration::from_secs(30));
+            (polled.map(|batches| batches.len()), begun.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        engine.take_role(&admin, "consumers", "ann").expect("taken");
+        waits.join().expect("it ends")
     });
-    std::thread::sleep(Duration::from_millis(200));
-    engine.take_role(&admin, "consumers", "ann").expect("taken");
-    let (polled, took) = waits.join().expect("it ends");
     assert_eq!(polled.expect_err("it was revoked").kind(), ErrorKind::PermissionDenied);
     assert!(took < Duration::from_millis(1_200), "{took:?}");
 }

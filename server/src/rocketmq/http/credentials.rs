@@ -83,7 +83,7 @@ fn check_date(date: &str, now_us: i64) -> Done<()> {
 pub(super) fn check_body(headers: &HeaderMap, body: &[u8]) -> Done<()> {
     let said = text(headers, CONTENT_MD5);
     let digest = Md5::digest(body);
-    if said.is_empty() || said == BASE64_STANDARD.encode(&digest) || said == BASE64_STANDARD.encode(hex::write(&digest))
+    if said.is_empty() || said == BASE64_STANDARD.encode(digest) || said == BASE64_STANDARD.encode(hex::write(&digest))
     {
         return Ok(());
     }

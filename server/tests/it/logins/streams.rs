@@ -10,7 +10,7 @@ use millstream_protocol::consumer_reply::Reply;
 use millstream_protocol::{ConsumerReply, ConsumerRequest, EndReason, consumer_request::Request};
 use prost::Message;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -23,7 +23,14 @@ const IN_TIME: Duration = Duration::from_millis(1_500);
 
 type Flight = FlightServiceClient<Channel>;
 /// How a stream has ended: the kind of its error.
-type Ended = JoinHandle<ErrorKind>;
+type Ended = JoinSet<ErrorKind>;
+
+/// What goes on beside the test, and ends with it.
+fn kept(ends: impl Future<Output = ErrorKind> + Send + 'static) -> Ended {
+    let mut kept = JoinSet::new();
+    kept.spawn(ends);
+    kept
+}
 
 fn named(status: &tonic::Status) -> ErrorKind {
     let kind = status.metadata().get("millstream-error-kind").expect("the server names it").to_str().unwrap();
@@ -53,7 +60,7 @@ async fn member(mut flight: Flight, token: &str, group: &str, credit_bytes: u64)
     requests.send(FlightData::new().with_app_metadata(first)).await.unwrap();
     let mut replies = flight.do_exchange(request(token, receiver)).await.unwrap().into_inner();
     while !matches!(reply(&mut replies).await, Reply::Assignment(_)) {}
-    tokio::spawn(async move {
+    kept(async move {
         let _open = requests;
         loop {
             if let Reply::End(end) = reply(&mut replies).await {
@@ -71,7 +78,7 @@ async fn producer(mut flight: Flight, token: &str) -> Ended {
     messages.send(batch_message(&rows(0, 1), Default::default())).await.unwrap();
     let mut acks = flight.do_put(request(token, receiver)).await.unwrap().into_inner();
     acks.message().await.unwrap().expect("an acknowledgement");
-    tokio::spawn(async move {
+    kept(async move {
         let _open = messages;
         named(&acks.message().await.expect_err("an end"))
     })
@@ -89,7 +96,7 @@ async fn ingest(mut flight: Flight, token: &str) -> Ended {
     let schema = schema_message(&schema(), "t").with_descriptor(FlightDescriptor::new_cmd(command));
     messages.send(schema).await.unwrap();
     let request = request(token, receiver);
-    tokio::spawn(async move {
+    kept(async move {
         let _open = messages;
         match flight.do_put(request).await {
             Err(refused) => named(&refused),
@@ -104,7 +111,7 @@ async fn statement(client: Client, statement: String, waits: bool) -> Ended {
     if !waits {
         rows.next().await.unwrap().unwrap();
     }
-    tokio::spawn(async move {
+    kept(async move {
         loop {
             match rows.next().await.expect("it is long") {
                 Ok(_) => tokio::time::sleep(Duration::from_millis(2)).await,
@@ -131,14 +138,16 @@ async fn streams(server: &Server, token: &str, group: &str) -> Vec<(&'static str
 }
 
 async fn end_in_time(what: &str, since: Instant, streams: Vec<(&'static str, Ended)>, kind: ErrorKind, but: &[&str]) {
-    for (stream, ended) in streams {
+    for (stream, mut ended) in streams {
         if but.contains(&stream) {
-            assert!(!ended.is_finished(), "{stream} goes on after {what}");
+            assert!(ended.try_join_next().is_none(), "{stream} goes on after {what}");
             continue;
         }
         let left = (since + IN_TIME).saturating_duration_since(Instant::now());
-        let ended = tokio::time::timeout(left, ended).await.unwrap_or_else(|_| panic!("{stream} goes on after {what}"));
-        assert_eq!(ended.unwrap(), kind, "{stream} after {what}");
+        let ended = tokio::time::timeout(left, ended.join_next())
+            .await
+            .unwrap_or_else(|_| panic!("{stream} goes on after {what}"));
+        assert_eq!(ended.unwrap().unwrap(), kind, "{stream} after {what}");
     }
 }
 

@@ -75,6 +75,18 @@ def run(version: str, server, part: str, headers: str, source: str = "RocketmqCh
     assert [line for line in done.stdout.splitlines() if line in expected] == expected
 
 
+def first_line(program: list[str], words: str, within_s: int = 110, **options) -> str | None:
+    """The first line with these words. The program is ended then: threads of the clients outlive the exception that ends its main one."""
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as running:
+        late = threading.Timer(within_s, running.kill)
+        late.start()
+        try:
+            return next((line for line in running.stdout if words in line), None)
+        finally:
+            late.cancel()
+            running.kill()
+
+
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_java_programs_do(serve, version, part):

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import threading
 
 import pytest
 import test_rocketmq_clients as clients
@@ -59,19 +58,8 @@ def test_what_administrators_do(server, part):
 @pytest.mark.parametrize("version", java.VERSIONS)
 def test_java_programs_without_the_key_are_refused(server, version, shown):
     env = {name: value for name, value in os.environ.items() if not name.startswith("ROCKETMQ_")}
-    assert refusal(java.command(version, server, "concurrent"), {**env, **shown}), "it was let in"
-
-
-def refusal(command, env, within_s=110):
-    """The line that says so. The program is ended then: threads of Java's clients outlive the exception that ends its main one."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as program:
-        late = threading.Timer(within_s, program.kill)
-        late.start()
-        try:
-            return next((line for line in program.stdout if "CODE: 16" in line), None)
-        finally:
-            late.cancel()
-            program.kill()
+    program = java.command(version, server, "concurrent")
+    assert java.first_line(program, "CODE: 16", env={**env, **shown}), "it was let in"
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/Los_Angeles"])

@@ -27,7 +27,7 @@ impl Engine {
         range: &OffsetRange,
         columns: &PlainColumns,
     ) -> Result<Option<ScannedBatch>> {
-        let source = self.session(who)?.topic_by_id(Action::Follow, at.topic)?.table;
+        let source = self.session(who)?.followed(at.topic)?.table;
         crate::cursor::stretch_at(&self.rooms.tables, columns.projection(), (source, at.partition), range)
     }
 
@@ -49,14 +49,14 @@ impl Engine {
 
     /// The first offset of a topic's source appended at or after `time_us`; the end offset if there is none.
     pub fn offset_at(&self, who: &Principal, topic: TopicId, partition: PartitionId, time_us: i64) -> Result<Offset> {
-        let source = self.session(who)?.topic_by_id(Action::Follow, topic)?.table;
+        let source = self.session(who)?.followed(topic)?.table;
         crate::cursor::offset_at(&self.rooms.tables, source, partition, time_us)
     }
 
     /// The LSN of a retained row of a topic's source. `FailedPrecondition` where only a segment has the row, and was written by a
     /// release that did not keep LSNs. Costs a look into the log's index or a segment's footer, which stay in memory for a while.
     pub fn lsn_of(&self, who: &Principal, topic: TopicId, partition: PartitionId, offset: Offset) -> Result<Lsn> {
-        let source = self.session(who)?.topic_by_id(Action::Follow, topic)?.table;
+        let source = self.session(who)?.followed(topic)?.table;
         crate::cursor::lsn_of(&self.rooms.tables, source, partition, offset)
     }
 
@@ -72,7 +72,7 @@ impl Engine {
 
     /// The same of a row of a topic's source, for whoever may read the topic; `NotFound` of another's.
     pub fn topic_row_at(&self, who: &Principal, topic: TopicId, lsn: Lsn) -> Result<RowPlace> {
-        let topic = self.session(who)?.topic_by_id(Action::Follow, topic)?;
+        let topic = self.session(who)?.followed(topic)?;
         let place = crate::cursor::row_at(&self.rooms.tables, lsn)?;
         if place.table == topic.table {
             return Ok(place);
@@ -82,7 +82,7 @@ impl Engine {
 
     /// Changes whenever rows of the topic's source become readable, or the topic is dropped.
     pub fn watch_topic(&self, who: &Principal, topic: TopicId) -> Result<watch::Receiver<u64>> {
-        let source = self.session(who)?.topic_by_id(Action::Follow, topic)?.table;
+        let source = self.session(who)?.followed(topic)?.table;
         Ok(self.rooms.watchers.subscribe(source))
     }
 }

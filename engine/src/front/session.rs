@@ -94,6 +94,13 @@ impl Session<'_> {
         self.standing(action, self.allowed_by_id(action, "topic", self.ledger.topic(id)?)?)
     }
 
+    /// A topic whose rows are looked for, for whoever reads it or consumes of it.
+    pub(super) fn followed(&self, id: TopicId) -> Result<Arc<TopicInfo>> {
+        let topic = self.topic_by_id(Action::Follow, id)?;
+        self.ledger.check_topic(&topic)?;
+        Ok(topic)
+    }
+
     /// A topic whose rows are asked for gives them by its owner's right to its table.
     fn standing(&self, action: Action, topic: Arc<TopicInfo>) -> Result<Arc<TopicInfo>> {
         if matches!(action, Action::Read | Action::Consume) {

@@ -15,7 +15,7 @@ use super::sending::NewSend;
 use super::shared::Remoting;
 use super::wire::codes;
 use super::wire::command::Command;
-use super::{dispatch, send, signature};
+use super::{dispatch, route, send, signature};
 use crate::net::framed::{Arrived, Ended, Incoming, Outgoing};
 use crate::net::stop::Stop;
 use crate::work::Waits;
@@ -76,13 +76,18 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
             reply(client, asked, Answer::from(busy).into()).await;
             continue;
         };
+        let code = command.code;
         let (who, command) = match sender(client, command).await {
             Ok(sender) => sender,
             Err(refusal) => {
                 // Who is in groups over this connection may have come to his end by the clock, of which nobody else hears.
                 client.door.engine.recheck_message_clients(client.number);
                 client.door.net.count_unauthenticated();
-                reply(client, asked, Answer::from(refusal).into()).await;
+                let answer = match code {
+                    codes::GET_ROUTE => route::for_who_is_not_let_in(client),
+                    _ => Answer::from(refusal),
+                };
+                reply(client, asked, answer.into()).await;
                 continue;
             }
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Answer, Answered};
-use super::client::Client;
+use super::client::{Client, ClientConnection};
 use super::fields::Fields;
 use super::names::{BROKER, CLUSTER, DEFAULT_TOPIC, REPLY_TOPIC, ScopedName};
 use super::wire::bodies;
@@ -25,6 +25,15 @@ pub(super) async fn answer(client: Arc<Client>, command: Command) -> Answered {
         // Of what is only read as well: a producer that finds nothing to write to would not learn why, who sends is told.
         (client.tables.existing_readable(&topic)?.queues(), READ_WRITE)
     };
-    let address = client.store_host.to_string();
-    Ok(Answer::body(bodies::route(BROKER, CLUSTER, &address, queues, perm)))
+    Ok(here(&client, queues, perm))
+}
+
+/// To who is not let in, whichever the topic: where nothing is routed clients say that the topic has no route, and the reason stays in their
+/// logs. By this one they send, pull or beat, and hear it. It tells nothing of what there is.
+pub(super) fn for_who_is_not_let_in(client: &ClientConnection) -> Answer {
+    here(client, client.remoting.settings.partitions, READ_WRITE)
+}
+
+fn here(client: &ClientConnection, queues: u32, perm: u8) -> Answer {
+    Answer::body(bodies::route(BROKER, CLUSTER, &client.store_host.to_string(), queues, perm))
 }

@@ -13,6 +13,7 @@ use crate::tenants::{Tenants, group, secret, signature, table};
 const CODES: &str = include_str!("../../../src/rocketmq/wire/codes.rs");
 pub(super) const REFUSED: i64 = 16;
 const NO_TOPIC: i64 = 17;
+const ROUTE: i32 = 105;
 
 /// All named codes, and one that has no name.
 fn codes() -> Vec<i32> {
@@ -98,7 +99,7 @@ pub(super) fn pull_of(group: &str, topic: &str, offset: u64, flag: i32) -> Value
 fn every_request_needs_credentials_while_there_are_users() {
     let tenants = Tenants::start();
     let mut nobody = Remoting::connect(tenants.address("remoting"));
-    for code in codes() {
+    for code in codes().into_iter().filter(|code| *code != ROUTE) {
         let (answered, header, _) = nobody.ask(code, &json!({"topic": "t"}), b"x");
         assert!(answered == REFUSED && remark(&header).contains("AccessKey"), "{code}: {header}");
         let (answered, header, _) = nobody.ask(code, &json!({"topic": "t", "AccessKey": "ann-key"}), b"x");
@@ -110,7 +111,27 @@ fn every_request_needs_credentials_while_there_are_users() {
         let header = json!({"code": code, "extFields": {}, "flag": 2, "opaque": 7, "version": 409});
         nobody.0.write_all(&framed(0, header.to_string().as_bytes(), b"")).unwrap();
     }
-    assert_eq!(nobody.ask(105, &signed("ann", &json!({"topic": "TBW102"}), b""), b"").0, 0, "on the same connection");
+    assert_eq!(nobody.ask(ROUTE, &signed("ann", &json!({"topic": "TBW102"}), b""), b"").0, 0, "on the same connection");
+}
+
+#[test]
+fn one_route_is_given_to_who_is_not_let_in_whatever_there_is() {
+    let tenants = Tenants::start();
+    let mut client = Remoting::connect(tenants.address("remoting"));
+    assert_eq!(client.ask(ROUTE, &signed("ann", &json!({"topic": "ann%t"}), b""), b"").0, 0);
+    assert_eq!(
+        client.ask(ROUTE, &signed("bob", &json!({"topic": "ann%t"}), b""), b"").0,
+        NO_TOPIC,
+        "he is known, and told"
+    );
+    let strangers = ["ann%t", "ann%none", "TBW102"].map(|topic| {
+        let fields = json!({"topic": topic});
+        let (code, header, route) = client.ask(ROUTE, &fields, b"");
+        let wrong = client.ask(ROUTE, &signed_by("ann-key", "another", &fields, b""), b"");
+        assert_eq!((code, &route), (0, &wrong.2), "{header}");
+        route
+    });
+    assert!(strangers.iter().all(|route| *route == strangers[0] && !route.is_empty()));
 }
 
 #[test]

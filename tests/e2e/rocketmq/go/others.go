@@ -194,6 +194,11 @@ func topics() {
 	administrator, err := admin.NewAdmin(admin.WithResolver(servers()), admin.WithCredentials(credentials()))
 	must(err, "admin")
 	ctx := context.Background()
+	if !credentials().IsEmpty() {
+		// It signs nothing before.
+		_, err = administrator.GetAllSubscriptionGroup(ctx, server, 3*time.Second)
+		must(err, "groups")
+	}
 	must(administrator.CreateTopic(ctx, admin.WithTopicCreate("go-made"), admin.WithBrokerAddrCreate(server),
 		admin.WithReadQueueNums(3), admin.WithWriteQueueNums(3)), "create")
 	names := func() string {

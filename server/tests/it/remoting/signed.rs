@@ -118,6 +118,11 @@ fn every_request_needs_credentials_while_there_are_users() {
 fn one_route_is_given_to_who_is_not_let_in_whatever_there_is() {
     let tenants = Tenants::start();
     let mut client = Remoting::connect(tenants.address("remoting"));
+    assert_eq!(
+        client.ask(310, &signed("ann", &message("ann%t", -1, "TAGS\u{1}a\u{2}"), b"body"), b"body").0,
+        0,
+        "it makes it"
+    );
     assert_eq!(client.ask(ROUTE, &signed("ann", &json!({"topic": "ann%t"}), b""), b"").0, 0);
     assert_eq!(
         client.ask(ROUTE, &signed("bob", &json!({"topic": "ann%t"}), b""), b"").0,

@@ -23,11 +23,14 @@ demo: build guests
 	$(BIN) demo --plugins $(CARGO_TARGET_DIR)/guests --data examples/data
 	MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests $(MILLSTREAM_CACHE)/orders/bin/python examples/orders/demo.py
 
+# End-to-end tests side by side: they wait for most of their time.
+E2E_WORKERS ?= 2
+
 test: build guests
 	@scripts/setup python java clients s3
 	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
-		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e
+		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest -n $(E2E_WORKERS) --dist worksteal tests/e2e
 
 # Every parser of bytes from outside, fed with mutated ones for FUZZ_SECONDS each; the tests whose names begin with "mutated", or that say so.
 FUZZ_SECONDS ?= 600

@@ -7,6 +7,7 @@ use millstream_engine::Engine;
 use millstream_sql::SqlEngine;
 use tokio::sync::SetOnce;
 
+use crate::authenticator::Authenticator;
 use crate::figures::Figures;
 use crate::net::accept::Listener;
 use crate::net::budgets::Net;
@@ -17,6 +18,7 @@ use crate::work::Work;
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     pub(crate) engine: Engine,
+    pub(crate) authenticator: Authenticator,
     pub(crate) sql: SqlEngine,
     /// Queries, topics and plugins run here: never on the network runtime, whose threads must stay free to move bytes.
     pub(crate) queries: tokio::runtime::Handle,

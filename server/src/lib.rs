@@ -6,6 +6,7 @@
 //!
 //! Start at [`serve::Server`] for the server, at `doors` for what it opens, and at [`cli::main`] for the program.
 
+mod authenticator;
 pub mod cli;
 pub mod config;
 mod credentials;
@@ -21,9 +22,11 @@ mod hex;
 mod http;
 mod logins;
 mod net;
+mod oidc;
 mod rocketmq;
 pub mod serve;
 mod work;
 
 pub use net::limits::NetLimits;
 pub use net::tls::{ClientCertificates, TlsError, TlsMode, TlsRequired, TlsSettings, TlsVersion};
+pub use oidc::OidcSettings;

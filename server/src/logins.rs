@@ -22,7 +22,7 @@ pub(crate) async fn log_in(door: &Door, shown: Shown, peer: &Peer) -> Result<Pri
         Shown::Nothing => {
             engine.authenticate(peer.certificate_name().map(|name| Credentials::Certificate { name }), from)
         }
-        Shown::Token(token) => engine.authenticate(Some(Credentials::Token(&token)), from),
+        Shown::Token(token) => door.authenticator.check_token(&token, from).await,
         Shown::Password { user, password } => {
             let engine = engine.clone();
             let check =

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use millstream_engine::Engine;
 use millstream_plugin_host::{HostOptions, WasmHost};
-use millstream_sql::{SqlEngine, SqlOptions};
+use millstream_sql::{ShownSetting, SqlEngine, SqlOptions};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::config::{Config, ConfigError};
+use crate::authenticator::Authenticator;
+use crate::config::{Config, ConfigError, SETTINGS};
 use crate::door::{Door, Opening, Rooms};
 use crate::doors::{DOORS, Entry};
 use crate::net::accept::Listener;
@@ -21,6 +22,7 @@ use crate::net::budgets::Net;
 use crate::net::exposure;
 use crate::net::stop::Stop;
 use crate::net::tls::{Tls, TlsError};
+use crate::oidc::Oidc;
 use crate::work::Work;
 
 /// Where compiled plugins are kept, under the data directory.
@@ -38,6 +40,8 @@ pub enum ServeError {
     Exposed { door: &'static str, address: SocketAddr, lacks: &'static str },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("cannot take tokens of an OpenID Connect provider: {0}")]
+    Oidc(String),
     #[error("{root} (file_roots): {message}")]
     FileRoot { root: String, message: String },
     #[error("cannot listen on {address} ({door}): {source}")]
@@ -97,6 +101,7 @@ impl Server {
         }
         check_roots(config)?;
         let tls = Tls::open(&config.tls, &config.engine.dir, &names(config))?;
+        let oidc = Oidc::open(&config.oidc).map_err(ServeError::Oidc)?;
         let network = runtime("millstream-net", config.network_threads)?;
         let queries = runtime("millstream-query", config.query_threads)?;
         let reading = Work::readers(config.net.egress_bytes);
@@ -126,7 +131,18 @@ impl Server {
             let now_s = move || u64::try_from(clock.now_us() / 1_000_000).unwrap_or(0);
             network.spawn(tls.watch(stopping, now_s, move |kind, message| told.report(kind, message)));
         }
+        if let Some(oidc) = oidc.clone() {
+            let told = engine.clone();
+            network.spawn(oidc.keep(stop.clone(), move |kind, message| told.report(kind, message)));
+            if !engine.has_users() {
+                tracing::warn!(
+                    "there are no users, so that nobody has to log in, and tokens of {} count for nothing",
+                    config.oidc.issuer
+                );
+            }
+        }
         rooms.open(Door {
+            authenticator: Authenticator { engine: engine.clone(), oidc },
             engine: engine.clone(),
             sql,
             queries: queries.handle().clone(),
@@ -311,8 +327,17 @@ fn open(config: &Config) -> Result<(Engine, SqlEngine), ServeError> {
     options.http_deny.clone_from(&config.plugin_http_deny);
     let host = WasmHost::new(options).map_err(ServeError::Plugins)?;
     engine.set_plugin_host(host);
-    let options =
-        SqlOptions { threads: config.query_threads, own_dirs: vec![config.engine.dir.clone()], ..config.sql.clone() };
+    let settings = SETTINGS.iter().map(|setting| ShownSetting {
+        name: setting.key,
+        value: setting.show(config),
+        description: setting.help,
+    });
+    let options = SqlOptions {
+        threads: config.query_threads,
+        own_dirs: vec![config.engine.dir.clone()],
+        settings: settings.collect(),
+        ..config.sql.clone()
+    };
     let sql = SqlEngine::new(engine.clone(), options)?;
     Ok((engine, sql))
 }

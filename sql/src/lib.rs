@@ -34,7 +34,7 @@ mod types;
 mod values;
 
 pub use error::{Error, Position, Result};
-pub use options::SqlOptions;
+pub use options::{ShownSetting, SqlOptions};
 pub use outcome::{BatchStream, Outcome};
 pub use prepared::Prepared;
 pub use selector::{MessageFilter, MessageProperty, PropertyNames, Selection};

@@ -17,6 +17,17 @@ pub struct SqlOptions {
     pub batch_rows: usize,
     /// Steps that one WITH RECURSIVE may take; a query that needs more fails.
     pub max_recursions: u64,
+    /// What `system.settings` shows to operators.
+    pub settings: Vec<ShownSetting>,
+}
+
+/// What the server was set up with, without secrets.
+#[derive(Debug, Clone)]
+pub struct ShownSetting {
+    pub name: &'static str,
+    /// Empty where it is not set.
+    pub value: String,
+    pub description: &'static str,
 }
 
 impl Default for SqlOptions {
@@ -28,6 +39,7 @@ impl Default for SqlOptions {
             threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),
             batch_rows: 8192,
             max_recursions: 100_000,
+            settings: Vec::new(),
         }
     }
 }

@@ -105,8 +105,9 @@ impl SqlEngine {
     pub(crate) fn scene(&self, who: &Principal, namespace: String) -> Scene {
         let inner = &self.inner;
         let (state, shares) = (Arc::clone(&inner.state), Arc::clone(inner.threads.shares()));
-        let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state, shares };
-        Scene { reader, namespace, options: Arc::clone(&inner.options) }
+        let options = Arc::clone(&inner.options);
+        let reader = Reader { engine: inner.engine.clone(), who: who.clone(), state, shares, options };
+        Scene { reader, namespace }
     }
 }
 

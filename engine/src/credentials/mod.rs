@@ -54,6 +54,10 @@ pub enum Credentials<'a> {
         roles: &'a [String],
         expires_us: Option<i64>,
     },
+    /// What the door would have verified, and found wrong: a failed attempt, refused with this reason.
+    Refused {
+        why: &'a str,
+    },
 }
 
 /// Checks what callers show.
@@ -112,7 +116,11 @@ impl Authenticator {
                 if let Some(told) = self.attempts.failed(by, now) {
                     self.events.push("login_failed", told);
                 }
-                Err(Error::Unauthenticated("the credentials are wrong, or have expired".to_owned()))
+                let why = match shown {
+                    Credentials::Refused { why } => why,
+                    _ => "the credentials are wrong, or have expired",
+                };
+                Err(Error::Unauthenticated(why.to_owned()))
             }
         }
     }
@@ -141,6 +149,7 @@ impl Authenticator {
                 })?;
                 self.logged_in(access, &user.name, LoginBy::Vouched, None)
             }
+            Credentials::Refused { .. } => None,
             Credentials::Claims { name, roles, expires_us } => {
                 let created = access.of(|identities| identities.user(name).map(|user| user.created));
                 let roles = roles.iter().map(|role| Arc::from(role.as_str())).collect();
@@ -189,7 +198,7 @@ impl Credentials<'_> {
     fn claimed(&self) -> &str {
         match self {
             Credentials::Password { user, .. } => user,
-            Credentials::Token(_) => "",
+            Credentials::Token(_) | Credentials::Refused { .. } => "",
             Credentials::Signature { key, .. } => key,
             Credentials::Certificate { name } | Credentials::Claims { name, .. } => name,
         }

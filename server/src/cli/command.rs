@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use super::args::{ExportArguments, ImportArguments, ProduceArguments, SqlArguments};
 use super::consume::ConsumeArguments;
 use super::demo::DemoArguments;
+use super::doctor::DoctorArguments;
 use super::group::GroupCommand;
 use super::message::MessageCommand;
 use super::migrate::MigrateCommand;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     /// Bring in what another system has
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// Say what of the server is open to whom
+    Doctor(DoctorArguments),
     /// See it all at work on real flights, with crashes, in a minute
     Demo(DemoArguments),
     /// Print a completion script for a shell

@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod consume;
 mod demo;
+mod doctor;
 mod exit;
 mod export;
 mod files;
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Transaction(command) => on_runtime(transaction::run(command)),
         Command::Plugin(command) => on_runtime(plugin::run(command)),
         Command::Migrate(command) => on_runtime(migrate::run(command)),
+        Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -9,8 +9,10 @@ mod forms;
 mod fuzz;
 mod lists;
 mod namespace_limits;
+mod oidc;
 mod resolve;
 mod rocketmq;
+mod s3;
 mod secret;
 mod segment_store;
 mod setting;
@@ -26,8 +28,10 @@ use millstream_engine::EngineOptions;
 use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
+pub(crate) use crate::net::exposure::is_exposed;
 use crate::net::limits::NetLimits;
 use crate::net::tls::TlsSettings;
+use crate::oidc::OidcSettings;
 pub use error::ConfigError;
 pub use resolve::{Flags, resolve};
 pub use rocketmq::RocketmqSettings;
@@ -54,6 +58,8 @@ pub struct Config {
     pub init_admin_password: Option<Secret>,
     /// Which certificate the doors show, and to whom.
     pub tls: TlsSettings,
+    /// Whose tokens are taken beside our own.
+    pub oidc: OidcSettings,
     /// Names that HTTP requests may be sent to, beside localhost and the address.
     pub http_hosts: Vec<String>,
     /// A filter in the syntax of `tracing`: `info`, `millstream_engine=debug,warn`, …
@@ -96,6 +102,7 @@ impl Config {
             insecure: false,
             init_admin_password: None,
             tls: TlsSettings::default(),
+            oidc: OidcSettings::default(),
             http_hosts: Vec::new(),
             log_filter: "info".to_owned(),
             engine: EngineOptions::new(data),

@@ -1,9 +1,10 @@
 //! The table of settings.
 
-use super::forms::{bytes, flag, millis, number, text, verbatim};
+use super::forms::{bytes, flag, millis, number, text};
 use super::lists;
+use super::oidc;
+use super::s3;
 use super::secret::Secret;
-use super::segment_store::SegmentStoreSettings;
 use super::setting::{Access, Setting};
 use super::tls;
 use super::values::{name_in, parse_address, parse_bool};
@@ -89,8 +90,7 @@ pub static SETTINGS: &[Setting] = &[
     flag!(
         "insecure",
         insecure,
-        "Whether to listen on addresses that other machines can reach; there is no authentication yet, so that whoever \
-         reaches a door may do everything"
+        "Whether to listen on addresses that other machines can reach without users or without TLS"
     ),
     Setting {
         key: "init_admin_password",
@@ -104,6 +104,13 @@ pub static SETTINGS: &[Setting] = &[
     tls::CLIENT_CERTIFICATES,
     tls::MIN_VERSION,
     tls::REQUIRED,
+    oidc::ISSUER,
+    oidc::AUDIENCE,
+    oidc::JWKS,
+    oidc::USER_CLAIM,
+    oidc::USER_PREFIX,
+    oidc::ROLES_CLAIM,
+    oidc::ROLES,
     text!(
         "http_hosts",
         "NAMES",
@@ -216,39 +223,12 @@ pub static SETTINGS: &[Setting] = &[
         lists::read_limits,
         "Limits of namespaces that have none of their own, such as plugin_memory=1GiB,plugin_cpu=1.5"
     ),
-    text!(
-        "segment_url",
-        "URL",
-        |config| config.segment_store.url.clone(),
-        |config, text| {
-            config.segment_store.url = SegmentStoreSettings::check_url(text)?;
-            Ok(())
-        },
-        "Where segments are kept: local (segments/ of the data directory) or s3://BUCKET/PREFIX"
-    ),
-    verbatim!(
-        "s3_endpoint",
-        "URL",
-        segment_store.endpoint,
-        "The S3 service, such as http://127.0.0.1:9000; from AWS_ENDPOINT if not given, else AWS"
-    ),
-    verbatim!("s3_region", "REGION", segment_store.region, "The region of the bucket; from AWS_REGION if not given"),
-    verbatim!(
-        "s3_access_key_id",
-        "ID",
-        segment_store.access_key_id,
-        "The access key; without one the AWS_* variables are used"
-    ),
-    Setting {
-        key: "s3_secret_access_key",
-        help: "The secret of the access key; by variable or file only",
-        access: Access::Secret { set: |config, text| text.clone_into(&mut config.segment_store.secret_access_key) },
-    },
-    flag!(
-        "s3_allow_http",
-        segment_store.allow_http,
-        "Whether the S3 service may be reached without TLS; always so on this machine"
-    ),
+    s3::URL,
+    s3::ENDPOINT,
+    s3::REGION,
+    s3::ACCESS_KEY_ID,
+    s3::SECRET_ACCESS_KEY,
+    s3::ALLOW_HTTP,
     bytes!(
         "query_memory_bytes",
         MIB..=TIB,

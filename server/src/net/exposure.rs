@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 /// Whether other machines can reach an address.
-pub(super) fn is_exposed(address: SocketAddr) -> bool {
+pub(crate) fn is_exposed(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 

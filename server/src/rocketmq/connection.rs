@@ -130,11 +130,11 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
 
 /// Whom a request is carried out for; with the request. Long ones are not hashed where that holds up other connections.
 async fn sender(client: &Arc<ClientConnection>, command: Command) -> Result<(Principal, Command), Refusal> {
-    let (engine, from) = (client.door.engine.clone(), client.address.map(|address| address.ip()));
-    if command.body.len() <= SMALL_BODY_BYTES || !engine.has_users() {
-        return Ok((signature::sender(&engine, &command, from)?, command));
+    let (authenticator, from) = (client.door.authenticator.clone(), client.address.map(|address| address.ip()));
+    if command.body.len() <= SMALL_BODY_BYTES || !authenticator.engine.has_users() {
+        return Ok((signature::sender(&authenticator, &command, from)?, command));
     }
-    let find = move || Ok::<_, Refusal>((signature::sender(&engine, &command, from)?, command));
+    let find = move || Ok::<_, Refusal>((signature::sender(&authenticator, &command, from)?, command));
     client.door.work.run(Waits::Computes, find).await?
 }
 

@@ -2,6 +2,8 @@
 
 use millstream_engine::{Credentials, SignatureAlgorithm, is_token};
 
+use crate::oidc::is_jwt;
+
 /// How far a client's clock may be from the server's, where it signs the time.
 pub(super) const SKEW_US: i64 = 15 * 60 * 1_000_000;
 
@@ -15,10 +17,10 @@ pub(super) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// A token of ours among what is shown, which says all: TDMQ's clients have that of a role in the place of the key, others give it as the
+    /// A token of ours, or of a provider, among what is shown, which says all: TDMQ's clients have that of a role in the place of the key, others give it as the
     /// token of a session. What they sign with it is no secret, and counts for nothing.
     pub(super) fn own_token(key: Option<&'a str>, token: Option<&'a str>) -> Option<&'a str> {
-        [key, token].into_iter().flatten().find(|text| is_token(text))
+        [key, token].into_iter().flatten().find(|text| is_token(text) || is_jwt(text))
     }
 
     /// As the engine checks it.

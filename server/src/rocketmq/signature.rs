@@ -7,12 +7,13 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use millstream_engine::{Engine, Principal};
+use millstream_engine::Principal;
 
 use super::answer::Refusal;
 use super::credentials::Shown;
 use super::wire::codes;
 use super::wire::command::Command;
+use crate::authenticator::Authenticator;
 
 const ACCESS_KEY: &str = "AccessKey";
 const SIGNATURE: &str = "Signature";
@@ -23,15 +24,19 @@ const LAST_UNSIGNED_VERSION: i32 = 399;
 
 /// Whom a request is carried out for. While nobody has to log in, what clients show is not looked at; those in C++ sign with an empty
 /// key even if they were given none.
-pub(super) fn sender(engine: &Engine, command: &Command, from: Option<IpAddr>) -> Result<Principal, Refusal> {
-    if !engine.has_users() {
+pub(super) fn sender(
+    authenticator: &Authenticator,
+    command: &Command,
+    from: Option<IpAddr>,
+) -> Result<Principal, Refusal> {
+    if !authenticator.engine.has_users() {
         return Ok(Principal::anonymous());
     }
     let text = |name: &str| command.fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let (key, token) = (text(ACCESS_KEY), text(SECURITY_TOKEN));
     if let Some(token) = Shown::own_token(key, token) {
         let shown = Shown { key: token, token: None, signed: &[], signature: &[] };
-        return Ok(engine.authenticate(Some(shown.credentials()), from)?);
+        return Ok(authenticator.check(Some(shown.credentials()), from)?);
     }
     let key = key.ok_or_else(|| missing(ACCESS_KEY))?;
     let signature = text(SIGNATURE).ok_or_else(|| missing(SIGNATURE))?;
@@ -40,7 +45,7 @@ pub(super) fn sender(engine: &Engine, command: &Command, from: Option<IpAddr>) -
         .map_err(|error| Refusal::new(codes::NO_PERMISSION, format!("the field {SIGNATURE} is no base 64: {error}")))?;
     let signed = content(command);
     let shown = Shown { key, token, signed: &signed, signature: &signature };
-    Ok(engine.authenticate(Some(shown.credentials()), from)?)
+    Ok(authenticator.check(Some(shown.credentials()), from)?)
 }
 
 fn missing(field: &str) -> Refusal {
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn mutated_signatures_are_read_or_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::open(dir.path()).unwrap();
+        let engine = millstream_engine::Engine::open(dir.path()).unwrap();
         engine.init_administrator("a password").unwrap();
         let who = engine.authenticate(
             Some(millstream_engine::Credentials::Password { user: "admin", password: "a password" }),
@@ -137,12 +142,13 @@ mod tests {
         let fields = AccessKey { id: "ak".to_owned(), secret: "sk".to_owned() }.sign(&[("topic", "t".to_owned())]);
         let header = Header { code: 105, fields, ..Header::default() };
         let whole = header.write(HeaderForm::Json, b"").unwrap().slice(4..);
+        let authenticator = Authenticator { engine, oidc: None };
         // Each from an address of its own: nobody has to wait for another.
         let address = std::cell::Cell::new(0_u32);
         fuzz(&whole, &["AccessKey", "Signature", "mst_", "=", "\u{0}", "é"], |bytes| {
             let Ok(command) = Command::read(&Bytes::copy_from_slice(bytes)) else { return false };
             address.set(address.get() + 1);
-            sender(&engine, &command, Some(std::net::Ipv4Addr::from(address.get()).into())).is_ok()
+            sender(&authenticator, &command, Some(std::net::Ipv4Addr::from(address.get()).into())).is_ok()
         });
     }
 }

@@ -10,13 +10,13 @@ use millstream_engine::{Engine, Error as EngineError, LoadedPlugin, PluginInfo, 
 
 use super::information_schema::InformationSchema;
 use super::stream_table::StreamTable;
-use crate::Result;
 use crate::convert::into_datafusion;
 use crate::names::{CATALOG, INFORMATION_SCHEMA, Name, SYSTEM};
 use crate::plugin::{Callables, Plugin, Transform};
 use crate::shares::Shares;
 use crate::system;
 use crate::topic::{TopicPlan, plan_of};
+use crate::{Result, SqlOptions};
 
 /// Reads the engine on behalf of one principal. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub(crate) struct Reader {
     pub(crate) state: Arc<SessionState>,
     /// Where what blocks is called.
     pub(crate) shares: Arc<Shares>,
+    pub(crate) options: Arc<SqlOptions>,
 }
 
 /// What a name stands for.

@@ -32,7 +32,7 @@ pub(super) fn copy_from(scene: &Scene, copy: CopyFrom) -> Result<Outcome> {
     options.finish("COPY … FROM", &["format", "header", "delimiter"])?;
     let columns: Vec<String> = copy.columns.iter().map(fold).collect();
     scene.engine().check_files(scene.who())?;
-    let (file, path) = files::open(&scene.options, &copy.path)?;
+    let (file, path) = files::open(&scene.reader.options, &copy.path)?;
     let mut appender = Appender::new(scene, Arc::clone(&table));
     let target = Target { table, columns, path };
     match format {

@@ -32,7 +32,7 @@ pub(crate) async fn copy_to(
     options.finish("COPY … TO", &["format", "header", "delimiter", "overwrite"])?;
     scene.engine().check_files(scene.who())?;
     let shares = &scene.reader.shares;
-    let (sql, named) = (Arc::clone(&scene.options), path.to_owned());
+    let (sql, named) = (Arc::clone(&scene.reader.options), path.to_owned());
     let begin = move || -> Result<(NewFile, Writer<BufWriter<File>>)> {
         let (new, file) = NewFile::create(&sql, &named, overwrite)?;
         let options = CsvOptions { header, delimiter };

@@ -20,13 +20,11 @@ mod tables;
 mod topic_reloads;
 mod topics;
 
-use std::sync::Arc;
-
 use millstream_engine::{Engine, Principal};
 
 use crate::parse::Statement;
 use crate::query::Reader;
-use crate::{Error, Outcome, Result, SqlOptions};
+use crate::{Error, Outcome, Result};
 
 pub(crate) use copy_to::copy_to;
 pub(crate) use identities::{rows as identity_rows, schema as identity_schema};
@@ -39,7 +37,6 @@ pub(crate) use topics::{explain_create_topic, explain_topic};
 pub(crate) struct Scene {
     pub(crate) reader: Reader,
     pub(crate) namespace: String,
-    pub(crate) options: Arc<SqlOptions>,
 }
 
 impl Scene {

@@ -73,7 +73,7 @@ pub(super) fn create_plugin(scene: &Scene, create: CreatePlugin) -> Result<Outco
         (PluginSource::Bytes(bytes), _) => bytes,
         (PluginSource::Path(path), _) => {
             scene.engine().check_files(scene.who())?;
-            Arc::from(files::read(&scene.options, &path, MAX_MODULE_BYTES as u64)?)
+            Arc::from(files::read(&scene.reader.options, &path, MAX_MODULE_BYTES as u64)?)
         }
         (PluginSource::Version(_), None) => return Err(Error::Internal("no version was looked up".to_owned())),
         (PluginSource::Upload, _) => {

@@ -10,6 +10,7 @@ mod delivered;
 mod identities;
 mod messages;
 mod namespaces;
+mod settings;
 mod shadows;
 mod stored;
 mod versions;
@@ -44,7 +45,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 35] = [
+pub(crate) static TABLES: [SystemTable; 36] = [
     SystemTable { name: "access_keys", columns: identities::ACCESS_KEYS, rows: identities::access_keys },
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
@@ -72,6 +73,7 @@ pub(crate) static TABLES: [SystemTable; 35] = [
     SystemTable { name: "role_members", columns: identities::ROLE_MEMBERS, rows: identities::role_members },
     SystemTable { name: "roles", columns: identities::ROLES, rows: identities::roles },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },
+    SystemTable { name: "settings", columns: settings::SETTINGS, rows: settings::settings },
     SystemTable { name: "stats", columns: stored::STATS, rows: stored::stats },
     SystemTable { name: "subscriptions", columns: messages::SUBSCRIPTIONS, rows: messages::subscriptions },
     SystemTable { name: "tables", columns: defined::TABLES, rows: defined::tables },

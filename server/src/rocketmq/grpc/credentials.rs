@@ -62,9 +62,9 @@ pub(super) async fn caller(door: &Door, metadata: &MetadataMap, from: Option<IpA
             if Shown::own_token(Some(&key), session_token).is_none() {
                 check_time(time, engine.now_us())?;
             }
-            Ok(engine.authenticate(Some(shown.credentials()), from)?)
+            Ok(door.authenticator.check(Some(shown.credentials()), from)?)
         }
-        Authorization::Token(token) => Ok(engine.authenticate(Some(Credentials::Token(&token)), from)?),
+        Authorization::Token(token) => Ok(door.authenticator.check_token(&token, from).await?),
         Authorization::Password { user, password } => {
             let engine = engine.clone();
             let check =

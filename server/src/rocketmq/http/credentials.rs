@@ -11,9 +11,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::DateTime;
 use md5::{Digest as _, Md5};
-use millstream_engine::{Engine, Error, Principal};
+use millstream_engine::{Error, Principal};
 
 use super::fault::{ACCESS_DENIED, Done, Fault, INVALID_DIGEST, SIGNATURE};
+use crate::authenticator::Authenticator;
 use crate::hex;
 use crate::rocketmq::credentials::{SKEW_US, Shown};
 
@@ -23,7 +24,8 @@ const SECURITY_TOKEN: &str = "security-token";
 const SIGNED_HEADERS: &str = "x-mq-";
 
 /// Whom a request is carried out for. While nobody has to log in, what clients show is not looked at.
-pub(super) fn caller(engine: &Engine, request: &Parts, from: Option<IpAddr>) -> Done<Principal> {
+pub(super) fn caller(authenticator: &Authenticator, request: &Parts, from: Option<IpAddr>) -> Done<Principal> {
+    let engine = &authenticator.engine;
     if !engine.has_users() {
         return Ok(Principal::anonymous());
     }
@@ -39,14 +41,14 @@ pub(super) fn caller(engine: &Engine, request: &Parts, from: Option<IpAddr>) -> 
     })?;
     if Shown::own_token(Some(key), token).is_some() {
         let shown = Shown { key, token, signed: &[], signature: &[] };
-        return Ok(engine.authenticate(Some(shown.credentials()), from)?);
+        return Ok(authenticator.check(Some(shown.credentials()), from)?);
     }
     check_date(text(&request.headers, header::DATE.as_str()), engine.now_us())?;
     let wrong = || Fault::new(SIGNATURE, "the signature in the header Authorization is no base 64");
     let signature = BASE64_STANDARD.decode(signature).map_err(|_| wrong())?;
     let signed = content(request);
     let shown = Shown { key, token, signed: signed.as_bytes(), signature: &signature };
-    engine.authenticate(Some(shown.credentials()), from).map_err(|error| match error {
+    authenticator.check(Some(shown.credentials()), from).map_err(|error| match error {
         Error::Unauthenticated(why) => Fault::new(SIGNATURE, why),
         error => error.into(),
     })

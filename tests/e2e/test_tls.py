@@ -105,3 +105,49 @@ def test_rocketmq_clients_over_grpc(server):
     check = [sys.executable, str(ROOT / "tests/e2e/rocketmq/grpc_check.py"), address, "simple", "tls"]
     env = {**os.environ, "HOME": str(server.data.parent), "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": CA}
     assert "sent, received and acknowledged" in done(server, check, env=env)
+
+
+def test_a_clients_certificate_says_who_it_is(serve, monkeypatch):
+    options = ["--tls-required", "always", "--tls-client-ca", CLIENT_CA]
+    server = serve(*OPTIONS, *options, env={"MILLSTREAM_INIT_ADMIN_PASSWORD": "a long password"})
+    administrator = ["--user", "admin", "--password", "a long password"]
+    for statement in ["CREATE TABLE t (a BIGINT)", "INSERT INTO t VALUES (7)", "CREATE USER reports", "GRANT READ ON TABLE t TO reports"]:
+        millstream(server, "sql", "-c", statement, *administrator)
+    shown = ["--tls-client-cert", CLIENT, "--tls-client-key", CLIENT]
+    assert millstream(server, "sql", "--format", "csv", "-c", "SELECT current_user, a FROM t", *shown).split()[-1] == "reports,7"
+    assert b"reports" in subprocess.run(
+        ["curl", "-sS", "--cacert", CA, "--cert", CLIENT, "-d", "SELECT current_user", f"https://localhost:{server.http.rsplit(':', 1)[1]}/v1/sql"],
+        capture_output=True, timeout=60, check=True,
+    ).stdout
+    with flight.connect(
+        secure_url(server), tls_root_certs=Path(CA).read_bytes(), cert_chain=Path(CLIENT).read_bytes(), private_key=Path(CLIENT).read_bytes()
+    ) as client:
+        assert [info.descriptor.path for info in client.list_flights()] == [[b"public", b"t"]]
+    # Whoever says who he is means that.
+    assert millstream(server, "sql", "--format", "csv", "-c", "SELECT current_user", *shown, *administrator).split()[-1] == "admin"
+    nobody = [BIN, "sql", "-c", "SELECT 1", "--url", secure_url(server), "--tls-ca", CA]
+    refused = subprocess.run(nobody, capture_output=True, text=True, timeout=60)
+    assert refused.returncode != 0 and "log in" in refused.stderr, refused.stderr
+    # Another name of hers, and another user: the certificate is his to whom it was given.
+    millstream(server, "sql", "-c", "CREATE USER exports WITH (certificate = 'reports.example')", *administrator)
+    millstream(server, "sql", "-c", "ALTER USER reports SET (disabled = true)", *administrator)
+    refused = subprocess.run([*nobody, *shown], capture_output=True, text=True, timeout=60)
+    assert refused.returncode != 0, refused.stdout
+
+
+def test_the_doctor_says_what_is_open(serve):
+    # Nobody is asked who he is, and no other machine gets here.
+    server = serve()
+    said = subprocess.run([BIN, "doctor", "--url", server.url], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0 and "there are no users" in said.stdout, said.stderr + said.stdout
+    options = ["--insecure", "--http", "0.0.0.0:0", "--file-roots", str(server.data.parent)]
+    server = serve(*options, name="open", env={"MILLSTREAM_INIT_ADMIN_PASSWORD": "a long password"})
+    doctor = [BIN, "doctor", "--url", server.url]
+    said = subprocess.run([*doctor, "--user", "admin", "--password", "a long password"], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1, said.stdout
+    [line] = [line for line in said.stdout.splitlines() if line.startswith("open")]
+    assert "HTTP (0.0.0.0:0)" in line and "without TLS" in line
+    assert str(server.data.parent) in said.stdout and '"admin" has on all of the server' in said.stdout
+    server.cli("sql", "-c", "CREATE USER ann PASSWORD 'another password'", "--user", "admin", "--password", "a long password")
+    said = subprocess.run([*doctor, "--user", "ann", "--password", "another password"], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and "OPERATE ON SERVER" in said.stderr, said.stderr

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 47] = [
     &[],
     &["serve"],
+    &["passwd"],
     &["sql"],
     &["import"],
     &["export"],
@@ -22,6 +23,17 @@ const COMMANDS: [&[&str]; 34] = [
     &["group", "show"],
     &["group", "reset"],
     &["group", "drop"],
+    &["message"],
+    &["message", "send"],
+    &["message", "get"],
+    &["message", "query"],
+    &["message", "trace"],
+    &["message", "recall"],
+    &["message", "resend"],
+    &["transaction"],
+    &["transaction", "list"],
+    &["transaction", "commit"],
+    &["transaction", "rollback"],
     &["plugin"],
     &["plugin", "list"],
     &["plugin", "load"],
@@ -37,6 +49,7 @@ const COMMANDS: [&[&str]; 34] = [
     &["plugin", "sign"],
     &["migrate"],
     &["migrate", "rocketmq"],
+    &["doctor"],
     &["demo"],
     &["completions"],
 ];

@@ -99,8 +99,11 @@ impl Plan {
 /// Plans a statement.
 pub(crate) async fn prepare(session: SqlSession, statement: Statement) -> Result<Prepared> {
     let scene = session.scene();
-    let planner =
-        Planner { reader: &scene.reader, namespace: &scene.namespace, memory_limit: scene.options.memory_limit_bytes };
+    let planner = Planner {
+        reader: &scene.reader,
+        namespace: &scene.namespace,
+        memory_limit: scene.reader.options.memory_limit_bytes,
+    };
     let none = || Arc::new(Schema::empty());
     let planned = matches!(
         statement,
@@ -272,7 +275,7 @@ impl Prepared {
         self.expect_one_row(parameters)?;
         planned(async {
             let plan = self.bound_row(state, plan, parameters, 0)?;
-            start(state, &plan, scene.options.memory_limit_bytes).await
+            start(state, &plan, scene.reader.options.memory_limit_bytes).await
         })
         .await
     }
@@ -343,7 +346,7 @@ impl Prepared {
         let plans = planning(|| self.bound(state, source, &parameters))?;
         let mut appender = Appender::new(scene, Arc::clone(table));
         for plan in plans {
-            let started = planned(start(state, &plan, scene.options.memory_limit_bytes)).await;
+            let started = planned(start(state, &plan, scene.reader.options.memory_limit_bytes)).await;
             let (_, mut rows) = started.map_err(|error| name_row(error, &plan, state))?;
             while let Some(batch) = rows.next().await {
                 let batch = batch.map_err(|error| name_row(error, &plan, state))?;

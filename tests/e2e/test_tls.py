@@ -140,13 +140,15 @@ def test_the_doctor_says_what_is_open(serve):
     server = serve()
     said = subprocess.run([BIN, "doctor", "--url", server.url], capture_output=True, text=True, timeout=60)
     assert said.returncode == 0 and "there are no users" in said.stdout, said.stderr + said.stdout
-    options = ["--insecure", "--http", "0.0.0.0:0", "--file-roots", str(server.data.parent)]
+    options = ["--insecure", "--file-roots", str(server.data.parent)]
     server = serve(*options, name="open", env={"MILLSTREAM_INIT_ADMIN_PASSWORD": "a long password"})
+    server.stop()
+    server.start(grpc="0.0.0.0:0")
     doctor = [BIN, "doctor", "--url", server.url]
     said = subprocess.run([*doctor, "--user", "admin", "--password", "a long password"], capture_output=True, text=True, timeout=60)
     assert said.returncode == 1, said.stdout
     [line] = [line for line in said.stdout.splitlines() if line.startswith("open")]
-    assert "HTTP (0.0.0.0:0)" in line and "without TLS" in line
+    assert "Flight SQL" in line and "0.0.0.0:0" in line and "without TLS" in line
     assert str(server.data.parent) in said.stdout and '"admin" has on all of the server' in said.stdout
     server.cli("sql", "-c", "CREATE USER ann PASSWORD 'another password'", "--user", "admin", "--password", "a long password")
     said = subprocess.run([*doctor, "--user", "ann", "--password", "another password"], capture_output=True, text=True, timeout=60)

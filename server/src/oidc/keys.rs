@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,9 +87,8 @@ impl Key {
             // A secret that both sides have is none that a provider publishes.
             _ => return None,
         };
-        if let Some(only) = jwk.common.key_algorithm.as_ref() {
-            let only = only.to_algorithm().ok()?;
-            algorithms.retain(|algorithm| *algorithm == only);
+        if let Some(only) = jwk.common.key_algorithm {
+            algorithms.retain(|algorithm| KeyAlgorithm::from(*algorithm) == only);
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;
         (!algorithms.is_empty()).then_some(Key { jwk, key, algorithms })

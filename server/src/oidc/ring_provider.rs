@@ -15,7 +15,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 
 /// For the whole process; once is enough.
 pub(super) fn install() {
-    drop(PROVIDER.install_default());
+    let _ = PROVIDER.install_default();
 }
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {

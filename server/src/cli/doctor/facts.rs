@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 
 use crate::cli::client::Client;
 use crate::cli::exit::Failure;

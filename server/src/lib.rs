@@ -21,6 +21,7 @@ mod hex;
 mod http;
 mod logins;
 mod net;
+mod quotas;
 mod rocketmq;
 pub mod serve;
 mod work;

@@ -17,7 +17,7 @@ const SMALL_BODY_BYTES: usize = 32 << 10;
 /// To be waited for until what was queued is as durable as its table says.
 pub(super) type Queued = PendingReceipt;
 
-/// Queues messages for a table, in the order of the calls; of a half message `half` names the producers.
+/// Queues messages for a table, in the order of the calls, each of which is a request; of a half message `half` names the producers.
 pub(super) async fn queue_up(
     door: &Door,
     who: &Principal,
@@ -26,6 +26,7 @@ pub(super) async fn queue_up(
     messages: Arc<[NewMessage]>,
     half: Option<ScopedName>,
 ) -> Result<Queued, Refusal> {
+    door.engine.admit_requests(who, &table.namespace, u64::try_from(messages.len()).unwrap_or(u64::MAX))?;
     let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     let (engine, who, table) = (door.engine.clone(), who.clone(), Arc::clone(table));
     let queue = move || {

@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+mod quotas;
 mod rights;
 mod signed;
 mod together;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::plugin::guest;
 use crate::program::Server;
+use crate::tenants::Tenants;
 
 const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":
     [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
@@ -74,6 +76,13 @@ impl<S: Read + Write> Remoting<S> {
     fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 1]), Ok(0) | Err(_))
     }
+}
+
+/// A connection over which a user has asked for something.
+pub(crate) fn signed_in(tenants: &Tenants, user: &str) -> Remoting {
+    let mut client = Remoting::connect(tenants.address("remoting"));
+    assert_eq!(client.ask(105, &signed::signed(user, &json!({"topic": "TBW102"}), b""), b"").0, 0);
+    client
 }
 
 fn framed(form: u8, header: &[u8], body: &[u8]) -> Vec<u8> {

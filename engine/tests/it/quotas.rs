@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::{
-    Append, ConsumerConfig, Credentials, Engine, ErrorKind, GroupRetryChanges, ManualClock, MessageKind,
-    NamespaceLimit, NamespaceLimitChanges, PartitionChoice, Principal, QuotaOwner, Right, Rights, Scope, TableOptions,
-    TableSpec, UserChanges, UserOptions, UserSpec,
+    Append, AutoOffsetReset, ConsumerConfig, Credentials, Engine, ErrorKind, GroupRetryChanges, ManualClock,
+    MessageKind, NamespaceLimit, NamespaceLimitChanges, PartitionChoice, Principal, QuotaOwner, Right, Rights, Scope,
+    TableOptions, TableSpec, UserChanges, UserOptions, UserSpec,
 };
 
 use crate::support::{Store, me, options, rows, spec};
@@ -26,6 +26,11 @@ fn with_clock() -> (Store, Arc<ManualClock>) {
 
 fn append(table: millstream_engine::TableId, count: i64) -> Append {
     Append { table, partition: PartitionChoice::ByKey, batch: rows(0..count) }
+}
+
+fn consumer(group: &str) -> ConsumerConfig {
+    let auto_offset_reset = AutoOffsetReset::Earliest;
+    ConsumerConfig { group_id: group.to_owned(), auto_offset_reset, ..ConsumerConfig::default() }
 }
 
 fn kind<T>(result: millstream_engine::Result<T>) -> ErrorKind {
@@ -56,7 +61,7 @@ fn an_append_is_refused_while_there_was_too_much_and_nothing_of_it_is_lost() {
     store.append(table, rows(0..100)).unwrap();
     store.append(other, rows(0..100)).unwrap();
     store.append(other, rows(0..100)).unwrap();
-    let member = store.engine.join(&me(), ConsumerConfig::new("g", "c"), &["t".to_owned()]).unwrap();
+    let member = store.engine.join(&me(), consumer("g"), &["t".to_owned()]).unwrap();
     assert!(!member.poll(1 << 20, Duration::ZERO).unwrap().is_empty());
     member.heartbeat().unwrap();
     member.commit_positions().unwrap();
@@ -115,7 +120,7 @@ fn there_are_only_so_many_topics_groups_and_partitions_and_names_are_so_long() {
     assert_eq!(kind(group("gg")), ErrorKind::InvalidInput);
     group("ggg").unwrap();
     assert_eq!(kind(group("hhh")), ErrorKind::FailedPrecondition);
-    let join = |name: &str| store.engine.join(&me(), ConsumerConfig::new(name, "c"), &["early".to_owned()]);
+    let join = |name: &str| store.engine.join(&me(), consumer(name), &["early".to_owned()]);
     assert_eq!(kind(join("hhh")), ErrorKind::FailedPrecondition);
     assert_eq!(kind(store.engine.commit_unowned(&me(), "public", "hhh", "early", 0, 0)), ErrorKind::FailedPrecondition);
     drop(join("ggg").unwrap());

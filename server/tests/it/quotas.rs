@@ -194,7 +194,7 @@ fn limits_of_one_user_are_no_others_and_connections_are_counted() {
 
     let limits = [(NamespaceLimit::RequestsPerSecond, None)].into();
     tenants.engine().alter_user(tenants.admin(), "ann", UserChanges { limits, ..UserChanges::default() }).unwrap();
-    let mut held: Vec<_> = (0..2).map(|_| crate::remoting::signed_in(&tenants, "ann")).collect();
+    let mut held: Vec<_> = (0..2).map(|_| crate::remoting::quotas::signed_in(&tenants, "ann")).collect();
     let (status, answer) = ask("ann");
     assert!(status == 429 && answer.contains("over its connections"), "{answer}");
     assert_eq!(ask("bob").0, 200);

@@ -135,8 +135,12 @@ impl Appender {
         Ok(appender)
     }
 
-    /// How long to wait before more rows are taken, for a second at most: limits may be changed meanwhile.
+    /// How long to wait before more rows are taken, for a second at most: limits may be changed meanwhile. A statement that has appended
+    /// nothing yet is not held back: it may be refused.
     fn pause(&self) -> Option<Duration> {
+        if !self.has_begun {
+            return None;
+        }
         self.engine.append_pause(&self.who, &self.table.namespace).map(|pause| pause.min(LONGEST_PAUSE))
     }
 

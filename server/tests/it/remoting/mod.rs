@@ -2,7 +2,7 @@
 
 mod apache;
 mod cpp;
-mod quotas;
+pub(crate) mod quotas;
 mod rights;
 mod signed;
 mod together;
@@ -10,13 +10,11 @@ mod truncated;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::plugin::guest;
 use crate::program::Server;
-use crate::tenants::Tenants;
 
 const CONSUMER: &str = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":
     [{"topic":"t","subString":"a || b","expressionType":"TAG","subVersion":5}]}"#;
@@ -29,7 +27,7 @@ pub(crate) type Message = (Value, Vec<u8>);
 impl Remoting {
     pub(crate) fn connect(address: SocketAddr) -> Remoting {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
         Remoting(stream)
     }
 }
@@ -75,18 +73,6 @@ impl<S: Read + Write> Remoting<S> {
     /// Whether the server has closed it.
     fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 1]), Ok(0) | Err(_))
-    }
-}
-
-/// A connection over which a user has asked for something.
-pub(crate) fn signed_in(tenants: &Tenants, user: &str) -> Remoting {
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        let mut client = Remoting::connect(tenants.address("remoting"));
-        if client.ask(105, &signed::signed(user, &json!({"topic": "TBW102"}), b""), b"").0 == 0 {
-            return client;
-        }
-        assert!(Instant::now() < until, "connections of before are closed");
     }
 }
 

@@ -5,12 +5,24 @@ use std::time::{Duration, Instant};
 use millstream_engine::{NamespaceLimit, UserChanges};
 use serde_json::json;
 
-use super::signed::{Signing, pull_of, remark};
+use super::signed::{Signing, pull_of, remark, signed};
 use super::{Remoting, message, pull};
 use crate::program::Server;
 use crate::tenants::Tenants;
 
 const BUSY: i64 = 2;
+
+/// A connection over which a user has asked for something.
+pub(crate) fn signed_in(tenants: &Tenants, user: &str) -> Remoting {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut client = Remoting::connect(tenants.address("remoting"));
+        if client.ask(105, &signed(user, &json!({"topic": "TBW102"}), b""), b"").0 == 0 {
+            return client;
+        }
+        assert!(Instant::now() < until, "connections of before are closed");
+    }
+}
 
 #[test]
 fn what_is_too_much_is_refused_or_waits_and_heartbeats_and_commits_go_on() {

@@ -25,6 +25,7 @@ mod model;
 mod platform;
 mod plugins;
 mod pop;
+mod quotas;
 mod runners;
 mod segments;
 mod state;
@@ -63,10 +64,10 @@ pub use model::{
     NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
     PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
     PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, PopAcked, PopChoice,
-    PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, Receipt, Result, RowOffsets, RowPlace, SeekTo,
-    SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec,
-    TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli, message_schema,
-    types::Misfit, types::convert as convert_column, types::stored_type,
+    PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner, Receipt, Result,
+    RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo,
+    TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
+    message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{
@@ -75,4 +76,5 @@ pub use platform::{
 };
 pub use plugins::MAX_MODULE_BYTES;
 pub use pop::{HandedMessages, PendingAck, PendingPop, PopOutcome};
+pub use quotas::ConnectionPlaces;
 pub use runners::{ConsumerTrial, TrialFault, TrialOutcome};

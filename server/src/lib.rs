@@ -23,6 +23,7 @@ mod http;
 mod logins;
 mod net;
 mod oidc;
+mod quotas;
 mod rocketmq;
 pub mod serve;
 mod work;

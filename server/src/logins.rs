@@ -7,11 +7,17 @@ use crate::door::Door;
 use crate::net::peer::Peer;
 use crate::work::Waits;
 
-/// Who shows this over that connection. `Unauthenticated` where it is wrong, and where it is nothing though callers have to log in.
+/// Who shows this over that connection, which counts as his. `Unauthenticated` where it is wrong, and where it is nothing though callers have to log in.
 ///
 /// While nobody has to, a name is taken at its word, and a password or a token, which nobody can check, is refused, lest whoever
 /// sends one believes that it protects him.
 pub(crate) async fn log_in(door: &Door, shown: Shown, peer: &Peer) -> Result<Principal> {
+    let who = known(door, shown, peer).await?;
+    door.engine.connect(&who, &peer.places)?;
+    Ok(who)
+}
+
+async fn known(door: &Door, shown: Shown, peer: &Peer) -> Result<Principal> {
     let engine = &door.engine;
     if !engine.has_users() {
         return unchecked(&shown).map(|()| Principal::anonymous());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use datafusion::sql::sqlparser::tokenizer::Span;
 use millstream_engine::{ErrorKind, FailureKind, OperatorError};
@@ -115,6 +116,15 @@ impl Error {
             Error::FileNotAllowed { .. } | Error::FileOfServer { .. } => ErrorKind::PermissionDenied,
             Error::FileExists { .. } => ErrorKind::AlreadyExists,
             Error::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// After how long it may be tried again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Engine(error) => error.retry_after(),
+            Error::Partial { source, .. } => source.retry_after(),
+            _ => None,
         }
     }
 

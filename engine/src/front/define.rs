@@ -19,19 +19,19 @@ use crate::state::Change;
 const MAX_SCHEMA_VERSIONS: u32 = 1_024;
 
 impl Engine {
-    /// Values of limits that are `None` are left out.
+    /// Values of limits that are `None` are left out. Quotas take the right to operate the namespace.
     pub fn create_namespace(&self, who: &Principal, name: &str, limits: &NamespaceLimitChanges) -> Result<()> {
-        self.session(who)?.namespace(Action::Define, name)?;
+        self.session(who)?.limited_namespace(name, limits)?;
         check_namespace(name)?;
         check_namespace_limits(limits)?;
-        let mut set = NamespaceLimits::default();
-        limits.iter().for_each(|(limit, value)| set.set(*limit, *value));
+        let set = NamespaceLimits::default().with(limits);
         self.record(vec![Change::NamespaceCreated { name: name.to_owned(), limits: set }]).map(drop)
     }
 
-    /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are.
+    /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are. Quotas take the right to operate
+    /// the namespace: who may define all that is in it is to be held to them.
     pub fn limit_namespace(&self, who: &Principal, name: &str, limits: NamespaceLimitChanges) -> Result<()> {
-        self.session(who)?.namespace(Action::Define, name)?;
+        self.session(who)?.limited_namespace(name, &limits)?;
         check_namespace_limits(&limits)?;
         self.record(vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
     }
@@ -60,7 +60,10 @@ impl Engine {
     /// Creates a table and, with it, its identity topic.
     pub fn create_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
         self.session(who)?.create(ObjectKind::Table, &spec.namespace, &spec.name)?;
-        let lsn = self.record(vec![Change::TableCreated(table_info(spec, who)?)])?;
+        let info = table_info(spec, who)?;
+        let (namespace, name, partitions) = (info.namespace.clone(), info.name.clone(), info.options.partitions);
+        let record = || self.record(vec![Change::TableCreated(info)]);
+        let lsn = self.with_room_for_topics(who, (&namespace, "table", &name), (1, partitions), record)?;
         self.rooms.ledger.table(TableId(lsn.0))
     }
 
@@ -69,6 +72,7 @@ impl Engine {
     pub fn replace_table(&self, who: &Principal, spec: TableSpec) -> Result<Arc<TableInfo>> {
         let session = self.session(who)?;
         let info = table_info(spec, who)?;
+        self.check_quota_of_partitions(&info.namespace, info.options.partitions)?;
         let defined = self.define(|engine| {
             let old = session.table(Action::Define, &info.namespace, &info.name)?;
             engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
@@ -125,6 +129,7 @@ impl Engine {
         if table.options.partitions == partitions {
             return Ok(table);
         }
+        self.check_quota_of_partitions(namespace, partitions)?;
         self.record(vec![Change::PartitionsAdded { table: table.id, partitions }])?;
         self.rooms.ledger.table(table.id)
     }

@@ -15,7 +15,8 @@ impl Engine {
     /// Joins a group, creating it on first use. Topics are names in the configuration's namespace.
     pub fn join(&self, who: &Principal, config: ConsumerConfig, topics: &[String]) -> Result<Member> {
         let topics = self.session(who)?.subscribed(&config, topics)?;
-        self.rooms.delivery.join_as_member(who, config, topics)
+        let (namespace, group) = (config.namespace.clone(), config.group_id.clone());
+        self.with_room_for_group(&namespace, &group, || self.rooms.delivery.join_as_member(who, config, topics))
     }
 
     /// Every group, with its live members.
@@ -51,7 +52,7 @@ impl Engine {
         retries: GroupRetryChanges,
     ) -> Result<()> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.rooms.delivery.create_group(namespace, group, retries)
+        self.with_room_for_group(namespace, group, || self.rooms.delivery.create_group(namespace, group, retries))
     }
 
     /// Sets how messages of a group are tried again. What was handed out already is not touched.
@@ -105,7 +106,10 @@ impl Engine {
         let session = self.session(who)?;
         session.allow(Action::Consume, &config)?;
         let topic = session.topic(Action::Consume, &config.namespace, topic)?;
-        self.rooms.delivery.poll_named(who, config, topic, max_rows, wait)
+        let (namespace, group) = (config.namespace.clone(), config.group_id.clone());
+        self.with_room_for_group(&namespace, &group, || {
+            self.rooms.delivery.poll_named(who, config, topic, max_rows, wait)
+        })
     }
 
     /// `COMMIT OFFSETS`: commits what that client was last handed; gives the committed (partition, next offset) pairs.

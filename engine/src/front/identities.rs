@@ -8,7 +8,7 @@ use crate::front::Engine;
 use crate::identities::{
     GrantInfo, IdentityChange, Right, Rights, RoleInfo, Scope, UserInfo, UserOptions, check_identity_name,
 };
-use crate::model::{Error, Lsn, Principal, Result};
+use crate::model::{Error, Lsn, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, Principal, Result};
 use crate::state::{IdentityRecord, Submission};
 
 /// What a new user has.
@@ -24,6 +24,8 @@ pub struct UserChanges {
     pub disabled: Option<bool>,
     /// `Some(None)`: certificates with the user's own name are his.
     pub certificate: Option<Option<String>>,
+    /// Those of [`NamespaceLimit::OF_USERS`]; the others stay as they are.
+    pub limits: NamespaceLimitChanges,
 }
 
 /// One grant that answers a question about rights.
@@ -39,6 +41,7 @@ impl Engine {
     pub fn create_user(&self, who: &Principal, spec: UserSpec, password: Option<&str>) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
         check_identity_name("user", &spec.name)?;
+        check_user_limits(&spec.options.limits)?;
         if !self.has_users() {
             return Err(Error::FailedPrecondition(
                 "there is no administrator yet, and with the first user everybody has to log in: start the server once with \
@@ -61,11 +64,13 @@ impl Engine {
     pub fn alter_user(&self, who: &Principal, name: &str, changes: UserChanges) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
         let user = self.known_user(name)?;
-        let UserOptions { disabled, certificate } = user.options.clone();
+        let UserOptions { disabled, certificate, limits } = user.options.clone();
         let options = UserOptions {
             disabled: changes.disabled.unwrap_or(disabled),
             certificate: changes.certificate.unwrap_or(certificate),
+            limits: limits.with(&changes.limits),
         };
+        check_user_limits(&options.limits)?;
         self.identify(IdentityChange::UserAltered { user: user.name.clone(), options })
     }
 
@@ -206,5 +211,18 @@ impl Engine {
 
     pub(super) fn identify(&self, change: IdentityChange) -> Result<()> {
         self.rooms.ledger.log.submit(Submission::of([IdentityRecord(change)]))?.wait().map(drop)
+    }
+}
+
+/// Refuses limits that users do not have, and such as let nothing pass.
+fn check_user_limits(limits: &NamespaceLimits) -> Result<()> {
+    let others = NamespaceLimit::of_namespaces().filter(|limit| !NamespaceLimit::OF_USERS.contains(limit));
+    if let Some(limit) = others.into_iter().find(|limit| limits.get(*limit).is_some()) {
+        return Err(Error::InvalidInput(format!("{} is a limit of namespaces, and not of users", limit.name())));
+    }
+    let set = NamespaceLimit::OF_USERS.into_iter().filter_map(|limit| Some((limit, limits.get(limit)?)));
+    match set.into_iter().find(|(limit, value)| *value < limit.least()) {
+        Some((limit, _)) => Err(Error::InvalidInput(format!("{} must be at least {}", limit.name(), limit.least()))),
+        None => Ok(()),
     }
 }

@@ -209,7 +209,9 @@ impl Engine {
         let session = self.session(who)?;
         session.group(Action::Consume, namespace, group)?;
         let topic = session.topic(Action::Consume, namespace, topic)?;
-        self.rooms.delivery.commit_unowned(namespace, group, &topic, partition, offset)
+        self.with_room_for_group(namespace, group, || {
+            self.rooms.delivery.commit_unowned(namespace, group, &topic, partition, offset)
+        })
     }
 
     /// What a group has committed, commits that were queued before this call included. Waits for those.

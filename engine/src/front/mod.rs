@@ -24,6 +24,7 @@ mod plugin_reloads;
 mod plugin_settings;
 mod plugins;
 mod pop;
+mod quotas;
 mod read;
 mod rooms;
 mod secrets;

@@ -44,6 +44,9 @@ pub(super) fn check_namespace(name: &str) -> Result<()> {
 }
 
 pub(super) fn check_namespace_limits(limits: &NamespaceLimitChanges) -> Result<()> {
+    if limits.contains_key(&NamespaceLimit::Connections) {
+        return Err(Error::InvalidInput("connections is a limit of users, and not of namespaces".to_owned()));
+    }
     let low = limits.iter().find(|(limit, value)| value.is_some_and(|value| value < limit.least()));
     let Some((limit, _)) = low else { return Ok(()) };
     let least = match limit {

@@ -18,6 +18,7 @@ use crate::model::{Error, Result};
 use crate::platform::{EngineOptions, Events};
 use crate::plugins::{Modules, Plugins};
 use crate::pop::Pop;
+use crate::quotas::Quotas;
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{ForgottenStreams, StateStore};
@@ -37,6 +38,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     if state.applied() > log.durable() {
         return Err(store.ahead_of_log(state.applied(), log.durable()));
     }
+    let quotas = Quotas::new(options.clock.clone());
     let modules = Modules::open(&options.dir, options.disk.clone())?;
     let authenticator = Authenticator::open(&options.dir, &options.disk, options.clock.clone(), events.clone())?;
     let ledger = Arc::new(Ledger::new(options, state, store, log, events));
@@ -56,10 +58,11 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let checkbacks = Arc::new(Checkbacks::new(&messages, &due, &plugins, &message_clients, board));
     let pop = Arc::new(Pop::new(&tables, &appender, &message_clients));
     let maintenance = Maintenance::new(&plugins);
-    Ok(Arc::new_cyclic(|me| Rooms {
+    let rooms = Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
         ledger,
         authenticator,
+        quotas,
         segments,
         tables,
         appender,
@@ -78,7 +81,9 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         trace: MessageTrace::default(),
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
-    }))
+    });
+    rooms.read_quotas();
+    Ok(rooms)
 }
 
 /// Starts the threads: the log first, which the others write to.

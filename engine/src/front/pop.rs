@@ -145,7 +145,7 @@ impl Engine {
             return Ok(pop);
         }
         let topic = self.rooms.ledger.topic(crate::model::TopicId(table.id.0))?;
-        self.rooms.delivery.begin_popped(namespace, group, &topic)?;
+        self.with_room_for_group(namespace, group, || self.rooms.delivery.begin_popped(namespace, group, &topic))?;
         self.rooms.pop.begin(namespace, group, table)
     }
 

@@ -20,6 +20,7 @@ use crate::platform::disk::DiskLock;
 use crate::platform::join;
 use crate::plugins::{Plugins, suspensions};
 use crate::pop::Pop;
+use crate::quotas::Quotas;
 use crate::runners::Runners;
 use crate::segments::Segments;
 use crate::state::{ForgottenStreams, Record, RecordContext};
@@ -30,6 +31,7 @@ use crate::write::Appender;
 pub(super) struct Rooms {
     pub ledger: Arc<Ledger>,
     pub authenticator: Authenticator,
+    pub quotas: Quotas,
     pub segments: Arc<Segments>,
     pub tables: Arc<Tables>,
     pub appender: Arc<Appender>,
@@ -114,6 +116,7 @@ impl CommitSink for Rooms {
             self.maintenance.checkpoint_early();
         }
         self.plugins.tell_limits(records.iter().filter_map(|(_, record)| record.namespace()));
+        self.limits_applied(records);
         self.delivery.applied(records);
         self.runners.applied(records);
         self.checkbacks.applied(records);

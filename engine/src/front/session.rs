@@ -8,8 +8,8 @@ use crate::front::Engine;
 use crate::identities::{Rights, Scope};
 use crate::log::Ledger;
 use crate::model::{
-    ConsumerConfig, Error, FunctionId, PluginConsumerInfo, PluginId, Principal, Result, TableId, TableInfo, TopicId,
-    TopicInfo,
+    ConsumerConfig, Error, FunctionId, NamespaceLimit, NamespaceLimitChanges, PluginConsumerInfo, PluginId, Principal,
+    Result, TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// A principal's way to objects; every call of the front has one. An object is found first, so that its owner is known, and
@@ -59,6 +59,14 @@ impl Session<'_> {
 
     pub(super) fn namespace(&self, action: Action, name: &str) -> Result<()> {
         self.allow(action, Object::namespace(name))
+    }
+
+    /// A namespace whose limits are to be set.
+    pub(super) fn limited_namespace(&self, name: &str, limits: &NamespaceLimitChanges) -> Result<()> {
+        if NamespaceLimit::QUOTAS.iter().any(|limit| limits.contains_key(limit)) {
+            self.namespace(Action::Operate, name)?;
+        }
+        self.namespace(Action::Define, name)
     }
 
     pub(super) fn group(&self, action: Action, namespace: &str, name: &str) -> Result<()> {

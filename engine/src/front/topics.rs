@@ -35,7 +35,9 @@ impl Engine {
         }
         // The topic's record comes first, and a definition takes one LSN.
         let others = changes.len() as u64 - 1;
-        let lsn = self.record(changes)?;
+        let count = changes.len();
+        let of = (topic.namespace.as_str(), "topic", topic.name.as_str());
+        let lsn = self.with_room_for_topics(who, of, (count, 1), || self.record(changes))?;
         self.rooms.ledger.topic(TopicId(lsn.0 - others))
     }
 

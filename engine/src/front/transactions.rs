@@ -36,6 +36,7 @@ impl Engine {
         if record.begun.is_empty() {
             return self.nothing_appended(Durability::Sync).map(Ticket::admitted);
         }
+        self.admit_appends(who, &table.namespace, std::slice::from_ref(append), true)?;
         self.rooms.ledger.log.enqueue(Submission { durability: table.options.durability, ..Submission::of([record]) })
     }
 

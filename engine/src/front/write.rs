@@ -29,16 +29,29 @@ impl Engine {
         appends: Vec<Append>,
         stamp: Option<ProducerStamp>,
     ) -> Result<PendingReceipt> {
-        self.enqueue_all(who, appends, stamp)?.wait()
+        self.enqueue_all(who, appends, stamp, true)?.wait()
     }
 
     /// As [`Self::append`], without waiting for room in the writer's queue: the ticket resolves when there is some, and is
-    /// to be waited for before more is queued. Rows of one caller keep the order of these calls.
+    /// to be waited for before more is queued. Rows of one caller keep the order of these calls. Refused (`OverQuota`) while the
+    /// namespace or the caller has appended too much.
     pub fn enqueue(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<Ticket> {
-        self.enqueue_all(who, vec![append], stamp)
+        self.enqueue_all(who, vec![append], stamp, true)
     }
 
-    fn enqueue_all(&self, who: &Principal, appends: Vec<Append>, stamp: Option<ProducerStamp>) -> Result<Ticket> {
+    /// As [`Self::enqueue`], for those who wait as [`Engine::append_pause`] says before they take up more: too much is refused only where
+    /// the namespace is full.
+    pub fn enqueue_paced(&self, who: &Principal, append: Append, stamp: Option<ProducerStamp>) -> Result<Ticket> {
+        self.enqueue_all(who, vec![append], stamp, false)
+    }
+
+    fn enqueue_all(
+        &self,
+        who: &Principal,
+        appends: Vec<Append>,
+        stamp: Option<ProducerStamp>,
+        refuses: bool,
+    ) -> Result<Ticket> {
         let mut submission = Submission { durability: Durability::Os, ..Submission::default() };
         let mut spare = self.rooms.ledger.options.max_commit_bytes;
         let mut namespace: Option<String> = None;
@@ -71,6 +84,7 @@ impl Engine {
         if submission.rows.is_empty() && submission.records.is_empty() && submission.stamp.is_none() {
             return self.nothing_appended(submission.durability).map(Ticket::admitted);
         }
+        self.admit_appends(who, &namespace.unwrap_or_default(), &appends, refuses)?;
         self.rooms.ledger.stored.fetch(&submission);
         self.rooms.ledger.log.enqueue(submission)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rights::Rights;
 use super::scope::Scope;
-use crate::model::Lsn;
+use crate::model::{Lsn, NamespaceLimits};
 
 /// Somebody who logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,11 @@ pub struct UserOptions {
     /// The name in the client certificates that are his; his own name where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// Those of [`NamespaceLimit::OF_USERS`] that were set.
+    ///
+    /// [`NamespaceLimit::OF_USERS`]: crate::model::NamespaceLimit::OF_USERS
+    #[serde(default, skip_serializing_if = "NamespaceLimits::is_empty")]
+    pub limits: NamespaceLimits,
 }
 
 /// A hash in the PHC string format, which holds its parameters and salt.

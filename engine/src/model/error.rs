@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::OperatorError;
-use crate::model::{Offset, PartitionId};
+use crate::model::{NamespaceLimit, Offset, OperatorError, PartitionId};
 
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,6 +25,8 @@ pub enum ErrorKind {
     Fenced,
     /// Nothing is wrong with the request; send it again later.
     Retry,
+    /// The caller, or his namespace, is over what it may do in a while; send it again later.
+    Throttled,
     /// A limit of memory, disk or size was reached.
     ResourceExhausted,
     /// Nobody knows who asks, or his login has ended.
@@ -73,6 +74,13 @@ pub enum Error {
     Busy(String),
     #[error("plugins of topic {topic:?} are over their share of the machine, and are called again in {left:?}")]
     Throttled { topic: String, left: Duration },
+    #[error("{whose} is over its {}{}", .limit.name(), after(.left))]
+    OverQuota { whose: String, limit: NamespaceLimit, left: Option<Duration> },
+    #[error(
+        "the tables of namespace {namespace:?} hold {held} bytes, and its retained_bytes is {limit}: drop tables or give them a \
+         shorter retention, or raise the limit with ALTER NAMESPACE"
+    )]
+    NamespaceFull { namespace: String, held: u64, limit: u64 },
     #[error("free disk space is {free} bytes, below the floor of {floor}; appends resume when space is freed")]
     DiskFull { free: u64, floor: u64 },
     #[error("{path}: {message}")]
@@ -103,10 +111,23 @@ fn not_found(what: &str, name: &str) -> String {
     }
 }
 
+fn after(left: &Option<Duration>) -> String {
+    left.map_or_else(String::new, |left| format!("; send again after {} ms", left.as_millis().saturating_add(1)))
+}
+
 impl Error {
     /// The error of what was looked for by its id: it was dropped.
     pub(crate) fn gone(what: &'static str) -> Error {
         Error::NotFound { what, name: String::new() }
+    }
+
+    /// After how long it may be tried again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::OverQuota { left, .. } => *left,
+            Error::Throttled { left, .. } => Some(*left),
+            _ => None,
+        }
     }
 
     /// What the caller must do.
@@ -122,7 +143,8 @@ impl Error {
             Error::Unsupported(_) => ErrorKind::Unsupported,
             Error::OffsetOutOfRange { .. } | Error::NoCommittedOffset { .. } => ErrorKind::OutOfRange,
             Error::Fenced(_) => ErrorKind::Fenced,
-            Error::TooLarge { .. } => ErrorKind::ResourceExhausted,
+            Error::OverQuota { .. } => ErrorKind::Throttled,
+            Error::TooLarge { .. } | Error::NamespaceFull { .. } => ErrorKind::ResourceExhausted,
             Error::Busy(_) | Error::Throttled { .. } | Error::DiskFull { .. } => ErrorKind::Retry,
             Error::Io { .. } | Error::LogFailed { .. } | Error::ThreadDown { .. } | Error::Closed => ErrorKind::Reopen,
             Error::Corrupt { .. } => ErrorKind::Corrupt,

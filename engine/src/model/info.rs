@@ -1,6 +1,6 @@
 //! Figures and listings that operators see.
 
-use crate::model::{Lsn, Offset, PartitionId, TableId};
+use crate::model::{Lsn, NamespaceLimit, Offset, PartitionId, TableId};
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +90,8 @@ pub struct EngineStats {
     pub clock_steps: u64,
     /// The wall clock less the log's time, µs.
     pub clock_difference_us: i64,
+    /// Times that each of [`NamespaceLimit::QUOTAS`] was in somebody's way.
+    pub quota_throttled: [u64; NamespaceLimit::QUOTAS.len()],
 }
 
 /// Something an operator should know.

@@ -15,6 +15,7 @@ mod plugin_consumers;
 mod pop;
 mod principal;
 mod producer;
+mod quotas;
 mod retries;
 mod row_offsets;
 mod topic_versions;
@@ -56,6 +57,7 @@ pub use pop::{
 pub use principal::Principal;
 pub(crate) use principal::{Login, LoginBy};
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
+pub use quotas::{QuotaInfo, QuotaOwner};
 pub use retries::{GroupRetries, GroupRetryChanges, MAX_GROUP_ATTEMPTS};
 pub use row_offsets::RowOffsets;
 pub use topic_versions::{EarlierVersion, MAX_TOPIC_VERSIONS, VersionRange, VersionStart};

@@ -1,10 +1,11 @@
-//! What the plugins and producers of a namespace may take together, and what plugins do take.
+//! What a namespace may take, or a user: plugins and producers together, rates, and how many things there may be; and what plugins do
+//! take.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One limit. Its value is a plain number.
+/// One limit of a namespace; those of [`NamespaceLimit::OF_USERS`] are limits of users as well. Its value is a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamespaceLimit {
@@ -26,13 +27,35 @@ pub enum NamespaceLimit {
     PluginModuleBytes,
     /// Producers whose recent batches are known, counted once for each table that they write to.
     ProducerStreams,
+    /// Bytes of rows that are appended, a second, as they lie in Arrow's columns.
+    BytesInPerSecond,
+    RowsInPerSecond,
+    /// Bytes that readers are sent, a second.
+    BytesOutPerSecond,
+    RowsOutPerSecond,
+    /// Calls, statements, messages sent and reads of queues, a second.
+    RequestsPerSecond,
+    /// Of a user, at once, over all doors.
+    Connections,
+    /// Tables and topics. Those in which groups keep messages of their own do not count.
+    Topics,
+    /// Consumer groups that are on record.
+    Groups,
+    /// Bytes of all tables, in the log and in segments.
+    RetainedBytes,
+    /// Of one table.
+    Partitions,
+    /// Characters of the names of tables, topics and groups.
+    NameLengthMin,
+    NameLengthMax,
 }
 
 /// `producer_streams` of a namespace for which nothing was set: about 25 MiB.
 pub(crate) const DEFAULT_PRODUCER_STREAMS: u64 = 100_000;
 
 impl NamespaceLimit {
-    pub const ALL: [NamespaceLimit; 9] = [
+    /// What plugins and producers may take.
+    pub const SHARES: [NamespaceLimit; 9] = [
         NamespaceLimit::PluginMemory,
         NamespaceLimit::PluginCpu,
         NamespaceLimit::PluginConcurrency,
@@ -43,6 +66,38 @@ impl NamespaceLimit {
         NamespaceLimit::PluginModuleBytes,
         NamespaceLimit::ProducerStreams,
     ];
+
+    /// The others: rates and counts.
+    pub const QUOTAS: [NamespaceLimit; 12] = [
+        NamespaceLimit::BytesInPerSecond,
+        NamespaceLimit::RowsInPerSecond,
+        NamespaceLimit::BytesOutPerSecond,
+        NamespaceLimit::RowsOutPerSecond,
+        NamespaceLimit::RequestsPerSecond,
+        NamespaceLimit::Connections,
+        NamespaceLimit::Topics,
+        NamespaceLimit::Groups,
+        NamespaceLimit::RetainedBytes,
+        NamespaceLimit::Partitions,
+        NamespaceLimit::NameLengthMin,
+        NamespaceLimit::NameLengthMax,
+    ];
+
+    /// Those that users have.
+    pub const OF_USERS: [NamespaceLimit; 6] = [
+        NamespaceLimit::BytesInPerSecond,
+        NamespaceLimit::RowsInPerSecond,
+        NamespaceLimit::BytesOutPerSecond,
+        NamespaceLimit::RowsOutPerSecond,
+        NamespaceLimit::RequestsPerSecond,
+        NamespaceLimit::Connections,
+    ];
+
+    /// Those that namespaces have.
+    pub fn of_namespaces() -> impl Iterator<Item = NamespaceLimit> {
+        let all = NamespaceLimit::SHARES.into_iter().chain(NamespaceLimit::QUOTAS);
+        all.filter(|limit| *limit != NamespaceLimit::Connections)
+    }
 
     /// As statements, settings and listings name it.
     pub fn name(self) -> &'static str {
@@ -56,7 +111,32 @@ impl NamespaceLimit {
             NamespaceLimit::PluginCount => "plugin_count",
             NamespaceLimit::PluginModuleBytes => "plugin_module_bytes",
             NamespaceLimit::ProducerStreams => "producer_streams",
+            NamespaceLimit::BytesInPerSecond => "bytes_in_per_second",
+            NamespaceLimit::RowsInPerSecond => "rows_in_per_second",
+            NamespaceLimit::BytesOutPerSecond => "bytes_out_per_second",
+            NamespaceLimit::RowsOutPerSecond => "rows_out_per_second",
+            NamespaceLimit::RequestsPerSecond => "requests_per_second",
+            NamespaceLimit::Connections => "connections",
+            NamespaceLimit::Topics => "topics",
+            NamespaceLimit::Groups => "groups",
+            NamespaceLimit::RetainedBytes => "retained_bytes",
+            NamespaceLimit::Partitions => "partitions",
+            NamespaceLimit::NameLengthMin => "name_length_min",
+            NamespaceLimit::NameLengthMax => "name_length_max",
         }
+    }
+
+    /// Whether its value is a number of bytes.
+    pub fn is_bytes(self) -> bool {
+        matches!(
+            self,
+            NamespaceLimit::PluginMemory
+                | NamespaceLimit::PluginOutputRate
+                | NamespaceLimit::PluginModuleBytes
+                | NamespaceLimit::BytesInPerSecond
+                | NamespaceLimit::BytesOutPerSecond
+                | NamespaceLimit::RetainedBytes
+        )
     }
 
     /// The least that may be set: with less, nothing could run.
@@ -64,9 +144,16 @@ impl NamespaceLimit {
         match self {
             NamespaceLimit::PluginMemory => 64 << 10,
             NamespaceLimit::PluginCpu => MIN_CPU_MILLI.into(),
-            NamespaceLimit::PluginConcurrency | NamespaceLimit::PluginTimeoutMax | NamespaceLimit::ProducerStreams => 1,
             NamespaceLimit::PluginOutputRate => 1 << 10,
-            NamespaceLimit::PluginLogRate | NamespaceLimit::PluginCount | NamespaceLimit::PluginModuleBytes => 0,
+            NamespaceLimit::PluginLogRate
+            | NamespaceLimit::PluginCount
+            | NamespaceLimit::PluginModuleBytes
+            | NamespaceLimit::Connections
+            | NamespaceLimit::Topics
+            | NamespaceLimit::Groups
+            | NamespaceLimit::RetainedBytes
+            | NamespaceLimit::NameLengthMin => 0,
+            _ => 1,
         }
     }
 }
@@ -98,6 +185,21 @@ impl NamespaceLimits {
     /// What holds where neither the namespace nor the server says anything.
     pub fn built_in() -> NamespaceLimits {
         NamespaceLimits([(NamespaceLimit::ProducerStreams, DEFAULT_PRODUCER_STREAMS)].into())
+    }
+
+    /// Limits that are known by a name: `tdmq`, what TDMQ for RocketMQ lets topics and groups be.
+    pub fn profile(name: &str) -> Option<[(NamespaceLimit, u64); 3]> {
+        (name == "tdmq").then_some([
+            (NamespaceLimit::Partitions, 16),
+            (NamespaceLimit::NameLengthMin, 3),
+            (NamespaceLimit::NameLengthMax, 64),
+        ])
+    }
+
+    /// With some set anew.
+    pub(crate) fn with(mut self, changes: &NamespaceLimitChanges) -> NamespaceLimits {
+        changes.iter().for_each(|(limit, value)| self.set(*limit, *value));
+        self
     }
 
     /// What was set.
@@ -208,7 +310,8 @@ mod tests {
     #[test]
     fn the_stored_form_is_an_object_of_names() {
         let mut limits = NamespaceLimits::default();
-        for (limit, value) in NamespaceLimit::ALL.into_iter().zip(1..) {
+        let all = NamespaceLimit::SHARES.into_iter().chain(NamespaceLimit::QUOTAS);
+        for (limit, value) in all.zip(1..) {
             limits.set(limit, Some(value));
             assert!(serde_json::to_string(&limits).unwrap().contains(&format!("\"{}\":{value}", limit.name())));
         }

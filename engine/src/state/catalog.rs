@@ -200,6 +200,11 @@ impl Catalog {
         self.topics.values()
     }
 
+    /// Of all topics of a namespace, identity ones included.
+    pub(crate) fn topic_names(&self, namespace: &str) -> impl Iterator<Item = &str> {
+        self.namespaces.get(namespace).into_iter().flat_map(|names| names.topics.keys().map(AsRef::as_ref))
+    }
+
     fn topic_id(&self, namespace: &str, name: &str) -> Option<TopicId> {
         self.namespaces.get(namespace)?.topics.get(name).copied()
     }

@@ -25,6 +25,7 @@ mod panics;
 mod plugin_consumers;
 mod polled;
 mod producers;
+mod quotas;
 mod read_model;
 mod segment_owners;
 mod segments;

@@ -9,14 +9,12 @@ pub(super) fn parse(text: &str) -> Result<NamespaceLimits, String> {
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let (name, value) = entry.split_once('=').ok_or_else(|| format!("{entry:?} is not of the form limit=value"))?;
         let (name, value) = (name.trim(), value.trim());
-        let limit = NamespaceLimit::ALL.into_iter().find(|limit| limit.name() == name).ok_or_else(|| {
-            let known = NamespaceLimit::ALL.map(NamespaceLimit::name).join(", ");
+        let limit = NamespaceLimit::of_namespaces().find(|limit| limit.name() == name).ok_or_else(|| {
+            let known = NamespaceLimit::of_namespaces().map(NamespaceLimit::name).collect::<Vec<_>>().join(", ");
             format!("{name:?} is not a limit of namespaces; there are {known}")
         })?;
         let number = match limit {
-            NamespaceLimit::PluginMemory | NamespaceLimit::PluginOutputRate | NamespaceLimit::PluginModuleBytes => {
-                parse_bytes(value)?
-            }
+            limit if limit.is_bytes() => parse_bytes(value)?,
             NamespaceLimit::PluginCpu => cpu_milli(value)
                 .map(u64::from)
                 .ok_or_else(|| format!("{value:?} is not a number of cores such as 0.5"))?,
@@ -31,12 +29,10 @@ pub(super) fn parse(text: &str) -> Result<NamespaceLimits, String> {
 }
 
 pub(super) fn show(limits: &NamespaceLimits) -> String {
-    let set = NamespaceLimit::ALL.into_iter().filter_map(|limit| Some((limit, limits.get(limit)?)));
+    let set = NamespaceLimit::of_namespaces().filter_map(|limit| Some((limit, limits.get(limit)?)));
     let shown = set.map(|(limit, value)| {
         let value = match limit {
-            NamespaceLimit::PluginMemory | NamespaceLimit::PluginOutputRate | NamespaceLimit::PluginModuleBytes => {
-                show_bytes(value)
-            }
+            limit if limit.is_bytes() => show_bytes(value),
             // Thousandths of cores, far below 2^52.
             NamespaceLimit::PluginCpu => (value as f64 / 1e3).to_string(),
             _ => value.to_string(),

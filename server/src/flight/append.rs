@@ -24,6 +24,7 @@ use super::intake::{Intake, Taken};
 use crate::door::Door;
 use crate::net::sent::Sent;
 use crate::net::vigil::Vigil;
+use crate::quotas::until_appends;
 use crate::work::Waits;
 
 /// Batches under way before no further ones are read.
@@ -111,6 +112,10 @@ struct Source {
 /// keeps its room as long. After an error nothing more is read.
 async fn next_chunk(source: Option<Source>) -> Option<(Vec<Work>, Option<Source>)> {
     let Source { mut appender, mut incoming, mut intake, next } = source?;
+    // The stream is not read on meanwhile, which holds its client back.
+    if let Err(error) = until_appends(&appender.door, &appender.who, &appender.table.namespace).await {
+        return Some((vec![Work { sequence: appender.batches, receipts: Err(error.into()) }], None));
+    }
     let first = match next {
         Some(next) => next,
         None => intake.next(&mut incoming).await?,
@@ -230,7 +235,7 @@ impl Appender {
         let batches = if whole { vec![batch] } else { self.door.engine.split_for_append(&batch) };
         let tickets = batches.into_iter().map(|batch| {
             let append = Append { table: self.table.id, partition, batch };
-            self.door.engine.enqueue(&self.who, append, stamp).map_err(DoorError::from)
+            self.door.engine.enqueue_paced(&self.who, append, stamp).map_err(DoorError::from)
         });
         Ok(Some(Queued { sequence, tickets: tickets.collect() }))
     }

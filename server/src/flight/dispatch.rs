@@ -64,10 +64,14 @@ impl FlightDoor {
         FlightDoor { inner: Arc::new(inner) }
     }
 
-    /// Who makes a call. What the future needs of the request it has when it is made.
+    /// Who makes a call, if he may make one more. What the future needs of the request it has when it is made.
     pub(super) fn caller<T>(&self, request: &Request<T>) -> impl Future<Output = Result<Caller>> + Send + use<T> {
         let (calling, inner) = (calling(request), Arc::clone(&self.inner));
-        async move { inner.sessions.caller(&inner.door, calling?).await }
+        async move {
+            let caller = inner.sessions.caller(&inner.door, calling?).await?;
+            inner.door.engine.admit_requests(caller.session.principal(), &caller.session.namespace(), 1)?;
+            Ok(caller)
+        }
     }
 
     pub(super) fn deadline(&self, metadata: &MetadataMap) -> Result<Deadline> {

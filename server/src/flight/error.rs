@@ -26,6 +26,8 @@ fn row(kind: ErrorKind) -> (protocol::ErrorKind, Code, &'static str) {
         ErrorKind::OutOfRange => (Wire::OutOfRange, Code::OutOfRange, "out_of_range"),
         ErrorKind::Fenced => (Wire::Fenced, Code::Aborted, "fenced"),
         ErrorKind::Retry => (Wire::Retry, Code::Unavailable, "retry"),
+        // Clients of ours send again, as after any other reason to.
+        ErrorKind::Throttled => (Wire::Retry, Code::ResourceExhausted, "retry"),
         ErrorKind::ResourceExhausted => (Wire::ResourceExhausted, Code::ResourceExhausted, "resource_exhausted"),
         ErrorKind::Unauthenticated => (Wire::Unauthenticated, Code::Unauthenticated, "unauthenticated"),
         ErrorKind::PermissionDenied => (Wire::PermissionDenied, Code::PermissionDenied, "permission_denied"),

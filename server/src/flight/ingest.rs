@@ -19,6 +19,7 @@ use super::intake::Intake;
 use super::sessions::Caller;
 use crate::door::Door;
 use crate::net::vigil::Vigil;
+use crate::quotas::until_appends;
 use crate::work::Waits;
 
 /// Appends under way before the next is waited for.
@@ -98,7 +99,12 @@ async fn take_all(
     let (mut rows, mut intake) = (0i64, Intake::new(&door.net));
     let (mut vigil, as_whom): (Option<Arc<Vigil>>, _) = (None, who.clone());
     loop {
-        let next = async { Ok::<_, DoorError>(intake.next(&mut incoming).await) };
+        let next = async {
+            if let Some(table) = &table {
+                until_appends(door, &who, &table.namespace).await?;
+            }
+            Ok::<_, DoorError>(intake.next(&mut incoming).await)
+        };
         let data = match &vigil {
             Some(vigil) => vigil.within(next).await,
             None => next.await,
@@ -167,7 +173,7 @@ fn step(
         rows = batch.num_rows() as i64;
         for batch in engine.split_for_append(&batch) {
             let append = Append { table: table.id, partition: PartitionChoice::ByKey, batch };
-            tickets.push(engine.enqueue(who, append, None)?);
+            tickets.push(engine.enqueue_paced(who, append, None)?);
         }
     }
     Ok(Taken { decoder, table, tickets, rows })

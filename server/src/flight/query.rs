@@ -28,6 +28,7 @@ use crate::door::Door;
 use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
 use crate::net::vigil::Vigil;
+use crate::quotas::paced;
 
 /// Of one statement's text.
 pub(super) const MAX_STATEMENT_BYTES: usize = 1 << 20;
@@ -195,8 +196,10 @@ async fn execute_query(
         return Err(DoorError::new(ErrorKind::FailedPrecondition, message));
     }
     let (polls, vigil) = (prepared.polls(), Vigil::begin(&door.net, prepared.standing()));
+    let (who, namespace) = (caller.session.principal().clone(), caller.session.namespace());
     let outcome = vigil.within(execute_as(&door.queries, caller, prepared, parameters)).await?;
-    Ok(vigil.bound(if polls { outcome } else { in_turn(outcome, reader) }))
+    let outcome = if polls { outcome } else { in_turn(outcome, reader) };
+    Ok(vigil.bound(paced(&door.engine, &who, &namespace, outcome)))
 }
 
 /// Executes a statement of any kind.

@@ -92,6 +92,7 @@ impl Sessions {
         match shown {
             Shown::Token(token) if token.starts_with(SESSION) => {
                 let session = self.known_session(&token, &door.engine, |who| door.sql.session(who, &namespace))?;
+                door.engine.connect(session.principal(), &peer.places)?;
                 Ok(Caller { session, kept: true })
             }
             shown => {

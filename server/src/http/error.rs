@@ -1,7 +1,9 @@
 //! Errors of the HTTP door: `{"error":{"kind":"not_found","message":"…"}}`. The one table from error kinds to statuses.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use millstream_engine::ErrorKind;
@@ -41,6 +43,7 @@ impl Kind {
             Kind::Engine(ErrorKind::OutOfRange) => (StatusCode::RANGE_NOT_SATISFIABLE, "out_of_range"),
             Kind::Engine(ErrorKind::Fenced) => (StatusCode::CONFLICT, "fenced"),
             Kind::Engine(ErrorKind::Retry) => (StatusCode::SERVICE_UNAVAILABLE, "retry"),
+            Kind::Engine(ErrorKind::Throttled) => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
             Kind::Engine(ErrorKind::ResourceExhausted) => (StatusCode::INSUFFICIENT_STORAGE, "resource_exhausted"),
             Kind::Engine(ErrorKind::Unauthenticated) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Kind::Engine(ErrorKind::PermissionDenied) => (StatusCode::FORBIDDEN, "permission_denied"),
@@ -62,11 +65,13 @@ impl Kind {
 pub(crate) struct HttpError {
     kind: Kind,
     message: String,
+    /// After how long it may be sent again, where that is known.
+    retry_after: Option<Duration>,
 }
 
 impl HttpError {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> HttpError {
-        HttpError { kind, message: message.into() }
+        HttpError { kind, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> HttpError {
@@ -76,13 +81,15 @@ impl HttpError {
 
 impl From<millstream_engine::Error> for HttpError {
     fn from(error: millstream_engine::Error) -> HttpError {
-        HttpError::new(Kind::Engine(error.kind()), error.to_string())
+        let retry_after = error.retry_after();
+        HttpError { retry_after, ..HttpError::new(Kind::Engine(error.kind()), error.to_string()) }
     }
 }
 
 impl From<millstream_sql::Error> for HttpError {
     fn from(error: millstream_sql::Error) -> HttpError {
-        HttpError::new(Kind::Engine(error.kind()), error.to_string())
+        let retry_after = error.retry_after();
+        HttpError { retry_after, ..HttpError::new(Kind::Engine(error.kind()), error.to_string()) }
     }
 }
 
@@ -94,6 +101,11 @@ impl IntoResponse for HttpError {
         }
         let body = Json(serde_json::json!({ "error": { "kind": kind, "message": self.message } }));
         match status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                // Whole seconds, the next one at the earliest.
+                let seconds = self.retry_after.map_or(1, |left| left.as_secs().saturating_add(1));
+                (status, [(RETRY_AFTER, seconds.to_string())], body).into_response()
+            }
             StatusCode::UNAUTHORIZED => (status, AppendHeaders(CHALLENGES), body).into_response(),
             _ => (status, body).into_response(),
         }

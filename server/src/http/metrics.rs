@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Extension, State};
 use axum::http::{HeaderName, header};
-use millstream_engine::{Engine, EngineStats, Principal};
+use millstream_engine::{Engine, EngineStats, NamespaceLimit, Principal};
 
 use super::error::{HttpError, Kind};
 use super::exposition::{escape, header_lines, line};
@@ -105,6 +105,7 @@ fn render(door: &Door, who: &Principal) -> millstream_engine::Result<String> {
         header_lines(&mut out, name, kind, help);
         line(&mut out, name, "", value(&stats));
     }
+    throttled(&mut out, &stats);
     connections(&mut out, net);
     calls(&mut out, figures);
     memory(&mut out, net);
@@ -113,6 +114,15 @@ fn render(door: &Door, who: &Principal) -> millstream_engine::Result<String> {
     plugins(&mut out, engine, who)?;
     process(&mut out);
     Ok(out)
+}
+
+/// A series for each limit, whoever has it.
+fn throttled(out: &mut String, stats: &EngineStats) {
+    let name = "quota_throttled_total";
+    header_lines(out, name, "counter", "times that a limit of a namespace or a user was in somebody's way");
+    for (limit, count) in NamespaceLimit::QUOTAS.iter().zip(stats.quota_throttled) {
+        line(out, name, &format!("{{quota=\"{}\"}}", limit.name()), count as f64);
+    }
 }
 
 fn connections(out: &mut String, net: &Net) {

@@ -23,6 +23,7 @@ use crate::net::ingress::NoRoom;
 use crate::net::sent::Sent;
 use crate::net::turns::in_turn;
 use crate::net::vigil::Vigil;
+use crate::quotas::paced;
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 const JSON_LINES: &str = "application/x-ndjson";
@@ -107,12 +108,14 @@ async fn run(
 ) -> Result<Response, HttpError> {
     let request = SqlRequest::read(&headers, &body.bytes)?;
     let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let session = door.sql.session(who, namespace);
+    door.engine.admit_requests(&who, namespace, 1)?;
+    let session = door.sql.session(who.clone(), namespace);
     let prepared = deadline.within(session.prepare(&request.sql)).await?;
     let row = parameters(&request.parameters, &prepared.parameter_schema)?;
     let vigil = Vigil::begin(&door.net, prepared.standing());
     let outcome = vigil.within(deadline.within(prepared.execute(row))).await?;
     let outcome = if prepared.polls() { outcome } else { in_turn(outcome, &sent) };
+    let outcome = paced(&door.engine, &who, namespace, outcome);
     match deadline.bound(vigil.bound(outcome)) {
         Outcome::Done { rows, message } => {
             Ok(axum::Json(serde_json::json!({ "rows": rows, "message": message })).into_response())

@@ -82,6 +82,11 @@ impl Ingress {
         if bytes > self.large_from() { self.large.is_wanted() } else { self.ordinary.is_wanted() }
     }
 
+    /// Whether somebody waits for room for what he sends.
+    pub(crate) fn is_scarce(&self) -> bool {
+        [&self.ordinary, &self.large, &*self.arrived].into_iter().any(Pool::is_wanted)
+    }
+
     /// Room for what is unpacked from messages that are here, within [`ROOM_TIMEOUT`].
     pub(crate) async fn unpack(&self, bytes: usize) -> Result<Part, NoRoom> {
         within(&self.unpacked, bytes).await

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::task::AtomicWaker;
+use millstream_engine::ConnectionPlaces;
 use tokio::sync::Semaphore;
 
 use super::arrivals::Arrivals;
@@ -39,6 +40,8 @@ pub(crate) struct Peer {
     /// Its share of what is being sent.
     pub(crate) egress: Pool,
     pub(crate) arrivals: Arrivals,
+    /// As what it counts for the users who ask over it.
+    pub(crate) places: ConnectionPlaces,
     /// Not set where it came in plaintext and is served.
     arrival: OnceLock<Arrival>,
     /// Why it is to end.
@@ -57,6 +60,7 @@ impl Peer {
             large: Arc::new(Semaphore::new(LARGE_TURNS as usize)),
             egress: Pool::new(net.egress.pool.bytes() / SHARES),
             arrivals: Arrivals::default(),
+            places: ConnectionPlaces::default(),
             arrival: OnceLock::new(),
             ended: AtomicBool::new(false),
             reason: OnceLock::new(),

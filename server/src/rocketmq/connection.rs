@@ -91,6 +91,10 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
                 continue;
             }
         };
+        if let Err(over) = client.door.engine.connect(&who, &client.outgoing.peer().places) {
+            reply(client, asked, Answer::from(Refusal::from(over)).into()).await;
+            continue;
+        }
         let client = client.client(who);
         if dispatch::is_send(&command) {
             let read = send::read(&client, &command).await;

@@ -16,7 +16,7 @@ fn code(kind: ErrorKind) -> i32 {
         | ErrorKind::Fenced
         | ErrorKind::ResourceExhausted => codes::MESSAGE_ILLEGAL,
         ErrorKind::NotFound => codes::TOPIC_NOT_EXIST,
-        ErrorKind::Retry => codes::SYSTEM_BUSY,
+        ErrorKind::Retry | ErrorKind::Throttled => codes::SYSTEM_BUSY,
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => codes::NO_PERMISSION,
         ErrorKind::Unsupported => codes::NOT_SUPPORTED,
         ErrorKind::Reopen => codes::SERVICE_NOT_AVAILABLE,

@@ -79,7 +79,7 @@ impl Filter {
         }
         let made = door.sql.message_filter(who, namespace, expression, PROPERTIES);
         made.map(Filter::Selector).map_err(|error| match error.kind() {
-            ErrorKind::Retry => Refusal::new(codes::SYSTEM_BUSY, error.to_string()),
+            ErrorKind::Retry | ErrorKind::Throttled => Refusal::new(codes::SYSTEM_BUSY, error.to_string()),
             _ => Refusal::new(codes::SUBSCRIPTION_PARSE_FAILED, format!("{expression:.200}: {error}")),
         })
     }

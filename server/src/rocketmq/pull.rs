@@ -17,6 +17,7 @@ use super::scan::{Found, MessageScan, Wanted};
 use super::wire::codes;
 use super::wire::command::Command;
 use crate::net::framed::Arrived;
+use crate::quotas::LONGEST_PAUSE;
 use crate::work::{READ_BYTES, Waits};
 
 /// Of a pull's system flag: it may wait; the subscription stands in it.
@@ -66,7 +67,7 @@ enum Seen {
     /// Nothing there is new, or nothing of it passes: the next offset to look at, and the queue's bounds.
     Nothing(u64, (u64, u64)),
     Messages(Found, (u64, u64)),
-    /// A plugin of the filter or of the topic is over its share of the machine, for so long.
+    /// A plugin of the filter or of the topic is over its share of the machine, or the client has been sent too much, for so long.
     Throttled(Duration),
 }
 
@@ -76,6 +77,7 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
     drop(command);
     let of = Arc::new(client.tables.existing_readable(&request.topic)?);
     of.check_queue(request.queue)?;
+    client.tables.engine.admit_requests(&client.tables.who, &request.topic.namespace, 1)?;
     // Watched from before the first look, so that nothing comes in between.
     let mut changes = client.tables.engine.watch_topic(&client.tables.who, of.topic.id)?;
     let deadline = Instant::now() + request.wait.unwrap_or_default();
@@ -97,11 +99,12 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
                 if Instant::now() + pause > give_up {
                     return Err(Refusal::new(
                         codes::SYSTEM_BUSY,
-                        "a plugin of the filter or of the topic is over its share of the machine",
+                        "a plugin of the filter or of the topic is over its share of the machine, or the client or its namespace is \
+                         over its bytes_out_per_second or rows_out_per_second",
                     ));
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
                     () = client.stop.stopped() => return Err(Refusal::new(codes::SERVICE_NOT_AVAILABLE, "the server stops")),
                 }
             }
@@ -114,6 +117,9 @@ pub(super) async fn answer(client: Arc<Client>, command: Command, arrived: Arriv
                 }
                 (None, held) if found.messages > 0 => {
                     let held = held.map(|mut held| held.split(found.body.len() + HEADER_BYTES));
+                    let whole = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+                    let (rows, bytes) = (whole(found.messages), whole(found.body.len()));
+                    client.tables.engine.delivered(&client.tables.who, &request.topic.namespace, rows, bytes);
                     let (who, queue) = (|| client.as_consumer(&request.group), request.queue);
                     let runs = || found.runs.iter().map(|run| (queue, run.clone(), None));
                     client.tables.note(MessageStep::Delivered, of.source.id, who, runs);
@@ -290,7 +296,8 @@ fn see(
         return Ok(Seen::Nothing(from, bounds));
     }
     let Some(bytes) = bytes else { return Ok(Seen::Messages(Found { next: from, ..Found::default() }, bounds)) };
-    if let Some(pause) = filter.throttled() {
+    let paused = || tables.engine.delivery_pause(&tables.who, &request.topic.namespace);
+    if let Some(pause) = filter.throttled().or_else(paused) {
         return Ok(Seen::Throttled(pause));
     }
     let wanted =

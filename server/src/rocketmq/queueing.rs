@@ -17,7 +17,8 @@ const SMALL_BODY_BYTES: usize = 32 << 10;
 /// To be waited for until what was queued is as durable as its table says.
 pub(super) type Queued = PendingReceipt;
 
-/// Queues messages for a table, in the order of the calls; of a half message `half` names the producers.
+/// Queues messages for a table, in the order of the calls; of a half message `half` names the producers. What goes on with a request is
+/// not refused for what may be appended in a while.
 pub(super) async fn queue_up(
     door: &Door,
     who: &Principal,
@@ -25,6 +26,7 @@ pub(super) async fn queue_up(
     partition: PartitionChoice,
     messages: Arc<[NewMessage]>,
     half: Option<ScopedName>,
+    goes_on: bool,
 ) -> Result<Queued, Refusal> {
     let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
     let (engine, who, table) = (door.engine.clone(), who.clone(), Arc::clone(table));
@@ -33,7 +35,11 @@ pub(super) async fn queue_up(
             return transactions::begin(&engine, &who, &table, partition, message, group);
         }
         let batch = rows::batch(&messages).map_err(|error| Refusal::illegal(error.to_string()))?;
-        Ok::<_, Refusal>(engine.enqueue(&who, Append { table: table.id, partition, batch }, None)?)
+        let append = Append { table: table.id, partition, batch };
+        Ok::<_, Refusal>(match goes_on {
+            false => engine.enqueue(&who, append, None)?,
+            true => engine.enqueue_paced(&who, append, None)?,
+        })
     };
     let ticket = if bytes <= SMALL_BODY_BYTES { queue()? } else { door.work.run(Waits::Computes, queue).await?? };
     Ok(ticket.await?)

@@ -73,7 +73,10 @@ pub(super) async fn queue(
 ) -> Result<Sending, Refusal> {
     let is_half = half.is_some();
     let ids = messages.iter().map(|message| message.message_id.clone().unwrap_or_default()).collect();
-    let receipt = queueing::queue_up(&client.door, &client.tables.who, table, partition, messages, half).await?;
+    let (engine, who) = (&client.door.engine, &client.tables.who);
+    // Each of them is a request.
+    engine.admit_requests(who, &table.namespace, u64::try_from(messages.len()).unwrap_or(u64::MAX))?;
+    let receipt = queueing::queue_up(&client.door, who, table, partition, messages, half, false).await?;
     let queue = match partition {
         PartitionChoice::Named(queue) => queue,
         PartitionChoice::ByKey => 0,

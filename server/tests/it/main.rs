@@ -15,6 +15,7 @@ mod mq_http;
 mod plugin;
 mod plugin_project;
 mod program;
+mod quotas;
 mod readable;
 mod readiness;
 mod remoting;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream_engine::{Error as EngineError, Rights, Scope, ScopeKind, UserChanges, UserOptions, UserSpec};
+use millstream_engine::{
+    Error as EngineError, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, Rights, Scope, ScopeKind,
+    UserChanges, UserOptions, UserSpec,
+};
 
 use super::groups::micros;
-use super::{Scene, done};
+use super::{Scene, done, namespaces};
 use crate::names::Name;
 use crate::parse::{GrantOn, IdentityStatement, Options, duration_ms};
 use crate::query::Relation;
@@ -15,7 +18,6 @@ use crate::shares::Purpose;
 use crate::threads::planning;
 use crate::{Error, Outcome, Result};
 
-const USER_OPTIONS: [&str; 2] = ["disabled", "certificate"];
 /// An option's value that takes it away.
 const DEFAULT: &str = "default";
 
@@ -86,15 +88,17 @@ pub(super) fn run(scene: &Scene, statement: IdentityStatement) -> Result<Outcome
     match statement {
         IdentityStatement::CreateUser { name, if_not_exists, password, mut options } => {
             let changes = user_changes(&mut options)?;
-            options.finish("CREATE USER", &USER_OPTIONS)?;
-            let options =
-                UserOptions { disabled: changes.disabled.unwrap_or(false), certificate: changes.certificate.flatten() };
+            options.finish("CREATE USER", &user_options())?;
+            let mut limits = NamespaceLimits::default();
+            changes.limits.iter().for_each(|(limit, value)| limits.set(*limit, *value));
+            let (disabled, certificate) = (changes.disabled.unwrap_or(false), changes.certificate.flatten());
+            let options = UserOptions { disabled, certificate, limits };
             let spec = UserSpec { name: name.clone(), options };
             made("user", &name, engine.create_user(who, spec, password.as_deref()), if_not_exists)
         }
         IdentityStatement::AlterUser { name, mut options } => {
             let changes = user_changes(&mut options)?;
-            options.finish("ALTER USER … SET", &USER_OPTIONS)?;
+            options.finish("ALTER USER … SET", &user_options())?;
             engine.alter_user(who, &name, changes)?;
             done(format!("user {name:?} set"))
         }
@@ -193,10 +197,16 @@ fn check_pattern(pattern: &str) -> Result<()> {
     }
 }
 
+fn user_options() -> Vec<&'static str> {
+    ["disabled", "certificate"].into_iter().chain(NamespaceLimit::OF_USERS.map(NamespaceLimit::name)).collect()
+}
+
 fn user_changes(options: &mut Options) -> Result<UserChanges> {
     let certificate = options.text("certificate")?;
     let certificate = certificate.map(|name| (name != DEFAULT).then_some(name));
-    Ok(UserChanges { disabled: options.boolean("disabled")?, certificate })
+    let mut limits = NamespaceLimitChanges::new();
+    namespaces::take(options, &NamespaceLimit::OF_USERS, &mut limits)?;
+    Ok(UserChanges { disabled: options.boolean("disabled")?, certificate, limits })
 }
 
 /// A timestamp, or how long from now.

@@ -9,6 +9,7 @@ use millstream_engine::{
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Scene;
 use super::define::writable;
@@ -22,6 +23,7 @@ use crate::{Error, Result};
 const PIECE_BYTES: usize = 4 << 20;
 /// Pieces that may wait for the disk at once.
 const PIECES_UNDER_WAY: usize = 4;
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The table of an INSERT, with all its columns written out where the statement names none.
 pub(crate) fn insert_columns(scene: &Scene, mut insert: Insert) -> Result<(Insert, Arc<TableInfo>)> {
@@ -71,6 +73,8 @@ pub(crate) struct Appender {
     /// Rows of each of both. What a receipt has places for may be fewer: delayed messages get theirs later.
     sizes: VecDeque<u64>,
     rows: u64,
+    /// A piece has been queued.
+    has_begun: bool,
     shares: Arc<Shares>,
 }
 
@@ -86,14 +90,19 @@ impl Appender {
             under_way: VecDeque::new(),
             sizes: VecDeque::new(),
             rows: 0,
+            has_begun: false,
             shares: Arc::clone(&scene.reader.shares),
         }
     }
 
-    /// Takes rows; blocks while enough are under way.
+    /// Takes rows; blocks while enough are under way, or the limits of the namespace or of who inserts let no more come.
     pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.queue(Some(batch))?;
-        futures::executor::block_on(self.admit())
+        futures::executor::block_on(self.admit())?;
+        while let Some(pause) = self.pause() {
+            std::thread::sleep(pause);
+        }
+        Ok(())
     }
 
     /// As [`Self::push`], without a thread that waits.
@@ -116,11 +125,23 @@ impl Appender {
     }
 
     async fn later(self, batch: Option<RecordBatch>) -> Result<Appender> {
-        let shares = Arc::clone(&self.shares);
+        let (shares, more) = (Arc::clone(&self.shares), batch.is_some());
         let mut appender = self;
         let mut appender = shares.run(Purpose::Rows, move || appender.queue(batch).map(|()| appender)).await??;
         appender.admit().await?;
+        while more && let Some(pause) = appender.pause() {
+            tokio::time::sleep(pause).await;
+        }
         Ok(appender)
+    }
+
+    /// How long to wait before more rows are taken, for a second at most: limits may be changed meanwhile. A statement that has appended
+    /// nothing yet is not held back: it may be refused.
+    fn pause(&self) -> Option<Duration> {
+        if !self.has_begun {
+            return None;
+        }
+        self.engine.append_pause(&self.who, &self.table.namespace).map(|pause| pause.min(LONGEST_PAUSE))
     }
 
     /// Collects rows, and queues the pieces that are full; without rows, what is left. Waits for nothing.
@@ -157,8 +178,14 @@ impl Appender {
 
     fn append(&mut self, batch: RecordBatch) -> Result<()> {
         let append = Append { table: self.table.id, partition: PartitionChoice::ByKey, batch: batch.clone() };
-        match self.engine.enqueue(&self.who, append, None) {
+        // A statement is refused while there was too much, or it is carried out to its end.
+        let queued = match self.has_begun {
+            false => self.engine.enqueue(&self.who, append, None),
+            true => self.engine.enqueue_paced(&self.who, append, None),
+        };
+        match queued {
             Ok(ticket) => {
+                self.has_begun = true;
                 self.queued.push(ticket);
                 self.sizes.push_back(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
                 Ok(())

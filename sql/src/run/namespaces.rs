@@ -7,10 +7,12 @@ use super::define::check_writable;
 use super::{Scene, done};
 use crate::names::resolve_namespace;
 use crate::parse::{OptionValue, Options};
-use crate::{Outcome, Result};
+use crate::{Error, Outcome, Result};
 
 /// Takes a limit away again, so that the server's default holds.
 const DEFAULT: &str = "default";
+/// Sets several limits, to what they are elsewhere.
+const PROFILE: &str = "profile";
 /// No limit, whatever the server's default.
 const UNLIMITED: &str = "unlimited";
 
@@ -52,7 +54,23 @@ pub(super) fn drop_namespace(scene: &Scene, name: &ObjectName, if_exists: bool) 
 
 fn limits(mut options: Options, statement: &str) -> Result<NamespaceLimitChanges> {
     let mut limits = NamespaceLimitChanges::new();
-    for limit in NamespaceLimit::ALL {
+    if let Some(profile) = options.text(PROFILE)? {
+        let known = NamespaceLimits::profile(&profile).ok_or_else(|| Error::Invalid {
+            message: format!("there is no profile {profile:?}; there is 'tdmq'"),
+            position: None,
+        })?;
+        limits.extend(known.map(|(limit, value)| (limit, Some(value))));
+    }
+    let named: Vec<NamespaceLimit> = NamespaceLimit::of_namespaces().collect();
+    take(&mut options, &named, &mut limits)?;
+    let known: Vec<&str> = named.iter().map(|limit| limit.name()).chain([PROFILE]).collect();
+    options.finish(statement, &known)?;
+    Ok(limits)
+}
+
+/// Takes out what is set of these limits.
+pub(super) fn take(options: &mut Options, of: &[NamespaceLimit], limits: &mut NamespaceLimitChanges) -> Result<()> {
+    for limit in of.iter().copied() {
         let name = limit.name();
         match options.take(name) {
             None => continue,
@@ -67,18 +85,12 @@ fn limits(mut options: Options, statement: &str) -> Result<NamespaceLimitChanges
             Some((value, position)) => options.put_back(name, value, position),
         }
         let value = match limit {
-            NamespaceLimit::PluginMemory | NamespaceLimit::PluginOutputRate | NamespaceLimit::PluginModuleBytes => {
-                options.bytes(name)?
-            }
+            limit if limit.is_bytes() => options.bytes(name)?,
             NamespaceLimit::PluginCpu => options.cpu_milli(name)?.map(u64::from),
             NamespaceLimit::PluginTimeoutMax => options.duration_ms(name)?,
-            NamespaceLimit::PluginConcurrency
-            | NamespaceLimit::PluginLogRate
-            | NamespaceLimit::PluginCount
-            | NamespaceLimit::ProducerStreams => options.number(name)?,
+            _ => options.number(name)?,
         };
         limits.insert(limit, value);
     }
-    options.finish(statement, &NamespaceLimit::ALL.map(NamespaceLimit::name))?;
-    Ok(limits)
+    Ok(())
 }

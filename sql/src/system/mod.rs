@@ -45,7 +45,7 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 36] = [
+pub(crate) static TABLES: [SystemTable; 37] = [
     SystemTable { name: "access_keys", columns: identities::ACCESS_KEYS, rows: identities::access_keys },
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
@@ -70,6 +70,7 @@ pub(crate) static TABLES: [SystemTable; 36] = [
     SystemTable { name: "plugin_shadows", columns: shadows::SHADOWS, rows: shadows::shadows },
     SystemTable { name: "plugin_uses", columns: called::USES, rows: called::uses },
     SystemTable { name: "plugins", columns: callable::PLUGINS, rows: callable::plugins },
+    SystemTable { name: "quotas", columns: namespaces::QUOTAS, rows: namespaces::quotas },
     SystemTable { name: "role_members", columns: identities::ROLE_MEMBERS, rows: identities::role_members },
     SystemTable { name: "roles", columns: identities::ROLES, rows: identities::roles },
     SystemTable { name: "segments", columns: stored::SEGMENTS, rows: stored::segments },

@@ -7,7 +7,7 @@ use super::data::{Columns, Rows, number, number_or_null, real_or_null, text};
 use crate::Result;
 use crate::query::Reader;
 
-/// After the name, one for each of [`NamespaceLimit::ALL`].
+/// After the name, one for each of [`NamespaceLimit::SHARES`].
 pub(super) const NAMESPACES: Columns = &[
     ("name", Text),
     ("plugin_memory", Number),
@@ -27,7 +27,7 @@ pub(super) fn namespaces(reader: &Reader) -> Result<Rows> {
     for name in reader.engine.namespaces(&reader.who)? {
         let limits = reader.engine.namespace_limits(&reader.who, &name)?;
         let mut row = vec![text(name)];
-        row.extend(NamespaceLimit::ALL.into_iter().map(|limit| value(&limits, limit)));
+        row.extend(NamespaceLimit::SHARES.into_iter().map(|limit| value(&limits, limit)));
         rows.push(row);
     }
     Ok(rows)
@@ -40,6 +40,24 @@ fn value(limits: &NamespaceLimits, limit: NamespaceLimit) -> datafusion::common:
         NamespaceLimit::PluginCpu => real_or_null(bound.map(|milli| milli as f64 / 1e3)),
         _ => number_or_null(bound),
     }
+}
+
+/// `used` is null of what holds for each thing by itself.
+pub(super) const QUOTAS: Columns =
+    &[("kind", Text), ("name", Text), ("quota", Text), ("value", Number), ("used", Number), ("throttled", Number)];
+
+pub(super) fn quotas(reader: &Reader) -> Result<Rows> {
+    let rows = reader.engine.quotas(&reader.who)?.into_iter().map(|quota| {
+        vec![
+            text(quota.owner.name()),
+            text(quota.name),
+            text(quota.limit.name()),
+            number(quota.value),
+            number_or_null(quota.used),
+            number(quota.throttled),
+        ]
+    });
+    Ok(rows.collect())
 }
 
 pub(super) const USAGE: Columns = &[
@@ -84,6 +102,6 @@ mod tests {
     #[test]
     fn there_is_a_column_for_each_limit() {
         let columns: Vec<&str> = NAMESPACES.iter().skip(1).map(|(name, _)| *name).collect();
-        assert_eq!(columns, NamespaceLimit::ALL.map(NamespaceLimit::name));
+        assert_eq!(columns, NamespaceLimit::SHARES.map(NamespaceLimit::name));
     }
 }

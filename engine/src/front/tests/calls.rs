@@ -13,8 +13,8 @@ use crate::access::{Action, ObjectKind};
 use crate::contract::PluginSettings;
 use crate::cursor::ScanRequest;
 use crate::model::{
-    Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimitChanges, OffsetReset, PluginConsumerSettings,
-    Principal, Result, SeekTo, TableId, TableInfo, TopicId, TopicSpec, VersionStart,
+    Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimit, NamespaceLimitChanges, OffsetReset,
+    PluginConsumerSettings, Principal, Result, SeekTo, TableId, TableInfo, TopicId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Follow, Operate, Produce, Read, See, Use};
 use ObjectKind::{Checkback, Consumer, Function, Group, Namespace, Plugin, Server, Table, Topic};
@@ -71,7 +71,9 @@ fn definitions() -> Vec<Call> {
         call("create_namespace", Define, Namespace, "new", |s, who| {
             s.engine.create_namespace(who, "new", &no_limits())
         }),
+        call("create_namespace", Operate, Namespace, "new", |s, who| s.engine.create_namespace(who, "new", &quota())),
         call("limit_namespace", Define, Namespace, NS, |s, who| s.engine.limit_namespace(who, NS, no_limits())),
+        call("limit_namespace", Operate, Namespace, NS, |s, who| s.engine.limit_namespace(who, NS, quota())),
         call("drop_namespace", Define, Namespace, "other", |s, who| s.engine.drop_namespace(who, "other")),
         call("namespace_limits", See, Namespace, NS, |s, who| s.engine.namespace_limits(who, NS)),
         call("default_plugin_limits", See, Namespace, NS, |s, who| s.engine.default_plugin_limits(who, NS)),
@@ -161,6 +163,7 @@ fn rows() -> Vec<Call> {
         call("append", Produce, Table, "t", |s, who| s.engine.append(who, append(s.table), None)),
         call("append_all", Produce, Table, "t", |s, who| s.engine.append_all(who, vec![append(s.table)], None)),
         call("enqueue", Produce, Table, "t", |s, who| s.engine.enqueue(who, append(s.table), None)),
+        call("enqueue_paced", Produce, Table, "t", |s, who| s.engine.enqueue_paced(who, append(s.table), None)),
         call("check_columns", Produce, Table, "t", |s, who| s.engine.check_columns(who, s.table, &row().schema())),
         call("scan", Read, Table, "t", |s, who| {
             let topic = identity(s.table);
@@ -219,6 +222,10 @@ fn no_retries() -> GroupRetryChanges {
     GroupRetryChanges::default()
 }
 
+fn quota() -> NamespaceLimitChanges {
+    [(NamespaceLimit::Topics, Some(1_000))].into()
+}
+
 fn no_limits() -> NamespaceLimitChanges {
     NamespaceLimitChanges::new()
 }
@@ -262,6 +269,9 @@ pub(super) fn listings() -> Vec<Listing> {
         listing("namespaces", See, Namespace, "other", |s, who| s.engine.namespaces(who)),
         listing("namespace_usage", See, Namespace, "other", |s, who| {
             Ok(s.engine.namespace_usage(who)?.into_iter().map(|usage| usage.namespace).collect())
+        }),
+        listing("quotas", See, Namespace, "other", |s, who| {
+            Ok(s.engine.quotas(who)?.into_iter().map(|quota| quota.name).collect())
         }),
         listing("tables", See, Table, "t", |s, who| {
             Ok(s.engine.tables(who)?.iter().map(|table| table.name.clone()).collect())

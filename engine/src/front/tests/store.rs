@@ -12,9 +12,10 @@ use crate::contract::{CheckbackSettings, CheckbackSpec, FunctionSpec, PluginInfo
 use crate::front::Engine;
 use crate::messages::{MessageClient, MessageClientRole, MessageSubscription};
 use crate::model::{
-    Append, AutoOffsetReset, Chosen, ConsumerConfig, FunctionId, MessageKind, NamespaceLimitChanges, Offset, OnError,
-    PartitionChoice, PartitionId, PluginConsumerSettings, PluginConsumerSpec, PopChoice, PopReceipt, PopRequest,
-    PopStart, Principal, Result, TableId, TableOptions, TableSpec, TopicId, TopicInfo, TopicSpec, TransactionId,
+    Append, AutoOffsetReset, Chosen, ConsumerConfig, FunctionId, MessageKind, NamespaceLimit, NamespaceLimitChanges,
+    Offset, OnError, PartitionChoice, PartitionId, PluginConsumerSettings, PluginConsumerSpec, PopChoice, PopReceipt,
+    PopRequest, PopStart, Principal, Result, TableId, TableOptions, TableSpec, TopicId, TopicInfo, TopicSpec,
+    TransactionId,
 };
 use crate::platform::EngineOptions;
 use crate::state::Change;
@@ -43,7 +44,8 @@ impl Store {
         let engine = Engine::open_with(EngineOptions { segment_threads: 0, ..EngineOptions::new(dir.path()) });
         let engine = engine.expect("it opens");
         engine.set_plugin_host(Arc::new(CopyingHost::default()));
-        engine.create_namespace(owner, "other", &NamespaceLimitChanges::new()).expect("a namespace");
+        let limits: NamespaceLimitChanges = [(NamespaceLimit::Topics, Some(100))].into();
+        engine.create_namespace(owner, "other", &limits).expect("a namespace");
         let table = engine.create_table(owner, table_spec("t")).expect("a table").id;
         engine.create_table(owner, table_spec("out")).expect("a table");
         let plugin = engine.create_plugin(owner, plugin_spec("p"), false).expect("a plugin");

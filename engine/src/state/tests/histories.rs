@@ -289,7 +289,7 @@ fn random_change(history: &History, random: &mut StdRng) -> Change {
         },
         0 => Change::NamespaceCreated { name: namespace, limits: NamespaceLimits::default() },
         28 | 29 => {
-            let limit = *NamespaceLimit::ALL.choose(random).unwrap();
+            let limit = *NamespaceLimit::of_namespaces().collect::<Vec<_>>().choose(random).unwrap();
             let value = random.random_bool(0.7).then(|| random.random_range(0..9));
             Change::NamespaceLimited { name: namespace, limits: [(limit, value)].into() }
         }

@@ -29,7 +29,8 @@ pub(super) struct Visited {
 }
 
 pub(super) enum Step {
-    Rows(Vec<Outgoing>),
+    /// With how many rows they are.
+    Rows(Vec<Outgoing>, usize),
     Assigned(u64, Vec<PartitionOffsets>),
     /// A partition can't be read on, and is paused.
     Failed {
@@ -57,7 +58,7 @@ fn take(mut left: usize, visited: &mut Visited) -> Result<()> {
                 let messages = encoder.encode(&delivery, generation)?;
                 let bytes: u64 = messages.iter().map(|message| message.bytes).sum();
                 left = left.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
-                Step::Rows(messages)
+                Step::Rows(messages, delivery.batch.num_rows())
             }
             Handed::Failed { partition, offset, error } => Step::Failed { partition, offset, error: error.into() },
             Handed::OtherColumns => Step::OtherSchema,

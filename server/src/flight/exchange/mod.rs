@@ -120,7 +120,7 @@ async fn begin(
     };
     let (engine, config) = (door.engine.clone(), place.live.config.clone());
     let topic = Arc::clone(place.subscription.topic());
+    let session = session::Session::new(door, who.clone(), hello, place, sent)?;
     let vigil = Vigil::begin(&door.net, move || engine.check_consumes(&who, &config, &topic));
-    let session = session::Session::new(door, hello, place, sent)?;
     Ok(Some((session, vigil)))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
-use millstream_engine::{ErrorKind, PartitionOffsets, TopicId};
+use millstream_engine::{ErrorKind, PartitionOffsets, Principal, TopicId};
 use millstream_protocol::{Assignment, End, EndReason, Failed, Hello, PartitionState, Welcome, consumer_reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use crate::flight::forward::Messages;
 use crate::flight::members::{LiveMember, Place};
 use crate::flight::stream::STALLED;
 use crate::net::sent::{Load, Sent};
+use crate::quotas::LONGEST_PAUSE;
 use crate::work::{READ_BYTES, Waits};
 
 /// Answers that wait to be sent before no further requests are read.
@@ -51,13 +52,16 @@ pub(super) struct Session {
     pub(super) dirty: bool,
     /// Rows that the last fetch has left are due then, whatever changes.
     due: Option<Instant>,
+    who: Principal,
+    /// Too much was delivered: no rows are fetched before it is asked again, then.
+    paused: Option<Instant>,
     pub(super) out: VecDeque<Leaving>,
     sent: Arc<Sent>,
     pub(super) commits: FuturesOrdered<BoxFuture<'static, consumer_reply::Reply>>,
 }
 
 impl Session {
-    pub(super) fn new(door: &Door, hello: Hello, place: Place, sent: Arc<Sent>) -> Result<Session> {
+    pub(super) fn new(door: &Door, who: Principal, hello: Hello, place: Place, sent: Arc<Sent>) -> Result<Session> {
         let Place { live, subscription, ended } = place;
         let topic = Arc::clone(subscription.topic());
         let encoder = BatchEncoder::new(
@@ -75,6 +79,8 @@ impl Session {
             credit: i64::try_from(hello.credit_bytes).unwrap_or(i64::MAX),
             dirty: true,
             due: None,
+            who,
+            paused: None,
             out: VecDeque::new(),
             sent,
             commits: FuturesOrdered::new(),
@@ -127,6 +133,9 @@ impl Session {
                         return Ok(self.flush(end, sender).await);
                     }
                 }
+                if self.paused.is_none() && self.credit > 0 && self.dirty {
+                    self.look_at_limits();
+                }
                 if !self.wants_rows() {
                     asked = None;
                 } else if let Some(load) = asked.get_or_insert_with(|| self.room()).now_or_never() {
@@ -168,6 +177,9 @@ impl Session {
                 () = tokio::time::sleep_until(self.due.unwrap_or_else(Instant::now)), if !self.dirty && self.due.is_some() => {
                     self.dirty = true;
                 }
+                () = tokio::time::sleep_until(self.paused.unwrap_or_else(Instant::now)), if self.paused.is_some() => {
+                    self.look_at_limits();
+                }
                 () = changed(&mut self.reading), if !self.dirty => self.dirty = true,
             }
         }
@@ -181,12 +193,28 @@ impl Session {
     /// for whatever the credit.
     fn wants_rows(&self) -> bool {
         let reassigned = self.reading.as_ref().is_some_and(|reading| reading.subscription.is_reassigned());
-        self.dirty && self.out.is_empty() && (self.credit > 0 || reassigned)
+        self.dirty && self.out.is_empty() && (self.rows_wanted() > 0 || reassigned)
+    }
+
+    /// Bytes of rows that may be fetched.
+    fn rows_wanted(&self) -> usize {
+        if self.paused.is_some() { 0 } else { usize::try_from(self.credit).unwrap_or(0) }
+    }
+
+    /// While too much was delivered the stream goes on without rows: heartbeats, commits and assignments do.
+    fn look_at_limits(&mut self) {
+        let pause = self.door.engine.delivery_pause(&self.who, &self.live.config.namespace);
+        self.paused = pause.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
+    }
+
+    fn delivered(&self, rows: usize, bytes: u64) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.door.engine.delivered(&self.who, &self.live.config.namespace, rows, bytes);
     }
 
     /// Waits for room for the rows of a fetch: as many as there is credit for, or fewer where others wait too.
     fn room(&self) -> BoxFuture<'static, Option<Load>> {
-        let (sent, credit) = (Arc::clone(&self.sent), usize::try_from(self.credit).unwrap_or(0));
+        let (sent, credit) = (Arc::clone(&self.sent), self.rows_wanted());
         Box::pin(async move {
             match credit {
                 0 => None,
@@ -198,8 +226,7 @@ impl Session {
     /// Visits the engine on a thread that may block.
     fn fetch(&mut self, load: Option<Load>) -> Option<Fetching> {
         let reading = self.reading.take()?;
-        let credit = usize::try_from(self.credit).unwrap_or(0);
-        let budget = credit.min(load.as_ref().map_or(0, Load::bytes));
+        let budget = self.rows_wanted().min(load.as_ref().map_or(0, Load::bytes));
         let door = self.door.clone();
         Some(Box::pin(async move { blocking(&door, Waits::ForRows, move || Ok((visit(reading, budget), load))).await }))
     }
@@ -210,7 +237,8 @@ impl Session {
         self.due = fetched.due_in.filter(|_| fetched.idle).map(|wait| Instant::now() + wait);
         for step in fetched.steps {
             match step {
-                Step::Rows(messages) => {
+                Step::Rows(messages, rows) => {
+                    self.delivered(rows, messages.iter().map(|message| message.bytes).sum());
                     for Outgoing { data, bytes } in messages {
                         self.credit = self.credit.saturating_sub_unsigned(bytes);
                         let load = load.as_mut().map(|load| load.split(message_bytes(&data)));

@@ -56,6 +56,7 @@ impl Caller {
                 door.door.net.count_unauthenticated();
             }
         })?;
+        door.door.engine.connect(&who, &sent.peer.places)?;
         Ok(Caller {
             door: Arc::clone(door),
             tables: Tables { engine: door.door.engine.clone(), who, settings: door.settings.clone() },

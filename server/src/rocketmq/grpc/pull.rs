@@ -15,6 +15,7 @@ use super::status::{self, Done, Failed};
 use super::times;
 use super::written::{self, Place};
 use crate::net::sent::Load;
+use crate::quotas::LONGEST_PAUSE;
 use millstream_engine::MessageStep;
 
 use crate::rocketmq::filter::{Filter, FilterKind};
@@ -78,6 +79,7 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
     let (reading, who, namespace) = (door.clone(), tables.who.clone(), queue.topic.namespace.clone());
     let read = move || Filter::read((&reading, &who), &namespace, kind, &expression);
     let filter = door.work.run(Waits::ForState, read).await??;
+    tables.engine.admit_requests(&tables.who, &queue.topic.namespace, 1)?;
     let wait = request.long_polling_timeout.as_ref().and_then(times::duration).unwrap_or_default();
     let wait = wait.min(caller.timeout.unwrap_or(LONGEST_WAIT)).min(LONGEST_WAIT);
     let deadline = Instant::now() + wait;
@@ -94,6 +96,19 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
         if from < start || from > end {
             return Err(illegal(request.offset));
         }
+        if from < end
+            && let Some(pause) = tables.engine.delivery_pause(&tables.who, &looking.queue.topic.namespace)
+        {
+            let until = Instant::now() + pause.min(LONGEST_PAUSE);
+            if until > deadline {
+                let message = "the client or its namespace is over its bytes_out_per_second or rows_out_per_second";
+                return Err(Failed::new(Code::TooManyRequests, message));
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => continue,
+                () = door.stopped() => return Err(Failed::new(Code::HaNotAvailable, "the server stops")),
+            }
+        }
         if from < end {
             let (pulled, room) = look(caller, &looking, from).await?;
             if !pulled.messages.is_empty() {
@@ -101,6 +116,10 @@ async fn pulled(caller: &Caller, request: PullMessageRequest) -> Done<Pulled> {
                 let who = || caller.as_consumer(&looking.group);
                 let runs = || runs(pulled.offsets.iter().copied()).into_iter().map(|run| (number, run, None));
                 caller.tables.note(MessageStep::Delivered, source, who, runs);
+                let whole = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+                let bytes = pulled.messages.iter().map(prost::Message::encoded_len).sum();
+                let namespace = &looking.queue.topic.namespace;
+                tables.engine.delivered(&tables.who, namespace, whole(pulled.messages.len()), whole(bytes));
                 caller.sent.hand_over(room);
                 return Ok(pulled);
             }

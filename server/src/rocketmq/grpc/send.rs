@@ -57,6 +57,8 @@ pub(super) async fn send(caller: &Caller, request: SendMessageRequest) -> Done<V
         }
     };
     sendable.iter().try_for_each(|one| takes(&table, one.message_type))?;
+    let requests = u64::try_from(count).unwrap_or(u64::MAX);
+    caller.door.door.engine.admit_requests(&caller.tables.who, &table.namespace, requests)?;
     let mut sending = Vec::with_capacity(count);
     for Sendable { topic, message_type, id, message } in sendable {
         let half = (message_type == MessageType::Transaction).then(|| topic.clone());
@@ -64,7 +66,9 @@ pub(super) async fn send(caller: &Caller, request: SendMessageRequest) -> Done<V
         let partition = PartitionChoice::ByKey;
         let recall =
             message.deliver_ms.map(|deliver_ms| Handle { topic: topic.wire(), deliver_ms, message_id: id.clone() });
-        let queued = queueing::queue_up(&caller.door.door, who, &table, partition, [message].into(), half).await?;
+        let goes_on = !sending.is_empty();
+        let queued =
+            queueing::queue_up(&caller.door.door, who, &table, partition, [message].into(), half, goes_on).await?;
         sending.push((id, message_type, recall, queued));
     }
     let mut entries = Vec::with_capacity(count);

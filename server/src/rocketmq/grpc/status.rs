@@ -26,7 +26,7 @@ fn code(kind: ErrorKind) -> Code {
         | ErrorKind::ResourceExhausted => Code::BadRequest,
         ErrorKind::FailedPrecondition => Code::PreconditionFailed,
         ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::Retry => Code::TooManyRequests,
+        ErrorKind::Retry | ErrorKind::Throttled => Code::TooManyRequests,
         ErrorKind::Unauthenticated => Code::Unauthorized,
         ErrorKind::PermissionDenied => Code::Forbidden,
         ErrorKind::Unsupported => Code::Unsupported,

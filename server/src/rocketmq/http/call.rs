@@ -68,6 +68,7 @@ impl Call {
         let from = sent.peer.address.map(|address| address.ip());
         let who =
             credentials::caller(&door.authenticator, &parts, from).inspect_err(|_| door.net.count_unauthenticated())?;
+        engine.connect(&who, &sent.peer.places)?;
         let (tables, headers) = (Tables { engine, who, settings: mq.settings.clone() }, parts.headers);
         let (store_host, body_limit_bytes) = (mq.store_host, mq.body_limit_bytes);
         let unread = ScopedName::parse("");

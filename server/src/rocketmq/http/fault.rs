@@ -43,7 +43,7 @@ fn code(kind: ErrorKind) -> Code {
         | ErrorKind::Fenced
         | ErrorKind::ResourceExhausted => INVALID_ARGUMENT,
         ErrorKind::NotFound => NO_TOPIC,
-        ErrorKind::Retry => BUSY,
+        ErrorKind::Retry | ErrorKind::Throttled => BUSY,
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => ACCESS_DENIED,
         ErrorKind::Unsupported => UNSUPPORTED,
         ErrorKind::Reopen => UNAVAILABLE,

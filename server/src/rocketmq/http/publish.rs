@@ -39,7 +39,9 @@ pub(super) async fn publish(mut call: Call) -> Done<Response> {
     }
     let (id, md5) = (message.message_id.clone().unwrap_or_default(), md5(&message.body));
     let who = &call.tables.who;
-    let queued = queueing::queue_up(&call.door, who, &table, PartitionChoice::ByKey, [message].into(), None).await?;
+    call.door.engine.admit_requests(who, &table.namespace, 1)?;
+    let messages = [message].into();
+    let queued = queueing::queue_up(&call.door, who, &table, PartitionChoice::ByKey, messages, None, false).await?;
     queued.await?;
     let mut xml = Writer::begin("Message");
     xml.text("MessageId", &id).text("MessageBodyMD5", &md5);

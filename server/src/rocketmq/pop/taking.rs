@@ -12,6 +12,7 @@ use super::request::{LONGEST_WAIT, PopHeader};
 use super::waiting::Waiting;
 use crate::door::Door;
 use crate::net::sent::{Load, Sent};
+use crate::quotas::LONGEST_PAUSE;
 use crate::rocketmq::answer::Refusal;
 use crate::rocketmq::filter::Filter;
 use crate::rocketmq::tables::{Tables, topic_of};
@@ -42,7 +43,7 @@ pub(in crate::rocketmq) struct Taking {
 /// What a look has come to.
 enum Seen {
     Outcome(PopOutcome),
-    /// A plugin of the filter is over its share of the machine, for so long.
+    /// A plugin of the filter is over its share of the machine, or the client has been sent too much, for so long.
     Throttled(Duration),
 }
 
@@ -51,6 +52,7 @@ impl Taking {
     /// taken up. Whoever lets go of the messages, or of this, gives them back.
     pub(in crate::rocketmq) async fn taken<A>(&self, arrived: A) -> Result<Option<(HandedMessages, Load)>, Refusal> {
         let Taking { door, tables, header, table, .. } = self;
+        tables.engine.admit_requests(&tables.who, &table.namespace, 1)?;
         let mut waiting = Waiting::begin((door, tables), &header.group, table, header.in_order).await?;
         let filter = Arc::new(self.filter().await?);
         // The subscription's text is in the filter, or was short.
@@ -68,11 +70,12 @@ impl Taking {
                     if Instant::now() + pause > give_up {
                         return Err(Refusal::new(
                             codes::SYSTEM_BUSY,
-                            "a plugin of the filter is over its share of the machine",
+                            "a plugin of the filter is over its share of the machine, or the client or its namespace is over its \
+                             bytes_out_per_second or rows_out_per_second",
                         ));
                     }
                     tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
+                        () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
                         () = door.stopped() => return Err(Refusal::new(codes::SERVICE_NOT_AVAILABLE, "the server stops")),
                     }
                 }
@@ -80,6 +83,8 @@ impl Taking {
                 Seen::Outcome(PopOutcome::TooLong(size)) => bytes = size,
                 Seen::Outcome(PopOutcome::Taken(pending)) => {
                     if let Some(handed) = pending.finish().await?.filter(|handed| !handed.is_empty()) {
+                        let parts = handed.messages().iter();
+                        parts.for_each(|part| tables.engine.delivered_rows(&tables.who, &table.namespace, &part.rows));
                         self.note(&handed);
                         return Ok(Some((handed, room.split(bytes + HEADER_BYTES))));
                     }
@@ -115,10 +120,11 @@ impl Taking {
     }
 
     fn see(&self, filter: &Filter, bytes: usize) -> Result<Seen, Refusal> {
-        if let Some(pause) = filter.throttled() {
+        let Taking { tables, header, table, store_host, kept_by, .. } = self;
+        let paused = || tables.engine.delivery_pause(&tables.who, &table.namespace);
+        if let Some(pause) = filter.throttled().or_else(paused) {
             return Ok(Seen::Throttled(pause));
         }
-        let Taking { tables, header, table, store_host, kept_by, .. } = self;
         let group = &header.group;
         let request = PopRequest {
             namespace: group.namespace.clone(),

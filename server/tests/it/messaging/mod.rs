@@ -5,6 +5,7 @@ mod commands;
 mod given_back;
 mod hostile;
 mod proto;
+mod quotas;
 mod retries;
 mod signed;
 mod trace;

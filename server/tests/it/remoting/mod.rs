@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+pub(crate) mod quotas;
 mod rights;
 mod signed;
 mod together;
@@ -9,7 +10,6 @@ mod truncated;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub(crate) type Message = (Value, Vec<u8>);
 impl Remoting {
     pub(crate) fn connect(address: SocketAddr) -> Remoting {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
         Remoting(stream)
     }
 }

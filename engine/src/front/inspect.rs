@@ -75,6 +75,7 @@ impl Engine {
         stats.members = groups.members;
         stats.offset_resets = groups.offset_resets;
         stats.message_notes_lost = self.rooms.trace.lost();
+        stats.audit_lines_lost = self.rooms.audit.lost();
         Ok(stats)
     }
 

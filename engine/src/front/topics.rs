@@ -35,7 +35,7 @@ impl Engine {
         }
         // The topic's record comes first, and a definition takes one LSN.
         let others = changes.len() as u64 - 1;
-        let lsn = self.record(changes)?;
+        let lsn = self.record(who, changes)?;
         self.rooms.ledger.topic(TopicId(lsn.0 - others))
     }
 
@@ -50,7 +50,7 @@ impl Engine {
             if !force {
                 engine.refuse_drop(&topic, &drops)?;
             }
-            Ok((topic.table, engine.drop_all(Vec::new(), drops)?))
+            Ok((topic.table, engine.drop_all(who, Vec::new(), drops)?))
         });
         let (source, dropped) = session.veiled(namespace, defined)?;
         self.forget(&dropped);

@@ -8,7 +8,7 @@ use super::until;
 use crate::chunks::PlainColumns;
 use crate::contract::InputColumn;
 use crate::identities::{Right, Rights, Scope, ScopeKind};
-use crate::model::{Assignment, ErrorKind, Lsn, PartitionId};
+use crate::model::{Assignment, ErrorKind, Lsn};
 
 fn rights(rights: &[Right]) -> Rights {
     rights.iter().copied().collect()
@@ -94,12 +94,12 @@ fn a_topic_is_read_by_its_own_grant_and_its_owners_right_to_the_table() {
     // Nor is it read by whoever needs no group, nor told what rows it has.
     let table = engine.table_by_id(&admin, store.table).expect("it is there");
     let columns = PlainColumns::of(&table, vec![InputColumn::Field(0)]).expect("columns");
-    let at = Assignment { topic: topic.id, partition: PartitionId(0) };
+    let at = Assignment { topic: topic.id, partition: 0 };
     for stopped in [
         engine.read_stretch(&bob, at, &(0..1), &columns).map(drop),
         engine.read_topic(&bob, at, 0, 1, 1).map(drop),
-        engine.offset_at(&bob, topic.id, PartitionId(0), 0).map(drop),
-        engine.lsn_of(&bob, topic.id, PartitionId(0), 0).map(drop),
+        engine.offset_at(&bob, topic.id, 0, 0).map(drop),
+        engine.lsn_of(&bob, topic.id, 0, 0).map(drop),
         engine.topic_row_at(&bob, topic.id, Lsn(1)).map(drop),
         engine.watch_topic(&bob, topic.id).map(drop),
     ] {

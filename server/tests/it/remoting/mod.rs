@@ -3,7 +3,7 @@
 mod apache;
 mod cpp;
 mod rights;
-mod signed;
+pub(crate) mod signed;
 mod together;
 mod truncated;
 

@@ -7,6 +7,7 @@
 //! Start at [`Engine`]; the log's byte formats are in `docs/log-format.md`.
 
 mod access;
+mod audit;
 mod checkbacks;
 mod chunks;
 mod contract;
@@ -56,23 +57,23 @@ pub use messages::{
     LiveSubscription, MessageClient, MessageClientRole, MessageNote, MessageStep, MessageSubscription, sent_again,
 };
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, CheckbackId, Chosen, ColumnSpec, ConsumerConfig, ConsumerId,
-    ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats,
-    Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries, GroupRetryChanges,
-    HalfMessage, InFlight, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS, MAX_INVISIBLE, MAX_POPPED,
-    MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind, NamespaceLimit,
-    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
-    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
-    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, PopAcked, PopChoice,
-    PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner, Receipt, Result,
-    RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId, TopicInfo,
-    TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart, cpu_milli,
-    message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    Append, Appended, Assignment, AutoOffsetReset, CallerAddress, CheckbackId, Chosen, ColumnSpec, ConsumerConfig,
+    ConsumerId, ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent,
+    EngineStats, Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries,
+    GroupRetryChanges, HalfMessage, InFlight, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS,
+    MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind,
+    NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError,
+    OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures,
+    PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion,
+    PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner,
+    Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
+    TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
+    cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{
-    BootTime, Clock, EngineOptions, ManualClock, SegmentStore, SystemClock, ThreadPanic, TransactionChecks, panic_text,
-    repeat_after_panics,
+    AuditOptions, BootTime, Clock, EngineOptions, ManualClock, SegmentStore, SystemClock, ThreadPanic,
+    TransactionChecks, panic_text, repeat_after_panics,
 };
 pub use plugins::MAX_MODULE_BYTES;
 pub use pop::{HandedMessages, PendingAck, PendingPop, PopOutcome};

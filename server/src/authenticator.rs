@@ -1,9 +1,8 @@
 //! What callers show, checked: tokens of an OpenID Connect provider here, everything else by the engine.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use millstream_engine::{Credentials, Engine, Principal, Result};
+use millstream_engine::{CallerAddress, Credentials, Engine, Principal, Result};
 
 use crate::oidc::{Identity, Oidc, is_jwt};
 
@@ -16,7 +15,7 @@ pub(crate) struct Authenticator {
 
 impl Authenticator {
     /// As the engine does; a token may be the provider's.
-    pub(crate) fn check(&self, shown: Option<Credentials<'_>>, from: Option<IpAddr>) -> Result<Principal> {
+    pub(crate) fn check(&self, shown: Option<Credentials<'_>>, from: CallerAddress) -> Result<Principal> {
         match (shown, &self.oidc) {
             (Some(Credentials::Token(token)), Some(oidc)) if is_jwt(token) => self.verified(oidc.verify(token), from),
             _ => self.engine.authenticate(shown, from),
@@ -24,18 +23,14 @@ impl Authenticator {
     }
 
     /// The same for a token; where the provider's keys may have changed, they are waited for.
-    pub(crate) async fn check_token(&self, token: &str, from: Option<IpAddr>) -> Result<Principal> {
+    pub(crate) async fn check_token(&self, token: &str, from: CallerAddress) -> Result<Principal> {
         match &self.oidc {
             Some(oidc) if is_jwt(token) => self.verified(oidc.verify_patiently(token).await, from),
             _ => self.engine.authenticate(Some(Credentials::Token(token)), from),
         }
     }
 
-    fn verified(
-        &self,
-        verified: std::result::Result<Arc<Identity>, String>,
-        from: Option<IpAddr>,
-    ) -> Result<Principal> {
+    fn verified(&self, verified: std::result::Result<Arc<Identity>, String>, from: CallerAddress) -> Result<Principal> {
         match verified {
             Ok(identity) => {
                 let Identity { name, roles, expires_us } = &*identity;

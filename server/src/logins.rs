@@ -1,6 +1,6 @@
 //! Who calls: what a request shows is checked by the engine, for all doors alike.
 
-use millstream_engine::{Credentials, Error, Principal, Result};
+use millstream_engine::{CallerAddress, Credentials, Error, Principal, Result};
 
 use crate::credentials::Shown;
 use crate::door::Door;
@@ -10,19 +10,19 @@ use crate::work::Waits;
 /// Who shows this over that connection, which counts as his. `Unauthenticated` where it is wrong, and where it is nothing though callers have to log in.
 ///
 /// While nobody has to, a name is taken at its word, and a password or a token, which nobody can check, is refused, lest whoever
-/// sends one believes that it protects him.
-pub(crate) async fn log_in(door: &Door, shown: Shown, peer: &Peer) -> Result<Principal> {
-    let who = known(door, shown, peer).await?;
+/// sends one believes that it protects him. `of` is the door that it came by.
+pub(crate) async fn log_in(door: &Door, of: &'static str, shown: Shown, peer: &Peer) -> Result<Principal> {
+    let who = known(door, of, shown, peer).await?;
     door.engine.connect(&who, &peer.places)?;
     Ok(who)
 }
 
-async fn known(door: &Door, shown: Shown, peer: &Peer) -> Result<Principal> {
+async fn known(door: &Door, of: &'static str, shown: Shown, peer: &Peer) -> Result<Principal> {
     let engine = &door.engine;
+    let from = address(of, peer);
     if !engine.has_users() {
-        return unchecked(&shown).map(|()| Principal::anonymous());
+        return unchecked(&shown).map(|()| Principal::anonymous().at(from));
     }
-    let from = peer.address.map(|address| address.ip().to_canonical());
     match shown {
         // Whoever says who he is means that, and not what his certificate says.
         Shown::Nothing => {
@@ -37,6 +37,11 @@ async fn known(door: &Door, shown: Shown, peer: &Peer) -> Result<Principal> {
             checked.unwrap_or_else(|_| Err(Error::Busy("the server is stopping".to_owned())))
         }
     }
+}
+
+/// Where a call comes from.
+pub(crate) fn address(of: &'static str, peer: &Peer) -> CallerAddress {
+    CallerAddress { ip: peer.address.map(|address| address.ip().to_canonical()), door: of }
 }
 
 fn unchecked(shown: &Shown) -> Result<()> {

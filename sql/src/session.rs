@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use millstream_engine::Principal;
+use millstream_engine::{CallerAddress, Principal};
 use parking_lot::RwLock;
 
 use crate::parse::{CreatePlugin, PluginSource, Statement, parse_one, parse_script};
@@ -26,6 +26,12 @@ impl SqlSession {
     /// Who the session acts for.
     pub fn principal(&self) -> &Principal {
         &self.who
+    }
+
+    /// The same session, called from there.
+    #[must_use]
+    pub fn at(self, address: CallerAddress) -> SqlSession {
+        SqlSession { who: self.who.at(address), ..self }
     }
 
     /// The namespace that unqualified names are looked up in.

@@ -41,8 +41,23 @@ impl Action {
         }
     }
 
+    /// In the audit table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Action::See => "see",
+            Action::Define => "define",
+            Action::Produce => "produce",
+            Action::Consume => "consume",
+            Action::Read => "read",
+            Action::Follow => "follow",
+            Action::Use => "use",
+            Action::Operate => "operate",
+            Action::Grant => "grant",
+        }
+    }
+
     /// For messages.
-    pub(super) fn wanted(self) -> String {
+    pub(crate) fn wanted(self) -> String {
         match self {
             Action::See => "any right".to_owned(),
             Action::Follow => "READ or CONSUME".to_owned(),

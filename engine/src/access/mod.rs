@@ -79,6 +79,9 @@ impl Access {
     pub(crate) fn check(&self, who: &Principal, action: Action, object: &Object<'_>) -> Result<()> {
         #[cfg(test)]
         rehearsal::note(who, action, object)?;
+        if object.is_of_the_server() {
+            return self.check_of_the_server(who, action, object);
+        }
         let may = match self.rights(who, object)? {
             None => true,
             // Whoever was granted something in a namespace knows of it.
@@ -86,6 +89,18 @@ impl Access {
             Some(rights) => rights.has_any(action.rights()),
         };
         if may { Ok(()) } else { Err(denied(who, action, object)) }
+    }
+
+    /// What the server keeps of its own is read by whoever operates it, and nobody else touches it.
+    fn check_of_the_server(&self, who: &Principal, action: Action, object: &Object<'_>) -> Result<()> {
+        match action {
+            _ if who.is_system() => Ok(()),
+            Action::Define | Action::Produce => Err(Error::PermissionDenied(format!(
+                "{} is the server's own: it can be read, and neither changed nor written",
+                object.shown()
+            ))),
+            _ => self.check(who, Action::Operate, &Object::SERVER),
+        }
     }
 
     /// As [`Self::check`], for what is done in the name of who has defined it.
@@ -100,6 +115,9 @@ impl Access {
 
     /// Whether `who` may know that the object is there.
     pub(crate) fn sees(&self, who: &Principal, object: &Object<'_>) -> bool {
+        if object.is_of_the_server() {
+            return self.check_of_the_server(who, Action::See, object).is_ok();
+        }
         match self.rights(who, object) {
             Ok(None) => true,
             Ok(Some(_)) if object.kind == ObjectKind::Namespace => {

@@ -1,7 +1,9 @@
 //! What calls are about.
 
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
-use crate::model::{ConsumerConfig, GroupInfo, PluginConsumerInfo, Principal, TableInfo, TopicInfo, TopicSource};
+use crate::model::{
+    ConsumerConfig, GroupInfo, PluginConsumerInfo, Principal, SYSTEM_NAMESPACE, TableInfo, TopicInfo, TopicSource,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ObjectKind {
@@ -18,6 +20,23 @@ pub(crate) enum ObjectKind {
     /// A consumer that is a plugin.
     Consumer,
     Checkback,
+}
+
+impl ObjectKind {
+    /// In the audit table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ObjectKind::Server => "server",
+            ObjectKind::Namespace => "namespace",
+            ObjectKind::Table => "table",
+            ObjectKind::Topic => "topic",
+            ObjectKind::Group => "group",
+            ObjectKind::Plugin => "plugin",
+            ObjectKind::Function => "function",
+            ObjectKind::Consumer => "consumer",
+            ObjectKind::Checkback => "checkback",
+        }
+    }
 }
 
 /// Tables of a group's own begin so.
@@ -48,7 +67,7 @@ impl<'a> Object<'a> {
     }
 
     /// For messages: as SQL has it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let Object { kind, namespace, name, .. } = self;
         match kind {
             ObjectKind::Server => "SERVER".to_owned(),
@@ -59,6 +78,12 @@ impl<'a> Object<'a> {
 
     pub(crate) fn group(namespace: &'a str, name: &'a str) -> Object<'a> {
         Object::unowned(ObjectKind::Group, namespace, name)
+    }
+
+    /// Whether it is the server's own, or a group that reads that.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        let is_there = self.owner.is_some() || self.kind == ObjectKind::Group;
+        self.namespace == SYSTEM_NAMESPACE && self.kind != ObjectKind::Namespace && is_there
     }
 
     /// Of a table in which a group keeps messages that it is to be handed again, or has given up: the group.

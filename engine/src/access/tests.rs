@@ -165,7 +165,7 @@ fn roles_of_a_directory_elsewhere_count() {
     let (access, _) = access(&[user("ann"), role, granted("ops", Scope::SERVER, &[Right::Operate])]);
     let claimed = |roles: &[&str]| {
         let roles = roles.iter().map(|role| Arc::from(*role)).collect();
-        Principal::logged_in(Arc::from("x@y"), Login { created: None, by: LoginBy::Vouched, expires_us: None, roles })
+        Principal::logged_in(Arc::from("x@y"), Login { created: None, by: LoginBy::Claims, expires_us: None, roles })
     };
     access.check(&claimed(&["ops"]), Action::Operate, &Object::SERVER).unwrap();
     access.check(&claimed(&[]), Action::Operate, &Object::SERVER).unwrap_err();

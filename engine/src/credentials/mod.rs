@@ -11,7 +11,6 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use attempts::{Attempt, Attempts};
@@ -20,7 +19,7 @@ use seal::SealKey;
 
 use crate::access::Access;
 use crate::identities::{Digest, UserInfo};
-use crate::model::{Error, Login, LoginBy, Principal, Result};
+use crate::model::{CallerAddress, Error, Login, LoginBy, Principal, Result};
 use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
@@ -86,10 +85,10 @@ impl Authenticator {
         &self,
         access: &Access,
         shown: Option<Credentials<'_>>,
-        from: Option<IpAddr>,
+        from: CallerAddress,
     ) -> Result<Principal> {
         if !access.is_on() {
-            return Ok(Principal::anonymous());
+            return Ok(Principal::anonymous().at(from));
         }
         let Some(shown) = shown else {
             return Err(Error::Unauthenticated(
@@ -98,7 +97,7 @@ impl Authenticator {
         };
         let name = shown.claimed();
         // Each request is signed: programs that share an address with one whose secret is wrong would wait with it.
-        let by = Attempt { user: name, from, counts_for_all: !matches!(shown, Credentials::Signature { .. }) };
+        let by = Attempt { user: name, from: from.ip, counts_for_all: !matches!(shown, Credentials::Signature { .. }) };
         let now = self.clock.monotonic();
         if let Some(left) = self.attempts.locked(by, now) {
             return Err(Error::Unauthenticated(format!(
@@ -110,7 +109,7 @@ impl Authenticator {
             Some(principal) => {
                 access.check_login(&principal)?;
                 self.attempts.succeeded(by);
-                Ok(principal)
+                Ok(principal.at(from))
             }
             None => {
                 if let Some(told) = self.attempts.failed(by, now) {
@@ -147,13 +146,13 @@ impl Authenticator {
                     let own = |user: &&Arc<UserInfo>| user.options.certificate.is_none();
                     identities.users().find(is_his).or_else(|| identities.user(name).filter(own)).cloned()
                 })?;
-                self.logged_in(access, &user.name, LoginBy::Vouched, None)
+                self.logged_in(access, &user.name, LoginBy::Certificate, None)
             }
             Credentials::Refused { .. } => None,
             Credentials::Claims { name, roles, expires_us } => {
                 let created = access.of(|identities| identities.user(name).map(|user| user.created));
                 let roles = roles.iter().map(|role| Arc::from(role.as_str())).collect();
-                Some(Principal::logged_in(Arc::from(name), Login { created, by: LoginBy::Vouched, expires_us, roles }))
+                Some(Principal::logged_in(Arc::from(name), Login { created, by: LoginBy::Claims, expires_us, roles }))
             }
         }
     }
@@ -202,6 +201,29 @@ impl Credentials<'_> {
             Credentials::Signature { key, .. } => key,
             Credentials::Certificate { name } | Credentials::Claims { name, .. } => name,
         }
+    }
+
+    /// What is shown, in a word.
+    pub(crate) fn form(&self) -> &'static str {
+        match self {
+            Credentials::Password { .. } => "password",
+            Credentials::Token(_) => "token",
+            Credentials::Signature { .. } => "key",
+            Credentials::Certificate { .. } => "certificate",
+            Credentials::Claims { .. } | Credentials::Refused { .. } => "claims",
+        }
+    }
+
+    /// The user whom he claims to be, or whose token or key it is, if there is such a one.
+    pub(crate) fn known_user(&self, access: &Access) -> Option<Arc<str>> {
+        access.of(|known| match self {
+            Credentials::Token(token) => known.token_of(&secrets::digest(token)).map(|token| token.user.clone()),
+            Credentials::Signature { key, .. } => known.key(key).map(|key| key.user.clone()),
+            Credentials::Password { user: name, .. }
+            | Credentials::Certificate { name }
+            | Credentials::Claims { name, .. } => known.user(name).map(|user| user.name.clone()),
+            Credentials::Refused { .. } => None,
+        })
     }
 }
 

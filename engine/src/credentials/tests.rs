@@ -40,7 +40,7 @@ fn gate() -> Gate {
 
 impl Gate {
     fn ask(&self, shown: Credentials<'_>) -> Result<Principal> {
-        self.authenticator.authenticate(&self.access, Some(shown), FROM)
+        self.authenticator.authenticate(&self.access, Some(shown), FROM.into())
     }
 
     fn password(&self, user: &str, password: &str) -> Result<Principal> {
@@ -63,6 +63,31 @@ fn refused(asked: Result<Principal>) -> String {
 }
 
 #[test]
+fn what_holds_secrets_shows_none() {
+    let gate = gate();
+    gate.password("ann", "correct horse").unwrap();
+    let token = gate.token("t", None);
+    let sealed = gate.authenticator.seal.sealed("key", "the secret of a key").unwrap();
+    let key = AccessKeyInfo { id: Arc::from("key"), user: Arc::from("ann"), sealed, created_us: 0 };
+    let made = IdentityChange::KeyCreated(key);
+    gate.access.apply([&made]);
+    let set =
+        IdentityChange::PasswordSet { user: "ann".into(), password: Some(hashed("another one").unwrap()), set: Lsn(9) };
+    let by_token = gate.ask(Credentials::Token(&token)).unwrap();
+    let shown = [
+        format!("{:?}", gate.authenticator),
+        format!("{:?}", gate.access),
+        format!("{made:?} {set:?} {by_token:?}"),
+        format!("{:?}", Credentials::Password { user: "ann", password: "correct horse" }),
+        format!("{:?}", Credentials::Token(&token)),
+    ];
+    for secret in ["correct horse", "another one", &token, "the secret of a key", "$argon2"] {
+        assert!(shown.iter().all(|shown| !shown.contains(secret)), "{secret}: {shown:?}");
+    }
+    assert!(shown.iter().any(|shown| shown.contains("ann")), "they show something: {shown:?}");
+}
+
+#[test]
 fn passwords() {
     let gate = gate();
     assert_eq!(gate.password("ann", "correct horse").unwrap().name(), "ann");
@@ -71,7 +96,7 @@ fn passwords() {
     let wrong = refused(gate.password("ann", "correct horsf"));
     assert_eq!(refused(gate.password("nobody", "correct horse")), wrong, "who there is shows in no message");
     refused(gate.password("ann", ""));
-    refused(gate.authenticator.authenticate(&gate.access, None, FROM));
+    refused(gate.authenticator.authenticate(&gate.access, None, FROM.into()));
     let another = IdentityChange::PasswordSet {
         user: Arc::from("ann"),
         password: Some(hashed("another horse").unwrap()),
@@ -159,7 +184,7 @@ fn who_fails_often_waits() {
     // Nor are others.
     let other = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)));
     let right = || Credentials::Password { user: "ann", password: "correct horse" };
-    gate.authenticator.authenticate(&gate.access, Some(right()), other).unwrap();
+    gate.authenticator.authenticate(&gate.access, Some(right()), other.into()).unwrap();
     gate.clock.advance(Duration::from_secs(10));
     gate.password("ann", "correct horse").unwrap();
     gate.password("ann", "correct horse").unwrap();

@@ -62,44 +62,57 @@ impl Coordinator {
 
     /// Moves committed offsets and the positions of live members. What members were handed before can't be committed any
     /// more. A member that joins meanwhile reads what is committed after this.
-    /// `topic` is the one that `reset` names.
+    /// `topic` is the one that `reset` names; `told` goes with it.
     pub(crate) fn reset(
         &self,
         namespace: &str,
         group: &str,
         topic: Option<Arc<TopicInfo>>,
         reset: &OffsetReset,
+        told: Submission,
     ) -> Result<()> {
         self.check_open()?;
         self.tick();
         let name = name_of(namespace, group);
         let (mode, entries) = reset_entries(self, &name, topic, reset)?;
-        let answer = self.with_live(&name, mode, |live, inner| live.reset(self, inner, entries))?;
+        let answer = self.with_live(&name, mode, |live, inner| live.reset(self, inner, entries, told))?;
         answer.wait().map(drop)
     }
 
-    /// Records a group in which nobody consumes yet.
-    pub(crate) fn create_group(&self, namespace: &str, group: &str, retries: GroupRetryChanges) -> Result<()> {
+    /// Records a group in which nobody consumes yet, and what is `told` of it.
+    pub(crate) fn create_group(
+        &self,
+        namespace: &str,
+        group: &str,
+        retries: GroupRetryChanges,
+        told: Submission,
+    ) -> Result<()> {
         self.check_open()?;
         retries.check()?;
         let _no_beginning = self.setups.hold(&name_of(namespace, group));
         let (namespace, group) = (namespace.to_owned(), group.to_owned());
         let set = Change::GroupRetriesSet { namespace: namespace.clone(), group: group.clone(), retries };
         let created = Change::GroupCreated { namespace, group, mode: GroupMode::Shared };
-        self.ledger.log.submit(Submission::of([created, set]))?.wait().map(drop)
+        self.ledger.log.submit(told.with([created, set]))?.wait().map(drop)
     }
 
-    /// Sets how messages of a group are tried again.
-    pub(crate) fn set_retries(&self, namespace: &str, group: &str, retries: GroupRetryChanges) -> Result<()> {
+    /// Sets how messages of a group are tried again, and what is `told` of it.
+    pub(crate) fn set_retries(
+        &self,
+        namespace: &str,
+        group: &str,
+        retries: GroupRetryChanges,
+        told: Submission,
+    ) -> Result<()> {
         self.check_open()?;
         retries.check()?;
         let (namespace, group) = (namespace.to_owned(), group.to_owned());
         let set = Change::GroupRetriesSet { namespace, group, retries };
-        self.ledger.log.submit(Submission::of([set]))?.wait().map(drop)
+        self.ledger.log.submit(told.with([set]))?.wait().map(drop)
     }
 
-    /// Forgets a group and its offsets. A member that joins meanwhile begins the group anew.
-    pub(crate) fn drop_group(&self, namespace: &str, group: &str, force: bool) -> Result<()> {
+    /// Forgets a group and its offsets, with what is `told` of it. A member that joins meanwhile begins the group anew.
+    pub(crate) fn drop_group(&self, namespace: &str, group: &str, force: bool, told: Submission) -> Result<()> {
         self.check_open()?;
         self.tick();
         let name = name_of(namespace, group);
@@ -107,7 +120,7 @@ impl Coordinator {
         let mode = self.ledger.state.read().group(namespace, group).map(|group| group.mode);
         let mode = mode.ok_or_else(|| unknown(group))?;
         let dropped = Change::GroupDropped { namespace: namespace.to_owned(), group: group.to_owned() };
-        let submission = Submission::of([dropped]);
+        let submission = told.with([dropped]);
         let answer = self.with_live(&name, mode, |live, inner| {
             if !inner.members.is_empty() && !force {
                 let by = format!("{} live members; they must leave first, or FORCE it", inner.members.len());
@@ -140,10 +153,16 @@ impl Coordinator {
 
 impl LiveGroup {
     /// Queues the offsets, moves the members, and fences what they have been handed.
-    fn reset(&self, delivery: &Coordinator, inner: &mut Membership, entries: Entries) -> Result<PendingReceipt> {
+    fn reset(
+        &self,
+        delivery: &Coordinator,
+        inner: &mut Membership,
+        entries: Entries,
+        told: Submission,
+    ) -> Result<PendingReceipt> {
         // Resets are few, and small.
         let (popped, others) = popped_anew(delivery, &entries);
-        let answer = enqueue_with(delivery, entries.clone(), popped)?.keep();
+        let answer = enqueue_with(delivery, entries.clone(), popped, told)?.keep();
         if inner.members.is_empty() {
             delivery.untold.note(&others);
         }

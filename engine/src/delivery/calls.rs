@@ -93,13 +93,18 @@ impl Membership {
 /// Queues offset commits as one submission. They need no precondition: they are queued under the group's lock, which their
 /// generation was checked under, so that the log takes them before all commits of later generations.
 pub(super) fn enqueue(delivery: &Coordinator, entries: Entries) -> Result<Ticket> {
-    enqueue_with(delivery, entries, Vec::new())
+    enqueue_with(delivery, entries, Vec::new(), Submission::default())
 }
 
-/// As [`enqueue`], with what goes with it of groups that pop.
-pub(super) fn enqueue_with(delivery: &Coordinator, entries: Entries, popped: Vec<PopRecord>) -> Result<Ticket> {
+/// As [`enqueue`], with what goes with it of groups that pop, and what is told of it.
+pub(super) fn enqueue_with(
+    delivery: &Coordinator,
+    entries: Entries,
+    popped: Vec<PopRecord>,
+    told: Submission,
+) -> Result<Ticket> {
     let offsets = entries.into_iter().map(|(group, entries)| Record::from(OffsetsRecord { group, entries }));
-    delivery.ledger.log.enqueue(Submission::of(offsets.chain(popped.into_iter().map(Record::from))))
+    delivery.ledger.log.enqueue(told.with(offsets.chain(popped.into_iter().map(Record::from))))
 }
 
 /// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A

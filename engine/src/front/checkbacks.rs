@@ -29,14 +29,14 @@ impl Engine {
         let CheckbackSpec { namespace, name, plugin, settings, .. } = spec;
         let (id, table, owner, created) = (CheckbackId(0), table.id, who.clone(), Lsn(0));
         let info = CheckbackInfo { id, namespace, name, table, plugin, settings, owner, created };
-        let lsn = self.record(vec![Change::CheckbackCreated(info)])?;
+        let lsn = self.record(who, vec![Change::CheckbackCreated(info)])?;
         self.rooms.ledger.checkback(CheckbackId(lsn.0))
     }
 
     /// Half messages of its table are asked about as those of other tables again; the times at which that is stay as they are.
     pub fn drop_checkback(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         let found = self.session(who)?.checkback(Action::Define, namespace, name)?;
-        self.record(vec![Change::CheckbackDropped { checkback: found.id, table: found.table }]).map(drop)
+        self.record(who, vec![Change::CheckbackDropped { checkback: found.id, table: found.table }]).map(drop)
     }
 
     pub fn checkback(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<CheckbackInfo>> {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use arrow_schema::Field;
 
-use super::names::{check_name, check_namespace, check_namespace_limits, check_options, check_partitions};
+use super::names::{
+    check_name, check_namespace, check_namespace_limits, check_namespace_of_users, check_options, check_partitions,
+};
 use crate::access::{Action, Object, ObjectKind};
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::types::{normalize_columns, normalize_schema};
 use crate::model::{
-    ColumnSpec, Error, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, Result, TableId, TableInfo, TableSpec,
-    TopicId, message_key,
+    ColumnSpec, Error, Lsn, NamespaceLimitChanges, NamespaceLimits, Offset, Result, SYSTEM_NAMESPACE, TableId,
+    TableInfo, TableSpec, TopicId, message_key,
 };
 use crate::state::Change;
 
@@ -25,29 +27,39 @@ impl Engine {
         check_namespace(name)?;
         check_namespace_limits(limits)?;
         let set = NamespaceLimits::default().with(limits);
-        self.record(vec![Change::NamespaceCreated { name: name.to_owned(), limits: set }]).map(drop)
+        self.record(who, vec![Change::NamespaceCreated { name: name.to_owned(), limits: set }]).map(drop)
     }
 
     /// Changes limits of a namespace, at once for what runs; those that are not named stay as they are. Quotas take the right to operate
     /// the namespace: who may define all that is in it is to be held to them.
     pub fn limit_namespace(&self, who: &Principal, name: &str, limits: NamespaceLimitChanges) -> Result<()> {
         self.session(who)?.limited_namespace(name, &limits)?;
+        check_namespace_of_users(name)?;
         check_namespace_limits(&limits)?;
-        self.record(vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
+        self.record(who, vec![Change::NamespaceLimited { name: name.to_owned(), limits }]).map(drop)
     }
 
     /// Refused while it holds anything.
     pub fn drop_namespace(&self, who: &Principal, name: &str) -> Result<()> {
         let session = self.session(who)?;
         session.namespace(Action::Define, name)?;
-        session.veiled(name, self.record(vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop))
+        check_namespace_of_users(name)?;
+        session.veiled(name, self.record(who, vec![Change::NamespaceDropped { name: name.to_owned() }]).map(drop))
     }
 
     /// In name order.
     pub fn namespaces(&self, who: &Principal) -> Result<Vec<String>> {
         let session = self.session(who)?;
-        let all: Vec<String> =
-            self.rooms.ledger.state.read().catalog().namespaces().map(|name| name.as_ref().to_owned()).collect();
+        let all: Vec<String> = self
+            .rooms
+            .ledger
+            .state
+            .read()
+            .catalog()
+            .namespaces()
+            .map(|name| name.as_ref().to_owned())
+            .filter(|name| name != SYSTEM_NAMESPACE)
+            .collect();
         Ok(session.allowed_of(Action::See, all, |name| Object::namespace(name)))
     }
 
@@ -62,7 +74,7 @@ impl Engine {
         self.session(who)?.create(ObjectKind::Table, &spec.namespace, &spec.name)?;
         let info = table_info(spec, who)?;
         let (namespace, name, partitions) = (info.namespace.clone(), info.name.clone(), info.options.partitions);
-        let record = || self.record(vec![Change::TableCreated(info)]);
+        let record = || self.record(who, vec![Change::TableCreated(info)]);
         let lsn = self.with_room_for_topics(who, (&namespace, "table", &name), (1, partitions), record)?;
         self.rooms.ledger.table(TableId(lsn.0))
     }
@@ -77,7 +89,7 @@ impl Engine {
             let old = session.table(Action::Define, &info.namespace, &info.name)?;
             engine.refuse_members("table", &old.name, TopicId(old.id.0))?;
             // The new table's record is the last one, and its LSN is the submission's.
-            match engine.record(vec![Change::TableDropped { table: old.id }, Change::TableCreated(info.clone())]) {
+            match engine.record(who, vec![Change::TableDropped { table: old.id }, Change::TableCreated(info.clone())]) {
                 Err(Error::NotFound { what: "table", .. }) => {
                     Err(Error::Busy("the table was dropped meanwhile".to_owned()))
                 }
@@ -111,7 +123,7 @@ impl Engine {
         }
         let columns: Vec<Field> = columns.into_iter().map(Field::from).collect();
         let fields = normalize_columns(table.schema().fields(), columns.iter())?;
-        self.record(vec![Change::ColumnsAdded { table: table.id, fields }])?;
+        self.record(who, vec![Change::ColumnsAdded { table: table.id, fields }])?;
         self.rooms.ledger.table(table.id)
     }
 
@@ -130,7 +142,7 @@ impl Engine {
             return Ok(table);
         }
         self.check_quota_of_partitions(namespace, partitions)?;
-        self.record(vec![Change::PartitionsAdded { table: table.id, partitions }])?;
+        self.record(who, vec![Change::PartitionsAdded { table: table.id, partitions }])?;
         self.rooms.ledger.table(table.id)
     }
 
@@ -144,12 +156,12 @@ impl Engine {
                 let table = session.table(Action::Define, namespace, name)?;
                 if !force {
                     engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
-                    engine.record(vec![Change::TableDropped { table: table.id }])?;
+                    engine.record(who, vec![Change::TableDropped { table: table.id }])?;
                     return Ok(vec![TopicId(table.id.0)]);
                 }
                 let drops = engine.drops_of_table(table.id);
                 engine.refuse_consumers(&drops)?;
-                engine.drop_all(Vec::new(), drops)
+                engine.drop_all(who, Vec::new(), drops)
             }),
         )?;
         self.forget(&dropped);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::access::Action;
+use crate::audit::Deed;
 use crate::delivery::{Member, NamedPoll};
 use crate::front::Engine;
 use crate::model::Principal;
 use crate::model::{
     ConsumerConfig, Delivery, GroupInfo, GroupRetries, GroupRetryChanges, Offset, OffsetReset, PartitionId,
-    PartitionOffsets, Result,
+    PartitionOffsets, Result, SeekTo,
 };
 
 impl Engine {
@@ -40,7 +41,8 @@ impl Engine {
         let session = self.session(who)?;
         session.group(Action::Consume, namespace, group)?;
         let topic = reset.topic.as_ref().map(|topic| session.topic(Action::Consume, namespace, topic)).transpose()?;
-        self.rooms.delivery.reset(namespace, group, topic, &reset)
+        let deed = Deed::new("reset_offset", "group", namespace, group).with(shown(&reset));
+        self.telling(who, vec![deed], |told| self.rooms.delivery.reset(namespace, group, topic, &reset, told))
     }
 
     /// Makes a group in which nobody consumes yet; others are made by their first member, or by what they commit first.
@@ -52,7 +54,9 @@ impl Engine {
         retries: GroupRetryChanges,
     ) -> Result<()> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.with_room_for_group(namespace, group, || self.rooms.delivery.create_group(namespace, group, retries))
+        let deed = Deed::new("create_group", "group", namespace, group);
+        let create = |told| self.rooms.delivery.create_group(namespace, group, retries, told);
+        self.with_room_for_group(namespace, group, || self.telling(who, vec![deed], create))
     }
 
     /// Sets how messages of a group are tried again. What was handed out already is not touched.
@@ -64,7 +68,8 @@ impl Engine {
         retries: GroupRetryChanges,
     ) -> Result<()> {
         self.session(who)?.group(Action::Consume, namespace, group)?;
-        self.rooms.delivery.set_retries(namespace, group, retries)
+        let deed = Deed::new("alter_group", "group", namespace, group);
+        self.telling(who, vec![deed], |told| self.rooms.delivery.set_retries(namespace, group, retries, told))
     }
 
     /// How messages of a group are tried again, as far as that is set; nothing of a group that is not known.
@@ -77,7 +82,10 @@ impl Engine {
     pub fn drop_group(&self, who: &Principal, namespace: &str, group: &str, force: bool) -> Result<()> {
         let session = self.session(who)?;
         session.group(Action::Consume, namespace, group)?;
-        session.veiled(namespace, self.rooms.delivery.drop_group(namespace, group, force))
+        let deed = Deed::new("drop_group", "group", namespace, group);
+        let dropped =
+            self.telling(who, vec![deed], |told| self.rooms.delivery.drop_group(namespace, group, force, told));
+        session.veiled(namespace, dropped)
     }
 
     /// `poll()` in SQL: one member per (group, client id), kept until its session times out. Waits up to `wait` for rows.
@@ -127,4 +135,18 @@ impl Engine {
         let topic = session.topic(Action::Consume, namespace, topic)?;
         self.rooms.delivery.commit_polled(&topic, group, client_id)
     }
+}
+
+/// What a reset means, for the audit table.
+fn shown(reset: &OffsetReset) -> String {
+    let OffsetReset { to, topic, partition } = reset;
+    let topic = topic.as_ref().map_or_else(|| "all topics".to_owned(), |topic| format!("topic {topic}"));
+    let partition = partition.map(|partition| format!(" partition {partition}")).unwrap_or_default();
+    let to = match to {
+        SeekTo::Start => "start".to_owned(),
+        SeekTo::End => "end".to_owned(),
+        SeekTo::Offset(offset) => format!("offset {offset}"),
+        SeekTo::AppendTime(us) => format!("append time {us} µs"),
+    };
+    format!("{topic}{partition} to {to}")
 }

@@ -1,7 +1,7 @@
 //! What goes with a table or a topic: topics over it, their dead-letter tables, and topics over those.
 
 use crate::front::Engine;
-use crate::model::{Error, PluginConsumerInfo, Result, TableId, TopicId, TopicInfo};
+use crate::model::{Error, PluginConsumerInfo, Principal, Result, TableId, TopicId, TopicInfo};
 use crate::state::Catalog;
 use crate::state::Change;
 
@@ -47,11 +47,11 @@ impl Engine {
 
     /// Does `changes` first. A topic that was created after the drops were listed makes the log refuse: then they are to be listed again. Gives
     /// the topics that are gone, those of tables among them.
-    pub(super) fn drop_all(&self, mut changes: Vec<Change>, drops: Drops) -> Result<Vec<TopicId>> {
+    pub(super) fn drop_all(&self, who: &Principal, mut changes: Vec<Change>, drops: Drops) -> Result<Vec<TopicId>> {
         let Drops { topics, tables, .. } = drops;
         changes.extend(topics.iter().map(|topic| Change::TopicDropped { topic: *topic }));
         changes.extend(tables.iter().map(|table| Change::TableDropped { table: *table }));
-        match self.record(changes) {
+        match self.record(who, changes) {
             Ok(_) => Ok(topics.into_iter().chain(tables.into_iter().map(|table| TopicId(table.0))).collect()),
             Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
             Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),

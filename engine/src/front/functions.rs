@@ -21,7 +21,7 @@ impl Engine {
         let FunctionSpec { namespace, name, parameters, returns, plugin } = spec;
         let (id, owner, created) = (FunctionId(0), who.clone(), Lsn(0));
         let info = FunctionInfo { id, namespace, name, parameters, returns, plugin, owner, created };
-        let lsn = self.record(vec![Change::FunctionCreated(info)])?;
+        let lsn = self.record(who, vec![Change::FunctionCreated(info)])?;
         self.rooms.ledger.function(FunctionId(lsn.0))
     }
 
@@ -29,7 +29,7 @@ impl Engine {
     pub fn drop_function(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         let session = self.session(who)?;
         let function = session.function(Action::Define, namespace, name)?;
-        session.veiled(namespace, self.record(vec![Change::FunctionDropped { function: function.id }]).map(drop))
+        session.veiled(namespace, self.record(who, vec![Change::FunctionDropped { function: function.id }]).map(drop))
     }
 
     pub fn function(&self, who: &Principal, namespace: &str, name: &str) -> Result<Arc<FunctionInfo>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::Action;
+use crate::access::{Action, Object};
 use crate::credentials::hashed;
 use crate::front::Engine;
 use crate::identities::{
@@ -57,7 +57,7 @@ impl Engine {
             created_us: self.now_us(),
             created: Lsn(0),
         };
-        self.identify(IdentityChange::UserCreated { user, grants: Vec::new() })
+        self.identify(who, IdentityChange::UserCreated { user, grants: Vec::new() })
     }
 
     /// Disabling ends what he does within a second.
@@ -71,7 +71,7 @@ impl Engine {
             limits: limits.with(&changes.limits),
         };
         check_user_limits(&options.limits)?;
-        self.identify(IdentityChange::UserAltered { user: user.name.clone(), options })
+        self.identify(who, IdentityChange::UserAltered { user: user.name.clone(), options })
     }
 
     /// Ends logins by the password that was. `None` refuses passwords. Everybody may set his own.
@@ -79,48 +79,48 @@ impl Engine {
         self.about_user(who, name)?;
         let user = self.known_user(name)?;
         let password = password.map(hashed).transpose()?;
-        self.identify(IdentityChange::PasswordSet { user: user.name.clone(), password, set: Lsn(0) })
+        self.identify(who, IdentityChange::PasswordSet { user: user.name.clone(), password, set: Lsn(0) })
     }
 
     /// With his tokens and keys. What he owns stays, and what acts with his rights stands still.
     pub fn drop_user(&self, who: &Principal, name: &str) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
-        self.identify(IdentityChange::UserDropped { user: Arc::from(name) })
+        self.identify(who, IdentityChange::UserDropped { user: Arc::from(name) })
     }
 
     pub fn create_role(&self, who: &Principal, name: &str) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
         check_identity_name("role", name)?;
-        self.identify(IdentityChange::RoleCreated(RoleInfo { name: Arc::from(name), created_us: self.now_us() }))
+        self.identify(who, IdentityChange::RoleCreated(RoleInfo { name: Arc::from(name), created_us: self.now_us() }))
     }
 
     /// Whoever had it has it no more.
     pub fn drop_role(&self, who: &Principal, name: &str) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
-        self.identify(IdentityChange::RoleDropped { role: Arc::from(name) })
+        self.identify(who, IdentityChange::RoleDropped { role: Arc::from(name) })
     }
 
     /// To a user or another role.
     pub fn give_role(&self, who: &Principal, role: &str, to: &str) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
-        self.identify(IdentityChange::RoleGiven { role: Arc::from(role), to: Arc::from(to) })
+        self.identify(who, IdentityChange::RoleGiven { role: Arc::from(role), to: Arc::from(to) })
     }
 
     pub fn take_role(&self, who: &Principal, role: &str, from: &str) -> Result<()> {
         self.session(who)?.server(Action::Grant)?;
-        self.identify(IdentityChange::RoleTaken { role: Arc::from(role), from: Arc::from(from) })
+        self.identify(who, IdentityChange::RoleTaken { role: Arc::from(role), from: Arc::from(from) })
     }
 
     /// To a user or a role. Needs GRANT OPTION and the rights themselves on all of the scope.
     pub fn grant(&self, who: &Principal, to: &str, scope: &Scope, rights: Rights) -> Result<()> {
         self.session(who)?.grant(scope, rights)?;
-        self.identify(IdentityChange::Granted { to: Arc::from(to), scope: scope.clone(), rights })
+        self.identify(who, IdentityChange::Granted { to: Arc::from(to), scope: scope.clone(), rights })
     }
 
     /// What was granted on exactly this scope. Needs what [`Engine::grant`] needs.
     pub fn revoke(&self, who: &Principal, from: &str, scope: &Scope, rights: Rights) -> Result<()> {
         self.session(who)?.grant(scope, rights)?;
-        self.identify(IdentityChange::Revoked { from: Arc::from(from), scope: scope.clone(), rights })
+        self.identify(who, IdentityChange::Revoked { from: Arc::from(from), scope: scope.clone(), rights })
     }
 
     /// By name. Who may not manage users sees himself.
@@ -192,7 +192,7 @@ impl Engine {
     fn manages(&self, who: &Principal) -> Result<bool> {
         let session = self.session(who)?;
         self.rooms.ledger.access.check_login(who)?;
-        Ok(session.server(Action::Grant).is_ok())
+        Ok(self.rooms.ledger.access.check(session.who, Action::Grant, &Object::SERVER).is_ok())
     }
 
     /// Refuses whoever is neither that user nor manages users.
@@ -209,8 +209,8 @@ impl Engine {
         found.ok_or_else(|| Error::NotFound { what: "user", name: name.to_owned() })
     }
 
-    pub(super) fn identify(&self, change: IdentityChange) -> Result<()> {
-        self.rooms.ledger.log.submit(Submission::of([IdentityRecord(change)]))?.wait().map(drop)
+    pub(super) fn identify(&self, who: &Principal, change: IdentityChange) -> Result<()> {
+        self.submit_for(who, Submission::of([IdentityRecord(change)])).map(drop)
     }
 }
 

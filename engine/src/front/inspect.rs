@@ -76,6 +76,7 @@ impl Engine {
         stats.offset_resets = groups.offset_resets;
         stats.message_notes_lost = self.rooms.trace.lost();
         stats.quota_throttled = self.rooms.quotas.throttled();
+        stats.audit_lines_lost = self.rooms.audit.lost();
         Ok(stats)
     }
 

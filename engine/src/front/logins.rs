@@ -1,11 +1,9 @@
 //! How callers say who they are.
 
-use std::net::IpAddr;
-
 use crate::credentials::{Credentials, hashed};
 use crate::front::Engine;
 use crate::identities::{IdentityChange, Right, Rights, Scope, UserInfo, UserOptions};
-use crate::model::{Error, Lsn, Principal, Result};
+use crate::model::{CallerAddress, Error, Lsn, Principal, Result};
 
 /// Whom [`Engine::init_administrator`] makes.
 const ADMINISTRATOR: &str = "admin";
@@ -13,9 +11,12 @@ const ADMINISTRATOR: &str = "admin";
 impl Engine {
     /// Who shows these credentials, from that address. While there is no user, whoever comes is [`Principal::anonymous`], whatever
     /// he shows. `Unauthenticated` if they are wrong, have expired, are missing, or after too many failed attempts.
-    pub fn authenticate(&self, shown: Option<Credentials<'_>>, from: Option<IpAddr>) -> Result<Principal> {
+    pub fn authenticate(&self, shown: Option<Credentials<'_>>, from: impl Into<CallerAddress>) -> Result<Principal> {
         self.rooms.ledger.check_open()?;
-        self.rooms.authenticator.authenticate(&self.rooms.ledger.access, shown, from)
+        let (access, from) = (&self.rooms.ledger.access, from.into());
+        let answer = self.rooms.authenticator.authenticate(access, shown, from);
+        self.rooms.audit.logged_in(access, shown, from, &answer);
+        answer
     }
 
     /// Whether callers have to log in: there is a user.
@@ -41,7 +42,11 @@ impl Engine {
             created_us: self.rooms.ledger.options.clock.wall_us(),
             created: Lsn(0),
         };
-        match self.identify(IdentityChange::UserCreated { user, grants: vec![(Scope::SERVER, Rights::ALL)] }) {
+        self.begin_audit()?;
+        match self.identify(
+            &Principal::system(),
+            IdentityChange::UserCreated { user, grants: vec![(Scope::SERVER, Rights::ALL)] },
+        ) {
             Err(Error::AlreadyExists { .. }) => Ok(false),
             made => made.map(|()| true),
         }
@@ -56,10 +61,13 @@ impl Engine {
         let known = self.rooms.ledger.access.of(|identities| identities.user(user).cloned());
         let known = known.ok_or_else(|| Error::NotFound { what: "user", name: user.to_owned() })?;
         let password = Some(hashed(password)?);
-        self.identify(IdentityChange::PasswordSet { user: known.name.clone(), password, set: Lsn(0) })?;
+        self.identify(
+            &Principal::system(),
+            IdentityChange::PasswordSet { user: known.name.clone(), password, set: Lsn(0) },
+        )?;
         if known.options.disabled {
             let options = UserOptions { disabled: false, ..known.options.clone() };
-            self.identify(IdentityChange::UserAltered { user: known.name.clone(), options })?;
+            self.identify(&Principal::system(), IdentityChange::UserAltered { user: known.name.clone(), options })?;
         }
         if user == ADMINISTRATOR {
             let missing = self.rooms.ledger.access.of(|identities| {
@@ -70,7 +78,10 @@ impl Engine {
             });
             if missing {
                 let to = known.name.clone();
-                self.identify(IdentityChange::Granted { to, scope: Scope::SERVER, rights: Rights::ALL })?;
+                self.identify(
+                    &Principal::system(),
+                    IdentityChange::Granted { to, scope: Scope::SERVER, rights: Rights::ALL },
+                )?;
             }
         }
         Ok(())

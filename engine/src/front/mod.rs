@@ -1,6 +1,7 @@
 //! The engine's front: every call that a front door, the SQL room or an embedding program makes. This file opens and
 //! closes; the calls stand by subject in the files beside it.
 
+mod audit;
 mod checkback;
 mod checkbacks;
 mod define;
@@ -45,7 +46,7 @@ use std::sync::Arc;
 pub use self::identities::{GrantAnswer, UserChanges, UserSpec};
 use self::rooms::Rooms;
 use crate::contract::{PluginHost, TopicCompiler};
-use crate::model::{Error, Lsn, Result};
+use crate::model::{Error, Lsn, Principal, Result};
 use crate::platform::EngineOptions;
 use crate::state::Change;
 use crate::state::Submission;
@@ -84,6 +85,7 @@ impl Engine {
         let rooms = open::open(options)?;
         let engine = Engine { _closer: Some(Arc::new(Closer(rooms.clone()))), rooms };
         open::start(&engine.rooms)?;
+        engine.start_audit()?;
         Ok(engine)
     }
 
@@ -122,8 +124,8 @@ impl Engine {
 
     /// Records definitions and waits until they stand. The LSN is that of the last record, so that it is the id of what a
     /// single change creates.
-    fn record(&self, changes: Vec<Change>) -> Result<Lsn> {
-        Ok(self.rooms.ledger.log.submit(Submission::of(changes))?.wait()?.lsn)
+    fn record(&self, who: &Principal, changes: Vec<Change>) -> Result<Lsn> {
+        self.submit_for(who, Submission::of(changes))
     }
 
     /// Makes changes from what stands now and records them, again if something else was defined meanwhile.

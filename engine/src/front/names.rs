@@ -3,9 +3,9 @@
 use arrow_schema::{DataType, Schema};
 
 use crate::model::{
-    Error, MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, Result, TableOptions, check_message_table,
+    Error, MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, Result, SYSTEM_NAMESPACE, TableOptions,
+    check_message_table,
 };
-use crate::state::SYSTEM_NAMESPACE;
 use crate::write::hashable;
 
 const MAX_NAME_BYTES: usize = 255;
@@ -41,6 +41,14 @@ pub(super) fn check_namespace(name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// One that is to be changed.
+pub(super) fn check_namespace_of_users(name: &str) -> Result<()> {
+    match name == SYSTEM_NAMESPACE {
+        true => Err(Error::NotFound { what: "namespace", name: name.to_owned() }),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn check_namespace_limits(limits: &NamespaceLimitChanges) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::message_trace;
 use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
+use crate::audit::Audit;
 use crate::checkbacks::{Board, Checkbacks, LeavingChecks};
 use crate::credentials::Authenticator;
 use crate::cursor::Tables;
@@ -58,6 +59,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let checkbacks = Arc::new(Checkbacks::new(&messages, &due, &plugins, &message_clients, board));
     let pop = Arc::new(Pop::new(&tables, &appender, &message_clients));
     let maintenance = Maintenance::new(&plugins);
+    let audit = Audit::new(ledger.options.audit, ledger.options.clock.clone());
     let rooms = Arc::new_cyclic(|me| Rooms {
         me: me.clone(),
         ledger,
@@ -79,6 +81,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         message_clients,
         queue_locks: QueueLocks::default(),
         trace: MessageTrace::default(),
+        audit,
         forgotten_streams: ForgottenStreams::default(),
         closing: Closing::new(lock),
     });

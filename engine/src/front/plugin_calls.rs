@@ -82,7 +82,7 @@ impl Engine {
         let resumed: Vec<_> = versions.into_iter().filter(is_resumed).collect();
         let changes = resumed.iter().map(|plugin| Change::PluginSuspended { plugin: plugin.id, suspended: None });
         if !resumed.is_empty() {
-            self.record(changes.collect())?;
+            self.record(who, changes.collect())?;
         }
         let resumed: Vec<u32> = resumed.iter().map(|plugin| plugin.version).collect();
         if !resumed.is_empty() {

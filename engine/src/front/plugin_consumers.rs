@@ -40,7 +40,7 @@ impl Engine {
             let plugin = session.plugin(Action::Use, &spec.namespace, &spec.plugin)?;
             let info = engine.plugin_consumer_info(&session, &spec, &plugin, group)?;
             let submission = engine.beginning(&spec, info)?;
-            engine.rooms.ledger.log.submit(submission)?.wait().map(drop).map_err(|error| match error {
+            engine.submit_for(who, submission).map(drop).map_err(|error| match error {
                 Error::AlreadyExists { what: "consumer group", name } => {
                     Error::Busy(format!("group {name:?} was made meanwhile"))
                 }
@@ -64,14 +64,14 @@ impl Engine {
             let group = Change::GroupDropped { namespace: namespace.to_owned(), group: found.group.clone() };
             let changes = vec![Change::PluginConsumerDropped { consumer: found.id }, group];
             let letters = engine.rooms.ledger.state.read().catalog().letters_of_consumer(&found).cloned();
-            let Some(letters) = letters else { return engine.record(changes).map(|_| Vec::new()) };
+            let Some(letters) = letters else { return engine.record(who, changes).map(|_| Vec::new()) };
             let drops = engine.drops_of_table(letters.id);
             engine.refuse_consumers(&drops)?;
             if !force {
                 engine.refuse_members("consumer", name, TopicId(letters.id.0))?;
                 engine.refuse_readers(name, &drops)?;
             }
-            engine.drop_all(changes, drops)
+            engine.drop_all(who, changes, drops)
         });
         let dropped = session.veiled(namespace, dropped)?;
         self.forget(&dropped);

@@ -58,7 +58,7 @@ impl Engine {
             }
             let mut changes = engine.new_letter_columns(&info, &topic)?;
             changes.push(Change::PluginConsumerReplaced(info));
-            engine.record(changes).map(drop)
+            engine.record(who, changes).map(drop)
         })
     }
 

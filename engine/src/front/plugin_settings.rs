@@ -33,7 +33,7 @@ impl Engine {
         let letters = (keeps && !kept).then(|| self.letters_of(&info)).transpose()?;
         let mut changes = vec![Change::PluginConsumerReplaced(info)];
         changes.extend(letters.map(Change::TableCreated));
-        self.record(changes).map(drop)
+        self.record(who, changes).map(drop)
     }
 
     /// When this has returned, a consumer that is paused commits nothing any more. One that runs and has stopped at an
@@ -44,7 +44,7 @@ impl Engine {
             let found = session.consumer(Action::Define, namespace, name)?;
             let version = found.version.saturating_add(1);
             let info = PluginConsumerInfo { paused, version, ..PluginConsumerInfo::clone(&found) };
-            engine.record(vec![Change::PluginConsumerReplaced(info)]).map(drop)
+            engine.record(who, vec![Change::PluginConsumerReplaced(info)]).map(drop)
         })
     }
 }

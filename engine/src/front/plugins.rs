@@ -62,7 +62,7 @@ impl Engine {
                     owner: newest.map_or_else(|| who.clone(), |newest| newest.owner.clone()),
                     created: Lsn(0),
                 };
-                match engine.record(vec![Change::PluginCreated(Box::new(info))]) {
+                match engine.record(who, vec![Change::PluginCreated(Box::new(info))]) {
                     Ok(lsn) => engine.rooms.ledger.plugin(PluginId(lsn.0)),
                     Err(Error::AlreadyExists { name, .. }) if replace => {
                         Err(Error::Busy(format!("plugin {name:?} was replaced meanwhile")))
@@ -77,7 +77,7 @@ impl Engine {
     pub fn drop_plugin(&self, who: &Principal, namespace: &str, name: &str) -> Result<()> {
         let session = self.session(who)?;
         let plugin = session.plugin(Action::Define, namespace, name)?;
-        session.veiled(namespace, self.record(vec![Change::PluginDropped { plugin: plugin.id }]))?;
+        session.veiled(namespace, self.record(who, vec![Change::PluginDropped { plugin: plugin.id }]))?;
         self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::watchers::Watchers;
+use crate::audit::Audit;
 use crate::checkbacks::Checkbacks;
 use crate::credentials::Authenticator;
 use crate::cursor::Tables;
@@ -48,6 +49,7 @@ pub(super) struct Rooms {
     pub message_clients: Arc<Presence>,
     pub queue_locks: QueueLocks,
     pub trace: MessageTrace,
+    pub audit: Audit,
     pub forgotten_streams: ForgottenStreams,
     pub closing: Closing,
     /// These very rooms.
@@ -85,6 +87,7 @@ impl Rooms {
         }
         let Rooms { ledger, .. } = self;
         self.trace.stop().into_iter().for_each(join);
+        self.audit.stop().into_iter().for_each(join);
         ledger.begin_closing();
         self.runners.stop();
         self.due.stop();

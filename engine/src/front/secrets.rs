@@ -16,7 +16,7 @@ impl Engine {
         self.about_user(who, user)?;
         check_identity_name("token", name)?;
         let (token, info) = self.made_token(user, name, expires_us)?;
-        self.identify(IdentityChange::TokenCreated(info))?;
+        self.identify(who, IdentityChange::TokenCreated(info))?;
         Ok(token)
     }
 
@@ -24,13 +24,13 @@ impl Engine {
     pub fn rotate_token(&self, who: &Principal, user: &str, name: &str, expires_us: Option<i64>) -> Result<String> {
         self.about_user(who, user)?;
         let (token, info) = self.made_token(user, name, expires_us)?;
-        self.identify(IdentityChange::TokenRotated(info))?;
+        self.identify(who, IdentityChange::TokenRotated(info))?;
         Ok(token)
     }
 
     pub fn drop_token(&self, who: &Principal, user: &str, name: &str) -> Result<()> {
         self.about_user(who, user)?;
-        self.identify(IdentityChange::TokenDropped { user: Arc::from(user), name: Arc::from(name) })
+        self.identify(who, IdentityChange::TokenDropped { user: Arc::from(user), name: Arc::from(name) })
     }
 
     /// By user and name. Who may not manage users sees his own.
@@ -61,7 +61,7 @@ impl Engine {
             }
         };
         let info = self.made_key(user, &id, &secret)?;
-        self.identify(IdentityChange::KeyCreated(info))?;
+        self.identify(who, IdentityChange::KeyCreated(info))?;
         Ok((id, secret))
     }
 
@@ -70,13 +70,13 @@ impl Engine {
         let user = self.user_of_key(who, id)?;
         let NewKey { secret, .. } = new_key()?;
         let info = self.made_key(&user, id, &secret)?;
-        self.identify(IdentityChange::KeyRotated(info))?;
+        self.identify(who, IdentityChange::KeyRotated(info))?;
         Ok(secret)
     }
 
     pub fn drop_access_key(&self, who: &Principal, id: &str) -> Result<()> {
         self.user_of_key(who, id)?;
-        self.identify(IdentityChange::KeyDropped { id: Arc::from(id) })
+        self.identify(who, IdentityChange::KeyDropped { id: Arc::from(id) })
     }
 
     /// By id. Who may not manage users sees his own.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{Action, Object, ObjectKind};
+use crate::audit::Audit;
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::front::Engine;
 use crate::identities::{Rights, Scope};
@@ -17,6 +18,7 @@ use crate::model::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session<'a> {
     ledger: &'a Ledger,
+    audit: &'a Audit,
     pub(super) who: &'a Principal,
 }
 
@@ -29,13 +31,21 @@ impl Engine {
 
     /// As [`Self::session`], also of a store that is closed or has lost a thread, for calls that tell of just that.
     pub(super) fn observer<'a>(&'a self, who: &'a Principal) -> Session<'a> {
-        Session { ledger: &self.rooms.ledger, who }
+        Session { ledger: &self.rooms.ledger, audit: &self.rooms.audit, who }
     }
 }
 
 impl Session<'_> {
     pub(super) fn allow<'o>(&self, action: Action, object: impl Into<Object<'o>>) -> Result<()> {
-        self.ledger.access.check(self.who, action, &object.into())
+        self.check(action, &object.into())
+    }
+
+    /// All that is refused to callers is refused here, and told of.
+    fn check(&self, action: Action, object: &Object<'_>) -> Result<()> {
+        let access = &self.ledger.access;
+        let answer = access.check(self.who, action, object);
+        self.audit.checked(access, self.who, action, object, &answer);
+        answer
     }
 
     /// What the principal may do this to, of a list. Not to be called while the state is locked.
@@ -45,12 +55,14 @@ impl Session<'_> {
         list: impl IntoIterator<Item = T>,
         object: impl Fn(&T) -> Object<'_>,
     ) -> Vec<T> {
-        list.into_iter().filter(|item| self.allow(action, object(item)).is_ok()).collect()
+        list.into_iter().filter(|item| self.ledger.access.check(self.who, action, &object(item)).is_ok()).collect()
     }
 
     /// Refuses rights that the principal may not hand on.
     pub(super) fn grant(&self, scope: &Scope, rights: Rights) -> Result<()> {
-        self.ledger.access.check_grant(self.who, scope, rights)
+        let answer = self.ledger.access.check_grant(self.who, scope, rights);
+        self.audit.not_granted(&self.ledger.access, self.who, &answer);
+        answer
     }
 
     pub(super) fn server(&self, action: Action) -> Result<()> {
@@ -199,9 +211,8 @@ impl Session<'_> {
 
     fn seen<'o>(&self, action: Action, found: impl Into<Object<'o>>, missing: impl FnOnce() -> Error) -> Result<()> {
         let object = found.into();
-        let access = &self.ledger.access;
-        match access.check(self.who, action, &object) {
-            Err(Error::PermissionDenied(_)) if !access.sees(self.who, &object) => Err(missing()),
+        match self.check(action, &object) {
+            Err(Error::PermissionDenied(_)) if !self.ledger.access.sees(self.who, &object) => Err(missing()),
             checked => checked,
         }
     }

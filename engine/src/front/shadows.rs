@@ -35,7 +35,7 @@ impl Engine {
         self.calls_plugin(&topic, plugin)?;
         self.rooms.evaluations.check_shadow(&topic, &shadow)?;
         self.rooms.evaluations.forget_shadow(topic.id);
-        self.record(vec![Change::TopicShadowed { topic: topic.id, shadow: Some(shadow.id) }]).map(drop)
+        self.record(who, vec![Change::TopicShadowed { topic: topic.id, shadow: Some(shadow.id) }]).map(drop)
     }
 
     /// Ends the shadow of a topic, and forgets what it has found; false if there was none.
@@ -44,7 +44,7 @@ impl Engine {
         if topic.shadow.is_none() {
             return Ok(false);
         }
-        self.record(vec![Change::TopicShadowed { topic: topic.id, shadow: None }])?;
+        self.record(who, vec![Change::TopicShadowed { topic: topic.id, shadow: None }])?;
         self.rooms.evaluations.forget_shadow(topic.id);
         Ok(true)
     }

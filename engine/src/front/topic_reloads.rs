@@ -32,7 +32,7 @@ impl Engine {
                 changes.extend((!fields.is_empty()).then_some(Change::ColumnsAdded { table: letters.id, fields }));
             }
             changes.push(Change::TopicReplaced(info));
-            engine.record(changes)?;
+            engine.record(who, changes)?;
             Ok(topic.id)
         })?;
         self.rooms.evaluations.forget(id);
@@ -51,7 +51,7 @@ impl Engine {
         let id = self.define(|engine| {
             let id = session.topic(Action::Define, &spec.namespace, &spec.name)?.id;
             session.used_by(spec)?;
-            engine.rooms.evaluations.between_readers(id, || engine.begin_version(id, spec, start))?;
+            engine.rooms.evaluations.between_readers(id, || engine.begin_version(who, id, spec, start))?;
             Ok(id)
         })?;
         self.rooms.evaluations.forget_shadow(id);
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Called while no reader takes rows of the topic: what is durable now bounds what was read.
-    fn begin_version(&self, id: TopicId, spec: &TopicSpec, start: VersionStart) -> Result<()> {
+    fn begin_version(&self, who: &Principal, id: TopicId, spec: &TopicSpec, start: VersionStart) -> Result<()> {
         let topic = self.rooms.ledger.topic(id)?;
         let only_plugins_differ = match &topic.source {
             TopicSource::Identity => false,
@@ -92,7 +92,8 @@ impl Engine {
         let plugins = topic.plugins_of(topic.version).to_vec();
         earlier.push(EarlierVersion { version: topic.version, plugins, until });
         let base = Some(topic.base_version());
-        self.record(vec![Change::TopicReplaced(TopicInfo { base, earlier, ..next_version(&topic, spec) })]).map(drop)
+        self.record(who, vec![Change::TopicReplaced(TopicInfo { base, earlier, ..next_version(&topic, spec) })])
+            .map(drop)
     }
 
     /// Where the rows of the newest version end, in each partition.

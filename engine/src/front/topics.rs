@@ -37,7 +37,7 @@ impl Engine {
         let others = changes.len() as u64 - 1;
         let count = changes.len();
         let of = (topic.namespace.as_str(), "topic", topic.name.as_str());
-        let lsn = self.with_room_for_topics(who, of, (count, 1), || self.record(changes))?;
+        let lsn = self.with_room_for_topics(who, of, (count, 1), || self.record(who, changes))?;
         self.rooms.ledger.topic(TopicId(lsn.0 - others))
     }
 
@@ -52,7 +52,7 @@ impl Engine {
             if !force {
                 engine.refuse_drop(&topic, &drops)?;
             }
-            Ok((topic.table, engine.drop_all(Vec::new(), drops)?))
+            Ok((topic.table, engine.drop_all(who, Vec::new(), drops)?))
         });
         let (source, dropped) = session.veiled(namespace, defined)?;
         self.forget(&dropped);

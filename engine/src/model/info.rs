@@ -77,6 +77,8 @@ pub struct EngineStats {
     pub offset_resets: u64,
     /// Steps of messages that could not be noted in `message_trace`.
     pub message_notes_lost: u64,
+    /// Lines that could not be kept in `system.audit`.
+    pub audit_lines_lost: u64,
     pub free_disk_bytes: u64,
     /// Producers, counted once for each table, whose recent answers are kept.
     pub producer_streams: u64,

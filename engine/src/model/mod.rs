@@ -41,7 +41,7 @@ pub(crate) use message_keys::each_message_key;
 pub use message_keys::{FoundMessage, MessageKey};
 pub use messages::{DelayedMessage, HalfMessage, MAX_DELAY_US, MessageKind, TransactionCheck, message_schema};
 pub(crate) use messages::{check_message_table, message_columns, message_key, producer_group};
-pub(crate) use namespaces::DEFAULT_PRODUCER_STREAMS;
+pub(crate) use namespaces::{AUDIT_TABLE, DEFAULT_PRODUCER_STREAMS, SYSTEM_NAMESPACE};
 pub use namespaces::{
     MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,
 };
@@ -54,7 +54,7 @@ pub use pop::{
     Chosen, InFlight, MAX_INVISIBLE, MAX_POPPED, MIN_INVISIBLE, PopAcked, PopChoice, PopReceipt, PopRequest, PopStart,
     Popped,
 };
-pub use principal::Principal;
+pub use principal::{CallerAddress, Principal};
 pub(crate) use principal::{Login, LoginBy};
 pub use producer::{Append, Appended, PartitionChoice, PendingReceipt, ProducerStamp, Receipt};
 pub use quotas::{QuotaInfo, QuotaOwner};

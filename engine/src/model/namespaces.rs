@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The namespace of the engine's own listings and tables; nobody else creates anything in it.
+pub(crate) const SYSTEM_NAMESPACE: &str = "system";
+/// The one table in it.
+pub(crate) const AUDIT_TABLE: &str = "audit";
+
 /// One limit of a namespace; those of [`NamespaceLimit::OF_USERS`] are limits of users as well. Its value is a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

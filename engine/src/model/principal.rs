@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,29 @@ const ANONYMOUS: &str = "anonymous";
 const SYSTEM: &str = "system";
 
 /// Who makes a call, and who owns what was created. Every engine call takes one; `crate::access` is the one place that
-/// decides. Two are the same if their names are: how somebody has logged in makes him nobody else.
+/// decides. Two are the same if their names are: how somebody has logged in, and where he calls from, makes him nobody else.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Principal {
     name: Arc<str>,
     /// How he has logged in. `None` of owners, as definitions name them, and of callers while nobody has to.
     login: Option<Arc<Login>>,
+    address: CallerAddress,
+}
+
+/// Where somebody calls from, for the audit table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CallerAddress {
+    /// `None` where it is not known, or where he is in this very process.
+    pub ip: Option<IpAddr>,
+    /// The door that he has come by; empty for none.
+    pub door: &'static str,
+}
+
+impl From<Option<IpAddr>> for CallerAddress {
+    fn from(ip: Option<IpAddr>) -> CallerAddress {
+        CallerAddress { ip, door: "" }
+    }
 }
 
 /// What a login rests on: once that is gone, so is the login.
@@ -33,7 +50,7 @@ pub(crate) struct Login {
     pub roles: Vec<Arc<str>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum LoginBy {
     /// The password that was set by this record.
     Password(Lsn),
@@ -41,8 +58,10 @@ pub(crate) enum LoginBy {
     Token([u8; 32]),
     /// By its id and when its secret was made.
     Key(Arc<str>, i64),
-    /// A certificate or a signed claim, which was checked before.
-    Vouched,
+    /// Which the door has checked.
+    Certificate,
+    /// Which the door has checked.
+    Claims,
 }
 
 impl Principal {
@@ -58,11 +77,20 @@ impl Principal {
 
     /// An owner, or a caller where nobody has to log in.
     pub fn named(name: &str) -> Principal {
-        Principal { name: Arc::from(name), login: None }
+        Principal { name: Arc::from(name), login: None, address: CallerAddress::default() }
     }
 
     pub(crate) fn logged_in(name: Arc<str>, login: Login) -> Principal {
-        Principal { name, login: Some(Arc::new(login)) }
+        Principal { name, login: Some(Arc::new(login)), address: CallerAddress::default() }
+    }
+
+    /// The same, calling from there.
+    pub fn at(self, address: CallerAddress) -> Principal {
+        Principal { address, ..self }
+    }
+
+    pub(crate) fn address(&self) -> CallerAddress {
+        self.address
     }
 
     /// The name shown in logs and system tables.
@@ -76,7 +104,7 @@ impl Principal {
 
     /// As definitions name him: what he made stays his, however he had logged in when he made it.
     pub(crate) fn as_owner(&self) -> Principal {
-        Principal { name: self.name.clone(), login: None }
+        Principal { name: self.name.clone(), login: None, address: CallerAddress::default() }
     }
 
     pub fn is_anonymous(&self) -> bool {
@@ -110,7 +138,7 @@ impl fmt::Debug for Principal {
 
 impl From<String> for Principal {
     fn from(name: String) -> Principal {
-        Principal { name: name.into(), login: None }
+        Principal::named(&name)
     }
 }
 

@@ -9,6 +9,6 @@ mod threads;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub(crate) use clock::{Patience, Stopwatch};
 pub(crate) use events::Events;
-pub use options::{EngineOptions, SegmentStore, TransactionChecks};
+pub use options::{AuditOptions, EngineOptions, SegmentStore, TransactionChecks};
 pub use threads::{ThreadPanic, panic_text, repeat_after_panics};
 pub(crate) use threads::{Threads, join, start_aside};

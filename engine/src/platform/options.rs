@@ -65,8 +65,25 @@ pub struct EngineOptions {
     pub transaction_checks: TransactionChecks,
     /// Whether what becomes of messages is noted, in the table `message_trace` of their namespace.
     pub message_trace: bool,
+    pub audit: AuditOptions,
     /// Limits of namespaces that have none of their own.
     pub namespace_limits: NamespaceLimits,
+}
+
+/// What is kept in the table `system.audit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditOptions {
+    /// Also while there is no user.
+    pub always: bool,
+    /// Also that somebody reads or consumes: once a minute of each object.
+    pub reads: bool,
+    pub retention_days: u32,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        AuditOptions { always: false, reads: false, retention_days: 90 }
+    }
 }
 
 /// When half messages whose producer has not said what became of them are asked about.
@@ -112,6 +129,7 @@ impl EngineOptions {
             group_join_delay_ms: 100,
             transaction_checks: TransactionChecks::default(),
             message_trace: false,
+            audit: AuditOptions::default(),
             namespace_limits: NamespaceLimits::default(),
         }
     }

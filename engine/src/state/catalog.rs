@@ -30,8 +30,6 @@ use entry::Entry;
 
 /// The namespace that every store has.
 pub(crate) const DEFAULT_NAMESPACE: &str = "public";
-/// The namespace of the engine's own listings; nothing can be created in it.
-pub(crate) const SYSTEM_NAMESPACE: &str = "system";
 
 /// Whose dead letters a table holds.
 #[derive(Debug, Clone)]

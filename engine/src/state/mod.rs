@@ -54,7 +54,7 @@ use crate::identities::Identities;
 use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
 
 pub(crate) use admission::Admission;
-pub(crate) use catalog::{Catalog, SYSTEM_NAMESPACE};
+pub(crate) use catalog::Catalog;
 pub(crate) use catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
 pub(crate) use due::DueReader;
 pub(crate) use due_record::{DueEntry, DueKey, DueRecord, DueWhat, HalfBegun, HalfRecord};

@@ -180,6 +180,10 @@ pub(crate) enum Change {
         table: TableId,
         partitions: u32,
     },
+    RetentionSet {
+        table: TableId,
+        retention_ms: Option<u64>,
+    },
     TableDropped {
         table: TableId,
     },

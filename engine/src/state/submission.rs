@@ -21,18 +21,33 @@ pub(crate) struct Submission {
     /// Checked against the state that includes every submission ahead of this one.
     pub preconditions: Vec<Precondition>,
     pub durability: Durability,
+    /// The rows tell what the records do: they are few, and go where records go that have none. They are encoded, so that they
+    /// follow their records at once.
+    pub telling: bool,
 }
 
 impl Submission {
-    /// Whether it may overtake rows: it holds none, nothing else that grows with what was read, and no producer's sequence.
+    /// Whether it may overtake rows: it holds none that somebody appends, nothing else that grows with what was read, and no
+    /// producer's sequence.
     pub(crate) fn is_control(&self) -> bool {
         let bulk = |record: &Record| record.kind().is_ok_and(|kind| kind.is_bulk());
-        self.rows.is_empty() && self.stamp.is_none() && !self.records.iter().any(bulk)
+        !self.has_appends() && self.stamp.is_none() && !self.records.iter().any(bulk)
+    }
+
+    /// Whether somebody appends rows, which need free disk space.
+    pub(crate) fn has_appends(&self) -> bool {
+        !self.rows.is_empty() && !self.telling
     }
 
     /// One of records alone.
     pub(crate) fn of<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Submission {
-        Submission { records: records.into_iter().map(Into::into).collect(), ..Submission::default() }
+        Submission::default().with(records)
+    }
+
+    /// This one with these records.
+    pub(crate) fn with<R: Into<Record>>(mut self, records: impl IntoIterator<Item = R>) -> Submission {
+        self.records.extend(records.into_iter().map(Into::into));
+        self
     }
 }
 

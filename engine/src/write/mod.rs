@@ -93,6 +93,13 @@ impl Appender {
         Ok(parts)
     }
 
+    /// Rows as one part that is encoded, however few they are: none are joined with it, so that it lies where its submission says.
+    pub(crate) fn whole(&self, table: &TableInfo, partition: PartitionId, rows: &RecordBatch) -> Result<RowsPart> {
+        let rows = crate::model::types::conform(rows, table.schema(), self.options.max_commit_bytes)?;
+        let payload = RowsPayload::Encoded(log::encode(&rows)?);
+        Ok(RowsPart { payload, ..part(table, partition, rows)? })
+    }
+
     /// Takes what a frame of these bytes needs from what the submission may still hold.
     pub(crate) fn spend(&self, bytes: usize, spare: &mut usize) -> Result<()> {
         let left = spare.checked_sub(bytes.saturating_add(FRAME_OVERHEAD));

@@ -1,6 +1,7 @@
 //! The engine through its public face, as a door or an embedding program uses it.
 
 mod appends;
+mod audit;
 mod broadcast_replay;
 mod broadcast_schedules;
 mod clock;

@@ -18,6 +18,7 @@ mod segment_store;
 mod setting;
 mod settings;
 mod tls;
+mod traces;
 mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};

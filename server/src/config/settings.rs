@@ -6,8 +6,8 @@ use super::oidc;
 use super::s3;
 use super::secret::Secret;
 use super::setting::{Access, Setting};
-use super::tls;
 use super::values::{name_in, parse_address, parse_bool};
+use super::{tls, traces};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -81,12 +81,10 @@ pub static SETTINGS: &[Setting] = &[
         "How often a message is handed out where neither its group nor its consumer says; then it goes to the group's \
          dead letters"
     ),
-    flag!(
-        "message_trace",
-        engine.message_trace,
-        "Whether deliveries of messages to RocketMQ consumers, and what becomes of them, are noted in the table \
-         message_trace of their namespace"
-    ),
+    traces::MESSAGE_TRACE,
+    traces::AUDIT,
+    traces::AUDIT_READS,
+    traces::AUDIT_RETENTION_DAYS,
     flag!(
         "insecure",
         insecure,

@@ -59,7 +59,8 @@ fn tables(engine: &Engine, who: &Principal, command: CommandGetTables) -> Result
         builder.append(SqlEngine::catalog_name(), namespace, name, kind, &plain_schema(schema)).map_err(unbuilt)
     };
     for table in engine.tables(who)? {
-        add(&table.namespace, &table.name, TABLE, table.schema())?;
+        let kind = if table.namespace == SYSTEM { SYSTEM_TABLE } else { TABLE };
+        add(&table.namespace, &table.name, kind, table.schema())?;
     }
     for topic in engine.topics(who)? {
         add(&topic.namespace, &topic.name, TOPIC, &topic.output_schema)?;

@@ -17,9 +17,11 @@ use tonic::metadata::MetadataMap;
 use super::error::{DoorError, Result};
 use crate::credentials::{self, Shown};
 use crate::door::Door;
-use crate::logins::log_in;
+use crate::logins::{address, log_in};
 use crate::net::peer::Peer;
 
+/// In the audit table.
+const DOOR: &str = "flight";
 /// Metadata in which Flight's older log-in has the token.
 const TOKEN_METADATA: &str = "auth-token-bin";
 /// What this door's own tokens begin with, so that one it has forgotten is not taken for an attempt to guess another.
@@ -93,10 +95,10 @@ impl Sessions {
             Shown::Token(token) if token.starts_with(SESSION) => {
                 let session = self.known_session(&token, &door.engine, |who| door.sql.session(who, &namespace))?;
                 door.engine.connect(session.principal(), &peer.places)?;
-                Ok(Caller { session, kept: true })
+                Ok(Caller { session: session.at(address(DOOR, &peer)), kept: true })
             }
             shown => {
-                let who = log_in(door, shown, &peer).await?;
+                let who = log_in(door, DOOR, shown, &peer).await?;
                 Ok(Caller { session: door.sql.session(who, &namespace), kept: false })
             }
         }
@@ -107,8 +109,8 @@ impl Sessions {
         let Calling { shown, peer, .. } = calling;
         let who = match (shown, first) {
             (Shown::Token(token), _) if token.starts_with(SESSION) => self.who(&token, &door.engine)?,
-            (Shown::Nothing, Some(first)) => log_in(door, logged_in_by(first)?, &peer).await?,
-            (shown, _) => log_in(door, shown, &peer).await?,
+            (Shown::Nothing, Some(first)) => log_in(door, DOOR, logged_in_by(first)?, &peer).await?,
+            (shown, _) => log_in(door, DOOR, shown, &peer).await?,
         };
         // 244 random bits.
         let [first, second] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];

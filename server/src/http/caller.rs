@@ -12,6 +12,9 @@ use crate::credentials;
 use crate::logins::log_in;
 use crate::net::sent::Sent;
 
+/// In the audit table.
+const DOOR: &str = "http";
+
 /// By what the request shows. What the future needs of the request it has when it is made.
 pub(super) fn caller(
     http: &HttpDoor,
@@ -22,7 +25,7 @@ pub(super) fn caller(
     let (rooms, sent) = (http.rooms().cloned(), sent(request));
     async move {
         let shown = shown.map_err(|message| HttpError::new(Kind::Engine(ErrorKind::Unauthenticated), message))?;
-        Ok(log_in(&rooms?, shown, &sent?.peer).await?)
+        Ok(log_in(&rooms?, DOOR, shown, &sent?.peer).await?)
     }
 }
 

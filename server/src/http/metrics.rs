@@ -23,7 +23,7 @@ const GROUPS_SHOWN: usize = 200;
 type Metric = (&'static str, &'static str, &'static str, fn(&EngineStats) -> f64);
 
 /// Name, type, help, value.
-const METRICS: [Metric; 39] = [
+const METRICS: [Metric; 40] = [
     ("log_durable_lsn", "gauge", "highest log sequence number that survives power loss", |s| s.durable_lsn.0 as f64),
     ("log_epoch", "gauge", "epoch of the log; it rises when a torn tail was cut", |s| s.epoch as f64),
     ("rows_appended_total", "counter", "rows appended", |s| s.rows_appended as f64),
@@ -62,6 +62,9 @@ const METRICS: [Metric; 39] = [
     ("members", "gauge", "live members of consumer groups", |s| s.members as f64),
     ("message_notes_lost_total", "counter", "steps of messages that could not be noted in message_trace", |s| {
         s.message_notes_lost as f64
+    }),
+    ("audit_lines_lost_total", "counter", "lines that could not be kept in system.audit", |s| {
+        s.audit_lines_lost as f64
     }),
     ("offset_resets_total", "counter", "readers that retention had passed and that followed auto.offset.reset", |s| {
         s.offset_resets as f64

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use millstream_engine::Principal;
+use millstream_engine::{CallerAddress, Principal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -134,7 +134,8 @@ async fn serve(client: &Arc<ClientConnection>, mut incoming: Incoming, noticed: 
 
 /// Whom a request is carried out for; with the request. Long ones are not hashed where that holds up other connections.
 async fn sender(client: &Arc<ClientConnection>, command: Command) -> Result<(Principal, Command), Refusal> {
-    let (authenticator, from) = (client.door.authenticator.clone(), client.address.map(|address| address.ip()));
+    let from = CallerAddress { ip: client.address.map(|address| address.ip().to_canonical()), door: "remoting" };
+    let authenticator = client.door.authenticator.clone();
     if command.body.len() <= SMALL_BODY_BYTES || !authenticator.engine.has_users() {
         return Ok((signature::sender(&authenticator, &command, from)?, command));
     }

@@ -3,11 +3,9 @@
 //! Signed are the texts of all fields but the signature itself, in the order of their names, and the body behind them. Each request is
 //! signed, so that one that was changed on its way is refused, and what another connection was let do counts for nothing here.
 
-use std::net::IpAddr;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use millstream_engine::Principal;
+use millstream_engine::{CallerAddress, Principal};
 
 use super::answer::Refusal;
 use super::credentials::Shown;
@@ -27,10 +25,10 @@ const LAST_UNSIGNED_VERSION: i32 = 399;
 pub(super) fn sender(
     authenticator: &Authenticator,
     command: &Command,
-    from: Option<IpAddr>,
+    from: CallerAddress,
 ) -> Result<Principal, Refusal> {
     if !authenticator.engine.has_users() {
-        return Ok(Principal::anonymous());
+        return Ok(Principal::anonymous().at(from));
     }
     let text = |name: &str| command.fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let (key, token) = (text(ACCESS_KEY), text(SECURITY_TOKEN));
@@ -148,7 +146,7 @@ mod tests {
         fuzz(&whole, &["AccessKey", "Signature", "mst_", "=", "\u{0}", "é"], |bytes| {
             let Ok(command) = Command::read(&Bytes::copy_from_slice(bytes)) else { return false };
             address.set(address.get() + 1);
-            sender(&authenticator, &command, Some(std::net::Ipv4Addr::from(address.get()).into())).is_ok()
+            sender(&authenticator, &command, Some(std::net::Ipv4Addr::from(address.get()).into()).into()).is_ok()
         });
     }
 }

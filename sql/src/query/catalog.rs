@@ -67,7 +67,7 @@ impl Reader {
     /// Whether there is a table, topic or system table of a name.
     pub(crate) fn exists(&self, name: &Name) -> bool {
         match name.namespace.as_str() {
-            SYSTEM => system::find(&name.name).is_some(),
+            SYSTEM if system::find(&name.name).is_some() => true,
             _ => matches!(self.relation(name), Ok(Some(_))),
         }
     }
@@ -228,14 +228,20 @@ struct Namespace {
 impl SchemaProvider for Namespace {
     fn table_names(&self) -> Vec<String> {
         match self.name.as_str() {
-            SYSTEM => system::TABLES.iter().map(|table| table.name.to_owned()).collect(),
+            SYSTEM => {
+                let mut names = self.reader.names(SYSTEM);
+                names.extend(system::TABLES.iter().map(|table| table.name.to_owned()));
+                names
+            }
             namespace => self.reader.names(namespace),
         }
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        if self.name == SYSTEM {
-            return Ok(system::find(name).map(|table| system::provider(table, self.reader.clone())));
+        if self.name == SYSTEM
+            && let Some(table) = system::find(name)
+        {
+            return Ok(Some(system::provider(table, self.reader.clone())));
         }
         let name = Name { namespace: self.name.clone(), name: name.to_owned() };
         self.reader.provider(&name, self.with_pseudo).map_err(into_datafusion)

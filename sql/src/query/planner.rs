@@ -27,6 +27,7 @@ use crate::names::{CATALOG, INFORMATION_SCHEMA, SYSTEM, resolve};
 use crate::plugin::{Callables as _, Plugin};
 use crate::poll::{self, PollFunction};
 use crate::rewrite::{Scope, names_pseudo, rewrite};
+use crate::system;
 use crate::types::SqlTypes;
 use crate::values;
 use crate::{Error, Position, Result, SqlOptions};
@@ -199,7 +200,8 @@ impl Scope for SessionScope<'_> {
         if relation.0.len() == 1 && name.name == poll::NAME {
             return poll::HIDDEN.to_vec();
         }
-        if name.namespace == SYSTEM || name.namespace == INFORMATION_SCHEMA {
+        let is_listed = name.namespace == SYSTEM && system::find(&name.name).is_some();
+        if is_listed || name.namespace == INFORMATION_SCHEMA {
             return Vec::new();
         }
         self.planner.reader.hidden(&name)

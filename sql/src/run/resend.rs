@@ -24,8 +24,27 @@ pub(crate) fn message_table(scene: &Scene, name: &ObjectName) -> Result<Arc<Tabl
     }
 }
 
-/// Sends all rows again; those of one table in pieces that are atomic each.
-pub(crate) async fn resend(scene: &Scene, letters: &TableInfo, mut rows: BatchStream) -> Result<Outcome> {
+/// Sends all rows again; those of one table in pieces that are atomic each. What became of it is told in the audit table.
+pub(crate) async fn resend(scene: &Scene, letters: &TableInfo, rows: BatchStream) -> Result<Outcome> {
+    let mut sent = BTreeMap::new();
+    let resent = send(scene, letters, rows, &mut sent).await;
+    let failure = resent.as_ref().err().map(ToString::to_string);
+    scene.engine().tell_resent(scene.who(), letters, sent.values().sum(), failure.as_deref())?;
+    resent?;
+    let sent: Vec<String> = sent.into_iter().map(|(name, rows)| format!("{rows} to {name:?}")).collect();
+    done(match sent.is_empty() {
+        true => format!("no message of {:?} is meant", letters.name),
+        false => format!("messages sent again: {}", sent.join(", ")),
+    })
+}
+
+/// Notes by table how many messages have been sent.
+async fn send(
+    scene: &Scene,
+    letters: &TableInfo,
+    mut rows: BatchStream,
+    sent: &mut BTreeMap<String, u64>,
+) -> Result<()> {
     let mut appenders: BTreeMap<String, Appender> = BTreeMap::new();
     while let Some(batch) = rows.next().await {
         for (name, messages) in sent_again(&batch?)? {
@@ -36,12 +55,9 @@ pub(crate) async fn resend(scene: &Scene, letters: &TableInfo, mut rows: BatchSt
             appenders.insert(name, appender.push_later(messages).await?);
         }
     }
-    let mut sent = Vec::new();
     for (name, appender) in appenders {
-        sent.push(format!("{} to {name:?}", appender.finish_later().await?));
+        let rows = appender.finish_later().await?;
+        sent.insert(name, rows);
     }
-    done(match sent.is_empty() {
-        true => format!("no message of {:?} is meant", letters.name),
-        false => format!("messages sent again: {}", sent.join(", ")),
-    })
+    Ok(())
 }

@@ -239,3 +239,61 @@ async fn a_topic_shares_rows_without_its_table() {
     let (kind, why) = refused(&blue, "SELECT id FROM red.big").await;
     assert!(kind == ErrorKind::PermissionDenied && why.contains("red_user"), "{why}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_table_is_read_as_any_other_by_operators() {
+    let server = Server::open();
+    let admin = server.session("admin", "public");
+    script(
+        &admin,
+        "CREATE USER ann PASSWORD 'a long password'; GRANT READ, CONSUME ON SERVER TO ann;
+         CREATE TABLE orders OF MESSAGES; CREATE TABLE \"%DLQ%g\" OF MESSAGES; CREATE TOPIC t AS SELECT message_id FROM orders;
+         DROP TOPIC t; CREATE CONSUMER GROUP g; ALTER CONSUMER GROUP g SET OFFSET TO EARLIEST ON TOPIC orders;
+         RESEND MESSAGES FROM \"%DLQ%g\"",
+    )
+    .await;
+    let lines = "SELECT action, kind, name, detail FROM system.audit WHERE principal = 'admin' AND action NOT IN ('login', 'resend') ORDER BY _offset";
+    let wanted = [
+        "create_user|user|ann|NULL",
+        "grant|server|NULL|CONSUME, READ to ann",
+        "create_table|table|orders|partitions = 1",
+        "create_table|table|%DLQ%g|partitions = 1",
+        "create_topic|topic|t|NULL",
+        "drop_topic|topic|t|NULL",
+        "create_group|group|g|NULL",
+        "reset_offset|group|g|topic orders to start",
+    ];
+    assert_eq!(run(&admin, lines).await, wanted);
+    // What is not a definition is written a second later.
+    let resent = "SELECT name, outcome, detail FROM system.audit WHERE action = 'resend'";
+    for _ in 0..200 {
+        if !run(&admin, resent).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(run(&admin, resent).await, ["%DLQ%g|done|0 messages"]);
+
+    let names =
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'system' AND table_name = 'audit'";
+    assert_eq!(run(&admin, names).await, ["audit"]);
+    assert!(run(&admin, "SELECT name FROM system.namespaces").await.iter().all(|name| name != "system"));
+    for statement in [
+        "INSERT INTO system.audit (at, action, kind, outcome) VALUES (now(), 'a', 'b', 'c')",
+        "DROP TABLE system.audit",
+    ] {
+        let (kind, message) = refused(&admin, statement).await;
+        assert_eq!(kind, ErrorKind::Unsupported, "{message}");
+    }
+    let ann = server.session("ann", "public");
+    let (_, hidden) = refused(&ann, "SELECT * FROM system.audit").await;
+    let (_, missing) = refused(&ann, "SELECT * FROM system.none").await;
+    assert_eq!(hidden.replace("audit", "none"), missing);
+    assert!(run(&ann, names).await.is_empty());
+    script(&admin, "GRANT OPERATE ON SERVER TO ann").await;
+    assert!(run(&ann, "SELECT * FROM system.audit").await.len() > wanted.len());
+    // As a topic, too: other programs follow it.
+    let polled = "SELECT action FROM poll('audit', 'siem', 3, 0, auto_offset_reset => 'earliest')";
+    let siem = server.session("ann", "system");
+    assert_eq!(run(&siem, polled).await.len(), 3);
+}

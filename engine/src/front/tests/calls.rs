@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_schema::DataType;
+
 use super::host::COPIES;
 use super::message_calls;
 use super::store::{
@@ -13,7 +15,7 @@ use crate::access::{Action, ObjectKind};
 use crate::contract::PluginSettings;
 use crate::cursor::ScanRequest;
 use crate::model::{
-    Assignment, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimit, NamespaceLimitChanges, OffsetReset,
+    Assignment, ColumnSpec, ConsumerReload, GroupRetryChanges, Lsn, NamespaceLimit, NamespaceLimitChanges, OffsetReset,
     PluginConsumerSettings, Principal, Result, SeekTo, TableId, TableInfo, TopicId, TopicSpec, VersionStart,
 };
 use Action::{Consume, Define, Follow, Operate, Produce, Read, See, Use};
@@ -59,6 +61,7 @@ fn standing() -> Vec<Call> {
         call("check_reads_topic", Read, Topic, "sel", |s, who| s.engine.check_reads_topic(who, &s.topic)),
         call("check_consumes", Consume, Group, "g", |s, who| s.engine.check_consumes(who, &group("g"), &s.topic)),
         call("check_consumes", Consume, Topic, "sel", |s, who| s.engine.check_consumes(who, &group("g"), &s.topic)),
+        call("tell_resent", Read, Table, "t", |s, who| s.engine.tell_resent(who, &*table(s)?, 1, None)),
     ]
 }
 
@@ -79,7 +82,7 @@ fn definitions() -> Vec<Call> {
         call("default_plugin_limits", See, Namespace, NS, |s, who| s.engine.default_plugin_limits(who, NS)),
         call("create_table", Define, Table, "new", |s, who| s.engine.create_table(who, table_spec("new"))),
         call("replace_table", Define, Table, "t", |s, who| s.engine.replace_table(who, table_spec("t"))),
-        call("add_columns", Define, Table, "t", |s, who| s.engine.add_columns(who, NS, "t", Vec::new())),
+        call("add_columns", Define, Table, "t", |s, who| s.engine.add_columns(who, NS, "t", new_column())),
         call("set_partitions", Define, Table, "t", |s, who| s.engine.set_partitions(who, NS, "t", 2)),
         call("drop_table", Define, Table, "t", |s, who| s.engine.drop_table(who, NS, "t", true)),
         call("table", See, Table, "t", |s, who| s.engine.table(who, NS, "t")),
@@ -228,6 +231,10 @@ fn quota() -> NamespaceLimitChanges {
 
 fn no_limits() -> NamespaceLimitChanges {
     NamespaceLimitChanges::new()
+}
+
+fn new_column() -> Vec<ColumnSpec> {
+    vec![ColumnSpec { name: "new".to_owned(), data_type: DataType::Utf8 }]
 }
 
 fn new_topic(store: &Store) -> TopicSpec {

@@ -59,7 +59,7 @@ pub(super) fn with_users(users: &[&str]) -> (Store, Principal) {
 }
 
 /// What only those may who manage users.
-fn managing() -> Vec<Tried> {
+pub(super) fn managing() -> Vec<Tried> {
     let spec = || UserSpec { name: "new".to_owned(), ..UserSpec::default() };
     vec![
         ("create_user", Box::new(move |e, who| e.create_user(who, spec(), Some(PASSWORD)))),

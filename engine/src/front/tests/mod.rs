@@ -1,5 +1,6 @@
 //! Whether principals are checked for the objects that their calls name.
 
+mod audit;
 mod calls;
 mod host;
 mod identities;

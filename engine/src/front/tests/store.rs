@@ -17,7 +17,7 @@ use crate::model::{
     PopRequest, PopStart, Principal, Result, TableId, TableOptions, TableSpec, TopicId, TopicInfo, TopicSpec,
     TransactionId,
 };
-use crate::platform::EngineOptions;
+use crate::platform::{AuditOptions, EngineOptions};
 use crate::state::Change;
 
 pub(super) const NAMESPACE: &str = "public";
@@ -35,13 +35,17 @@ pub(super) struct Store {
     pub(super) topic: Arc<TopicInfo>,
     pub(super) plugin: Arc<PluginInfo>,
     pub(super) function: FunctionId,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Store {
     pub(super) fn new(owner: &Principal) -> Store {
+        Store::with(owner, AuditOptions::default())
+    }
+
+    pub(super) fn with(owner: &Principal, audit: AuditOptions) -> Store {
         let dir = tempfile::tempdir().expect("a directory");
-        let engine = Engine::open_with(EngineOptions { segment_threads: 0, ..EngineOptions::new(dir.path()) });
+        let engine = Engine::open_with(EngineOptions { segment_threads: 0, audit, ..EngineOptions::new(dir.path()) });
         let engine = engine.expect("it opens");
         engine.set_plugin_host(Arc::new(CopyingHost::default()));
         let limits: NamespaceLimitChanges = [(NamespaceLimit::Topics, Some(100))].into();
@@ -53,7 +57,9 @@ impl Store {
         let spec = TopicSpec { plugins: vec![plugin.id], functions: vec![function], ..topic_spec(table, "sel") };
         let topic = engine.create_topic(owner, spec).expect("a topic");
         let second = engine.create_plugin(&Principal::named("another"), plugin_spec("p"), true).expect("a version");
-        engine.record(vec![Change::TopicShadowed { topic: topic.id, shadow: Some(second.id) }]).expect("a shadow");
+        engine
+            .record(owner, vec![Change::TopicShadowed { topic: topic.id, shadow: Some(second.id) }])
+            .expect("a shadow");
         let copies = engine.create_plugin(owner, plugin_spec(COPIES), false).expect("a plugin");
         engine.load_plugin(owner, copies.id).expect("it is loaded");
         engine.create_plugin_consumer(owner, consumer_spec("c")).expect("a consumer");
@@ -71,10 +77,14 @@ impl Store {
         let half = engine.begin_transactions(owner, &message(messages, None), "g", None).expect("queued");
         let lsn = half.wait().expect("there is room").wait().expect("it begins").lsn;
         let half = TransactionId { lsn, index: 0 };
-        let store = Store { engine, table, messages, half, topic, plugin, function, _dir: dir };
+        let store = Store { engine, table, messages, half, topic, plugin, function, dir };
         store.append(owner);
         store.engine.cut_segments(owner, table).expect("a segment");
         store
+    }
+
+    pub(super) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub(super) fn append(&self, who: &Principal) {

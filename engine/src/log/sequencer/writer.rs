@@ -111,7 +111,7 @@ impl Writer {
                 break;
             }
             let Some(queued) = self.backlog.pop_front() else { break };
-            if !queued.submission.rows.is_empty()
+            if queued.submission.has_appends()
                 && let Err(full) = self.space.check(&self.sequencing, self.sequencing.clock.monotonic())
             {
                 plan.refused += 1;

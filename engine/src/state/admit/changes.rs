@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::Admitting;
 use crate::model::{EarlierVersion, Error, Lsn, Result, TableId, TopicId, TopicInfo, TopicSource};
-use crate::state::catalog::{DEFAULT_NAMESPACE, LettersOwner, SYSTEM_NAMESPACE};
+use crate::state::catalog::{DEFAULT_NAMESPACE, LettersOwner};
 use crate::state::codec;
 use crate::state::earlier::{Earlier, free, in_use};
 use crate::state::family::{Ahead, RecordKind};
@@ -45,7 +45,7 @@ impl Admitting<'_> {
     fn admit_change<'a>(&self, change: &'a Change, earlier: &mut Earlier<'a>) -> Result<()> {
         match change {
             Change::NamespaceCreated { name, .. } => {
-                free(!self.catalog.has_namespace(name) && name != SYSTEM_NAMESPACE, "namespace", name)?;
+                free(!self.catalog.has_namespace(name), "namespace", name)?;
                 if self.catalog.namespaces().count() >= MAX_NAMESPACES {
                     return Err(Error::FailedPrecondition(format!(
                         "there are {MAX_NAMESPACES} namespaces, which is the limit; drop one that is not used"
@@ -76,6 +76,7 @@ impl Admitting<'_> {
                     info.name
                 )))
             }
+            Change::RetentionSet { table, .. } => self.catalog.known_table(*table).map(drop),
             Change::TableDropped { table } => {
                 self.admit_table_drop(*table, earlier)?;
                 earlier.dropped_tables.insert(*table);

@@ -84,6 +84,13 @@ impl Catalog {
                     self.define_table(info);
                 }
             }
+            Change::RetentionSet { table, retention_ms } => {
+                if let Some(info) = self.table(*table) {
+                    let mut info = TableInfo::clone(info);
+                    info.options.retention_ms = *retention_ms;
+                    self.define_table(info);
+                }
+            }
             Change::TableDropped { table } => self.drop_table(*table),
             Change::TopicCreated(topic) | Change::TopicReplaced(topic) => self.define_topic(topic.clone()),
             Change::TopicShadowed { topic, shadow } => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Extensions;
+use millstream_engine::CallerAddress;
 use tonic::metadata::MetadataMap;
 
 use super::bounded::Dialled;
@@ -50,7 +51,8 @@ impl Caller {
         }
         let sent = extensions.get::<Arc<Sent>>().cloned();
         let sent = sent.ok_or_else(|| Failed::new(Code::InternalServerError, "the call has come around the door"))?;
-        let from = sent.peer.address.map(|address| address.ip());
+        let ip = sent.peer.address.map(|address| address.ip().to_canonical());
+        let from = CallerAddress { ip, door: "rocketmq-grpc" };
         let who = credentials::caller(&door.door, metadata, from).await.inspect_err(|failed| {
             if failed.code == Code::Unauthorized {
                 door.door.net.count_unauthenticated();

@@ -3,12 +3,10 @@
 //! Clients sign the time and nothing else (`MQv2-HMAC-SHA1`), so that whoever has seen a call can repeat its signature, in another call too, as
 //! long as that time counts. TLS keeps it from being seen.
 
-use std::net::IpAddr;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::NaiveDateTime;
-use millstream_engine::{Credentials, Principal};
+use millstream_engine::{CallerAddress, Credentials, Principal};
 use tonic::metadata::MetadataMap;
 
 use super::proto::Code;
@@ -37,10 +35,10 @@ enum Authorization {
 }
 
 /// Whom a call is carried out for. While nobody has to log in, what clients show is not looked at.
-pub(super) async fn caller(door: &Door, metadata: &MetadataMap, from: Option<IpAddr>) -> Done<Principal> {
+pub(super) async fn caller(door: &Door, metadata: &MetadataMap, from: CallerAddress) -> Done<Principal> {
     let engine = &door.engine;
     if !engine.has_users() {
-        return Ok(Principal::anonymous());
+        return Ok(Principal::anonymous().at(from));
     }
     let shown = text(metadata, AUTHORIZATION)?.map(str::trim).filter(|shown| !shown.is_empty());
     let session_token = text(metadata, SESSION_TOKEN)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Uri};
+use millstream_engine::CallerAddress;
 use percent_encoding::percent_decode_str;
 
 use super::credentials;
@@ -65,7 +66,8 @@ impl Call {
         let topic = topic(request.uri());
         let (parts, body) = request.into_parts();
         let engine = door.engine.clone();
-        let from = sent.peer.address.map(|address| address.ip());
+        let ip = sent.peer.address.map(|address| address.ip().to_canonical());
+        let from = CallerAddress { ip, door: "rocketmq-http" };
         let who =
             credentials::caller(&door.authenticator, &parts, from).inspect_err(|_| door.net.count_unauthenticated())?;
         engine.connect(&who, &sent.peer.places)?;

@@ -3,15 +3,13 @@
 //! Signed are the method, `Content-MD5`, `Content-Type`, `Date`, the headers that begin with `x-mq-`, and the path with its query as they were
 //! sent. The body is signed by way of `Content-MD5` only, which some clients leave out.
 
-use std::net::IpAddr;
-
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::DateTime;
 use md5::{Digest as _, Md5};
-use millstream_engine::{Error, Principal};
+use millstream_engine::{CallerAddress, Error, Principal};
 
 use super::fault::{ACCESS_DENIED, Done, Fault, INVALID_DIGEST, SIGNATURE};
 use crate::authenticator::Authenticator;
@@ -24,10 +22,10 @@ const SECURITY_TOKEN: &str = "security-token";
 const SIGNED_HEADERS: &str = "x-mq-";
 
 /// Whom a request is carried out for. While nobody has to log in, what clients show is not looked at.
-pub(super) fn caller(authenticator: &Authenticator, request: &Parts, from: Option<IpAddr>) -> Done<Principal> {
+pub(super) fn caller(authenticator: &Authenticator, request: &Parts, from: CallerAddress) -> Done<Principal> {
     let engine = &authenticator.engine;
     if !engine.has_users() {
-        return Ok(Principal::anonymous());
+        return Ok(Principal::anonymous().at(from));
     }
     let denied = |why: &str| Fault::new(ACCESS_DENIED, why);
     let shown = text(&request.headers, header::AUTHORIZATION.as_str());

@@ -1,5 +1,6 @@
 //! Who calls: what each door takes for credentials, and what it ends when they end.
 
+mod audit;
 mod calls;
 mod commands;
 mod flight;

@@ -4,7 +4,7 @@ mod apache;
 mod cpp;
 pub(crate) mod quotas;
 mod rights;
-mod signed;
+pub(crate) mod signed;
 mod together;
 mod truncated;
 

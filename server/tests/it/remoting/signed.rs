@@ -11,7 +11,7 @@ use crate::tenants::{Tenants, group, secret, signature, table};
 
 /// Where all codes stand that the door has a name for.
 const CODES: &str = include_str!("../../../src/rocketmq/wire/codes.rs");
-pub(super) const REFUSED: i64 = 16;
+pub(crate) const REFUSED: i64 = 16;
 const NO_TOPIC: i64 = 17;
 const ROUTE: i32 = 105;
 

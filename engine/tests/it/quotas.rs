@@ -58,7 +58,9 @@ fn an_append_is_refused_while_there_was_too_much_and_nothing_of_it_is_lost() {
     store.engine.create_namespace(&me(), "other", &NamespaceLimitChanges::new()).unwrap();
     let spec = TableSpec { namespace: "other".to_owned(), ..spec("t", TableOptions::default()) };
     let other = store.engine.create_table(&me(), spec).unwrap().id;
+    clock.advance(Duration::from_secs(1));
     store.append(table, rows(0..100)).unwrap();
+    assert_eq!(kind(store.append(table, rows(0..1))), ErrorKind::Throttled);
     store.append(other, rows(0..100)).unwrap();
     store.append(other, rows(0..100)).unwrap();
     let member = store.engine.join(&me(), consumer("g"), &["t".to_owned()]).unwrap();

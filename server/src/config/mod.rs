@@ -29,7 +29,6 @@ use millstream_engine::EngineOptions;
 use millstream_plugin_host::{Networks, Trust};
 use millstream_sql::SqlOptions;
 
-pub(crate) use crate::net::exposure::is_exposed;
 use crate::net::limits::NetLimits;
 use crate::net::tls::TlsSettings;
 use crate::oidc::OidcSettings;
@@ -88,6 +87,11 @@ pub struct Config {
     pub http_body_limit_bytes: usize,
     /// How long requests and streams under way may take to end once the server was told to stop.
     pub shutdown_timeout: Duration,
+}
+
+/// Whether other machines can reach an address.
+pub(crate) fn is_exposed(address: SocketAddr) -> bool {
+    crate::net::exposure::is_exposed(address)
 }
 
 impl Config {

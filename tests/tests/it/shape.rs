@@ -36,7 +36,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["millstream"]),
     ("tonic", &["millstream", "millstream-protocol", "millstream-client"]),
     ("fjall", &["millstream-engine"]),
-    ("reqwest", &["millstream-plugin-host"]),
+    ("reqwest", &["millstream-plugin-host", "millstream"]),
     ("rustls", &["millstream", "millstream-client"]),
     ("tokio-rustls", &["millstream", "millstream-client"]),
     ("rcgen", &["millstream"]),

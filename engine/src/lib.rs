@@ -66,9 +66,10 @@ pub use model::{
     OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures,
     PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion,
     PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner,
-    Receipt, Result, RowOffsets, RowPlace, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
-    TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
-    cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    Receipt, Result, RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
+    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion,
+    VersionRange, VersionStart, cpu_milli, message_schema, types::Misfit, types::convert as convert_column,
+    types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

@@ -41,7 +41,8 @@ pub(crate) use message_keys::each_message_key;
 pub use message_keys::{FoundMessage, MessageKey};
 pub use messages::{DelayedMessage, HalfMessage, MAX_DELAY_US, MessageKind, TransactionCheck, message_schema};
 pub(crate) use messages::{check_message_table, message_columns, message_key, producer_group};
-pub(crate) use namespaces::{AUDIT_TABLE, DEFAULT_PRODUCER_STREAMS, SYSTEM_NAMESPACE};
+pub use namespaces::SYSTEM_NAMESPACE;
+pub(crate) use namespaces::{AUDIT_TABLE, DEFAULT_PRODUCER_STREAMS};
 pub use namespaces::{
     MIN_CPU_MILLI, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, cpu_milli,
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The namespace of the engine's own listings and tables; nobody else creates anything in it.
-pub(crate) const SYSTEM_NAMESPACE: &str = "system";
+pub const SYSTEM_NAMESPACE: &str = "system";
 /// The one table in it.
 pub(crate) const AUDIT_TABLE: &str = "audit";
 

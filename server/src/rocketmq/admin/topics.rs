@@ -1,6 +1,6 @@
 //! Topics: 17, 18, 21, 206, 215, 224, 304, 305, 351.
 
-use millstream_engine::MessageKind;
+use millstream_engine::{MessageKind, SYSTEM_NAMESPACE};
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{Answer, Answered, Refusal};
@@ -186,7 +186,10 @@ pub(super) fn system_list(client: &Client, _: &Command) -> Answered {
 pub(super) fn all(client: &Client) -> Result<Vec<Readable>, Refusal> {
     let Tables { engine, who, .. } = &client.tables;
     let name = |namespace: &str, name: &str| ScopedName { namespace: namespace.to_owned(), name: name.to_owned() };
-    let mut names: Vec<_> = engine.tables(who)?.iter().map(|table| name(&table.namespace, &table.name)).collect();
+    let tables = engine.tables(who)?;
+    // What the server itself writes is read by its name, and is nothing for clients to list, copy or watch.
+    let others = tables.iter().filter(|table| table.namespace != SYSTEM_NAMESPACE);
+    let mut names: Vec<_> = others.map(|table| name(&table.namespace, &table.name)).collect();
     names.extend(engine.topics(who)?.iter().map(|topic| name(&topic.namespace, &topic.name)));
     names.sort_by_cached_key(ScopedName::wire);
     let found = names.iter().map(|name| match client.tables.readable(name) {

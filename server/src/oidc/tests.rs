@@ -72,8 +72,7 @@ fn opened(settings: &OidcSettings, provider: &Provider) -> Arc<Oidc> {
 }
 
 fn in_seconds(seconds: i64) -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_secs()).unwrap() + seconds
+    i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap() + seconds
 }
 
 fn claims() -> Value {

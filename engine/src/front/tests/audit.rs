@@ -206,7 +206,7 @@ fn reads_are_told_of_where_that_is_wanted() {
     let (owner, who) = (Principal::named("audit_owner"), Principal::named("audit_reader"));
     let store = Store::with(&owner, AuditOptions { reads: true, ..ALWAYS });
     for _ in 0..5 {
-        store.engine.check_reads(&who, &*store.engine.table(&who, NAMESPACE, "t").expect("a table")).expect("he may");
+        store.engine.check_reads(&who, &store.engine.table(&who, NAMESPACE, "t").expect("a table")).expect("he may");
         store.engine.check_consumes(&who, &super::store::group("g"), &store.topic).expect("he may");
     }
     until(|| of(&store.engine, "audit_reader").len() >= 3);

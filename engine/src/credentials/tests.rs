@@ -167,6 +167,10 @@ fn certificates_and_claims() {
     assert_eq!(gate.ask(claims).unwrap().name(), "x@y");
     gate.clock.advance(Duration::from_secs(1));
     refused(gate.ask(claims));
+    // What they own would act with all rights.
+    for name in ["system", "anonymous"] {
+        refused(gate.ask(Credentials::Claims { name, roles: &[], expires_us: None }));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What everything is: ids, definitions, options of tables and groups, errors, and what callers are given.
 
 mod consumer;
+mod continuous;
 mod dead_letters;
 mod definitions;
 mod error;
@@ -24,6 +25,9 @@ pub(crate) mod types;
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, MemberInfo, OffsetReset,
     PartitionOffsets, SeekTo,
+};
+pub use continuous::{
+    ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec, ContinuousStart, ContinuousStatus, LatePolicy,
 };
 pub(crate) use dead_letters::{
     Letter, Origin, consumer_letters_info, letter_rows, letters_info, letters_table, missing_columns, owner_of_table,

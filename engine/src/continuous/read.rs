@@ -43,7 +43,6 @@ pub(super) struct Read {
     pub stretches: Vec<Stretch>,
     pub rows: u64,
     pub ahead: u64,
-    pub bytes: usize,
     /// All that was appended at or before this was read.
     pub reached_us: i64,
 }
@@ -78,9 +77,8 @@ pub(super) fn read(
         let (table, columns) = source(short.source)?;
         short.load(tables, table, columns)?;
     };
-    let bytes = loaded.iter().map(|partition| partition.bytes).sum();
     let mut merge =
-        Merge { loaded: &loaded, read: Read { bytes, reached_us, ..Read::default() }, gathered: Gathered::default() };
+        Merge { loaded: &loaded, read: Read { reached_us, ..Read::default() }, gathered: Gathered::default() };
     merge.run(times, reached_us)?;
     Ok(merge.read)
 }

@@ -38,15 +38,11 @@ impl Running {
     /// several. `silent`: nothing came behind what was read, and event time went on with the clock.
     pub(super) fn commit(&mut self, needs: &Needs, silent: bool) -> Result<()> {
         let mut silent = silent.then(|| self.ends());
-        let mut first = true;
         loop {
             let closing = self.close(needs.ledger.options.max_commit_bytes / OUTPUT_SHARE)?;
             let done = closing.done;
-            if first || !done || !closing.rows.is_empty() || !closing.dropped.is_empty() {
-                // Once the first step of several is on record, its watermark is.
-                self.submit(needs, closing, silent.take())?;
-            }
-            first = false;
+            // Once the first step of several is on record, its watermark is.
+            self.submit(needs, closing, silent.take())?;
             if done && self.closes() {
                 return Err(Error::Internal("windows are said to close, and do not".to_owned()));
             }
@@ -82,7 +78,7 @@ impl Running {
         let saved = self.run.save().map_err(|error| failed(&error))?;
         let ahead = std::mem::take(&mut self.ahead);
         let rows_out: usize = closing.rows.iter().map(RecordBatch::num_rows).sum();
-        let header = Arc::new(self.header(&ahead, rows_out, closing.cursor));
+        let header = Arc::new(self.header(&ahead, rows_out, closing.cursor, closing.done));
         let piece = |(key, piece): (StateKey, Option<Bytes>)| {
             let StateKey { operator, window_us, sequence } = key;
             (SavedKey { operator, window_us, sequence }, piece.map(|piece| Arc::from(piece.as_ref())))
@@ -112,13 +108,14 @@ impl Running {
         Ok(())
     }
 
-    fn header(&self, ahead: &Ahead, rows_out: usize, cursor: Option<Bytes>) -> ContinuousHeader {
+    fn header(&self, ahead: &Ahead, rows_out: usize, cursor: Option<Bytes>, complete: bool) -> ContinuousHeader {
         let before = &self.committed;
         let open = self.run.open();
         ContinuousHeader {
             steps: before.steps.saturating_add(1),
             instant_us: ahead.reached_us,
             watermark_us: self.watermark_us(),
+            complete,
             cursor: cursor.map(|cursor| Arc::from(cursor.as_ref())),
             sources: self.times.tables.iter().map(|table| table.partitions.clone()).collect(),
             rows_in: before.rows_in.saturating_add(ahead.rows),

@@ -133,7 +133,7 @@ impl Running {
     pub(super) fn closes(&self) -> bool {
         let next = self.run.next_close_us();
         next.is_some_and(|next_us| next_us <= self.times.watermark_us && self.times.watermark_us != NONE)
-            || self.committed.cursor.is_some()
+            || (self.committed.steps > 0 && !self.committed.complete)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct ContinuousHeader {
     /// All that was appended at or before this was read.
     pub instant_us: i64,
     pub watermark_us: Option<i64>,
+    /// All that ends by the watermark was closed; else the next steps close the rest, and readers of the output are not told yet.
+    pub complete: bool,
     /// Where a window that was too large for one step is to be closed on.
     pub cursor: Option<Arc<[u8]>>,
     /// By source, in the topic's order, and partition.
@@ -88,6 +90,7 @@ impl ContinuousRecord {
     /// The table of which it says how far event time has come, and how far that is.
     pub(super) fn watermark(&self) -> Option<(TableId, i64)> {
         match self {
+            ContinuousRecord::Stepped(step) if !step.header.complete => None,
             ContinuousRecord::Stepped(step) => Some((step.output, step.header.watermark_us?)),
             ContinuousRecord::Advanced(advance) => Some((advance.table, advance.to_us)),
         }

@@ -18,8 +18,6 @@ use crate::model::{Error, Offset, Result, TableInfo};
 
 /// Rows that a plan is given at a time, about.
 const PUSHED_ROWS: usize = 32_768;
-/// Of each partition at least this much is loaded.
-const LEAST_BYTES: usize = 32 << 10;
 
 /// Where the sources stood when a stretch was begun, all at the same time.
 #[derive(Debug)]
@@ -56,7 +54,7 @@ pub(super) fn read(
     budget: usize,
 ) -> Result<Read> {
     let mut loaded = unread(times, standing)?;
-    let each = (budget / loaded.len().max(1)).max(LEAST_BYTES);
+    let each = (budget / loaded.len().max(1)).max(1);
     let source = |at: usize| sources.get(at).ok_or_else(|| Error::Internal(format!("there is no source {at}")));
     for partition in &mut loaded {
         let (table, columns) = source(partition.source)?;

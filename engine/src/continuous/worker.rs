@@ -68,6 +68,8 @@ impl ContinuousTopics {
             Error::Closed | Error::LogFailed { .. } => Rest::ASLEEP,
             // It was altered, or dropped: its next turn sees that.
             Error::Fenced(_) => Rest::Held(PAUSE),
+            // Rows came just when a silence was to be on record, or something else that passes at once.
+            Error::Busy(_) => Rest::Held(PAUSE),
             Error::Throttled { left, .. } => Rest::Held(left),
             Error::TooLarge { .. } if work.halved < MOST_HALVINGS => {
                 work.halved += 1;

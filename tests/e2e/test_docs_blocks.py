@@ -1,0 +1,81 @@
+"""What the pages of the documentation show is run as they show it; ``pages.py`` says how."""
+
+import shutil
+
+import pytest
+from conftest import FLIGHTS, ROOT, Server
+from pages import Block, Runner, blocks, free_port, missing, pages
+
+ALL = {str(page.relative_to(ROOT)): page for page in pages()}
+RUN = {name: page for name, page in ALL.items() if any(block.runs for block in blocks(page))}
+
+
+@pytest.fixture(scope="session")
+def flights_directory(tmp_path_factory):
+    """A data directory with the flights in it."""
+    data = tmp_path_factory.mktemp("docs") / "data"
+    server = Server(data)
+    server.cli("import", "flights", str(FLIGHTS), "--create")
+    assert server.stop() == 0
+    return data
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_blocks_of_a_page(name, tmp_path, flights_directory, monkeypatch):
+    page = RUN[name]
+    own_server = "<!-- its own server -->" in page.read_text()
+    if own_server:
+        addresses = {port: f"127.0.0.1:{free_port()}" for port in ("8080", "8081", "9876", "9000")}
+        runner = Runner(page, tmp_path, addresses)
+    else:
+        shutil.copytree(flights_directory, tmp_path / "data")
+        (tmp_path / "work").mkdir()
+        monkeypatch.chdir(tmp_path / "work")
+        server = Server(tmp_path / "data", "--file-roots", str(tmp_path), "--message-trace", "true")
+        (tmp_path / "work").rmdir()
+        runner = Runner(page, tmp_path, {"8080": server.http, "8081": server.grpc, "9876": server.remoting})
+    try:
+        printed = ""
+        for block in blocks(page):
+            if block.runs:
+                printed = runner.run(block)
+            elif "output" in block.marks:
+                line = missing(block.text, printed)
+                assert line is None, f"{name}:{block.line}: {line!r} is not what is printed:\n{printed}"
+    finally:
+        runner.close()
+        if not own_server:
+            server.kill()
+
+
+def test_blocks_that_are_left_out_have_a_reason():
+    for name, page in ALL.items():
+        for block in blocks(page):
+            reason = block.marks.get("not run")
+            assert reason is None or (len(reason) > 8 and block.language), f"{name}:{block.line}: {reason!r} is no reason"
+            assert block.language in ("sh", "sql", "python") or set(block.marks) <= {"output"}, f"{name}:{block.line}: {block.marks}"
+
+
+def test_most_blocks_are_run():
+    found = [block for page in ALL.values() for block in blocks(page) if block.language in ("sh", "sql", "python")]
+    assert sum(block.runs for block in found) > 0.7 * len(found) > 70
+
+
+def test_what_marks_mean(tmp_path):
+    """Marks of a page made up for it, and outputs that are other ones."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "A page\n\n<!-- not run: it has no end -->\n```sh\nsleep 99\n```\n\n  ```sql\n  SELECT 1\n  ```\n\n<!-- run: sh\necho hidden\n-->\n"
+        "<!-- output -->\n```\nhid…\n```\n"
+    )
+    left_out, shown, hidden, output = blocks(page)
+    assert left_out == Block(4, "sh", "sleep 99\n", {"not run": "it has no end"}) and not left_out.runs
+    assert shown == Block(8, "sql", "SELECT 1\n", {}) and shown.runs
+    assert hidden == Block(12, "sh", "echo hidden\n", {}) and hidden.runs
+    assert output.marks == {"output": ""} and not output.runs
+    assert missing(output.text, "hidden\n") is None and missing("a\n…\nc d\n", "a\nb\nc   d\n") is None
+    assert missing("c\na\n", "a\nb\nc\n") == "a" and missing("hid…x", "hidden") == "hid…x"
+    for wrong in ("<!-- no run: x -->\n```sh\n```\n", "<!-- output -->\n\n```\n```\n", "```sh\n"):
+        page.write_text(wrong)
+        with pytest.raises(AssertionError):
+            blocks(page)

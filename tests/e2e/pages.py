@@ -9,7 +9,10 @@ a table of the server. Comments, which no reader of the page sees, say what else
     <!-- run: sh|sql|python             what is run and not shown
     …
     -->
-    <!-- its own server -->             anywhere: the page starts one itself
+    <!-- its own server -->             of the whole page: it starts one itself
+    <!-- an administrator -->           of the whole page: who has all rights runs it, on a server with users
+
+``/srv/`` stands for the folder, and addresses of 127.0.0.1 for those that the server listens on.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +31,7 @@ from conftest import BIN, ROOT
 
 DOCS = ROOT / "docs"
 RUN = ("sh", "sql", "python")
+GUESTS = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
 # Seconds that one block may take.
 LIMIT = 120
 
@@ -48,7 +53,12 @@ class Block:
         return self.language in RUN and "not run" not in self.marks
 
 
-MARK = re.compile(r"<!-- (?P<name>not run|fails|output|its own server)(?:: (?P<text>.+))? -->")
+MARK = re.compile(r"<!-- (?P<name>not run|fails|output)(?:: (?P<text>.+))? -->")
+OF_PAGES = ("<!-- its own server -->", "<!-- an administrator -->")
+
+
+def page_marks(page: Path) -> set[str]:
+    return {line[5:-4] for line in page.read_text().splitlines() if line in OF_PAGES}
 
 
 def blocks(page: Path) -> list[Block]:
@@ -72,9 +82,8 @@ def blocks(page: Path) -> list[Block]:
             found.append(Block(number, language, "\n".join(text) + "\n", marks))
             marks = {}
         elif mark := MARK.fullmatch(line.strip()):
-            if mark["name"] != "its own server":
-                marks[mark["name"]] = mark["text"] or ""
-        else:
+            marks[mark["name"]] = mark["text"] or ""
+        elif line not in OF_PAGES:
             assert not line.strip().startswith("<!--"), f"{page}:{number}: no mark is called so"
             assert not marks, f"{page}:{number}: a mark stands right above its block"
     return found
@@ -89,27 +98,24 @@ def free_port() -> int:
 class Runner:
     """Runs the blocks of one page in ``folder``."""
 
-    def __init__(self, page: Path, folder: Path, addresses: dict[str, str]):
+    def __init__(self, page: Path, folder: Path, addresses: dict[str, str], env: dict[str, str]):
         self.page = page
         self.folder = folder
         self.addresses = addresses
         self._started: list[subprocess.Popen] = []
-        (folder / "bin").mkdir(parents=True)
+        (folder / "bin").mkdir()
         (folder / "bin/millstream").symlink_to(BIN)
         self.work = folder / "work"
-        self.work.mkdir()
         for name in ("examples", "clients"):
             (self.work / name).symlink_to(ROOT / name)
-        guests = Path(os.environ.get("MILLSTREAM_GUESTS_DIR", ROOT / "target/guests"))
-        for guest in guests.glob("*.wasm"):
+        for guest in GUESTS.glob("*.wasm"):
             (self.work / guest.name).symlink_to(guest)
         # Rust's standard library is compiled for Wasm once, by `make guests`.
         self.env = {
             **os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "clients/python/src"),
-            "HOME": str(self.work), "CARGO_TARGET_DIR": str(guests / "build"), "CARGO_HOME": os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo")),
-            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup")), "MILLSTREAM_BIN": BIN,
+            "CARGO_TARGET_DIR": str(GUESTS / "build"), "MILLSTREAM_BIN": BIN,
             "MILLSTREAM_URL": f"grpc://{addresses['8081']}", "MILLSTREAM_GRPC": addresses["8081"], "MILLSTREAM_HTTP": addresses["8080"],
-            "MILLSTREAM_REMOTING": addresses["9876"],
+            "MILLSTREAM_REMOTING": addresses["9876"], **env,
         }
 
     def run(self, block: Block) -> str:
@@ -117,6 +123,7 @@ class Runner:
         text = block.text
         for port, address in self.addresses.items():
             text = text.replace(f"127.0.0.1:{port}", address)
+        text = text.replace("/srv/", f"{self.work}/")
         where = self.folder / "where"
         file = self.folder / f"block.{block.language}"
         if block.language == "sh":
@@ -131,7 +138,9 @@ class Runner:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )
             self._started.append(process)
+            began = time.monotonic()
             code = process.wait(timeout=LIMIT)
+            print(f"{self.page.name}:{block.line}: {time.monotonic() - began:.1f} s")
         printed = said.read_text()
         place = f"{self.page.relative_to(ROOT)}:{block.line}"
         if "fails" in block.marks:

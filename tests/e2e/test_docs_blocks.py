@@ -1,5 +1,7 @@
 """What the pages of the documentation show is run as they show it; ``pages.py`` says how."""
 
+import fcntl
+import os
 import shutil
 
 import pytest
@@ -12,12 +14,18 @@ RUN = {name: page for name, page in ALL.items() if any(block.runs for block in b
 
 @pytest.fixture(scope="session")
 def flights_directory(tmp_path_factory):
-    """A data directory with the flights in it."""
-    data = tmp_path_factory.mktemp("docs") / "data"
-    server = Server(data)
-    server.cli("import", "flights", str(FLIGHTS), "--create")
-    assert server.stop() == 0
-    return data
+    """A data directory with the flights in it: one for all processes of a run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = tmp_path_factory.getbasetemp().parent / f"docs-{run}" if run else tmp_path_factory.mktemp("docs")
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            server = Server(folder / "data")
+            server.cli("import", "flights", str(FLIGHTS), "--create")
+            assert server.stop() == 0
+            (folder / "done").touch()
+    return folder / "data"
 
 
 @pytest.mark.parametrize("name", RUN)

@@ -1,11 +1,14 @@
 """What the pages of the documentation show is run as they show it; ``pages.py`` says how."""
 
 import fcntl
+import functools
 import os
+import re
 import shutil
+import subprocess
 
 import pytest
-from conftest import FLIGHTS, ROOT, Server
+from conftest import BIN, FLIGHTS, ROOT, Server
 from pages import GUESTS, Block, Runner, blocks, free_port, missing, page_marks, pages
 
 ALL = {str(page.relative_to(ROOT)): page for page in pages()}
@@ -91,3 +94,32 @@ def test_what_marks_mean(tmp_path):
         page.write_text(wrong)
         with pytest.raises(AssertionError):
             blocks(page)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Words of the commands ``millstream …`` in a text."""
+    joined = text.replace("\\\n", " ")
+    return [found.split() for found in re.findall(r"\bmillstream ([a-z]+[^\n`#;|&]*)", joined)]
+
+
+def test_commands_that_are_named_are_there():
+    """Those of blocks that are left out, and those in sentences: with options that the program knows."""
+
+    @functools.cache
+    def help_of(*words: str) -> str:
+        done = subprocess.run([BIN, *words, "--help"], capture_output=True, text=True, timeout=60)
+        return done.stdout if done.returncode == 0 else ""
+
+    seen = 0
+    for name, page in ALL.items():
+        text = "\n".join(block.text for block in blocks(page) if block.language == "sh" and not block.runs)
+        spans = re.findall(r"`(millstream [a-z][^`]*)`", re.sub(r"(?ms)^ *```.*?^ *```$", "", page.read_text()))
+        for words in commands("\n".join([text, *spans])):
+            within = words[:2] if len(words) > 1 and words[1].isalpha() and "\nCommands:\n" in help_of(words[0]) else words[:1]
+            help_text = help_of(*within)
+            assert help_text, f"{name}: there is no command millstream {' '.join(within)}"
+            for option in (word.split("=")[0] for word in words if word.startswith("--")):
+                assert re.search(rf"{option}\b", help_text), f"{name}: millstream {' '.join(within)} has no {option}"
+            seen += 1
+    assert seen > 40
+    assert commands("millstream sql \\\n -c x; millstream doctor") == [["sql", "-c", "x"], ["doctor"]]

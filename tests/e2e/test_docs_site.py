@@ -12,9 +12,8 @@ from pages import DOCS
 
 SUMMARY = DOCS / "SUMMARY.md"
 LINK = re.compile(r"\]\(([^)\s]*)\)")
-# Not of docs/, and linked to all the same.
-OTHERS = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "clients/python/README.md", "clients/rust/README.md", "examples/data/README.md"]
-PAGES = [*sorted(DOCS.glob("*.md")), *(ROOT / other for other in OTHERS)]
+TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+PAGES = [ROOT / name for name in TRACKED if name.endswith(".md")]
 
 
 def prose(page: Path) -> str:
@@ -58,9 +57,8 @@ def test_a_dead_link_is_seen(tmp_path):
 
 def test_pages_that_are_named_are_there():
     """In all of the repository's text, be it a comment, a message or a page."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     named = set()
-    for name in listed:
+    for name in TRACKED:
         file = ROOT / name
         if file.suffix in (".md", ".rs", ".py", ".toml", ".wit", ".yaml", ".json", "") and file.is_file():
             for found in re.findall(r"\bdocs/([\w-]+\.md)\b", file.read_text(errors="replace")):

@@ -29,7 +29,7 @@ fn a_server_is_backed_up_and_restored() {
     assert_eq!(code(&restored), 0, "{}", stderr(&restored));
     let restored = Server::over(other.path(), &[]);
     assert_eq!(restored.ok(&["sql", "-c", "SELECT id FROM words ORDER BY id", "--format", "csv"]), "id\n1\n2\n");
-    let committed = "SELECT committed_offset FROM system.offsets WHERE group_name = 'g'";
+    let committed = "SELECT committed_offset FROM system.offsets WHERE group_id = 'g'";
     let here = server.ok(&["sql", "-c", committed, "--format", "csv"]);
     assert_eq!(restored.ok(&["sql", "-c", committed, "--format", "csv"]), here);
     let taken = millstream().arg("restore").arg(&backup).arg("--data").arg(&data).output().unwrap();

@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod backup;
 mod checkbacks;
 mod chunks;
 mod contract;
@@ -32,6 +33,7 @@ mod segments;
 mod state;
 mod write;
 
+pub use backup::restore;
 pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
@@ -57,7 +59,7 @@ pub use messages::{
     LiveSubscription, MessageClient, MessageClientRole, MessageNote, MessageStep, MessageSubscription, sent_again,
 };
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, CallerAddress, CheckbackId, Chosen, ColumnSpec, ConsumerConfig,
+    Append, Appended, Assignment, AutoOffsetReset, BackupInfo, CallerAddress, CheckbackId, Chosen, ColumnSpec, ConsumerConfig,
     ConsumerId, ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent,
     EngineStats, Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries,
     GroupRetryChanges, HalfMessage, InFlight, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS,

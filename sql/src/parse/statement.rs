@@ -20,6 +20,10 @@ pub(crate) enum Statement {
     /// SELECT, VALUES, WITH …, and EXPLAIN of those.
     Query(Box<DfStatement>),
     Insert(Box<Insert>),
+    /// The whole store.
+    Backup {
+        path: String,
+    },
     CopyFrom(CopyFrom),
     CopyTo(Box<CopyTo>),
     CreateNamespace {

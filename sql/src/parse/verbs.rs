@@ -68,6 +68,9 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
             return Ok(Statement::EndTransaction { id, table: cursor.name()?, commit });
         }
     }
+    if cursor.words(&["BACKUP", "TO"]) {
+        return Ok(Statement::Backup { path: cursor.string()? });
+    }
     if cursor.words(&["COPY"]) {
         return parse_copy(cursor);
     }

@@ -1,5 +1,6 @@
 //! Carrying out statements that are not queries. Everything here blocks, and runs on threads that may.
 
+mod backup;
 mod checkbacks;
 mod consumers;
 mod copy_from;
@@ -89,6 +90,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::EndTransaction { id, table, commit } => messages::end_transaction(scene, &id, &table, commit),
         Statement::RecallMessage { id, table, due } => messages::recall_message(scene, &id, &table, due.as_deref()),
         Statement::Identity(statement) => identities::run(scene, statement),
+        Statement::Backup { path } => backup::backup(scene, &path),
         Statement::CopyFrom(copy) => copy_from::copy_from(scene, copy),
         other => Err(Error::Internal(format!("statement {other:?} has a path of its own"))),
     }

@@ -32,6 +32,7 @@ mod threads;
 mod topic;
 mod types;
 mod values;
+mod windows;
 
 pub use error::{Error, Position, Result};
 pub use options::{ShownSetting, SqlOptions};

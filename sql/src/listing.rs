@@ -69,7 +69,7 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
         ),
         Show::Functions => format!(
             "SELECT DISTINCT routine_name AS name, function_type AS kind, description FROM information_schema.routines \
-             UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
+             WHERE left(routine_name, 2) <> '__' UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
              FROM system.functions {here} ORDER BY name"
         ),
         Show::Users => "SELECT * FROM system.users ORDER BY name".to_owned(),

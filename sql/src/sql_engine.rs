@@ -90,6 +90,7 @@ impl SqlEngine {
             .chain(state.aggregate_functions().keys())
             .chain(state.window_functions().keys())
             .chain(state.table_functions().keys())
+            .filter(|name| !name.starts_with("__"))
             .cloned()
             .chain([crate::poll::NAME.to_owned()])
             .collect();

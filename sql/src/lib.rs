@@ -8,6 +8,7 @@
 //! message queues want; all of it on `threads`
 //! of its own.
 
+mod continuous;
 mod convert;
 mod error;
 mod listing;

@@ -69,6 +69,13 @@ pub(crate) fn base_state(options: &SqlOptions, runtime: Arc<RuntimeEnv>) -> Sess
     builder.build()
 }
 
+/// The same, with queries that run on one thread: their rows come in one order.
+pub(crate) fn one_thread(state: &SessionState) -> SessionState {
+    let mut state = state.clone();
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    state
+}
+
 /// Brings a plan's expressions to common types and checks them, after which its schema is that of the rows it gives. EXPLAIN
 /// does so by itself.
 pub(crate) fn analyse(state: &SessionState, plan: LogicalPlan) -> DfResult<LogicalPlan> {

@@ -10,6 +10,7 @@ mod access;
 mod audit;
 mod checkbacks;
 mod chunks;
+mod continuous;
 mod contract;
 mod credentials;
 mod cursor;
@@ -70,7 +71,7 @@ pub use model::{
     PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner, Receipt, Result,
     RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
     TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
-    cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    WatermarkInfo, cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

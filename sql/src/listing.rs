@@ -217,6 +217,13 @@ fn with(options: &TableOptions) -> String {
         Durability::Sync => "durability = 'sync'".to_owned(),
         Durability::Os => "durability = 'os'".to_owned(),
     });
+    let usual = TableOptions::default();
+    if options.watermark_delay_ms != usual.watermark_delay_ms {
+        entries.push(format!("watermark_delay = '{}'", duration(options.watermark_delay_ms)));
+    }
+    if options.max_lead_ms != usual.max_lead_ms {
+        entries.push(format!("max_lead = '{}'", duration(options.max_lead_ms)));
+    }
     entries.join(", ")
 }
 

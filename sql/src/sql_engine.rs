@@ -6,7 +6,8 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SessionState;
 use millstream_engine::{
-    BatchOperator, Engine, Error as EngineError, Principal, TableInfo, TopicCompiler, TopicInfo, TopicPlugins,
+    BatchOperator, ContinuousInfo, ContinuousPlan, Engine, Error as EngineError, Principal, TableInfo, TopicCompiler,
+    TopicInfo, TopicPlugins,
 };
 use parking_lot::RwLock;
 
@@ -130,6 +131,15 @@ impl TopicCompiler for Compiler {
             Error::Engine(error) => error,
             other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
         })
+    }
+
+    fn compile_continuous(
+        &self,
+        info: &ContinuousInfo,
+        _: &[Arc<TableInfo>],
+        _: &TopicPlugins,
+    ) -> millstream_engine::Result<Arc<dyn ContinuousPlan>> {
+        Err(EngineError::Unsupported(format!("continuous topic {:?}: SQL compiles none yet", info.name)))
     }
 
     fn try_cast(&self, values: &ArrayRef, to: &DataType) -> millstream_engine::Result<ArrayRef> {

@@ -1,16 +1,23 @@
 //! Continuous topics: what users define of them, and how they fare.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{FunctionId, Lsn, PartitionId, PluginId, Principal, TableId};
+use crate::model::{FunctionId, Lsn, PartitionId, PluginId, Principal, TableId, TableInfo};
 
 /// Id of a continuous topic: the LSN of the record that created it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContinuousId(pub u64);
+
+impl fmt::Display for ContinuousId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What becomes of rows that come after their window has closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -80,6 +87,13 @@ pub struct ContinuousSpec {
     pub settings: ContinuousSettings,
 }
 
+impl ContinuousSpec {
+    /// The name of the table that keeps a topic's late rows.
+    pub fn late_table(name: &str) -> String {
+        format!("{name}$late")
+    }
+}
+
 /// A continuous topic as the catalog has it. Its rows are those of the table of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContinuousInfo {
@@ -96,6 +110,10 @@ pub struct ContinuousInfo {
     pub late: Option<TableId>,
     pub fingerprint: String,
     pub settings: ContinuousSettings,
+    /// Windows that begin before this are not the topic's, µs since the epoch; `None`: all are. Follows from the settings and from
+    /// when it was made, and stays.
+    #[serde(default)]
+    pub begins_us: Option<i64>,
     pub paused: bool,
     /// Counts from 1; PAUSE, RESUME and REBUILD raise it.
     pub version: u32,
@@ -123,4 +141,16 @@ pub struct ContinuousStatus {
     pub ahead_rows: u64,
     /// Why it does not go on, and what to do; `None` while it does.
     pub stopped: Option<String>,
+}
+
+/// How far event time is said to have come in a table: by hand, or by the continuous topic whose output it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkInfo {
+    pub table: Arc<TableInfo>,
+    /// µs since the epoch.
+    pub watermark_us: i64,
+    /// The append time from which it holds.
+    pub recorded_us: i64,
+    /// The continuous topic that records it with its output.
+    pub topic: Option<String>,
 }

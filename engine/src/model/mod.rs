@@ -28,6 +28,7 @@ pub use consumer::{
 };
 pub use continuous::{
     ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec, ContinuousStart, ContinuousStatus, LatePolicy,
+    WatermarkInfo,
 };
 pub(crate) use dead_letters::{
     Letter, Origin, consumer_letters_info, letter_rows, letters_info, letters_table, missing_columns, owner_of_table,

@@ -5,6 +5,7 @@ mod audit;
 mod broadcast_replay;
 mod broadcast_schedules;
 mod clock;
+mod continuous;
 mod crash;
 mod dead_letters;
 mod definitions;

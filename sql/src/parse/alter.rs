@@ -70,8 +70,12 @@ fn parse_table_change(cursor: &mut Cursor, start: Position) -> Result<AlterTable
     if cursor.words(&["SET"]) {
         return Ok(AlterTable::Set { options: Options::parse_list(cursor)? });
     }
+    if cursor.words(&["ADVANCE", "WATERMARK"]) {
+        cursor.expect_words(&["TO", "TIMESTAMP"])?;
+        return Ok(AlterTable::AdvanceWatermark { to: cursor.string()? });
+    }
     if !cursor.peek_word(0, "ADD") {
-        let message = "ALTER TABLE takes ADD COLUMN or SET (partitions = n): columns are never dropped or changed, \
+        let message = "ALTER TABLE takes ADD COLUMN, SET (partitions = n) or ADVANCE WATERMARK: columns are never dropped or changed, \
                        because older rows keep them"
             .to_owned();
         return Err(Error::Unsupported { message, position: Some(start) });

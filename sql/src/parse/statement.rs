@@ -177,8 +177,16 @@ pub(crate) enum TableColumns {
 /// What `ALTER TABLE` does.
 #[derive(Debug, Clone)]
 pub(crate) enum AlterTable {
-    AddColumns { columns: Vec<(ColumnDef, bool)> },
-    Set { options: Options },
+    AddColumns {
+        columns: Vec<(ColumnDef, bool)>,
+    },
+    Set {
+        options: Options,
+    },
+    /// To a time, as it is written.
+    AdvanceWatermark {
+        to: String,
+    },
 }
 
 /// `CREATE TOPIC`.

@@ -82,7 +82,7 @@ pub trait ContinuousRun: Send + fmt::Debug {
     /// the order of their ends, and the rows of one in an order of their own that is always the same.
     fn close(&mut self, watermark_us: i64, max_bytes: usize) -> Result<Option<Closed>, OperatorError>;
     /// State that has come since it was last asked, in pieces of 256 KiB at most; a piece with a key that was there replaces it.
-    /// Pieces that it makes void are given as `None`.
+    /// Pieces that it makes void are given as `None`. A window that was closed in part is saved as any that is open.
     fn save(&mut self) -> Result<Vec<(StateKey, Option<Bytes>)>, OperatorError>;
     /// Memory that the open windows take, about, and how many there are.
     fn open(&self) -> OpenWindows;

@@ -11,14 +11,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{
     Ident, ObjectName, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
-use millstream_engine::{ContinuousSettings, FunctionId, PluginId, TableId};
+use millstream_engine::{ContinuousInfo, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins};
 
 use super::check;
-use super::plan::{Parts, WindowPlan, late_schema};
+use super::plan::{Parts, WindowPlan};
 use super::separable::{self, Bound};
 use crate::convert::from_datafusion;
 use crate::names::{fold, ident_position};
-use crate::parse::Definition;
+use crate::parse::{Definition, parse_definition};
 use crate::plugin::{Callables, Plugin};
 use crate::query::check_shape;
 use crate::rewrite::{Scope, rewrite};
@@ -59,11 +59,43 @@ fn call_of(definition: &Definition) -> Result<WindowCall> {
     call.ok_or_else(|| Error::Internal("a topic over windows has none".to_owned()))
 }
 
-/// Checks and plans a definition over a table's columns.
+/// What a definition is planned over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Over<'a> {
+    pub(crate) table: TableId,
+    /// The table's columns at the version that the topic is made for.
+    pub(crate) schema: &'a SchemaRef,
+    /// The column that watermarks are of; `None`: the append time.
+    pub(crate) time_column: Option<&'a str>,
+    pub(crate) late: LatePolicy,
+    /// Windows that begin before it are left out.
+    pub(crate) begins_us: Option<i64>,
+}
+
+/// The plan of a stored topic, with the plugin versions that it recorded.
+pub(crate) fn compile(
+    info: &ContinuousInfo,
+    sources: &[Arc<TableInfo>],
+    plugins: &TopicPlugins,
+    state: &SessionState,
+) -> Result<WindowPlan> {
+    let ([table], [version]) = (sources, info.source_versions.as_slice()) else {
+        return Err(Error::Internal(format!("continuous topic {:?} reads {} tables", info.name, sources.len())));
+    };
+    let over = Over {
+        table: table.id,
+        schema: topic::schema_at(table, *version)?,
+        time_column: table.options.time_column.as_deref(),
+        late: info.settings.late,
+        begins_us: info.begins_us,
+    };
+    Ok(define(&parse_definition(&info.definition)?, over, plugins, state)?.plan)
+}
+
+/// Checks and plans a definition.
 pub(crate) fn define(
     definition: &Definition,
-    (table, schema): (TableId, &SchemaRef),
-    settings: ContinuousSettings,
+    over: Over<'_>,
     callables: &dyn Callables,
     state: &SessionState,
 ) -> Result<ContinuousDefinition> {
@@ -79,8 +111,8 @@ pub(crate) fn define(
         topic::check_names(select, &Schema::empty())?;
     }
     let call = call_of(definition)?;
-    let (select, mut called) = select_of(&call, definition, schema, callables, state)?;
-    let time = time_of(&call, &select)?;
+    let (select, mut called) = select_of(&call, definition, over.schema, callables, state)?;
+    let time = time_of(&call, &select, over.time_column)?;
     let windowed = windowed(&select, time)?;
     let DataType::Timestamp(unit, _) = windowed.field(time).data_type() else {
         return Err(Error::Internal("an event time is no time".to_owned()));
@@ -96,8 +128,11 @@ pub(crate) fn define(
     let bounds = separable::check(&plan, spec.kind, tokens)?;
     let output_time = output_time(&plan, &bounds);
     let (plan, output) = typed(plan)?;
-    let late = late_schema(&settings, schema)?;
-    let parts = Parts { table, schema, select: &select, time, spec, plan, output, late, settings };
+    let late = match over.late {
+        LatePolicy::Keep => Some(super::late::schema(over.schema)?),
+        LatePolicy::Drop => None,
+    };
+    let parts = Parts { over, select: &select, time, spec, plan, output, late };
     let plan = WindowPlan::compile(parts, state).map_err(failed)?;
     let mut plugins: Vec<PluginId> = called.values().map(|plugin| plugin.id).collect();
     plugins.sort_unstable();
@@ -129,21 +164,37 @@ fn select_of(
     }
 }
 
-/// Where the column is that has the event time.
-fn time_of(call: &WindowCall, select: &Stateless) -> Result<usize> {
+/// Where the column is that has the event time: what watermarks are of.
+fn time_of(call: &WindowCall, select: &Stateless, time_column: Option<&str>) -> Result<usize> {
     let (name, position) = (fold(&call.time), ident_position(&call.time));
     let Some(index) = select.outputs.iter().position(|output| *output.field.name() == name) else {
         let message = format!("DESCRIPTOR names {name:?}, and there is no column of that name");
         return Err(Error::Invalid { message, position });
     };
-    match select.outputs.get(index).map(|output| output.field.data_type()) {
-        Some(DataType::Timestamp(..)) => Ok(index),
-        other => {
-            let other = other.map(ToString::to_string).unwrap_or_default();
-            let message = format!("DESCRIPTOR names a column of type TIMESTAMP, and {name:?} is {other}; CAST it");
-            Err(Error::Invalid { message, position })
-        }
+    let Some(output) = select.outputs.get(index) else {
+        return Err(Error::Internal(format!("column {name:?} is not there")));
+    };
+    if !matches!(output.field.data_type(), DataType::Timestamp(..)) {
+        let other = output.field.data_type();
+        let message = format!("DESCRIPTOR names a column of type TIMESTAMP, and {name:?} is {other}; CAST it");
+        return Err(Error::Invalid { message, position });
     }
+    let wanted = time_column.unwrap_or("_append_ts");
+    if !matches!(&output.expr, Expr::Column(column) if column.name == wanted) {
+        let message = match time_column {
+            Some(time_column) => format!(
+                "{name:?} is refused as the time of a topic over windows: watermarks are of the table's time_column, {time_column:?}; \
+                 name that, or make a table WITH (time_column = …)"
+            ),
+            None => format!(
+                "{name:?} is refused as the time of a topic over windows: the table has no time_column, so that watermarks are of the \
+                 append time; make a table WITH (time_column = …), or name the append time in a sub-query: TUMBLE((SELECT *, \
+                 _append_ts AS at FROM …), DESCRIPTOR(at), …)"
+            ),
+        };
+        return Err(Error::Unsupported { message, position });
+    }
+    Ok(index)
 }
 
 /// The columns that there are over windows.

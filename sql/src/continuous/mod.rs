@@ -19,5 +19,4 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use define::{ContinuousDefinition, define, is_continuous, source_of};
-pub(crate) use plan::WindowPlan;
+pub(crate) use define::{ContinuousDefinition, Over, compile, define, is_continuous, source_of};

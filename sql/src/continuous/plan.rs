@@ -6,16 +6,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
-use millstream_engine::{
-    BatchOperator, ContinuousPlan, ContinuousRun, ContinuousSettings, ContinuousSource, ContinuousStart, InputColumn,
-    LatePolicy, TableId,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use millstream_engine::{BatchOperator, ContinuousPlan, ContinuousRun, ContinuousSource, InputColumn};
 
 use super::close::Closing;
+use super::define::Over;
 use super::run::WindowRun;
 use super::split::{Kept, split};
 use crate::topic::{Operator, Stateless};
+use crate::values;
 use crate::windows::{WindowSpec, per_second};
 
 /// Changes with the layout of what is saved.
@@ -23,9 +22,7 @@ const STATE_VERSION: u32 = 1;
 
 /// What a plan is made of.
 pub(super) struct Parts<'a> {
-    pub(super) table: TableId,
-    /// The table's columns at the version that it was made for.
-    pub(super) schema: &'a SchemaRef,
+    pub(super) over: Over<'a>,
     /// What windows are made of.
     pub(super) select: &'a Stateless,
     /// The column of `select` with the event time.
@@ -36,7 +33,6 @@ pub(super) struct Parts<'a> {
     pub(super) plan: LogicalPlan,
     pub(super) output: SchemaRef,
     pub(super) late: Option<SchemaRef>,
-    pub(super) settings: ContinuousSettings,
 }
 
 /// See the module.
@@ -63,10 +59,12 @@ pub(super) struct Core {
     /// Where late rows' columns stand among the source's inputs, and their schema.
     pub(super) late: Option<(Vec<usize>, SchemaRef)>,
     /// Windows that begin before it are left out.
-    pub(super) start_us: Option<i64>,
+    pub(super) begins_us: Option<i64>,
     pub(super) output: SchemaRef,
     /// How the plan above the panes reads.
     pub(super) shown: String,
+    /// Conditions on rows, and what is kept of them.
+    pub(super) below: String,
 }
 
 impl fmt::Debug for Core {
@@ -107,17 +105,19 @@ impl WindowPlan {
             }
         };
         let late = parts.late.as_ref().map(|late| {
-            let own = (0..parts.schema.fields().len()).map(InputColumn::Field);
+            let own = (0..parts.over.schema.fields().len()).map(InputColumn::Field);
             let columns = own.chain([InputColumn::Partition, InputColumn::Offset]).map(&mut place).collect();
             (columns, Arc::clone(late))
         });
         let count = operator.inputs().len();
-        let start_us = match parts.settings.start {
-            ContinuousStart::At(us) => Some(us),
-            ContinuousStart::Earliest | ContinuousStart::Latest => None,
-        };
         let fingerprint = fingerprint(&split.kept, &split.below, parts.spec, &time);
         let shown = split.above.display_indent().to_string().replace(super::split::CLOSED, "closed window");
+        let below = {
+            let written = |expr: &Expr| values::written(expr.clone()).to_string();
+            let filters: Vec<String> = split.below.filters.iter().map(written).collect();
+            let outputs: Vec<String> = split.below.outputs.iter().map(|output| written(&output.expr)).collect();
+            format!("where {}: {}", filters.join(" AND "), outputs.join(", "))
+        };
         let closing = Closing::new(split.above, Arc::clone(&parts.output), state)?;
         let core = Core {
             spec: parts.spec,
@@ -128,19 +128,39 @@ impl WindowPlan {
             kept: split.kept,
             closing,
             late,
-            start_us,
+            begins_us: parts.over.begins_us,
             output: Arc::clone(&parts.output),
             shown,
+            below,
         };
         Ok(WindowPlan {
-            sources: vec![ContinuousSource { table: parts.table, inputs }],
+            sources: vec![ContinuousSource { table: parts.over.table, inputs }],
             output: parts.output,
             fingerprint,
             core: Arc::new(core),
         })
     }
 
-    /// What panes keep, in words: for EXPLAIN.
+    /// The windows, in words: for EXPLAIN, as what follows.
+    pub(crate) fn windows(&self) -> String {
+        let WindowSpec { kind, size, step, offset } = self.core.spec;
+        let us = |ticks: i64| self.core.us(ticks);
+        format!(
+            "{} of {} µs, a new end every {} µs, from {} µs after the epoch on; kept in panes of {} µs",
+            kind.name(),
+            us(size),
+            us(step),
+            us(offset),
+            us(self.core.spec.pane())
+        )
+    }
+
+    /// What is done to rows before they get to panes.
+    pub(crate) fn below(&self) -> String {
+        self.core.below.clone()
+    }
+
+    /// What panes keep.
     pub(crate) fn state(&self) -> String {
         match &self.core.kept {
             Kept::Rows { schema, .. } => {
@@ -196,13 +216,5 @@ impl ContinuousPlan for WindowPlan {
 
     fn begin(&self, cursor: Option<&[u8]>) -> millstream_engine::Result<Box<dyn ContinuousRun>> {
         WindowRun::begin(Arc::clone(&self.core), cursor).map(|run| Box::new(run) as Box<dyn ContinuousRun>)
-    }
-}
-
-/// The policy's columns of late rows.
-pub(super) fn late_schema(settings: &ContinuousSettings, table: &SchemaRef) -> crate::Result<Option<SchemaRef>> {
-    match settings.late {
-        LatePolicy::Keep => super::late::schema(table).map(Some),
-        LatePolicy::Drop => Ok(None),
     }
 }

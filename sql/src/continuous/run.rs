@@ -90,7 +90,7 @@ impl WindowRun {
             let (mut missed, mut is_open) = (0_u16, false);
             for end in core.spec.ends(time).ok_or_else(out_of_range)? {
                 let start = core.spec.start(end).ok_or_else(out_of_range)?;
-                let is_before = core.start_us.is_some_and(|first| core.us(start) < first);
+                let is_before = core.begins_us.is_some_and(|first| core.us(start) < first);
                 if !is_before && core.us(end) > watermark {
                     is_open = true;
                     break;

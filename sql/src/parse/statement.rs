@@ -66,6 +66,15 @@ pub(crate) enum Statement {
         /// Where they begin; all else stays as it is. `None`: for all rows.
         at: Option<VersionStart>,
     },
+    /// Of a continuous topic.
+    PauseTopic {
+        name: ObjectName,
+        paused: bool,
+    },
+    /// Of a continuous topic.
+    RebuildTopic {
+        name: ObjectName,
+    },
     ShadowTopic {
         name: ObjectName,
         plugin: Ident,

@@ -59,12 +59,12 @@ impl Catalog {
     }
 }
 
-/// A new topic, with what follows from when it is made.
+/// A new topic, with what follows from when it is made. One that is made anew begins where it did.
 pub(super) fn begun(info: &ContinuousInfo, context: RecordContext) -> ContinuousInfo {
     let begins_us = match info.settings.start {
         ContinuousStart::Earliest => None,
         ContinuousStart::Latest => Some(context.append_us),
         ContinuousStart::At(us) => Some(us),
     };
-    ContinuousInfo { begins_us, ..info.clone() }
+    ContinuousInfo { begins_us: info.begins_us.or(begins_us), ..info.clone() }
 }

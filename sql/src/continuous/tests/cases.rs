@@ -2,9 +2,7 @@
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
-use millstream_engine::{
-    ContinuousPlan, ContinuousRun, ContinuousStart, FailureKind, InputColumn, Judged, LatePolicy, StateKey,
-};
+use millstream_engine::{ContinuousPlan, ContinuousRun, FailureKind, InputColumn, Judged, LatePolicy, StateKey};
 
 use super::*;
 use crate::continuous::pieces::{Assembly, encode};
@@ -18,8 +16,11 @@ fn table() -> SchemaRef {
     ]))
 }
 
-fn defined(sql: &str, settings: ContinuousSettings) -> ContinuousDefinition {
-    try_define(sql, &table(), settings, &state()).unwrap_or_else(|error| panic!("{sql}: {error}"))
+fn defined(sql: &str, change: impl FnOnce(&mut Over<'_>)) -> ContinuousDefinition {
+    let schema = table();
+    let mut over = Over { late: LatePolicy::Drop, ..over(&schema) };
+    change(&mut over);
+    try_define(sql, over, &state()).unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 const MINUTES: &str = "TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)";
@@ -41,10 +42,6 @@ fn rows(plan: &dyn ContinuousPlan, rows: &[(i64, i64, &str)]) -> RecordBatch {
 
 fn push(run: &mut dyn ContinuousRun, batch: &RecordBatch, watermark_us: i64) -> u64 {
     run.push(0, batch, &[Judged { rows: batch.num_rows(), watermark_us }]).unwrap().late
-}
-
-fn drop_late() -> ContinuousSettings {
-    ContinuousSettings { late: LatePolicy::Drop, ..ContinuousSettings::default() }
 }
 
 #[test]
@@ -82,7 +79,7 @@ fn what_is_refused_names_the_clause_its_place_and_a_way_out() {
     ];
     for (text, clause, way_out) in cases {
         let sql = text.replace("{}", MINUTES);
-        let error = try_define(&sql, &table(), ContinuousSettings::default(), &state).unwrap_err();
+        let error = try_define(&sql, over(&table()), &state).unwrap_err();
         let message = error.to_string();
         assert!(message.starts_with(&format!("{clause} is refused")), "{sql}: {message}");
         assert!(message.contains(way_out), "{sql}: {message}");
@@ -90,7 +87,7 @@ fn what_is_refused_names_the_clause_its_place_and_a_way_out() {
     }
     let cumulate = "SELECT window_start, count(*) AS n FROM CUMULATE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE, \
                     INTERVAL '1' HOUR) GROUP BY window_start";
-    let error = try_define(cumulate, &table(), ContinuousSettings::default(), &state).unwrap_err();
+    let error = try_define(cumulate, over(&table()), &state).unwrap_err();
     assert!(error.to_string().contains("add window_end to what is grouped by"), "{error}");
 }
 
@@ -110,13 +107,17 @@ fn what_is_wrong_is_named_with_its_place() {
             "DESCRIPTOR names a column of type TIMESTAMP, and \"k\" is Int64; CAST it",
         ),
         (
+            "SELECT window_end, k FROM TUMBLE((SELECT ts + INTERVAL '1' HOUR AS later, k FROM t), DESCRIPTOR(later), INTERVAL '1' DAY)",
+            "watermarks are of the table's time_column, \"ts\"",
+        ),
+        (
             "SELECT window_end, n FROM TUMBLE((SELECT ts, count(*) AS n FROM t GROUP BY ts), DESCRIPTOR(ts), INTERVAL '1' DAY)",
             "GROUP BY is refused in a topic",
         ),
     ];
     for (text, expected) in cases {
         let sql = text.replace("{}", MINUTES);
-        let error = try_define(&sql, &table(), ContinuousSettings::default(), &state).unwrap_err();
+        let error = try_define(&sql, over(&table()), &state).unwrap_err();
         assert!(error.to_string().contains(expected), "{sql}: {error}");
         assert!(error.position().is_some(), "{sql}: {error}");
     }
@@ -124,7 +125,7 @@ fn what_is_wrong_is_named_with_its_place() {
 
 #[test]
 fn what_lies_above_the_panes_does_not_change_what_is_saved() {
-    let fingerprint = |text: &str| defined(&text.replace("{}", MINUTES), drop_late()).plan.fingerprint().to_owned();
+    let fingerprint = |text: &str| defined(&text.replace("{}", MINUTES), |_| {}).plan.fingerprint().to_owned();
     let counts = fingerprint("SELECT window_end, k, count(*) AS n FROM {} GROUP BY window_end, k");
     assert_eq!(counts, fingerprint("SELECT window_end, k, count(*) AS m FROM {} GROUP BY window_end, k HAVING count(*) > 1"));
     assert_eq!(counts, fingerprint("SELECT k + 1 AS k, window_end, count(*) AS n FROM {} GROUP BY window_end, k EMIT ON WINDOW CLOSE"));
@@ -143,7 +144,7 @@ fn what_lies_above_the_panes_does_not_change_what_is_saved() {
 
 #[test]
 fn state_and_time_of_what_is_given() {
-    let windows = |text: &str| defined(&text.replace("{}", MINUTES), drop_late());
+    let windows = |text: &str| defined(&text.replace("{}", MINUTES), |_| {});
     let counts = windows("SELECT window_start, window_time, k, count(*) AS n, sum(k) AS s FROM {} GROUP BY ALL");
     assert_eq!(counts.plan.state(), "partial aggregates by group, 3 columns");
     assert_eq!(counts.output_time.as_deref(), Some("window_time"));
@@ -153,7 +154,7 @@ fn state_and_time_of_what_is_given() {
     let lists = windows("SELECT window_end AS e, array_agg(k ORDER BY k) AS n FROM {} GROUP BY window_end");
     assert_eq!(lists.plan.state(), "rows of open windows: k");
     assert_eq!(lists.output_time.as_deref(), Some("e"));
-    let late = defined(&format!("SELECT window_start AS s, k FROM {MINUTES}"), ContinuousSettings::default());
+    let late = defined(&format!("SELECT window_start AS s, k FROM {MINUTES}"), |over| over.late = LatePolicy::Keep);
     assert_eq!(late.output_time, None);
     let names: Vec<_> =
         late.plan.late_schema().unwrap().fields().iter().map(|field| field.name().clone()).collect();
@@ -168,7 +169,7 @@ fn state_and_time_of_what_is_given() {
 fn a_sub_query_below_the_windows_is_part_of_the_reading() {
     let sql = "SELECT window_end, sum(twice) AS s FROM TUMBLE((SELECT ts AS at, k * 2 AS twice FROM t WHERE text <> 'no'), \
                DESCRIPTOR(at), INTERVAL '1' MINUTE) GROUP BY window_end";
-    let topic = defined(sql, drop_late());
+    let topic = defined(sql, |_| {});
     let mut run = topic.plan.begin(None).unwrap();
     push(run.as_mut(), &rows(&topic.plan, &[(1, 3, "yes"), (2, 5, "no"), (3, 7, "yes")]), i64::MIN);
     let closed = run.close(i64::MAX, 1 << 20).unwrap().unwrap();
@@ -177,8 +178,8 @@ fn a_sub_query_below_the_windows_is_part_of_the_reading() {
 
 #[test]
 fn windows_that_begin_before_the_start_are_left_out_and_nothing_is_late_for_them() {
-    let settings = ContinuousSettings { start: ContinuousStart::At(90_000_000), ..drop_late() };
-    let topic = defined(&format!("SELECT window_end, count(*) AS n FROM {MINUTES} GROUP BY window_end"), settings);
+    let sql = format!("SELECT window_end, count(*) AS n FROM {MINUTES} GROUP BY window_end");
+    let topic = defined(&sql, |over| over.begins_us = Some(90_000_000));
     let mut run = topic.plan.begin(None).unwrap();
     assert_eq!(push(run.as_mut(), &rows(&topic.plan, &[(89, 1, ""), (100, 1, ""), (120, 1, ""), (130, 1, "")]), i64::MAX - 1), 2);
     let mut run = topic.plan.begin(None).unwrap();
@@ -191,7 +192,7 @@ fn windows_that_begin_before_the_start_are_left_out_and_nothing_is_late_for_them
 
 #[test]
 fn a_window_that_is_too_large_closes_in_parts_that_a_new_run_goes_on_with() {
-    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), drop_late());
+    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), |_| {});
     let all: Vec<(i64, i64, &str)> = (0..1000).map(|n| (n % 60, (n * 7919) % 1000, "")).collect();
     let mut run = topic.plan.begin(None).unwrap();
     push(run.as_mut(), &rows(&topic.plan, &all), i64::MIN);
@@ -212,7 +213,7 @@ fn a_window_that_is_too_large_closes_in_parts_that_a_new_run_goes_on_with() {
 
 #[test]
 fn what_is_saved_is_in_pieces_of_a_bounded_size_whatever_a_row_takes() {
-    let topic = defined(&format!("SELECT window_end, text FROM {MINUTES}"), drop_late());
+    let topic = defined(&format!("SELECT window_end, text FROM {MINUTES}"), |_| {});
     let long = "x".repeat(700_000);
     let mut run = topic.plan.begin(None).unwrap();
     push(run.as_mut(), &rows(&topic.plan, &[(1, 0, &long)]), i64::MIN);
@@ -237,7 +238,7 @@ fn what_is_saved_is_in_pieces_of_a_bounded_size_whatever_a_row_takes() {
 
 #[test]
 fn what_is_no_saved_state_is_an_error() {
-    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), drop_late());
+    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), |_| {});
     let key = StateKey { operator: 0, window_us: 0, sequence: 0 };
     let other = encode(&rows(&topic.plan, &[(1, 2, "")])).unwrap().remove(0);
     let mut wrong_version = other.clone();
@@ -258,7 +259,7 @@ fn what_is_no_saved_state_is_an_error() {
 
 #[test]
 fn a_time_that_has_no_window_fails_as_the_row_that_it_is() {
-    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), drop_late());
+    let topic = defined(&format!("SELECT window_end, k FROM {MINUTES}"), |_| {});
     let mut run = topic.plan.begin(None).unwrap();
     let mut batch = rows(&topic.plan, &[(1, 2, "")]);
     let place = topic.plan.sources()[0].inputs.iter().position(|input| *input == InputColumn::Field(0)).unwrap();

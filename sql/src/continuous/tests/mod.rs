@@ -19,9 +19,9 @@ use datafusion::execution::SessionState;
 use datafusion::physical_plan::collect;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use millstream_engine::{ContinuousSettings, TableId, TopicPlugins};
+use millstream_engine::{LatePolicy, TableId, TopicPlugins};
 
-use super::{ContinuousDefinition, define};
+use super::{ContinuousDefinition, Over, define};
 use crate::convert::from_datafusion;
 use crate::names::CATALOG;
 use crate::parse::{Statement, parse_definition, parse_one};
@@ -35,14 +35,12 @@ fn state() -> SessionState {
     one_thread(&base_state(&options, runtime(&options).unwrap()))
 }
 
-fn try_define(
-    sql: &str,
-    schema: &SchemaRef,
-    settings: ContinuousSettings,
-    state: &SessionState,
-) -> Result<ContinuousDefinition> {
-    let definition = parse_definition(sql)?;
-    define(&definition, (TableId(7), schema), settings, &TopicPlugins::default(), state)
+fn over(schema: &SchemaRef) -> Over<'_> {
+    Over { table: TableId(7), schema, time_column: Some("ts"), late: LatePolicy::Keep, begins_us: None }
+}
+
+fn try_define(sql: &str, over: Over<'_>, state: &SessionState) -> Result<ContinuousDefinition> {
+    define(&parse_definition(sql)?, over, &TopicPlugins::default(), state)
 }
 
 /// What a SELECT gives, by DataFusion alone.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use millstream_engine::{ContinuousPlan, ContinuousSettings, LatePolicy};
+use millstream_engine::ContinuousPlan;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -124,11 +124,10 @@ fn pair(
 ) -> (usize, u64, usize, bool) {
     let sql = query.sql();
     let context = format!("seed {seed}: {sql}");
-    let settings = ContinuousSettings { late: LatePolicy::Keep, ..ContinuousSettings::default() };
-    let defined = try_define(&sql, table, settings, state).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let defined = try_define(&sql, over(table), state).unwrap_or_else(|error| panic!("{context}: {error}"));
     let plan = &defined.plan;
     // What is stored is the same topic.
-    let again = try_define(&defined.text, table, settings, state).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let again = try_define(&defined.text, over(table), state).unwrap_or_else(|error| panic!("{context}: {error}"));
     assert_eq!((&again.text, again.plan.fingerprint()), (&defined.text, plan.fingerprint()), "{context}");
     let durable = engine::run(plan, &instants(commits, plan), random);
     let output = plan.output_schema();

@@ -91,7 +91,7 @@ pub(super) fn run(plan: &dyn ContinuousPlan, history: &[Instant], random: &mut S
         }
         if !crashed {
             assert!(run.close(watermark, max_bytes).unwrap().is_none(), "nothing was due");
-            if parts == 0 && random.random_bool(0.3) {
+            if parts == 0 && (at == history.len() || random.random_bool(0.3)) {
                 durable.save(run.as_mut());
                 commit(&mut durable, &mut pending, at);
             }

@@ -128,9 +128,7 @@ impl Checker<'_> {
             TableFactor::Table { name, .. } => {
                 Err(refused(&format!("the table function {name}"), "windows are made of a table", position(name)))
             }
-            other => {
-                Err(refused("this relation in FROM", "windows are made of a table", Position::of(other.span())))
-            }
+            other => Err(refused("this relation in FROM", "windows are made of a table", Position::of(other.span()))),
         }
     }
 
@@ -148,7 +146,8 @@ impl Checker<'_> {
             }
             _ => return Ok(()),
         };
-        let way_out = "values of the whole window are window functions: sum(n) OVER (PARTITION BY window_start, window_end)";
+        let way_out =
+            "values of the whole window are window functions: sum(n) OVER (PARTITION BY window_start, window_end)";
         Err(refused(clause, way_out, position))
     }
 
@@ -167,11 +166,16 @@ impl Checker<'_> {
     }
 }
 
-const JOIN: &str = "joins of streams are not offered; what both sides have in one window can be joined in a query over two topics";
+const JOIN: &str =
+    "joins of streams are not offered; what both sides have in one window can be joined in a query over two topics";
 
 /// The error of a function whose answer is not determined by the rows.
 pub(super) fn volatile(name: &str, position: Option<Position>) -> Error {
-    refused(name, "its answer is not determined by the rows, and a topic is; the window's bounds are window_start and window_end", position)
+    refused(
+        name,
+        "its answer is not determined by the rows, and a topic is; the window's bounds are window_start and window_end",
+        position,
+    )
 }
 
 fn last(name: &datafusion::sql::sqlparser::ast::ObjectName) -> String {

@@ -34,9 +34,8 @@ impl Closing {
         let state = one_thread(state);
         let disks = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disks).build_arc()?;
-        let context = Arc::new(
-            TaskContext::default().with_session_config(state.config().clone()).with_runtime(runtime),
-        );
+        let context =
+            Arc::new(TaskContext::default().with_session_config(state.config().clone()).with_runtime(runtime));
         let (plan, is_sorted) = totally_sorted(plan)?;
         Ok(Closing { plan, state, context, is_sorted, output })
     }

@@ -8,9 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
-use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut};
 use millstream_engine::{ContinuousInfo, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins};
 
 use super::check;

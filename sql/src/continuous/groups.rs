@@ -127,7 +127,8 @@ impl GroupTable {
                 .iter()
                 .map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows()))
                 .collect::<DfResult<Vec<_>>>()?;
-            let filter = one.filter.as_ref().map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows())).transpose()?;
+            let filter =
+                one.filter.as_ref().map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows())).transpose()?;
             let filter: Option<&BooleanArray> = match &filter {
                 None => None,
                 Some(filter) => match filter.as_boolean_opt() {

@@ -56,9 +56,8 @@ impl LateRows {
         let taken = columns.iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>()?;
         let own = schema.fields().len() - COLUMNS.len();
         let (table, places) = taken.split_at(own.min(taken.len()));
-        let times = [self.starts, self.ends, self.watermarks].map(|times| {
-            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef
-        });
+        let times = [self.starts, self.ends, self.watermarks]
+            .map(|times| Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef);
         let columns = table.iter().cloned().chain(times).chain(places.iter().cloned()).collect();
         RecordBatch::try_new(Arc::clone(schema), columns).map(Some)
     }

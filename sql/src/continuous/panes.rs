@@ -160,11 +160,7 @@ impl Pane {
 }
 
 /// Groups of several panes, each once: their keys and values.
-pub(super) fn merged(
-    panes: &mut [&mut Pane],
-    grouping: &Grouping,
-    kept: &Kept,
-) -> DfResult<(Vec<ArrayRef>, usize)> {
+pub(super) fn merged(panes: &mut [&mut Pane], grouping: &Grouping, kept: &Kept) -> DfResult<(Vec<ArrayRef>, usize)> {
     let mut table = GroupTable::new(grouping)?;
     for pane in panes {
         for batch in pane.batches(kept)? {
@@ -173,4 +169,3 @@ pub(super) fn merged(
     }
     table.into_values()
 }
-

@@ -189,11 +189,13 @@ fn fingerprint(kept: &Kept, below: &Stateless, spec: WindowSpec, time: &DataType
     let outputs = below.outputs.iter().map(|output| format!("{}: {}", output.expr, output.field.data_type()));
     let filters = below.filters.iter().map(ToString::to_string);
     let schema = kept.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
-    let text: Vec<String> = filters.chain(["/".to_owned()]).chain(outputs).chain(["/".to_owned()]).chain(schema).collect();
+    let text: Vec<String> =
+        filters.chain(["/".to_owned()]).chain(outputs).chain(["/".to_owned()]).chain(schema).collect();
     // FNV-1a: it must be the same wherever and whenever it is computed.
-    let hash = text.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = text
+        .join("\n")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("windows {STATE_VERSION}, {spec} of {time}, {kind}, {hash:016x}")
 }
 

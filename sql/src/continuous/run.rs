@@ -115,7 +115,8 @@ impl WindowRun {
             self.panes.entry(place).or_default().add(rows, &core.kept)?;
         }
         if let Some((columns, schema)) = &core.late {
-            let columns: Vec<ArrayRef> = columns.iter().filter_map(|place| rows.columns().get(*place).cloned()).collect();
+            let columns: Vec<ArrayRef> =
+                columns.iter().filter_map(|place| rows.columns().get(*place).cloned()).collect();
             pushed.late_rows = late.finish(&columns, schema)?;
         }
         Ok(pushed)

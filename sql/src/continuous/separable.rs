@@ -131,4 +131,3 @@ fn bound(expr: &Expr, below: &[Option<Bound>], input: &LogicalPlan) -> Option<Bo
     let Expr::Column(column) = unaliased(expr) else { return None };
     *below.get(input.schema().maybe_index_of_column(column)?)?
 }
-

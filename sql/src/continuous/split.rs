@@ -78,10 +78,11 @@ pub(super) enum ClosedColumn {
 pub(super) fn split(plan: LogicalPlan, select: &Stateless, time: usize, state: &SessionState) -> DfResult<Split> {
     let (plan, filters) = without_filters(optimise(plan, state)?)?;
     let mut below = select.clone();
-    let time = select.outputs.get(time).cloned().unwrap_or_else(|| Output {
-        field: Field::new("", DataType::Null, true),
-        expr: Expr::default(),
-    });
+    let time = select
+        .outputs
+        .get(time)
+        .cloned()
+        .unwrap_or_else(|| Output { field: Field::new("", DataType::Null, true), expr: Expr::default() });
     below.filters.insert(0, time.expr.clone().is_not_null());
     for filter in filters {
         below.filters.push(select.inline(filter)?);

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
-use millstream_engine::{ContinuousStatus, Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo};
+use millstream_engine::{
+    ContinuousStatus, Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo,
+};
 
 use super::information_schema::InformationSchema;
 use super::stream_table::StreamTable;

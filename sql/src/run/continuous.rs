@@ -43,9 +43,7 @@ pub(super) fn create_topic(scene: &Scene, create: &CreateTopic) -> Result<Outcom
         settings,
     };
     match scene.engine().create_continuous_topic(scene.who(), spec) {
-        Err(EngineError::AlreadyExists { .. })
-            if create.if_not_exists && scene.reader.continuous(&name)?.is_some() =>
-        {
+        Err(EngineError::AlreadyExists { .. }) if create.if_not_exists && scene.reader.continuous(&name)?.is_some() => {
             done(format!("topic {:?} was there", name.name))
         }
         Err(error) => Err(error.into()),
@@ -187,7 +185,10 @@ pub(super) fn rebuild_topic(scene: &Scene, name: &ObjectName) -> Result<Outcome>
         return match scene.reader.relation(&name)? {
             None => Err(missing("topic", &name)),
             Some(_) => {
-                let message = format!("{:?} is no topic over windows, and has nothing to rebuild; RELOAD TOPIC plans it anew", name.name);
+                let message = format!(
+                    "{:?} is no topic over windows, and has nothing to rebuild; RELOAD TOPIC plans it anew",
+                    name.name
+                );
                 Err(Error::Unsupported { message, position: None })
             }
         };

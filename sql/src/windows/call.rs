@@ -2,8 +2,8 @@
 
 use arrow::compute::kernels::cast_utils::{IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, Query,
-    Spanned, TableAlias, TableFactor, UnaryOperator, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart,
+    Query, Spanned, TableAlias, TableFactor, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -99,9 +99,8 @@ fn read(kind: WindowKind, name: &ObjectName, args: &[FunctionArg], alias: Option
             FunctionArg::Unnamed(arg) => (index, arg, span),
             FunctionArg::Named { name, arg, .. } => {
                 let known = parameters(kind).iter().position(|known| *known == fold(name));
-                let wrong = || {
-                    invalid(format!("{} has no argument {name}; it takes {}", kind.name(), usage(kind)), name.span)
-                };
+                let wrong =
+                    || invalid(format!("{} has no argument {name}; it takes {}", kind.name(), usage(kind)), name.span);
                 (known.ok_or_else(wrong)?, arg, name.span)
             }
             other => return Err(invalid(format!("{other} can't be an argument of {}", usage(kind)), span)),
@@ -141,7 +140,8 @@ fn read(kind: WindowKind, name: &ObjectName, args: &[FunctionArg], alias: Option
         return Err(invalid("the size of CUMULATE is a whole number of its steps".to_owned(), size_at));
     }
     if spec.windows_per_time() > MAX_WINDOWS {
-        let message = format!("each row would be in {} windows, and {MAX_WINDOWS} are the limit", spec.windows_per_time());
+        let message =
+            format!("each row would be in {} windows, and {MAX_WINDOWS} are the limit", spec.windows_per_time());
         return Err(invalid(message, size_at));
     }
     Ok(WindowCall { source, time, spec, alias, span })

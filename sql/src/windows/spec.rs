@@ -214,10 +214,14 @@ mod tests {
             for time in -60..60 {
                 let all: Vec<(i64, i64)> = match spec.kind {
                     WindowKind::Cumulate => (-20..20)
-                        .flat_map(|n| (1..=spec.size / spec.step).map(move |k| (n * spec.size + spec.offset, k * spec.step)))
+                        .flat_map(|n| {
+                            (1..=spec.size / spec.step).map(move |k| (n * spec.size + spec.offset, k * spec.step))
+                        })
                         .map(|(start, length)| (start, start + length))
                         .collect(),
-                    _ => (-60..60).map(|n| n * spec.step + spec.offset).map(|start| (start, start + spec.size)).collect(),
+                    _ => {
+                        (-60..60).map(|n| n * spec.step + spec.offset).map(|start| (start, start + spec.size)).collect()
+                    }
                 };
                 let expected: Vec<_> = all.into_iter().filter(|(start, end)| (*start..*end).contains(&time)).collect();
                 assert_eq!(windows(spec, time), expected, "{text} at {time}");

@@ -127,8 +127,14 @@ fn what_is_wrong_is_named_with_its_place() {
 fn what_lies_above_the_panes_does_not_change_what_is_saved() {
     let fingerprint = |text: &str| defined(&text.replace("{}", MINUTES), |_| {}).plan.fingerprint().to_owned();
     let counts = fingerprint("SELECT window_end, k, count(*) AS n FROM {} GROUP BY window_end, k");
-    assert_eq!(counts, fingerprint("SELECT window_end, k, count(*) AS m FROM {} GROUP BY window_end, k HAVING count(*) > 1"));
-    assert_eq!(counts, fingerprint("SELECT k + 1 AS k, window_end, count(*) AS n FROM {} GROUP BY window_end, k EMIT ON WINDOW CLOSE"));
+    assert_eq!(
+        counts,
+        fingerprint("SELECT window_end, k, count(*) AS m FROM {} GROUP BY window_end, k HAVING count(*) > 1")
+    );
+    assert_eq!(
+        counts,
+        fingerprint("SELECT k + 1 AS k, window_end, count(*) AS n FROM {} GROUP BY window_end, k EMIT ON WINDOW CLOSE")
+    );
     for other in [
         "SELECT window_end, k, count(*) AS n FROM {} WHERE k > 1 GROUP BY window_end, k",
         "SELECT window_end, text, count(*) AS n FROM {} GROUP BY window_end, text",
@@ -138,7 +144,8 @@ fn what_lies_above_the_panes_does_not_change_what_is_saved() {
         assert_ne!(counts, fingerprint(other), "{other}");
     }
     let hours = counts.replace("60000000", "3600000000");
-    let of_hours = "SELECT window_end, k, count(*) AS n FROM TUMBLE(t, DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY window_end, k";
+    let of_hours =
+        "SELECT window_end, k, count(*) AS n FROM TUMBLE(t, DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY window_end, k";
     assert_eq!(hours, fingerprint(of_hours), "{counts}");
 }
 
@@ -156,8 +163,7 @@ fn state_and_time_of_what_is_given() {
     assert_eq!(lists.output_time.as_deref(), Some("e"));
     let late = defined(&format!("SELECT window_start AS s, k FROM {MINUTES}"), |over| over.late = LatePolicy::Keep);
     assert_eq!(late.output_time, None);
-    let names: Vec<_> =
-        late.plan.late_schema().unwrap().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<_> = late.plan.late_schema().unwrap().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(
         names,
         ["ts", "k", "text", "window_start", "window_end", "watermark", "source_partition", "source_offset"]
@@ -181,7 +187,10 @@ fn windows_that_begin_before_the_start_are_left_out_and_nothing_is_late_for_them
     let sql = format!("SELECT window_end, count(*) AS n FROM {MINUTES} GROUP BY window_end");
     let topic = defined(&sql, |over| over.begins_us = Some(90_000_000));
     let mut run = topic.plan.begin(None).unwrap();
-    assert_eq!(push(run.as_mut(), &rows(&topic.plan, &[(89, 1, ""), (100, 1, ""), (120, 1, ""), (130, 1, "")]), i64::MAX - 1), 2);
+    assert_eq!(
+        push(run.as_mut(), &rows(&topic.plan, &[(89, 1, ""), (100, 1, ""), (120, 1, ""), (130, 1, "")]), i64::MAX - 1),
+        2
+    );
     let mut run = topic.plan.begin(None).unwrap();
     assert_eq!(push(run.as_mut(), &rows(&topic.plan, &[(89, 1, ""), (100, 1, ""), (120, 1, ""), (130, 1, "")]), 0), 0);
     assert_eq!(run.next_close_us(), Some(180_000_000));

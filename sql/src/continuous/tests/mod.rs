@@ -90,7 +90,8 @@ impl Batch {
             let physical = physical(&self.state, &plan).await?;
             collect(physical, self.state.task_ctx()).await
         });
-        let batches = batches.map_err(|error| from_datafusion(error, 0)).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let batches =
+            batches.map_err(|error| from_datafusion(error, 0)).unwrap_or_else(|error| panic!("{sql}: {error}"));
         batches.iter().map(|batch| typed(batch, output)).collect()
     }
 }

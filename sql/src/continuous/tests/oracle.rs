@@ -170,7 +170,8 @@ fn check_late(
         assert_eq!(ids, batch.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>());
         let us = |name: &str| cast(batch.column_by_name(name).unwrap(), &DataType::Int64).unwrap();
         let (ends, watermarks) = (us("window_end"), us("watermark"));
-        let pairs = ends.as_primitive::<Int64Type>().values().iter().zip(watermarks.as_primitive::<Int64Type>().values());
+        let pairs =
+            ends.as_primitive::<Int64Type>().values().iter().zip(watermarks.as_primitive::<Int64Type>().values());
         assert!(pairs.into_iter().all(|(end, watermark)| end <= watermark), "{context}");
     }
 }

@@ -133,7 +133,10 @@ fn grouped(condition: &str, random: &mut StdRng) -> String {
     if holistic {
         aggregates.extend(some(&HOLISTIC, 1..3, random));
     }
-    let bounds = one(&["window_start, window_end", "window_end", "window_time", "window_start, window_end, window_time"], random);
+    let bounds = one(
+        &["window_start, window_end", "window_end", "window_time", "window_start, window_end, window_time"],
+        random,
+    );
     let mut items: Vec<String> = vec![bounds.to_owned()];
     items.extend(keys.iter().enumerate().map(|(index, key)| format!("{key} AS key{index}")));
     items.extend(aggregates.iter().enumerate().map(|(index, aggregate)| format!("{aggregate} AS a{index}")));

@@ -4,7 +4,7 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use millstream_engine::{
     CheckbackInfo, CheckbackSettings, ContinuousInfo, ContinuousSettings, ContinuousStart, Durability, FunctionInfo,
-    LatePolicy, OnError, TableInfo, TableOptions, TopicInfo, TopicSource,
+    OnError, TableInfo, TableOptions, TopicInfo, TopicSource,
 };
 use std::sync::Arc;
 

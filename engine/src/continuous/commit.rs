@@ -27,7 +27,8 @@ const OUTPUT_SHARE: usize = 4;
 struct Closing {
     rows: Vec<RecordBatch>,
     dropped: Vec<(u16, i64)>,
-    cursor: Option<Bytes>,
+    /// As the last part had it; `None` without any.
+    cursor: Option<Option<Bytes>>,
     bytes: usize,
     /// Nothing else closes.
     done: bool,
@@ -67,8 +68,8 @@ impl Running {
             closing.bytes = closing.bytes.saturating_add(sliced_bytes(&rows));
             closing.rows.push(rows);
             closing.dropped.extend(dropped);
-            closing.cursor = cursor;
-            if closing.cursor.is_some() || closing.bytes >= max_bytes {
+            closing.cursor = Some(cursor);
+            if closing.bytes >= max_bytes {
                 return Ok(closing);
             }
         }
@@ -108,7 +109,13 @@ impl Running {
         Ok(())
     }
 
-    fn header(&self, ahead: &Ahead, rows_out: usize, cursor: Option<Bytes>, complete: bool) -> ContinuousHeader {
+    fn header(
+        &self,
+        ahead: &Ahead,
+        rows_out: usize,
+        cursor: Option<Option<Bytes>>,
+        complete: bool,
+    ) -> ContinuousHeader {
         let before = &self.committed;
         let open = self.run.open();
         ContinuousHeader {
@@ -116,7 +123,10 @@ impl Running {
             instant_us: ahead.reached_us,
             watermark_us: self.watermark_us(),
             complete,
-            cursor: cursor.map(|cursor| Arc::from(cursor.as_ref())),
+            cursor: match cursor {
+                Some(cursor) => cursor.map(|cursor| Arc::from(cursor.as_ref())),
+                None => before.cursor.clone(),
+            },
             sources: self.times.tables.iter().map(|table| table.partitions.clone()).collect(),
             rows_in: before.rows_in.saturating_add(ahead.rows),
             rows_out: before.rows_out.saturating_add(rows_out as u64),

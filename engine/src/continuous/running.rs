@@ -199,9 +199,9 @@ fn output_of(needs: &Needs, table: TableId) -> Option<ContinuousId> {
 
 /// Where a topic without any step on record begins.
 fn starts(needs: &Needs, info: &ContinuousInfo, table: &TableInfo) -> Result<Vec<SourcePartition>> {
-    let from_us = match (info.settings.start, info.begins_us) {
-        (ContinuousStart::Earliest, _) | (_, None) => None,
-        (_, begins_us) => begins_us,
+    let from_us = match info.settings.start {
+        ContinuousStart::At(us) => Some(us),
+        ContinuousStart::Earliest | ContinuousStart::Latest => None,
     };
     let found: Vec<(PartitionId, Offset)> = {
         let state = needs.ledger.state.read();

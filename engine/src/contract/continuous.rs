@@ -53,7 +53,8 @@ pub struct Closed {
     pub rows: RecordBatch,
     /// State that is void from now on: all pieces of these operators and windows.
     pub dropped: Vec<(u16, i64)>,
-    /// Where a run goes on that is begun anew, if a window was too large for one part. Its state is still needed.
+    /// Where a run goes on that is begun anew, if it has to be told. Whether there is more says the next call alone. A window that was
+    /// closed in part needs its state still.
     pub cursor: Option<Bytes>,
 }
 

@@ -250,7 +250,6 @@ impl Session<'_> {
             late: None,
             fingerprint: spec.fingerprint.clone(),
             settings: spec.settings,
-            begins_us: None,
             paused: false,
             version: 1,
             owner: self.who.clone(),

@@ -109,11 +109,8 @@ pub struct ContinuousInfo {
     pub output: TableId,
     pub late: Option<TableId>,
     pub fingerprint: String,
+    /// Of one that began with [`ContinuousStart::Latest`] it is the time at which that was.
     pub settings: ContinuousSettings,
-    /// Windows that begin before this are not the topic's, µs since the epoch; `None`: all are. Follows from the settings and from
-    /// when it was made, and stays.
-    #[serde(default)]
-    pub begins_us: Option<i64>,
     pub paused: bool,
     /// Counts from 1; PAUSE, RESUME and REBUILD raise it.
     pub version: u32,

@@ -47,7 +47,7 @@ pub(crate) struct ContinuousHeader {
     pub watermark_us: Option<i64>,
     /// All that ends by the watermark was closed; else the next steps close the rest, and readers of the output are not told yet.
     pub complete: bool,
-    /// Where a window that was too large for one step is to be closed on.
+    /// Where closing has come to, as the run has said last.
     pub cursor: Option<Arc<[u8]>>,
     /// By source, in the topic's order, and partition.
     pub sources: Vec<Vec<SourcePartition>>,

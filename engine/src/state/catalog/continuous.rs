@@ -59,12 +59,11 @@ impl Catalog {
     }
 }
 
-/// A new topic, with what follows from when it is made. One that is made anew begins where it did.
+/// A new topic, with what follows from when it is made: what was latest then is a time from then on.
 pub(super) fn begun(info: &ContinuousInfo, context: RecordContext) -> ContinuousInfo {
-    let begins_us = match info.settings.start {
-        ContinuousStart::Earliest => None,
-        ContinuousStart::Latest => Some(context.append_us),
-        ContinuousStart::At(us) => Some(us),
-    };
-    ContinuousInfo { begins_us: info.begins_us.or(begins_us), ..info.clone() }
+    let mut info = info.clone();
+    if info.settings.start == ContinuousStart::Latest {
+        info.settings.start = ContinuousStart::At(context.append_us);
+    }
+    info
 }

@@ -23,7 +23,6 @@ fn topic(name: &str, source: TableId) -> ContinuousInfo {
         late: Some(TableId(0)),
         fingerprint: "1".to_owned(),
         settings: ContinuousSettings { start: ContinuousStart::Latest, ..ContinuousSettings::default() },
-        begins_us: None,
         paused: false,
         version: 1,
         owner: Principal::anonymous(),
@@ -80,7 +79,7 @@ fn a_topic_knows_its_tables_and_when_it_begins() {
     let id = create(&mut history, "w", source);
     let info = history.state.catalog().continuous_named("public", "w").unwrap().clone();
     assert_eq!((info.id, info.output, info.late), (id, TableId(id.0 - 2), Some(TableId(id.0 - 1))));
-    assert_eq!(info.begins_us, Some(history.now_us));
+    assert_eq!(info.settings.start, ContinuousStart::At(history.now_us), "what was latest then");
     for table in [source, info.output, TableId(id.0 - 1)] {
         assert_eq!(history.change(Change::TableDropped { table }).unwrap_err().kind(), ErrorKind::FailedPrecondition);
     }

@@ -11,9 +11,9 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecond
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use millstream_engine::{
-    BatchOperator, Closed, ContinuousInfo, ContinuousPlan, ContinuousRun, ContinuousSource, Error, FailureKind,
-    InputColumn, Judged, LatePolicy, OpenWindows, OperatorError, Pushed, Result, StateKey, TableInfo, TopicCompiler,
-    TopicInfo, TopicPlugins,
+    BatchOperator, Closed, ContinuousInfo, ContinuousPlan, ContinuousRun, ContinuousSource, ContinuousStart, Error,
+    FailureKind, InputColumn, Judged, LatePolicy, OpenWindows, OperatorError, Pushed, Result, StateKey, TableInfo,
+    TopicCompiler, TopicInfo, TopicPlugins,
 };
 
 /// Bytes that an entry of a window is said to take.
@@ -89,7 +89,10 @@ impl TopicCompiler for Windows {
                 width_us: number("tumble").expect("windows"),
                 parts: number("parts").map_or(usize::MAX, |keys| keys as usize),
                 fail: number("fail"),
-                begins_us: info.begins_us.unwrap_or(i64::MIN),
+                begins_us: match info.settings.start {
+                    ContinuousStart::At(us) => us,
+                    ContinuousStart::Earliest | ContinuousStart::Latest => i64::MIN,
+                },
             },
         }))
     }

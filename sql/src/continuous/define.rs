@@ -9,7 +9,7 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut};
-use millstream_engine::{ContinuousInfo, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins};
+use millstream_engine::{ContinuousInfo, ContinuousStart, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins};
 
 use super::check;
 use super::plan::{Parts, WindowPlan};
@@ -70,6 +70,15 @@ pub(crate) struct Over<'a> {
     pub(crate) begins_us: Option<i64>,
 }
 
+/// Where the first window may begin of a topic whose start is known.
+pub(crate) fn begins_us(start: ContinuousStart) -> Option<i64> {
+    match start {
+        ContinuousStart::At(us) => Some(us),
+        // With the clock's time, once the topic is on record.
+        ContinuousStart::Earliest | ContinuousStart::Latest => None,
+    }
+}
+
 /// The plan of a stored topic, with the plugin versions that it recorded.
 pub(crate) fn compile(
     info: &ContinuousInfo,
@@ -85,7 +94,7 @@ pub(crate) fn compile(
         schema: topic::schema_at(table, *version)?,
         time_column: table.options.time_column.as_deref(),
         late: info.settings.late,
-        begins_us: info.begins_us,
+        begins_us: begins_us(info.settings.start),
     };
     Ok(define(&parse_definition(&info.definition)?, over, plugins, state)?.plan)
 }

@@ -19,4 +19,4 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use define::{ContinuousDefinition, Over, compile, define, is_continuous, source_of};
+pub(crate) use define::{ContinuousDefinition, Over, begins_us, compile, define, is_continuous, source_of};

@@ -120,7 +120,7 @@ pub(super) fn explain_topic(scene: &Scene, status: &ContinuousStatus) -> Result<
         schema: schema_at(&table, *version)?,
         time_column: table.options.time_column.as_deref(),
         late: info.settings.late,
-        begins_us: info.begins_us,
+        begins_us: continuous::begins_us(info.settings.start),
     };
     let callables = scene.reader.callables(&info.namespace);
     let definition = continuous::define(&parse_definition(&info.definition)?, over, &callables, &scene.reader.state)?;

@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod checkbacks;
 mod chunks;
+mod continuous;
 mod contract;
 mod credentials;
 mod cursor;
@@ -38,13 +39,14 @@ pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
     CheckFault, CheckVerdict, CheckbackFigures, CheckbackHandler, CheckbackInfo, CheckbackOrder, CheckbackSettings,
-    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, ColumnStatistics, ColumnValues, Consumed, ConsumerOutput,
-    Evaluated, EvaluationPlace, FunctionInfo, FunctionSignature, FunctionSpec, InputColumn, KeyedState, LoadedPlugin,
-    MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, PluginCalls,
-    PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
-    PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, RequestFailure, RowMap, ScalarFunction,
-    ShadowDifference, ShadowFigures, StateEntries, StateLimit, StateSource, StateWrite, TopicCompiler, TopicPlugins,
-    Verdict, Volatility, check, current_evaluation,
+    CheckbackSpec, CheckbackStatus, Checked, ChunkStatistics, Closed, ColumnStatistics, ColumnValues, Consumed,
+    ConsumerOutput, ContinuousPlan, ContinuousRun, ContinuousSource, Evaluated, EvaluationPlace, FunctionInfo,
+    FunctionSignature, FunctionSpec, InputColumn, Judged, KeyedState, LoadedPlugin, MAX_STATE_KEY_BYTES,
+    MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, OpenWindows, PluginCalls, PluginDescription,
+    PluginHost, PluginInfo, PluginKind, PluginLimits, PluginLogLine, PluginRequests, PluginSettings,
+    PluginShadowStatus, PluginSpec, PluginSuspension, PluginUse, Pushed, RequestFailure, RowMap, ScalarFunction,
+    ShadowDifference, ShadowFigures, StateEntries, StateKey, StateLimit, StateSource, StateWrite, TopicCompiler,
+    TopicPlugins, Verdict, Volatility, check, current_evaluation,
 };
 pub use credentials::{Credentials, SignatureAlgorithm, is_token};
 pub use cursor::{OffsetRange, Scan, ScanRequest, ScannedBatch};
@@ -60,17 +62,18 @@ pub use messages::{
 };
 pub use model::{
     Append, Appended, Assignment, AutoOffsetReset, BackupInfo, CallerAddress, CheckbackId, Chosen, ColumnSpec,
-    ConsumerConfig, ConsumerId, ConsumerReload, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch,
-    EngineEvent, EngineStats, Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode,
-    GroupRetries, GroupRetryChanges, HalfMessage, InFlight, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US,
-    MAX_GROUP_ATTEMPTS, MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo,
-    MessageKey, MessageKind, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset,
-    OffsetReset, OnError, OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt,
-    PluginConsumerFigures, PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus,
-    PluginId, PluginVersion, PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp,
-    QuotaInfo, QuotaOwner, Receipt, Result, RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId,
-    TableInfo, TableOptions, TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId,
-    UpcomingVersion, VersionRange, VersionStart, cpu_milli, message_schema, types::Misfit,
+    ConsumerConfig, ConsumerId, ConsumerReload, ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec,
+    ContinuousStart, ContinuousStatus, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent,
+    EngineStats, Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries,
+    GroupRetryChanges, HalfMessage, InFlight, LatePolicy, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS,
+    MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind,
+    NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError,
+    OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures,
+    PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion,
+    PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner,
+    Receipt, Result, RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
+    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion,
+    VersionRange, VersionStart, WatermarkInfo, cpu_milli, message_schema, types::Misfit,
     types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;

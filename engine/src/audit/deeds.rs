@@ -5,12 +5,17 @@ use std::fmt::Display;
 use super::line::Deed;
 use crate::identities::{IdentityChange, Scope, ScopeKind};
 use crate::model::{TableId, TopicId};
-use crate::state::{Change, Record, State};
+use crate::state::{Change, ContinuousRecord, Record, State};
 
 /// What a submission's records do, each thing once. `state` has what they name by ids.
 pub(crate) fn deeds_of(records: &[Record], state: &State) -> Vec<Deed> {
     let deed = |record: &Record| match record {
         Record::Change(change) => of_change(change, state),
+        Record::Continuous(ContinuousRecord::Advanced(advance)) => {
+            let table = state.table(advance.table)?;
+            let to = format!("to {} µs", advance.to_us);
+            Some(Deed::new("advance_watermark", "table", &table.namespace, &table.name).with(to))
+        }
         record => record.identity().map(of_identity),
     };
     let mut deeds: Vec<Deed> = records.iter().filter_map(deed).collect();
@@ -103,6 +108,16 @@ fn of_change(change: &Change, state: &State) -> Option<Deed> {
         Change::PluginConsumerDropped { consumer } => {
             let consumer = catalog.consumers().find(|found| found.id == *consumer)?;
             Deed::new("drop_consumer", "consumer", &consumer.namespace, &consumer.name)
+        }
+        Change::ContinuousCreated(topic) => Deed::new("create_topic", "topic", &topic.namespace, &topic.name),
+        Change::ContinuousReplaced(topic) => {
+            let paused = if topic.paused { ", paused" } else { "" };
+            Deed::new("alter_topic", "topic", &topic.namespace, &topic.name)
+                .with(format!("{}{paused}", version(topic.version)))
+        }
+        Change::ContinuousDropped { topic } => {
+            let topic = catalog.continuous(*topic)?;
+            Deed::new("drop_topic", "topic", &topic.namespace, &topic.name)
         }
         Change::GroupCreated { namespace, group, .. } => Deed::new("create_group", "group", namespace, group),
         Change::GroupRetriesSet { namespace, group, .. } => Deed::new("alter_group", "group", namespace, group),

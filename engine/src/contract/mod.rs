@@ -3,6 +3,7 @@
 mod batch_consumer;
 mod checkback;
 mod checkback_info;
+mod continuous;
 mod guarded;
 mod keyed_state;
 mod operator;
@@ -20,6 +21,7 @@ pub(crate) use checkback_info::{BEGUN_TS, CHECKS, PRODUCER_GROUP, PROPERTY};
 pub use checkback_info::{
     CheckbackFigures, CheckbackInfo, CheckbackOrder, CheckbackSettings, CheckbackSpec, CheckbackStatus,
 };
+pub use continuous::{Closed, ContinuousPlan, ContinuousRun, ContinuousSource, Judged, OpenWindows, Pushed, StateKey};
 pub(crate) use guarded::Guarded;
 pub use keyed_state::{
     KeyedState, MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES, MAX_STATE_WRITE_BYTES, MAX_STATE_WRITES, StateEntries,

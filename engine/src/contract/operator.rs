@@ -8,12 +8,12 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::contract::{
-    BatchConsumer, CheckbackHandler, FunctionInfo, PluginCalls, PluginDescription, PluginInfo, PluginLimits,
-    PluginLogLine, PluginSettings, PluginSuspension,
+    BatchConsumer, CheckbackHandler, ContinuousPlan, FunctionInfo, PluginCalls, PluginDescription, PluginInfo,
+    PluginLimits, PluginLogLine, PluginSettings, PluginSuspension,
 };
 use crate::lookups::{MemoryTables, TableLookup};
 use crate::model::OperatorError;
-use crate::model::{NamespaceLimits, NamespaceUsage, PluginId, Result, TableInfo, TopicInfo};
+use crate::model::{ContinuousInfo, NamespaceLimits, NamespaceUsage, PluginId, Result, TableInfo, TopicInfo};
 use crate::platform::ThreadPanic;
 
 /// A column that an operator reads.
@@ -175,6 +175,13 @@ pub struct TopicPlugins {
 /// It calls nothing back into the engine, and the engine holds no lock while it runs.
 pub trait TopicCompiler: Send + Sync + fmt::Debug {
     fn compile(&self, topic: &TopicInfo, table: &TableInfo, plugins: &TopicPlugins) -> Result<Arc<dyn BatchOperator>>;
+    /// As [`Self::compile`], of a continuous topic; `sources` in the order of [`ContinuousInfo::sources`].
+    fn compile_continuous(
+        &self,
+        info: &ContinuousInfo,
+        sources: &[Arc<TableInfo>],
+        plugins: &TopicPlugins,
+    ) -> Result<Arc<dyn ContinuousPlan>>;
     /// What `TRY_CAST(values AS to)` gives: null where a value does not fit. So nobody converts by another rule than SQL.
     fn try_cast(&self, values: &ArrayRef, to: &DataType) -> Result<ArrayRef>;
 }

@@ -154,6 +154,7 @@ impl Engine {
             namespace,
             self.define(|engine| {
                 let table = session.table(Action::Define, namespace, name)?;
+                engine.refuse_continuous_table(&table)?;
                 if !force {
                     engine.refuse_members("table", &table.name, TopicId(table.id.0))?;
                     engine.record(who, vec![Change::TableDropped { table: table.id }])?;
@@ -205,7 +206,7 @@ impl Engine {
 }
 
 /// A table as its definition has it, checked; without an id.
-fn table_info(spec: TableSpec, owner: &Principal) -> Result<TableInfo> {
+pub(super) fn table_info(spec: TableSpec, owner: &Principal) -> Result<TableInfo> {
     check_namespace(&spec.namespace)?;
     check_name("table", &spec.name)?;
     let schema = normalize_schema(&spec.schema)?;

@@ -1,7 +1,9 @@
 //! What goes with a table or a topic: topics over it, their dead-letter tables, and topics over those.
 
 use crate::front::Engine;
-use crate::model::{Error, PluginConsumerInfo, Principal, Result, TableId, TopicId, TopicInfo};
+use crate::model::{
+    ContinuousId, ContinuousInfo, Error, PluginConsumerInfo, Principal, Result, TableId, TableInfo, TopicId, TopicInfo,
+};
 use crate::state::Catalog;
 use crate::state::Change;
 
@@ -11,6 +13,7 @@ pub(super) struct Drops {
     pub(super) topics: Vec<TopicId>,
     /// The dead-letter table of the topic that the drop began with.
     pub(super) letters: Option<TableId>,
+    pub(super) continuous: Vec<ContinuousId>,
     tables: Vec<TableId>,
 }
 
@@ -26,7 +29,26 @@ impl Drops {
         for topic in catalog.topics_of_table(table) {
             self.topic(catalog, topic);
         }
-        self.tables.push(table);
+        for reader in catalog.continuous_readers(table) {
+            self.continuous(catalog, reader);
+        }
+        if !self.tables.contains(&table) {
+            self.tables.push(table);
+        }
+    }
+
+    fn continuous(&mut self, catalog: &Catalog, info: &ContinuousInfo) {
+        if self.continuous.contains(&info.id) {
+            return;
+        }
+        self.continuous.push(info.id);
+        for table in [Some(info.output), info.late].into_iter().flatten() {
+            self.table(catalog, table);
+        }
+    }
+
+    pub(super) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().copied()
     }
 }
 
@@ -45,16 +67,36 @@ impl Engine {
         drops
     }
 
+    pub(super) fn drops_of_continuous(&self, info: &ContinuousInfo) -> Drops {
+        let mut drops = Drops::default();
+        drops.continuous(self.rooms.ledger.state.read().catalog(), info);
+        drops
+    }
+
+    /// What a continuous topic writes goes with the topic alone, forced or not.
+    pub(super) fn refuse_continuous_table(&self, table: &TableInfo) -> Result<()> {
+        match self.rooms.ledger.state.read().catalog().continuous_of_table(table.id) {
+            None => Ok(()),
+            Some(of) => {
+                let by = format!("continuous topic {:?}, which writes it: DROP TOPIC", of.name);
+                Err(Error::InUse { what: "table", name: table.name.clone(), by })
+            }
+        }
+    }
+
     /// Does `changes` first. A topic that was created after the drops were listed makes the log refuse: then they are to be listed again. Gives
     /// the topics that are gone, those of tables among them.
     pub(super) fn drop_all(&self, who: &Principal, mut changes: Vec<Change>, drops: Drops) -> Result<Vec<TopicId>> {
-        let Drops { topics, tables, .. } = drops;
+        let Drops { topics, tables, continuous, .. } = drops;
+        changes.extend(continuous.iter().map(|topic| Change::ContinuousDropped { topic: *topic }));
         changes.extend(topics.iter().map(|topic| Change::TopicDropped { topic: *topic }));
         changes.extend(tables.iter().map(|table| Change::TableDropped { table: *table }));
         match self.record(who, changes) {
             Ok(_) => Ok(topics.into_iter().chain(tables.into_iter().map(|table| TopicId(table.0))).collect()),
             Err(Error::InUse { by, .. }) => Err(Error::Busy(format!("{by} was created meanwhile"))),
-            Err(Error::NotFound { what: "topic", .. }) => Err(Error::Busy("a topic was dropped meanwhile".to_owned())),
+            Err(Error::NotFound { what: "topic" | "continuous topic", .. }) => {
+                Err(Error::Busy("a topic was dropped meanwhile".to_owned()))
+            }
             Err(error) => Err(error),
         }
     }

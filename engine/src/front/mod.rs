@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod checkback;
 mod checkbacks;
+mod continuous;
 mod define;
 mod deliver;
 mod drops;
@@ -100,6 +101,7 @@ impl Engine {
     pub fn set_topic_compiler(&self, compiler: Arc<dyn TopicCompiler>) {
         *self.rooms.plugins.compiler.write() = Some(compiler);
         self.rooms.runners.look_again();
+        self.rooms.continuous.look_again();
     }
 
     /// Hands the engine what runs plugins. Consumers that are plugins begin now.
@@ -116,6 +118,7 @@ impl Engine {
         let names: Vec<Arc<str>> = self.rooms.ledger.state.read().catalog().namespaces().cloned().collect();
         self.rooms.plugins.tell_limits(names.iter().map(AsRef::as_ref));
         self.rooms.runners.look_again();
+        self.rooms.continuous.look_again();
     }
 
     /// Writes the clean-shutdown record and stops every thread. Later calls answer `Closed`; closing again does nothing.

@@ -7,6 +7,7 @@ use super::rooms::{Closing, Rooms};
 use super::watchers::Watchers;
 use crate::audit::Audit;
 use crate::checkbacks::{Board, Checkbacks, LeavingChecks};
+use crate::continuous::ContinuousTopics;
 use crate::credentials::Authenticator;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
@@ -51,6 +52,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
     let evaluations = Arc::new(Evaluations::new(&plugins, &appender));
     let delivery = Arc::new(Coordinator::new(&tables, &evaluations));
     let runners = Arc::new(Runners::new(&appender, &plugins, &evaluations));
+    let continuous = Arc::new(ContinuousTopics::new(&appender, &plugins));
     let messages = Arc::new(Messages::new(&ledger, &appender)?);
     let board = Arc::new(Board::default());
     let acts = LeavingChecks { ledger: ledger.clone(), others: messages.clone(), board: board.clone() };
@@ -75,6 +77,7 @@ pub(super) fn open(options: EngineOptions) -> Result<Arc<Rooms>> {
         messages,
         due,
         checkbacks,
+        continuous,
         pop,
         maintenance,
         watchers: Watchers::default(),
@@ -97,6 +100,7 @@ pub(super) fn start(rooms: &Arc<Rooms>) -> Result<()> {
     ledger.log.start(ahead, sink, &ledger.threads)?;
     rooms.delivery.start()?;
     rooms.runners.start()?;
+    rooms.continuous.start()?;
     rooms.checkbacks.start()?;
     rooms.due.start()?;
     rooms.pop.start()?;

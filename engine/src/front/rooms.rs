@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::watchers::Watchers;
 use crate::audit::Audit;
 use crate::checkbacks::Checkbacks;
+use crate::continuous::ContinuousTopics;
 use crate::credentials::Authenticator;
 use crate::cursor::Tables;
 use crate::delivery::Coordinator;
@@ -43,6 +44,7 @@ pub(super) struct Rooms {
     pub messages: Arc<Messages>,
     pub due: Arc<DueTimes>,
     pub checkbacks: Arc<Checkbacks>,
+    pub continuous: Arc<ContinuousTopics>,
     pub pop: Arc<Pop>,
     pub maintenance: Maintenance,
     pub watchers: Watchers,
@@ -89,6 +91,7 @@ impl Rooms {
         self.trace.stop().into_iter().for_each(join);
         self.audit.stop().into_iter().for_each(join);
         ledger.begin_closing();
+        self.continuous.stop();
         self.runners.stop();
         self.due.stop();
         self.checkbacks.stop();
@@ -123,6 +126,7 @@ impl CommitSink for Rooms {
         self.delivery.applied(records);
         self.runners.applied(records);
         self.checkbacks.applied(records);
+        self.continuous.applied(records);
         self.due.applied(records);
         self.pop.applied(records);
         Ok(())
@@ -137,6 +141,7 @@ impl CommitSink for Rooms {
         }
         self.delivery.wake(&touched);
         self.runners.wake(&touched);
+        self.continuous.wake(&touched);
         self.watchers.wake(touched);
     }
 

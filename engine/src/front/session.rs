@@ -9,8 +9,8 @@ use crate::front::Engine;
 use crate::identities::{Rights, Scope};
 use crate::log::Ledger;
 use crate::model::{
-    ConsumerConfig, Error, FunctionId, NamespaceLimit, NamespaceLimitChanges, PluginConsumerInfo, PluginId, Principal,
-    Result, TableId, TableInfo, TopicId, TopicInfo,
+    ConsumerConfig, ContinuousInfo, Error, FunctionId, NamespaceLimit, NamespaceLimitChanges, PluginConsumerInfo,
+    PluginId, Principal, Result, TableId, TableInfo, TopicId, TopicInfo,
 };
 
 /// A principal's way to objects; every call of the front has one. An object is found first, so that its owner is known, and
@@ -183,6 +183,11 @@ impl Session<'_> {
     pub(super) fn consumer(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<PluginConsumerInfo>> {
         let found = self.ledger.state.read().catalog().consumer_named(namespace, name).cloned();
         self.allowed(action, "consumer", found, name)
+    }
+
+    /// Whoever asks has checked its output.
+    pub(super) fn continuous_named(&self, namespace: &str, name: &str) -> Option<Arc<ContinuousInfo>> {
+        self.ledger.state.read().catalog().continuous_named(namespace, name).cloned()
     }
 
     pub(super) fn checkback(&self, action: Action, namespace: &str, name: &str) -> Result<Arc<CheckbackInfo>> {

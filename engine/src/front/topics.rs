@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_schema::Schema;
+
 use super::drops::Drops;
 use super::names::{check_name, check_namespace};
 use super::session::Session;
@@ -47,10 +49,16 @@ impl Engine {
         let session = self.session(who)?;
         let defined = self.define(|engine| {
             let topic = session.topic(Action::Define, namespace, name)?;
-            let drops = engine.drops_of_topic(&topic);
+            let continuous = engine.continuous_of(&topic);
+            let drops = match &continuous {
+                Some(info) => engine.drops_of_continuous(info),
+                None => engine.drops_of_topic(&topic),
+            };
             engine.refuse_consumers(&drops)?;
-            if !force {
-                engine.refuse_drop(&topic, &drops)?;
+            match &continuous {
+                _ if force => {}
+                Some(info) => engine.refuse_continuous_drop(info, &drops)?,
+                None => engine.refuse_drop(&topic, &drops)?,
             }
             Ok((topic.table, engine.drop_all(who, Vec::new(), drops)?))
         });
@@ -123,15 +131,20 @@ impl Session<'_> {
 }
 
 pub(super) fn check_definition(spec: &TopicSpec) -> Result<()> {
-    if spec.definition.len() > MAX_DEFINITION_BYTES {
+    check_defined(&spec.definition, &spec.output_schema)
+}
+
+/// A topic's text and columns.
+pub(super) fn check_defined(definition: &str, output: &Schema) -> Result<()> {
+    if definition.len() > MAX_DEFINITION_BYTES {
         return Err(Error::TooLarge {
             what: "a topic's definition",
-            size: spec.definition.len() as u64,
+            size: definition.len() as u64,
             limit: MAX_DEFINITION_BYTES as u64,
             hint: "split it into several topics",
         });
     }
-    let fields = spec.output_schema.fields();
+    let fields = output.fields();
     if fields.is_empty() || fields.len() > MAX_COLUMNS {
         let count = fields.len();
         return Err(Error::InvalidInput(format!("a topic has 1 to {MAX_COLUMNS} columns, not {count}")));

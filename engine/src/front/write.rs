@@ -105,8 +105,16 @@ impl Engine {
     }
 
     /// Dead letters are the engine's to write: their order and number follow from what was evaluated.
+    /// So are the rows of continuous topics.
     pub(super) fn refuse_letters(&self, table: &TableInfo) -> Result<()> {
-        match self.rooms.ledger.state.read().catalog().owner_of_letters(table) {
+        let state = self.rooms.ledger.state.read();
+        if let Some(of) = state.catalog().continuous_of_table(table.id) {
+            return Err(Error::FailedPrecondition(format!(
+                "table {:?} holds the rows of continuous topic {:?}; nothing else is appended to it",
+                table.name, of.name
+            )));
+        }
+        match state.catalog().owner_of_letters(table) {
             None => Ok(()),
             Some(owner) => Err(Error::FailedPrecondition(format!(
                 "table {:?} holds the dead letters of {owner}; nothing else is appended to it",

@@ -8,7 +8,8 @@ use super::state_lock::StateLock;
 use crate::access::{Access, Action};
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
 use crate::model::{
-    CheckbackId, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    CheckbackId, ContinuousId, ContinuousInfo, Error, FunctionId, PluginId, Result, TableId, TableInfo, TopicId,
+    TopicInfo, TopicSource,
 };
 use crate::platform::{EngineOptions, Events, Threads};
 use crate::state::{Record, RecordContext, State, StateStore, StoredEntries};
@@ -174,6 +175,10 @@ impl Ledger {
 
     pub(crate) fn checkback(&self, id: CheckbackId) -> Result<Arc<CheckbackInfo>> {
         self.state.read().catalog().checkback(id).cloned().ok_or_else(|| Error::gone("checkback"))
+    }
+
+    pub(crate) fn continuous(&self, id: ContinuousId) -> Result<Arc<ContinuousInfo>> {
+        self.state.read().catalog().continuous(id).cloned().ok_or_else(|| Error::gone("continuous topic"))
     }
 
     pub(crate) fn function(&self, id: FunctionId) -> Result<Arc<FunctionInfo>> {

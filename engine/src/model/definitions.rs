@@ -35,6 +35,16 @@ pub struct TableOptions {
     /// Of a message table, whose columns are [`crate::message_schema`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<MessageKind>,
+    /// How far its watermark stays behind the newest event time: so much its rows may be out of order.
+    #[serde(default)]
+    pub watermark_delay_ms: u64,
+    /// Event time that lies further ahead of the append time than this does not move the watermark.
+    #[serde(default = "max_lead_ms")]
+    pub max_lead_ms: u64,
+}
+
+fn max_lead_ms() -> u64 {
+    5 * 60 * 1000
 }
 
 impl Default for TableOptions {
@@ -47,6 +57,8 @@ impl Default for TableOptions {
             retention_bytes: None,
             durability: Durability::Sync,
             messages: None,
+            watermark_delay_ms: 0,
+            max_lead_ms: max_lead_ms(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod consumer;
+mod continuous;
 mod dead_letters;
 mod definitions;
 mod error;
@@ -26,6 +27,10 @@ pub use backup::BackupInfo;
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, MemberInfo, OffsetReset,
     PartitionOffsets, SeekTo,
+};
+pub use continuous::{
+    ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec, ContinuousStart, ContinuousStatus, LatePolicy,
+    WatermarkInfo,
 };
 pub(crate) use dead_letters::{
     Letter, Origin, consumer_letters_info, letter_rows, letters_info, letters_table, missing_columns, owner_of_table,

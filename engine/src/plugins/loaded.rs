@@ -11,7 +11,7 @@ use super::tables::PluginTables;
 use crate::contract::{LoadedPlugin, PluginHost, PluginInfo, TopicCompiler, TopicPlugins};
 use crate::cursor::Tables;
 use crate::log::Ledger;
-use crate::model::{Error, NamespaceLimits, PluginId, Result, TopicInfo, TopicSource};
+use crate::model::{Error, FunctionId, NamespaceLimits, PluginId, Result, TopicInfo, TopicSource};
 use crate::state::State;
 
 /// What the embedding program has given the engine to run plugins and compile topics, and what is loaded of them.
@@ -75,7 +75,14 @@ impl Plugins {
 
     /// What a topic calls, at the versions that it records.
     pub(crate) fn topic_plugins(&self, topic: &TopicInfo) -> Result<TopicPlugins> {
-        let TopicSource::Select { plugins, functions, .. } = &topic.source else { return Ok(TopicPlugins::default()) };
+        match &topic.source {
+            TopicSource::Select { plugins, functions, .. } => self.called(plugins, functions),
+            TopicSource::Identity => Ok(TopicPlugins::default()),
+        }
+    }
+
+    /// What a definition calls, in these versions.
+    pub(crate) fn called(&self, plugins: &[PluginId], functions: &[FunctionId]) -> Result<TopicPlugins> {
         let load = |id: &PluginId| {
             let plugin = self.ledger.plugin(*id)?;
             let loaded = self.loaded_plugin(&plugin)?;

@@ -1,11 +1,12 @@
 //! What is defined: namespaces, tables with their partitions, topics; in `callables` plugins and functions; in `consumers`
-//! consumers that are plugins; in `checkbacks` what decides on half messages; in `conditions` what submissions ask of it.
+//! consumers that are plugins; in `continuous` continuous topics; in `checkbacks` what decides on half messages; in `conditions` what submissions ask of it.
 
 mod apply;
 mod callables;
 mod checkbacks;
 mod conditions;
 mod consumers;
+mod continuous;
 mod entry;
 mod known;
 mod owners;
@@ -20,8 +21,8 @@ use super::changed::Changed;
 use super::partition::PartitionState;
 use crate::contract::CheckbackInfo;
 use crate::model::{
-    CheckbackId, ConsumerId, FunctionId, NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, OnError,
-    PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
+    CheckbackId, ConsumerId, ContinuousId, ContinuousInfo, FunctionId, NamespaceLimit, NamespaceLimitChanges,
+    NamespaceLimits, OnError, PluginConsumerInfo, PluginId, TableId, TableInfo, TopicId, TopicInfo, TopicSource,
 };
 use crate::model::{letters_table, owner_of_table};
 use callables::{Function, Plugin};
@@ -80,6 +81,9 @@ pub(crate) struct Catalog {
     consumers: BTreeMap<ConsumerId, Arc<PluginConsumerInfo>>,
     checkbacks: BTreeMap<CheckbackId, Arc<CheckbackInfo>>,
     checkback_of: BTreeMap<TableId, CheckbackId>,
+    continuous: BTreeMap<ContinuousId, Arc<ContinuousInfo>>,
+    /// By the tables of their output and of their late rows.
+    continuous_of: BTreeMap<TableId, ContinuousId>,
     /// Entries that no checkpoint has yet.
     unwritten: Changed<Entry>,
 }
@@ -96,6 +100,8 @@ impl Default for Catalog {
             consumers: BTreeMap::new(),
             checkbacks: BTreeMap::new(),
             checkback_of: BTreeMap::new(),
+            continuous: BTreeMap::new(),
+            continuous_of: BTreeMap::new(),
             unwritten: Changed::default(),
         }
     }

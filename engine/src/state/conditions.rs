@@ -1,6 +1,7 @@
 //! The list of conditions. A new one is a struct in the file of the family that it asks, and a line here.
 
 use super::catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+use super::continuous::ContinuousStands;
 use super::family::Condition;
 use super::groups::CommittedOffset;
 use super::pops::PopQueueStands;
@@ -36,6 +37,7 @@ conditions! {
     CheckbackStands,
     CommittedOffset,
     ConsumerRuns,
+    ContinuousStands,
     EndOffset,
     PopQueueStands,
     SchemaVersion,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{CheckbackId, ConsumerId, Error, Result, TableId, TopicId};
+use crate::model::{CheckbackId, ConsumerId, ContinuousId, Error, Result, TableId, TopicId};
 
 /// What earlier records of the same submission have done.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(crate) struct Earlier<'a> {
     pub(super) dropped_topics: HashSet<TopicId>,
     pub(super) dropped_consumers: HashSet<ConsumerId>,
     pub(super) dropped_checkbacks: HashSet<CheckbackId>,
+    pub(super) dropped_continuous: HashSet<ContinuousId>,
     pub(super) created_groups: HashSet<(&'a str, &'a str)>,
 }
 

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 
 use super::catalog::Catalog;
+use super::continuous::Continuous;
 use super::due::DueFamily;
 use super::family::{Family, Fold};
 use super::groups::Groups;
@@ -17,6 +18,7 @@ use super::stored::Stored;
 #[cfg(test)]
 use super::tests::tallies::Tallies;
 use super::unlisted::Unlisted;
+use super::watermarks::Watermarks;
 use crate::model::{Lsn, Result};
 
 macro_rules! families {
@@ -61,6 +63,7 @@ macro_rules! families {
 }
 
 families! {
+    continuous: Continuous,
     due: DueFamily,
     groups: Groups,
     halves: Halves,
@@ -70,6 +73,7 @@ families! {
     pops: Pops,
     producers: Producers,
     unlisted: Unlisted,
+    watermarks: Watermarks,
     #[cfg(test)]
     tallies: Tallies,
 }

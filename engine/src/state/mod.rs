@@ -12,6 +12,8 @@ mod catalog;
 mod changed;
 mod codec;
 mod conditions;
+mod continuous;
+mod continuous_record;
 mod due;
 mod due_record;
 mod earlier;
@@ -40,6 +42,7 @@ mod summed;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unlisted;
+mod watermarks;
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -51,11 +54,17 @@ use self::paged::PageSource;
 use self::stored::{Entries, Restored};
 use crate::contract::PluginInfo;
 use crate::identities::Identities;
-use crate::model::{ConsumerId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo};
+use crate::model::{
+    ConsumerId, ContinuousId, Lsn, Offset, PartitionId, PluginId, Result, TableId, TableInfo, TopicId, TopicInfo,
+};
 
 pub(crate) use admission::Admission;
 pub(crate) use catalog::Catalog;
 pub(crate) use catalog::{CheckbackStands, ConsumerRuns, EndOffset, SchemaVersion, SegmentsUnchanged};
+pub(crate) use continuous::{ContinuousStands, SavedReader};
+pub(crate) use continuous_record::{
+    ContinuousHeader, ContinuousRecord, ContinuousStep, SavedKey, SourcePartition, WatermarkAdvance,
+};
 pub(crate) use due::DueReader;
 pub(crate) use due_record::{DueEntry, DueKey, DueRecord, DueWhat, HalfBegun, HalfRecord};
 pub(crate) use forgotten_streams::ForgottenStreams;
@@ -80,6 +89,7 @@ pub(crate) use submission::{EncodedRows, RowsPart, RowsPayload, Submission};
 #[cfg(test)]
 pub(crate) use tests::plugin_of_module;
 pub(crate) use unlisted::Unlisted;
+pub(crate) use watermarks::RecordedWatermark;
 
 /// The fold. Lookups and changes cost O(log n) of what they name.
 #[derive(Debug, Default)]
@@ -291,6 +301,27 @@ impl State {
     /// What was handed out and not acknowledged, to be read without this state's lock.
     pub(crate) fn hand_outs(&self) -> HandOutReader {
         self.families.pops.reader()
+    }
+
+    /// How far a continuous topic is; `None` before its first step.
+    pub(crate) fn continuous_header(&self, topic: ContinuousId) -> Option<&Arc<ContinuousHeader>> {
+        self.families.continuous.header(topic)
+    }
+
+    /// What a continuous topic has saved, to be read without this state's lock.
+    pub(crate) fn saved(&self, topic: ContinuousId) -> SavedReader {
+        self.families.continuous.reader(topic)
+    }
+
+    /// What is recorded of how far event time has come in a table, in the order of its append times, which are those from which it
+    /// holds.
+    pub(crate) fn recorded_watermarks(&self, table: TableId) -> Arc<[RecordedWatermark]> {
+        self.families.watermarks.of_table(table)
+    }
+
+    /// Append time of the newest commit: all that was appended at or before it is there.
+    pub(crate) fn append_us(&self) -> i64 {
+        self.append_us
     }
 
     /// Producer streams: those whose answers are kept, and those of which only the epoch is.

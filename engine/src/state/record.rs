@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo, PluginSuspension, StateWrite};
 use crate::identities::IdentityChange;
 use crate::model::{
-    Appended, CheckbackId, ConsumerId, FunctionId, GroupMode, GroupRetryChanges, Lsn, NamespaceLimitChanges,
-    NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId, TableInfo, TopicId,
-    TopicInfo,
+    Appended, CheckbackId, ConsumerId, ContinuousId, ContinuousInfo, FunctionId, GroupMode, GroupRetryChanges, Lsn,
+    NamespaceLimitChanges, NamespaceLimits, Offset, PartitionId, PluginConsumerInfo, PluginId, ProducerStamp, TableId,
+    TableInfo, TopicId, TopicInfo,
 };
 use crate::state::IdentityRecord;
 use crate::state::group_key::GroupKey;
@@ -39,6 +39,7 @@ macro_rules! each_kind {
             Half($crate::state::HalfRecord) = 9,
             Pop($crate::state::PopRecord) = 10,
             Identity($crate::state::IdentityRecord) = 11,
+            Continuous($crate::state::ContinuousRecord) = 12,
             #[cfg(test)]
             Tally($crate::state::tests::tallies::Tally) = 120,
         }
@@ -109,6 +110,7 @@ impl Record {
         match self {
             Record::Rows(rows) => Some(rows.table),
             Record::Change(change) => change.table(),
+            Record::Continuous(record) => Some(record.table()),
             _ => None,
         }
     }
@@ -226,6 +228,13 @@ pub(crate) enum Change {
     PluginConsumerDropped {
         consumer: ConsumerId,
     },
+    /// Its output is the table that the record before creates; a table of late rows comes between them.
+    ContinuousCreated(ContinuousInfo),
+    ContinuousReplaced(ContinuousInfo),
+    /// Forgets its state too.
+    ContinuousDropped {
+        topic: ContinuousId,
+    },
     GroupCreated {
         namespace: String,
         group: String,
@@ -307,6 +316,14 @@ pub(crate) fn assign_id(change: &mut Change, lsn: Lsn) {
         Change::FunctionCreated(function) => (function.id, function.created) = (FunctionId(lsn.0), lsn),
         Change::CheckbackCreated(checkback) => (checkback.id, checkback.created) = (CheckbackId(lsn.0), lsn),
         Change::PluginConsumerCreated(consumer) => (consumer.id, consumer.created) = (ConsumerId(lsn.0), lsn),
+        Change::ContinuousCreated(info) => {
+            (info.id, info.created) = (ContinuousId(lsn.0), lsn);
+            let before = |records: u64| TableId(lsn.0.saturating_sub(records));
+            (info.output, info.late) = match info.late {
+                None => (before(1), None),
+                Some(_) => (before(2), Some(before(1))),
+            };
+        }
         _ => {}
     }
 }

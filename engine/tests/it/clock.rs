@@ -4,17 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use millstream_engine::disk::SimDisk;
 use millstream_engine::{
-    Append, Engine, EngineOptions, ErrorKind, ManualClock, Offset, PartitionChoice, ProducerStamp, Result, TableId,
-    TableOptions, TableSpec, TopicId,
+    Append, Engine, EngineOptions, ErrorKind, InputColumn, ManualClock, Offset, PartitionChoice, ProducerStamp, Result,
+    TableId, TableOptions, TableSpec, TopicId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
-use crate::fixture::{NOW_US, schema, who};
+use crate::fixture::{Fixture, NOW_US, schema, who};
+use crate::table::{Columns, scan};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
@@ -220,4 +224,31 @@ fn a_stream_that_is_silent_while_the_log_is_not_is_forgotten() {
     }
     let stamp = ProducerStamp { id: 1, epoch: 0, sequence: 1 };
     assert_eq!(truth.send(Some(stamp)).expect_err("it is forgotten").kind(), ErrorKind::FailedPrecondition);
+}
+
+#[test]
+fn each_commit_has_an_append_time_of_its_own_also_while_the_clock_stands_still() {
+    let mut fixture = Fixture::new();
+    let table = fixture.table("t", 2);
+    let times = |fixture: &Fixture| -> Vec<i64> {
+        let data_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let schema = Arc::new(Schema::new(vec![Field::new("_append_ts", data_type, false)]));
+        let columns = Columns { inputs: vec![InputColumn::AppendTs], schema, wanted: None };
+        let batches = scan(&fixture.engine, columns, table.id, None).expect("it is read");
+        let times =
+            batches.iter().flat_map(|batch| batch.batch.column(0).as_primitive::<TimestampMicrosecondType>().values());
+        times.copied().collect()
+    };
+    for round in 0..6 {
+        fixture.append(&table, round % 2, [1, 2]);
+        if round == 3 {
+            fixture = fixture.reopen();
+        }
+    }
+    let mut found = times(&fixture);
+    assert!(found.iter().all(|time_us| (0..1_000).contains(&(time_us - NOW_US))), "{found:?}");
+    found.sort_unstable();
+    let pairs: Vec<i64> = found.chunks(2).map(|pair| pair[0]).collect();
+    assert!(found.chunks(2).all(|pair| pair[0] == pair[1]), "rows of one commit: {found:?}");
+    assert!(pairs.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
 }

@@ -11,10 +11,10 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 use millstream_engine::{
-    Append, Assignment, AutoOffsetReset, BatchOperator, ChunkStatistics, ConsumerConfig, Delivery, Engine,
-    EngineOptions, Error, Evaluated, FailureKind, InputColumn, ManualClock, Member, Offset, OnError, OperatorError,
-    PartitionChoice, PartitionId, Principal, Result, RowMap, TableInfo, TableOptions, TableSpec, TopicCompiler,
-    TopicInfo, TopicPlugins, TopicSource, TopicSpec,
+    Append, Assignment, AutoOffsetReset, BatchOperator, ChunkStatistics, ConsumerConfig, ContinuousInfo,
+    ContinuousPlan, Delivery, Engine, EngineOptions, Error, Evaluated, FailureKind, InputColumn, ManualClock, Member,
+    Offset, OnError, OperatorError, PartitionChoice, PartitionId, Principal, Result, RowMap, TableInfo, TableOptions,
+    TableSpec, TopicCompiler, TopicInfo, TopicPlugins, TopicSource, TopicSpec,
 };
 use tempfile::TempDir;
 
@@ -194,6 +194,15 @@ impl TopicCompiler for Words {
             rows: self.rows.clone(),
             calls: self.calls.clone(),
         }))
+    }
+
+    fn compile_continuous(
+        &self,
+        info: &ContinuousInfo,
+        _: &[Arc<TableInfo>],
+        _: &TopicPlugins,
+    ) -> Result<Arc<dyn ContinuousPlan>> {
+        Err(Error::Unsupported(format!("topic {:?} has windows, and words know of none", info.name)))
     }
 
     fn try_cast(&self, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

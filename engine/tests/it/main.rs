@@ -6,6 +6,7 @@ mod backup;
 mod broadcast_replay;
 mod broadcast_schedules;
 mod clock;
+mod continuous;
 mod crash;
 mod dead_letters;
 mod definitions;

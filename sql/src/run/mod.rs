@@ -3,6 +3,7 @@
 mod backup;
 mod checkbacks;
 mod consumers;
+mod continuous;
 mod copy_from;
 mod copy_to;
 mod define;
@@ -64,6 +65,8 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CreateTopic(create) => topics::create_topic(scene, *create),
         Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
         Statement::ReloadTopic { name, to, at } => topic_reloads::reload_topic(scene, &name, &to, at),
+        Statement::PauseTopic { name, paused } => continuous::pause_topic(scene, &name, paused),
+        Statement::RebuildTopic { name } => continuous::rebuild_topic(scene, &name),
         Statement::ShadowTopic { name, plugin, version } => topics::shadow_topic(scene, &name, &plugin, version),
         Statement::UnshadowTopic { name } => topics::unshadow_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),

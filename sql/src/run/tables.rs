@@ -7,13 +7,23 @@ use datafusion::sql::sqlparser::ast::{ColumnDef, ColumnOption, ObjectName};
 use millstream_engine::{ColumnSpec, Durability, Error as EngineError, MessageKind, TableOptions, TableSpec};
 
 use super::define::writable;
+use super::groups::micros;
 use super::{Scene, done};
 use crate::names::{fold, ident_position};
 use crate::parse::{AlterTable, CreateTable, Options, TableColumns};
 use crate::types::from_sql;
 use crate::{Error, Outcome, Result, pseudo};
 
-const KNOWN: &[&str] = &["time_column", "partitions", "partition_key", "retention", "retention_bytes", "durability"];
+const KNOWN: &[&str] = &[
+    "time_column",
+    "partitions",
+    "partition_key",
+    "retention",
+    "retention_bytes",
+    "durability",
+    "watermark_delay",
+    "max_lead",
+];
 const KNOWN_OF_MESSAGES: &[&str] = &["kind"];
 
 pub(super) fn create_table(scene: &Scene, create: CreateTable) -> Result<Outcome> {
@@ -81,6 +91,12 @@ fn table_options(mut options: Options, known: &[&str]) -> Result<TableOptions> {
             return Err(Error::Invalid { message, position: None });
         }
     }
+    if let Some(ms) = options.duration_ms("watermark_delay")? {
+        table.watermark_delay_ms = ms;
+    }
+    if let Some(ms) = options.duration_ms("max_lead")? {
+        table.max_lead_ms = ms;
+    }
     options.finish("CREATE TABLE", known)?;
     Ok(table)
 }
@@ -130,6 +146,10 @@ pub(super) fn alter_table(scene: &Scene, name: &ObjectName, change: AlterTable) 
             let Some(partitions) = partitions else { return done("nothing to set") };
             let table = engine.set_partitions(who, &name.namespace, &name.name, partition_count(partitions)?)?;
             done(format!("table {:?} has {} partitions", name.name, table.options.partitions))
+        }
+        AlterTable::AdvanceWatermark { to } => {
+            engine.advance_watermark(who, &name.namespace, &name.name, micros(&to)?)?;
+            done(format!("watermark of table {:?} advanced to {to}", name.name))
         }
         AlterTable::AddColumns { columns } => {
             let table = engine.table(who, &name.namespace, &name.name)?;

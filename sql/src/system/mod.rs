@@ -4,6 +4,7 @@ mod callable;
 mod called;
 mod checkbacks;
 mod consumers;
+mod continuous;
 mod data;
 mod defined;
 mod delivered;
@@ -45,12 +46,13 @@ impl SystemTable {
 }
 
 /// All of them, by name.
-pub(crate) static TABLES: [SystemTable; 37] = [
+pub(crate) static TABLES: [SystemTable; 39] = [
     SystemTable { name: "access_keys", columns: identities::ACCESS_KEYS, rows: identities::access_keys },
     SystemTable { name: "assignments", columns: delivered::ASSIGNMENTS, rows: delivered::assignments },
     SystemTable { name: "checkbacks", columns: checkbacks::CHECKBACKS, rows: checkbacks::checkbacks },
     SystemTable { name: "columns", columns: defined::COLUMNS, rows: defined::columns },
     SystemTable { name: "consumer_groups", columns: delivered::GROUPS, rows: delivered::groups },
+    SystemTable { name: "continuous_topics", columns: continuous::TOPICS, rows: continuous::topics },
     SystemTable { name: "delayed_messages", columns: messages::DELAYED_MESSAGES, rows: messages::delayed_messages },
     SystemTable { name: "deliveries", columns: messages::DELIVERIES, rows: messages::deliveries },
     SystemTable { name: "functions", columns: callable::FUNCTIONS, rows: callable::functions },
@@ -83,6 +85,7 @@ pub(crate) static TABLES: [SystemTable; 37] = [
     SystemTable { name: "topics", columns: defined::TOPICS, rows: defined::topics },
     SystemTable { name: "transactions", columns: messages::TRANSACTIONS, rows: messages::transactions },
     SystemTable { name: "users", columns: identities::USERS, rows: identities::users },
+    SystemTable { name: "watermarks", columns: continuous::WATERMARKS, rows: continuous::watermarks },
 ];
 
 /// The table of a name.

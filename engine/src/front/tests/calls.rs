@@ -6,11 +6,11 @@ use std::time::Duration;
 use arrow_schema::DataType;
 
 use super::host::COPIES;
-use super::message_calls;
 use super::store::{
     NAMESPACE as NS, Store, append, consumer_spec, function_spec, group, identity, plugin_spec, row, table_spec,
     topic_spec,
 };
+use super::{continuous_calls, message_calls};
 use crate::access::{Action, ObjectKind};
 use crate::contract::PluginSettings;
 use crate::cursor::ScanRequest;
@@ -51,6 +51,7 @@ pub(super) fn calls() -> Vec<Call> {
     all.extend(message_calls::unseen_messages());
     all.extend(message_calls::pops());
     all.extend(message_calls::consumers());
+    all.extend(continuous_calls::calls());
     all
 }
 
@@ -317,6 +318,12 @@ pub(super) fn listings() -> Vec<Listing> {
         }),
         listing("suspended_plugins", See, Plugin, COPIES, |s, who| {
             Ok(s.engine.suspended_plugins(who)?.iter().map(|(plugin, _)| plugin.name.clone()).collect())
+        }),
+        listing("continuous_topics", See, Table, "cont", |s, who| {
+            Ok(s.engine.continuous_topics(who)?.iter().map(|status| status.info.name.clone()).collect())
+        }),
+        listing("watermarks", See, Table, "src", |s, who| {
+            Ok(s.engine.watermarks(who)?.iter().map(|of| of.table.name.clone()).collect())
         }),
         listing("functions", See, Function, "f", |s, who| {
             Ok(s.engine.functions(who)?.iter().map(|function| function.name.clone()).collect())

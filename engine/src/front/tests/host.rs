@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 
 use crate::contract::{
     BatchConsumer, BatchOperator, BatchPosition, CallFigures, CheckVerdict, CheckbackHandler, Consumed, ConsumerOutput,
-    KeyedState, LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind, PluginLimits,
-    PluginLogLine, PluginRequests, PluginSettings, PluginSuspension, TopicCompiler, TopicPlugins, Verdict, Volatility,
+    ContinuousPlan, KeyedState, LoadedPlugin, PluginCalls, PluginDescription, PluginHost, PluginInfo, PluginKind,
+    PluginLimits, PluginLogLine, PluginRequests, PluginSettings, PluginSuspension, TopicCompiler, TopicPlugins,
+    Verdict, Volatility,
 };
 use crate::lookups::{TableLookup, TableUse};
-use crate::model::{Error, OperatorError, PluginId, Result, TableInfo, TopicInfo};
+use crate::model::{ContinuousInfo, Error, OperatorError, PluginId, Result, TableInfo, TopicInfo};
 
 /// The name of the plugin that is a consumer.
 pub(super) const COPIES: &str = "copies";
@@ -113,6 +114,15 @@ pub(super) struct NoTopics;
 impl TopicCompiler for NoTopics {
     fn compile(&self, topic: &TopicInfo, _: &TableInfo, _: &TopicPlugins) -> Result<Arc<dyn BatchOperator>> {
         Err(Error::Unsupported(format!("topic {:?} is none of a test's", topic.name)))
+    }
+
+    fn compile_continuous(
+        &self,
+        info: &ContinuousInfo,
+        _: &[Arc<TableInfo>],
+        _: &TopicPlugins,
+    ) -> Result<Arc<dyn ContinuousPlan>> {
+        Err(Error::Unsupported(format!("topic {:?} is none of a test's", info.name)))
     }
 
     fn try_cast(&self, _: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod calls;
+mod continuous_calls;
 mod host;
 mod identities;
 mod locks;

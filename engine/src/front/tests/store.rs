@@ -14,10 +14,10 @@ use crate::contract::{CheckbackSettings, CheckbackSpec, FunctionSpec, PluginInfo
 use crate::front::Engine;
 use crate::messages::{MessageClient, MessageClientRole, MessageSubscription};
 use crate::model::{
-    Append, AutoOffsetReset, Chosen, ConsumerConfig, FunctionId, MessageKind, NamespaceLimit, NamespaceLimitChanges,
-    Offset, OnError, PartitionChoice, PartitionId, PluginConsumerSettings, PluginConsumerSpec, PopChoice, PopReceipt,
-    PopRequest, PopStart, Principal, Result, TableId, TableOptions, TableSpec, TopicId, TopicInfo, TopicSpec,
-    TransactionId,
+    Append, AutoOffsetReset, Chosen, ConsumerConfig, ContinuousSettings, ContinuousSpec, FunctionId, MessageKind,
+    NamespaceLimit, NamespaceLimitChanges, Offset, OnError, PartitionChoice, PartitionId, PluginConsumerSettings,
+    PluginConsumerSpec, PopChoice, PopReceipt, PopRequest, PopStart, Principal, Result, TableId, TableOptions,
+    TableSpec, TopicId, TopicInfo, TopicSpec, TransactionId,
 };
 use crate::platform::{AuditOptions, EngineOptions};
 use crate::state::Change;
@@ -26,7 +26,7 @@ pub(super) const NAMESPACE: &str = "public";
 
 /// Namespace `other`; tables `t` with a row in a segment, `out`, and `m` of messages; plugins `p`, in two versions, and [`COPIES`]; function `f`
 /// and topic `sel`, which call the first version of `p`, and the second one as a shadow; group `g` on `t`, with a client of messages; consumer `c`
-/// from `t` to `out`; checkback `k` of `m`, which asks [`JUDGES`]; `n` of messages without one.
+/// from `t` to `out`; checkback `k` of `m`, which asks [`JUDGES`]; `n` of messages without one; continuous topic `cont` over table `src`.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) engine: Engine,
@@ -80,6 +80,9 @@ impl Store {
         let half = engine.begin_transactions(owner, &message(messages, None), "g", None).expect("queued");
         let lsn = half.wait().expect("there is room").wait().expect("it begins").lsn;
         let half = TransactionId { lsn, index: 0 };
+        engine.create_table(owner, table_spec("src")).expect("a table");
+        engine.advance_watermark(owner, NAMESPACE, "src", 1).expect("it is on record");
+        engine.create_continuous_topic(owner, continuous_spec("cont")).expect("a continuous topic");
         let store = Store { engine, table, messages, half, topic, plugin, function, dir, paths: AtomicU64::default() };
         store.append(owner);
         store.engine.cut_segments(owner, table).expect("a segment");
@@ -185,6 +188,23 @@ pub(super) fn consumer_spec(name: &str) -> PluginConsumerSpec {
         outputs: vec![("out".to_owned(), "out".to_owned())],
         from: AutoOffsetReset::Earliest,
         settings: PluginConsumerSettings::default(),
+    }
+}
+
+/// Of the rows of `src`; no test here computes it.
+pub(super) fn continuous_spec(name: &str) -> ContinuousSpec {
+    ContinuousSpec {
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+        sources: vec!["src".to_owned()],
+        definition: "windows".to_owned(),
+        plugins: Vec::new(),
+        functions: Vec::new(),
+        output_schema: schema(),
+        output_time: None,
+        late_schema: Some(schema()),
+        fingerprint: "1".to_owned(),
+        settings: ContinuousSettings::default(),
     }
 }
 

@@ -130,7 +130,8 @@ impl Writer {
     /// An empty plan, or one that starts with the record of an extent just sealed.
     fn begin(&mut self) -> Result<Plan> {
         let (next, epoch) = (self.journal().next(), self.journal().identity().epoch);
-        let append_us = next.append_us.max(self.sequencing.time.now_us());
+        // Each commit has an append time of its own: it is an instant.
+        let append_us = next.append_us.saturating_add(1).max(self.sequencing.time.now_us());
         let mut plan = Plan::new(next.lsn, append_us, epoch);
         plan.producer_streams = self.sequencing.settings.producer_streams;
         if let Some(first) = self.sealed.take() {

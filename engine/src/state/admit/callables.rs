@@ -48,6 +48,10 @@ impl Admitting<'_> {
             if let Some(topic) = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id)) {
                 return in_use("plugin", &plugin.name, format!("topic {:?}", topic.name));
             }
+            let mut continuous = self.catalog.continuous_of_plugin(version.id);
+            if let Some(by) = continuous.find(|by| !earlier.dropped_continuous.contains(&by.id)) {
+                return in_use("plugin", &plugin.name, format!("continuous topic {:?}", by.name));
+            }
             if let Some(by) = self.catalog.consumer_of_plugin(version.id) {
                 return in_use("plugin", &plugin.name, format!("consumer {:?}", by.name));
             }
@@ -79,6 +83,10 @@ impl Admitting<'_> {
     pub(super) fn admit_function_drop(&self, id: FunctionId, earlier: &Earlier<'_>) -> Result<()> {
         let found = self.catalog.function(id);
         let function = found.ok_or_else(|| Error::gone("function"))?;
+        let mut continuous = self.catalog.continuous_of_function(id);
+        if let Some(by) = continuous.find(|by| !earlier.dropped_continuous.contains(&by.id)) {
+            return in_use("function", &function.name, format!("continuous topic {:?}", by.name));
+        }
         let mut topics = self.catalog.topics_of_function(id);
         let topic = topics.find(|topic| !earlier.dropped_topics.contains(&topic.id));
         topic.map_or(Ok(()), |topic| in_use("function", &function.name, format!("topic {:?}", topic.name)))
@@ -103,9 +111,13 @@ impl Admitting<'_> {
         let TopicSource::Select { plugins, functions, .. } = &topic.source else {
             return Err(Error::InvalidInput("identity topics come with their table".to_owned()));
         };
+        self.admit_called(&topic.namespace, plugins, functions)
+    }
+
+    pub(super) fn admit_called(&self, namespace: &str, plugins: &[PluginId], functions: &[FunctionId]) -> Result<()> {
         let mut names = Vec::with_capacity(plugins.len());
         for id in plugins {
-            let plugin = self.catalog.plugin(*id).filter(|plugin| plugin.namespace == topic.namespace);
+            let plugin = self.catalog.plugin(*id).filter(|plugin| plugin.namespace == namespace);
             let plugin = plugin.ok_or_else(|| Error::gone("plugin"))?;
             if names.contains(&plugin.name.as_str()) {
                 return Err(Error::InvalidInput(format!("a topic calls one version of plugin {:?}", plugin.name)));
@@ -113,7 +125,7 @@ impl Admitting<'_> {
             names.push(plugin.name.as_str());
         }
         for id in functions {
-            let function = self.catalog.function(*id).filter(|function| function.namespace == topic.namespace);
+            let function = self.catalog.function(*id).filter(|function| function.namespace == namespace);
             let function = function.ok_or_else(|| Error::gone("function"))?;
             if !names.contains(&function.plugin.as_str()) {
                 return Err(Error::NotFound { what: "plugin", name: function.plugin.clone() });

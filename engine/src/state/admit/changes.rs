@@ -130,6 +130,13 @@ impl Admitting<'_> {
                 earlier.dropped_consumers.insert(*consumer);
                 Ok(())
             }
+            Change::ContinuousCreated(info) => self.admit_continuous(info, earlier),
+            Change::ContinuousReplaced(info) => self.admit_continuous_replacement(info),
+            Change::ContinuousDropped { topic } => {
+                self.known_continuous(*topic)?;
+                earlier.dropped_continuous.insert(*topic);
+                Ok(())
+            }
             Change::GroupCreated { namespace, group, .. } => {
                 self.catalog.known_namespace(namespace)?;
                 free(self.groups.get(namespace, group).is_none(), "consumer group", group)?;
@@ -248,6 +255,7 @@ impl Admitting<'_> {
     fn admit_table_drop(&self, id: TableId, earlier: &Earlier<'_>) -> Result<()> {
         let table = self.catalog.known_table(id)?;
         self.refuse_consumer_of_table(id, &table.name)?;
+        self.refuse_continuous_of_table(id, &table.name, earlier)?;
         if let Some(by) = self.catalog.checkback_of_table(id).filter(|by| !earlier.dropped_checkbacks.contains(&by.id))
         {
             return in_use("table", &table.name, format!("checkback {:?}", by.name));

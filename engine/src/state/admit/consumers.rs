@@ -32,6 +32,12 @@ impl Admitting<'_> {
                     table.name
                 )));
             }
+            if let Some(of) = self.catalog.continuous_of_table(*output) {
+                return Err(Error::InvalidInput(format!(
+                    "table {:?} holds the rows of continuous topic {:?}: nothing else is written to it",
+                    table.name, of.name
+                )));
+            }
             if *output == topic.table {
                 return Err(Error::InvalidInput(format!(
                     "consumer {:?} would read what it writes: topic {:?} is over table {:?}",

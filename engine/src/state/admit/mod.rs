@@ -5,5 +5,6 @@ mod callables;
 mod changes;
 mod checkbacks;
 mod consumers;
+mod continuous;
 
 use admitting::Admitting;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{Catalog, PartitionState};
+use super::{Catalog, PartitionState, continuous};
 use crate::contract::PluginInfo;
-use crate::model::{TableId, TableInfo, TopicId, TopicInfo};
+use crate::model::{ContinuousInfo, TableId, TableInfo, TopicId, TopicInfo};
 use crate::state::{Change, Record, RecordContext};
 
 impl Catalog {
@@ -20,7 +20,7 @@ impl Catalog {
                 }
             }
             Record::Change(change) => {
-                let defines = self.apply_change(change);
+                let defines = self.apply_change(context, change);
                 if defines {
                     self.changed();
                 }
@@ -30,7 +30,7 @@ impl Catalog {
     }
 
     /// Whether what is defined has changed.
-    fn apply_change(&mut self, change: &Change) -> bool {
+    fn apply_change(&mut self, context: RecordContext, change: &Change) -> bool {
         match change {
             Change::SegmentsChanged { table, partition, added, removed } => {
                 if let Some(state) = self.partition_mut(*table, *partition) {
@@ -46,12 +46,12 @@ impl Catalog {
                     self.mark(Entry::Partition(*table, *partition));
                 }
             }
-            _ => return self.define(change),
+            _ => return self.define(context, change),
         }
         false
     }
 
-    fn define(&mut self, change: &Change) -> bool {
+    fn define(&mut self, context: RecordContext, change: &Change) -> bool {
         match change {
             Change::NamespaceCreated { name, limits } => {
                 self.put_namespace(name, limits.clone());
@@ -131,6 +131,12 @@ impl Catalog {
                 self.mark(Entry::Consumer(*consumer));
                 self.remove_consumer(*consumer);
             }
+            Change::ContinuousCreated(info) => self.define_continuous(continuous::begun(info, context)),
+            Change::ContinuousReplaced(info) => self.define_continuous(info.clone()),
+            Change::ContinuousDropped { topic } => {
+                self.mark(Entry::Continuous(*topic));
+                self.remove_continuous(*topic);
+            }
             Change::CheckbackCreated(info) => {
                 self.mark(Entry::Checkback(info.id));
                 self.put_checkback(Arc::new(info.clone()));
@@ -155,6 +161,11 @@ impl Catalog {
     fn define_table(&mut self, info: TableInfo) {
         self.mark(Entry::Table(info.id));
         self.put_table(Arc::new(info));
+    }
+
+    fn define_continuous(&mut self, info: ContinuousInfo) {
+        self.mark(Entry::Continuous(info.id));
+        self.put_continuous(Arc::new(info));
     }
 
     fn define_topic(&mut self, topic: TopicInfo) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{CheckbackId, ConsumerId, FunctionId, Offset, PartitionId, PluginId, TableId, TopicId};
+use crate::model::{
+    CheckbackId, ConsumerId, ContinuousId, FunctionId, Offset, PartitionId, PluginId, TableId, TopicId,
+};
 use crate::state::codec::KeyBytes;
 
 /// One entry of the catalog.
@@ -15,6 +17,7 @@ pub(super) enum Entry {
     Function(FunctionId),
     Consumer(ConsumerId),
     Checkback(CheckbackId),
+    Continuous(ContinuousId),
     Partition(TableId, PartitionId),
     /// By first offset.
     Segment(TableId, PartitionId, Offset),
@@ -30,6 +33,7 @@ impl Entry {
             Entry::Function(id) => KeyBytes::new(b'f').u64(id.0),
             Entry::Consumer(id) => KeyBytes::new(b'c').u64(id.0),
             Entry::Checkback(id) => KeyBytes::new(b'j').u64(id.0),
+            Entry::Continuous(id) => KeyBytes::new(b'T').u64(id.0),
             Entry::Partition(table, partition) => KeyBytes::new(b'p').u64(table.0).u32(*partition),
             Entry::Segment(table, partition, first) => KeyBytes::new(b's').u64(table.0).u32(*partition).u64(*first),
         };

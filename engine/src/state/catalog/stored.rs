@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::{Catalog, segments};
 use crate::contract::{CheckbackInfo, FunctionInfo, PluginInfo};
-use crate::model::{Lsn, NamespaceLimits, Offset, PluginConsumerInfo, Result, TableId, TableInfo, TopicInfo};
+use crate::model::{
+    ContinuousInfo, Lsn, NamespaceLimits, Offset, PluginConsumerInfo, Result, TableId, TableInfo, TopicInfo,
+};
 use crate::state::codec;
 use crate::state::codec::KeyParts;
 use crate::state::partition::PartitionState;
@@ -97,6 +99,7 @@ impl Catalog {
             Entry::Function(id) => self.function(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Consumer(id) => self.consumer(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Checkback(id) => self.checkback(*id).map(|info| codec::json(info.as_ref())).transpose(),
+            Entry::Continuous(id) => self.continuous(*id).map(|info| codec::json(info.as_ref())).transpose(),
             Entry::Partition(table, partition) => {
                 let found = self.partition(*table, *partition);
                 found.map(|found| codec::postcard(&StoredPartition::of(found))).transpose()
@@ -112,7 +115,7 @@ impl Catalog {
 
 impl Stored for Catalog {
     fn tags(&self) -> &'static [&'static [u8]] {
-        &[b"n", b"t", b"w", b"f", b"q", b"c", b"j", b"p", b"s"]
+        &[b"n", b"t", b"w", b"f", b"q", b"c", b"j", b"T", b"p", b"s"]
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
@@ -128,6 +131,7 @@ impl Stored for Catalog {
             Some(b'f') => self.put_function(codec::from_json::<FunctionInfo>(value)?.into()),
             Some(b'c') => self.put_consumer(codec::from_json::<PluginConsumerInfo>(value)?.into()),
             Some(b'j') => self.put_checkback(codec::from_json::<CheckbackInfo>(value)?.into()),
+            Some(b'T') => self.put_continuous(codec::from_json::<ContinuousInfo>(value)?.into()),
             Some(b'p') => {
                 let stored: StoredPartition = codec::from_postcard(value)?;
                 let (table, partition) = (parts.u64()?, parts.u32()?);

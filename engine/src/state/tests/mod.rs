@@ -2,6 +2,7 @@
 
 mod admission;
 mod consumers;
+mod continuous;
 mod histories;
 mod partitions;
 mod pops;

@@ -9,7 +9,9 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut};
-use millstream_engine::{ContinuousInfo, ContinuousStart, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins};
+use millstream_engine::{
+    ContinuousInfo, ContinuousStart, FunctionId, LatePolicy, PluginId, TableId, TableInfo, TopicPlugins,
+};
 
 use super::check;
 use super::plan::{Parts, WindowPlan};

@@ -1,6 +1,6 @@
 //! Panes: the pieces that windows are made of, between the rows that come and the windows that close.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result as DfResult};
@@ -79,10 +79,10 @@ impl Pane {
     pub(super) fn bytes(&self) -> usize {
         let live = match &self.live {
             Live::Nothing => 0,
-            Live::Rows(batches) => batches.iter().map(RecordBatch::get_array_memory_size).sum(),
+            Live::Rows(batches) => batches.iter().map(bytes_of).sum(),
             Live::Groups(table) => table.bytes(),
         };
-        self.pieces.iter().map(|piece| piece.batch.get_array_memory_size()).sum::<usize>() + live
+        self.pieces.iter().map(|piece| bytes_of(&piece.batch)).sum::<usize>() + live
     }
 
     /// Makes a piece of what came last.
@@ -99,7 +99,7 @@ impl Pane {
 
     /// Puts pieces together where that makes them fewer for little.
     fn compact(&mut self, kept: &Kept) -> DfResult<()> {
-        let is_small = |piece: &Piece| piece.batch.get_array_memory_size() <= SMALL_PIECE_BYTES;
+        let is_small = |piece: &Piece| bytes_of(&piece.batch) <= SMALL_PIECE_BYTES;
         let from = match kept {
             Kept::Rows { .. } => {
                 let small = self.pieces.iter().rev().take_while(|piece| is_small(piece)).count();
@@ -157,6 +157,15 @@ impl Pane {
         self.settle(kept)?;
         Ok(self.pieces.iter().map(|piece| &piece.batch))
     }
+}
+
+/// What a batch takes by itself: batches that were read back share what they were read from.
+pub(super) fn bytes_of(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
 }
 
 /// Groups of several panes, each once: their keys and values.

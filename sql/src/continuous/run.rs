@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use millstream_engine::{
 
 use super::close::closed_batch;
 use super::late::LateRows;
-use super::panes::{Pane, merged};
+use super::panes::{Pane, bytes_of, merged};
 use super::plan::Core;
 use super::split::Kept;
 use crate::convert::into_operator;
@@ -110,7 +110,7 @@ impl WindowRun {
         for (place, of_pane) in places {
             let rows = match of_pane.len() == kept.num_rows() {
                 true => kept.clone(),
-                false => take_record_batch(&kept, &UInt32Array::from(of_pane))?,
+                false => taken(&kept, of_pane)?,
             };
             self.panes.entry(place).or_default().add(rows, &core.kept)?;
         }
@@ -203,7 +203,7 @@ impl WindowRun {
             };
             let out = self.begun.filter(|(begun, _)| *begun == end).map_or(0, |(_, out)| out).min(rows.num_rows());
             let left = rows.num_rows() - out;
-            let size = rows.get_array_memory_size();
+            let size = bytes_of(&rows);
             let fits = max_bytes.saturating_sub(bytes).saturating_mul(rows.num_rows().max(1)) / size.max(1);
             if left > fits && is_any {
                 // The next part begins with it.
@@ -251,6 +251,15 @@ impl<'a> Runs<'a> {
         }
         self.judged.first().map_or(i64::MIN, |run| run.watermark_us)
     }
+}
+
+/// Some rows of a batch that may be without columns.
+fn taken(batch: &RecordBatch, rows: Vec<u32>) -> DfResult<RecordBatch> {
+    if batch.num_columns() == 0 {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        return Ok(RecordBatch::try_new_with_options(batch.schema(), Vec::new(), &options)?);
+    }
+    Ok(take_record_batch(batch, &UInt32Array::from(rows))?)
 }
 
 fn corrupt(error: &DataFusionError) -> EngineError {

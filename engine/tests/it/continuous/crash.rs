@@ -25,6 +25,8 @@ fn open(dir: &Path, disk: &SimDisk) -> Result<Engine> {
     options.seed = Some(1);
     // Checkpoints are taken at rolls, so that some runs begin from one.
     options.log_file_bytes = 16 << 10;
+    // A window of many keys takes several steps to close.
+    options.max_commit_bytes = 64 << 10;
     options.segment_threads = 0;
     options.maintenance_interval_ms = 3_600_000;
     options.free_space_floor_bytes = 0;
@@ -37,7 +39,9 @@ fn rows_of(round: i64) -> Vec<Row> {
         let back = (round * 7 + number * 5) % 23;
         (at(round * 4 - back), (number % 4 > 0).then_some(number % 4), round + number)
     };
-    (0..6).map(row).collect()
+    let keys = if round % 6 == 1 { 450 } else { 0 };
+    let many = (0..keys).map(|key| (at(round * 4), Some(1_000 + key), key));
+    (0..6).map(row).chain(many).collect()
 }
 
 fn run(engine: &Engine) -> Result<()> {
@@ -45,7 +49,7 @@ fn run(engine: &Engine) -> Result<()> {
     // Event time is what the rows say, whenever this runs.
     let options = TableOptions { partitions: PARTITIONS, max_lead_ms: u64::MAX, ..TableOptions::default() };
     create_table_with(engine, "t", options)?;
-    engine.create_continuous_topic(&who(), spec("first", "t", "tumble 10000000 parts 2"))?;
+    engine.create_continuous_topic(&who(), spec("first", "t", "tumble 10000000 parts 50"))?;
     engine.create_continuous_topic(&who(), spec("second", "first", "tumble 60000000"))?;
     for round in 0..24 {
         append(engine, "t", u32::try_from(round % 2).expect("small"), &rows_of(round))?;

@@ -6,8 +6,8 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use millstream_engine::ContinuousPlan;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::queries::{Query, query};
 use super::rows::{history, instants, kept, schema, seconds, time_type};
@@ -126,9 +126,11 @@ fn pair(
     let context = format!("seed {seed}: {sql}");
     let defined = try_define(&sql, over(table), state).unwrap_or_else(|error| panic!("{context}: {error}"));
     let plan = &defined.plan;
-    // What is stored is the same topic.
-    let again = try_define(&defined.text, over(table), state).unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert_eq!((&again.text, again.plan.fingerprint()), (&defined.text, plan.fingerprint()), "{context}");
+    if random.random_bool(0.1) {
+        // What is stored is the same topic.
+        let again = try_define(&defined.text, over(table), state).unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert_eq!((&again.text, again.plan.fingerprint()), (&defined.text, plan.fingerprint()), "{context}");
+    }
     let durable = engine::run(plan, &instants(commits, plan), random);
     let output = plan.output_schema();
     for part in &durable.output {

@@ -92,10 +92,6 @@ impl GroupTable {
         Ok(GroupTable { grouping_keys: keys, values, accumulators, total: 0, indices: Vec::new() })
     }
 
-    pub(super) fn groups(&self) -> usize {
-        self.total
-    }
-
     pub(super) fn bytes(&self) -> usize {
         let values = self.values.as_ref().map_or(0, |values| values.size());
         self.accumulators.iter().map(|accumulator| accumulator.size()).sum::<usize>() + values

@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 BIN := $(CARGO_TARGET_DIR)/debug/millstream
 
-.PHONY: demo test soak bench lint build guests install dist dist-test clean
+.PHONY: demo test soak bench lint build guests install docs dist dist-test clean
 
 # All targets of all packages, as in `test`: any other choice has other features of shared crates, which would be compiled
 # twice.
@@ -27,7 +27,7 @@ demo: build guests
 E2E_WORKERS ?= 2
 
 test: build guests
-	@scripts/setup python java clients s3
+	@scripts/setup python java clients s3 docs
 	MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests cargo test --locked --workspace --no-fail-fast
 	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" MILLSTREAM_BIN=$(BIN) MILLSTREAM_GUESTS_DIR=$(CARGO_TARGET_DIR)/guests \
 		$(MILLSTREAM_CACHE)/venv/bin/python -m pytest -n $(E2E_WORKERS) --dist worksteal tests/e2e
@@ -39,7 +39,7 @@ FUZZ_SECONDS ?= 600
 KILLS ?= 20
 
 soak: build guests
-	@scripts/setup python apache
+	@scripts/setup python apache rust_client
 	MILLSTREAM_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --workspace --no-fail-fast mutated -- --test-threads=2
 	KILLS=$(KILLS) MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e/test_rocketmq_kills.py
 	MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e -m soak
@@ -57,6 +57,11 @@ install:
 	cargo build --locked --release -p millstream
 	install -d $(DESTDIR)$(PREFIX)/bin
 	strip --strip-unneeded -o $(DESTDIR)$(PREFIX)/bin/millstream $(CARGO_TARGET_DIR)/release/millstream
+
+# The documentation as a site, in target/docs: with search, and without requests to anybody.
+docs:
+	@scripts/setup docs
+	PATH="$(MILLSTREAM_CACHE)/tools/bin:$$PATH" scripts/docs
 
 # What people download, in dist/; and what comes of it in clean roots.
 dist:

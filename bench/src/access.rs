@@ -8,7 +8,7 @@ use millstream_engine::{
 
 use crate::report::{Figure, median, percentile};
 use crate::store::Store;
-use crate::{Result, Scale, data, single};
+use crate::{Result, Scale, data, signed, single};
 
 const PASSWORD: &str = "of the bench";
 const NAMESPACE: &str = "public";
@@ -17,9 +17,9 @@ const GRANTS_OF_ROLE: usize = 10;
 const ROLES_OF_USER: usize = 100;
 const WRITERS: usize = 64;
 
-/// Figures `access_check_p99` and `single_rows_with_users`.
+/// Figures `access_check_p99`, `single_rows_with_users` and `messages_with_users`.
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
-    Ok(vec![checks(scale)?, single_rows(scale)?])
+    Ok(vec![checks(scale)?, single_rows(scale)?, signed::messages(scale)?])
 }
 
 fn checks(scale: Scale) -> Result<Figure> {

@@ -20,8 +20,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `millstream serve` over a data directory.
     pub(crate) fn start(data: &Path, options: &[&str]) -> Result<Server> {
+        Server::start_with(data, options, &[])
+    }
+
+    /// With variables.
+    pub(crate) fn start_with(data: &Path, options: &[&str], variables: &[(&str, &str)]) -> Result<Server> {
         let program = binary()?;
         let mut child = Command::new(&program)
+            .envs(variables.iter().copied())
             .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--remoting", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(options)

@@ -1,11 +1,11 @@
 //! What many topics, groups and connections of RocketMQ's clients take while they do nothing.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::process::{self, Server};
+use crate::remoting::ask;
 use crate::report::Figure;
 use crate::{Result, Scale};
 
@@ -56,27 +56,4 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
             format!("beside them {connections} connections of consumers in {groups} groups"),
         ),
     ])
-}
-
-/// Sends a request and reads its answer, past what the server tells of others.
-fn ask(stream: &mut TcpStream, code: i32, fields: &Value, body: &str) -> Result<()> {
-    let header = json!({"code": code, "extFields": fields, "flag": 0, "opaque": code, "version": 409}).to_string();
-    let mut message = u32::try_from(4 + header.len() + body.len())?.to_be_bytes().to_vec();
-    message.extend(u32::try_from(header.len())?.to_be_bytes());
-    message.extend(header.bytes().chain(body.bytes()));
-    stream.write_all(&message)?;
-    loop {
-        let mut number = [0; 4];
-        stream.read_exact(&mut number)?;
-        let mut answer = vec![0; usize::try_from(u32::from_be_bytes(number))?];
-        stream.read_exact(&mut answer)?;
-        let length = answer.get(..4).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes);
-        let end = 4 + usize::try_from(length.unwrap_or(u32::MAX))?;
-        let header: Value = serde_json::from_slice(answer.get(4..end).ok_or("an answer that is cut off")?)?;
-        match (header["flag"].as_i64(), header["code"].as_i64()) {
-            (Some(1), Some(0)) => return Ok(()),
-            (Some(1), _) => return Err(format!("request {code} is refused: {header}").into()),
-            _ => {}
-        }
-    }
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod backup;
 mod checkbacks;
 mod chunks;
 mod continuous;
@@ -33,6 +34,7 @@ mod segments;
 mod state;
 mod write;
 
+pub use backup::restore;
 pub use chunks::PlainColumns;
 pub use contract::{
     BatchConsumer, BatchOperator, BatchPosition, BatchTransform, CallFigures, CallTimes, CallUse, Capability,
@@ -59,19 +61,20 @@ pub use messages::{
     LiveSubscription, MessageClient, MessageClientRole, MessageNote, MessageStep, MessageSubscription, sent_again,
 };
 pub use model::{
-    Append, Appended, Assignment, AutoOffsetReset, CallerAddress, CheckbackId, Chosen, ColumnSpec, ConsumerConfig,
-    ConsumerId, ConsumerReload, ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec, ContinuousStart,
-    ContinuousStatus, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent, EngineStats,
-    Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries, GroupRetryChanges,
-    HalfMessage, InFlight, LatePolicy, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS, MAX_INVISIBLE,
-    MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind, NamespaceLimit,
-    NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError, OperatorError,
-    PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures, PluginConsumerInfo,
-    PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion, PopAcked, PopChoice,
-    PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner, Receipt, Result,
-    RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions, TableSpec, TopicId,
-    TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion, VersionRange, VersionStart,
-    WatermarkInfo, cpu_milli, message_schema, types::Misfit, types::convert as convert_column, types::stored_type,
+    Append, Appended, Assignment, AutoOffsetReset, BackupInfo, CallerAddress, CheckbackId, Chosen, ColumnSpec,
+    ConsumerConfig, ConsumerId, ConsumerReload, ContinuousId, ContinuousInfo, ContinuousSettings, ContinuousSpec,
+    ContinuousStart, ContinuousStatus, DelayedMessage, Delivery, Durability, EarlierVersion, EncodedBatch, EngineEvent,
+    EngineStats, Error, ErrorKind, FailureKind, FoundMessage, FunctionId, GroupInfo, GroupMode, GroupRetries,
+    GroupRetryChanges, HalfMessage, InFlight, LatePolicy, Lsn, MAX_CONSUMER_RETRIES, MAX_DELAY_US, MAX_GROUP_ATTEMPTS,
+    MAX_INVISIBLE, MAX_POPPED, MAX_TOPIC_VERSIONS, MIN_CPU_MILLI, MIN_INVISIBLE, MemberInfo, MessageKey, MessageKind,
+    NamespaceLimit, NamespaceLimitChanges, NamespaceLimits, NamespaceUsage, Offset, OffsetReset, OnError,
+    OperatorError, PartitionChoice, PartitionId, PartitionOffsets, PendingReceipt, PluginConsumerFigures,
+    PluginConsumerInfo, PluginConsumerSettings, PluginConsumerSpec, PluginConsumerStatus, PluginId, PluginVersion,
+    PopAcked, PopChoice, PopReceipt, PopRequest, PopStart, Popped, Principal, ProducerStamp, QuotaInfo, QuotaOwner,
+    Receipt, Result, RowOffsets, RowPlace, SYSTEM_NAMESPACE, SeekTo, SegmentInfo, TableId, TableInfo, TableOptions,
+    TableSpec, TopicId, TopicInfo, TopicSource, TopicSpec, TransactionCheck, TransactionId, UpcomingVersion,
+    VersionRange, VersionStart, WatermarkInfo, cpu_milli, message_schema, types::Misfit,
+    types::convert as convert_column, types::stored_type,
 };
 pub use platform::disk;
 pub use platform::{

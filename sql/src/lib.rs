@@ -8,6 +8,7 @@
 //! message queues want; all of it on `threads`
 //! of its own.
 
+mod continuous;
 mod convert;
 mod error;
 mod listing;
@@ -32,6 +33,7 @@ mod threads;
 mod topic;
 mod types;
 mod values;
+mod windows;
 
 pub use error::{Error, Position, Result};
 pub use options::{ShownSetting, SqlOptions};

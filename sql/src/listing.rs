@@ -3,14 +3,14 @@
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use millstream_engine::{
-    CheckbackInfo, CheckbackSettings, Durability, FunctionInfo, OnError, TableInfo, TableOptions, TopicInfo,
-    TopicSource,
+    CheckbackInfo, CheckbackSettings, ContinuousInfo, ContinuousSettings, ContinuousStart, Durability, FunctionInfo,
+    OnError, TableInfo, TableOptions, TopicInfo, TopicSource,
 };
 use std::sync::Arc;
 
 use crate::names::{Name, SYSTEM, literal, quote, resolve};
 use crate::parse::Show;
-use crate::query::{Reader, Relation, VERSION};
+use crate::query::{Reader, Relation, VERSION, permitted};
 use crate::types::to_sql;
 use crate::{Error, Result, system};
 
@@ -69,7 +69,7 @@ pub(crate) fn query_of(show: &Show, reader: &Reader, namespace: &str) -> Result<
         ),
         Show::Functions => format!(
             "SELECT DISTINCT routine_name AS name, function_type AS kind, description FROM information_schema.routines \
-             UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
+             WHERE left(routine_name, 2) <> '__' UNION ALL SELECT name, 'PLUGIN', concat('(', parameters, ') RETURNS ', returns, ' USING PLUGIN ', plugin) \
              FROM system.functions {here} ORDER BY name"
         ),
         Show::Users => "SELECT * FROM system.users ORDER BY name".to_owned(),
@@ -146,17 +146,21 @@ pub(crate) fn show_create(show: &Show, reader: &Reader, namespace: &str) -> Resu
         }
         Show::CreateTopic(name) => {
             let name = resolve(name, namespace)?;
-            match reader.relation(&name)? {
-                Some(Relation::Topic(topic, _)) => {
+            match (reader.continuous(&name)?, reader.relation(&name)?) {
+                (Some(status), Some(_)) => {
+                    let text = create_continuous(reader, &status.info)?;
+                    (name, text)
+                }
+                (_, Some(Relation::Topic(topic, _))) => {
                     reader.check_definition(&topic)?;
                     (name, create_topic(&topic))
                 }
-                Some(Relation::Table(table)) => {
+                (_, Some(Relation::Table(table))) => {
                     let text =
                         format!("-- the identity topic of table {}: every row, every column", quote(&table.name));
                     (name, text)
                 }
-                None => return Err(missing("topic", &name)),
+                (_, None) => return Err(missing("topic", &name)),
             }
         }
         Show::CreateFunction(name) => {
@@ -227,7 +231,7 @@ fn with(options: &TableOptions) -> String {
     entries.join(", ")
 }
 
-fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     for (unit, size) in [("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000), ("seconds", 1_000)] {
         if ms >= size && ms.is_multiple_of(size) {
             return format!("{} {unit}", ms / size);
@@ -246,6 +250,51 @@ fn create_topic(topic: &TopicInfo) -> String {
         policy => format!(" WITH (on_error = '{}')", on_error(policy)),
     };
     format!("CREATE TOPIC {}{with} AS {definition}", quote(&topic.name))
+}
+
+fn create_continuous(reader: &Reader, info: &ContinuousInfo) -> Result<String> {
+    for source in &info.sources {
+        if permitted(reader.engine.table_by_id(&reader.who, *source))?.is_none() {
+            let message = format!("the definition of topic {:?} is told to whoever has rights on its table", info.name);
+            return Err(millstream_engine::Error::PermissionDenied(message).into());
+        }
+    }
+    let settings = shown(&info.settings);
+    let with = if settings.is_empty() { String::new() } else { format!(" WITH ({})", settings.join(", ")) };
+    Ok(format!("CREATE TOPIC {}{with} AS {}", quote(&info.name), info.definition))
+}
+
+/// The settings of a topic over windows that are not the usual ones, as they are written.
+fn shown(settings: &ContinuousSettings) -> Vec<String> {
+    let usual = ContinuousSettings::default();
+    let mut shown = Vec::new();
+    if settings.late != usual.late {
+        shown.push("late = 'drop'".to_owned());
+    }
+    if settings.idle_ms != usual.idle_ms {
+        shown.push(format!("idle = '{}'", idle(settings)));
+    }
+    if settings.start != usual.start {
+        shown.push(format!("start = {}", literal(&start(settings))));
+    }
+    if settings.state_bytes != usual.state_bytes {
+        shown.push(format!("state_bytes = {}", settings.state_bytes));
+    }
+    shown
+}
+
+fn idle(settings: &ContinuousSettings) -> String {
+    settings.idle_ms.map_or_else(|| "none".to_owned(), duration)
+}
+
+/// How `start` is written.
+pub(crate) fn start(settings: &ContinuousSettings) -> String {
+    match settings.start {
+        ContinuousStart::Earliest => "earliest".to_owned(),
+        ContinuousStart::Latest => "latest".to_owned(),
+        ContinuousStart::At(us) => chrono::DateTime::from_timestamp_micros(us)
+            .map_or_else(|| us.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+    }
 }
 
 fn create_checkback(checkback: &CheckbackInfo, table: &TableInfo) -> String {

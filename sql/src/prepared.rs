@@ -252,8 +252,8 @@ impl Prepared {
             Plan::ExplainCreateTopic(create) => self.one_batch(planning(|| run::explain_create_topic(&scene, create))?),
             Plan::ExplainTopic(name) => self.one_batch(planning(|| run::explain_topic(&scene, name))?),
             Plan::Other(statement) => {
-                let purpose =
-                    if matches!(statement, Statement::CopyFrom(_)) { Purpose::File } else { Purpose::Statement };
+                let is_file = matches!(statement, Statement::CopyFrom(_) | Statement::Backup { .. });
+                let purpose = if is_file { Purpose::File } else { Purpose::Statement };
                 let (plan, shares) = (Arc::clone(&self.plan), Arc::clone(&scene.reader.shares));
                 let run = move || match plan.as_ref() {
                     Plan::Other(statement) => planning(|| run::run(&scene, statement.clone())),

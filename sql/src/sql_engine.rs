@@ -15,7 +15,7 @@ use crate::query::{Reader, base_state, runtime};
 use crate::run::Scene;
 use crate::selector::{Filters, MessageFilter, PropertyNames};
 use crate::threads::{Threads, planning};
-use crate::{Error, Result, SqlOptions, SqlSession, names, system, topic, values};
+use crate::{Error, Result, SqlOptions, SqlSession, continuous, names, system, topic, values};
 
 /// SQL over one engine. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ impl SqlEngine {
             .chain(state.aggregate_functions().keys())
             .chain(state.window_functions().keys())
             .chain(state.table_functions().keys())
+            .filter(|name| !name.starts_with("__"))
             .cloned()
             .chain([crate::poll::NAME.to_owned()])
             .collect();
@@ -126,23 +127,29 @@ impl TopicCompiler for Compiler {
         plugins: &TopicPlugins,
     ) -> millstream_engine::Result<Arc<dyn BatchOperator>> {
         // The engine calls from whatever thread reads the topic first.
-        planning(|| topic::compile_topic(topic, table, plugins, &self.state)).map_err(|error| match error {
-            Error::Engine(error) => error,
-            other => EngineError::Internal(format!("topic {:?} does not compile any more: {other}", topic.name)),
-        })
+        planning(|| topic::compile_topic(topic, table, plugins, &self.state))
+            .map_err(|error| unplanned(&topic.name, error))
     }
 
     fn compile_continuous(
         &self,
         info: &ContinuousInfo,
-        _: &[Arc<TableInfo>],
-        _: &TopicPlugins,
+        sources: &[Arc<TableInfo>],
+        plugins: &TopicPlugins,
     ) -> millstream_engine::Result<Arc<dyn ContinuousPlan>> {
-        Err(EngineError::Unsupported(format!("continuous topic {:?}: SQL compiles none yet", info.name)))
+        let compiled = planning(|| continuous::compile(info, sources, plugins, &self.state));
+        Ok(Arc::new(compiled.map_err(|error| unplanned(&info.name, error))?))
     }
 
     fn try_cast(&self, values: &ArrayRef, to: &DataType) -> millstream_engine::Result<ArrayRef> {
         values::convert(values, to, true).map_err(|error| EngineError::InvalidInput(error.to_string()))
+    }
+}
+
+fn unplanned(topic: &str, error: Error) -> EngineError {
+    match error {
+        Error::Engine(error) => error,
+        other => EngineError::Internal(format!("topic {topic:?} does not compile any more: {other}")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! closes; the calls stand by subject in the files beside it.
 
 mod audit;
+mod backup;
 mod checkback;
 mod checkbacks;
 mod continuous;

@@ -78,7 +78,10 @@ impl Engine {
         let session = self.session(who)?;
         let plugin = session.plugin(Action::Define, namespace, name)?;
         session.veiled(namespace, self.record(who, vec![Change::PluginDropped { plugin: plugin.id }]))?;
-        self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
+        // A file that is held is swept with the next plugin, or at the next opening.
+        if let Some(_deleting) = self.rooms.maintenance.deleting() {
+            self.rooms.plugins.modules.sweep(&self.rooms.ledger.state, &self.rooms.ledger.events);
+        }
         Ok(())
     }
 

@@ -12,10 +12,11 @@ mod state_lock;
 mod tests;
 pub(crate) mod time;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use self::journal::file::LogDirectory;
-use self::journal::{Checkpointed, Journal, LogId, Replay, ReplayedJournal};
+use self::journal::{Checkpointed, Journal, LogId, Replay, ReplayedCommit, ReplayedJournal};
 use self::rows::{LogRows, Reach, ReplayedEntries};
 use self::sequencer::Sequencer;
 use crate::log::time::LogTime;
@@ -23,6 +24,7 @@ use crate::model::{EngineStats, Error, Lsn, Offset, PartitionId, PendingReceipt,
 use crate::platform::EngineOptions;
 use crate::platform::Events;
 use crate::platform::Threads;
+use crate::platform::disk::RealDisk;
 use crate::state::State;
 use crate::state::Submission;
 
@@ -41,6 +43,7 @@ pub(crate) struct Log {
     rows: Arc<LogRows>,
     journal: Arc<dyn Journal>,
     time: Arc<LogTime>,
+    events: Arc<Events>,
 }
 
 impl Log {
@@ -63,12 +66,7 @@ impl Log {
         let mut entries = ReplayedEntries::default();
         let checkpoint = Checkpointed { lsn: state.applied(), epoch: state.epoch() };
         let replayed = replay(checkpoint, &mut |replayed| {
-            for (context, record) in replayed.commit.records() {
-                if let Some(what) = state.contradiction(context, record) {
-                    return Err(replayed.extent.corrupt(replayed.position, &what));
-                }
-                state.apply(context, record)?;
-            }
+            fold(state, replayed)?;
             entries.take_up(replayed);
             Ok(())
         })?;
@@ -81,8 +79,20 @@ impl Log {
         if let Some(extent) = sealed {
             rows.ensure_index(extent)?;
         }
-        let sequencer = Sequencer::new(options, journal.clone(), rows.clone(), time.clone(), sealed, events);
-        Ok(Log { sequencer, rows, journal, time })
+        let sequencer = Sequencer::new(options, journal.clone(), rows.clone(), time.clone(), sealed, events.clone());
+        Ok(Log { sequencer, rows, journal, time, events })
+    }
+
+    /// Copies the log into `<dir>/log`, durably, as far as it has been written. Nothing may be trimmed meanwhile.
+    pub(crate) fn copy_to(&self, dir: &Path) -> Result<()> {
+        copied(dir, &self.events).copy_of(self.journal.as_ref()).map(drop)
+    }
+
+    /// Applies to `state`, which is that of a copy's checkpoint, what the copy's log says after it, as an opening would. The log takes
+    /// nothing: it is as good as when it was copied.
+    pub(crate) fn replay_copy(dir: &Path, events: &Arc<Events>, state: &mut State) -> Result<()> {
+        let checkpoint = Checkpointed { lsn: state.applied(), epoch: state.epoch() };
+        copied(dir, events).replay(LogId(0), checkpoint, &mut |replayed| fold(state, replayed)).map(drop)
     }
 
     /// Starts the threads. `ahead` is the writer's copy of the state that [`Log::open`] has brought up to date. After a panic of
@@ -228,6 +238,22 @@ impl Drop for Log {
             tracing::warn!(%error, "the log was not closed cleanly");
         }
     }
+}
+
+/// Applies a commit that is read at opening.
+fn fold(state: &mut State, replayed: &ReplayedCommit<'_>) -> Result<()> {
+    for (context, record) in replayed.commit.records() {
+        if let Some(what) = state.contradiction(context, record) {
+            return Err(replayed.extent.corrupt(replayed.position, &what));
+        }
+        state.apply(context, record)?;
+    }
+    Ok(())
+}
+
+/// The log files of a copy, which lie on the machine's disk as the state store does.
+fn copied(dir: &Path, events: &Arc<Events>) -> LogDirectory {
+    LogDirectory { disk: Arc::new(RealDisk), dir: dir.join("log"), events: events.clone() }
 }
 
 /// The extent before the last one, if nothing has been written to that: whoever sealed it could not record it any more.

@@ -20,7 +20,7 @@ pub(super) fn run_now(upkeep: &Upkeep) -> Result<()> {
     cursor::index_messages(&upkeep.ledger)?;
     trim(upkeep)?;
     upkeep.ledger.log.time().record(false)?;
-    segments::sweep(&upkeep.segments)
+    sweep(upkeep)
 }
 
 /// Cuts every durable row of a table into segments, and trims the log behind them.
@@ -63,7 +63,14 @@ pub(super) fn trim(upkeep: &Upkeep) -> Result<()> {
     if !upkeep.ledger.log.can_trim(needed) {
         return Ok(());
     }
+    let Some(_deleting) = upkeep.deleting() else { return Ok(()) };
     upkeep.ledger.checkpoint()?;
     let replayed_from = Lsn(upkeep.ledger.store.checkpoint_lsn().0.saturating_add(1));
     upkeep.ledger.log.trim(needed.min(replayed_from))
+}
+
+/// Deletes files of segments that nothing needs.
+pub(super) fn sweep(upkeep: &Upkeep) -> Result<()> {
+    let Some(_deleting) = upkeep.deleting() else { return Ok(()) };
+    segments::sweep(&upkeep.segments)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::rounds;
 use super::upkeep::Upkeep;
@@ -69,6 +69,7 @@ impl Maintenance {
             segments: plugins.tables.segments.clone(),
             tables: plugins.tables.clone(),
             plugins: plugins.clone(),
+            files: RwLock::new(()),
         });
         Maintenance { upkeep, board: Arc::default(), threads: Mutex::default() }
     }
@@ -81,6 +82,16 @@ impl Maintenance {
     /// Cuts every durable row of a table into segments, and trims the log behind them.
     pub(crate) fn cut_table(&self, table: TableId) -> Result<()> {
         rounds::cut_table(&self.upkeep, table)
+    }
+
+    /// As long as the answer is held no file of the log or of a segment is deleted. What is being deleted is waited for.
+    pub(crate) fn hold_files(&self) -> RwLockWriteGuard<'_, ()> {
+        self.upkeep.files.write()
+    }
+
+    /// To be held by whoever deletes files, or is about to; `None` while they are held.
+    pub(crate) fn deleting(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        self.upkeep.deleting()
     }
 
     /// Starts the threads of an engine that is open.
@@ -247,7 +258,7 @@ fn maintain(upkeep: &Weak<Upkeep>, board: &Board) {
         board.report(&upkeep, "indexing messages by key", crate::cursor::index_messages(&upkeep.ledger));
         board.report(&upkeep, "trimming the log", rounds::trim(&upkeep));
         board.report(&upkeep, "recording the clock", upkeep.ledger.log.time().record(false));
-        board.report(&upkeep, "deleting segments", crate::segments::sweep(&upkeep.segments));
+        board.report(&upkeep, "deleting segments", rounds::sweep(&upkeep));
     }
 }
 

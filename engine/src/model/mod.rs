@@ -1,5 +1,6 @@
 //! What everything is: ids, definitions, options of tables and groups, errors, and what callers are given.
 
+mod backup;
 mod consumer;
 mod continuous;
 mod dead_letters;
@@ -22,6 +23,7 @@ mod row_offsets;
 mod topic_versions;
 pub(crate) mod types;
 
+pub use backup::BackupInfo;
 pub use consumer::{
     Assignment, AutoOffsetReset, ConsumerConfig, Delivery, EncodedBatch, GroupInfo, GroupMode, MemberInfo, OffsetReset,
     PartitionOffsets, SeekTo,

@@ -163,6 +163,11 @@ impl Modules {
         self.disk.sync_dir(&self.dir)
     }
 
+    /// Where a version's module lies.
+    pub(crate) fn file_of(&self, plugin: &PluginInfo) -> PathBuf {
+        self.path(&plugin.sha256)
+    }
+
     fn path(&self, sha256: &str) -> PathBuf {
         self.dir.join(format!("{sha256}.wasm"))
     }

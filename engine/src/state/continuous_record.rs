@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec;
-use super::earlier::Earlier;
-use super::family::{Ahead, RecordKind};
-use crate::model::{ContinuousId, Error, Offset, Result, TableId};
+use crate::model::{ContinuousId, Offset, TableId};
 
 /// A continuous topic has made a step, or somebody has said how far event time is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,43 +91,5 @@ impl ContinuousRecord {
             ContinuousRecord::Stepped(step) => Some((step.output, step.header.watermark_us?)),
             ContinuousRecord::Advanced(advance) => Some((advance.table, advance.to_us)),
         }
-    }
-}
-
-/// What a partition, a piece and a step take at most, beside bytes.
-const PARTITION_BYTES: usize = 32;
-const PIECE_BYTES: usize = 32;
-const STEP_BYTES: usize = 256;
-
-impl RecordKind for ContinuousRecord {
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::record_postcard(self)
-    }
-
-    fn decode(payload: &[u8]) -> Result<Self, String> {
-        codec::record_from_postcard(payload)
-    }
-
-    fn payload_bytes(&self) -> Result<usize> {
-        let ContinuousRecord::Stepped(step) = self else { return Ok(STEP_BYTES) };
-        let partitions: usize = step.header.sources.iter().map(|source| (source.len() + 1) * PARTITION_BYTES).sum();
-        let piece = |piece: &Option<Arc<[u8]>>| piece.as_ref().map_or(0, |piece| piece.len()) + PIECE_BYTES;
-        let saved: usize = step.saved.iter().map(|(_, saved)| piece(saved)).sum();
-        let cursor = step.header.cursor.as_ref().map_or(0, |cursor| cursor.len());
-        Ok(STEP_BYTES + partitions + saved + cursor + step.dropped.len() * PIECE_BYTES)
-    }
-
-    fn admit<'a>(&'a self, ahead: &dyn Ahead, _earlier: &mut Earlier<'a>) -> Result<()> {
-        match self {
-            ContinuousRecord::Stepped(step) => match ahead.catalog().continuous(step.topic) {
-                Some(_) => Ok(()),
-                None => Err(Error::gone("continuous topic")),
-            },
-            ContinuousRecord::Advanced(advance) => ahead.catalog().known_table(advance.table).map(drop),
-        }
-    }
-
-    fn is_bulk(&self) -> bool {
-        matches!(self, ContinuousRecord::Stepped(_))
     }
 }

@@ -2,6 +2,7 @@
 
 mod appends;
 mod audit;
+mod backup;
 mod broadcast_replay;
 mod broadcast_schedules;
 mod clock;

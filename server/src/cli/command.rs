@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::args::{ExportArguments, ImportArguments, ProduceArguments, SqlArguments};
+use super::backup::{BackupArguments, RestoreArguments};
 use super::consume::ConsumeArguments;
 use super::demo::DemoArguments;
 use super::doctor::DoctorArguments;
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     /// Bring in what another system has
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// Copy all that the server has, while it runs
+    Backup(BackupArguments),
+    /// Make a data directory of a backup
+    Restore(RestoreArguments),
     /// Say what of the server is open to whom
     Doctor(DoctorArguments),
     /// See it all at work on real flights, with crashes, in a minute

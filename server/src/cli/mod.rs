@@ -1,6 +1,7 @@
 //! The command line: `serve`, and clients of a running server.
 
 mod args;
+mod backup;
 mod client;
 mod command;
 mod consume;
@@ -67,6 +68,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Transaction(command) => on_runtime(transaction::run(command)),
         Command::Plugin(command) => on_runtime(plugin::run(command)),
         Command::Migrate(command) => on_runtime(migrate::run(command)),
+        Command::Backup(arguments) => on_runtime(backup::backup(arguments)),
+        Command::Restore(arguments) => backup::restored(&arguments),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Completions { shell } => {

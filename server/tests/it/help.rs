@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::{code, millstream, stdout};
 
-const COMMANDS: [&[&str]; 47] = [
+const COMMANDS: [&[&str]; 49] = [
     &[],
     &["serve"],
     &["passwd"],
@@ -49,6 +49,8 @@ const COMMANDS: [&[&str]; 47] = [
     &["plugin", "sign"],
     &["migrate"],
     &["migrate", "rocketmq"],
+    &["backup"],
+    &["restore"],
     &["doctor"],
     &["demo"],
     &["completions"],

@@ -1,5 +1,6 @@
 //! Tests of the real binary.
 
+mod backup;
 mod cli;
 mod client;
 mod crowded;

@@ -47,16 +47,21 @@ pub(super) fn parse_alter(cursor: &mut Cursor, start: Position) -> Result<Statem
     Err(cursor.expected("TABLE, TOPIC, PLUGIN, CONSUMER, CONSUMER GROUP, NAMESPACE, USER, TOKEN or ACCESS KEY"))
 }
 
-/// `ALTER TOPIC t SHADOW PLUGIN p VERSION n`, `ALTER TOPIC t DROP SHADOW`.
+/// `ALTER TOPIC t SHADOW PLUGIN p VERSION n`, `ALTER TOPIC t DROP SHADOW`, `ALTER TOPIC t PAUSE | RESUME`.
 fn parse_alter_topic(cursor: &mut Cursor, start: Position) -> Result<Statement> {
     let name = cursor.name()?;
     if cursor.words(&["DROP", "SHADOW"]) {
         return Ok(Statement::UnshadowTopic { name });
     }
+    for (word, paused) in [("PAUSE", true), ("RESUME", false)] {
+        if cursor.words(&[word]) {
+            return Ok(Statement::PauseTopic { name, paused });
+        }
+    }
     if !cursor.words(&["SHADOW"]) {
         let message =
-            "ALTER TOPIC takes SHADOW PLUGIN or DROP SHADOW: RELOAD TOPIC takes over the table's new columns and \
-                       versions of plugins"
+            "ALTER TOPIC takes SHADOW PLUGIN or DROP SHADOW, and of a topic over windows PAUSE and RESUME: RELOAD TOPIC takes over the \
+             table's new columns and versions of plugins"
                 .to_owned();
         return Err(Error::Unsupported { message, position: Some(start) });
     }

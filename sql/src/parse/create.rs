@@ -103,7 +103,7 @@ pub(super) fn parse_create_topic(cursor: &mut Cursor) -> Result<CreateTopic> {
 pub(super) fn parse_definition(cursor: &mut Cursor) -> Result<Definition> {
     if !cursor.words(&["TRANSFORM"]) {
         let (query, tokens) = parse_select(cursor)?;
-        return Ok(Definition { transform: None, query, tokens });
+        return Ok(Definition { transform: None, query, tokens, emit: parse_emit(cursor)? });
     }
     let plugin = cursor.identifier()?;
     let mut columns = Vec::new();
@@ -115,13 +115,24 @@ pub(super) fn parse_definition(cursor: &mut Cursor) -> Result<Definition> {
     cursor.expect(&Token::LParen)?;
     let (query, tokens) = parse_select(cursor)?;
     cursor.expect(&Token::RParen)?;
-    Ok(Definition { transform: Some(TransformCall { plugin, columns }), query, tokens })
+    Ok(Definition { transform: Some(TransformCall { plugin, columns }), query, tokens, emit: None })
 }
 
 fn parse_select(cursor: &mut Cursor) -> Result<(Query, Vec<TokenWithSpan>)> {
     let mark = cursor.mark();
     let query = *cursor.with(|parser| parser.parse_query())?;
     Ok((query, cursor.since(mark)))
+}
+
+/// `EMIT ON WINDOW CLOSE`, and where it stands.
+fn parse_emit(cursor: &mut Cursor) -> Result<Option<Position>> {
+    let position = cursor.position();
+    if cursor.words(&["EMIT", "CHANGES"]) {
+        let message = "EMIT CHANGES is refused: a topic over windows gives a window's rows once, when it closes; leave it out, or \
+                       write EMIT ON WINDOW CLOSE, and for a look at open windows query the table with the same SELECT";
+        return Err(Error::Unsupported { message: message.to_owned(), position: Some(position) });
+    }
+    Ok(cursor.words(&["EMIT", "ON", "WINDOW", "CLOSE"]).then_some(position))
 }
 
 /// After `CREATE FUNCTION`.

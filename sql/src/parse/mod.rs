@@ -11,11 +11,12 @@ mod options;
 mod show;
 mod statement;
 mod verbs;
+mod windows;
 
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::{Error, Position, Result};
 
@@ -37,6 +38,13 @@ pub(crate) fn parse_script(sql: &str) -> Result<Vec<Statement>> {
             return Ok(statements);
         }
         statements.push(verbs::parse_statement(&mut cursor)?);
+        if cursor.peek_word(0, "EMIT") {
+            return Err(Error::Unsupported {
+                message: "EMIT belongs to CREATE TOPIC: a query without it gives what the topic gives once all windows are closed"
+                    .to_owned(),
+                position: Some(cursor.position()),
+            });
+        }
         if !cursor.at_end() && !cursor.peek_is(&Token::SemiColon) {
             return Err(cursor.expected("the end of the statement"));
         }
@@ -64,6 +72,16 @@ pub(crate) fn parse_query(sql: &str) -> Result<Query> {
     let mut cursor = Cursor::new(tokenize(sql)?)?;
     let query = *cursor.with(|parser| parser.parse_query())?;
     if cursor.at_end() { Ok(query) } else { Err(cursor.expected("the end of the query")) }
+}
+
+/// Parses a query of our own that stands for what was written at a place.
+pub(crate) fn parse_query_at(sql: &str, span: Span) -> Result<Query> {
+    let mut tokens = tokenize(sql)?;
+    for token in &mut tokens {
+        token.span = span;
+    }
+    let mut cursor = Cursor::new(tokens)?;
+    Ok(*cursor.with(|parser| parser.parse_query())?)
 }
 
 /// Parses a topic's stored definition.
@@ -94,7 +112,7 @@ fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
         kept.push(token);
     }
     guard::check_depth(&kept)?;
-    Ok(kept)
+    Ok(windows::prepare(kept))
 }
 
 /// A message of sqlparser as an error with its place.

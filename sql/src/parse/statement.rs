@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use millstream_engine::{SeekTo, VersionStart};
 
 use super::{IdentityStatement, Options};
+use crate::Position;
 use crate::names::{fold, quote};
 
 /// A parsed statement.
@@ -20,6 +21,10 @@ pub(crate) enum Statement {
     /// SELECT, VALUES, WITH …, and EXPLAIN of those.
     Query(Box<DfStatement>),
     Insert(Box<Insert>),
+    /// The whole store.
+    Backup {
+        path: String,
+    },
     CopyFrom(CopyFrom),
     CopyTo(Box<CopyTo>),
     CreateNamespace {
@@ -64,6 +69,15 @@ pub(crate) enum Statement {
         to: Vec<(Ident, u64)>,
         /// Where they begin; all else stays as it is. `None`: for all rows.
         at: Option<VersionStart>,
+    },
+    /// Of a continuous topic.
+    PauseTopic {
+        name: ObjectName,
+        paused: bool,
+    },
+    /// Of a continuous topic.
+    RebuildTopic {
+        name: ObjectName,
     },
     ShadowTopic {
         name: ObjectName,
@@ -204,6 +218,8 @@ pub(crate) struct Definition {
     pub(crate) query: Query,
     /// The query's tokens, for the places of clauses that the syntax tree has no place for.
     pub(crate) tokens: Vec<TokenWithSpan>,
+    /// Where `EMIT ON WINDOW CLOSE` stands.
+    pub(crate) emit: Option<Position>,
 }
 
 /// `TRANSFORM p(a, b)`.
@@ -228,7 +244,10 @@ impl fmt::Display for Definition {
             }
             ControlFlow::<()>::Continue(())
         });
-        let Some(TransformCall { plugin, columns }) = &self.transform else { return query.fmt(f) };
+        let Some(TransformCall { plugin, columns }) = &self.transform else {
+            query.fmt(f)?;
+            return if self.emit.is_some() { f.write_str(" EMIT ON WINDOW CLOSE") } else { Ok(()) };
+        };
         let columns: Vec<String> = columns.iter().map(|column| quote(&fold(column))).collect();
         write!(f, "TRANSFORM {}({}) OF ({})", quote(&fold(plugin)), columns.join(", "), query)
     }

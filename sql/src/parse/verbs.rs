@@ -68,6 +68,9 @@ pub(super) fn parse_statement(cursor: &mut Cursor) -> Result<Statement> {
             return Ok(Statement::EndTransaction { id, table: cursor.name()?, commit });
         }
     }
+    if cursor.words(&["BACKUP", "TO"]) {
+        return Ok(Statement::Backup { path: cursor.string()? });
+    }
     if cursor.words(&["COPY"]) {
         return parse_copy(cursor);
     }
@@ -107,9 +110,12 @@ fn parse_resend(cursor: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Resend { table, query: Box::new(query) })
 }
 
-/// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m] [AT LATEST | AT offset]`.
+/// `RELOAD TOPIC t [TO PLUGIN p VERSION n, PLUGIN q VERSION m] [AT LATEST | AT offset]`, `RELOAD TOPIC t REBUILD`.
 fn parse_reload_topic(cursor: &mut Cursor) -> Result<Statement> {
     let name = cursor.name()?;
+    if cursor.words(&["REBUILD"]) {
+        return Ok(Statement::RebuildTopic { name });
+    }
     let mut to = Vec::new();
     if cursor.words(&["TO"]) {
         loop {

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::SessionState;
-use millstream_engine::{Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo};
+use millstream_engine::{
+    ContinuousStatus, Engine, Error as EngineError, LoadedPlugin, PluginInfo, Principal, TableInfo, TopicInfo,
+};
 
 use super::information_schema::InformationSchema;
 use super::stream_table::StreamTable;
@@ -50,6 +52,12 @@ impl Reader {
         let Some(topic) = found(self.engine.topic(&self.who, &name.namespace, &name.name))? else { return Ok(None) };
         let table = self.engine.topic_source(&self.who, topic.id)?;
         Ok(Some(Relation::Topic(topic, table)))
+    }
+
+    /// The continuous topic of a name; its rows are those of the table of this name.
+    pub(crate) fn continuous(&self, name: &Name) -> Result<Option<ContinuousStatus>> {
+        let all = self.engine.continuous_topics(&self.who)?;
+        Ok(all.into_iter().find(|status| status.info.namespace == name.namespace && status.info.name == name.name))
     }
 
     /// Refuses a topic's definition to whom its table is hidden: a topic shares rows, and not what they are taken from.

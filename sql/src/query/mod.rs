@@ -20,7 +20,7 @@ pub(crate) use catalog::{Reader, Relation, found, permitted};
 pub(crate) use interrupt::interruptible;
 pub(crate) use outgoing::{outgoing_schema, stream};
 pub(crate) use parameters::{bind, bind_rows, parameter_schema};
-pub(crate) use planner::{Planner, analyse, base_state, physical, runtime};
+pub(crate) use planner::{Planner, analyse, base_state, one_thread, physical, runtime};
 pub(crate) use session_functions::VERSION;
 pub(crate) use shape::check_shape;
 pub(crate) use sources::{Source, relations, sources};

@@ -30,6 +30,7 @@ use crate::rewrite::{Scope, names_pseudo, rewrite};
 use crate::system;
 use crate::types::SqlTypes;
 use crate::values;
+use crate::windows;
 use crate::{Error, Position, Result, SqlOptions};
 
 /// What all queries share: the bounded memory, and no spilling, so that a query never fills the disk that the log
@@ -63,8 +64,16 @@ pub(crate) fn base_state(options: &SqlOptions, runtime: Arc<RuntimeEnv>) -> Sess
         .with_type_planner(Arc::new(SqlTypes))
         .with_physical_optimizer_rule(Arc::new(BoundRecursion { limit: options.max_recursions }));
     let mut builder = values::install(builder);
-    builder.scalar_functions().get_or_insert_default().extend([version(), property()].map(Arc::new));
+    let functions = [version(), property()].into_iter().chain(windows::functions());
+    builder.scalar_functions().get_or_insert_default().extend(functions.map(Arc::new));
     builder.build()
+}
+
+/// The same, with queries that run on one thread: their rows come in one order.
+pub(crate) fn one_thread(state: &SessionState) -> SessionState {
+    let mut state = state.clone();
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    state
 }
 
 /// Brings a plan's expressions to common types and checks them, after which its schema is that of the rows it gives. EXPLAIN
@@ -133,6 +142,7 @@ impl Planner<'_> {
 
     /// Rewrites the statement and sets up the state that resolves what is in it.
     fn prepare<N: Visit + VisitMut>(&self, node: &mut N) -> Result<SessionState> {
+        windows::expand(node, &|table| SessionScope { planner: self }.columns(table))?;
         check_shape(node)?;
         let with_pseudo = names_pseudo(node);
         self.check_relations(node)?;

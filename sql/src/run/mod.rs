@@ -1,7 +1,9 @@
 //! Carrying out statements that are not queries. Everything here blocks, and runs on threads that may.
 
+mod backup;
 mod checkbacks;
 mod consumers;
+mod continuous;
 mod copy_from;
 mod copy_to;
 mod define;
@@ -63,6 +65,8 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::CreateTopic(create) => topics::create_topic(scene, *create),
         Statement::DropTopic { name, if_exists, force } => topics::drop_topic(scene, &name, if_exists, force),
         Statement::ReloadTopic { name, to, at } => topic_reloads::reload_topic(scene, &name, &to, at),
+        Statement::PauseTopic { name, paused } => continuous::pause_topic(scene, &name, paused),
+        Statement::RebuildTopic { name } => continuous::rebuild_topic(scene, &name),
         Statement::ShadowTopic { name, plugin, version } => topics::shadow_topic(scene, &name, &plugin, version),
         Statement::UnshadowTopic { name } => topics::unshadow_topic(scene, &name),
         Statement::CreatePlugin(create) => plugins::create_plugin(scene, create),
@@ -89,6 +93,7 @@ pub(crate) fn run(scene: &Scene, statement: Statement) -> Result<Outcome> {
         Statement::EndTransaction { id, table, commit } => messages::end_transaction(scene, &id, &table, commit),
         Statement::RecallMessage { id, table, due } => messages::recall_message(scene, &id, &table, due.as_deref()),
         Statement::Identity(statement) => identities::run(scene, statement),
+        Statement::Backup { path } => backup::backup(scene, &path),
         Statement::CopyFrom(copy) => copy_from::copy_from(scene, copy),
         other => Err(Error::Internal(format!("statement {other:?} has a path of its own"))),
     }

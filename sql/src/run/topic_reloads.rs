@@ -11,7 +11,7 @@ use super::define::writable;
 use super::topics::spec_of;
 use super::{Scene, done};
 use crate::listing::missing;
-use crate::names::{Name, fold, ident_position};
+use crate::names::{Name, fold, ident_position, quote};
 use crate::parse::parse_definition;
 use crate::query::Relation;
 use crate::topic::{define, schema_at};
@@ -28,6 +28,15 @@ pub(super) fn reload_topic(
     let name = writable(scene, name)?;
     let (topic, table) = match scene.reader.relation(&name)? {
         Some(Relation::Topic(topic, table)) => (topic, table),
+        Some(Relation::Table(_)) if scene.reader.continuous(&name)?.is_some() => {
+            let message = format!(
+                "{:?} is a topic over windows, and goes on with the columns and plugins that it was made with; RELOAD TOPIC {} REBUILD \
+                 begins anew with what is retained",
+                name.name,
+                quote(&name.name)
+            );
+            return Err(Error::Unsupported { message, position: None });
+        }
         Some(Relation::Table(_)) => {
             let message = format!("the topic of table {:?} always has the table's newest columns", name.name);
             return Err(Error::Unsupported { message, position: None });

@@ -8,6 +8,7 @@ use millstream_engine::{Error as EngineError, OnError, TableInfo, TopicSpec};
 
 use super::define::writable;
 use super::{Scene, done};
+use crate::continuous::is_continuous;
 use crate::listing::missing;
 use crate::names::{Name, fold, position, resolve};
 use crate::parse::{CreateTopic, Options};
@@ -16,6 +17,9 @@ use crate::topic::{self, TopicDefinition, TopicPlan};
 use crate::{Error, Outcome, Result, convert};
 
 pub(super) fn create_topic(scene: &Scene, create: CreateTopic) -> Result<Outcome> {
+    if is_continuous(&create.definition)? {
+        return super::continuous::create_topic(scene, &create);
+    }
     let name = writable(scene, &create.name)?;
     let on_error = on_error(create.options.clone())?;
     let (definition, table) = plan(scene, &name, &create)?;
@@ -31,6 +35,9 @@ pub(super) fn create_topic(scene: &Scene, create: CreateTopic) -> Result<Outcome
 
 /// `EXPLAIN CREATE TOPIC`: checks and plans, creates nothing.
 pub(crate) fn explain_create_topic(scene: &Scene, create: &CreateTopic) -> Result<RecordBatch> {
+    if is_continuous(&create.definition)? {
+        return super::continuous::explain_create_topic(scene, create);
+    }
     let name = writable(scene, &create.name)?;
     let (definition, table) = plan(scene, &name, create)?;
     let on_error = on_error(create.options.clone())?;
@@ -40,6 +47,9 @@ pub(crate) fn explain_create_topic(scene: &Scene, create: &CreateTopic) -> Resul
 /// `EXPLAIN TOPIC`.
 pub(crate) fn explain_topic(scene: &Scene, name: &ObjectName) -> Result<RecordBatch> {
     let name = resolve(name, &scene.namespace)?;
+    if let Some(status) = scene.reader.continuous(&name)? {
+        return super::continuous::explain_topic(scene, &status);
+    }
     let (plan, table, version, on_error) = match scene.reader.relation(&name)? {
         None => return Err(missing("topic", &name)),
         Some(Relation::Table(table)) => {
@@ -63,7 +73,7 @@ fn plan(scene: &Scene, name: &Name, create: &CreateTopic) -> Result<(TopicDefini
 }
 
 /// The table that a topic selects from, in the topic's own namespace.
-fn source_table(scene: &Scene, topic: &Name, source: &ObjectName) -> Result<Arc<TableInfo>> {
+pub(super) fn source_table(scene: &Scene, topic: &Name, source: &ObjectName) -> Result<Arc<TableInfo>> {
     let refused = |message: String| Err(Error::Unsupported { message, position: position(source) });
     let name = resolve(source, &topic.namespace)?;
     if name.namespace == crate::names::SYSTEM || name.namespace == crate::names::INFORMATION_SCHEMA {
@@ -140,7 +150,9 @@ pub(super) fn unshadow_topic(scene: &Scene, name: &ObjectName) -> Result<Outcome
 
 pub(super) fn drop_topic(scene: &Scene, name: &ObjectName, if_exists: bool, force: bool) -> Result<Outcome> {
     let name = writable(scene, name)?;
-    if let Some(Relation::Table(_)) = scene.reader.relation(&name)? {
+    if let Some(Relation::Table(_)) = scene.reader.relation(&name)?
+        && scene.reader.continuous(&name)?.is_none()
+    {
         let message = format!("{:?} is the topic of a table and goes with it: DROP TABLE", name.name);
         return Err(Error::Unsupported { message, position: None });
     }

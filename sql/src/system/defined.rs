@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::Schema;
-use millstream_engine::{Durability, MessageKind, TopicSource};
+use datafusion::common::ScalarValue;
+use millstream_engine::{ContinuousInfo, Durability, MessageKind, TopicInfo, TopicSource};
 
 use super::data::Kind::{Flag, Number, Text};
 use super::data::{Columns, Rows, flag, number, number_or_null, text, text_or_null};
@@ -97,6 +98,25 @@ pub(super) fn columns(reader: &Reader) -> Result<Rows> {
     Ok(rows)
 }
 
+fn of_windows(reader: &Reader, topic: &TopicInfo, info: &ContinuousInfo) -> Result<Vec<ScalarValue>> {
+    let source = match info.sources.first() {
+        Some(source) => permitted(reader.engine.table_by_id(&reader.who, *source))?,
+        None => None,
+    };
+    Ok(vec![
+        text(&topic.namespace),
+        text(&topic.name),
+        number(topic.id.0),
+        text_or_null(source.as_ref().map(|table| table.name.clone())),
+        number(info.source_versions.first().copied().unwrap_or_default()),
+        number(info.version),
+        text(on_error(topic.on_error)),
+        number(info.plugins.len()),
+        text_or_null(source.map(|_| info.definition.as_str())),
+        text(topic.owner.name()),
+    ])
+}
+
 pub(super) const TOPICS: Columns = &[
     ("namespace", Text),
     ("name", Text),
@@ -112,7 +132,13 @@ pub(super) const TOPICS: Columns = &[
 
 pub(super) fn topics(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
+    let continuous = reader.engine.continuous_topics(&reader.who)?;
     for topic in reader.engine.topics(&reader.who)? {
+        // A topic over windows has its rows in a table of its own, with the identity topic of it.
+        if let Some(status) = continuous.iter().find(|status| status.info.output.0 == topic.id.0) {
+            rows.push(of_windows(reader, &topic, &status.info)?);
+            continue;
+        }
         // A topic shares rows, and not that there is a table.
         let table = permitted(reader.engine.table_by_id(&reader.who, topic.table))?;
         let (definition, plugins) = match &topic.source {

@@ -118,7 +118,7 @@ fn check_from<'q>(select: &'q Select, tokens: &[TokenWithSpan]) -> Result<&'q Ob
 }
 
 /// Refuses two columns of one name. `schema` is what `*` stands for.
-pub(super) fn check_names(select: &Select, schema: &Schema) -> Result<()> {
+pub(crate) fn check_names(select: &Select, schema: &Schema) -> Result<()> {
     let mut names = HashSet::new();
     let mut take = |name: &str, place: Span| match names.insert(name.to_owned()) {
         true => Ok(()),
@@ -150,7 +150,7 @@ pub(super) fn check_names(select: &Select, schema: &Schema) -> Result<()> {
 }
 
 /// Every column must have a name of its own.
-fn check_columns(select: &Select) -> Result<()> {
+pub(crate) fn check_columns(select: &Select) -> Result<()> {
     for (index, item) in select.projection.iter().enumerate() {
         let unnamed = match item {
             SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => None,

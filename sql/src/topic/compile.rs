@@ -1,12 +1,15 @@
 //! Definitions: what CREATE TOPIC stores, and how it becomes an operator again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::ObjectName;
+use datafusion::sql::sqlparser::ast::{ObjectName, Query};
+use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use millstream_engine::{BatchOperator, FunctionId, PluginId, TableInfo, TopicInfo, TopicPlugins, TopicSource};
 
+use super::stateless::Stateless;
 use super::topic_plan::TopicPlan;
 use super::{check, plan};
 use crate::convert::from_datafusion;
@@ -34,14 +37,13 @@ pub(crate) fn define(
     callables: &dyn Callables,
     state: &SessionState,
 ) -> Result<TopicDefinition> {
-    let Definition { transform, query, tokens } = definition;
-    let (select, _) = check::check(query, tokens, state)?;
-    check::check_names(select, schema)?;
-    check_shape(query)?;
-    let with_pseudo = names_pseudo(query);
-    let mut rewritten = query.clone();
-    let called = rewrite(&mut rewritten, &TopicScope { callables }, state, with_pseudo)?;
-    let select = plan::plan(rewritten, schema, with_pseudo, &called, state)?;
+    let Definition { transform, query, tokens, emit } = definition;
+    if let Some(position) = emit {
+        let message = "EMIT ON WINDOW CLOSE is refused without a window: FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) \
+                       makes one";
+        return Err(Error::Unsupported { message: message.to_owned(), position: Some(*position) });
+    }
+    let (select, called) = select_over(query, tokens, schema, callables, state)?;
     let mut plugins: Vec<PluginId> = called.values().map(|plugin| plugin.id).collect();
     let plan = match transform {
         None => TopicPlan { select, transform: None },
@@ -52,6 +54,32 @@ pub(crate) fn define(
     plugins.dedup();
     let functions = called.values().filter_map(|plugin| plugin.via).collect();
     Ok(TopicDefinition { text: definition.to_string(), plan, plugins, functions })
+}
+
+/// Checks and plans a SELECT over `schema`; gives the plugins that it calls, by name.
+pub(crate) fn select_over(
+    query: &Query,
+    tokens: &[TokenWithSpan],
+    schema: &SchemaRef,
+    callables: &dyn Callables,
+    state: &SessionState,
+) -> Result<(Stateless, BTreeMap<String, Plugin>)> {
+    let (select, _) = check::check(query, tokens, state)?;
+    check::check_names(select, schema)?;
+    check_shape(query)?;
+    let with_pseudo = names_pseudo(query);
+    let mut rewritten = query.clone();
+    let called = rewrite(&mut rewritten, &TopicScope { callables }, state, with_pseudo)?;
+    Ok((plan::plan(rewritten, schema, with_pseudo, &called, state)?, called))
+}
+
+/// The table's name in a SELECT that a topic can be.
+pub(crate) fn table_of_query<'q>(
+    query: &'q Query,
+    tokens: &[TokenWithSpan],
+    state: &SessionState,
+) -> Result<&'q ObjectName> {
+    check::check(query, tokens, state).map(|(_, table)| table)
 }
 
 /// The table's name in a topic's definition.

@@ -17,8 +17,13 @@ mod tests;
 mod topic_plan;
 mod transform;
 
-pub(crate) use compile::{TopicDefinition, compile_topic, define, plan_of, schema_at, table_of};
+pub(crate) use check::{check_columns, check_names};
+pub(crate) use compile::{
+    TopicDefinition, compile_topic, define, plan_of, schema_at, select_over, table_of, table_of_query,
+};
 pub(crate) use explain::{explain, explain_schema};
 pub(crate) use layered::Layered;
 pub(crate) use operator::Operator;
+pub(crate) use plan::analyse_over;
+pub(crate) use stateless::{Output, Stateless};
 pub(crate) use topic_plan::{TopicPlan, coerces};

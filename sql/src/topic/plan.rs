@@ -35,12 +35,7 @@ pub(super) fn plan(
     state: &SessionState,
 ) -> Result<Stateless> {
     let visible = if with_pseudo { pseudo::extend(schema) } else { schema.clone() };
-    let context = TopicContext {
-        source: Arc::new(LogicalTableSource::new(Arc::new(visible))),
-        plugins: plugins.iter().map(|(name, plugin)| (name.clone(), plugin.udf())).collect(),
-        state,
-    };
-    let planned = analyse(query, &context).map_err(|error| from_datafusion(error, 0))?;
+    let planned = analyse_over(query, Arc::new(LogicalTableSource::new(Arc::new(visible))), plugins, state)?;
     let stateless = walk(planned, schema)?;
     let mut names = HashSet::new();
     for output in &stateless.outputs {
@@ -51,6 +46,17 @@ pub(super) fn plan(
         }
     }
     simplify(stateless, state)
+}
+
+/// Plans a query over one table, whatever it is called there, and analyses it.
+pub(crate) fn analyse_over(
+    query: Query,
+    source: Arc<dyn TableSource>,
+    plugins: &BTreeMap<String, Plugin>,
+    state: &SessionState,
+) -> Result<LogicalPlan> {
+    let plugins = plugins.iter().map(|(name, plugin)| (name.clone(), plugin.udf())).collect();
+    analyse(query, &TopicContext { source, plugins, state }).map_err(|error| from_datafusion(error, 0))
 }
 
 fn analyse(query: Query, context: &TopicContext) -> DfResult<LogicalPlan> {

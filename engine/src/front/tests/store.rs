@@ -1,6 +1,8 @@
 //! A store with an object of each kind, all of one owner.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -36,6 +38,7 @@ pub(super) struct Store {
     pub(super) plugin: Arc<PluginInfo>,
     pub(super) function: FunctionId,
     dir: TempDir,
+    paths: AtomicU64,
 }
 
 impl Store {
@@ -80,7 +83,7 @@ impl Store {
         engine.create_table(owner, table_spec("src")).expect("a table");
         engine.advance_watermark(owner, NAMESPACE, "src", 1).expect("it is on record");
         engine.create_continuous_topic(owner, continuous_spec("cont")).expect("a continuous topic");
-        let store = Store { engine, table, messages, half, topic, plugin, function, dir };
+        let store = Store { engine, table, messages, half, topic, plugin, function, dir, paths: AtomicU64::default() };
         store.append(owner);
         store.engine.cut_segments(owner, table).expect("a segment");
         store
@@ -88,6 +91,12 @@ impl Store {
 
     pub(super) fn dir(&self) -> &std::path::Path {
         self.dir.path()
+    }
+
+    /// Where nothing is yet, each time another place.
+    pub(super) fn unused_path(&self) -> PathBuf {
+        let number = self.paths.fetch_add(1, Ordering::Relaxed);
+        self.dir.path().join(format!("unused-{number}"))
     }
 
     pub(super) fn append(&self, who: &Principal) {

@@ -205,7 +205,7 @@ fn closing_refuses_and_append_time_never_goes_back() {
     }
     let times: Vec<i64> =
         (0..4).map(|offset| opened.log.frame_at(t, 0, offset).expect("read").expect("there").append_us).collect();
-    assert_eq!(times, [5_000_000, 5_000_000, 9_000_000, 9_000_000]);
+    assert_eq!(times, [5_000_000, 5_000_001, 9_000_000, 9_000_001], "each commit has a time of its own");
     opened.log.close().expect("close");
     assert!(matches!(opened.submit(small(t, 0, &[1])), Err(Error::Closed)));
     drop(opened);

@@ -4,6 +4,7 @@
 //! All pieces of an operator and window go at once when it closes. They have an owner of their own, counted by this family, so that
 //! this is one void owner and no walk along keys; checkpoints remove them a share at a time.
 
+mod admit;
 mod pieces;
 mod stored;
 

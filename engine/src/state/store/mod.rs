@@ -1,6 +1,7 @@
 //! Checkpoints of the state, in an embedded LSM. Format: `docs/state-store.md`.
 
 mod archives;
+mod copy;
 pub(super) mod errors;
 mod load;
 mod read_ahead;

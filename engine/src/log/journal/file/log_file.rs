@@ -41,6 +41,13 @@ impl LogFile {
         Ok(LogFile { first: header.first_lsn, path, file, bytes: AtomicU64::new(FILE_HEADER_LEN as u64) })
     }
 
+    /// Without a header: its bytes are another file's. Not durable before it is synced.
+    pub(super) fn create_empty(disk: &dyn Disk, dir: &Path, first: Lsn) -> Result<LogFile> {
+        let path = path(dir, first);
+        let file = disk.create_private(&path).map_err(|error| io_error(&path, &error))?;
+        Ok(LogFile { first, path, file, bytes: AtomicU64::new(0) })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -2,6 +2,7 @@
 //! tail and what is damage.
 
 mod anew;
+mod copy;
 mod directory;
 mod header;
 mod log_file;

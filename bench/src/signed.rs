@@ -1,0 +1,125 @@
+//! What it costs to know who sends a message: the same sends to a server with users and to one without, in turns.
+
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use millstream_client::{Client, Credentials};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use crate::process::Server;
+use crate::report::{Figure, median};
+use crate::{Result, Scale, remote, remoting};
+
+const SEND_MESSAGE: i32 = 310;
+const CONNECTIONS: usize = 8;
+/// Of each connection.
+const IN_FLIGHT: usize = 64;
+const MESSAGE_BYTES: usize = 1 << 10;
+const KEY: &str = "benchkey";
+const SECRET: &str = "a secret of the bench";
+const PASSWORD: &str = "of the bench";
+
+/// Figure `messages_with_users`. Both servers get the very same bytes: one without users looks at no signature.
+pub(crate) fn messages(scale: Scale) -> Result<Figure> {
+    let time = Duration::from_secs(scale.pick(1, 5));
+    let dir = tempfile::tempdir()?;
+    let open = Server::start(&dir.path().join("open"), &["--segment-threads", "0"])?;
+    let guarded = Server::start_with(
+        &dir.path().join("guarded"),
+        &["--segment-threads", "0"],
+        &[("MILLSTREAM_INIT_ADMIN_PASSWORD", PASSWORD)],
+    )?;
+    remote::block_on(async {
+        let admin = Credentials::Password { user: "admin".to_owned(), password: PASSWORD.to_owned() };
+        let admin = Client::connect(&guarded.url).await?.with_credentials(admin)?;
+        for statement in [
+            "CREATE TABLE sent OF MESSAGES WITH (partitions = 8)",
+            "CREATE USER worker",
+            "GRANT PRODUCE ON TABLE sent TO worker",
+            &format!("CREATE ACCESS KEY FOR worker WITH (access_key = '{KEY}', secret_key = '{SECRET}')"),
+        ] {
+            remote::sql(&admin, statement).await?;
+        }
+        let anybody = remote::connect(&open.url).await?;
+        remote::sql(&anybody, "CREATE TABLE sent OF MESSAGES WITH (partitions = 8)").await
+    })?;
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for round in 0..=scale.pick(1, 5) {
+        for (server, rates) in [(&open, &mut without), (&guarded, &mut with)] {
+            let rate = drive(&server.remoting, time)?;
+            // The first round warms up.
+            if round > 0 {
+                rates.push(rate);
+            }
+        }
+    }
+    let note = format!(
+        "messages of 1 KB over {CONNECTIONS} connections of RocketMQ's protocol, {IN_FLIGHT} in flight on each, signed and checked for a user \
+         with one grant; limit: the same bytes to a server without users, in turns"
+    );
+    Ok(Figure::reported("messages_with_users", median(with), "messages/s", note).at_least(median(without), 0.97))
+}
+
+/// Messages per second.
+fn drive(address: &str, time: Duration) -> Result<f64> {
+    let begun = Instant::now();
+    let sent = std::thread::scope(|scope| {
+        let connections: Vec<_> =
+            (0..CONNECTIONS).map(|queue| scope.spawn(move || send(address, queue, time))).collect();
+        let counts = connections.into_iter().map(|one| one.join().map_err(|_| "a sender has panicked")?);
+        counts.sum::<Result<u64>>()
+    })?;
+    Ok(sent as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn send(address: &str, queue: usize, time: Duration) -> Result<u64> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut answers = BufReader::new(stream.try_clone()?);
+    let message = remoting::frame(SEND_MESSAGE, &signed_fields(queue), &[b'x'; MESSAGE_BYTES])?;
+    let together = message.repeat(IN_FLIGHT / 2);
+    let half = u64::try_from(IN_FLIGHT / 2)?;
+    let begun = Instant::now();
+    let mut sent = 0;
+    stream.write_all(&together)?;
+    while begun.elapsed() < time {
+        stream.write_all(&together)?;
+        (0..half).try_for_each(|_| remoting::answer(&mut answers))?;
+        sent += half;
+    }
+    (0..half).try_for_each(|_| remoting::answer(&mut answers))?;
+    Ok(sent + half)
+}
+
+/// Fields of a send, with key and signature.
+fn signed_fields(queue: usize) -> Value {
+    let queue = queue.to_string();
+    let fields = [
+        ("AccessKey", KEY),
+        ("a", "senders"),
+        ("b", "sent"),
+        ("c", "TBW102"),
+        ("d", "8"),
+        ("e", &queue),
+        ("f", "0"),
+        ("g", "1700000000000"),
+        ("h", "0"),
+        ("i", "TAGS\u{1}t\u{2}WAIT\u{1}true\u{2}"),
+        ("j", "0"),
+        ("k", "false"),
+        ("m", "false"),
+    ];
+    // In the order of their names, capitals first, and the body behind them.
+    let mut signed: Vec<u8> = fields.iter().flat_map(|(_, value)| value.bytes()).collect();
+    signed.extend([b'x'; MESSAGE_BYTES]);
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET.as_bytes());
+    let signature = BASE64_STANDARD.encode(hmac::sign(&key, &signed));
+    let mut fields: serde_json::Map<String, Value> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    fields.insert("Signature".to_owned(), json!(signature));
+    Value::Object(fields)
+}

@@ -1,0 +1,180 @@
+//! Panes: the pieces that windows are made of, between the rows that come and the windows that close.
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use bytes::Bytes;
+use datafusion::common::{DataFusionError, Result as DfResult};
+
+use super::groups::{GroupTable, Grouping};
+use super::pieces::{Assembly, encode};
+use super::split::Kept;
+
+/// Pieces of a pane that are put together once there are so many small ones.
+const MANY_PIECES: usize = 16;
+/// What of those is small.
+const SMALL_PIECE_BYTES: usize = 64 << 10;
+
+/// What has come for one pane, of rows that missed equally many of its windows.
+#[derive(Debug, Default)]
+pub(super) struct Pane {
+    /// In the order in which they came.
+    pieces: Vec<Piece>,
+    /// What came since; part of no piece yet.
+    live: Live,
+    next_sequence: u32,
+    /// What was saved and is part of another piece by now.
+    void: Vec<u32>,
+    assembly: Assembly,
+}
+
+#[derive(Debug)]
+struct Piece {
+    batch: RecordBatch,
+    /// The sequence numbers that it is saved under; none if it is not.
+    saved: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+enum Live {
+    #[default]
+    Nothing,
+    Rows(Vec<RecordBatch>),
+    Groups(Box<GroupTable>),
+}
+
+impl Pane {
+    /// Takes rows of the columns that panes keep.
+    pub(super) fn add(&mut self, rows: RecordBatch, kept: &Kept) -> DfResult<()> {
+        match kept {
+            Kept::Rows { .. } => match &mut self.live {
+                Live::Rows(batches) => batches.push(rows),
+                live => *live = Live::Rows(vec![rows]),
+            },
+            Kept::Groups { grouping, .. } => {
+                if let Live::Groups(table) = &mut self.live {
+                    return table.add(grouping, &rows);
+                }
+                let mut table = GroupTable::new(grouping)?;
+                table.add(grouping, &rows)?;
+                self.live = Live::Groups(Box::new(table));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was saved back.
+    pub(super) fn restore(&mut self, sequence: u32, chunk: &[u8], kept: &Kept) -> DfResult<()> {
+        self.next_sequence = sequence.saturating_add(1);
+        if let Some((batch, chunks)) = self.assembly.add(chunk, kept.schema()).map_err(DataFusionError::from)? {
+            let first = self.next_sequence.saturating_sub(chunks);
+            self.pieces.push(Piece { batch, saved: (first..self.next_sequence).collect() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        !self.assembly.is_open()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let live = match &self.live {
+            Live::Nothing => 0,
+            Live::Rows(batches) => batches.iter().map(bytes_of).sum(),
+            Live::Groups(table) => table.bytes(),
+        };
+        self.pieces.iter().map(|piece| bytes_of(&piece.batch)).sum::<usize>() + live
+    }
+
+    /// Makes a piece of what came last.
+    fn settle(&mut self, kept: &Kept) -> DfResult<()> {
+        let batch = match (std::mem::take(&mut self.live), kept) {
+            (Live::Nothing, _) => return Ok(()),
+            (Live::Rows(batches), _) => concat_batches(kept.schema(), &batches)?,
+            (Live::Groups(table), Kept::Groups { grouping, .. }) => table.into_states(grouping)?,
+            (Live::Groups(_), Kept::Rows { .. }) => return Ok(()),
+        };
+        self.pieces.push(Piece { batch, saved: Vec::new() });
+        Ok(())
+    }
+
+    /// Puts pieces together where that makes them fewer for little.
+    fn compact(&mut self, kept: &Kept) -> DfResult<()> {
+        let is_small = |piece: &Piece| bytes_of(&piece.batch) <= SMALL_PIECE_BYTES;
+        let from = match kept {
+            Kept::Rows { .. } => {
+                let small = self.pieces.iter().rev().take_while(|piece| is_small(piece)).count();
+                if small < MANY_PIECES {
+                    return Ok(());
+                }
+                self.pieces.len() - small
+            }
+            Kept::Groups { .. } => {
+                let rows: usize = self.pieces.iter().map(|piece| piece.batch.num_rows()).sum();
+                let first = self.pieces.first().map_or(0, |piece| piece.batch.num_rows());
+                if self.pieces.len() < 2 || rows <= first.saturating_mul(2) && self.pieces.len() < MANY_PIECES {
+                    return Ok(());
+                }
+                0
+            }
+        };
+        let old = self.pieces.split_off(from);
+        self.void.extend(old.iter().flat_map(|piece| &piece.saved));
+        let batches = old.into_iter().map(|piece| piece.batch);
+        let batch = match kept {
+            Kept::Rows { schema, .. } => concat_batches(schema, &batches.collect::<Vec<_>>())?,
+            Kept::Groups { grouping, .. } => {
+                let mut table = GroupTable::new(grouping)?;
+                for batch in batches {
+                    table.merge(grouping, &batch)?;
+                }
+                table.into_states(grouping)?
+            }
+        };
+        self.pieces.push(Piece { batch, saved: Vec::new() });
+        Ok(())
+    }
+
+    /// What has to be saved, by sequence numbers; `None` for what is void.
+    pub(super) fn save(&mut self, kept: &Kept) -> DfResult<Vec<(u32, Option<Bytes>)>> {
+        self.settle(kept)?;
+        self.compact(kept)?;
+        let mut saved: Vec<(u32, Option<Bytes>)> = self.void.drain(..).map(|sequence| (sequence, None)).collect();
+        for piece in &mut self.pieces {
+            if !piece.saved.is_empty() {
+                continue;
+            }
+            for chunk in encode(&piece.batch).map_err(DataFusionError::from)? {
+                saved.push((self.next_sequence, Some(Bytes::from(chunk))));
+                piece.saved.push(self.next_sequence);
+                self.next_sequence = self.next_sequence.saturating_add(1);
+            }
+        }
+        Ok(saved)
+    }
+
+    /// All that it has.
+    pub(super) fn batches(&mut self, kept: &Kept) -> DfResult<impl Iterator<Item = &RecordBatch>> {
+        self.settle(kept)?;
+        Ok(self.pieces.iter().map(|piece| &piece.batch))
+    }
+}
+
+/// What a batch takes by itself: batches that were read back share what they were read from.
+pub(super) fn bytes_of(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
+}
+
+/// Groups of several panes, each once: their keys and values.
+pub(super) fn merged(panes: &mut [&mut Pane], grouping: &Grouping, kept: &Kept) -> DfResult<(Vec<ArrayRef>, usize)> {
+    let mut table = GroupTable::new(grouping)?;
+    for pane in panes {
+        for batch in pane.batches(kept)? {
+            table.merge(grouping, batch)?;
+        }
+    }
+    table.into_values()
+}

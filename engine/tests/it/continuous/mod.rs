@@ -251,6 +251,7 @@ fn a_topic_over_anothers_output_goes_by_its_watermark() {
     create(engine, spec("per_five", "per_minute", "tumble 300000000"));
     for minute in 0..4 {
         fixture.append("t", 0, &[(at(minute * 60 + 1), Some(1), 2)]);
+        fixture.advance(50);
     }
     // The fifth minute is empty, and it takes the sixth to close the first five.
     fixture.append("t", 0, &[(at(301), Some(1), 2)]);
@@ -313,6 +314,7 @@ fn it_goes_on_where_it_was_after_the_store_was_closed() {
     let mut fixture = fixture;
     for minute in 0..6 {
         let begin = minute * 60;
+        fixture.advance(50);
         fixture.append("t", 0, &[(at(begin + 1), Some(minute), 1), (at(begin + 70), Some(minute), 1)]);
         until_closed(&fixture.engine, "per_minute", "t", MINUTE, at(begin + 60));
         fixture = fixture.reopen();

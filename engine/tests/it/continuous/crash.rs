@@ -12,7 +12,7 @@ use super::at;
 use super::plan::Windows;
 use super::store::{MINUTE, Row, SECOND, append, batch, create_table_with, ended, given, spec, status, until_closed};
 use crate::crash::for_each_seed;
-use crate::fixture::{until, who};
+use crate::fixture::who;
 
 /// More than a run has operations, for what differs between runs.
 const POINTS: u64 = 260;
@@ -96,13 +96,15 @@ fn check(dir: &Path, disk: &SimDisk, what: &str) {
     if topics == 0 {
         return;
     }
-    for partition in 0..PARTITIONS {
-        append(&engine, "t", partition, &[(at(600), None, 1)]).unwrap_or_else(|error| panic!("{what}: {error}"));
+    // The second time closes what the first one has opened, so that there is something to say in any case.
+    for (time_us, partition) in
+        [at(600), at(700)].into_iter().flat_map(|at_us| (0..PARTITIONS).map(move |of| (at_us, of)))
+    {
+        append(&engine, "t", partition, &[(time_us, None, 1)]).unwrap_or_else(|error| panic!("{what}: {error}"));
     }
-    until_closed(&engine, "first", "t", WIDTH, at(600));
+    until_closed(&engine, "first", "t", WIDTH, at(700));
     if topics > 1 {
-        until(|| status(&engine, "second").watermark_us >= Some(at(600)));
-        until_closed(&engine, "second", "first", MINUTE, at(600));
+        until_closed(&engine, "second", "first", MINUTE, at(660));
         assert_eq!(status(&engine, "second").late_rows, 0, "{what}: an output is never late");
     }
     let rows = status(&engine, "first");

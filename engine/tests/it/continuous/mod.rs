@@ -21,8 +21,8 @@ use store::{
     status, until_closed,
 };
 
-/// On a full minute.
-const BEGIN: i64 = NOW_US - NOW_US % MINUTE;
+/// On full five minutes.
+const BEGIN: i64 = NOW_US - NOW_US % (5 * MINUTE);
 
 /// An engine with [`Windows`], and a clock that is moved by hand.
 struct Fixture {

@@ -28,7 +28,8 @@ impl LogDirectory {
         let mut buffer = vec![0; usize::try_from(COPY_BYTES.min(bytes)).unwrap_or_default()];
         let mut position = 0;
         while position < bytes {
-            let piece = buffer.get_mut(..usize::try_from(bytes - position).unwrap_or(usize::MAX).min(buffer.len()));
+            let wanted = usize::try_from(bytes - position).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.get_mut(..wanted);
             let piece = piece.ok_or_else(|| Error::Internal("a piece of a log file that is too long".to_owned()))?;
             if !extent.read(position, piece)? {
                 return Err(extent.corrupt(position, "the file ends before what was written to it"));

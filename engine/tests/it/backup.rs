@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use millstream_engine::{Engine, EngineOptions, Error, SegmentStore, TableOptions, restore};
+use millstream_engine::{
+    Credentials, Engine, EngineOptions, Error, Right, Rights, Scope, SegmentStore, TableOptions, UserSpec, restore,
+};
 use object_store::memory::InMemory;
 
 use crate::table::{self, who};
@@ -155,6 +157,26 @@ fn what_is_there_is_not_written_over() {
     assert_eq!(std::fs::read(full.join("mine")).unwrap(), b"x");
     let error = restore(&full, &dir.path().join("other")).unwrap_err();
     assert!(error.to_string().contains("is no backup"), "{error}");
+    engine.close().unwrap();
+}
+
+#[test]
+fn whoever_takes_a_backup_may_read_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open_with(options(&dir.path().join("data"))).unwrap();
+    engine.init_administrator("a password").unwrap();
+    let log_in =
+        |user: &str| engine.authenticate(Some(Credentials::Password { user, password: "a password" }), None).unwrap();
+    let admin = log_in("admin");
+    engine
+        .create_user(&admin, UserSpec { name: "operator".to_owned(), ..UserSpec::default() }, Some("a password"))
+        .unwrap();
+    let copy = dir.path().join("copy");
+    for right in [Right::Operate, Right::Read] {
+        assert!(matches!(engine.backup(&log_in("operator"), &copy), Err(Error::PermissionDenied(_))));
+        engine.grant(&admin, "operator", &Scope::SERVER, Rights::NONE.with(right)).unwrap();
+    }
+    engine.backup(&log_in("operator"), &copy).unwrap();
     engine.close().unwrap();
 }
 

@@ -191,7 +191,6 @@ fn rows() -> Vec<Call> {
         call("cut_segments", Operate, Table, "t", |s, who| s.engine.cut_segments(who, s.table)),
         call("check_files", Operate, Server, "", |s, who| s.engine.check_files(who)),
         call("backup", Operate, Server, "", |s, who| s.engine.backup(who, &s.unused_path())),
-        call("backup", Read, Server, "", |s, who| s.engine.backup(who, &s.unused_path())),
         call("maintain", Operate, Server, "", |s, who| s.engine.maintain(who)),
         call("stats", Operate, Server, "", |s, who| s.engine.stats(who)),
         call("events", Operate, Server, "", |s, who| s.engine.events(who)),

@@ -39,7 +39,7 @@ FUZZ_SECONDS ?= 600
 KILLS ?= 20
 
 soak: build guests
-	@scripts/setup python apache rust_client
+	@scripts/setup python apache
 	MILLSTREAM_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --workspace --no-fail-fast mutated -- --test-threads=2
 	KILLS=$(KILLS) MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e/test_rocketmq_kills.py
 	MILLSTREAM_BIN=$(BIN) $(MILLSTREAM_CACHE)/venv/bin/python -m pytest tests/e2e -m soak

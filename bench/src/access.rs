@@ -8,7 +8,7 @@ use millstream_engine::{
 
 use crate::report::{Figure, median, percentile};
 use crate::store::Store;
-use crate::{Result, Scale, data, signed, single};
+use crate::{Result, Scale, data, guarded, single};
 
 const PASSWORD: &str = "of the bench";
 const NAMESPACE: &str = "public";
@@ -17,9 +17,11 @@ const GRANTS_OF_ROLE: usize = 10;
 const ROLES_OF_USER: usize = 100;
 const WRITERS: usize = 64;
 
-/// Figures `access_check_p99`, `single_rows_with_users` and `messages_with_users`.
+/// Figures `access_check_p99`, `single_rows_with_users`, and those of [`guarded`].
 pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
-    Ok(vec![checks(scale)?, single_rows(scale)?, signed::messages(scale)?])
+    let mut figures = vec![checks(scale)?, single_rows(scale)?];
+    figures.extend(guarded::run(scale)?);
+    Ok(figures)
 }
 
 fn checks(scale: Scale) -> Result<Figure> {
@@ -89,9 +91,8 @@ fn single_rows(scale: Scale) -> Result<Figure> {
         let (rows, seconds) = single::drive(&guarded_store.engine, &user, guarded, time, 1_000)?;
         with.push(rows as f64 / seconds);
     }
-    let note = "rows of 1 KB, each checked for a user with one grant; limit: without users, in turns";
-    let limit = median(without);
-    Ok(Figure::reported("single_rows_with_users", median(with), "rows/s", note).at_least(limit, 0.97))
+    let note = "rows of 1 KB from one thread in the same process, which does nothing else, each checked for a user with one grant; limit: without users, in turns";
+    Ok(Figure::reported("single_rows_with_users", median(with), "rows/s", note).beside(median(without)))
 }
 
 fn administrator(engine: &Engine) -> Result<Principal> {

@@ -1,4 +1,4 @@
-"""RocketMQ's clients of other languages, unchanged: Go and Rust over remoting, Node over gRPC and over HTTP, and two over remoting that are no longer made,
+"""RocketMQ's clients of other languages, unchanged: Go over remoting, Node over gRPC and over HTTP, and two over remoting that are no longer made,
 in Node (ali-ons) and in C++ (in the Python package rocketmq). What each of them can't do stands in docs/rocketmq.md.
 """
 
@@ -25,11 +25,6 @@ GO = {
     "topics": ["made, listed and deleted"],
 }
 RETRIED = {"concurrent": "go-group", "dead": "go-dead-group"}
-RUST = {
-    "concurrent": ["sent", "consumed by tags, one again"],
-    "orderly": ["consumed in order"],
-    "transactions": ["asked", "committed, and nothing else"],
-}
 NODE = {
     "simple": [
         "received by tags and acknowledged", "received by a condition", "none early, one recalled", "visible again sooner",
@@ -88,16 +83,6 @@ def test_what_go_programs_do(serve, part):
         assert sql(server, "SELECT * FROM system.transactions") == []
     if part == "dead":
         check_dead_letter(server, "go-dead-group", "t", 3)
-
-
-# It takes some 15 minutes of a processor to build.
-@pytest.mark.soak
-@pytest.mark.parametrize("part", RUST)
-def test_what_rust_programs_do(serve, part):
-    server = serve()
-    if part == "concurrent":
-        retries_at_once(server, "rust-group")
-    run(server, [CACHE / "rust/check", server.remoting, part], RUST[part])
 
 
 @pytest.mark.parametrize("part", NODE)

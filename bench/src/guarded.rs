@@ -1,4 +1,4 @@
-//! What it costs to know who sends a message: the same sends to a server with users and to one without, in turns.
+//! What it costs a server to know who sends a row or a message: the same to one with users and to one without, in turns.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -12,20 +12,21 @@ use serde_json::{Value, json};
 
 use crate::process::Server;
 use crate::report::{Figure, median};
-use crate::{Result, Scale, remote, remoting};
+use crate::{Result, Scale, data, remote, remoting};
 
 const SEND_MESSAGE: i32 = 310;
 const CONNECTIONS: usize = 8;
 /// Of each connection.
 const IN_FLIGHT: usize = 64;
+/// Of the one client of rows.
+const ROWS_IN_FLIGHT: usize = 1_000;
 const MESSAGE_BYTES: usize = 1 << 10;
 const KEY: &str = "benchkey";
 const SECRET: &str = "a secret of the bench";
 const PASSWORD: &str = "of the bench";
 
-/// Figure `messages_with_users`. Both servers get the very same bytes: one without users looks at no signature.
-pub(crate) fn messages(scale: Scale) -> Result<Figure> {
-    let time = Duration::from_secs(scale.pick(1, 5));
+/// Figures `single_rows_over_flight_with_users` and `messages_with_users`.
+pub(crate) fn run(scale: Scale) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
     let open = Server::start(&dir.path().join("open"), &["--segment-threads", "0"])?;
     let guarded = Server::start_with(
@@ -33,35 +34,62 @@ pub(crate) fn messages(scale: Scale) -> Result<Figure> {
         &["--segment-threads", "0"],
         &[("MILLSTREAM_INIT_ADMIN_PASSWORD", PASSWORD)],
     )?;
-    remote::block_on(async {
-        let admin = Credentials::Password { user: "admin".to_owned(), password: PASSWORD.to_owned() };
-        let admin = Client::connect(&guarded.url).await?.with_credentials(admin)?;
+    let row = data::kilobyte_row(0)?;
+    let time = Duration::from_secs(scale.pick(1, 5));
+    let rounds = scale.pick(1, 7);
+    let rows = remote::block_on(async {
+        let log_in = async |user: &str| -> Result<Client> {
+            let credentials = Credentials::Password { user: user.to_owned(), password: PASSWORD.to_owned() };
+            Ok(Client::connect(&guarded.url).await?.with_credentials(credentials)?)
+        };
+        let (admin, anybody) = (log_in("admin").await?, remote::connect(&open.url).await?);
+        for client in [&admin, &anybody] {
+            remote::sql(client, "CREATE TABLE sent OF MESSAGES WITH (partitions = 8)").await?;
+            remote::create(client, "rows", &row).await?;
+        }
         for statement in [
-            "CREATE TABLE sent OF MESSAGES WITH (partitions = 8)",
-            "CREATE USER worker",
+            &format!("CREATE USER worker PASSWORD '{PASSWORD}'"),
             "GRANT PRODUCE ON TABLE sent TO worker",
+            "GRANT PRODUCE ON TABLE rows TO worker",
             &format!("CREATE ACCESS KEY FOR worker WITH (access_key = '{KEY}', secret_key = '{SECRET}')"),
         ] {
             remote::sql(&admin, statement).await?;
         }
-        let anybody = remote::connect(&open.url).await?;
-        remote::sql(&anybody, "CREATE TABLE sent OF MESSAGES WITH (partitions = 8)").await
+        let worker = log_in("worker").await?;
+        let mut rates = [Vec::new(), Vec::new()];
+        // The first round warms up.
+        for round in 0..=rounds {
+            for (client, rates) in [&anybody, &worker].into_iter().zip(&mut rates) {
+                let (rows, seconds) = remote::drive_single_rows(client, "rows", &row, ROWS_IN_FLIGHT, time).await?;
+                if round > 0 {
+                    rates.push(rows as f64 / seconds);
+                }
+            }
+        }
+        Ok(rates.map(median))
     })?;
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    for round in 0..=scale.pick(1, 5) {
-        for (server, rates) in [(&open, &mut without), (&guarded, &mut with)] {
+    let note = format!(
+        "rows of 1 KB from one client process, {ROWS_IN_FLIGHT} in flight, each checked for a user with two grants; limit: a server without \
+         users, in turns"
+    );
+    let figure = Figure::reported("single_rows_over_flight_with_users", rows[1], "rows/s", note);
+    let rows = figure.at_least(rows[0], 0.97);
+    let mut messages = [Vec::new(), Vec::new()];
+    for round in 0..=rounds {
+        for (server, rates) in [&open, &guarded].into_iter().zip(&mut messages) {
             let rate = drive(&server.remoting, time)?;
-            // The first round warms up.
             if round > 0 {
                 rates.push(rate);
             }
         }
     }
+    let messages = messages.map(median);
     let note = format!(
-        "messages of 1 KB over {CONNECTIONS} connections of RocketMQ's protocol, {IN_FLIGHT} in flight on each, signed and checked for a user \
-         with one grant; limit: the same bytes to a server without users, in turns"
+        "messages of 1 KB over {CONNECTIONS} connections of RocketMQ's protocol, {IN_FLIGHT} in flight on each, signed, and checked for a user \
+         with two grants; limit: the same bytes to a server without users, in turns"
     );
-    Ok(Figure::reported("messages_with_users", median(with), "messages/s", note).at_least(median(without), 0.97))
+    let messages = Figure::reported("messages_with_users", messages[1], "messages/s", note).at_least(messages[0], 0.97);
+    Ok(vec![rows, messages])
 }
 
 /// Messages per second.

@@ -1,9 +1,9 @@
 //! Panes: the pieces that windows are made of, between the rows that come and the windows that close.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use bytes::Bytes;
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::common::{DataFusionError, Result as DfResult, internal_err};
 
 use super::groups::{GroupTable, Grouping};
 use super::pieces::{Assembly, encode};
@@ -70,6 +70,11 @@ impl Pane {
             self.pieces.push(Piece { batch, saved: (first..self.next_sequence).collect() });
         }
         Ok(())
+    }
+
+    /// The number of the row that came last, of those that were restored.
+    pub(super) fn last_arrival(&self) -> Option<i64> {
+        self.pieces.last().and_then(|piece| arrivals(&piece.batch)?.values().last().copied())
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -156,6 +161,19 @@ impl Pane {
     pub(super) fn batches(&mut self, kept: &Kept) -> DfResult<impl Iterator<Item = &RecordBatch>> {
         self.settle(kept)?;
         Ok(self.pieces.iter().map(|piece| &piece.batch))
+    }
+}
+
+fn arrivals(batch: &RecordBatch) -> Option<&Int64Array> {
+    batch.columns().last().and_then(|column| column.as_primitive_opt())
+}
+
+/// Rows of several panes in the order in which they came.
+pub(super) fn by_arrival(rows: &[RecordBatch], kept: &Kept) -> DfResult<RecordBatch> {
+    let all = concat_batches(kept.schema(), rows)?;
+    match arrivals(&all) {
+        Some(numbers) => Ok(take_record_batch(&all, &sort_to_indices(numbers, None, None)?)?),
+        None => internal_err!("rows of panes have no numbers"),
     }
 }
 

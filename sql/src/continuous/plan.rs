@@ -89,7 +89,13 @@ impl Core {
 
 impl WindowPlan {
     pub(super) fn compile(parts: Parts<'_>, state: &SessionState) -> DfResult<WindowPlan> {
-        let split = split(parts.plan, parts.select, parts.time, &crate::query::one_thread(state))?;
+        let split = split(
+            parts.plan,
+            parts.select,
+            parts.time,
+            parts.spec.pane() < parts.spec.size,
+            &crate::query::one_thread(state),
+        )?;
         let operator = Operator::compile(&split.below, false, state)?;
         let time = split.below.outputs.first().map_or(DataType::Null, |output| output.field.data_type().clone());
         let unit = match &time {

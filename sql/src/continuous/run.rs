@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use millstream_engine::{
 
 use super::close::closed_batch;
 use super::late::LateRows;
-use super::panes::{Pane, bytes_of, merged};
+use super::panes::{Pane, by_arrival, bytes_of, merged};
 use super::plan::Core;
 use super::split::Kept;
 use crate::convert::into_operator;
@@ -39,6 +39,8 @@ pub(super) struct WindowRun {
     begun: Option<(i64, usize)>,
     /// What windows that end soonest give, computed and not yet out.
     ready: Option<(i64, RecordBatch)>,
+    /// How many rows have come: the next one's number. Of what was restored, what is kept no longer does not count.
+    arrived: i64,
 }
 
 impl WindowRun {
@@ -53,7 +55,7 @@ impl WindowRun {
             let rows = usize::try_from(u64::from_le_bytes(*rows)).map_err(|_| unknown())?;
             begun = (rows > 0).then_some((i64::from_le_bytes(*end), rows));
         }
-        Ok(WindowRun { core, panes: Panes::new(), through, begun, ready: None })
+        Ok(WindowRun { core, panes: Panes::new(), through, begun, ready: None, arrived: 0 })
     }
 
     fn cursor(&self) -> Bytes {
@@ -73,7 +75,7 @@ impl WindowRun {
         let times = cast(evaluated.batch.column(0), &DataType::Int64)?;
         let times = times.as_primitive::<Int64Type>();
         let kept: Vec<usize> = (1..evaluated.batch.num_columns()).collect();
-        let kept = evaluated.batch.project(&kept)?;
+        let kept = self.numbered(evaluated.batch.project(&kept)?)?;
         let (mut pushed, mut late) = (Pushed::default(), LateRows::default());
         let mut places: BTreeMap<(i64, u16), Vec<u32>> = BTreeMap::new();
         let mut runs = Runs::new(judged);
@@ -122,6 +124,16 @@ impl WindowRun {
         Ok(pushed)
     }
 
+    /// With the column by which rows are put in order again.
+    fn numbered(&mut self, rows: RecordBatch) -> DfResult<RecordBatch> {
+        let Kept::Rows { schema, by_arrival: true, .. } = &self.core.kept else { return Ok(rows) };
+        let first = self.arrived;
+        self.arrived = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from_iter_values(first..self.arrived)));
+        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    }
+
     /// The end of the window that closes next.
     fn next_end(&self) -> Option<i64> {
         let mut next: Option<i64> = None;
@@ -155,11 +167,16 @@ impl WindowRun {
         let closed = core.kept.closed();
         let mut batches = Vec::new();
         match &core.kept {
-            Kept::Rows { .. } => {
+            Kept::Rows { by_arrival: is_ordered, .. } => {
+                let mut rows: Vec<RecordBatch> = Vec::new();
                 for pane in &mut panes {
-                    for batch in pane.batches(&core.kept)? {
-                        batches.push(closed_batch(closed, batch.columns(), batch.num_rows(), bounds, &core.time)?);
-                    }
+                    rows.extend(pane.batches(&core.kept)?.cloned());
+                }
+                if *is_ordered && panes.len() > 1 {
+                    rows = vec![by_arrival(&rows, &core.kept)?];
+                }
+                for batch in rows {
+                    batches.push(closed_batch(closed, batch.columns(), batch.num_rows(), bounds, &core.time)?);
                 }
             }
             Kept::Groups { grouping, .. } => {
@@ -270,7 +287,13 @@ impl ContinuousRun for WindowRun {
     fn restore(&mut self, key: StateKey, piece: &[u8]) -> millstream_engine::Result<()> {
         let place = (self.core.ticks(key.window_us), key.operator);
         let pane = self.panes.entry(place).or_default();
-        pane.restore(key.sequence, piece, &self.core.kept).map_err(|error| corrupt(&error))
+        pane.restore(key.sequence, piece, &self.core.kept).map_err(|error| corrupt(&error))?;
+        if let Kept::Rows { by_arrival: true, .. } = &self.core.kept
+            && let Some(last) = pane.last_arrival()
+        {
+            self.arrived = self.arrived.max(last.saturating_add(1));
+        }
+        Ok(())
     }
 
     fn push(&mut self, _: usize, rows: &RecordBatch, judged: &[Judged]) -> Result<Pushed, OperatorError> {

@@ -30,6 +30,9 @@ pub(super) struct Split {
     pub(super) above: LogicalPlan,
 }
 
+/// The column that numbers rows as they come.
+const ARRIVAL: &str = "_arrival";
+
 /// What panes are made of.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -38,6 +41,9 @@ pub(super) enum Kept {
         /// Of what panes keep.
         schema: SchemaRef,
         closed: Closed,
+        /// Whether the last of those columns is [`ARRIVAL`]: a window of several panes has its rows in the order in which they came, as a
+        /// query over them has.
+        by_arrival: bool,
     },
     /// Partial aggregates by group.
     Groups { grouping: Grouping, closed: Closed },
@@ -74,8 +80,15 @@ pub(super) enum ClosedColumn {
     Window(usize),
 }
 
-/// Cuts `plan`, which reads a table of the columns that `select` gives and of [`COLUMNS`]. `time` is the column of the event time.
-pub(super) fn split(plan: LogicalPlan, select: &Stateless, time: usize, state: &SessionState) -> DfResult<Split> {
+/// Cuts `plan`, which reads a table of the columns that `select` gives and of [`COLUMNS`]. `time` is the column of the event time;
+/// `panes` says whether windows are made of several panes.
+pub(super) fn split(
+    plan: LogicalPlan,
+    select: &Stateless,
+    time: usize,
+    panes: bool,
+    state: &SessionState,
+) -> DfResult<Split> {
     let (plan, filters) = without_filters(optimise(plan, state)?)?;
     let mut below = select.clone();
     let time = select
@@ -125,9 +138,11 @@ pub(super) fn split(plan: LogicalPlan, select: &Stateless, time: usize, state: &
         // What has no columns would have no rows.
         outputs.push(time.clone());
     }
-    let kept = Arc::new(Schema::new(outputs.iter().map(|output| output.field.clone()).collect::<Vec<_>>()));
+    let mut kept: Vec<Field> = outputs.iter().map(|output| output.field.clone()).collect();
+    kept.extend(panes.then(|| Field::new(ARRIVAL, DataType::Int64, false)));
     below.outputs = std::iter::once(time).chain(outputs).collect();
-    Ok(Split { below, kept: Kept::Rows { schema: kept, closed: Closed { schema, columns } }, above })
+    let closed = Closed { schema, columns };
+    Ok(Split { below, kept: Kept::Rows { schema: Arc::new(Schema::new(kept)), closed, by_arrival: panes }, above })
 }
 
 fn optimise(plan: LogicalPlan, state: &SessionState) -> DfResult<LogicalPlan> {

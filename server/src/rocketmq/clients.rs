@@ -66,14 +66,6 @@ async fn consumes(
     let group = group(&consumer.group_name, fields)?;
     let Tables { engine, who, .. } = &client.tables;
     engine.check_message_client(who, MessageClientRole::Consumer, &group.namespace, &group.name)?;
-    if consumer.message_model.as_deref() != Some(BROADCASTING) && client.tables.settings.create_topics {
-        // Its consumers pull from there without asking whether it is there.
-        let retry = group.retry_topic();
-        if client.tables.find(&retry)?.is_none() {
-            let maker = Arc::clone(client);
-            client.door.work.run(Waits::ForLog, move || maker.tables.made(&retry, 1)).await??;
-        }
-    }
     let subscriptions = consumer.subscription_data_set.iter().map(|subscription| MessageSubscription {
         topic: ScopedName::read(&subscription.topic, fields).name,
         kind: subscription.expression_type.clone().unwrap_or_else(|| "TAG".to_owned()),
@@ -82,11 +74,29 @@ async fn consumes(
     });
     let alive = of_client(client, client_id, MessageClientRole::Consumer, subscriptions.collect());
     let changes = engine.message_client_alive(who, &group.namespace, &group.name, alive)?;
+    if let Err(refusal) = retries(client, &group, consumer).await {
+        engine.message_client_left(who, &group.namespace, &group.name, MessageClientRole::Consumer, client_id)?;
+        return Err(refusal);
+    }
     let word = |word: &Option<String>| word.clone().filter(|word| word.len() <= MAX_WORD_BYTES);
     let (kind, model, from) = (&consumer.consume_type, &consumer.message_model, &consumer.consume_from_where);
     let consuming = Consuming { kind: word(kind), model: word(model), from: word(from) };
     client.said.consumes(&group.wire(), consuming);
     client.watch_group(Watched { wire: consumer.group_name.clone(), group, who: who.clone() }, changes);
+    Ok(())
+}
+
+/// Its consumers pull from there without asking whether it is there. They are of the group before it is made: some clients ask who is
+/// before their heartbeat is answered, and give up for good if nobody is.
+async fn retries(client: &Arc<Client>, group: &ScopedName, consumer: &ConsumerData) -> Result<(), Refusal> {
+    if consumer.message_model.as_deref() == Some(BROADCASTING) || !client.tables.settings.create_topics {
+        return Ok(());
+    }
+    let retry = group.retry_topic();
+    if client.tables.find(&retry)?.is_none() {
+        let maker = Arc::clone(client);
+        client.door.work.run(Waits::ForLog, move || maker.tables.made(&retry, 1)).await??;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod apache;
 mod cpp;
+mod joining;
 pub(crate) mod quotas;
 mod rights;
 pub(crate) mod signed;

@@ -3,65 +3,102 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::compute::{CastOptions, cast, cast_with_options, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, Result as DfResult, TableReference, internal_err};
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr};
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use parking_lot::Mutex;
 
 use super::split::{CLOSED, Closed, ClosedColumn};
 use crate::query::one_thread;
+use crate::threads::planning;
 
-/// The plan above the panes, ready to be run.
+/// The plan above the panes, ready to be run: planned once, for whatever rows a window has.
 pub(super) struct Closing {
-    plan: LogicalPlan,
-    state: SessionState,
+    plan: Arc<dyn ExecutionPlan>,
+    rows: Arc<WindowRows>,
     /// Windows are bounded by the topic's own `state_bytes`: they take nothing of what queries share.
     context: Arc<TaskContext>,
     /// Whether the rows come in an order that the SELECT asks for.
     is_sorted: bool,
     output: SchemaRef,
+    /// Held while a window is computed: its rows are those that the plan reads.
+    turn: Mutex<()>,
+}
+
+/// What the plan reads: the rows of the window that closes. Their number is not known when it is planned.
+#[derive(Debug)]
+struct WindowRows {
+    schema: SchemaRef,
+    batches: Mutex<Vec<RecordBatch>>,
+}
+
+impl PartitionStream for WindowRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let batches: Vec<DfResult<RecordBatch>> = self.batches.lock().iter().cloned().map(Ok).collect();
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(batches)))
+    }
 }
 
 impl Closing {
-    pub(super) fn new(plan: LogicalPlan, output: SchemaRef, state: &SessionState) -> DfResult<Closing> {
+    /// `plan` reads one table of the columns that `closed` has. What can't be carried out is an error here, and not when the first
+    /// window closes.
+    pub(super) fn new(
+        plan: LogicalPlan,
+        closed: &Closed,
+        output: SchemaRef,
+        state: &SessionState,
+    ) -> DfResult<Closing> {
         let state = one_thread(state);
         let disks = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disks).build_arc()?;
         let context =
             Arc::new(TaskContext::default().with_session_config(state.config().clone()).with_runtime(runtime));
         let (plan, is_sorted) = totally_sorted(plan)?;
-        Ok(Closing { plan, state, context, is_sorted, output })
-    }
-
-    /// A window's output, in an order of its own that is always the same.
-    pub(super) fn run(&self, rows: Vec<RecordBatch>, closed: &Closed) -> DfResult<RecordBatch> {
-        let table = MemTable::try_new(Arc::clone(&closed.schema), vec![rows])?;
+        let rows = Arc::new(WindowRows { schema: Arc::clone(&closed.schema), batches: Mutex::default() });
+        let table = StreamingTable::try_new(Arc::clone(&closed.schema), vec![Arc::clone(&rows) as _])?;
         let scan = LogicalPlanBuilder::scan(TableReference::bare(CLOSED), provider_as_source(Arc::new(table)), None)?
             .build()?;
-        let plan = self.plan.clone().transform_down(|node| match node {
+        let plan = plan.transform_down(|node| match node {
             LogicalPlan::TableScan(_) => Ok(Transformed::yes(scan.clone())),
             other => Ok(Transformed::no(other)),
         })?;
+        let planner = state.query_planner();
+        let plan = planning(|| futures::executor::block_on(planner.create_physical_plan(&plan.data, &state)))?;
+        Ok(Closing { plan, rows, context, is_sorted, output, turn: Mutex::default() })
+    }
+
+    /// A window's output, in an order of its own that is always the same.
+    pub(super) fn run(&self, rows: Vec<RecordBatch>) -> DfResult<RecordBatch> {
+        let _turn = self.turn.lock();
+        *self.rows.batches.lock() = rows;
+        let plan = reset_plan_states(Arc::clone(&self.plan))?;
         // One partition, in memory: nothing is spawned, and nothing waits.
-        let batches = futures::executor::block_on(async {
-            let physical = self.state.query_planner().create_physical_plan(&plan.data, &self.state).await?;
-            collect(physical, Arc::clone(&self.context)).await
-        })?;
+        let batches = futures::executor::block_on(collect(plan, Arc::clone(&self.context)));
+        self.rows.batches.lock().clear();
+        let batches = batches?;
         let mut typed = Vec::with_capacity(batches.len());
         for batch in batches {
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            typed.push(RecordBatch::try_new_with_options(
-                Arc::clone(&self.output),
-                batch.columns().to_vec(),
-                &options,
-            )?);
+            // A plan may be optimised to one of wider decimals.
+            let columns = batch.columns().iter().zip(self.output.fields());
+            let columns = columns.map(|(column, field)| as_type(column, field.data_type())).collect::<DfResult<_>>()?;
+            typed.push(RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)?);
         }
         let whole = concat_batches(&self.output, &typed)?;
         if self.is_sorted { Ok(whole) } else { sorted(&whole) }
@@ -113,6 +150,14 @@ fn sorted(rows: &RecordBatch) -> DfResult<RecordBatch> {
     Ok(take_record_batch(rows, &UInt32Array::from(order))?)
 }
 
+fn as_type(array: &ArrayRef, data_type: &DataType) -> DfResult<ArrayRef> {
+    match array.data_type() == data_type {
+        true => Ok(Arc::clone(array)),
+        // What does not fit is an error, and never null.
+        false => Ok(cast_with_options(array, data_type, &CastOptions { safe: false, ..Default::default() })?),
+    }
+}
+
 /// A window's rows for the plan: `columns` are what panes give.
 pub(super) fn closed_batch(
     closed: &Closed,
@@ -132,10 +177,7 @@ pub(super) fn closed_batch(
                 cast(&Int64Array::from_value(tick, rows), time)?
             }
         };
-        match array.data_type() == field.data_type() {
-            true => Ok(array),
-            false => Ok(cast(&array, field.data_type())?),
-        }
+        as_type(&array, field.data_type())
     };
     let arrays = closed.columns.iter().zip(closed.schema.fields()).map(column).collect::<DfResult<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -124,7 +124,7 @@ impl WindowPlan {
             let outputs: Vec<String> = split.below.outputs.iter().map(|output| written(&output.expr)).collect();
             format!("where {}: {}", filters.join(" AND "), outputs.join(", "))
         };
-        let closing = Closing::new(split.above, Arc::clone(&parts.output), state)?;
+        let closing = Closing::new(split.above, split.kept.closed(), Arc::clone(&parts.output), state)?;
         let core = Core {
             spec: parts.spec,
             unit,

@@ -184,7 +184,7 @@ impl WindowRun {
                 batches.push(closed_batch(closed, &columns, rows, bounds, &core.time)?);
             }
         }
-        planning(|| core.closing.run(batches, closed))
+        planning(|| core.closing.run(batches))
     }
 
     /// Closes a window: forgets the panes that no later one needs.

@@ -132,13 +132,7 @@ pub(super) const TOPICS: Columns = &[
 
 pub(super) fn topics(reader: &Reader) -> Result<Rows> {
     let mut rows = Rows::new();
-    let continuous = reader.engine.continuous_topics(&reader.who)?;
     for topic in reader.engine.topics(&reader.who)? {
-        // A topic over windows has its rows in a table of its own, with the identity topic of it.
-        if let Some(status) = continuous.iter().find(|status| status.info.output.0 == topic.id.0) {
-            rows.push(of_windows(reader, &topic, &status.info)?);
-            continue;
-        }
         // A topic shares rows, and not that there is a table.
         let table = permitted(reader.engine.table_by_id(&reader.who, topic.table))?;
         let (definition, plugins) = match &topic.source {
@@ -158,6 +152,13 @@ pub(super) fn topics(reader: &Reader) -> Result<Rows> {
             text_or_null(definition),
             text(topic.owner.name()),
         ]);
+    }
+    // A topic over windows has its rows in a table of its own, with the identity topic of it.
+    for status in reader.engine.continuous_topics(&reader.who)? {
+        let info = &status.info;
+        if let Some(topic) = permitted(reader.engine.topic(&reader.who, &info.namespace, &info.name))? {
+            rows.push(of_windows(reader, &topic, info)?);
+        }
     }
     Ok(rows)
 }

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
-
 use super::check::{grouped, same};
 use super::crash::between;
+use super::hours::equal_hours;
 use super::process::ServerProcess;
 use super::source::{LATE_MINUTES, Source};
 use super::told::tell;
@@ -57,7 +55,12 @@ pub(super) async fn keep_hours(server: &mut ServerProcess, plugin: &Path, source
     }
     until(server, 0).await?;
     tell("the consumer went on at its committed offset, with its state")?;
-    compare(server, source).await
+    let batch = format!(
+        "SELECT origin, CAST(date_trunc('hour', ts) AS TIMESTAMP(3) WITH TIME ZONE) AS hour, count(*) AS late, \
+         CAST(sum(dep_delay) AS DOUBLE) AS minutes FROM flights_by_airport WHERE dep_delay > {LATE_MINUTES} GROUP BY 1, 2"
+    );
+    let late = equal_hours(server, "consumer", KEPT, &batch).await?;
+    same("late departures in the hourly table", late, source.late.len() as u64)
 }
 
 /// Waits until the consumer has at most so many rows to go; gives how many it has.
@@ -75,64 +78,4 @@ async fn until(server: &ServerProcess, rows: u64) -> Result<u64, Failure> {
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
-}
-
-async fn compare(server: &ServerProcess, source: &Source) -> Result<(), Failure> {
-    let batch = format!(
-        "SELECT origin, CAST(date_trunc('hour', ts) AS TIMESTAMP(3) WITH TIME ZONE) AS hour, count(*) AS late, \
-         CAST(sum(dep_delay) AS DOUBLE) AS minutes FROM flights_by_airport WHERE dep_delay > {LATE_MINUTES} GROUP BY 1, 2"
-    );
-    let (kept, expected) = (sums(server, KEPT).await?, sums(server, &batch).await?);
-    for (kept, expected) in kept.iter().zip(&expected) {
-        tell(&format!("{}, says the consumer:    {}", kept.airport, kept.text()))?;
-        tell(&format!("{}, says the batch query: {}", expected.airport, expected.text()))?;
-    }
-    if kept != expected {
-        return Err(Failure::failed("the consumer's sums are not those of the batch query"));
-    }
-    let differences = format!("SELECT count(*) FROM (({KEPT} EXCEPT {batch}) UNION ALL ({batch} EXCEPT {KEPT}))");
-    match server.number(&differences).await? {
-        0 => tell("each hour of each airport is the same")?,
-        other => return Err(Failure::failed(format!("{other} hours differ from the batch query"))),
-    }
-    let late = kept.iter().map(|sums| sums.late).sum();
-    same("late departures in the hourly table", late, source.late.len() as u64)
-}
-
-/// Of one airport.
-#[derive(PartialEq)]
-struct Sums {
-    airport: String,
-    hours: u64,
-    late: u64,
-    minutes: u64,
-}
-
-impl Sums {
-    fn text(&self) -> String {
-        let [hours, late, minutes] = [self.hours, self.late, self.minutes].map(grouped);
-        format!("{late} late departures in {hours} hours, by {minutes} minutes")
-    }
-}
-
-/// The sums of a query of hours, by airport.
-async fn sums(server: &ServerProcess, hours: &str) -> Result<Vec<Sums>, Failure> {
-    let query = format!(
-        "SELECT origin, count(*), CAST(sum(late) AS BIGINT), CAST(sum(minutes) AS BIGINT) FROM ({hours}) GROUP BY origin \
-         ORDER BY origin"
-    );
-    let mut sums = Vec::new();
-    for batch in server.client().await?.sql(&query).await? {
-        let wrong = || Failure::failed(format!("{query} gave other columns than it says"));
-        let airports = batch.column(0).as_string_opt::<i32>().ok_or_else(wrong)?;
-        let number = |column: usize, row: usize| {
-            let column = batch.column(column).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-            Ok::<_, Failure>(column.value(row).unsigned_abs())
-        };
-        for row in 0..batch.num_rows() {
-            let (hours, late, minutes) = (number(1, row)?, number(2, row)?, number(3, row)?);
-            sums.push(Sums { airport: airports.value(row).to_owned(), hours, late, minutes });
-        }
-    }
-    Ok(sums)
 }

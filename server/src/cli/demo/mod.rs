@@ -4,9 +4,11 @@
 mod check;
 mod crash;
 mod hourly;
+mod hours;
 mod process;
 mod source;
 mod told;
+mod windows;
 mod worker;
 
 use std::path::PathBuf;
@@ -90,7 +92,9 @@ async fn show(arguments: &DemoArguments) -> Result<(), Failure> {
         step("A consumer that stores its next offset with its output is killed half way")?;
         crash::kill_consumer(&server, &source, dir.path()).await?;
         step("A plugin keeps an hourly table of late departures; the server is killed twice meanwhile")?;
-        hourly::keep_hours(&mut server, &hourly_plugin, &source).await
+        hourly::keep_hours(&mut server, &hourly_plugin, &source).await?;
+        step("A topic over windows of an hour gives each of them once; the server is killed twice meanwhile")?;
+        windows::late_by_hour(&mut server, &source).await
     };
     let result = shown.await;
     if result.is_err() {

@@ -52,7 +52,7 @@ impl Durable {
 }
 
 /// Runs the whole history with steps, parts of rows, parts of windows and crashes as chance has it; at the end everything closes.
-pub(super) fn run(plan: &dyn ContinuousPlan, history: &[Instant], random: &mut StdRng) -> Durable {
+pub(super) fn run(plan: &dyn ContinuousPlan, history: &[Instant], context: &str, random: &mut StdRng) -> Durable {
     let mut durable = Durable::default();
     let mut run = durable.begin(plan);
     let mut at = 0;
@@ -72,7 +72,8 @@ pub(super) fn run(plan: &dyn ContinuousPlan, history: &[Instant], random: &mut S
         while let Some(next) = run.next_close_us()
             && next <= watermark
         {
-            let closed = run.close(watermark, max_bytes).unwrap().expect("there was something to close");
+            let closed = run.close(watermark, max_bytes).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+            let closed = closed.expect("there was something to close");
             if parts == 0 {
                 // The first submission has all that the step did but for the parts to come.
                 durable.save(run.as_mut());

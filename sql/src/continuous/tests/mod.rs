@@ -76,6 +76,11 @@ impl Batch {
 
     /// The rows of a query over a table `t`, of columns as `output` has them.
     fn answer(&self, sql: &str, schema: &SchemaRef, rows: &[RecordBatch], output: &SchemaRef) -> Vec<RecordBatch> {
+        let batches = self.try_answer(sql, schema, rows).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        batches.iter().map(|batch| typed(batch, output)).collect()
+    }
+
+    fn try_answer(&self, sql: &str, schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
         let _ = self.tables.deregister_table("t").unwrap();
         let table = MemTable::try_new(Arc::clone(schema), vec![rows.to_vec()]).unwrap();
         self.tables.register_table("t".to_owned(), Arc::new(table)).unwrap();
@@ -84,15 +89,13 @@ impl Batch {
             windows::expand(inner.as_mut(), &|_| None).unwrap();
             rewrite(inner.as_mut(), &NoScope, &self.state, false).unwrap();
         }
-        let batches = futures::executor::block_on(async {
+        futures::executor::block_on(async {
             let plan = self.state.statement_to_plan(*statement).await?;
             let plan = analyse(&self.state, plan)?;
             let physical = physical(&self.state, &plan).await?;
             collect(physical, self.state.task_ctx()).await
-        });
-        let batches =
-            batches.map_err(|error| from_datafusion(error, 0)).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        batches.iter().map(|batch| typed(batch, output)).collect()
+        })
+        .map_err(|error| from_datafusion(error, 0))
     }
 }
 

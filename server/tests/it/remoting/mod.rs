@@ -2,7 +2,7 @@
 
 mod apache;
 mod cpp;
-mod joining;
+mod members;
 pub(crate) mod quotas;
 mod rights;
 pub(crate) mod signed;
@@ -291,41 +291,6 @@ fn offsets_are_committed_and_reset() {
     assert_eq!(header["extFields"]["offset"], "3");
     let (_, header, _) = client.ask(29, &at(json!({"timestamp": 0})), b"");
     assert_eq!(header["extFields"]["offset"], "0");
-}
-
-#[test]
-fn consumers_know_of_each_other_and_lock_queues() {
-    let server = Server::start();
-    let mut one = Remoting::connect(server.remoting);
-    one.ask(310, &message("t", 0, ""), b"x");
-    one.heartbeat("c1");
-    let mut two = Remoting::connect(server.remoting);
-    two.heartbeat("c2");
-    // Once for itself, once for the other.
-    for _ in 0..2 {
-        let (header, _) = one.receive();
-        assert_eq!((header["code"].as_i64(), header["extFields"]["consumerGroup"].as_str()), (Some(40), Some("g")));
-    }
-    let (_, _, list) = one.ask(38, &json!({"consumerGroup": "g"}), b"");
-    assert_eq!(String::from_utf8(list).unwrap(), r#"{"consumerIdList":["c1","c2"]}"#);
-    assert_eq!(one.ask(105, &json!({"topic": "%RETRY%g"}), b"").0, 0, "made with the heartbeat");
-    let locks = |client: &str| {
-        json!({"clientId": client, "consumerGroup": "g", "mqSet": [
-            {"brokerName": "millstream", "queueId": 0, "topic": "t"}, {"brokerName": "millstream", "queueId": 99, "topic": "t"}
-        ]})
-        .to_string()
-    };
-    let mut locked = |client: &str| {
-        let (_, _, body) = one.ask(41, &json!({}), locks(client).as_bytes());
-        serde_json::from_slice::<Value>(&body).unwrap()["lockOKMQSet"].as_array().unwrap().len()
-    };
-    assert_eq!((locked("c1"), locked("c2"), locked("c1")), (1, 0, 1));
-    drop(two);
-    let (header, _) = one.receive();
-    assert_eq!(header["code"].as_i64(), Some(40), "the other has gone");
-    one.ask(42, &json!({}), locks("c1").as_bytes());
-    one.ask(35, &json!({"clientID": "c1", "consumerGroup": "g"}), b"");
-    assert_eq!(one.ask(38, &json!({"consumerGroup": "g"}), b"").0, 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Consumers that join while their group's retry topic is made.
+//! Consumers of one group: who joins, who is there, and whose queues are whose.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use millstream_engine::disk::GatedDisk;
 use millstream_server::config::Config;
 use millstream_server::serve::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Remoting;
+use super::{Remoting, message};
+use crate::program;
 
 /// Far above what it takes on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -55,4 +56,39 @@ fn a_consumer_is_of_its_group_before_its_retry_topic_is_there_and_is_not_if_ther
     let (code, header, _) = joining.ask(34, &json!({}), &joins("c1", &long));
     assert_ne!(code, 0, "{header}");
     assert_eq!(answer(&long).0, 1);
+}
+
+#[test]
+fn consumers_know_of_each_other_and_lock_queues() {
+    let server = program::Server::start();
+    let mut one = Remoting::connect(server.remoting);
+    one.ask(310, &message("t", 0, ""), b"x");
+    one.heartbeat("c1");
+    let mut two = Remoting::connect(server.remoting);
+    two.heartbeat("c2");
+    // Once for itself, once for the other.
+    for _ in 0..2 {
+        let (header, _) = one.receive();
+        assert_eq!((header["code"].as_i64(), header["extFields"]["consumerGroup"].as_str()), (Some(40), Some("g")));
+    }
+    let (_, _, list) = one.ask(38, &json!({"consumerGroup": "g"}), b"");
+    assert_eq!(String::from_utf8(list).unwrap(), r#"{"consumerIdList":["c1","c2"]}"#);
+    assert_eq!(one.ask(105, &json!({"topic": "%RETRY%g"}), b"").0, 0, "made with the heartbeat");
+    let locks = |client: &str| {
+        json!({"clientId": client, "consumerGroup": "g", "mqSet": [
+            {"brokerName": "millstream", "queueId": 0, "topic": "t"}, {"brokerName": "millstream", "queueId": 99, "topic": "t"}
+        ]})
+        .to_string()
+    };
+    let mut locked = |client: &str| {
+        let (_, _, body) = one.ask(41, &json!({}), locks(client).as_bytes());
+        serde_json::from_slice::<Value>(&body).unwrap()["lockOKMQSet"].as_array().unwrap().len()
+    };
+    assert_eq!((locked("c1"), locked("c2"), locked("c1")), (1, 0, 1));
+    drop(two);
+    let (header, _) = one.receive();
+    assert_eq!(header["code"].as_i64(), Some(40), "the other has gone");
+    one.ask(42, &json!({}), locks("c1").as_bytes());
+    one.ask(35, &json!({"clientID": "c1", "consumerGroup": "g"}), b"");
+    assert_eq!(one.ask(38, &json!({"consumerGroup": "g"}), b"").0, 1);
 }

@@ -16,6 +16,7 @@ use super::*;
 /// Histories, and queries over each.
 const HISTORIES: u64 = 640;
 const QUERIES: usize = 8;
+const THREADS: usize = 2;
 
 /// The windows that a second is in, by what they are.
 fn windows_of(second: i64, (kind, step, size, offset): (&str, i64, i64, i64)) -> Vec<(i64, i64)> {
@@ -92,35 +93,59 @@ fn closed_windows_are_what_the_select_gives_over_the_rows_that_were_not_late() {
     let histories = if first.is_some() { 1 } else { HISTORIES };
     let first = first.unwrap_or_else(rand::random::<u64>);
     eprintln!("seed {first}; set SEED to repeat a history's own");
+    let of_thread = |thread| (0..histories).skip(thread).step_by(THREADS).map(move |number| first.wrapping_add(number));
+    let counts = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || of_histories(of_thread(thread)))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).fold(Counts::default(), Counts::and)
+    });
+    eprintln!("{counts:?}");
+    if histories > 1 {
+        assert!(counts.pairs > 5_000 && counts.refused < counts.pairs / 20);
+        assert!(counts.rows > 20_000 && counts.late > 2_000 && counts.crashes > 1_000);
+        assert!(counts.partial > 400 && counts.partial < counts.pairs);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    pairs: usize,
+    /// Queries that DataFusion can't carry out.
+    refused: usize,
+    rows: usize,
+    late: u64,
+    crashes: usize,
+    /// With partial aggregates.
+    partial: usize,
+}
+
+impl Counts {
+    fn and(self, other: Counts) -> Counts {
+        Counts {
+            pairs: self.pairs + other.pairs,
+            refused: self.refused + other.refused,
+            rows: self.rows + other.rows,
+            late: self.late + other.late,
+            crashes: self.crashes + other.crashes,
+            partial: self.partial + other.partial,
+        }
+    }
+}
+
+fn of_histories(seeds: impl Iterator<Item = u64>) -> Counts {
     let (batch, state) = (Batch::new(), state());
-    let (mut pairs, mut refused, mut rows, mut late, mut crashes, mut groups) = (0, 0, 0, 0, 0, 0);
-    for seed in (0..histories).map(|number| first.wrapping_add(number)) {
+    let mut counts = Counts::default();
+    for seed in seeds {
         let mut random = StdRng::seed_from_u64(seed);
         let table = schema(&time_type(&mut random));
         let commits = history(&table, &mut random);
         for _ in 0..QUERIES {
             let query = query(&mut random);
-            let Some(found) = pair(&query, &table, &commits, (&batch, &state), seed, &mut random) else {
-                refused += 1;
-                continue;
-            };
-            pairs += 1;
-            rows += found.0;
-            late += found.1;
-            crashes += found.2;
-            groups += usize::from(found.3);
+            counts = counts.and(pair(&query, &table, &commits, (&batch, &state), seed, &mut random));
         }
     }
-    eprintln!(
-        "{pairs} pairs, {refused} that DataFusion can't carry out, {rows} rows, {late} late, {crashes} crashes, {groups} with partial aggregates"
-    );
-    if histories > 1 {
-        assert!(refused < pairs / 20, "{refused} were refused");
-        assert!(rows > 10_000 && late > 1_000 && crashes > 500 && groups > 200 && groups < pairs);
-    }
+    counts
 }
 
-/// `None` if DataFusion can't carry the query out, which the topic's definition says as a query does.
 fn pair(
     query: &Query,
     table: &SchemaRef,
@@ -128,7 +153,7 @@ fn pair(
     (batch, state): (&Batch, &SessionState),
     seed: u64,
     random: &mut StdRng,
-) -> Option<(usize, u64, usize, bool)> {
+) -> Counts {
     let sql = query.sql();
     let context = format!("seed {seed}: {sql}");
     let defined = match try_define(&sql, over(table), state) {
@@ -136,7 +161,7 @@ fn pair(
         Err(error) => {
             let answer = batch.try_answer(&sql, table, &[RecordBatch::new_empty(Arc::clone(table))]);
             assert_eq!(answer.unwrap_err().to_string(), error.to_string(), "{context}");
-            return None;
+            return Counts { refused: 1, ..Counts::default() };
         }
     };
     let plan = &defined.plan;
@@ -164,7 +189,8 @@ fn pair(
         assert_eq!(ours, sorted_texts(&expected), "{context}: the same text");
     }
     check_late(&durable, query, (table, commits), &context);
-    Some((ours.len(), durable.late, durable.crashes, plan.state().starts_with("partial")))
+    let partial = usize::from(plan.state().starts_with("partial"));
+    Counts { pairs: 1, refused: 0, rows: ours.len(), late: durable.late, crashes: durable.crashes, partial }
 }
 
 /// Without WHERE every row is in a window or late, and late ones are kept once for each window.

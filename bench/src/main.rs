@@ -29,6 +29,7 @@ mod timers;
 mod tls;
 mod topics;
 mod under_load;
+mod windows;
 
 use report::Figure;
 
@@ -62,6 +63,7 @@ const GROUPS: &[Group] = &[
     ("segments", segments::run),
     ("single_rows", single::run),
     ("topics", topics::run),
+    ("windows", windows::run),
     ("selectors", selectors::run),
     ("message_lookup", message_lookup::run),
     ("raw", raw::run),

@@ -86,5 +86,8 @@ pub(crate) fn fuzz(sample: &[u8], pieces: &'static [&'static str], is_taken: imp
         }
     }
     let (taken, refused) = (taken.get(), refused.get());
+    if asked.is_some() {
+        eprintln!("{taken} were taken, {refused} refused");
+    }
     assert!(taken > 0 && refused > 0, "{taken} were taken, {refused} refused");
 }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -29,6 +29,13 @@ use crate::platform::Clock;
 /// Principals whose rights are kept gathered.
 const MAX_STANDINGS: usize = 100_000;
 
+/// The last number that was given to who there is. Of all stores of a process: what was found in one says nothing of another.
+static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
+
+fn next_version() -> u64 {
+    LAST_VERSION.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
 /// What all rooms ask.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -36,6 +43,8 @@ pub(crate) struct Access {
     /// As of the last commit applied.
     identities: RwLock<Identities>,
     is_on: AtomicBool,
+    /// Another one with each change.
+    version: AtomicU64,
     /// Gathered when first asked for, forgotten with each change. By name, and behind it the roles that a directory elsewhere gives.
     /// Lock order: `identities` first.
     standings: RwLock<HashMap<Box<str>, Arc<Standing>>>,
@@ -51,7 +60,8 @@ struct Standing {
 impl Access {
     pub(crate) fn new(clock: Arc<dyn Clock>, identities: Identities) -> Access {
         let is_on = AtomicBool::new(identities.has_users());
-        Access { clock, identities: RwLock::new(identities), is_on, standings: RwLock::default() }
+        let version = AtomicU64::new(next_version());
+        Access { clock, identities: RwLock::new(identities), is_on, version, standings: RwLock::default() }
     }
 
     /// Takes up what a commit says.
@@ -61,12 +71,19 @@ impl Access {
             identities.apply(change);
         }
         self.standings.write().clear();
+        // Whoever sees this one finds nothing that was gathered before.
+        self.version.store(next_version(), Ordering::Release);
         self.is_on.store(identities.has_users(), Ordering::Release);
     }
 
     /// Whether callers have to log in.
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Acquire)
+    }
+
+    /// The number of who there is: what was found since it was asked for holds for as long as it is the same.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Asks something of who there is. Nothing else may be asked of this meanwhile.
@@ -170,7 +187,10 @@ impl Access {
 
     /// Whether the login still stands; `Unauthenticated` if not.
     pub(crate) fn check_login(&self, who: &Principal) -> Result<()> {
-        if self.is_on() && !who.is_system() { self.standing(who).map(drop) } else { Ok(()) }
+        if !self.is_on() || who.is_system() || (who.stood_at(self.version()) && !self.has_expired(who)) {
+            return Ok(());
+        }
+        self.standing(who).map(drop)
     }
 
     /// What `who` holds on an object; `None`: all.
@@ -191,7 +211,12 @@ impl Access {
                 "log in first: this server wants a user and a password, or a token".to_owned(),
             ));
         }
+        // Asked for before anything is looked at.
+        let version = self.version();
         let standing = self.gathered(who);
+        if who.stood_at(version) && !self.has_expired(who) {
+            return Ok(standing);
+        }
         match who.login() {
             Some(login) => self.check_stands(who, login, &standing)?,
             None if standing.user.is_none() => {
@@ -202,12 +227,18 @@ impl Access {
         if standing.user.as_ref().is_some_and(|user| user.options.disabled) {
             return Err(Error::Unauthenticated(format!("user {:?} is disabled", who.name())));
         }
+        who.stands_at(version);
         Ok(standing)
+    }
+
+    fn has_expired(&self, who: &Principal) -> bool {
+        let end = who.login().and_then(|login| login.expires_us);
+        end.is_some_and(|end| end <= self.clock.wall_us())
     }
 
     fn check_stands(&self, who: &Principal, login: &Login, standing: &Standing) -> Result<()> {
         let ended = |why: &str| Err(Error::Unauthenticated(format!("the login of {:?} has ended: {why}", who.name())));
-        if login.expires_us.is_some_and(|end| end <= self.clock.wall_us()) {
+        if self.has_expired(who) {
             return ended("it has expired");
         }
         let Some(created) = login.created else { return Ok(()) };

@@ -2,10 +2,11 @@
 //! a user that many of them try.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 /// An address may fail so often in a row for one user, and for users of all names, before it has to wait.
 const FREE_FOR_USER: u32 = 5;
@@ -20,12 +21,13 @@ const FORGOTTEN: Duration = Duration::from_mins(30);
 /// Of each kind; they name themselves.
 const MAX_KEPT: usize = 10_000;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Of users what is kept is a number made of their names: those are as long as who tries them likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     /// One user from one address.
-    Pair(String, Option<IpAddr>),
+    Pair(u64, Option<IpAddr>),
     Address(Option<IpAddr>),
-    User(String),
+    User(u64),
 }
 
 impl Key {
@@ -41,13 +43,14 @@ impl Key {
         if matches!(self, Key::User(_)) { LONGEST_WAIT_OF_ALL } else { LONGEST_WAIT }
     }
 
-    fn shown(&self) -> String {
+    fn shown(&self, user: &str) -> String {
+        let user: String = user.chars().take(128).collect();
         let from =
             |address: &Option<IpAddr>| address.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
         match self {
-            Key::Pair(user, address) => format!("attempts to log in as {user:?} from {}", from(address)),
+            Key::Pair(_, address) => format!("attempts to log in as {user:?} from {}", from(address)),
             Key::Address(address) => format!("attempts to log in from {}", from(address)),
-            Key::User(user) => format!("attempts to log in as {user:?}, from all addresses together,"),
+            Key::User(_) => format!("attempts to log in as {user:?}, from all addresses together,"),
         }
     }
 }
@@ -61,7 +64,11 @@ struct Failures {
 
 /// By the clock that does not step.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<HashMap<Key, Failures>>);
+pub(super) struct Attempts {
+    failed: RwLock<HashMap<Key, Failures>>,
+    /// Makes numbers of names; nobody outside can choose what collides.
+    hasher: RandomState,
+}
 
 /// Who tries, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -72,34 +79,34 @@ pub(super) struct Attempt<'a> {
     pub counts_for_all: bool,
 }
 
-impl Attempt<'_> {
+impl Attempts {
     /// A token names nobody: then only the address counts, so that one program's old token does not keep its neighbours out.
-    fn keys(self) -> impl Iterator<Item = Key> {
-        // Names are as long as who tries them likes.
-        let user: String = self.user.chars().take(128).collect();
-        let named = (!user.is_empty()).then(|| [Key::Pair(user.clone(), self.from), Key::User(user)]);
-        let address = self.counts_for_all.then_some(Key::Address(self.from));
+    fn keys(&self, by: Attempt<'_>) -> impl Iterator<Item = Key> {
+        let user = (!by.user.is_empty()).then(|| self.hasher.hash_one(by.user));
+        let named = user.map(|user| [Key::Pair(user, by.from), Key::User(user)]);
+        let address = by.counts_for_all.then_some(Key::Address(by.from));
         address.into_iter().chain(named.into_iter().flatten())
     }
-}
 
-impl Attempts {
     /// For how long nothing is looked at.
     pub(super) fn locked(&self, by: Attempt<'_>, now: Duration) -> Option<Duration> {
-        let known = self.0.lock();
+        let known = self.failed.read();
+        if known.is_empty() {
+            return None;
+        }
         let left = |key| known.get(&key).and_then(|failures| failures.until.checked_sub(now));
-        by.keys().filter_map(left).max().filter(|left| !left.is_zero())
+        self.keys(by).filter_map(left).max().filter(|left| !left.is_zero())
     }
 
     /// Gives what an operator should hear of, when it has become too much.
     pub(super) fn failed(&self, by: Attempt<'_>, now: Duration) -> Option<String> {
-        let mut known = self.0.lock();
+        let mut known = self.failed.write();
         let mut told = None;
-        for key in by.keys() {
+        for key in self.keys(by) {
             if known.len() >= MAX_KEPT && !known.contains_key(&key) {
                 make_room(&mut known, now);
             }
-            let failures = known.entry(key.clone()).or_insert(Failures { count: 0, until: now, last: now });
+            let failures = known.entry(key).or_insert(Failures { count: 0, until: now, last: now });
             if now.saturating_sub(failures.last) > FORGOTTEN {
                 failures.count = 0;
             }
@@ -109,7 +116,7 @@ impl Attempts {
             let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(16)).min(key.longest());
             failures.until = now.saturating_add(wait);
             if beyond == 0 || beyond.is_power_of_two() {
-                told = Some(format!("{} {} have failed in a row", failures.count, key.shown()));
+                told = Some(format!("{} {} have failed in a row", failures.count, key.shown(by.user)));
             }
         }
         told
@@ -117,9 +124,17 @@ impl Attempts {
 
     /// Of the user: others that the address tried stay counted.
     pub(super) fn succeeded(&self, by: Attempt<'_>) {
-        let mut known = self.0.lock();
-        for key in by.keys().filter(|key| !matches!(key, Key::Address(_))) {
-            known.remove(&key);
+        let of_user = || self.keys(by).filter(|key| !matches!(key, Key::Address(_)));
+        // Nearly always there are none, and whoever logs in meanwhile is not held up.
+        let has_failed = {
+            let known = self.failed.read();
+            !known.is_empty() && of_user().any(|key| known.contains_key(&key))
+        };
+        if has_failed {
+            let mut known = self.failed.write();
+            for key in of_user() {
+                known.remove(&key);
+            }
         }
     }
 }
@@ -139,6 +154,6 @@ fn make_room(known: &mut HashMap<Key, Failures>, now: Duration) {
 #[cfg(test)]
 impl Attempts {
     pub(super) fn kept(&self) -> usize {
-        self.0.lock().len()
+        self.failed.read().len()
     }
 }

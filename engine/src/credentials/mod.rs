@@ -1,6 +1,6 @@
 //! What callers show for who they are: passwords, tokens, signatures, and what doors have checked themselves.
 //!
-//! Secrets come in here and do not go out: what is kept are hashes of passwords, digests of tokens, and secrets that sign, sealed by
+//! Secrets come in here and do not go out: what is stored are hashes of passwords, digests of tokens, and secrets that sign, sealed by
 //! the key of the data directory. A failed attempt costs its address and its user time ([`attempts`]).
 
 mod attempts;
@@ -8,6 +8,9 @@ mod passwords;
 mod remembered;
 mod seal;
 mod secrets;
+mod signing;
+#[cfg(test)]
+mod signing_tests;
 #[cfg(test)]
 mod tests;
 
@@ -16,16 +19,18 @@ use std::sync::Arc;
 use attempts::{Attempt, Attempts};
 use remembered::Remembered;
 use seal::SealKey;
+use signing::{Keyed, SigningKey, SigningKeys};
 
 use crate::access::Access;
-use crate::identities::{Digest, UserInfo};
+use crate::identities::{AccessKeyInfo, Digest, UserInfo};
 use crate::model::{CallerAddress, Error, Login, LoginBy, Principal, Result};
 use crate::platform::disk::Disk;
 use crate::platform::{Clock, Events};
 
 pub(crate) use passwords::hashed;
+pub use secrets::is_token;
 pub(crate) use secrets::{NewKey, new_key, new_token};
-pub use secrets::{SignatureAlgorithm, is_token};
+pub use signing::SignatureAlgorithm;
 
 /// What a caller shows.
 #[derive(Clone, Copy)]
@@ -40,7 +45,8 @@ pub enum Credentials<'a> {
     Signature {
         key: &'a str,
         algorithm: SignatureAlgorithm,
-        signed: &'a [u8],
+        /// In pieces, one behind the other.
+        signed: &'a [&'a [u8]],
         signature: &'a [u8],
     },
     /// A client certificate that the door has verified, by the name in it.
@@ -66,6 +72,7 @@ pub(crate) struct Authenticator {
     events: Arc<Events>,
     attempts: Attempts,
     remembered: Remembered,
+    signing: SigningKeys,
     pub(crate) seal: SealKey,
 }
 
@@ -77,7 +84,8 @@ impl Authenticator {
         events: Arc<Events>,
     ) -> Result<Authenticator> {
         let seal = SealKey::open(dir, disk)?;
-        Ok(Authenticator { clock, events, attempts: Attempts::default(), remembered: Remembered::new()?, seal })
+        let (attempts, signing) = (Attempts::default(), SigningKeys::default());
+        Ok(Authenticator { clock, events, attempts, remembered: Remembered::new()?, signing, seal })
     }
 
     /// Who shows these, from that address. While nobody has to log in, whoever does is nobody in particular.
@@ -132,13 +140,8 @@ impl Authenticator {
             Credentials::Password { user, password } => self.by_password(access, user, password),
             Credentials::Token(token) => self.by_token(access, token),
             Credentials::Signature { key, algorithm, signed, signature } => {
-                let key = access.of(|identities| identities.key(key).cloned())?;
-                let secret = self.seal.opened(&key.id, &key.sealed)?;
-                if !secrets::verify(&secret, algorithm, signed, signature) {
-                    return None;
-                }
-                let by = LoginBy::Key(key.id.clone(), key.created_us);
-                self.logged_in(access, &key.user, by, None)
+                let key = self.signing_key(access, key)?;
+                key.keyed.verify(algorithm, signed, signature).then(|| key.who.clone())
             }
             Credentials::Certificate { name } => {
                 let user = access.of(|identities| {
@@ -160,6 +163,29 @@ impl Authenticator {
                 Some(Principal::logged_in(Arc::from(name), Login { created, by: LoginBy::Claims, expires_us, roles }))
             }
         }
+    }
+
+    /// The key of this id as it stands now.
+    fn signing_key(&self, access: &Access, id: &str) -> Option<Arc<SigningKey>> {
+        let version = access.version();
+        if let Some(key) = self.signing.found_at(id, version) {
+            return Some(key);
+        }
+        let Some(of) = access.of(|identities| identities.key(id).cloned()) else {
+            self.signing.forget(id);
+            return None;
+        };
+        if let Some(key) = self.signing.of(&of, version) {
+            return Some(key);
+        }
+        let keyed = Keyed::new(&self.seal.opened(&of.id, &of.sealed)?)?;
+        let who = self.logged_in(access, &of.user, LoginBy::Key(of.id.clone(), of.created_us), None)?;
+        let key = Arc::new(SigningKey::new(of, keyed, who));
+        let stands = |of: &Arc<AccessKeyInfo>| {
+            access.of(|identities| identities.key(&of.id).is_some_and(|now| Arc::ptr_eq(now, of)))
+        };
+        self.signing.keep(key.clone(), stands);
+        Some(key)
     }
 
     fn by_password(&self, access: &Access, name: &str, password: &str) -> Option<Principal> {

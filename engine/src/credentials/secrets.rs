@@ -1,6 +1,5 @@
-//! Secrets that the server makes, and signatures by them.
+//! Secrets that the server makes.
 
-use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use crate::identities::Digest;
@@ -11,13 +10,6 @@ const TOKEN: &str = "mst_";
 const KEY: &str = "MSK";
 /// Without what looks alike; 32 of them, so that each takes five bits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// Of signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureAlgorithm {
-    HmacSha1,
-    HmacSha256,
-}
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -54,13 +46,4 @@ pub(crate) struct NewKey {
 
 pub(crate) fn new_key() -> Result<NewKey> {
     Ok(NewKey { id: format!("{KEY}{}", letters::<16>()?), secret: letters::<40>()? })
-}
-
-/// Whether `signature` is that of `signed`. Takes as long for wrong ones, wherever they differ.
-pub(super) fn verify(secret: &[u8], algorithm: SignatureAlgorithm, signed: &[u8], signature: &[u8]) -> bool {
-    let algorithm = match algorithm {
-        SignatureAlgorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        SignatureAlgorithm::HmacSha256 => hmac::HMAC_SHA256,
-    };
-    hmac::verify(&hmac::Key::new(algorithm, secret), signed, signature).is_ok()
 }

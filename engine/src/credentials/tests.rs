@@ -10,16 +10,16 @@ use crate::model::Lsn;
 use crate::platform::ManualClock;
 use crate::platform::disk::SimDisk;
 
-struct Gate {
-    access: Access,
-    authenticator: Authenticator,
+pub(super) struct Gate {
+    pub(super) access: Access,
+    pub(super) authenticator: Authenticator,
     clock: Arc<ManualClock>,
     disk: Arc<dyn Disk>,
 }
 
 const FROM: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
-fn gate() -> Gate {
+pub(super) fn gate() -> Gate {
     let clock = Arc::new(ManualClock::new(1_000_000_000_000));
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
     disk.create_dir("d".as_ref()).unwrap();
@@ -39,7 +39,7 @@ fn gate() -> Gate {
 }
 
 impl Gate {
-    fn ask(&self, shown: Credentials<'_>) -> Result<Principal> {
+    pub(super) fn ask(&self, shown: Credentials<'_>) -> Result<Principal> {
         self.authenticator.authenticate(&self.access, Some(shown), FROM.into())
     }
 
@@ -55,7 +55,7 @@ impl Gate {
     }
 }
 
-fn refused(asked: Result<Principal>) -> String {
+pub(super) fn refused(asked: Result<Principal>) -> String {
     match asked {
         Err(Error::Unauthenticated(message)) => message,
         other => panic!("{other:?}"),
@@ -143,8 +143,8 @@ fn signatures() {
     ] {
         let signature = ring::hmac::sign(&ring::hmac::Key::new(ring, secret.as_bytes()), b"what is sent");
         let shown = |signed| Credentials::Signature { key: &id, algorithm, signed, signature: signature.as_ref() };
-        assert_eq!(gate.ask(shown(b"what is sent")).unwrap().name(), "ann");
-        refused(gate.ask(shown(b"what is sent?")));
+        assert_eq!(gate.ask(shown(&[b"what is sent"])).unwrap().name(), "ann");
+        refused(gate.ask(shown(&[b"what is sent?"])));
     }
     assert!(gate.authenticator.seal.opened("another", &sealed).is_none(), "it is sealed for its id");
     // Opened anew, the key is the same; another directory has another.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ const SYSTEM: &str = "system";
 pub struct Principal {
     name: Arc<str>,
     /// How he has logged in. `None` of owners, as definitions name them, and of callers while nobody has to.
-    login: Option<Arc<Login>>,
+    login: Option<Arc<LoggedIn>>,
     address: CallerAddress,
 }
 
@@ -36,6 +37,13 @@ impl From<Option<IpAddr>> for CallerAddress {
     fn from(ip: Option<IpAddr>) -> CallerAddress {
         CallerAddress { ip, door: "" }
     }
+}
+
+/// A login, and when it was found to stand.
+struct LoggedIn {
+    login: Login,
+    /// By the number of the changes to who there is; 0: not yet.
+    stood_at: AtomicU64,
 }
 
 /// What a login rests on: once that is gone, so is the login.
@@ -81,7 +89,11 @@ impl Principal {
     }
 
     pub(crate) fn logged_in(name: Arc<str>, login: Login) -> Principal {
-        Principal { name, login: Some(Arc::new(login)), address: CallerAddress::default() }
+        Principal {
+            name,
+            login: Some(Arc::new(LoggedIn { login, stood_at: AtomicU64::new(0) })),
+            address: CallerAddress::default(),
+        }
     }
 
     /// The same, calling from there.
@@ -99,7 +111,19 @@ impl Principal {
     }
 
     pub(crate) fn login(&self) -> Option<&Login> {
-        self.login.as_deref()
+        self.login.as_deref().map(|logged_in| &logged_in.login)
+    }
+
+    /// Whether what the login rests on was found to stand when who there is had this number. Whether it has expired is another matter.
+    pub(crate) fn stood_at(&self, version: u64) -> bool {
+        self.login.as_deref().is_some_and(|login| login.stood_at.load(Ordering::Acquire) == version)
+    }
+
+    /// The login was found to stand then, for all who have logged in by it.
+    pub(crate) fn stands_at(&self, version: u64) {
+        if let Some(login) = self.login.as_deref() {
+            login.stood_at.store(version, Ordering::Release);
+        }
     }
 
     /// As definitions name him: what he made stays his, however he had logged in when he made it.

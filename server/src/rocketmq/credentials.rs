@@ -12,7 +12,8 @@ pub(super) const SKEW_US: i64 = 15 * 60 * 1_000_000;
 pub(super) struct Shown<'a> {
     pub(super) key: &'a str,
     pub(super) token: Option<&'a str>,
-    pub(super) signed: &'a [u8],
+    /// In pieces, one behind the other.
+    pub(super) signed: &'a [&'a [u8]],
     pub(super) signature: &'a [u8],
 }
 
@@ -39,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_token_stands_for_the_key_or_beside_it() {
-        let shown = |key, token| Shown { key, token, signed: b"", signature: b"" }.credentials();
+        let shown = |key, token| Shown { key, token, signed: &[], signature: b"" }.credentials();
         assert!(matches!(shown("mst_a", None), Credentials::Token("mst_a")));
         assert!(matches!(shown("key", Some("mst_b")), Credentials::Token("mst_b")));
         assert!(matches!(shown("key", Some("of another cloud")), Credentials::Signature { key: "key", .. }));

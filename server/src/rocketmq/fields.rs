@@ -1,17 +1,17 @@
 //! Fields of requests, read.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 
 use super::answer::Refusal;
 use super::wire::codes;
 use super::wire::command::Command;
+use super::wire::field_texts::FieldTexts;
 
 /// A request's fields, with what it is for messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a> {
     code: i32,
-    fields: &'a HashMap<String, String>,
+    fields: &'a FieldTexts,
 }
 
 impl<'a> Fields<'a> {
@@ -20,7 +20,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.fields.get(name).map(String::as_str)
+        self.fields.get(name)
     }
 
     pub(super) fn text(&self, name: &str) -> Result<&'a str, Refusal> {

@@ -3,8 +3,8 @@
 //! Signed are the texts of all fields but the signature itself, in the order of their names, and the body behind them. Each request is
 //! signed, so that one that was changed on its way is refused, and what another connection was let do counts for nothing here.
 
-use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use base64::{DecodeSliceError, Engine as _};
 use millstream_engine::{CallerAddress, Principal};
 
 use super::answer::Refusal;
@@ -19,6 +19,8 @@ const SECURITY_TOKEN: &str = "SecurityToken";
 /// Java's clients up to this release (4.9.3) put it among the fields after they have signed them.
 const UNSIGNED: &str = "_UNIQUE_KEY_QUERY";
 const LAST_UNSIGNED_VERSION: i32 = 399;
+/// Longer than any signature.
+const MOST_SIGNATURE_BYTES: usize = 64;
 
 /// Whom a request is carried out for. While nobody has to log in, what clients show is not looked at; those in C++ sign with an empty
 /// key even if they were given none.
@@ -30,7 +32,7 @@ pub(super) fn sender(
     if !authenticator.engine.has_users() {
         return Ok(Principal::anonymous().at(from));
     }
-    let text = |name: &str| command.fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| command.fields.get(name).filter(|text| !text.is_empty());
     let (key, token) = (text(ACCESS_KEY), text(SECURITY_TOKEN));
     if let Some(token) = Shown::own_token(key, token) {
         let shown = Shown { key: token, token: None, signed: &[], signature: &[] };
@@ -38,11 +40,17 @@ pub(super) fn sender(
     }
     let key = key.ok_or_else(|| missing(ACCESS_KEY))?;
     let signature = text(SIGNATURE).ok_or_else(|| missing(SIGNATURE))?;
-    let signature = BASE64_STANDARD
-        .decode(signature)
-        .map_err(|error| Refusal::new(codes::NO_PERMISSION, format!("the field {SIGNATURE} is no base 64: {error}")))?;
+    let mut bytes = [0; MOST_SIGNATURE_BYTES];
+    let signature = match BASE64_STANDARD.decode_slice(signature, &mut bytes) {
+        Ok(length) => bytes.get(..length).unwrap_or_default(),
+        // As wrong as any other that is none.
+        Err(DecodeSliceError::OutputSliceTooSmall) => &[],
+        Err(DecodeSliceError::DecodeError(error)) => {
+            return Err(Refusal::new(codes::NO_PERMISSION, format!("the field {SIGNATURE} is no base 64: {error}")));
+        }
+    };
     let signed = content(command);
-    let shown = Shown { key, token, signed: &signed, signature: &signature };
+    let shown = Shown { key, token, signed: &signed, signature };
     Ok(authenticator.check(Some(shown.credentials()), from)?)
 }
 
@@ -56,20 +64,13 @@ fn missing(field: &str) -> Refusal {
     )
 }
 
-/// What is signed of a request.
-fn content(command: &Command) -> Vec<u8> {
+/// What is signed of a request, in pieces.
+fn content(command: &Command) -> Vec<&[u8]> {
     let is_signed = |name: &str| name != SIGNATURE && (name != UNSIGNED || command.version > LAST_UNSIGNED_VERSION);
-    let fields = command.fields.iter().filter(|(name, _)| is_signed(name));
-    of_fields(fields.map(|(name, value)| (name.as_str(), value.as_str())), &command.body)
-}
-
-fn of_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Vec<u8> {
-    let mut fields: Vec<(&str, &str)> = fields.collect();
-    fields.sort_unstable();
-    let bytes = body.len() + fields.iter().map(|(_, value)| value.len()).sum::<usize>();
-    let mut content = Vec::with_capacity(bytes);
-    fields.iter().for_each(|(_, value)| content.extend_from_slice(value.as_bytes()));
-    content.extend_from_slice(body);
+    let fields = command.fields.iter();
+    let mut content = Vec::with_capacity(fields.len().saturating_add(1));
+    content.extend(fields.filter(|(name, _)| is_signed(name)).map(|(_, text)| text.as_bytes()));
+    content.push(&command.body);
     content
 }
 
@@ -85,9 +86,12 @@ impl AccessKey {
     pub(super) fn sign(&self, fields: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
         let mut signed = fields.to_vec();
         signed.push((ACCESS_KEY, self.id.clone()));
-        let content = of_fields(signed.iter().map(|(name, value)| (*name, value.as_str())), &[]);
+        let mut by_name: Vec<(&str, &str)> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        by_name.sort_unstable();
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.secret.as_bytes());
-        signed.push((SIGNATURE, BASE64_STANDARD.encode(ring::hmac::sign(&key, &content))));
+        let mut content = ring::hmac::Context::with_key(&key);
+        by_name.iter().for_each(|(_, value)| content.update(value.as_bytes()));
+        signed.push((SIGNATURE, BASE64_STANDARD.encode(content.sign())));
         signed
     }
 }
@@ -111,11 +115,11 @@ mod tests {
         let fields = [("b", "t"), ("a", "p"), ("AccessKey", "k"), ("Signature", "x"), ("_UNIQUE_KEY_QUERY", "true")];
         let mut of = command(&fields, b"body");
         of.version = 409;
-        assert_eq!(content(&of), b"ktrueptbody", "capitals, then the underscore, then small letters");
+        assert_eq!(content(&of).concat(), b"ktrueptbody", "capitals, then the underscore, then small letters");
         of.version = 399;
-        assert_eq!(content(&of), b"kptbody");
+        assert_eq!(content(&of).concat(), b"kptbody");
         of.version = 0;
-        assert_eq!(content(&of), b"kptbody", "clients that do not say");
+        assert_eq!(content(&of).concat(), b"kptbody", "clients that do not say");
     }
 
     /// As `AclUtils.calSignature` of Apache's 4.9.8 gives it.

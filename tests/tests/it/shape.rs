@@ -36,6 +36,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["millstream"]),
     ("tonic", &["millstream", "millstream-protocol", "millstream-client"]),
     ("fjall", &["millstream-engine"]),
+    ("hmac", &["millstream-engine"]),
+    ("sha1", &["millstream-engine"]),
     ("reqwest", &["millstream-plugin-host", "millstream"]),
     ("rustls", &["millstream", "millstream-client"]),
     ("tokio-rustls", &["millstream", "millstream-client"]),

@@ -56,7 +56,7 @@ pub(super) async fn caller(door: &Door, metadata: &MetadataMap, from: CallerAddr
     match shown {
         Authorization::Signed { key, signature } => {
             let time = text(metadata, DATE_TIME)?.unwrap_or_default();
-            let shown = Shown { key: &key, token: session_token, signed: time.as_bytes(), signature: &signature };
+            let shown = Shown { key: &key, token: session_token, signed: &[time.as_bytes()], signature: &signature };
             if Shown::own_token(Some(&key), session_token).is_none() {
                 check_time(time, engine.now_us())?;
             }

@@ -45,7 +45,7 @@ pub(super) fn caller(authenticator: &Authenticator, request: &Parts, from: Calle
     let wrong = || Fault::new(SIGNATURE, "the signature in the header Authorization is no base 64");
     let signature = BASE64_STANDARD.decode(signature).map_err(|_| wrong())?;
     let signed = content(request);
-    let shown = Shown { key, token, signed: signed.as_bytes(), signature: &signature };
+    let shown = Shown { key, token, signed: &[signed.as_bytes()], signature: &signature };
     authenticator.check(Some(shown.credentials()), from).map_err(|error| match error {
         Error::Unauthenticated(why) => Fault::new(SIGNATURE, why),
         error => error.into(),

@@ -1,10 +1,9 @@
 //! Requests and answers: `header form << 24 | header length`, header, body. The header is JSON or binary; answers have the form
 //! of their request, which every client reads.
 
-use std::collections::HashMap;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::field_texts::FieldTexts;
 use super::json_header::{self, JsonHeader};
 use super::reader::{Malformed, Reader};
 
@@ -39,7 +38,7 @@ pub(crate) struct Command {
     pub(crate) flag: i32,
     /// Of an answer: what is wrong.
     pub(crate) remark: Option<String>,
-    pub(crate) fields: HashMap<String, String>,
+    pub(crate) fields: FieldTexts,
     pub(crate) body: Bytes,
 }
 
@@ -85,15 +84,16 @@ impl Command {
         let (opaque, flag) = (reader.i32()?, reader.i32()?);
         let remark = reader.long()?;
         let remark = (!remark.is_empty()).then(|| String::from_utf8_lossy(remark).into_owned());
-        let mut fields = HashMap::new();
+        let mut fields = Vec::new();
         // Where there are none, their length may be missing too.
         if !reader.is_empty() {
             let mut pairs = Reader::new("a binary header's fields", reader.long()?);
             while !pairs.is_empty() {
                 let (name, value) = (pairs.short()?, pairs.long()?);
-                fields.insert(pairs.text(name)?.to_owned(), pairs.text(value)?.to_owned());
+                fields.push((pairs.text(name)?.to_owned(), pairs.text(value)?.to_owned()));
             }
         }
+        let fields = FieldTexts::from(fields);
         Ok(Command { form: HeaderForm::Binary, code, language, version, opaque, flag, remark, fields, body })
     }
 
@@ -193,8 +193,8 @@ mod tests {
         let command = Command::read(&framed(0, header, b"body")).unwrap();
         assert_eq!((command.code, command.opaque, command.version), (105, 7, 0));
         assert_eq!((command.language.as_str(), &command.body[..]), ("CPP", &b"body"[..]));
-        assert_eq!(command.fields.get("queueId").map(String::as_str), Some("0"));
-        assert_eq!(command.fields.len(), 2);
+        assert_eq!(command.fields.get("queueId"), Some("0"));
+        assert_eq!(command.fields.iter().len(), 2);
         assert!(!command.is_answer() && !command.wants_no_answer());
     }
 
@@ -211,7 +211,7 @@ mod tests {
             let read = Command::read(&message.slice(4..)).unwrap();
             assert_eq!((read.form, read.code, read.opaque, read.version), (form, 19, -3, VERSION));
             assert_eq!((read.language.as_str(), &read.body[..]), ("OTHER", &b"12345"[..]));
-            assert_eq!(read.fields.get("properties").map(String::as_str), Some("a\u{1}b\u{2}"));
+            assert_eq!(read.fields.get("properties"), Some("a\u{1}b\u{2}"));
             assert!(read.is_answer());
             for cut in 0..message.len() - 4 - 5 {
                 assert!(Command::read(&message.slice(4..4 + cut)).is_err(), "cut at {cut}");

@@ -1,12 +1,12 @@
 //! Headers as JSON. Most clients write them so, one for each message: they are read and written without a tree of values between.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 
 use super::command::{Header, LANGUAGE, VERSION};
+use super::field_texts::FieldTexts;
 use super::reader::Malformed;
 
 /// A header that was read.
@@ -24,7 +24,7 @@ pub(super) struct JsonHeader {
     #[serde(default, deserialize_with = "text")]
     pub(super) remark: Option<String>,
     #[serde(default, rename = "extFields", deserialize_with = "texts")]
-    pub(super) fields: HashMap<String, String>,
+    pub(super) fields: FieldTexts,
 }
 
 /// One that is written.
@@ -74,7 +74,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     })
 }
 
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<String, String>, D::Error> {
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FieldTexts, D::Error> {
     deserializer.deserialize_any(TextsVisitor)
 }
 
@@ -144,25 +144,25 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 struct TextsVisitor;
 
 impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = HashMap<String, String>;
+    type Value = FieldTexts;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("fields")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(HashMap::new())
+        Ok(FieldTexts::default())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
-        let mut fields = HashMap::new();
+        let mut fields = Vec::new();
         while let Some((name, value)) = pairs.next_entry::<String, Scalar>()? {
             match value {
-                Scalar::Text(text) | Scalar::Other(text) => drop(fields.insert(name, text)),
+                Scalar::Text(text) | Scalar::Other(text) => fields.push((name, text)),
                 Scalar::Null => {}
                 Scalar::Nested => return Err(Error::custom(format!("extFields: {name} is no text"))),
             }
         }
-        Ok(fields)
+        Ok(fields.into())
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod batch;
 pub(super) mod bodies;
 pub(super) mod codes;
 pub(super) mod command;
+pub(super) mod field_texts;
 pub(super) mod found;
 mod json_header;
 pub(super) mod loose;

@@ -107,8 +107,7 @@ pub(super) fn enqueue_with(
     delivery.ledger.log.enqueue(told.with(offsets.chain(popped.into_iter().map(Record::from))))
 }
 
-/// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken. A
-/// submission that asks for nothing can't be refused: that is answered ahead of the commits that are still being written.
+/// Is answered once all commits that were queued before are taken or refused, and seen by readers if they are taken.
 fn barrier(delivery: &Coordinator) -> Result<SharedFuture<PendingReceipt>> {
     Ok(delivery.ledger.log.enqueue(Submission::default())?.keep().shared())
 }

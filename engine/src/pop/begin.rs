@@ -21,9 +21,8 @@ impl Pop {
             }
             let begun = Submission::of([PopRecord::Begun(name.clone())]);
             match self.ledger().log.submit(begun)?.wait() {
-                Ok(_) => {}
-                // Somebody was faster.
-                Err(Error::AlreadyExists { .. }) => self.catch_up()?,
+                // Or somebody was faster.
+                Ok(_) | Err(Error::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -97,17 +96,11 @@ impl Pop {
             let entries = vec![(TopicId(name.table.0), partition, position)];
             let records = [Record::from(set), Record::from(OffsetsRecord { group: key(&name), entries })];
             match self.ledger().log.submit(Submission::of(records))?.wait() {
-                Ok(_) => {}
-                Err(Error::Fenced(_)) => self.catch_up()?,
+                Ok(_) | Err(Error::Fenced(_)) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Busy(format!("the offset in partition {partition} is set over and over")))
-    }
-
-    /// Waits until what others have queued before is seen: a refusal is answered ahead of that.
-    pub(super) fn catch_up(&self) -> Result<()> {
-        self.ledger().log.submit(Submission::default())?.wait().map(drop)
     }
 
     pub(super) fn bounds(&self, table: TableId, partition: PartitionId) -> Result<(u64, u64)> {

@@ -79,9 +79,6 @@ impl Pop {
                     }
                 }
             }
-            if !left.is_empty() && self.catch_up().is_err() {
-                return;
-            }
         }
     }
 

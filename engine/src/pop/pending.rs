@@ -10,7 +10,7 @@ use super::turns::Turn;
 use crate::log::Ticket;
 use crate::messages::ClientName;
 use crate::model::{Error, PopAcked, PopReceipt, Popped, Result};
-use crate::state::{HandOutKey, PopQueueId, Submission};
+use crate::state::{HandOutKey, PopQueueId};
 
 /// What a pop has come to.
 #[derive(Debug)]
@@ -126,20 +126,10 @@ impl PendingAck {
             let decided = Deciding::new(ticket).await;
             match decided {
                 Ok(_) => queues.into_iter().try_for_each(|queue| all.settle_floor(queue, false))?,
-                Err(Error::Fenced(_)) => {
-                    all.caught_up().await?;
-                    return Ok(None);
-                }
+                Err(Error::Fenced(_)) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
         Ok(Some((found, receipt)))
-    }
-}
-
-impl Pop {
-    /// What others have queued before is seen from now on: a refusal is answered ahead of that.
-    async fn caught_up(&self) -> Result<()> {
-        self.ledger().log.enqueue(Submission::default())?.await?.await.map(drop)
     }
 }

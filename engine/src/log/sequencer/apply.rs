@@ -13,7 +13,7 @@ use crate::state::Record;
 /// From the writer, in order.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A commit that is as durable as its submissions ask. Without records: repeats to answer.
+    /// A commit that is as durable as its submissions ask. Without records: repeats and refusals to answer.
     Commit { published: PublishedCommit, answers: Vec<Answer> },
     /// All commits before lie in sealed extents.
     Rolled,
@@ -62,10 +62,10 @@ fn commit(
     if !records.is_empty() {
         sink.apply_commit(&records)?;
     }
-    sequencing.figures.submissions.add(answers.len() as u64);
+    sequencing.figures.submissions.add(answers.iter().filter(|answer| answer.outcome.is_ok()).count() as u64);
     for answer in answers {
         // Whoever has stopped waiting needs no answer.
-        let _ = answer.sender.send(Ok(answer.receipt));
+        let _ = answer.sender.send(answer.outcome);
     }
     if !records.is_empty() {
         sink.wake(&records);

@@ -16,11 +16,12 @@ use crate::state::{Admission, State};
 use crate::state::{Record, RecordContext, RowsRecord};
 use crate::state::{RowsPart, RowsPayload, StreamLimits, Submission};
 
-/// An answer that is given once the commit is applied.
+/// An answer that is given once the commit is applied. So is a refusal: it may rest on what is ahead, and whoever hears that there is
+/// something already finds it.
 #[derive(Debug)]
 pub(in crate::log) struct Answer {
     pub sender: oneshot::Sender<Result<Receipt>>,
-    pub receipt: Receipt,
+    pub outcome: Result<Receipt>,
 }
 
 /// A commit in the making.
@@ -56,7 +57,7 @@ impl Plan {
         }
     }
 
-    /// Nothing to write; there may be repeats to answer all the same.
+    /// Nothing to write; there may be repeats and refusals to answer all the same.
     pub(in crate::log) fn writes_nothing(&self) -> bool {
         self.records.is_empty() && self.joined.is_empty()
     }
@@ -78,24 +79,23 @@ impl Plan {
     pub(in crate::log) fn add(&mut self, queued: Queued, ahead: &mut State) -> Result<()> {
         let Queued { submission, bytes, answer, .. } = queued;
         let durability = submission.durability;
-        match self.admit(&submission, ahead) {
+        let (outcome, joined) = match self.admit(&submission, ahead) {
             Ok(Admission::New) => {
                 self.bytes = self.bytes.saturating_add(bytes);
                 self.sync |= durability == Durability::Sync;
                 let (receipt, joined) = self.place(submission, ahead)?;
-                self.answers.push((Answer { sender: answer, receipt }, joined));
+                (Ok(receipt), joined)
             }
             Ok(Admission::Duplicate(appended)) => {
                 let lsn = Lsn(self.next_lsn.0.saturating_sub(1));
-                let receipt = Receipt { lsn, appended, duplicate: true, durability };
-                self.answers.push((Answer { sender: answer, receipt }, Vec::new()));
+                (Ok(Receipt { lsn, appended, duplicate: true, durability }), Vec::new())
             }
             Err(error) => {
                 self.refused += 1;
-                // Whoever has stopped waiting needs no answer.
-                let _ = answer.send(Err(error));
+                (Err(error), Vec::new())
             }
-        }
+        };
+        self.answers.push((Answer { sender: answer, outcome }, joined));
         Ok(())
     }
 
@@ -125,7 +125,9 @@ impl Plan {
                 for part in joined {
                     let start = starts.get(part.frame).map_or(0, |start| start.0);
                     let last = Lsn(start + u64::from(part.rows_to_end) - 1);
-                    answer.receipt.lsn = answer.receipt.lsn.max(last);
+                    if let Ok(receipt) = &mut answer.outcome {
+                        receipt.lsn = receipt.lsn.max(last);
+                    }
                 }
                 answer
             })

@@ -47,8 +47,11 @@ impl Copies {
             waiting.push(receiver);
         }
         let empty = plan.writes_nothing();
+        for receiver in &mut waiting {
+            assert_eq!(receiver.try_recv().unwrap().map(drop), None, "answered before what it rests on can be seen");
+        }
         for answer in plan.finish().unwrap() {
-            answer.sender.send(Ok(answer.receipt)).unwrap();
+            answer.sender.send(answer.outcome).unwrap();
         }
         if !empty {
             let (first, next) = (self.next_lsn, plan.next_lsn());

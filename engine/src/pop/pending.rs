@@ -77,10 +77,7 @@ impl PendingPop {
                 self.queues.iter().try_for_each(|queue| self.all.settle_floor(*queue, false))?;
                 Ok(Some(handed))
             }
-            Err(Error::Fenced(_)) => {
-                self.all.caught_up().await?;
-                Ok(None)
-            }
+            Err(Error::Fenced(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

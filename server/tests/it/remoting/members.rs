@@ -1,7 +1,7 @@
 //! Consumers of one group: who joins, who is there, and whose queues are whose.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use millstream_engine::disk::GatedDisk;
@@ -91,4 +91,27 @@ fn consumers_know_of_each_other_and_lock_queues() {
     one.ask(42, &json!({}), locks("c1").as_bytes());
     one.ask(35, &json!({"clientID": "c1", "consumerGroup": "g"}), b"");
     assert_eq!(one.ask(38, &json!({"consumerGroup": "g"}), b"").0, 1);
+}
+
+#[test]
+fn who_comes_at_the_same_time_finds_what_one_of_them_has_made() {
+    const CLIENTS: usize = 6;
+    let server = program::Server::start();
+    let together = Barrier::new(CLIENTS);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (together, address) = (&together, server.remoting);
+            scope.spawn(move || {
+                let mut connection = Remoting::connect(address);
+                for round in 0..10 {
+                    together.wait();
+                    let body = joins(&format!("c{client}"), &format!("new-group-{round}"));
+                    let (joined, of_join, _) = connection.ask(34, &json!({}), &body);
+                    together.wait();
+                    let (sent, of_send, _) = connection.ask(310, &message(&format!("new-{round}"), 0, ""), b"x");
+                    assert_eq!((joined, sent), (0, 0), "{of_join} {of_send}");
+                }
+            });
+        }
+    });
 }

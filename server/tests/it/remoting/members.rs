@@ -98,20 +98,29 @@ fn who_comes_at_the_same_time_finds_what_one_of_them_has_made() {
     const CLIENTS: usize = 6;
     let server = program::Server::start();
     let together = Barrier::new(CLIENTS);
+    let come = |client: usize| {
+        let mut connection = Remoting::connect(server.remoting);
+        let mut answers = Vec::new();
+        for round in 0..10 {
+            together.wait();
+            let body = joins(&format!("c{client}"), &format!("new-group-{round}"));
+            answers.push(connection.ask(34, &json!({}), &body));
+            together.wait();
+            answers.push(connection.ask(310, &message(&format!("new-{round}"), 0, ""), b"x"));
+        }
+        answers
+    };
     std::thread::scope(|scope| {
-        for client in 0..CLIENTS {
-            let (together, address) = (&together, server.remoting);
-            scope.spawn(move || {
-                let mut connection = Remoting::connect(address);
-                for round in 0..10 {
-                    together.wait();
-                    let body = joins(&format!("c{client}"), &format!("new-group-{round}"));
-                    let (joined, of_join, _) = connection.ask(34, &json!({}), &body);
-                    together.wait();
-                    let (sent, of_send, _) = connection.ask(310, &message(&format!("new-{round}"), 0, ""), b"x");
-                    assert_eq!((joined, sent), (0, 0), "{of_join} {of_send}");
-                }
-            });
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                scope.spawn({
+                    let come = &come;
+                    move || come(client)
+                })
+            })
+            .collect();
+        for (code, header, _) in clients.into_iter().flat_map(|client| client.join().unwrap()) {
+            assert_eq!(code, 0, "{header}");
         }
     });
 }

@@ -111,14 +111,7 @@ fn who_comes_at_the_same_time_finds_what_one_of_them_has_made() {
         answers
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                scope.spawn({
-                    let come = &come;
-                    move || come(client)
-                })
-            })
-            .collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || come(client))).collect();
         for (code, header, _) in clients.into_iter().flat_map(|client| client.join().unwrap()) {
             assert_eq!(code, 0, "{header}");
         }

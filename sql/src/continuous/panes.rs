@@ -14,6 +14,9 @@ const MANY_PIECES: usize = 16;
 /// What of those is small.
 const SMALL_PIECE_BYTES: usize = 64 << 10;
 
+/// What one step may write again of what is saved: a step must fit into a commit, however large windows are.
+pub(super) const SAVED_ANEW_BYTES: usize = 4 << 20;
+
 /// What has come for one pane, of rows that missed equally many of its windows.
 #[derive(Debug, Default)]
 pub(super) struct Pane {
@@ -22,6 +25,8 @@ pub(super) struct Pane {
     /// What came since; part of no piece yet.
     live: Live,
     next_sequence: u32,
+    /// So many of them, the first ones, are too large together to be saved as one.
+    full: usize,
     /// What was saved and is part of another piece by now.
     void: Vec<u32>,
     assembly: Assembly,
@@ -102,47 +107,58 @@ impl Pane {
         Ok(())
     }
 
-    /// Puts pieces together where that makes them fewer for little.
-    fn compact(&mut self, kept: &Kept) -> DfResult<()> {
-        let is_small = |piece: &Piece| bytes_of(&piece.batch) <= SMALL_PIECE_BYTES;
+    /// Puts pieces together where that makes them fewer for little. `spare` is what may be written anew for it.
+    fn compact(&mut self, kept: &Kept, spare: &mut usize) -> DfResult<()> {
+        let is_small = |piece: &&Piece| bytes_of(&piece.batch) <= SMALL_PIECE_BYTES;
         let from = match kept {
             Kept::Rows { .. } => {
-                let small = self.pieces.iter().rev().take_while(|piece| is_small(piece)).count();
+                let small = self.pieces.iter().rev().take_while(is_small).count();
                 if small < MANY_PIECES {
                     return Ok(());
                 }
                 self.pieces.len() - small
             }
             Kept::Groups { .. } => {
-                let rows: usize = self.pieces.iter().map(|piece| piece.batch.num_rows()).sum();
-                let first = self.pieces.first().map_or(0, |piece| piece.batch.num_rows());
-                if self.pieces.len() < 2 || rows <= first.saturating_mul(2) && self.pieces.len() < MANY_PIECES {
+                let left = self.pieces.get(self.full..).unwrap_or_default();
+                let rows: usize = left.iter().map(|piece| piece.batch.num_rows()).sum();
+                let first = left.first().map_or(0, |piece| piece.batch.num_rows());
+                if left.len() < 2 || rows <= first.saturating_mul(2) && left.len() < MANY_PIECES {
                     return Ok(());
                 }
-                0
+                self.full
             }
         };
-        let old = self.pieces.split_off(from);
-        self.void.extend(old.iter().flat_map(|piece| &piece.saved));
-        let batches = old.into_iter().map(|piece| piece.batch);
+        let old = self.pieces.get(from..).unwrap_or_default();
+        let batches = old.iter().map(|piece| &piece.batch);
         let batch = match kept {
-            Kept::Rows { schema, .. } => concat_batches(schema, &batches.collect::<Vec<_>>())?,
+            Kept::Rows { schema, .. } => concat_batches(schema, batches)?,
             Kept::Groups { grouping, .. } => {
                 let mut table = GroupTable::new(grouping)?;
                 for batch in batches {
-                    table.merge(grouping, &batch)?;
+                    table.merge(grouping, batch)?;
                 }
                 table.into_states(grouping)?
             }
         };
+        let bytes = bytes_of(&batch);
+        if bytes > *spare {
+            if bytes > SAVED_ANEW_BYTES {
+                self.full = self.pieces.len();
+            }
+            return Ok(());
+        }
+        *spare -= bytes;
+        self.void.extend(old.iter().flat_map(|piece| &piece.saved));
+        self.pieces.truncate(from);
         self.pieces.push(Piece { batch, saved: Vec::new() });
         Ok(())
     }
 
-    /// What has to be saved, by sequence numbers; `None` for what is void.
-    pub(super) fn save(&mut self, kept: &Kept) -> DfResult<Vec<(u32, Option<Bytes>)>> {
+    /// What has to be saved, by sequence numbers; `None` for what is void. `spare` is what may be saved anew of what is saved already, to
+    /// have it in fewer pieces.
+    pub(super) fn save(&mut self, kept: &Kept, spare: &mut usize) -> DfResult<Vec<(u32, Option<Bytes>)>> {
         self.settle(kept)?;
-        self.compact(kept)?;
+        self.compact(kept, spare)?;
         let mut saved: Vec<(u32, Option<Bytes>)> = self.void.drain(..).map(|sequence| (sequence, None)).collect();
         for piece in &mut self.pieces {
             if !piece.saved.is_empty() {

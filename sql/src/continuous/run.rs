@@ -15,7 +15,7 @@ use millstream_engine::{
 
 use super::close::closed_batch;
 use super::late::LateRows;
-use super::panes::{Pane, by_arrival, bytes_of, merged};
+use super::panes::{Pane, SAVED_ANEW_BYTES, by_arrival, bytes_of, merged};
 use super::plan::Core;
 use super::split::Kept;
 use crate::convert::into_operator;
@@ -315,9 +315,10 @@ impl ContinuousRun for WindowRun {
     fn save(&mut self) -> Result<Vec<(StateKey, Option<Bytes>)>, OperatorError> {
         let mut saved = Vec::new();
         let core = Arc::clone(&self.core);
+        let mut spare = SAVED_ANEW_BYTES;
         for ((start, operator), pane) in &mut self.panes {
             let key = |sequence| StateKey { operator: *operator, window_us: core.us(*start), sequence };
-            let pieces = pane.save(&core.kept).map_err(into_operator)?;
+            let pieces = pane.save(&core.kept, &mut spare).map_err(into_operator)?;
             saved.extend(pieces.into_iter().map(|(sequence, piece)| (key(sequence), piece)));
         }
         Ok(saved)

@@ -279,3 +279,40 @@ fn a_time_that_has_no_window_fails_as_the_row_that_it_is() {
     assert_eq!(error.kind, FailureKind::Data);
     assert!(error.to_string().contains("is out of range"), "{error}");
 }
+
+/// What a step saves must fit into a commit, whatever is saved already: 8 MiB unless another limit is set.
+#[test]
+fn a_window_of_very_many_groups_is_saved_a_little_at_a_time() {
+    const KEYS: i64 = 240_000;
+    const STEP: i64 = 30_000;
+    let sql = format!(
+        "SELECT window_end, k, count(*) AS n, sum(k) AS s, min(k) AS low FROM {MINUTES} GROUP BY window_end, k"
+    );
+    let plan = defined(&sql, |_| {}).plan;
+    let mut run = plan.begin(None).unwrap();
+    let mut saved = std::collections::BTreeMap::new();
+    for round in 0..3 {
+        for first in (0..KEYS).step_by(STEP as usize) {
+            let keys: Vec<(i64, i64, &str)> = (first..first + STEP).map(|key| (round, key, "")).collect();
+            assert_eq!(push(run.as_mut(), &rows(&plan, &keys), i64::MIN), 0);
+            let pieces = run.save().unwrap();
+            let bytes: usize = pieces.iter().filter_map(|(_, piece)| piece.as_ref()).map(|piece| piece.len()).sum();
+            assert!(bytes < 6 << 20, "{bytes} bytes for {STEP} rows");
+            for (key, piece) in pieces {
+                match piece {
+                    Some(piece) => drop(saved.insert(key, piece)),
+                    None => assert!(saved.remove(&key).is_some()),
+                }
+            }
+        }
+    }
+    // What was saved is all that there is.
+    let mut run = plan.begin(None).unwrap();
+    saved.iter().for_each(|(key, piece)| run.restore(*key, piece).unwrap());
+    let mut totals = (0, 0);
+    while let Some(closed) = run.close(60_000_000, 1 << 20).unwrap() {
+        let column = |name| closed.rows.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
+        totals = (totals.0 + closed.rows.num_rows() as i64, totals.1 + column("n").into_iter().sum::<i64>());
+    }
+    assert_eq!(totals, (KEYS, 3 * KEYS));
+}
